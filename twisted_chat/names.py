@@ -1,0 +1,85 @@
+"""What a nick and a room may be called, and when two names are one.
+
+A name is made of letters and digits of any script and of `-`, `_` and `.`, out of what the PRECIS identifier class
+allows (RFC 8264, section 4.2). Names that differ only in case or width are one: they have the same key, the name under
+the profile UsernameCaseMapped (RFC 8265, section 3.3). They are shown as they were first written.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+import precis_i18n
+
+from .messages import WireError
+
+MAX_NICK: Final = 32
+"""Characters of a nick: a column of a terminal can hold it."""
+
+MAX_ROOM: Final = 64
+"""Characters of a room's name: it fits beside a topic on one line."""
+
+
+class Name(NamedTuple):
+    """A name, and what it is known by."""
+
+    shown: str
+    """As it was written."""
+    key: str
+    """The same for all names that count as this one."""
+
+
+_case_mapped = precis_i18n.get_profile("UsernameCaseMapped")
+_ascii = re.compile(r"[A-Za-z0-9._-]+")
+_punctuation = "-_."
+
+
+def _key(name: str) -> str:
+    """Map a name to its key; raises `UnicodeEncodeError` (the profile's way to refuse), or `ValueError`."""
+    if _ascii.fullmatch(name):
+        return name.lower()  # what the profile gives, fifty times as fast
+    key: str = _case_mapped.enforce(name)
+    for character in key:
+        # Letters, the marks that belong to them (a vowel sign of Devanagari, an accent) and digits.
+        if character not in _punctuation and unicodedata.category(character)[0] not in "LMN":
+            raise ValueError(character)
+    return key
+
+
+def _check(name: str, what: str, longest: int) -> Name:
+    if not 1 <= len(name) <= longest:
+        raise ValueError(f"a {what} has 1 to {longest} characters")
+    try:
+        key = _key(name)
+    except ValueError:
+        raise ValueError(f"a {what} is made of letters, digits, '-', '_' and '.'") from None
+    return Name(name, key)
+
+
+@lru_cache(maxsize=8192)  # some 2 MB: the names of a busy server; others are looked at again
+def _nick(name: str) -> Name:
+    return _check(name, "nick", MAX_NICK)
+
+
+@lru_cache(maxsize=8192)
+def _room(name: str) -> Name:
+    return _check(name, "room", MAX_ROOM)
+
+
+def nick(name: str) -> Name:
+    """Check a nick; raises `WireError` (`bad-nick`)."""
+    try:
+        return _nick(name)
+    except ValueError as error:
+        raise WireError("bad-nick", str(error)) from None
+
+
+def room(name: str) -> Name:
+    """Check a room's name; raises `WireError` (`bad-room`)."""
+    try:
+        return _room(name)
+    except ValueError as error:
+        raise WireError("bad-room", str(error)) from None
