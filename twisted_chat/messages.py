@@ -9,6 +9,7 @@ answered; it is never a fault of the program.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, get_args
 
@@ -53,7 +54,9 @@ Code = Literal[
 class WireError(Exception):
     """What the other side sent cannot be served. It is told `code` and `text`; the connection stays."""
 
-    def __init__(self, code: Code, text: str, id: str | None = None, retry: float | None = None) -> None:
+    def __init__(
+        self, code: Code, text: str, id: str | None = None, retry: float | None = None, type: str = ""
+    ) -> None:
         super().__init__(text)
         self.code: Code = code
         self.text = text
@@ -62,6 +65,8 @@ class WireError(Exception):
         """The `id` of the request that failed, where it had one."""
         self.retry = retry
         """Seconds after which the same request would be served, where that is known."""
+        self.type = type
+        """What the object wanted to be, where it said so."""
 
 
 Seq = Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQ)]
@@ -164,7 +169,7 @@ class Quit(Request, tag="quit"):
 AnyRequest = Say | Hello | Join | Leave | History | Who | Rooms | Nick | Topic | Ping | Pong | Quit
 
 
-class Message(_Object, tag="", kw_only=True):
+class Message(_Object, tag=""):
     """A chat message as others get it. `room`, `seq` and `time` are there unless it was for one nick (`to`)."""
 
     msg: str
@@ -188,12 +193,12 @@ class Welcome(_Object, tag="welcome", kw_only=True):
 
     nick: str
     server: str
-    protocol: int = PROTOCOL
+    protocol: int
     limits: dict[str, int]
     id: str | None = None
 
 
-class Ack(_Object, tag="ack", kw_only=True):
+class Ack(_Object, tag="ack"):
     """A message is kept (with `seq`), or has reached the one it was for (with `to`)."""
 
     id: str
@@ -347,9 +352,9 @@ SERVER: Final = "server"
 """The author of what no member said."""
 
 _encoder = msgspec.json.Encoder()
-_decode_request = msgspec.json.Decoder(AnyRequest).decode
-_decode_say = msgspec.json.Decoder(Say, strict=True).decode
-_decode_reply = msgspec.json.Decoder(Reply).decode
+_decode_request: Callable[[bytes], AnyRequest] = msgspec.json.Decoder(AnyRequest).decode
+_decode_say = msgspec.json.Decoder(Say).decode
+_decode_reply: Callable[[bytes], Reply] = msgspec.json.Decoder(Reply).decode
 _decode_message = msgspec.json.Decoder(Message).decode
 _decode_bare = msgspec.json.Decoder(BareMessage).decode
 
@@ -405,13 +410,14 @@ def _decode_misfit(frame: bytes, misfit: msgspec.ValidationError) -> Say:
     envelope = _decode_envelope(frame)
     id = envelope.id if isinstance(envelope.id, str) and len(envelope.id) <= MAX_ID else None
     if isinstance(envelope.type, str) and envelope.type not in _types:
-        raise WireError("unknown-type", "there is no request of this type", id)
+        raise WireError("unknown-type", "there is no request of this type", id, type=envelope.type)
     if envelope.type == "" and "`type`" in str(misfit):
         try:
             return _decode_say(_with_type(frame))
         except msgspec.ValidationError as other:
             misfit = other
-    raise WireError("bad-message", f"a field does not fit: {_plain(misfit)}", id)
+    type = envelope.type if isinstance(envelope.type, str) else ""
+    raise WireError("bad-message", f"a field does not fit: {_plain(misfit)}", id, type=type)
 
 
 def _with_type(frame: bytes) -> bytes:

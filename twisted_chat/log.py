@@ -1,0 +1,106 @@
+"""What a store has to do: keep each room's log, hand out its pages, and keep what is known of a room.
+
+A room is a log: what is said is appended, gets a number that rises strictly in its room, and is read from any place.
+`sqlite.py` is one such store; another one is another module that offers `Log` and `RoomLog`. This module has no code
+of its own to run; it holds the words that the store and the rooms share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from twisted.internet.defer import Deferred
+
+from .names import Name
+
+
+class Unusable(Exception):
+    """The store cannot be opened. Its text is a sentence for the person who starts the server."""
+
+
+class Unavailable(Exception):
+    """Nothing was kept this time: the disk is full, say. The same may work later."""
+
+
+class Record(NamedTuple):
+    """A message out of the log."""
+
+    seq: int
+    time: int
+    """Milliseconds since 1970."""
+    author: str
+    msg: str
+
+
+class Entry:
+    """A message on its way into the log.
+
+    `Log.append` sets `seq` and `time`, and `fresh`: whether it was stored now. One that the log had already, by its
+    author and `id`, gets the first one's `seq` and `time` and is not fresh.
+    """
+
+    __slots__ = ("author", "fresh", "id", "msg", "origin", "room", "seq", "time")
+
+    def __init__(self, room: RoomLog, author: Name, msg: str, id: str | None = None, origin: object = None) -> None:
+        self.room = room
+        self.author = author
+        self.msg = msg
+        self.id = id
+        self.origin = origin
+        """Whoever has to be told; the log does not look at it."""
+        self.seq = 0
+        self.time = 0
+        self.fresh = False
+
+
+class RoomLog(Protocol):
+    """The log of one room. Two `RoomLog` of one room are one object."""
+
+    id: int | None
+    """What the store knows the room by, if it does: none while nothing is kept of it."""
+    name: Name
+    topic: str
+    seq: int
+    """The newest number, 0 before the first; all up to it is kept for good."""
+    oldest: int
+    """The oldest number that is still kept, 0 in an empty log."""
+
+    def after(self, seq: int, most: int, most_bytes: int) -> Deferred[list[Record]]:
+        """Read on from a place: at most `most` records behind `seq`, in order, of about `most_bytes` of text.
+
+        There is at least one if there is any. Fails with `Unavailable`.
+        """
+
+    def before(self, seq: int, most: int, most_bytes: int) -> Deferred[list[Record]]:
+        """Read the newest records in front of `seq`, in order, otherwise as `after`."""
+
+    def set_topic(self, topic: str) -> Deferred[None]:
+        """Keep a topic. Fails with `Unavailable`."""
+
+
+class RoomSummary(NamedTuple):
+    """A room that the store knows, whether anybody is in it or not."""
+
+    name: Name
+    topic: str
+
+
+class Log(Protocol):
+    """A store of logs."""
+
+    def open(self, name: Name) -> Deferred[RoomLog]:
+        """Find a room's log, or begin one. A log that nothing was said in leaves no trace. Fails with `Unavailable`."""
+
+    def append(self, entries: Sequence[Entry], time: int) -> Deferred[None]:
+        """Keep what was said in one turn, all of it or nothing, at `time` (milliseconds since 1970).
+
+        Fires when it is kept, at once where that can be. Fails with `Unavailable`. One at a time: the next call comes
+        after the last one's Deferred has fired.
+        """
+
+    def rooms(self, most: int) -> Deferred[list[RoomSummary]]:
+        """List at most `most` rooms that have messages or a topic, by name. Fails with `Unavailable`."""
+
+    def close(self) -> Deferred[None]:
+        """Finish what is under way and let go of everything."""
