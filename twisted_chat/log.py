@@ -8,7 +8,7 @@ of its own to run; it holds the words that the store and the rooms share.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
 
@@ -42,7 +42,7 @@ class Entry:
 
     __slots__ = ("author", "fresh", "id", "msg", "origin", "room", "seq", "time")
 
-    def __init__(self, room: RoomLog, author: Name, msg: str, id: str | None = None, origin: object = None) -> None:
+    def __init__(self, room: RoomLog, author: Name, msg: str, id: str | None = None, origin: Any = None) -> None:
         self.room = room
         self.author = author
         self.msg = msg

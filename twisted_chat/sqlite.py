@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
-from typing import Any, Final, Never, TypeVar
+from typing import Any, Final, TypeVar
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -467,9 +467,10 @@ def _unavailable(error: sqlite3.Error) -> Unavailable:
     return Unavailable(str(error))
 
 
-def _to_unavailable(failure: Failure) -> Never:
-    failure.trap(sqlite3.Error)
-    raise _unavailable(failure.value)
+def _to_unavailable(failure: Failure) -> Failure:
+    if isinstance(failure.value, sqlite3.Error):
+        raise _unavailable(failure.value)
+    return failure
 
 
 def _lock_alone(path: str) -> int:
