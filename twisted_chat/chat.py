@@ -1,0 +1,368 @@
+"""What each request means. It knows nothing of bytes.
+
+A request is one function here and one struct in `messages`: `@_answers` puts the function into the table by which
+`Chat.handle` finds it.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import msgspec
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+
+from . import __version__, messages, names
+from .bare import Bare
+from .limits import MAX_TOPIC, Bucket, Limits
+from .log import Entry, Log, RoomSummary
+from .messages import AnyRequest, Message, WireError, encode_line
+from .names import Name
+from .room import Member, Page, Room, Rooms
+from .session import TICK_SECONDS, Session, Wire
+
+LOBBY: Final = names.room("lobby")
+"""The room that bare clients are in."""
+
+STOP_SECONDS: Final = 2.5
+"""How long connections may take, when the server stops, to take what was written; then they are cut."""
+
+HISTORY_BYTES: Final = 2**18
+"""Bytes of one page of history: what a client holds as one line. A longer page ends earlier, with `more`."""
+
+_log = Logger("twisted_chat.chat")
+
+
+class Chat:
+    """Everybody who is connected, and what they may ask for."""
+
+    def __init__(self, reactor: Any, log: Log, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self.rooms = Rooms(reactor, log)
+        self.log = log
+        self.nicks: dict[str, Session | Bare] = {}
+        """Who is welcome, by the nick's key."""
+        self.reactor = reactor
+        self._lobby: Room | None = None
+        self._wires: set[Wire] = set()
+        self._addresses: Counter[str] = Counter()
+        self._tick: IDelayedCall | None = None
+        self._stopped: Deferred[None] | None = None
+
+    # Connections
+
+    def start(self) -> Deferred[None]:
+        """Get ready for connections. Fails with `Unavailable`."""
+        return self.rooms.open(LOBBY).addCallback(self._started)
+
+    def _started(self, lobby: Room) -> None:
+        lobby.pinned = True
+        self._lobby = lobby
+
+    def connected(self, wire: Wire) -> None:
+        """Take a new connection; `wire.participant` is set."""
+        assert self._lobby
+        self._wires.add(wire)
+        self._addresses[wire.address] += 1
+        bucket = Bucket(self.limits, self.reactor.seconds())
+        wire.participant = Bare(self, self.reactor, wire, bucket, self._lobby, self._refusal(wire))
+        if self._tick is None:
+            self._tick = self.reactor.callLater(TICK_SECONDS, self._look_around)
+
+    def _refusal(self, wire: Wire) -> WireError | None:
+        if len(self._wires) > self.limits.connections:
+            return WireError("full", "the server has all the connections it can take: try again later")
+        if wire.address and self._addresses[wire.address] > self.limits.connections_per_address:
+            return WireError("full", "there are too many connections from your address: end one first")
+        return None
+
+    def disconnected(self, wire: Wire) -> None:
+        """Hear that a connection is gone."""
+        wire.participant.lost()
+        self._wires.discard(wire)
+        self._addresses[wire.address] -= 1
+        if not self._addresses[wire.address]:
+            del self._addresses[wire.address]
+        self._see_if_stopped()
+
+    def _look_around(self) -> None:
+        self._tick = None
+        for wire in tuple(self._wires):
+            wire.participant.tick()
+        if self._wires:
+            self._tick = self.reactor.callLater(TICK_SECONDS, self._look_around)
+
+    def stop(self, why: str) -> Deferred[None]:
+        """Keep and ack what is under way, tell everyone why, and fire when all connections are gone."""
+        self._stopped = Deferred()
+        deadline = self.reactor.callLater(STOP_SECONDS, self._cut_all)
+        self.rooms.settled().addCallback(lambda _: self._send_away(why))
+        return self._stopped.addCallback(lambda _: _cancel(deadline, self._tick))
+
+    def _send_away(self, why: str) -> None:
+        for wire in tuple(self._wires):
+            wire.participant.end(why)
+        self._see_if_stopped()
+
+    def _cut_all(self) -> None:
+        for wire in tuple(self._wires):
+            wire.abort()
+
+    def _see_if_stopped(self) -> None:
+        if self._stopped is not None and not self._wires and not self._stopped.called:
+            self._stopped.callback(None)
+
+    # Participants
+
+    def says_hello(self, wire: Wire, bucket: Bucket) -> Session:
+        session = Session(self, wire, bucket)
+        wire.participant = session
+        return session
+
+    def name_bare(self, bare: Bare, label: str) -> Name:
+        shown, number = label, 1
+        while shown in self.nicks:  # a guest may have taken it, or a client of another address have the same port
+            number += 1
+            shown = f"{label}-{number}"
+        self.nicks[shown] = bare
+        return Name(shown, shown)
+
+    def gone(self, participant: Session | Bare, farewell: str = "") -> None:
+        """Take a participant out of its rooms, and give up its nick."""
+        nick = participant.nick
+        if nick is None or self.nicks.get(nick.key) is not participant:
+            return
+        del self.nicks[nick.key]
+        members, participant.members = participant.members, {}
+        for member in members.values():
+            self.rooms.leave(member)
+            notice = messages.MemberLeft(author=nick.shown, room=member.room.name.shown, msg=farewell[:MAX_TOPIC])
+            self.rooms.announce(member.room, notice, participant)
+
+    # Requests
+
+    def handle(self, session: Session, request: AnyRequest) -> Deferred[None] | None:
+        session.bucket.take(self.reactor.seconds())
+        if session.nick is None and type(request) is not messages.Hello:
+            raise WireError("not-welcome", 'say hello first, such as {"type": "hello", "nick": "alice"}')
+        return _handlers[type(request)](self, session, request)
+
+
+def _cancel(*calls: IDelayedCall | None) -> None:
+    for call in calls:
+        if call is not None and call.active():
+            call.cancel()
+
+
+_Handler = Callable[[Chat, Session, Any], "Deferred[None] | None"]
+_F = TypeVar("_F", bound=_Handler)
+_handlers: dict[type[msgspec.Struct], _Handler] = {}
+
+
+def _answers(request: type[AnyRequest]) -> Callable[[_F], _F]:
+    """Let a function answer a kind of request. It raises `WireError`, or returns a Deferred where it has to wait."""
+
+    def register(handler: _F) -> _F:
+        _handlers[request] = handler
+        return handler
+
+    return register
+
+
+def _member(session: Session, room: str) -> Member:
+    """Find a session's place in a room; raises `WireError`."""
+    member = session.members.get(names.room(room).key)
+    if member is None:
+        raise WireError("not-joined", "you are not in this room: join it first")
+    return member
+
+
+@_answers(messages.Say)
+def _say(chat: Chat, session: Session, request: messages.Say) -> None:
+    if request.room is None:
+        _tell(chat, session, request)
+        return
+    if request.to is not None:
+        raise WireError("bad-message", "a message has a 'room' or a 'to', not both")
+    member = _member(session, request.room)
+    assert session.nick
+    session.unsettled += 1
+    chat.rooms.say(Entry(member.room.log, session.nick, request.msg, request.id, member))
+
+
+def _tell(chat: Chat, session: Session, request: messages.Say) -> None:
+    """Hand a message to one nick. It is not kept: the next one to bear that nick would read it."""
+    if request.to is None:
+        raise WireError("bad-message", "a message needs a 'room', or a 'to' with somebody's nick")
+    other = chat.nicks.get(names.nick(request.to).key)
+    if other is None or other.nick is None:
+        raise WireError("no-such-nick", "nobody has this nick now")
+    if other.paused:
+        raise WireError("unavailable", "this nick's connection takes nothing more just now: say it again later")
+    assert session.nick
+    to = other.nick.shown
+    time = messages.time_text(int(chat.reactor.seconds() * 1000))
+    chat.rooms.send(other, encode_line(Message(request.msg, session.nick.shown, None, to, None, time)))
+    if request.id is not None:
+        session.reply(messages.Ack(request.id, None, to, None, time))
+
+
+@_answers(messages.Hello)
+def _hello(chat: Chat, session: Session, request: messages.Hello) -> None:
+    if session.nick is not None:
+        raise WireError("bad-message", "you are welcome already; to change your nick, send a request of type nick")
+    if request.password is not None:
+        raise WireError("auth-failed", "there are no accounts here: say hello without a password")
+    session.nick = _take_nick(chat, session, request.nick)
+    server = f"twisted_chat {__version__}"
+    limits = chat.limits.for_clients()
+    session.reply(
+        messages.Welcome(
+            nick=session.nick.shown, server=server, protocol=messages.PROTOCOL, limits=limits, id=request.id
+        )
+    )
+
+
+def _take_nick(chat: Chat, session: Session, nick: str) -> Name:
+    name = names.nick(nick)
+    if chat.nicks.setdefault(name.key, session) is not session:
+        raise WireError("nick-taken", "somebody else has this nick: take another one")
+    return name
+
+
+@_answers(messages.Nick)
+def _nick(chat: Chat, session: Session, request: messages.Nick) -> None:
+    old = session.nick
+    assert old
+    new = _take_nick(chat, session, request.nick)
+    if new.key != old.key:
+        del chat.nicks[old.key]
+    session.nick = new
+    session.reply(messages.NickChanged(author=old.shown, nick=new.shown, id=request.id))
+    for member in session.members.values():
+        room = member.room
+        chat.rooms.announce(room, messages.NickChanged(author=old.shown, nick=new.shown, room=room.name.shown), session)
+
+
+@_answers(messages.Join)
+def _join(chat: Chat, session: Session, request: messages.Join) -> Deferred[None] | None:
+    name = names.room(request.room)
+    if name.key not in session.members and len(session.members) >= chat.limits.rooms_per_session:
+        raise WireError("full", f"you are in {chat.limits.rooms_per_session} rooms: leave one first")
+    room = chat.rooms.get(name.key)
+    if room is None:
+        return chat.rooms.open(name).addCallback(_enter, chat, session, request)
+    _enter(room, chat, session, request)
+    return None
+
+
+def _enter(room: Room, chat: Chat, session: Session, request: messages.Join) -> None:
+    if session.closed:
+        chat.rooms.forget_if_empty(room)
+        return
+    is_new = session not in room.members
+    session.members[room.name.key] = chat.rooms.enter(room, session, request.since)
+    name = room.name.shown
+    log = room.log
+    count = len(room.members)
+    session.reply(
+        messages.Joined(room=name, topic=log.topic, seq=room.head, oldest=log.oldest, count=count, id=request.id)
+    )
+    if is_new:
+        assert session.nick
+        chat.rooms.announce(room, messages.MemberJoined(author=session.nick.shown, room=name), session)
+
+
+@_answers(messages.Leave)
+def _leave(chat: Chat, session: Session, request: messages.Leave) -> None:
+    member = _member(session, request.room)
+    room = member.room
+    del session.members[room.name.key]
+    chat.rooms.leave(member)
+    session.reply(messages.Left(room=room.name.shown, id=request.id))
+    assert session.nick
+    chat.rooms.announce(room, messages.MemberLeft(author=session.nick.shown, room=room.name.shown), session)
+
+
+@_answers(messages.History)
+def _history(chat: Chat, session: Session, request: messages.History) -> Deferred[None]:
+    if request.before is not None and request.after is not None:
+        raise WireError("bad-message", "history goes 'before' a number or 'after' one, not both")
+    return chat.rooms.peek(names.room(request.room)).addCallback(_read_history, session, request)
+
+
+def _read_history(room: Room, session: Session, request: messages.History) -> Deferred[None]:
+    most = min(request.limit, messages.MAX_PAGE)
+    if request.after is not None:
+        read = room.read_after(request.after, most, HISTORY_BYTES)
+    else:
+        before = messages.MAX_SEQ if request.before is None else request.before
+        read = room.read_before(before, most, HISTORY_BYTES)
+    return read.addCallback(_show_history, room, session, request)
+
+
+def _show_history(page: Page, room: Room, session: Session, request: messages.History) -> None:
+    seqs = page.seqs
+    more = bool(seqs) and (seqs[-1] < room.head if request.after is not None else seqs[0] > room.log.oldest)
+    lines = [msgspec.Raw(line.rstrip()) for line in page.lines]
+    session.reply(messages.HistoryPage(room=room.name.shown, messages=lines, more=more, id=request.id))
+
+
+@_answers(messages.Who)
+def _who(chat: Chat, session: Session, request: messages.Who) -> None:
+    name = names.room(request.room)
+    after = names.nick(request.after).key if request.after else ""
+    room = chat.rooms.get(name.key)
+    nicks = [listener.nick for listener in room.members if listener.nick] if room else []
+    page = heapq.nsmallest(messages.MAX_PAGE, (nick for nick in nicks if nick.key > after), key=lambda nick: nick.key)
+    shown = room.name.shown if room else name.shown
+    members = [nick.shown for nick in page]
+    session.reply(messages.Members(room=shown, members=members, count=len(nicks), id=request.id))
+
+
+@_answers(messages.Rooms)
+def _rooms(chat: Chat, session: Session, request: messages.Rooms) -> Deferred[None]:
+    return chat.log.rooms(messages.MAX_PAGE).addCallback(_show_rooms, chat, session, request)
+
+
+def _show_rooms(kept: list[RoomSummary], chat: Chat, session: Session, request: messages.Rooms) -> None:
+    infos = {room.name.key: messages.RoomInfo(room.name.shown, 0, room.topic) for room in kept}
+    for open in chat.rooms.occupied():
+        infos[open.name.key] = messages.RoomInfo(open.name.shown, len(open.members), open.log.topic)
+    rooms = heapq.nsmallest(messages.MAX_PAGE, infos.values(), key=lambda info: (-info.count, info.room))
+    session.reply(messages.RoomList(rooms=rooms, id=request.id))
+
+
+@_answers(messages.Topic)
+def _topic(chat: Chat, session: Session, request: messages.Topic) -> Deferred[None]:
+    if len(request.msg) > MAX_TOPIC:
+        raise WireError("bad-message", f"a topic has at most {MAX_TOPIC} characters")
+    room = _member(session, request.room).room
+    return room.log.set_topic(request.msg).addCallback(_topic_set, chat, session, room, request)
+
+
+def _topic_set(_: None, chat: Chat, session: Session, room: Room, request: messages.Topic) -> None:
+    assert session.nick
+    author, name = session.nick.shown, room.name.shown
+    session.reply(messages.TopicChanged(author=author, room=name, msg=request.msg, id=request.id))
+    notice = messages.TopicChanged(author=author, room=name, msg=request.msg)
+    chat.rooms.tell_others(room, encode_line(notice), session)
+
+
+@_answers(messages.Ping)
+def _ping(chat: Chat, session: Session, request: messages.Ping) -> None:
+    session.reply(messages.PongSent(id=request.id))
+
+
+@_answers(messages.Pong)
+def _pong(chat: Chat, session: Session, request: messages.Pong) -> None:
+    """It was heard; that is all that was asked for."""
+
+
+@_answers(messages.Quit)
+def _quit(chat: Chat, session: Session, request: messages.Quit) -> None:
+    session.end("", id=request.id, farewell=request.msg)

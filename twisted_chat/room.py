@@ -1,0 +1,556 @@
+"""Members and their places; fan-out.
+
+A member is a place in a room's log. Who is live stands at its end and is handed each turn's messages as they are
+kept; who is behind (it asked for what it missed, or its connection does not take more) reads on from its place, in
+pages, out of the newest part of the log that is kept in memory or out of the store, until it is live again.
+
+All that happens in one turn of the reactor is kept at once, encoded once, joined once for each room, and written once
+to each member. Only who said something in that turn gets bytes of its own: an ack in the place of its message.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections import Counter, deque
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any, Final, NamedTuple, Protocol
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from .log import Entry, Log, Record, RoomLog, Unavailable
+from .messages import (
+    SERVER,
+    Ack,
+    Code,
+    Error,
+    MemberJoined,
+    MemberLeft,
+    Message,
+    NickChanged,
+    Presence,
+    encode_line,
+    time_text,
+)
+from .names import Name
+
+GATHER_FROM: Final = 100
+"""Members above which comings and goings are gathered: a room of N costs N to fill then, not N²."""
+
+GATHER_SECONDS: Final = 1.0
+"""The least time between two counts of a large room."""
+
+PAGE: Final = 512
+PAGE_BYTES: Final = 2**16
+"""Messages, and bytes of text, that one reading of the log hands on: what a transport takes before it says stop."""
+
+PAGES_A_TURN: Final = 8
+"""Members that read on in one turn, so that live work waits a millisecond or two for a crowd that catches up."""
+
+READ_AGAIN_SECONDS: Final = 1.0
+"""The pause after a page could not be read."""
+
+TAIL_BYTES: Final = 2**20
+"""The newest messages of all rooms that stay in memory, in bytes of the wire; older ones are read from the store."""
+
+_log = Logger("twisted_chat.room")
+
+
+class Listener(Protocol):
+    """What a room needs of a participant."""
+
+    nick: Name | None
+    out: list[bytes] | None
+    """What is to be written to it at the end of this turn; an empty list where it may hear from several rooms, so that
+    they are gathered; otherwise none."""
+    closed: bool
+    paused: bool
+    """Its connection takes no more for now."""
+
+    def write(self, data: bytes) -> None:
+        """Hand whole lines to its connection."""
+
+    def idle_out(self) -> list[bytes] | None:
+        """Say what `out` is while there is nothing in it."""
+
+    def settled(self, count: int) -> None:
+        """Hear that this many of its messages were kept, or refused."""
+
+    def wake(self, member: Member) -> None:
+        """Hear, where it reads at its own pace, that there is something to read."""
+
+
+class Page(NamedTuple):
+    """Messages in the order of their numbers: the numbers, and each one's line."""
+
+    seqs: list[int]
+    lines: list[bytes]
+
+
+class Member:
+    """A participant's place in a room."""
+
+    __slots__ = ("behind", "gone", "listener", "own", "place", "reading", "room")
+
+    def __init__(self, listener: Listener, room: Room, place: int) -> None:
+        self.listener = listener
+        self.room = room
+        self.place = place
+        """The number up to which it has been handed everything; it counts only while the member is not live."""
+        self.behind = False
+        """It waits for its next page."""
+        self.reading = False
+        """Its next page is on its way from the store."""
+        self.gone = False
+        self.own: array[int] = array("q")
+        """Numbers behind its place that are its own messages: acked already, so they are not handed to it."""
+
+
+class Tail:
+    """The newest lines of one room, all that came after `floor`."""
+
+    __slots__ = ("_lines", "_seqs", "_start", "floor")
+
+    def __init__(self, floor: int) -> None:
+        self.floor = floor
+        self._seqs: list[int] = []
+        self._lines: list[bytes] = []
+        self._start = 0
+        """The first line that is still kept. Those in front of it go together now and then, not one by one."""
+
+    def append(self, seqs: Iterable[int], lines: Iterable[bytes]) -> None:
+        self._seqs.extend(seqs)
+        self._lines.extend(lines)
+
+    def drop(self, count: int) -> None:
+        """Forget the oldest lines."""
+        start = self._start + count
+        self.floor = self._seqs[start - 1]
+        if start * 2 >= len(self._seqs):
+            del self._seqs[:start], self._lines[:start]
+            start = 0
+        else:
+            for i in range(self._start, start):
+                self._lines[i] = b""
+        self._start = start
+
+    def __len__(self) -> int:
+        return len(self._seqs) - self._start
+
+    def after(self, seq: int, most: int, most_bytes: int) -> Page:
+        """Read on behind `seq`, which is not in front of `floor`."""
+        first = bisect_right(self._seqs, seq, self._start)
+        last = self._fit(islice(self._lines, first, first + most), first, most_bytes, 1)
+        return Page(self._seqs[first:last], self._lines[first:last])
+
+    def before(self, seq: int, most: int, most_bytes: int) -> Page:
+        """Read the newest in front of `seq`, as far back as there are any."""
+        last = bisect_left(self._seqs, seq, self._start)
+        newest_first = (self._lines[i] for i in range(last - 1, max(self._start, last - most) - 1, -1))
+        first = self._fit(newest_first, last, most_bytes, -1)
+        return Page(self._seqs[first:last], self._lines[first:last])
+
+    @staticmethod
+    def _fit(lines: Iterable[bytes], at: int, most_bytes: int, step: int) -> int:
+        """Go on from a place by as many lines as fit, and by one at least."""
+        for line in lines:
+            if most_bytes <= 0:
+                break
+            most_bytes -= len(line)
+            at += step
+        return at
+
+
+class Room:
+    """A room that somebody is in, or that has lines in memory."""
+
+    __slots__ = ("head", "live", "log", "members", "notices", "paced", "pinned", "presence", "tail")
+
+    def __init__(self, log: RoomLog) -> None:
+        self.log = log
+        self.pinned = False
+        """It stays open, whoever leaves."""
+        self.head = log.seq
+        """The number up to which everything has been handed to all who are live."""
+        self.members: dict[Listener, Member] = {}
+        self.live: dict[Listener, None] = {}
+        self.paced: dict[Listener, Member] = {}
+        """Those that read at their own pace and are never live."""
+        self.tail = Tail(log.seq)
+        self.notices: list[tuple[bytes, Listener]] = []
+        """What of this turn's comings and goings is to be told, and whom each is about."""
+        self.presence: IDelayedCall | None = None
+
+    @property
+    def name(self) -> Name:
+        return self.log.name
+
+    def read_after(self, seq: int, most: int, most_bytes: int) -> Deferred[Page]:
+        """Read on behind `seq`: at least one message if there is any. Fails with `Unavailable`."""
+        if seq >= self.tail.floor:
+            return succeed(self.tail.after(seq, most, most_bytes))
+        return self.log.after(seq, most, most_bytes).addCallback(self._page)
+
+    def read_before(self, seq: int, most: int, most_bytes: int) -> Deferred[Page]:
+        """Read the newest in front of `seq`. Fails with `Unavailable`."""
+        page = self.tail.before(seq, most, most_bytes)
+        if page.seqs and (len(page.seqs) == most or page.seqs[0] == self.log.oldest):
+            return succeed(page)
+        return self.log.before(min(seq, self.head + 1), most, most_bytes).addCallback(self._page)
+
+    def _page(self, records: list[Record]) -> Page:
+        room = self.name.shown
+        lines = [
+            encode_line(Message(msg, author, room, None, seq, time_text(time))) for seq, time, author, msg in records
+        ]
+        return Page([record.seq for record in records], lines)
+
+
+class Rooms:
+    """The rooms that are open, and the turn of the reactor that is under way."""
+
+    def __init__(self, reactor: Any, log: Log, tail_bytes: int = TAIL_BYTES) -> None:
+        self._reactor = reactor
+        self._log = log
+        self._open: dict[str, Room] = {}
+        self._opening: dict[str, list[Deferred[Room]]] = {}
+        self._entries: list[Entry] = []
+        self._dirty: list[Listener] = []
+        self._noticed: list[Room] = []
+        self._behind: deque[Member] = deque()
+        self._keeping = False
+        """The log is busy with a turn's entries."""
+        self._scheduled = False
+        self._idle: list[Deferred[None]] = []
+        self._tail_left = tail_bytes
+        self._tail: deque[tuple[Room, int, int]] = deque()
+        """Of the lines in memory, oldest first: room, count and bytes of each turn's."""
+
+    # Rooms
+
+    def get(self, key: str) -> Room | None:
+        """Find a room that is open."""
+        return self._open.get(key)
+
+    def occupied(self) -> list[Room]:
+        """List the rooms that somebody is in."""
+        return [room for room in self._open.values() if room.members]
+
+    def open(self, name: Name) -> Deferred[Room]:
+        """Find a room, or begin one. Fails with `Unavailable`."""
+        room = self._open.get(name.key)
+        if room is not None:
+            return succeed(room)
+        opened: Deferred[Room] = Deferred()
+        waiting = self._opening.setdefault(name.key, [])
+        waiting.append(opened)
+        if len(waiting) == 1:
+            self._log.open(name).addCallbacks(self._opened, lambda failure: failure).addBoth(self._tell, name.key)
+        return opened
+
+    def _opened(self, log: RoomLog) -> Room:
+        room = self._open[log.name.key] = Room(log)
+        return room
+
+    def _tell(self, result: Room | Failure, key: str) -> None:
+        for opened in self._opening.pop(key):
+            opened.callback(result)
+
+    def peek(self, name: Name) -> Deferred[Room]:
+        """Find a room for reading alone: it is not kept open. Fails with `Unavailable`."""
+        room = self._open.get(name.key)
+        return self._log.open(name).addCallback(Room) if room is None else succeed(room)
+
+    def forget_if_empty(self, room: Room) -> None:
+        """Let go of a room that nobody is in and that has nothing in memory."""
+        if not (room.members or len(room.tail) or room.pinned):
+            self._open.pop(room.name.key, None)
+
+    # Members
+
+    def enter(self, room: Room, listener: Listener, since: int | None, paced: bool = False) -> Member:
+        """Put a participant into a room, behind the number `since`, or at the end; one that is in it starts again."""
+        place = room.head if since is None else min(since, room.head)
+        old = room.members.get(listener)
+        if old is not None:
+            self._remove(old)
+        member = room.members[listener] = Member(listener, room, place)
+        if paced:
+            room.paced[listener] = member
+        elif place == room.head and not listener.paused:
+            room.live[listener] = None
+        else:
+            self.read_on(member)
+        return member
+
+    def leave(self, member: Member) -> None:
+        """Take a participant out of a room."""
+        self._remove(member)
+        self.forget_if_empty(member.room)
+
+    def _remove(self, member: Member) -> None:
+        room, listener = member.room, member.listener
+        member.gone = True
+        del room.members[listener]
+        room.live.pop(listener, None)
+        room.paced.pop(listener, None)
+
+    def pause(self, member: Member) -> None:
+        """Stop handing messages to a member, and remember its place."""
+        if member.listener in member.room.live:
+            del member.room.live[member.listener]
+            member.place = member.room.head
+
+    def read_on(self, member: Member) -> None:
+        """Let a member that is not live have the next page, when it is its turn."""
+        if not (member.behind or member.reading or member.listener in member.room.live):
+            member.behind = True
+            self._behind.append(member)
+            self._schedule()
+
+    # What happens in a turn
+
+    def say(self, entry: Entry) -> None:
+        """Keep a message, of a `Member` as its origin, and hand it to the others."""
+        self._entries.append(entry)
+        self._schedule()
+
+    def send(self, listener: Listener, data: bytes) -> None:
+        """Write lines to one participant at the end of this turn, behind what it is to get already."""
+        if listener.out:
+            listener.out.append(data)
+        else:
+            listener.out = [data]
+            self._dirty.append(listener)
+            self._schedule()
+
+    def announce(self, room: Room, notice: MemberJoined | MemberLeft | NickChanged, about: Listener) -> None:
+        """Tell the others in a room of a coming or going; in a large room, only how many they are, and later."""
+        if len(room.members) <= GATHER_FROM:
+            self.tell_others(room, encode_line(notice), about)
+        elif room.presence is None:
+            room.presence = self._reactor.callLater(GATHER_SECONDS, self._tell_count, room)
+
+    def tell_others(self, room: Room, line: bytes, about: Listener) -> None:
+        """Write a line that is not kept to all who are live in a room, but for the one it is about."""
+        if not room.notices:
+            self._noticed.append(room)
+        room.notices.append((line, about))
+        self._schedule()
+
+    def settled(self) -> Deferred[None]:
+        """Fire when everything said so far is kept and acked, or refused."""
+        done: Deferred[None] = Deferred()
+        self._idle.append(done)
+        self._schedule()
+        return done
+
+    def _tell_count(self, room: Room) -> None:
+        room.presence = None
+        line = encode_line(Presence(room=room.name.shown, count=len(room.members)))
+        for listener in room.live:
+            self.send(listener, line)
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._reactor.callLater(0, self._end_turn)
+
+    def _end_turn(self) -> None:
+        self._scheduled = False
+        self._send_notices()
+        self._hand_pages()
+        if self._entries and not self._keeping:
+            self._keep()
+        self._write_out()
+        if not self._keeping and not self._entries:
+            self._tell_idle()
+
+    def _keep(self) -> None:
+        entries, self._entries = self._entries, []
+        self._keeping = True
+        kept = self._log.append(entries, int(self._reactor.seconds() * 1000))
+        kept.addCallbacks(self._kept, self._refused, (entries,), errbackArgs=(entries,))
+        kept.addErrback(lambda failure: _log.failure("A turn did not end well", failure))
+        kept.addBoth(self._next)
+
+    def _next(self, _: object) -> None:
+        self._keeping = False
+        self._write_out()
+        if self._entries or self._idle:
+            self._schedule()
+
+    def _tell_idle(self) -> None:
+        idle, self._idle = self._idle, []
+        for done in idle:
+            done.callback(None)
+
+    def _write_out(self) -> None:
+        dirty, self._dirty = self._dirty, []
+        for listener in dirty:
+            data = listener.out
+            listener.out = listener.idle_out()
+            if data and not listener.closed:
+                listener.write(data[0] if len(data) == 1 else b"".join(data))
+
+    def _send_notices(self) -> None:
+        rooms, self._noticed = self._noticed, []
+        for room in rooms:
+            notices, room.notices = room.notices, []
+            everything = b"".join(line for line, _ in notices)
+            about = {listener for _, listener in notices}
+            for listener in room.live:
+                if listener not in about:
+                    self.send(listener, everything)
+                elif others := b"".join(line for line, other in notices if other is not listener):
+                    self.send(listener, others)
+
+    # Fan-out
+
+    def _kept(self, _: None, entries: list[Entry]) -> None:
+        by_room: dict[Room, list[Entry]] = {}
+        for entry in entries:
+            by_room.setdefault(entry.origin.room, []).append(entry)
+        times = {entry.time: time_text(entry.time) for entry in entries}
+        for room, said in by_room.items():
+            self._fan_out(room, said, times)
+        self._settle(entries)
+
+    def _refused(self, failure: Failure, entries: list[Entry]) -> None:
+        code: Code
+        if isinstance(failure.value, Unavailable):
+            code, text = "unavailable", "the message cannot be kept now: send it again later"
+        else:
+            _log.failure("Messages could not be kept", failure)
+            code, text = "internal", "the server has a fault, which its log names"
+        for entry in entries:
+            self.send(entry.origin.listener, encode_line(Error(code=code, msg=text, author=SERVER, id=entry.id)))
+        self._settle(entries)
+
+    def _settle(self, entries: list[Entry]) -> None:
+        counts = Counter(entry.origin.listener for entry in entries)
+        for listener, count in counts.items():
+            listener.settled(count)
+
+    def _fan_out(self, room: Room, entries: list[Entry], times: dict[int, str]) -> None:
+        """Hand one turn's messages of a room to its members, and their acks to those who said them."""
+        name = room.name.shown
+        seqs: list[int] = []
+        lines: list[bytes] = []
+        said: dict[Member, list[_Said]] = {}
+        at = 0
+        for entry in entries:
+            start = at
+            time = times[entry.time]
+            if entry.fresh:
+                line = encode_line(Message(entry.msg, entry.author.shown, name, None, entry.seq, time))
+                lines.append(line)
+                seqs.append(entry.seq)
+                at += len(line)
+            ack = b"" if entry.id is None else encode_line(Ack(entry.id, name, None, entry.seq, time))
+            said.setdefault(entry.origin, []).append(_Said(start, at, entry.seq, ack))
+        payload = b"".join(lines)
+        self._remember(room, seqs, lines, len(payload))
+        for member, own in said.items():
+            self._answer(member, payload, own)
+        authors = {member.listener for member in said}
+        for listener in tuple(room.live) if lines else ():  # who is written to may stop being live
+            if listener.out is None:
+                listener.write(payload)
+            elif listener not in authors:
+                self.send(listener, payload)
+        for listener, member in room.paced.items():
+            listener.wake(member)
+
+    def _answer(self, member: Member, payload: bytes, own: list[_Said]) -> None:
+        """Write to an author what the others get, with acks in the place of its own messages."""
+        if member.listener in member.room.live:
+            pieces: list[bytes] = []
+            at = 0
+            for said in own:
+                pieces += payload[at : said.start], said.ack
+                at = said.end
+            self.send(member.listener, b"".join([*pieces, payload[at:]]))
+        elif not member.gone:
+            member.own.extend(said.seq for said in own if said.end > said.start)
+            self.send(member.listener, b"".join(said.ack for said in own))
+
+    def _remember(self, room: Room, seqs: list[int], lines: list[bytes], size: int) -> None:
+        """Keep lines in memory, and forget the oldest of all rooms where there are too many."""
+        if not seqs:
+            return
+        room.head = seqs[-1]
+        room.tail.append(seqs, lines)
+        self._tail.append((room, len(seqs), size))
+        self._tail_left -= size
+        while self._tail_left < 0:
+            oldest, count, size = self._tail.popleft()
+            self._tail_left += size
+            oldest.tail.drop(count)
+            self.forget_if_empty(oldest)
+
+    # Reading on
+
+    def _hand_pages(self) -> None:
+        for _ in range(min(PAGES_A_TURN, len(self._behind))):
+            member = self._behind.popleft()
+            member.behind = False
+            if not (member.gone or member.listener.paused):
+                self._hand_page(member)
+        if self._behind:
+            self._schedule()
+
+    def _hand_page(self, member: Member) -> None:
+        room = member.room
+        if member.place >= room.head:
+            room.live[member.listener] = None
+            return
+        member.reading = True
+        read = room.read_after(member.place, PAGE, PAGE_BYTES)
+        read.addCallback(self._hand_on, member, room.head).addErrback(self._read_later, member)
+
+    def _hand_on(self, page: Page, member: Member, head: int) -> None:
+        member.reading = False
+        if member.gone:
+            return
+        lines = without_own(member, page)
+        if lines:
+            self.send(member.listener, b"".join(lines))
+        if len(lines) < len(page.lines):
+            member.listener.settled(0)  # there is less of its own to remember
+        member.place = page.seqs[-1] if page.seqs else head
+        if not member.listener.paused:
+            self.read_on(member)
+
+    def _read_later(self, failure: Failure, member: Member) -> None:
+        if not isinstance(failure.value, Unavailable):
+            _log.failure("A member could not read on", failure)
+        self._reactor.callLater(READ_AGAIN_SECONDS, self._read_again, member)
+
+    def _read_again(self, member: Member) -> None:
+        member.reading = False
+        if not member.gone and not member.listener.paused:
+            self.read_on(member)
+
+
+class _Said(NamedTuple):
+    """A message of an author's own: where it stands among the turn's lines, and what the author gets in its place."""
+
+    start: int
+    end: int
+    seq: int
+    ack: bytes
+
+
+def without_own(member: Member, page: Page) -> list[bytes]:
+    """Pick the lines of a page that a member did not say itself, and forget those numbers of its own."""
+    if not member.own:
+        return page.lines
+    own = set(member.own)
+    lines = [line for seq, line in zip(page.seqs, page.lines, strict=True) if seq not in own]
+    del member.own[: bisect_right(member.own, page.seqs[-1] if page.seqs else 0)]
+    return lines

@@ -1,0 +1,290 @@
+"""One participant, whatever wire it came by.
+
+A session's requests are handled in their order, each one when those before it have been answered; only messages may be
+under way together, since the log keeps their order. Its connection's say on whether it takes more (`IPushProducer`)
+decides whether its rooms hand it messages or wait for it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final, Protocol
+
+import msgspec
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from .framing import Frame
+from .limits import MAX_ERRORS, MAX_OWED, MAX_OWN, MAX_WAITING, Bucket
+from .log import Unavailable
+from .messages import SERVER, AnyRequest, Error, PingSent, Say, Stop, WireError, decode_request, encode_line
+from .names import Name
+from .room import Member, Rooms
+
+TICK_SECONDS: Final = 30.0
+"""How often it is looked who is silent."""
+
+PING_TICKS: Final = 2
+"""Ticks of silence after which a ping is sent."""
+
+SILENT_TICKS: Final = PING_TICKS + 4
+"""Ticks of silence after which a connection is ended: two minutes after the ping."""
+
+_log = Logger("twisted_chat.session")
+
+
+class Wire(Protocol):
+    """A connection, as a participant sees it."""
+
+    address: str
+    """The other end's address, by which its connections are counted; empty where it has none of its own."""
+    label: str
+    """The other end's port, or what else tells it from others; a bare client's name is made of it."""
+    participant: Participant
+    """Who gets what arrives."""
+
+    def write(self, data: bytes) -> None:
+        """Hand whole lines on."""
+
+    def close(self) -> None:
+        """End the connection when what was written has gone."""
+
+    def abort(self) -> None:
+        """End the connection now."""
+
+    def stop_reading(self) -> None:
+        """Let no more arrive for now."""
+
+    def go_on_reading(self) -> None:
+        """Let more arrive."""
+
+
+class Participant(Protocol):
+    """Who is at a wire."""
+
+    def received(self, frame: Frame) -> None:
+        """Take an object, or what was wrong in the place of one."""
+
+    def lost(self) -> None:
+        """Hear that the connection is gone."""
+
+    def tick(self) -> None:
+        """Look whether the other end is there; called every `TICK_SECONDS`."""
+
+    def end(self, why: str) -> None:
+        """Say why, and end the connection."""
+
+    def pauseProducing(self) -> None: ...
+
+    def resumeProducing(self) -> None: ...
+
+
+class Host(Protocol):
+    """The chat, as a session sees it."""
+
+    rooms: Rooms
+
+    def handle(self, session: Session, request: AnyRequest) -> Deferred[None] | None:
+        """Do what a request asks for; raises `WireError`. A Deferred fires when it is answered, or fails alike."""
+
+    def gone(self, session: Session, farewell: str = "") -> None:
+        """Take a session out of everything."""
+
+
+@implementer(IPushProducer)
+class Session:
+    """A participant that said hello, or tried to."""
+
+    __slots__ = (
+        "_busy",
+        "_errors",
+        "_owed",
+        "_silent",
+        "_unread",
+        "_waiting",
+        "bucket",
+        "closed",
+        "host",
+        "members",
+        "nick",
+        "out",
+        "paused",
+        "unsettled",
+        "wire",
+        "write",
+    )
+
+    def __init__(self, host: Host, wire: Wire, bucket: Bucket) -> None:
+        self.host = host
+        self.wire = wire
+        self.write = wire.write
+        self.bucket = bucket
+        self.nick: Name | None = None
+        """None until it is welcome."""
+        self.members: dict[str, Member] = {}
+        """Its places, by the room's key."""
+        self.out: list[bytes] | None = None
+        self.closed = False
+        self.paused = False
+        self.unsettled = 0
+        """Messages of its own that are on their way into the log."""
+        self._waiting: deque[AnyRequest] | None = None
+        self._busy = False
+        """A request is being handled."""
+        self._errors = 0
+        """Errors in a row."""
+        self._owed = 0
+        """Bytes of answers that were written while its connection took no more."""
+        self._unread = False
+        """Nothing is read from it for now."""
+        self._silent = 0
+        """Ticks since it was last heard."""
+
+    # From the wire
+
+    def received(self, frame: Frame) -> None:
+        self._silent = 0
+        if isinstance(frame, WireError):
+            self.fault(frame)
+            return
+        try:
+            request = decode_request(frame)
+        except WireError as error:
+            self.fault(error)
+        else:
+            self.asked(request)
+
+    def asked(self, request: AnyRequest) -> None:
+        """Handle a request, when it is its turn."""
+        if self.closed:
+            return
+        if self._waiting or self._must_wait(request):
+            if self._waiting is None:
+                self._waiting = deque()
+            self._waiting.append(request)
+            self._mind_reading()
+        else:
+            self._handle(request)
+
+    def _must_wait(self, request: AnyRequest) -> bool:
+        return self._busy or (self.unsettled > 0 and type(request) is not Say)
+
+    def _handle(self, request: AnyRequest) -> None:
+        try:
+            answered = self.host.handle(self, request)
+        except WireError as error:
+            self.fault(error, request.id)
+            return
+        if answered is None:
+            self._errors = 0
+            return
+        self._busy = True
+        answered.addCallbacks(self._answered, self._failed, errbackArgs=(request.id,))
+        answered.addErrback(lambda failure: _log.failure("A request could not be answered", failure))
+
+    def _answered(self, _: None) -> None:
+        self._busy = False
+        self._errors = 0
+        self._go_on()
+
+    def _failed(self, failure: Failure, id: str | None) -> None:
+        self._busy = False
+        error = failure.value
+        if isinstance(error, WireError):
+            self.fault(error, id)
+        elif isinstance(error, Unavailable):
+            self.fault(WireError("unavailable", "this cannot be read or kept now: ask again later"), id)
+        else:
+            _log.failure("A request failed", failure)
+            self.fault(WireError("internal", "the server has a fault, which its log names"), id)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Handle what waited."""
+        while self._waiting and not self.closed and not self._must_wait(self._waiting[0]):
+            self._handle(self._waiting.popleft())
+        self._mind_reading()
+
+    def settled(self, count: int) -> None:
+        self.unsettled -= count
+        if self._waiting:
+            self._go_on()
+        elif self.paused or self._unread:
+            self._mind_reading()
+
+    # To the wire
+
+    def idle_out(self) -> list[bytes] | None:
+        return [] if len(self.members) > 1 else None
+
+    def reply(self, answer: msgspec.Struct) -> None:
+        """Answer at the end of this turn."""
+        line = encode_line(answer)
+        if self.paused:
+            self._owed += len(line)
+            self._mind_reading()
+        self.host.rooms.send(self, line)
+
+    def fault(self, error: WireError, id: str | None = None) -> None:
+        """Answer that something was wrong; end the connection where nothing else comes from it."""
+        if self.closed:
+            return
+        self.reply(Error(code=error.code, msg=error.text, author=SERVER, id=error.id or id, retry=error.retry))
+        self._errors += 1
+        if self._errors > MAX_ERRORS:
+            self.end(f"{self._errors} errors in a row: this is another protocol")
+
+    def end(self, why: str, id: str | None = None, farewell: str = "") -> None:
+        if self.closed:
+            return
+        self.closed = True
+        self.write(b"".join([*(self.out or ()), encode_line(Stop(msg=why, author=SERVER, id=id))]))
+        self.wire.close()
+        self.host.gone(self, farewell)
+
+    def lost(self) -> None:
+        self.closed = True
+        self.host.gone(self)
+
+    def tick(self) -> None:
+        if self.paused or self._unread:
+            return  # it is waited for, or not listened to
+        self._silent += 1
+        if self._silent == PING_TICKS:
+            self.reply(PingSent())
+        elif self._silent >= SILENT_TICKS:
+            self.end("nothing was heard of you for two minutes")
+
+    # Backpressure
+
+    def pauseProducing(self) -> None:
+        self.paused = True
+        for member in self.members.values():
+            self.host.rooms.pause(member)
+
+    def resumeProducing(self) -> None:
+        self.paused = False
+        self._owed = 0
+        for member in self.members.values():
+            self.host.rooms.read_on(member)
+        self._mind_reading()
+
+    def stopProducing(self) -> None:
+        """Hear from the transport that it is gone; `lost` follows."""
+
+    def wake(self, member: Member) -> None:
+        """Nothing to do: a session's rooms hand it what there is."""
+
+    def _mind_reading(self) -> None:
+        """Read from the connection, or not: what it asks for has to be bounded by what it takes."""
+        too_much = (
+            len(self._waiting or ()) >= MAX_WAITING
+            or self._owed > MAX_OWED
+            or any(len(member.own) > MAX_OWN for member in self.members.values())
+        )
+        if too_much != self._unread and not self.closed:
+            self._unread = too_much
+            (self.wire.stop_reading if too_much else self.wire.go_on_reading)()

@@ -1,0 +1,158 @@
+"""JSON lines over a stream: TCP, TLS over TCP, or a Unix socket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from twisted.internet.interfaces import IAddress, IDelayedCall, IHalfCloseableProtocol, ITCPTransport
+from twisted.internet.protocol import Factory, connectionDone
+from twisted.internet.tcp import Connection
+from twisted.logger import Logger
+from twisted.protocols.basic import LineReceiver
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from ..chat import Chat
+from ..framing import Framer
+from ..messages import Quit, encode
+from ..session import Participant
+
+CLOSE_SECONDS: Final = 30.0
+"""How long a connection that is being ended may take to read what was written; then it is cut."""
+
+_log = Logger("twisted_chat.wire.jsonlines")
+
+
+class _Transport(Protocol):
+    """What is asked of a transport: what every stream of Twisted's offers."""
+
+    def write(self, data: bytes) -> None: ...
+    def loseConnection(self) -> None: ...
+    def abortConnection(self) -> None: ...
+    def registerProducer(self, producer: Participant, streaming: bool) -> None: ...
+    def unregisterProducer(self) -> None: ...
+    def pauseProducing(self) -> None: ...
+    def resumeProducing(self) -> None: ...
+
+
+def writer(transport: _Transport) -> Callable[[bytes], None]:
+    """Make a function that writes to a transport without a detour through the reactor, where that can be.
+
+    `transport.write` waits for the next turn, and costs two changes of the poller and a wake-up. While a plain socket
+    has nothing queued, its kernel takes the bytes at once; only what it does not take is left to the transport.
+    """
+    take: Callable[[bytes], None] = transport.write
+    if not isinstance(transport, Connection) or transport.TLS:
+        return take
+
+    def write(data: bytes) -> None:
+        if transport.dataBuffer or transport._tempDataBuffer or not transport.connected:
+            take(data)
+            return
+        written = transport.writeSomeData(data)
+        if not isinstance(written, int):
+            written = 0  # the connection is lost; the transport finds that out in its own time
+        if written < len(data):
+            take(data[written:])
+
+    return write
+
+
+@implementer(IHalfCloseableProtocol)
+class JSONLines(LineReceiver):
+    """One connection: what arrives goes as objects to its participant, and lines go to the other end.
+
+    It is a `session.Wire`. Objects may come with no line end between them, so it is `framing.Framer` that cuts what
+    arrives, all of one read at once; `LineReceiver` would look through its whole buffer again for each line.
+    """
+
+    delimiter = b"\n"
+    transport: _Transport  # type: ignore[assignment]  # Twisted says ITransport, and gives more
+    write: Callable[[bytes], None]
+    """Hand whole lines to the transport."""
+
+    def __init__(self, chat: Chat, address: str, label: str) -> None:
+        self.address = address
+        self.label = label
+        self._chat = chat
+        self._framer = Framer()
+        self._participant: Participant | None = None
+        self._cut: IDelayedCall | None = None
+
+    @property
+    def participant(self) -> Participant:
+        assert self._participant
+        return self._participant
+
+    @participant.setter
+    def participant(self, participant: Participant) -> None:
+        if self._participant is not None:
+            self.transport.unregisterProducer()
+        self._participant = participant
+        self.transport.registerProducer(participant, True)
+
+    # From the transport
+
+    def connectionMade(self) -> None:
+        if ITCPTransport.providedBy(self.transport):
+            self.transport.setTcpNoDelay(True)
+            self.transport.setTcpKeepAlive(True)
+        self.write = writer(self.transport)
+        self._chat.connected(self)
+        _log.debug("{address} {label} is connected", address=self.address, label=self.label)
+
+    def dataReceived(self, data: bytes) -> None:
+        for frame in self._framer.feed(data):
+            self.participant.received(frame)
+
+    def readConnectionLost(self) -> None:
+        """Hear that the other end says nothing more: it may still read what it asked for."""
+        self.participant.received(encode(Quit()))
+
+    def writeConnectionLost(self) -> None:
+        """Hear that nothing more can be written; the end follows."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._cut is not None:
+            self._cut.cancel()
+        self._chat.disconnected(self)
+        _log.debug("{address} {label} is gone: {why}", address=self.address, label=self.label, why=reason.value)
+
+    # From the participant
+
+    def close(self) -> None:
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+        self._cut = self._chat.reactor.callLater(CLOSE_SECONDS, self._cut_off)
+
+    def _cut_off(self) -> None:
+        self._cut = None
+        self.abort()
+
+    def abort(self) -> None:
+        self.transport.abortConnection()
+
+    def stop_reading(self) -> None:
+        self.transport.pauseProducing()
+
+    def go_on_reading(self) -> None:
+        self.transport.resumeProducing()
+
+
+class JSONLinesFactory(Factory):
+    """Makes a `JSONLines` for each connection, and the chat keeps track of them."""
+
+    noisy = False
+
+    def __init__(self, chat: Chat) -> None:
+        self.chat = chat
+        self._count = 0
+
+    def buildProtocol(self, addr: IAddress | None) -> JSONLines:
+        self._count += 1
+        address = getattr(addr, "host", "")
+        label = str(getattr(addr, "port", f"u{self._count}"))  # a Unix socket has no port
+        protocol = JSONLines(self.chat, address, label)
+        protocol.factory = self
+        return protocol
