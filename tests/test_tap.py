@@ -1,0 +1,542 @@
+"""What `twistd chat` takes, where it listens, and how it starts and ends."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any, cast
+from unittest import mock
+
+from twisted.application.service import IService
+from twisted.internet import asyncioreactor, reactor
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.error import CannotListenError, ProcessTerminated
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Factory, ProcessProtocol, Protocol
+from twisted.internet.testing import EventLoggingObserver, MemoryReactorClock
+from twisted.logger import globalLogPublisher
+from twisted.python.failure import Failure
+from twisted.python.usage import UsageError
+from twisted.trial.unittest import TestCase
+
+from twisted_chat import __version__, tap
+from twisted_chat.log import Unusable
+
+TIMEOUT = 30.0
+"""Seconds after which a real server that does not do what it should is given up."""
+
+
+def folder(test: TestCase) -> Path:
+    """Make a folder that is gone after the test."""
+    path = tempfile.mkdtemp()
+    test.addCleanup(shutil.rmtree, path)
+    return Path(path)
+
+
+class Port:
+    """Stands for a port that is open."""
+
+    def __init__(self, address: IAddress, closing: Deferred[None] | None = None) -> None:
+        self.address = address
+        self.closing = closing
+
+    def getHost(self) -> IAddress:
+        return self.address
+
+    def stopListening(self) -> Deferred[None] | None:
+        return self.closing
+
+
+class Reactor(MemoryReactorClock):
+    """Keeps what was asked of it; some ports cannot be had."""
+
+    _exitSignal: int | None = signal.SIGTERM
+
+    def __init__(self, refused: dict[int, Exception] | None = None) -> None:
+        super().__init__()
+        self.refused = refused or {}
+        self.turns = 0
+
+    def listenTCP(self, port: int, *args: Any, **kwargs: Any) -> Any:
+        if port in self.refused:
+            raise self.refused[port]
+        super().listenTCP(port, *args, **kwargs)
+        kind = IPv6Address if ":" in kwargs["interface"] else IPv4Address
+        return Port(kind("TCP", kwargs["interface"], port))
+
+    def iterate(self, delay: float = 0) -> None:
+        self.turns += 1
+
+
+class OptionsTests(TestCase):
+    """Each option is checked when it is read."""
+
+    def setUp(self) -> None:
+        self.reactor = Reactor()
+        self.patch(tap, "_reactor", lambda: self.reactor)
+
+    def parse(self, *arguments: str) -> tap.Options:
+        options = tap.Options()
+        options.parseOptions([*arguments])
+        return options
+
+    def listens(self, *arguments: str) -> list[tuple[int, str]]:
+        """Listen where the options say; returns each TCP port with its interface."""
+        for place in self.parse(*arguments)["places"]:
+            self.successResultOf(place.endpoint.listen(Factory()))
+        return [(port, interface) for port, _, _, interface in self.reactor.tcpServers]
+
+    def refuses(self, *arguments: str) -> str:
+        """Return what is said about options that do not go."""
+        return str(self.assertRaises(UsageError, self.parse, *arguments))
+
+    def test_listens_on_the_loopback_by_default(self) -> None:
+        self.assertEqual(self.listens(), [(14900, "127.0.0.1")])
+
+    def test_takes_a_number_and_an_interface(self) -> None:
+        self.assertEqual(self.listens("--port", "0", "--interface", "0.0.0.0"), [(0, "0.0.0.0")])
+
+    def test_takes_an_address_of_ipv6_with_brackets_and_without(self) -> None:
+        self.assertEqual(self.listens("--interface", "::1"), [(14900, "::1")])
+        self.assertEqual(self.listens("--interface", "[fe80::1%lo]")[1:], [(14900, "fe80::1%lo")])
+
+    def test_resolves_a_host_name_and_prefers_ipv4(self) -> None:
+        found = [
+            (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("2001:db8::1", 0, 0, 0)),
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 0)),
+        ]
+        self.patch(socket, "getaddrinfo", lambda *_, **__: found)
+        self.assertEqual(self.listens("--interface", "chat.example"), [(14900, "192.0.2.1")])
+        found.pop()
+        self.assertEqual(self.listens("--interface", "chat.example")[1:], [(14900, "2001:db8::1")])
+
+    def test_takes_any_endpoint_and_any_number_of_them(self) -> None:
+        listens = self.listens("--port", "tcp:1:interface=192.0.2.1", "--listen", "tcp6:2", "--listen", "3")
+        self.assertEqual(listens, [(1, "192.0.2.1"), (2, "::"), (3, "127.0.0.1")])
+
+    def test_takes_an_endpoint_within_an_endpoint(self) -> None:
+        self.assertEqual(self.listens("--port", "haproxy:tcp:port=5"), [(5, "")])
+
+    def test_takes_a_unix_socket(self) -> None:
+        (place,) = self.parse("--port", "unix:/run/chat.sock")["places"]
+        self.successResultOf(place.endpoint.listen(Factory()))
+        self.assertEqual([address for address, *_ in self.reactor.unixServers], ["/run/chat.sock"])
+
+    def test_takes_a_folder_of_certificates(self) -> None:
+        self.assertEqual(self.listens("--port", f"tls:{folder(self)}:14943"), [(14943, "::")])
+
+    def test_refuses_a_port_that_is_none(self) -> None:
+        for port in ("-1", "65536"):
+            self.assertEqual(self.refuses("--port", port), f"--port takes a port from 0 to 65535, not {port}")
+            self.assertEqual(self.refuses("--listen", port), f"--listen takes a port from 0 to 65535, not {port}")
+        for description in ("tcp:65536", "tcp6:port=65536", "ssl:65536", "haproxy:tcp:65536", "tls:/:65536"):
+            self.assertIn("a port is a number from 0 to 65535, not '65536'", self.refuses("--port", description))
+        self.assertIn("not 'http'", self.refuses("--port", "tcp:http"))
+
+    def test_refuses_what_is_no_endpoint(self) -> None:
+        start = "--port takes a number or an endpoint such as tcp:14900:interface=0.0.0.0, not "
+        self.assertEqual(self.refuses("--port", "abc"), start + "'abc': Unknown endpoint type: 'abc'")
+        self.assertEqual(self.refuses("--port", "tcp:1:backlog=many"), start + "'tcp:1:backlog=many'")
+        self.assertEqual(self.refuses("--port", "stdio:"), start + "'stdio:': nobody can connect to stdio")
+
+    def test_refuses_tls_without_pyopenssl(self) -> None:
+        with mock.patch.dict(sys.modules, {"OpenSSL": None}):
+            for description in ("tls:/:1", "ssl:1"):
+                self.assertIn("pip install 'twisted_chat[tls]'", self.refuses("--port", description))
+
+    def test_refuses_tls_without_certificates(self) -> None:
+        self.assertIn("takes a folder of certificates, and '14943' is none", self.refuses("--port", "tls:14943"))
+        self.assertIn("No such file or directory: /no.pem", self.refuses("--port", "ssl:1:privateKey=/no.pem"))
+
+    def test_refuses_a_socket_that_systemd_did_not_hand_over(self) -> None:
+        for which in ("index=0", "name=chat"):
+            refusal = self.refuses("--port", f"systemd:domain=INET:{which}")
+            self.assertIn("systemd has handed over no such socket", refusal)
+
+    def test_refuses_an_interface_that_is_unknown(self) -> None:
+        self.patch(socket, "getaddrinfo", mock.Mock(side_effect=socket.gaierror(-2, "Name or service not known")))
+        start = "--interface takes an address or a name of this machine, and 'nowhere' is no name that is known"
+        self.assertEqual(self.refuses("--interface", "nowhere"), f"{start}: Name or service not known")
+
+    def test_refuses_an_interface_that_is_no_name(self) -> None:
+        self.assertIn("and 'a..b' is no name that is known", self.refuses("--interface", "a..b"))
+
+    def test_refuses_an_interface_that_would_not_be_used(self) -> None:
+        refusal = self.refuses("--interface", "::1", "--port", "unix:chat.sock")
+        self.assertEqual(refusal, "--interface goes with a port's number; in an endpoint, write interface=… instead")
+
+    def test_finds_the_database_in_the_current_folder(self) -> None:
+        self.assertEqual(self.parse()["database"], os.path.abspath("chat.sqlite"))
+
+    def test_takes_a_database_in_memory(self) -> None:
+        self.assertEqual(self.parse("--database", ":memory:")["database"], ":memory:")
+
+    def test_finds_the_database_where_twistd_goes_first(self) -> None:
+        options, home = tap.Options(), folder(self)
+        options.parent = cast(Any, {"rundir": str(home)})
+        options.parseOptions(["--database", "a.sqlite"])
+        self.assertEqual(options["database"], str(home / "a.sqlite"))
+
+    def test_refuses_a_database_that_can_be_no_file(self) -> None:
+        home = folder(self)
+        for name in ("", str(home)):
+            expected = f"--database takes the name of a file, such as chat.sqlite, and '{name}' is none"
+            self.assertEqual(self.refuses("--database", name), expected)
+        missing = f"--database needs a folder that is there: make '{home}/no' first, or name another"
+        self.assertEqual(self.refuses("--database", f"{home}/no/a.sqlite"), missing)
+
+    def test_refuses_a_database_that_cannot_be_written(self) -> None:
+        home = folder(self)
+        (home / "a.sqlite").touch()
+        may = {str(home)}
+        self.patch(os, "access", lambda path, mode: path in may)
+        start = "--database needs a place to write to, and this user may not write to "
+        self.assertEqual(self.refuses("--database", str(home / "a.sqlite")), f"{start}'{home}/a.sqlite'")
+        may.clear()
+        self.assertEqual(self.refuses("--database", str(home / "a.sqlite")), f"{start}'{home}'")
+
+    def test_says_its_version(self) -> None:
+        with redirect_stdout(StringIO()) as said:
+            self.assertEqual(self.assertRaises(SystemExit, self.parse, "--version").code, 0)
+        self.assertEqual(said.getvalue(), f"twisted_chat {__version__}\n")
+
+
+class ReactorTests(TestCase):
+    """The reactor is that of asyncio where nobody has chosen."""
+
+    def test_takes_the_one_that_is_installed(self) -> None:
+        self.patch(asyncioreactor, "install", self.fail)
+        self.assertIs(tap._reactor(), reactor)
+
+    def test_installs_one_where_none_is(self) -> None:
+        ours = object()
+
+        def install() -> None:
+            sys.modules["twisted.internet.reactor"] = cast(Any, ours)
+
+        import twisted.internet
+
+        self.patch(asyncioreactor, "install", install)
+        self.patch(twisted.internet, "reactor", ours)
+        with mock.patch.dict(sys.modules):
+            del sys.modules["twisted.internet.reactor"]
+            self.assertIs(tap._reactor(), ours)
+
+
+class Log:
+    """Stands for a store; `Log.opened` is the last one."""
+
+    opened: Log
+    is_closed = False
+
+    @classmethod
+    def open_file(cls, path: str, reactor: object) -> Log:
+        if path == "unusable":
+            raise Unusable("this disk is no disk")
+        Log.opened = cls()
+        return Log.opened
+
+    def close(self) -> Deferred[None]:
+        self.is_closed = True
+        return succeed(None)
+
+
+class Chat:
+    """Stands for the chat; `Chat.made` is the last one."""
+
+    made: Chat
+    is_started = False
+    stopped_for = ""
+    goodbye: Deferred[None]
+
+    def __init__(self, reactor: object, log: Log) -> None:
+        Chat.made = self
+        self.goodbye = succeed(None)
+
+    def start(self) -> None:
+        self.is_started = True
+
+    def stop(self, why: str) -> Deferred[None]:
+        self.stopped_for = why
+        return self.goodbye
+
+
+class Endpoint:
+    """Listens as late as one likes."""
+
+    def __init__(self) -> None:
+        self.listening: Deferred[Any] = Deferred()
+
+    def listen(self, factory: object) -> Deferred[Any]:
+        return self.listening
+
+
+class ServiceTests(TestCase):
+    """The service opens everything, and closes everything."""
+
+    def setUp(self) -> None:
+        self.patch(tap, "SQLiteLog", Log)
+        self.patch(tap, "Chat", Chat)
+        self.patch(tap, "JSONLinesFactory", lambda chat: Factory())
+        self.reactor = Reactor()
+        self.events = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+
+    def service(self, *arguments: str, refused: dict[int, Exception] | None = None) -> IService:
+        self.reactor = Reactor(refused)
+        self.patch(tap, "_reactor", lambda: self.reactor)
+        options = tap.Options()
+        options.parseOptions(["--database", ":memory:", *arguments])
+        return tap.makeService(options)
+
+    def with_endpoint(self, endpoint: Endpoint) -> tap.ChatService:
+        self.reactor.running = True
+        return tap.ChatService(cast(Any, self.reactor), [tap.Place("slow:", cast(Any, endpoint))], ":memory:")
+
+    def said(self) -> list[str]:
+        return [
+            event["log_format"].format(**event) for event in self.events if event.get("log_namespace") == tap.__name__
+        ]
+
+    def refusal(self, error: Exception, *arguments: str) -> str:
+        """Start with a port that fails so; returns what is said when the server ends."""
+        service = self.service("--listen", "1", *arguments, refused={1: error})
+        ended = self.assertRaises(tap.CannotStart, service.startService)
+        self.assertIsInstance(ended, SystemExit)
+        return str(ended.code)
+
+    def test_says_where_it_listens_and_what_it_keeps(self) -> None:
+        self.service("--port", "1", "--listen", "tcp6:2:interface=\\:\\:1").startService()
+        self.assertEqual(len(self.said()), 1, "while the reactor does not run, nobody is served")
+        self.reactor.run()
+        self.assertTrue(Chat.made.is_started)
+        self.assertEqual(
+            self.said(),
+            [
+                f"twisted_chat {__version__}, database :memory:",
+                "listening on 127.0.0.1:1",
+                "listening on [::1]:2",
+            ],
+        )
+
+    def test_says_where_a_socket_is(self) -> None:
+        self.assertEqual(tap._address(UNIXAddress("/run/chat.sock")), "/run/chat.sock")
+        self.assertEqual(tap._address(UNIXAddress("chat.sock")), os.path.abspath("chat.sock"))
+        self.assertEqual(tap._address(UNIXAddress(None)), str(UNIXAddress(None)))
+
+    def test_the_factory_does_not_chatter(self) -> None:
+        self.service().startService()
+        ((_, factory, _, _),) = self.reactor.tcpServers
+        self.assertFalse(cast(Factory, factory).noisy)
+
+    def test_ends_when_the_log_cannot_be_opened(self) -> None:
+        service = tap.ChatService(cast(Any, self.reactor), [], "unusable")
+        self.assertEqual(self.assertRaises(tap.CannotStart, service.startService).code, "this disk is no disk")
+
+    def test_ends_when_a_port_cannot_be_had_and_closes_the_others(self) -> None:
+        in_use = CannotListenError("127.0.0.1", 1, OSError(errno.EADDRINUSE, "Address already in use"))
+        refusal = self.refusal(in_use)
+        expected = "cannot listen on 127.0.0.1:1: something listens there already; stop it, or choose another port"
+        self.assertEqual(refusal, expected)
+        self.assertTrue(Log.opened.is_closed)
+        self.assertEqual(self.reactor.turns, 1, "without a turn of the reactor, Twisted closes no port")
+
+    def test_says_what_to_do_about_a_port(self) -> None:
+        for number, words in (
+            (errno.EADDRNOTAVAIL, "this machine has no such address"),
+            (errno.EACCES, "choose a port above 1023"),
+            (errno.ENOENT, "make it first"),
+            (errno.ENFILE, os.strerror(errno.ENFILE)),
+        ):
+            error = OSError(number, os.strerror(number))
+            self.assertIn(words, self.refusal(error))
+            self.assertIn(words, self.refusal(CannotListenError("127.0.0.1", 1, error)))
+        self.assertIn("listens there already", self.refusal(CannotListenError(None, b"/run/a", "Cannot acquire lock")))
+        self.assertEqual(self.refusal(ValueError("it is late")), "cannot listen on 127.0.0.1:1: it is late")
+
+    def test_in_a_running_reactor_takes_no_turn_of_its_own(self) -> None:
+        endpoint = Endpoint()
+        endpoint.listening = fail(OSError(errno.EACCES, ""))
+        service = self.with_endpoint(endpoint)
+        self.assertRaises(tap.CannotStart, service.startService)
+        self.assertEqual(self.reactor.turns, 0)
+
+    def test_stops_the_reactor_when_a_port_fails_late(self) -> None:
+        endpoint = Endpoint()
+        self.with_endpoint(endpoint).startService()
+        self.assertTrue(self.reactor.running)
+        endpoint.listening.errback(OSError(errno.EADDRNOTAVAIL, ""))
+        self.assertIn("cannot listen on slow:: this machine has no such address", self.said()[-1])
+        self.assertFalse(self.reactor.running)
+
+    def test_stopping_says_goodbye_and_closes_the_log(self) -> None:
+        service = self.service()
+        service.startService()
+        chat = Chat.made
+        chat.goodbye = Deferred()
+        stopped = service.stopService()
+        self.assertEqual(chat.stopped_for, "the server is shutting down")
+        self.assertNoResult(stopped)
+        self.assertFalse(Log.opened.is_closed)
+        chat.goodbye.callback(None)
+        self.successResultOf(stopped)
+        self.assertTrue(Log.opened.is_closed)
+
+    def test_stopping_ends_with_status_0(self) -> None:
+        service = self.service()
+        service.startService()
+        self.successResultOf(service.stopService())
+        self.assertIsNone(self.reactor._exitSignal)
+
+    def test_stopping_waits_a_while_for_slow_clients(self) -> None:
+        service = self.service()
+        service.startService()
+        Chat.made.goodbye = Deferred()
+        stopped = service.stopService()
+        self.reactor.advance(tap.FAREWELL - 0.1)
+        self.assertNoResult(stopped)
+        self.reactor.advance(0.1)
+        self.successResultOf(stopped)
+        self.assertTrue(Log.opened.is_closed)
+        self.assertIn("some do not read", self.said()[-1])
+
+    def test_stopping_waits_for_the_ports(self) -> None:
+        endpoint, closing = Endpoint(), Deferred[None]()
+        endpoint.listening = succeed(Port(UNIXAddress("chat.sock"), closing))
+        service = self.with_endpoint(endpoint)
+        service.startService()
+        stopped = service.stopService()
+        self.assertEqual(Chat.made.stopped_for, "")
+        closing.callback(None)
+        self.successResultOf(stopped)
+        self.assertNotEqual(Chat.made.stopped_for, "")
+
+    def test_stopping_goes_on_where_a_step_fails(self) -> None:
+        endpoint = Endpoint()
+        closing: Deferred[None] = fail(OSError(errno.ENOENT, "the socket is gone"))
+        endpoint.listening = succeed(Port(UNIXAddress("chat.sock"), closing))
+        service = self.with_endpoint(endpoint)
+        service.startService()
+        Chat.made.goodbye = fail(RuntimeError("no voice"))
+        self.successResultOf(service.stopService())
+        self.assertTrue(Log.opened.is_closed)
+        self.assertEqual(self.said()[-2:], ["closing a port failed", "telling all clients failed"])
+        self.assertEqual(len(self.flushLoggedErrors(OSError, RuntimeError)), 2)
+
+
+class Twistd(ProcessProtocol):
+    """A real server in a folder of its own."""
+
+    def __init__(self, test: TestCase, *arguments: str) -> None:
+        self.output = ""
+        self.ended: Deferred[int] = Deferred()
+        """Fires with the exit status, or with a signal's number below zero."""
+        self.home = folder(test)
+        self._waiting: list[tuple[str, Deferred[re.Match[str]]]] = []
+        root = str(Path(tap.__file__).parents[1])
+        environment = {**os.environ, "PYTHONPATH": root, "PYTHONUNBUFFERED": "1"}
+        command = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()", *arguments]
+        self._process = reactor.spawnProcess(self, command[0], command, environment, str(self.home))
+        test.addCleanup(self.kill)
+
+    def kill(self) -> None:
+        if not self.ended.called:
+            self.signal(signal.SIGKILL)
+
+    def signal(self, number: int) -> None:
+        self._process.signalProcess(number)
+
+    def says(self, pattern: str) -> Deferred[re.Match[str]]:
+        """Wait until a line of the log matches."""
+        said: Deferred[re.Match[str]] = Deferred()
+        self._waiting.append((pattern, said))
+        self._look()
+        return said.addTimeout(TIMEOUT, reactor)
+
+    def _look(self) -> None:
+        for entry in self._waiting[:]:
+            pattern, said = entry
+            match = re.search(pattern, self.output)
+            if match is not None:
+                self._waiting.remove(entry)
+                said.callback(match)
+
+    def childDataReceived(self, childFD: int, data: bytes) -> None:
+        self.output += data.decode()
+        self._look()
+
+    def processEnded(self, reason: Failure) -> None:
+        end = cast(ProcessTerminated, reason.value)  # or `ProcessDone`, which has the same fields
+        self.ended.callback(end.exitCode if end.signal is None else -end.signal)
+        for _, said in self._waiting:
+            said.errback(AssertionError(f"ended with {end}; said {self.output}"))
+
+
+class ProcessTests(TestCase):
+    """`twistd` itself, as people start it."""
+
+    async def check_stops(self, number: int, *arguments: str) -> Twistd:
+        """Start, connect somebody who does not read, stop; returns the server that has ended."""
+        server = Twistd(self, *arguments)
+        port = int((await server.says(r"listening on 127\.0\.0\.1:([1-9][0-9]*)\n"))[1])
+        client = await connectProtocol(TCP4ClientEndpoint(reactor, "127.0.0.1", port), Protocol())
+        client.transport.pauseProducing()
+        self.addCleanup(client.transport.abortConnection)
+        asked = reactor.seconds()
+        server.signal(number)
+        self.assertEqual(await server.ended, 0, server.output)
+        self.assertLess(reactor.seconds() - asked, 5)
+        return server
+
+    async def test_ends_well_on_sigterm(self) -> None:
+        server = await self.check_stops(signal.SIGTERM, "-n", "chat", "--port", "0")
+        self.assertIn("asyncioreactor", server.output)
+        self.assertIn(f"database {server.home}/chat.sqlite\n", server.output)
+        self.assertTrue((server.home / "chat.sqlite").exists())
+
+    async def test_ends_well_on_sigint_with_a_reactor_of_ones_choice(self) -> None:
+        server = await self.check_stops(signal.SIGINT, "-r", "poll", "-n", "chat", "-p", "0", "-d", ":memory:")
+        self.assertIn("pollreactor", server.output)
+        self.assertEqual(os.listdir(server.home), [])
+
+    async def test_says_what_is_wrong_with_an_option(self) -> None:
+        server = Twistd(self, "-n", "chat", "--port", "abc")
+        self.assertEqual(await server.ended, 1)
+        self.assertIn("--port takes a number or an endpoint such as", server.output)
+        self.assertNotIn("Traceback", server.output)
+
+    async def check_cannot_start(self, *before: str) -> None:
+        taken = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(taken.close)
+        port = taken.getsockname()[1]
+        server = Twistd(self, *before, "-n", "chat", "-p", "unix:chat.sock", "--listen", str(port))
+        self.assertEqual(await server.ended, 1)
+        self.assertIn(f"cannot listen on 127.0.0.1:{port}: something listens there already", server.output)
+        self.assertNotIn("Traceback", server.output)
+        left = [name for name in os.listdir(server.home) if not name.startswith("chat.sqlite")]
+        self.assertEqual(left, [], "neither a socket nor a pid file stays")
+
+    async def test_says_that_a_port_is_in_use(self) -> None:
+        await self.check_cannot_start()
+
+    async def test_says_that_a_port_is_in_use_with_another_reactor(self) -> None:
+        await self.check_cannot_start("-r", "epoll" if sys.platform == "linux" else "select")
+
+
+class PluginTests(TestCase):
+    """`twistd` finds the server."""
+
+    async def test_twistd_lists_the_chat(self) -> None:
+        server = Twistd(self, "--help")
+        self.assertEqual(await server.ended, 0)
+        self.assertRegex(server.output, r"\n +chat +A chat server")

@@ -1,0 +1,349 @@
+"""The options of `twistd chat` and the service that they describe: the only place that opens ports.
+
+    twistd -n chat --port 14900
+
+To add an option: a line in `Options.optParameters` and, where not every text is right, a function that takes the text
+and gives the value, or raises `UsageError` with what is wrong and what is right. A default is not checked.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import socket
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, Final, cast
+
+from twisted.application.service import Service
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.base import ReactorBase
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import TimeoutError as TookTooLong
+from twisted.internet.endpoints import quoteStringArgument, serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IAddress, IListeningPort, IStreamServerEndpoint
+from twisted.logger import Logger
+from twisted.python import usage
+from twisted.python.failure import Failure
+
+from . import __version__
+from .chat import Chat
+from .log import Unusable
+from .sqlite import SQLiteLog
+from .wire.jsonlines import JSONLinesFactory
+
+FAREWELL: Final = 3.0
+"""Seconds that clients have to take what was written to them when the server stops. A supervisor that waits five
+before it kills still sees the log closed."""
+
+MEMORY: Final = ":memory:"
+"""The name of a database that is on no disk."""
+
+_log = Logger()
+
+
+class CannotStart(SystemExit, Exception):
+    """The server cannot start; the text says why and what to do.
+
+    `twistd` cleans up after an `Exception`: it removes its pid file and tells a parent that waits for its daemon. Of a
+    `SystemExit` the interpreter prints the text alone, and ends with status 1. It takes both to have both.
+    """
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where to listen."""
+
+    text: str
+    """For people: `127.0.0.1:14900`, or the description of an endpoint as they wrote it."""
+    endpoint: IStreamServerEndpoint
+
+
+class Options(usage.Options):
+    """What `twistd chat` takes. Beside the options there are `places`, a list of `Place`, once all are read."""
+
+    synopsis = "[options]"
+    longdesc = (
+        "PLACE is a port's number or the description of a Twisted endpoint, such as tcp:14900:interface=0.0.0.0, "
+        "unix:/run/chat.sock, systemd:domain=INET:index=0 or tls:/etc/certificates:14943."
+    )
+
+    optParameters = [
+        ["port", "p", "14900", "PLACE to listen on; port 0 takes a free one."],
+        ["interface", "i", None, "Address or host name for ports given as numbers. [default: 127.0.0.1]"],
+        ["database", "d", "chat.sqlite", f"File with the rooms' logs, or {MEMORY} to keep nothing on disk."],
+    ]
+
+    def opt_listen(self, place: str) -> None:
+        """Another PLACE to listen on, any number of times."""
+        self.setdefault("listen", []).append(place)
+
+    def opt_version(self) -> None:
+        """Print the version and exit."""
+        print(f"twisted_chat {__version__}")
+        raise SystemExit(0)
+
+    def postOptions(self) -> None:
+        """Check what depends on other options; raises `UsageError`."""
+        reactor = _reactor()
+        places = [("--port", self["port"]), *(("--listen", text) for text in self.get("listen", []))]
+        self["database"] = _database(self["database"], self.parent["rundir"] if self.parent else "")
+        self["places"] = _places(reactor, places, self["interface"])
+
+
+def makeService(options: Options) -> ChatService:
+    """Make the server that the options describe."""
+    return ChatService(_reactor(), options["places"], options["database"])
+
+
+def _reactor() -> ReactorBase:
+    """Return the reactor; where none is installed (with `--reactor` one is), that on asyncio, for asyncio's libraries.
+
+    `twistd` imports it only after the options are read, and `--reactor` installs what it names before ours are.
+    """
+    if "twisted.internet.reactor" not in sys.modules:
+        from twisted.internet import asyncioreactor
+
+        asyncioreactor.install()
+    from twisted.internet import reactor
+
+    return cast(ReactorBase, reactor)
+
+
+def _database(text: str, rundir: str) -> str:
+    """Check `--database`; `rundir` is the folder that `twistd` will change to. Returns an absolute path."""
+    if text == MEMORY:
+        return text
+    path = os.path.abspath(os.path.join(rundir, text))
+    folder = os.path.dirname(path)
+    if not text or os.path.isdir(path):
+        raise usage.UsageError(f"--database takes the name of a file, such as chat.sqlite, and '{text}' is none")
+    if not os.path.isdir(folder):
+        raise usage.UsageError(f"--database needs a folder that is there: make '{folder}' first, or name another")
+    # SQLite keeps files of its own beside the database.
+    for needed in (folder, path):
+        if os.path.exists(needed) and not os.access(needed, os.R_OK | os.W_OK):
+            raise usage.UsageError(f"--database needs a place to write to, and this user may not write to '{needed}'")
+    return path
+
+
+def _places(reactor: ReactorBase, texts: list[tuple[str, str]], interface: str | None) -> list[Place]:
+    """Read what `--port` and `--listen` say, as pairs of the option and its text."""
+    numbered = [text for _, text in texts if _is_number(text)]
+    if interface is not None and not numbered:
+        raise usage.UsageError("--interface goes with a port's number; in an endpoint, write interface=… instead")
+    address = _resolve("127.0.0.1" if interface is None else interface) if numbered else ""
+    return [
+        _numbered(reactor, option, text, address) if text in numbered else _described(reactor, option, text)
+        for option, text in texts
+    ]
+
+
+def _resolve(name: str) -> str:
+    """Find the address of `--interface`: the first of IPv4 or, where the name has none, the first of IPv6.
+
+    One address, since a host's name often has one that the host does not listen on (`localhost` and IPv6 in many a
+    container); `--listen` adds others.
+    """
+    name = name.removeprefix("[").removesuffix("]")
+    if isIPAddress(name) or isIPv6Address(name):
+        return name  # as it is: the resolver would lose the scope of fe80::1%eth0
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:  # UnicodeError: what IDNA cannot encode
+        raise usage.UsageError(
+            f"--interface takes an address or a name of this machine, and '{name}' is no name that is known: "
+            f"{getattr(error, 'strerror', error)}"
+        ) from None
+    _, _, _, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+    return str(address[0])
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"-?[0-9]{1,9}", text) is not None
+
+
+def _numbered(reactor: ReactorBase, option: str, text: str, address: str) -> Place:
+    """Read a port's number."""
+    if not _is_port(text):
+        raise usage.UsageError(f"{option} takes a port from 0 to 65535, not {text}")
+    endpoint = serverFromString(reactor, f"tcp:{int(text)}:interface={quoteStringArgument(address)}")
+    return Place(_pair(address, int(text)), endpoint)
+
+
+def _is_port(text: str) -> bool:
+    return _is_number(text) and 0 <= int(text) <= 65535
+
+
+def _pair(host: str, port: int) -> str:
+    """Write an address as people paste it: RFC 3986 (section 3.2.2) has brackets around one of IPv6."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _described(reactor: ReactorBase, option: str, text: str) -> Place:
+    """Read the description of an endpoint."""
+    try:
+        _check_description(text)
+        return Place(text, serverFromString(reactor, text))
+    except Exception as error:  # each type of endpoint has its own ways to fail
+        why = _misfit(error)
+    raise usage.UsageError(
+        f"{option} takes a number or an endpoint such as tcp:14900:interface=0.0.0.0, not '{text}'{why and f': {why}'}"
+    )
+
+
+class _Misfit(Exception):
+    """An endpoint's description that Twisted would read and that fails later, or says nothing to a person."""
+
+
+_PORT_AT: Final = {"tcp": 1, "tcp6": 1, "ssl": 1, "tls": 2}
+"""Where in a description its port is, counted from the type. It can also be written as `port=`."""
+
+
+def _check_description(text: str) -> None:
+    """Find what Twisted itself does not find, or does not name; raises `_Misfit`."""
+    parts = re.split(r"(?<!\\):", text.removeprefix("haproxy:"))
+    kind = parts[0]
+    if kind == "stdio":
+        raise _Misfit("nobody can connect to stdio")
+    if kind in ("ssl", "tls") and find_spec("OpenSSL") is None:
+        raise _Misfit("this needs pyOpenSSL, which pip install 'twisted_chat[tls]' brings")
+    if kind == "tls" and not os.path.isdir(folder := _argument(parts, "path", 1)):
+        raise _Misfit(f"tls:FOLDER:PORT takes a folder of certificates, and '{folder}' is none")
+    port = _argument(parts, "port", _PORT_AT.get(kind, len(parts)))
+    if port and not _is_port(port):
+        raise _Misfit(f"a port is a number from 0 to 65535, not '{port}'")
+
+
+def _argument(parts: list[str], name: str, at: int) -> str:
+    """Find an argument in a description's parts by its name or its place; an empty text where it is left out."""
+    named = [part.partition("=")[2] for part in parts if part.startswith(f"{name}=")]
+    return "".join(named or [part for part in parts if "=" not in part][at : at + 1]).replace("\\", "")
+
+
+def _misfit(error: Exception) -> str:
+    """Say why a description cannot be read, or nothing where only a programmer would understand it."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.strerror}: {os.fsdecode(error.filename)}"
+    if isinstance(error, IndexError | KeyError):  # of what LISTEN_FDS and LISTEN_FDNAMES tell
+        return "systemd has handed over no such socket"
+    known = isinstance(error, _Misfit) or str(error).startswith("Unknown endpoint type")
+    return str(error) if known else ""
+
+
+class ChatService(Service):
+    """The server as `twistd` starts and stops it: a log, a chat on it, and the ports.
+
+    It listens in `startService`, when `twistd --uid` has already changed the user: the files are that user's, and a
+    port below 1024 has to come from systemd.
+    """
+
+    def __init__(self, reactor: ReactorBase, places: list[Place], database: str) -> None:
+        self._reactor = reactor
+        self._places = places
+        self._database = database
+        self._ports: list[IListeningPort] = []
+        self._refusal: CannotStart | None = None
+
+    def startService(self) -> None:
+        """Open the log and listen everywhere; raises `CannotStart`, with all closed again."""
+        self._log = self._open()
+        self._chat = Chat(self._reactor, self._log)
+        self._chat.start()
+        self._listen()
+        if self._refusal is not None:
+            self._undo()
+            raise self._refusal
+        super().startService()
+
+    def _open(self) -> SQLiteLog:
+        try:
+            log = SQLiteLog.open_file(self._database, self._reactor)
+        except Unusable as error:
+            raise CannotStart(str(error)) from None
+        _log.info("twisted_chat {version}, database {database}", version=__version__, database=self._database)
+        return log
+
+    def _listen(self) -> None:
+        factory = JSONLinesFactory(self._chat)
+        factory.noisy = False
+        for place in self._places:
+            listening = place.endpoint.listen(factory)
+            listening.addCallbacks(self._listens, self._refused, errbackArgs=(place,))
+            listening.addErrback(lambda failure: _log.failure("listening failed", failure))
+
+    def _listens(self, port: IListeningPort) -> None:
+        self._ports.append(port)
+        # Not before the reactor runs: whoever reads it may send a signal, and gets nowhere with a client until then.
+        self._reactor.callWhenRunning(_log.info, "listening on {address}", address=_address(port.getHost()))
+
+    def _refused(self, failure: Failure, place: Place) -> None:
+        """Remember why a port cannot be had. Where that comes late (no endpoint of Twisted's own does), end."""
+        self._refusal = self._refusal or CannotStart(_refusal(place, failure.value))
+        if self.running:
+            _log.critical("{refusal}", refusal=self._refusal)
+            self._reactor.stop()
+
+    def _undo(self) -> None:
+        """Close what is open, so that no socket's file stays behind."""
+        self.stopService()
+        if not self._reactor.running:
+            self._reactor.iterate(0)  # Twisted closes a port in the turn after, and this reactor will have none
+
+    def stopService(self) -> Deferred[None]:
+        """Say goodbye to all and close; fires when the log is closed, `FAREWELL` seconds and a little later at most."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        closing = [maybeDeferred(port.stopListening) for port in self._ports]  # all of them in one turn
+        for closed in closing:
+            await _settled("closing a port", closed)
+        goodbye = maybeDeferred(self._chat.stop, "the server is shutting down")
+        await _settled("telling all clients", goodbye.addTimeout(FAREWELL, self._reactor))
+        await _settled("closing the log", maybeDeferred(self._log.close))
+        # twistd would end itself with the signal that stopped it, and there is no public way to say that all is well.
+        self._reactor._exitSignal = None
+
+
+async def _settled(step: str, done: Deferred[Any]) -> None:
+    """Wait for a step of stopping; where it fails, the others are taken all the same."""
+    try:
+        await done
+    except TookTooLong:
+        _log.warn("{step} took too long: some do not read", step=step)
+    except Exception:
+        _log.failure("{step} failed", step=step)
+
+
+def _address(address: IAddress) -> str:
+    """Write where a port listens, in a form that can be pasted into a client."""
+    if isinstance(address, IPv4Address | IPv6Address):
+        return _pair(address.host, address.port)
+    if isinstance(address, UNIXAddress) and address.name:
+        return os.path.abspath(os.fsdecode(address.name))
+    return str(address)
+
+
+_ADVICE: Final = {
+    errno.EADDRINUSE: "something listens there already; stop it, or choose another port",
+    errno.EADDRNOTAVAIL: "this machine has no such address; give --interface one that it has, or 127.0.0.1",
+    errno.EACCES: "this user may not; choose a port above 1023, or a folder that it may write to",
+    errno.ENOENT: "its folder is not there; make it first",
+}
+
+
+def _refusal(place: Place, error: BaseException | None) -> str:
+    """Say why a port cannot be had, and what to do."""
+    cause = error.socketError if isinstance(error, CannotListenError) else error
+    if isinstance(cause, OSError):
+        why = _ADVICE.get(cause.errno or 0) or cause.strerror
+    elif isinstance(error, CannotListenError) and error.interface is None:  # the lock beside a Unix socket is taken
+        why = _ADVICE[errno.EADDRINUSE]
+    else:
+        why = str(cause)
+    return f"cannot listen on {place.text}: {why}"
