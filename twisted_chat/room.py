@@ -415,7 +415,7 @@ class Rooms:
         by_room: dict[Room, list[Entry]] = {}
         for entry in entries:
             by_room.setdefault(entry.origin.room, []).append(entry)
-        times = {entry.time: time_text(entry.time) for entry in entries}
+        times = {time: time_text(time) for time in {entry.time for entry in entries}}
         for room, said in by_room.items():
             self._fan_out(room, said, times)
         self._settle(entries)

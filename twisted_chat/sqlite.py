@@ -343,8 +343,11 @@ class SQLiteLog:
         return records
 
     def _in_thread(self, function: Callable[..., _T], *args: object) -> Deferred[_T]:
-        """Call `function(connection, *args)` in a thread with a connection of its own; what is in memory, here."""
-        if self._pool is None:
+        """Call `function(connection, *args)` in a thread with a connection of its own.
+
+        What is in memory is read here, and so is everything before the reactor runs: nobody waits yet.
+        """
+        if self._pool is None or not self._reactor.running:
             done = execute(function, self._writer, *args)
         else:
             done = deferToThreadPool(self._reactor, self._pool, self._with_connection, function, *args)

@@ -253,7 +253,7 @@ class ChatService(Service):
         """Open the log and listen everywhere; raises `CannotStart`, with all closed again."""
         self._log = self._open()
         self._chat = Chat(self._reactor, self._log)
-        self._chat.start()
+        self._chat.start().addErrback(self._cannot_start)
         self._listen()
         if self._refusal is not None:
             self._undo()
@@ -267,6 +267,9 @@ class ChatService(Service):
             raise CannotStart(str(error)) from None
         _log.info("twisted_chat {version}, database {database}", version=__version__, database=self._database)
         return log
+
+    def _cannot_start(self, failure: Failure) -> None:
+        self._refusal = CannotStart(f"{self._database} cannot be read: {failure.value}")
 
     def _listen(self) -> None:
         factory = JSONLinesFactory(self._chat)
