@@ -330,9 +330,9 @@ def _rooms(chat: Chat, session: Session, request: messages.Rooms) -> Deferred[No
 
 
 def _show_rooms(kept: list[RoomSummary], chat: Chat, session: Session, request: messages.Rooms) -> None:
-    infos = {room.name.key: messages.RoomInfo(room.name.shown, 0, room.topic) for room in kept}
-    for open in chat.rooms.occupied():
-        infos[open.name.key] = messages.RoomInfo(open.name.shown, len(open.members), open.log.topic)
+    infos = {known.name.key: messages.RoomInfo(known.name.shown, 0, known.topic) for known in kept}
+    for room in chat.rooms.occupied():
+        infos[room.name.key] = messages.RoomInfo(room.name.shown, len(room.members), room.log.topic)
     rooms = heapq.nsmallest(messages.MAX_PAGE, infos.values(), key=lambda info: (-info.count, info.room))
     session.reply(messages.RoomList(rooms=rooms, id=request.id))
 
@@ -360,7 +360,7 @@ def _ping(chat: Chat, session: Session, request: messages.Ping) -> None:
 
 @_answers(messages.Pong)
 def _pong(chat: Chat, session: Session, request: messages.Pong) -> None:
-    """It was heard; that is all that was asked for."""
+    """Do nothing: the session was heard, and that is all that was asked for."""
 
 
 @_answers(messages.Quit)

@@ -44,7 +44,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Rooms that one session may be in: each costs memory while it is."""
 
     def for_clients(self) -> dict[str, int]:
-        """What `welcome` tells."""
+        """List what `welcome` tells."""
         return {
             "object": messages.MAX_OBJECT,
             "id": messages.MAX_ID,

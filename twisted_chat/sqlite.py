@@ -143,13 +143,13 @@ class SQLiteLog:
 
     # Rooms
 
-    def open(self, name: Name) -> Deferred[SQLiteRoomLog]:
-        room = self._open.get(name.key)
+    def open(self, name: Name) -> Deferred[RoomLog]:
+        room: RoomLog | None = self._open.get(name.key)
         if room is not None:
             return succeed(room)
         return self._in_thread(_room_row, name.key).addCallback(self._opened, name)
 
-    def _opened(self, row: tuple[Any, ...] | None, name: Name) -> SQLiteRoomLog:
+    def _opened(self, row: tuple[Any, ...] | None, name: Name) -> RoomLog:
         room = self._open.get(name.key)
         if room is None:  # unless another `open` was faster
             room = self._open[name.key] = SQLiteRoomLog(self, name)
