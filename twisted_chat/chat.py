@@ -22,7 +22,7 @@ from .limits import MAX_TOPIC, Bucket, Limits
 from .log import Entry, Log, RoomSummary
 from .messages import AnyRequest, Message, WireError, encode_line
 from .names import Name
-from .room import Member, Page, Room, Rooms
+from .room import Member, Page, Room, Rooms, Soon
 from .session import TICK_SECONDS, Session, Wire
 
 LOBBY: Final = names.room("lobby")
@@ -40,9 +40,9 @@ _log = Logger("twisted_chat.chat")
 class Chat:
     """Everybody who is connected, and what they may ask for."""
 
-    def __init__(self, reactor: Any, log: Log, limits: Limits | None = None) -> None:
+    def __init__(self, reactor: Any, log: Log, limits: Limits | None = None, soon: Soon | None = None) -> None:
         self.limits = limits or Limits()
-        self.rooms = Rooms(reactor, log)
+        self.rooms = Rooms(reactor, log, soon=soon)
         self.log = log
         self.nicks: dict[str, Session | Bare] = {}
         """Who is welcome, by the nick's key."""

@@ -42,7 +42,12 @@ class Framer:
         frames: list[Frame] = []
         *lines, rest = data.split(b"\n")
         for line in lines:
-            if line.find(b"}") == len(line) - 1 and not self._rest and not self._throwing and _is_object(line):
+            if (
+                line.find(b"}") == len(line) - 1
+                and line.startswith(b"{")
+                and len(line) <= MAX_OBJECT
+                and not (self._rest or self._throwing)
+            ):
                 frames.append(line)  # one object and nothing else: no brace in it could end another
             elif self._rest or self._throwing or line not in _BLANK:
                 self._cut(line, frames)
@@ -113,10 +118,6 @@ class Framer:
         self._rest = b""
         self._depth = 0
         self._in_string = False
-
-
-def _is_object(line: bytes) -> bool:
-    return line.startswith(b"{") and len(line) <= MAX_OBJECT
 
 
 def _end_of(pattern: re.Pattern[bytes], data: bytes, at: int, stop: int) -> int:

@@ -13,7 +13,8 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import islice
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -82,6 +83,13 @@ class Listener(Protocol):
 
     def wake(self, member: Member) -> None:
         """Hear, where it reads at its own pace, that there is something to read."""
+
+
+Soon = Callable[[Callable[[], None]], object]
+"""Calls a function once what is under way in this turn of the reactor is done."""
+
+_Said = tuple[int, int, int, bytes]
+"""A message of an author's own: where it begins and ends among the turn's lines, its number, and the author's ack."""
 
 
 class Page(NamedTuple):
@@ -213,8 +221,9 @@ class Room:
 class Rooms:
     """The rooms that are open, and the turn of the reactor that is under way."""
 
-    def __init__(self, reactor: Any, log: Log, tail_bytes: int = TAIL_BYTES) -> None:
+    def __init__(self, reactor: Any, log: Log, tail_bytes: int = TAIL_BYTES, soon: Soon | None = None) -> None:
         self._reactor = reactor
+        self._soon: Soon = soon or partial(reactor.callLater, 0)
         self._log = log
         self._open: dict[str, Room] = {}
         self._opening: dict[str, list[Deferred[Room]]] = {}
@@ -358,7 +367,7 @@ class Rooms:
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
-            self._reactor.callLater(0, self._end_turn)
+            self._soon(self._end_turn)
 
     def _end_turn(self) -> None:
         self._scheduled = False
@@ -441,24 +450,49 @@ class Rooms:
         name = room.name.shown
         seqs: list[int] = []
         lines: list[bytes] = []
-        said: dict[Member, list[_Said]] = {}
-        at = 0
+        answers: dict[Member, list[_Said]] = {}
+        end = 0
         for entry in entries:
-            start = at
-            time = times[entry.time]
+            start = end
+            seq, time = entry.seq, times[entry.time]
             if entry.fresh:
-                line = encode_line(Message(entry.msg, entry.author.shown, name, None, entry.seq, time))
+                line = encode_line(Message(entry.msg, entry.author.shown, name, None, seq, time))
                 lines.append(line)
-                seqs.append(entry.seq)
-                at += len(line)
-            ack = b"" if entry.id is None else encode_line(Ack(entry.id, name, None, entry.seq, time))
-            said.setdefault(entry.origin, []).append(_Said(start, at, entry.seq, ack))
+                seqs.append(seq)
+                end += len(line)
+            ack = b"" if entry.id is None else encode_line(Ack(entry.id, name, None, seq, time))
+            said = start, end, seq, ack
+            if entry.origin in answers:
+                answers[entry.origin].append(said)
+            else:
+                answers[entry.origin] = [said]
         payload = b"".join(lines)
-        self._remember(room, seqs, lines, len(payload))
-        for member, own in said.items():
+        if lines:
+            self._remember(room, seqs, lines, len(payload))
+        for member, own in answers.items():
             self._answer(member, payload, own)
-        authors = {member.listener for member in said}
-        for listener in tuple(room.live) if lines else ():  # who is written to may stop being live
+        if lines:
+            self._hand_all(room, payload, {member.listener for member in answers})
+
+    def _answer(self, member: Member, payload: bytes, own: list[_Said]) -> None:
+        """Write to an author what the others get, with acks in the place of its own messages."""
+        if member.listener in member.room.live:
+            pieces: list[bytes] = []
+            at = 0
+            for start, end, _, ack in own:
+                if at < start:
+                    pieces.append(payload[at:start])
+                pieces.append(ack)
+                at = end
+            pieces.append(payload[at:])
+            self.send(member.listener, b"".join(pieces))
+        elif not member.gone:
+            member.own.extend(seq for start, end, seq, _ in own if start < end)
+            self.send(member.listener, b"".join(ack for _, _, _, ack in own))
+
+    def _hand_all(self, room: Room, payload: bytes, authors: set[Listener]) -> None:
+        """Hand one turn's messages to all who did not say any of them."""
+        for listener in tuple(room.live):  # who is written to may stop being live
             if listener.out is None:
                 listener.write(payload)
             elif listener not in authors:
@@ -466,23 +500,8 @@ class Rooms:
         for listener, member in room.paced.items():
             listener.wake(member)
 
-    def _answer(self, member: Member, payload: bytes, own: list[_Said]) -> None:
-        """Write to an author what the others get, with acks in the place of its own messages."""
-        if member.listener in member.room.live:
-            pieces: list[bytes] = []
-            at = 0
-            for said in own:
-                pieces += payload[at : said.start], said.ack
-                at = said.end
-            self.send(member.listener, b"".join([*pieces, payload[at:]]))
-        elif not member.gone:
-            member.own.extend(said.seq for said in own if said.end > said.start)
-            self.send(member.listener, b"".join(said.ack for said in own))
-
     def _remember(self, room: Room, seqs: list[int], lines: list[bytes], size: int) -> None:
         """Keep lines in memory, and forget the oldest of all rooms where there are too many."""
-        if not seqs:
-            return
         room.head = seqs[-1]
         room.tail.append(seqs, lines)
         self._tail.append((room, len(seqs), size))
@@ -535,15 +554,6 @@ class Rooms:
         member.reading = False
         if not member.gone and not member.listener.paused:
             self.read_on(member)
-
-
-class _Said(NamedTuple):
-    """A message of an author's own: where it stands among the turn's lines, and what the author gets in its place."""
-
-    start: int
-    end: int
-    seq: int
-    ack: bytes
 
 
 def without_own(member: Member, page: Page) -> list[bytes]:

@@ -40,21 +40,24 @@ def writer(transport: _Transport) -> Callable[[bytes], None]:
     """Make a function that writes to a transport without a detour through the reactor, where that can be.
 
     `transport.write` waits for the next turn, and costs two changes of the poller and a wake-up. While a plain socket
-    has nothing queued, its kernel takes the bytes at once; only what it does not take is left to the transport.
+    has nothing queued, its kernel takes the bytes at once; only what it does not take is left to the transport, which
+    also finds out by itself that a connection is lost.
     """
-    take: Callable[[bytes], None] = transport.write
+    queue: Callable[[bytes], None] = transport.write
     if not isinstance(transport, Connection) or transport.TLS:
-        return take
+        return queue
+    send = transport.getHandle().send
 
     def write(data: bytes) -> None:
-        if transport.dataBuffer or transport._tempDataBuffer or not transport.connected:
-            take(data)
+        if transport.dataBuffer or transport._tempDataBuffer:
+            queue(data)
             return
-        written = transport.writeSomeData(data)
-        if not isinstance(written, int):
-            written = 0  # the connection is lost; the transport finds that out in its own time
-        if written < len(data):
-            take(data[written:])
+        try:
+            sent = send(data)
+        except OSError:
+            sent = 0
+        if sent < len(data):
+            queue(data[sent:])
 
     return write
 
