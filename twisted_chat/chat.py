@@ -190,7 +190,7 @@ def _say(chat: Chat, session: Session, request: messages.Say) -> None:
         raise WireError("bad-message", "a message has a 'room' or a 'to', not both")
     member = _member(session, request.room)
     assert session.nick
-    session.unsettled += 1
+    session.says()
     chat.rooms.say(Entry(member.room.log, session.nick, request.msg, request.id, member))
 
 
@@ -350,7 +350,7 @@ def _topic_set(_: None, chat: Chat, session: Session, room: Room, request: messa
     author, name = session.nick.shown, room.name.shown
     session.reply(messages.TopicChanged(author=author, room=name, msg=request.msg, id=request.id))
     notice = messages.TopicChanged(author=author, room=name, msg=request.msg)
-    chat.rooms.tell_others(room, encode_line(notice), session)
+    chat.rooms.tell_topic(room, encode_line(notice), session)
 
 
 @_answers(messages.Ping)

@@ -18,6 +18,10 @@ MAX_ERRORS: Final = 100
 MAX_WAITING: Final = 256
 """Requests of one session that wait for the one in front of them; then nothing more is read from it for a while."""
 
+MAX_UNSETTLED: Final = 512
+"""Messages of one session on their way into the log; then nothing more is read from it. A log that is slow for once
+must not fill the memory: these are 8 MB at most."""
+
 MAX_OWED: Final = 2**16
 """Bytes of answers that one session has asked for and does not read; then nothing more is read from it."""
 

@@ -102,7 +102,7 @@ class Page(NamedTuple):
 class Member:
     """A participant's place in a room."""
 
-    __slots__ = ("behind", "gone", "listener", "own", "place", "reading", "room")
+    __slots__ = ("behind", "gone", "listener", "own", "place", "reading", "room", "topic")
 
     def __init__(self, listener: Listener, room: Room, place: int) -> None:
         self.listener = listener
@@ -114,6 +114,8 @@ class Member:
         self.reading = False
         """Its next page is on its way from the store."""
         self.gone = False
+        self.topic = room.topic
+        """What it was last told of the topic, while it is not live."""
         self.own: array[int] = array("q")
         """Numbers behind its place that are its own messages: acked already, so they are not handed to it."""
 
@@ -176,10 +178,14 @@ class Tail:
 class Room:
     """A room that somebody is in, or that has lines in memory."""
 
-    __slots__ = ("head", "live", "log", "members", "notices", "paced", "pinned", "presence", "tail")
+    __slots__ = ("head", "live", "log", "members", "notices", "paced", "pending", "pinned", "presence", "tail", "topic")
 
     def __init__(self, log: RoomLog) -> None:
         self.log = log
+        self.pending = 0
+        """Messages on their way into the log, whose members may have gone since."""
+        self.topic = b""
+        """The line that told of the latest change of its topic."""
         self.pinned = False
         """It stays open, whoever leaves."""
         self.head = log.seq
@@ -276,7 +282,7 @@ class Rooms:
 
     def forget_if_empty(self, room: Room) -> None:
         """Let go of a room that nobody is in and that has nothing in memory."""
-        if not (room.members or len(room.tail) or room.pinned):
+        if not (room.members or room.pending or len(room.tail) or room.pinned):
             self._open.pop(room.name.key, None)
 
     # Members
@@ -313,6 +319,7 @@ class Rooms:
         if member.listener in member.room.live:
             del member.room.live[member.listener]
             member.place = member.room.head
+            member.topic = member.room.topic
 
     def read_on(self, member: Member) -> None:
         """Let a member that is not live have the next page, when it is its turn."""
@@ -325,6 +332,7 @@ class Rooms:
 
     def say(self, entry: Entry) -> None:
         """Keep a message, of a `Member` as its origin, and hand it to the others."""
+        entry.origin.room.pending += 1
         self._entries.append(entry)
         self._schedule()
 
@@ -350,6 +358,11 @@ class Rooms:
             self._noticed.append(room)
         room.notices.append((line, about))
         self._schedule()
+
+    def tell_topic(self, room: Room, line: bytes, about: Listener) -> None:
+        """Write the line of a new topic to the others: at once to who is live, and to all others once they are."""
+        room.topic = line
+        self.tell_others(room, line, about)
 
     def settled(self) -> Deferred[None]:
         """Fire when everything said so far is kept and acked, or refused."""
@@ -444,6 +457,10 @@ class Rooms:
         counts = Counter(entry.origin.listener for entry in entries)
         for listener, count in counts.items():
             listener.settled(count)
+        for entry in entries:
+            entry.origin.room.pending -= 1
+        for room in {entry.origin.room for entry in entries}:
+            self.forget_if_empty(room)
 
     def _fan_out(self, room: Room, entries: list[Entry], times: dict[int, str]) -> None:
         """Hand one turn's messages of a room to its members, and their acks to those who said them."""
@@ -526,11 +543,17 @@ class Rooms:
     def _hand_page(self, member: Member) -> None:
         room = member.room
         if member.place >= room.head:
-            room.live[member.listener] = None
+            self._go_live(member)
             return
         member.reading = True
         read = room.read_after(member.place, PAGE, PAGE_BYTES)
         read.addCallback(self._hand_on, member, room.head).addErrback(self._read_later, member)
+
+    def _go_live(self, member: Member) -> None:
+        room = member.room
+        room.live[member.listener] = None
+        if member.topic is not room.topic:
+            self.send(member.listener, room.topic)
 
     def _hand_on(self, page: Page, member: Member, head: int) -> None:
         member.reading = False

@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from .framing import Frame
-from .limits import MAX_ERRORS, MAX_OWED, MAX_OWN, MAX_WAITING, Bucket
+from .limits import MAX_ERRORS, MAX_OWED, MAX_OWN, MAX_UNSETTLED, MAX_WAITING, Bucket
 from .log import Unavailable
 from .messages import SERVER, AnyRequest, Error, PingSent, Say, Stop, WireError, decode_request, encode_line
 from .names import Name
@@ -208,6 +208,12 @@ class Session:
             self._handle(self._waiting.popleft())
         self._mind_reading()
 
+    def says(self) -> None:
+        """Hear that one more of its messages is on its way into the log."""
+        self.unsettled += 1
+        if self.unsettled >= MAX_UNSETTLED and not self._unread:
+            self._mind_reading()
+
     def settled(self, count: int) -> None:
         self.unsettled -= count
         if self._waiting:
@@ -282,6 +288,7 @@ class Session:
         """Read from the connection, or not: what it asks for has to be bounded by what it takes."""
         too_much = (
             len(self._waiting or ()) >= MAX_WAITING
+            or self.unsettled >= MAX_UNSETTLED
             or self._owed > MAX_OWED
             or any(len(member.own) > MAX_OWN for member in self.members.values())
         )
