@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import islice
@@ -383,27 +383,35 @@ class Rooms:
             self._soon(self._end_turn)
 
     def _end_turn(self) -> None:
-        self._scheduled = False
-        self._send_notices()
-        self._hand_pages()
-        if self._entries and not self._keeping:
-            self._keep()
-        self._write_out()
-        if not self._keeping and not self._entries:
+        try:
+            self._send_notices()
+            self._hand_pages()
+            if self._entries and not self._keeping:
+                self._keep()
+            self._write_out()
+        finally:
+            self._scheduled = False  # not before: what is sent in here is written in here
+        if self._behind or self._noticed or self._dirty or (self._entries and not self._keeping):
+            self._schedule()
+        elif not self._keeping:
             self._tell_idle()
 
     def _keep(self) -> None:
         entries, self._entries = self._entries, []
         self._keeping = True
-        kept = self._log.append(entries, int(self._reactor.seconds() * 1000))
-        kept.addCallbacks(self._kept, self._refused, (entries,), errbackArgs=(entries,))
-        kept.addErrback(lambda failure: _log.failure("A turn did not end well", failure))
-        kept.addBoth(self._next)
+        self._log.append(entries, int(self._reactor.seconds() * 1000)).addBoth(self._kept, entries)
 
-    def _next(self, _: object) -> None:
+    def _kept(self, result: Failure | None, entries: list[Entry]) -> None:
         self._keeping = False
-        self._write_out()
-        if self._entries or self._idle:
+        try:
+            if result is None:
+                self._fan_out_all(entries)
+            else:
+                self._refuse(entries, result)
+        except Exception:
+            _log.failure("A turn's messages are kept, and not everybody was handed them")
+        self._settle(entries)
+        if not self._scheduled:  # the log took longer than the turn
             self._schedule()
 
     def _tell_idle(self) -> None:
@@ -433,16 +441,15 @@ class Rooms:
 
     # Fan-out
 
-    def _kept(self, _: None, entries: list[Entry]) -> None:
+    def _fan_out_all(self, entries: list[Entry]) -> None:
         by_room: dict[Room, list[Entry]] = {}
         for entry in entries:
             by_room.setdefault(entry.origin.room, []).append(entry)
         times = {time: time_text(time) for time in {entry.time for entry in entries}}
         for room, said in by_room.items():
             self._fan_out(room, said, times)
-        self._settle(entries)
 
-    def _refused(self, failure: Failure, entries: list[Entry]) -> None:
+    def _refuse(self, entries: list[Entry], failure: Failure) -> None:
         code: Code
         if isinstance(failure.value, Unavailable):
             code, text = "unavailable", "the message cannot be kept now: send it again later"
@@ -451,16 +458,15 @@ class Rooms:
             code, text = "internal", "the server has a fault, which its log names"
         for entry in entries:
             self.send(entry.origin.listener, encode_line(Error(code=code, msg=text, author=SERVER, id=entry.id)))
-        self._settle(entries)
 
     def _settle(self, entries: list[Entry]) -> None:
-        counts = Counter(entry.origin.listener for entry in entries)
-        for listener, count in counts.items():
-            listener.settled(count)
+        counts: dict[Member, int] = {}
         for entry in entries:
-            entry.origin.room.pending -= 1
-        for room in {entry.origin.room for entry in entries}:
-            self.forget_if_empty(room)
+            counts[entry.origin] = counts.get(entry.origin, 0) + 1
+        for member, count in counts.items():
+            member.room.pending -= count
+            self.forget_if_empty(member.room)
+            member.listener.settled(count)
 
     def _fan_out(self, room: Room, entries: list[Entry], times: dict[int, str]) -> None:
         """Hand one turn's messages of a room to its members, and their acks to those who said them."""
