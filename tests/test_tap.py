@@ -31,7 +31,7 @@ from twisted.python.usage import UsageError
 from twisted.trial.unittest import TestCase
 
 from twisted_chat import __version__, tap
-from twisted_chat.log import Unusable
+from twisted_chat.log import Unavailable, Unusable
 
 TIMEOUT = 30.0
 """Seconds after which a real server that does not do what it should is given up."""
@@ -66,7 +66,6 @@ class Reactor(MemoryReactorClock):
     def __init__(self, refused: dict[int, Exception] | None = None) -> None:
         super().__init__()
         self.refused = refused or {}
-        self.turns = 0
 
     def listenTCP(self, port: int, *args: Any, **kwargs: Any) -> Any:
         if port in self.refused:
@@ -76,7 +75,7 @@ class Reactor(MemoryReactorClock):
         return Port(kind("TCP", kwargs["interface"], port))
 
     def iterate(self, delay: float = 0) -> None:
-        self.turns += 1
+        self.advance(delay)
 
 
 class OptionsTests(TestCase):
@@ -153,7 +152,7 @@ class OptionsTests(TestCase):
     def test_refuses_tls_without_pyopenssl(self) -> None:
         with mock.patch.dict(sys.modules, {"OpenSSL": None}):
             for description in ("tls:/:1", "ssl:1"):
-                self.assertIn("pip install 'twisted_chat[tls]'", self.refuses("--port", description))
+                self.assertIn("pip install 'twisted[tls]'", self.refuses("--port", description))
 
     def test_refuses_tls_without_certificates(self) -> None:
         self.assertIn("takes a folder of certificates, and '14943' is none", self.refuses("--port", "tls:14943"))
@@ -256,7 +255,7 @@ class Chat:
     """Stands for the chat; `Chat.made` is the last one."""
 
     made: Chat
-    is_started = False
+    starting: Deferred[None] | None = None
     stopped_for = ""
     goodbye: Deferred[None]
 
@@ -264,8 +263,8 @@ class Chat:
         Chat.made = self
         self.goodbye = succeed(None)
 
-    def start(self) -> None:
-        self.is_started = True
+    def start(self) -> Deferred[None]:
+        return self.starting or succeed(None)
 
     def stop(self, why: str) -> Deferred[None]:
         self.stopped_for = why
@@ -273,12 +272,12 @@ class Chat:
 
 
 class Endpoint:
-    """Listens as late as one likes."""
+    """Listens when one likes."""
 
     def __init__(self) -> None:
-        self.listening: Deferred[Any] = Deferred()
+        self.listening: Deferred[Port] = Deferred()
 
-    def listen(self, factory: object) -> Deferred[Any]:
+    def listen(self, factory: object) -> Deferred[Port]:
         return self.listening
 
 
@@ -299,9 +298,9 @@ class ServiceTests(TestCase):
         options.parseOptions(["--database", ":memory:", *arguments])
         return tap.makeService(options)
 
-    def with_endpoint(self, endpoint: Endpoint) -> tap.ChatService:
-        self.reactor.running = True
-        return tap.ChatService(cast(Any, self.reactor), [tap.Place("slow:", cast(Any, endpoint))], ":memory:")
+    def with_endpoint(self, *endpoints: Endpoint) -> tap.ChatService:
+        places = [tap.Place("slow:", cast(Any, endpoint)) for endpoint in endpoints]
+        return tap.ChatService(cast(Any, self.reactor), places, ":memory:")
 
     def said(self) -> list[str]:
         return [
@@ -319,7 +318,6 @@ class ServiceTests(TestCase):
         self.service("--port", "1", "--listen", "tcp6:2:interface=\\:\\:1").startService()
         self.assertEqual(len(self.said()), 1, "while the reactor does not run, nobody is served")
         self.reactor.run()
-        self.assertTrue(Chat.made.is_started)
         self.assertEqual(
             self.said(),
             [
@@ -334,11 +332,6 @@ class ServiceTests(TestCase):
         self.assertEqual(tap._address(UNIXAddress("chat.sock")), os.path.abspath("chat.sock"))
         self.assertEqual(tap._address(UNIXAddress(None)), str(UNIXAddress(None)))
 
-    def test_the_factory_does_not_chatter(self) -> None:
-        self.service().startService()
-        ((_, factory, _, _),) = self.reactor.tcpServers
-        self.assertFalse(cast(Factory, factory).noisy)
-
     def test_ends_when_the_log_cannot_be_opened(self) -> None:
         service = tap.ChatService(cast(Any, self.reactor), [], "unusable")
         self.assertEqual(self.assertRaises(tap.CannotStart, service.startService).code, "this disk is no disk")
@@ -349,7 +342,6 @@ class ServiceTests(TestCase):
         expected = "cannot listen on 127.0.0.1:1: something listens there already; stop it, or choose another port"
         self.assertEqual(refusal, expected)
         self.assertTrue(Log.opened.is_closed)
-        self.assertEqual(self.reactor.turns, 1, "without a turn of the reactor, Twisted closes no port")
 
     def test_says_what_to_do_about_a_port(self) -> None:
         for number, words in (
@@ -364,20 +356,42 @@ class ServiceTests(TestCase):
         self.assertIn("listens there already", self.refusal(CannotListenError(None, b"/run/a", "Cannot acquire lock")))
         self.assertEqual(self.refusal(ValueError("it is late")), "cannot listen on 127.0.0.1:1: it is late")
 
-    def test_in_a_running_reactor_takes_no_turn_of_its_own(self) -> None:
-        endpoint = Endpoint()
-        endpoint.listening = fail(OSError(errno.EACCES, ""))
-        service = self.with_endpoint(endpoint)
-        self.assertRaises(tap.CannotStart, service.startService)
-        self.assertEqual(self.reactor.turns, 0)
+    def test_ends_when_the_log_cannot_be_read(self) -> None:
+        service = self.service()
+        starting: Deferred[None] = Deferred()
+        self.patch(Chat, "starting", starting)
+        self.reactor.callLater(1, starting.errback, Unavailable("a page is gone"))
+        ended = self.assertRaises(tap.CannotStart, service.startService)
+        self.assertEqual(str(ended), ":memory: cannot be read: a page is gone")
+        self.assertEqual(self.reactor.tcpServers, [])
+        self.assertTrue(Log.opened.is_closed)
 
-    def test_stops_the_reactor_when_a_port_fails_late(self) -> None:
+    def test_nobody_is_let_in_before_the_chat_is_ready(self) -> None:
+        service = self.service()
+        starting: Deferred[None] = Deferred()
+        self.patch(Chat, "starting", starting)
+        starting.addCallback(lambda _: self.assertEqual(self.reactor.tcpServers, []))
+        self.reactor.callLater(1, starting.callback, None)
+        service.startService()
+        self.assertEqual(len(self.reactor.tcpServers), 1)
+
+    def test_waits_for_an_endpoint_that_takes_its_time(self) -> None:
         endpoint = Endpoint()
-        self.with_endpoint(endpoint).startService()
-        self.assertTrue(self.reactor.running)
-        endpoint.listening.errback(OSError(errno.EADDRNOTAVAIL, ""))
-        self.assertIn("cannot listen on slow:: this machine has no such address", self.said()[-1])
-        self.assertFalse(self.reactor.running)
+        service = self.with_endpoint(endpoint)
+        self.reactor.callLater(1, endpoint.listening.callback, Port(UNIXAddress("/run/chat.sock")))
+        service.startService()
+        self.reactor.run()
+        self.assertEqual(self.said()[-1], "listening on /run/chat.sock")
+
+    def test_closes_a_port_when_the_next_cannot_be_had(self) -> None:
+        first, second = Endpoint(), Endpoint()
+        closing: Deferred[None] = Deferred()
+        first.listening.callback(Port(UNIXAddress("/run/chat.sock"), closing))
+        second.listening.errback(OSError(errno.EACCES, ""))
+        self.reactor.callLater(1, closing.callback, None)
+        self.assertRaises(tap.CannotStart, self.with_endpoint(first, second).startService)
+        self.assertTrue(closing.called)
+        self.assertTrue(Log.opened.is_closed)
 
     def test_stopping_says_goodbye_and_closes_the_log(self) -> None:
         service = self.service()

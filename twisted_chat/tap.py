@@ -32,7 +32,7 @@ from twisted.python.failure import Failure
 
 from . import __version__
 from .chat import Chat
-from .log import Unusable
+from .log import Unavailable, Unusable
 from .sqlite import SQLiteLog
 from .wire.jsonlines import JSONLinesFactory
 
@@ -211,7 +211,7 @@ def _check_description(text: str) -> None:
     if kind == "stdio":
         raise _Misfit("nobody can connect to stdio")
     if kind in ("ssl", "tls") and find_spec("OpenSSL") is None:
-        raise _Misfit("this needs pyOpenSSL, which pip install 'twisted_chat[tls]' brings")
+        raise _Misfit("this needs pyOpenSSL: pip install 'twisted[tls]'")
     if kind == "tls" and not os.path.isdir(folder := _argument(parts, "path", 1)):
         raise _Misfit(f"tls:FOLDER:PORT takes a folder of certificates, and '{folder}' is none")
     port = _argument(parts, "port", _PORT_AT.get(kind, len(parts)))
@@ -247,18 +247,26 @@ class ChatService(Service):
         self._places = places
         self._database = database
         self._ports: list[IListeningPort] = []
-        self._refusal: CannotStart | None = None
 
     def startService(self) -> None:
-        """Open the log and listen everywhere; raises `CannotStart`, with all closed again."""
+        """Open the log and listen everywhere; raises `CannotStart`, with all closed again.
+
+        It returns when that is done, since only from here does an error reach `twistd`, its exit status, and whoever
+        waits for its daemon.
+        """
         self._log = self._open()
         self._chat = Chat(self._reactor, self._log)
-        self._chat.start().addErrback(self._cannot_start)
-        self._listen()
-        if self._refusal is not None:
-            self._undo()
-            raise self._refusal
-        super().startService()
+        failures: list[Failure] = []
+        self._turn_until(Deferred.fromCoroutine(self._start()).addErrback(failures.append))
+        if failures:
+            self._turn_until(self.stopService())
+            failures[0].raiseException()
+        Service.startService(self)
+
+    def _turn_until(self, done: Deferred[Any]) -> None:
+        """Turn the reactor, which `twistd` does not run yet, until something is done."""
+        while not done.called:
+            self._reactor.iterate(0.01)
 
     def _open(self) -> SQLiteLog:
         try:
@@ -268,43 +276,28 @@ class ChatService(Service):
         _log.info("twisted_chat {version}, database {database}", version=__version__, database=self._database)
         return log
 
-    def _cannot_start(self, failure: Failure) -> None:
-        self._refusal = CannotStart(f"{self._database} cannot be read: {failure.value}")
-
-    def _listen(self) -> None:
+    async def _start(self) -> None:
+        try:
+            await self._chat.start()
+        except Unavailable as error:
+            raise CannotStart(f"{self._database} cannot be read: {error}") from None
         factory = JSONLinesFactory(self._chat)
-        factory.noisy = False
         for place in self._places:
-            listening = place.endpoint.listen(factory)
-            listening.addCallbacks(self._listens, self._refused, errbackArgs=(place,))
-            listening.addErrback(lambda failure: _log.failure("listening failed", failure))
-
-    def _listens(self, port: IListeningPort) -> None:
-        self._ports.append(port)
-        # Not before the reactor runs: whoever reads it may send a signal, and gets nowhere with a client until then.
-        self._reactor.callWhenRunning(_log.info, "listening on {address}", address=_address(port.getHost()))
-
-    def _refused(self, failure: Failure, place: Place) -> None:
-        """Remember why a port cannot be had. Where that comes late (no endpoint of Twisted's own does), end."""
-        self._refusal = self._refusal or CannotStart(_refusal(place, failure.value))
-        if self.running:
-            _log.critical("{refusal}", refusal=self._refusal)
-            self._reactor.stop()
-
-    def _undo(self) -> None:
-        """Close what is open, so that no socket's file stays behind."""
-        self.stopService()
-        if not self._reactor.running:
-            self._reactor.iterate(0)  # Twisted closes a port in the turn after, and this reactor will have none
+            try:
+                port: IListeningPort = await place.endpoint.listen(factory)
+            except Exception as error:  # each type of endpoint has its own ways to fail
+                raise CannotStart(_refusal(place, error)) from None
+            self._ports.append(port)
+            # Said when the reactor runs: before, a signal would kill, and a client get no answer.
+            self._reactor.callWhenRunning(_log.info, "listening on {address}", address=_address(port.getHost()))
 
     def stopService(self) -> Deferred[None]:
         """Say goodbye to all and close; fires when the log is closed, `FAREWELL` seconds and a little later at most."""
-        super().stopService()
+        Service.stopService(self)
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        closing = [maybeDeferred(port.stopListening) for port in self._ports]  # all of them in one turn
-        for closed in closing:
+        for closed in [maybeDeferred(port.stopListening) for port in self._ports]:
             await _settled("closing a port", closed)
         goodbye = maybeDeferred(self._chat.stop, "the server is shutting down")
         await _settled("telling all clients", goodbye.addTimeout(FAREWELL, self._reactor))
@@ -340,7 +333,7 @@ _ADVICE: Final = {
 }
 
 
-def _refusal(place: Place, error: BaseException | None) -> str:
+def _refusal(place: Place, error: Exception) -> str:
     """Say why a port cannot be had, and what to do."""
     cause = error.socketError if isinstance(error, CannotListenError) else error
     if isinstance(cause, OSError):
