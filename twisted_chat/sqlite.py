@@ -439,8 +439,8 @@ def _room_row(connection: sqlite3.Connection, key: str) -> tuple[Any, ...] | Non
     """Find a room that has nothing in the journal: row, name, topic, newest and oldest number."""
     sql = """
         SELECT id, name, topic,
-               max(trimmed, ifnull((SELECT max(seq) FROM message WHERE room = id), 0)),
-               ifnull((SELECT min(seq) FROM message WHERE room = id), 0)
+               max(trimmed, ifnull((SELECT max(seq) FROM message WHERE room = room.id), 0)),
+               ifnull((SELECT min(seq) FROM message WHERE room = room.id), 0)
         FROM room WHERE key = ?"""
     row: tuple[Any, ...] | None = connection.execute(sql, (key,)).fetchone()
     return row
