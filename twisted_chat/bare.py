@@ -254,6 +254,7 @@ class Bare:
         segment = self._next_segment()
         if segment is not None:
             self.wire.write(segment)
+            self._cancel()  # a page that was there at once has asked for its own turn
             self._timer = self._reactor.callLater(PACE_SECONDS, self._pump)
         elif self._ending is not None and not (self._unsettled or self._reading):
             self._stop()

@@ -1,0 +1,356 @@
+"""The real programs, and people who talk to them over real sockets. Whatever is waited for has a deadline."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, cast
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import (
+    TCP4ClientEndpoint,
+    TCP6ClientEndpoint,
+    UNIXClientEndpoint,
+    connectProtocol,
+    wrapClientTLS,
+)
+from twisted.internet.error import ProcessExitedAlready, ProcessTerminated
+from twisted.internet.interfaces import IProcessTransport, IStreamClientEndpoint
+from twisted.internet.protocol import ProcessProtocol, Protocol, connectionDone
+from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
+
+import twisted_chat
+
+TIMEOUT = 60.0
+"""Seconds after which what does not come is given up: far more than a busy machine takes."""
+
+PACE = 0.010
+"""Seconds between two objects that the server promises to a client that takes what one read returns for one."""
+
+ROOT = Path(twisted_chat.__file__).parents[1]
+
+TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=")
+"""The command `twistd`, with the interpreter that runs the tests."""
+
+
+def folder(test: TestCase) -> Path:
+    """Make a folder that is gone after the test."""
+    path = tempfile.mkdtemp()
+    test.addCleanup(shutil.rmtree, path, ignore_errors=True)
+    return Path(path)
+
+
+class Program(ProcessProtocol):
+    """A process in a folder of its own; it is killed where a test leaves it behind."""
+
+    transport: IProcessTransport
+
+    def __init__(
+        self, test: TestCase, *command: str, home: Path | None = None, hand_over: dict[int, int] | None = None
+    ) -> None:
+        """Start it. `hand_over` are file descriptors, from the number that they have there to that here."""
+        self.output = ""
+        """What it has said, on standard output and on standard error."""
+        self.errors = ""
+        """What of it was on standard error."""
+        self.ended: Deferred[int] = Deferred()
+        """Fires with the exit status, or with a signal's number below zero."""
+        self.home = home or folder(test)
+        self._waiting: list[tuple[str, Deferred[list[re.Match[str]]], int]] = []
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
+        fds: dict[int, Any] = {0: "w", 1: "r", 2: "r", **(hand_over or {})}
+        reactor.spawnProcess(self, command[0], command, environment, str(self.home), childFDs=fds)
+        test.addCleanup(self._give_up)
+
+    @property
+    def pid(self) -> int:
+        pid = self.transport.pid
+        assert pid
+        return pid
+
+    def signal(self, number: int) -> None:
+        self.transport.signalProcess(number)
+
+    def _give_up(self) -> Deferred[int] | None:
+        if self.ended.called:
+            return None
+        with suppress(ProcessExitedAlready):
+            self.signal(signal.SIGKILL)
+        return self.ended
+
+    async def says(self, pattern: str, count: int = 1) -> list[re.Match[str]]:
+        """Wait until so many places of what it says match."""
+        said: Deferred[list[re.Match[str]]] = Deferred()
+        self._waiting.append((pattern, said, count))
+        self._look()
+        return await said.addTimeout(TIMEOUT, reactor)
+
+    async def ends(self) -> int:
+        """Wait for its end; returns its status, as `ended` has it."""
+        return await self.ended.addTimeout(TIMEOUT, reactor)
+
+    def types(self, text: str) -> None:
+        """Write to its standard input."""
+        self.transport.writeToChild(0, text.encode())
+
+    def hears_no_more(self) -> None:
+        """End its standard input."""
+        self.transport.closeChildFD(0)
+
+    def _look(self) -> None:
+        for entry in self._waiting[:]:
+            pattern, said, count = entry
+            matches = list(re.finditer(pattern, self.output))
+            if len(matches) >= count:
+                self._waiting.remove(entry)
+                said.callback(matches)
+
+    def childDataReceived(self, childFD: int, data: bytes) -> None:
+        text = data.decode(errors="replace")
+        self.output += text
+        self.errors += text if childFD == 2 else ""
+        self._look()
+
+    def processEnded(self, reason: Failure) -> None:
+        end = cast(ProcessTerminated, reason.value)  # or `ProcessDone`, which has the same fields
+        waiting, self._waiting = self._waiting, []
+        for pattern, said, _ in waiting:
+            said.errback(AssertionError(f"ended with {end} and never said {pattern}: {self.output}"))
+        self.ended.callback(end.exitCode if end.signal is None else -end.signal)
+
+
+class Server(Program):
+    """A server that listens; `start` makes one."""
+
+    addresses: list[str]
+    """Where it listens, as its log says."""
+
+    @classmethod
+    async def start(cls, test: TestCase, *arguments: str, home: Path | None = None, places: int = 1) -> Server:
+        """Start a server and wait until it listens at so many places; without a `--port` of its own, at a free one."""
+        given = () if "--port" in arguments else ("--port", "0")
+        server = cls(test, *TWISTD, "chat", *given, *arguments, home=home)
+        listening = await server.says(r"listening on (\S+)\n", places)
+        server.addresses = [match[1] for match in listening]
+        return server
+
+    @property
+    def port(self) -> int:
+        return int(self.addresses[0].rpartition(":")[2])
+
+    def memory(self) -> int:
+        """Tell the bytes of memory that it has in use (Linux)."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        match = re.search(r"VmRSS:\s+(\d+) kB", status)
+        assert match
+        return int(match[1]) * 1024
+
+    async def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and wait for the end; returns the status."""
+        self.signal(number)
+        return await self.ends()
+
+    async def client(self, test: TestCase, address: str | None = None) -> Client:
+        """Connect somebody who has said nothing yet."""
+        return await connect(test, endpoint(address or self.addresses[0]))
+
+    async def hello(self, test: TestCase, nick: str, *rooms: str, address: str | None = None) -> Client:
+        """Connect somebody who has said hello and is in these rooms."""
+        client = await self.client(test, address)
+        welcome = await client.asks(type="hello", nick=nick)
+        assert welcome["type"] == "welcome", welcome
+        for room in rooms:
+            joined = await client.asks(type="join", room=room)
+            assert joined["type"] == "joined", joined
+        return client
+
+
+def endpoint(address: str) -> IStreamClientEndpoint:
+    """Make of an address, as the server's log has it, a place to connect to."""
+    if address.startswith("/"):
+        return UNIXClientEndpoint(reactor, address)
+    host, _, port = address.rpartition(":")
+    if host.startswith("["):
+        return TCP6ClientEndpoint(reactor, host.strip("[]"), int(port))
+    return TCP4ClientEndpoint(reactor, host, int(port))
+
+
+async def connect(test: TestCase, place: IStreamClientEndpoint, trusts: Any = None) -> Client:
+    """Connect somebody; with `trusts` (what `optionsForClientTLS` gives), over TLS."""
+    if trusts is not None:
+        place = wrapClientTLS(trusts, place)
+    client: Client = await connectProtocol(place, Client()).addTimeout(TIMEOUT, reactor)
+    test.addCleanup(client.hang_up)
+    return client
+
+
+class Client(Protocol):
+    """One who speaks the wire: writes objects, and hears them in their order."""
+
+    transport: Any
+
+    def __init__(self) -> None:
+        self.lost: Deferred[None] = Deferred()
+        self._rest = b""
+        self._heard: deque[Any] = deque()
+        self._listening: Deferred[None] | None = None
+
+    def writes(self, data: bytes) -> None:
+        self.transport.write(data)
+
+    def says(self, **request: Any) -> None:
+        """Write an object, as a line."""
+        self.writes(json.dumps(request, ensure_ascii=False).encode() + b"\n")
+
+    async def hears(self) -> Any:
+        """Wait for the next object."""
+        while not self._heard:
+            if self.lost.called:
+                raise AssertionError("the connection has ended")
+            self._listening = Deferred()
+            await self._listening.addTimeout(TIMEOUT, reactor)
+        return self._heard.popleft()
+
+    async def asks(self, **request: Any) -> Any:
+        """Write an object and wait for the next one."""
+        self.says(**request)
+        return await self.hears()
+
+    async def hears_all(self, count: int) -> list[Any]:
+        """Wait for so many objects."""
+        return [await self.hears() for _ in range(count)]
+
+    async def hears_the_end(self) -> list[Any]:
+        """Wait until the connection ends; returns what was heard until then."""
+        await self.lost.addTimeout(TIMEOUT, reactor)
+        heard = list(self._heard)
+        self._heard.clear()
+        return heard
+
+    def hang_up(self) -> None:
+        if not self.lost.called:
+            self.transport.abortConnection()
+
+    def dataReceived(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        self._heard.extend(json.loads(line) for line in lines)
+        self._wake()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.lost.callback(None)
+        self._wake()
+
+    def _wake(self) -> None:
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            listening.callback(None)
+
+
+class OldClient:
+    """A client of the oldest kind, in a thread: what one read returns is one message of exactly three fields."""
+
+    def __init__(self, test: TestCase, port: int) -> None:
+        self.heard: list[tuple[str, str, str]] = []
+        """Type, text and author of every message."""
+        self.misread = ""
+        """The first thing that it could not read; it reads nothing after that, as its model does."""
+        self._changed: Deferred[None] | None = None
+        self._decoder = json.JSONDecoder()
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
+        self.name = str(self._socket.getsockname()[1])
+        """The server knows it by its port."""
+        self._ended: Deferred[None] = Deferred()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+        test.addCleanup(self._give_up)
+
+    def writes(self, *texts: str) -> None:
+        """Write messages in one segment, with nothing between them."""
+        self.sends(*({"type": "", "msg": text, "author": "self"} for text in texts))
+
+    def sends(self, *objects: dict[str, str]) -> None:
+        self._socket.sendall("".join(json.dumps(obj) for obj in objects).encode())
+
+    def writes_bytes(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def dies(self) -> None:
+        """End as a process does that is killed: the connection is reset, and nobody says goodbye."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+        self._socket.shutdown(socket.SHUT_RD)  # which wakes the thread
+        self._socket.close()
+
+    async def hears(self, count: int) -> list[tuple[str, str, str]]:
+        """Wait until it has heard so many messages in all; returns them."""
+        while len(self.heard) < count:
+            assert not self._ended.called, f"after {len(self.heard)} of {count} it ended: {self.misread}"
+            self._changed = Deferred()
+            await self._changed.addTimeout(TIMEOUT, reactor)
+        return self.heard
+
+    async def ends(self) -> None:
+        """Wait until it has been told to stop, or has stopped by itself."""
+        if not self._ended.called:
+            await self._ended.addTimeout(TIMEOUT, reactor)
+
+    def _read(self) -> None:
+        try:
+            while not self.heard or self.heard[-1][::2] != ("stop", "server"):
+                awake = time.monotonic()
+                if select.select([self._socket], [], [], 0.002)[0]:
+                    self._take(self._socket.recv(16384).decode(), awake)
+                    reactor.callFromThread(self._wake)
+        except Exception as error:  # whatever it is: a test asks for it
+            self.misread = repr(error)
+        reactor.callFromThread(self._end)
+
+    def _take(self, text: str, awake: float) -> None:
+        """Take what one read has returned, at which it last looked when it was `awake`.
+
+        It is one object, or more where the machine let this thread sleep for as long as they were on their way.
+        """
+        objects = 0
+        while text or not objects:
+            message, end = self._decoder.raw_decode(text)
+            text = text[end:]
+            objects += 1
+            type, msg, author = message.pop("type"), message.pop("msg"), message.pop("author")
+            if message:
+                raise ValueError(f"unknown fields: {message}")
+            self.heard.append((type, msg, author))
+        if time.monotonic() - awake < (objects - 1) * PACE:
+            raise ValueError(f"{objects} objects in one segment")
+
+    def _wake(self) -> None:
+        changed, self._changed = self._changed, None
+        if changed is not None:
+            changed.callback(None)
+
+    def _end(self) -> None:
+        self._ended.callback(None)
+        self._wake()
+
+    def _give_up(self) -> Deferred[None] | None:
+        if self._thread.is_alive():
+            self.dies()
+        return None if self._ended.called else self._ended
+
+
+async def reactor_turn() -> None:
+    """Let the reactor do what is due, so that what was written is sent."""
+    await deferLater(reactor, 0)
