@@ -64,7 +64,11 @@ class RoomLog(Protocol):
     seq: int
     """The newest number, 0 before the first; all up to it is kept for good."""
     oldest: int
-    """The oldest number that is still kept, 0 in an empty log."""
+    """The oldest number that is still kept, 0 where nothing was ever said. Where all was taken away, the number after
+    `seq`: whoever has read up to the one in front of `oldest` has missed nothing."""
+    epoch: int
+    """It changes where messages came into the log by another way than `append` (an import): what is remembered of it
+    may have gaps then."""
 
     def after(self, seq: int, most: int, most_bytes: int) -> Deferred[list[Record]]:
         """Read on from a place: at most `most` records behind `seq`, in order, of about `most_bytes` of text.

@@ -210,7 +210,10 @@ class Ack(_Object, tag="ack"):
 
 
 class Joined(_Object, tag="joined", kw_only=True):
-    """The answer to `Join`. `seq` is the newest number, `oldest` the oldest still kept (0 in an empty log)."""
+    """The answer to `Join`. `seq` is the newest number, `oldest` the oldest still kept.
+
+    Where nothing was ever said, both are 0; where nothing is kept any more, `oldest` is the number after `seq`.
+    """
 
     room: str
     topic: str

@@ -2,73 +2,59 @@
 
 An append is one row in `journal`, one a turn, whatever the number of rooms in it: that is all that an ack waits for.
 Rows go on to `message`, where they can be found by room and number, in bulk and in a thread. Where that thread writes,
-an append waits for it; the reactor never does. Reads are pages, each one statement that gives one row, since a
-thread that steps through rows asks for the interpreter's lock at each of them.
+an append waits for it; the reactor never does. Until then what is in the journal is in memory too, and a page is what
+the file has and what memory has, merged, so that reading waits for no writer.
 
 `journal_mode=WAL` with `synchronous=NORMAL` survives `kill -9`: what was written is in the operating system's hands.
-Checkpoints, which wait for the disk, happen in the thread.
+With `durability="power"` (`synchronous=FULL`) each append waits for the disk, in a thread, and survives a power cut.
+Checkpoints, which wait for the disk, happen in a thread.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
-from importlib import resources
-from typing import Any, Final, TypeVar
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Generator, Iterable, Sequence
+from operator import attrgetter
+from typing import Any, Final, TypeVar, cast
 from weakref import WeakValueDictionary
 
-import msgspec
-from twisted.internet.defer import Deferred, DeferredLock, execute, fail, inlineCallbacks, succeed
+from twisted.internet.defer import Deferred, DeferredLock, fail, inlineCallbacks, succeed
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
+from . import database
+from .database import AFTER, BEFORE, PATIENCE, WAL_BYTES, Durability, RoomState
 from .log import Entry, Record, RoomLog, RoomSummary, Unavailable, Unusable
 from .names import Name
 
-APPLICATION_ID: Final = 0x54774368
-VERSION: Final = 1
+JOURNAL_BYTES: Final = 2**20
+"""Bytes in memory of what gathers in the journal before it is moved on: one move then takes the file's lock for some
+10 ms."""
 
-OLDEST_SQLITE: Final = (3, 37, 0)
-"""The first one with STRICT tables."""
+ROW_BYTES: Final = 512
+"""Of these, what a message takes beside its text."""
 
-JOURNAL_ROWS: Final = 2_000
-"""Messages that gather in the journal before they are moved on: one move then takes the disk's lock some 10 ms."""
-
-CHECKPOINT_BYTES: Final = 8 * 2**20
-"""Bytes of text said between two checkpoints. It bounds the WAL, which is some four times as large."""
+MAX_JOURNAL_BYTES: Final = 10 * JOURNAL_BYTES
+"""Bytes above which nothing more is kept until the journal can be moved on."""
 
 BUSY_PAUSE: Final = 0.02
-BUSY_ATTEMPTS: Final = 250
-"""Seconds between two attempts to write to a file that another program writes to, and how many: five seconds, in
-which an import ends its step; then people are told."""
+"""Seconds between two attempts to write to a file that another program writes to."""
 
 MAX_AUTHORS: Final = 65_536
 """Pairs of room and author of which it is remembered whether the store may hold an `id` of theirs; some 10 MB."""
 
 _log = Logger("twisted_chat.sqlite")
 _T = TypeVar("_T")
-_records = msgspec.json.Decoder(list[Record]).decode
-_encode = msgspec.json.Encoder().encode
+_number_of = attrgetter("seq")
 
-# A page ends where the sum of its texts passes the bound; its first record is there whatever its size.
-_PAGE = """
-SELECT json_group_array(json_array(seq, time, author, msg)) FROM (
-    SELECT seq, time, author, msg FROM (
-        SELECT *, sum(length(msg)) OVER (ORDER BY seq {order}) - length(msg) AS in_front FROM (
-            SELECT seq, time, author, msg FROM message
-            WHERE room = ? AND seq {side} ? ORDER BY seq {order} LIMIT ?
-        )
-    ) WHERE in_front < ? ORDER BY seq
-)"""
-_AFTER = _PAGE.format(side=">", order="ASC")
-_BEFORE = _PAGE.format(side="<", order="DESC")
+_SaidKey = tuple[str, str, str]
+"""What a message is known by: the keys of its room and of its author, and its `id`."""
 
 
 class SQLiteRoomLog:
@@ -82,6 +68,12 @@ class SQLiteRoomLog:
         self.topic = ""
         self.seq = 0
         self.oldest = 0
+        self.epoch = 0
+
+    def take(self, state: RoomState) -> None:
+        """Take over what the file says."""
+        self.epoch, self.id, shown, self.topic, self.seq, self.oldest = state
+        self.name = Name(shown or self.name.shown, self.name.key)
 
     def after(self, seq: int, most: int, most_bytes: int) -> Deferred[list[Record]]:
         return self._store._after(self, seq, most, most_bytes)
@@ -96,132 +88,168 @@ class SQLiteRoomLog:
 class SQLiteLog:
     """A store in one file; see `log.Log`. `open_file` opens it."""
 
-    def __init__(self, path: str, writer: sqlite3.Connection, lock_file: int | None, reactor: Any) -> None:
+    def __init__(
+        self,
+        path: str,
+        reactor: Any,
+        writer: sqlite3.Connection,
+        lock_file: int | None = None,
+        durability: Durability = "process",
+    ) -> None:
         self.path = path
+        self._reactor = reactor
         self._writer = writer
         self._lock_file = lock_file
-        self._reactor = reactor
+        self._durability: Durability = durability
         self._lock = DeferredLock()
-        """Held by whoever writes to the file."""
-        self._pool: ThreadPool | None = None
+        """Held by whoever writes to the file, for as long as that takes."""
+        self._writing: ThreadPool | None = None
+        self._reading: ThreadPool | None = None
+        """The threads: none for what is in memory only. Who reads does not stand in the way of who writes."""
+        self._file = (0, 0)
         if path != ":memory:":
-            self._pool = ThreadPool(0, 3, "twisted_chat.sqlite")  # two that read, one that writes
-            self._pool.start()
+            self._writing = _threads(1, "writing")
+            self._reading = _threads(2, "reading")
+            self._file = _identity(path)
         self._of_thread = threading.local()
         self._connections = [writer]
-        self._epoch = _epoch(writer)
+        self._closed = False
+        self._trouble = ""
+        """What is wrong with the file, while something is."""
+        self._epoch = database.epoch(writer)
+        self._changes = 0
+        """How often something was written elsewhere than in the journal, which a room just being opened may miss."""
         self._open: WeakValueDictionary[str, SQLiteRoomLog] = WeakValueDictionary()
-        self._journaled: dict[tuple[str, str, str], tuple[int, int]] = {}
-        """Of what is in the journal: room, author and `id`, to seq and time."""
-        self._journal_rows = 0
-        self._journal_from: dict[RoomLog, int] = {}
-        """The rooms in the journal, and each one's first number there."""
+        self._journal: dict[RoomLog, list[Record]] = {}
+        """What is in the journal, in the order of numbers."""
+        self._journaled: dict[_SaidKey, tuple[int, int]] = {}
+        """Number and time of those messages in the journal that have an `id`."""
+        self._journal_bytes = 0
+        self._move_at = JOURNAL_BYTES
+        self._moving = False
+        self._copying = False
         self._authors: dict[tuple[str, str], bool] = {}
         """Room and author, to whether `message` may hold an `id` of theirs."""
-        self._bytes_since_checkpoint = 0
 
     @classmethod
-    def open_file(cls, path: str, reactor: Any = None) -> SQLiteLog:
+    def open_file(cls, path: str, reactor: Any = None, durability: Durability = "process") -> SQLiteLog:
         """Open a file, or begin one; `:memory:` is nothing on disk. Raises `Unusable`."""
-        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        if sqlite3.sqlite_version_info < database.OLDEST_SQLITE:
             raise Unusable(f"SQLite {sqlite3.sqlite_version} is too old: 3.37 or newer is needed")
-        lock_file = None if path == ":memory:" else _lock_alone(path)
+        lock_file = None
+        if path != ":memory:":
+            path = os.path.realpath(path)  # by whatever link it is named, its lock is the same
+            lock_file = database.lock_alone(path)
         try:
-            writer = _connect(path)
-            try:
-                _prepare(writer, path)
-                return cls(path, writer, lock_file, reactor)
-            except BaseException:
-                writer.close()
-                raise
-        except sqlite3.Error as error:
-            _unlock(lock_file)
-            raise Unusable(f"{path} cannot be used: {error}") from None
-        except BaseException:
-            _unlock(lock_file)
+            return cls(path, reactor, _open_writer(path, durability), lock_file, durability)
+        except BaseException as error:
+            database.unlock(lock_file)
+            if isinstance(error, sqlite3.Error):
+                raise Unusable(f"{path} cannot be used: {database.explain(error)}") from None
             raise
 
     # Rooms
 
-    def open(self, name: Name) -> Deferred[RoomLog]:
-        room: RoomLog | None = self._open.get(name.key)
-        if room is not None:
-            return succeed(room)
-        return self._in_thread(_room_row, name.key).addCallback(self._opened, name)
-
-    def _opened(self, row: tuple[Any, ...] | None, name: Name) -> RoomLog:
-        room = self._open.get(name.key)
-        if room is None:  # unless another `open` was faster
-            room = self._open[name.key] = SQLiteRoomLog(self, name)
-            if row is not None:
-                room.id, shown, room.topic, room.seq, room.oldest = row
-                room.name = Name(shown, name.key)
-        return room
+    @inlineCallbacks
+    def open(self, name: Name) -> Generator[Deferred[Any], Any, RoomLog]:
+        while (room := self._open.get(name.key)) is None:
+            changes = self._changes
+            state: RoomState = yield self._read(database.room_state, name.key)
+            if name.key not in self._open and changes == self._changes:  # otherwise it may be out of date
+                room = self._open[name.key] = SQLiteRoomLog(self, name)
+                room.take(state)
+                break
+        return cast(RoomLog, room)
 
     def rooms(self, most: int) -> Deferred[list[RoomSummary]]:
-        return self._in_thread(_summaries, most)
+        return self._read(database.summaries, most)
 
     def _set_topic(self, room: SQLiteRoomLog, topic: str) -> Deferred[None]:
-        return self._lock.run(self._patiently, self._write_topic, room, topic)
+        if room.topic == topic:
+            return succeed(None)
+        return self._lock.run(self._write, database.set_topic, room.name, topic).addCallback(
+            self._topic_kept, room, topic
+        )
 
-    def _write_topic(self, room: SQLiteRoomLog, topic: str) -> None:
-        self._make_row(room)
-        self._writer.execute("UPDATE room SET topic = ? WHERE id = ?", (topic, room.id))
+    def _topic_kept(self, id: int, room: SQLiteRoomLog, topic: str) -> None:
+        self._changes += 1
+        room.id = id
         room.topic = topic
-
-    def _make_row(self, room: RoomLog) -> None:
-        sql = "INSERT INTO room (key, name) VALUES (?, ?) ON CONFLICT DO UPDATE SET key = key RETURNING id"
-        room.id = self._writer.execute(sql, (room.name.key, room.name.shown)).fetchone()[0]
+        self._copy_wal()
 
     # Appending
 
     def append(self, entries: Sequence[Entry], time: int) -> Deferred[None]:
-        if self._lock.locked:
-            done = self._lock.run(self._patiently, self._append, entries, time)
-            return done.addCallback(lambda _: self._tidy())
+        if self._durability == "power" or self._lock.locked or self._journal_bytes >= MAX_JOURNAL_BYTES:
+            return self._lock.run(self._append, entries, time)
         try:
-            self._append(entries, time)
+            done = self._append_now(entries, time)
         except sqlite3.Error as error:
-            if not _is_busy(error):
-                return fail(_unavailable(error))
-            done = self._lock.run(self._patiently, self._append, entries, time)
-            return done.addCallback(lambda _: self._tidy())
-        self._tidy()
-        return succeed(None)
+            if not database.is_busy(error):
+                return fail(self._unavailable(error))
+            done = False
+        except Exception:
+            return fail()
+        return succeed(None) if done else self._lock.run(self._append, entries, time)
+
+    def _append_now(self, entries: Sequence[Entry], time: int) -> bool:
+        """Keep entries without waiting for anybody; false where another program wrote to the file."""
+        self._see_file()
+        if self._out_of_date(entries):
+            return False
+        fresh, made = self._write_turn(self._writer, entries, time)
+        if made is None:
+            return False
+        self._kept(fresh, made)
+        return True
 
     @inlineCallbacks
-    def _patiently(self, write: Callable[..., None], *args: object) -> Generator[Deferred[None], None, None]:
-        """Write in the reactor's thread; where another program writes to the file just now, try again for a while."""
-        for attempt in range(BUSY_ATTEMPTS):
-            try:
-                return write(*args)
-            except sqlite3.Error as error:
-                if not _is_busy(error) or attempt + 1 == BUSY_ATTEMPTS:
-                    raise _unavailable(error) from None
-            yield deferLater(self._reactor, BUSY_PAUSE)
+    def _append(self, entries: Sequence[Entry], time: int) -> Generator[Deferred[Any], Any, None]:
+        """Keep entries, however long it takes."""
+        if self._journal_bytes >= MAX_JOURNAL_BYTES:
+            yield self._move()
+        out_of_date = self._out_of_date(entries)
+        while True:
+            self._see_file()
+            if out_of_date:
+                yield self._look_again(entries)
+            fresh, made = yield self._write(self._write_turn, entries, time)
+            if made is not None:
+                self._kept(fresh, made)
+                return
+            out_of_date = True
 
-    def _append(self, entries: Sequence[Entry], time: int) -> None:
-        for entry in entries:
-            if entry.room.id is None:
-                self._make_row(entry.room)
-        while not self._keep(fresh := self._number(entries, time)):
-            self._look_again()
-        for entry in fresh:
-            room = entry.room
-            entry.fresh = True
-            room.seq = entry.seq
-            room.oldest = room.oldest or entry.seq
+    def _out_of_date(self, entries: Sequence[Entry]) -> bool:
+        return any(entry.room.epoch != self._epoch for entry in entries)
 
-    def _number(self, entries: Sequence[Entry], time: int) -> list[Entry]:
+    @inlineCallbacks
+    def _look_again(self, entries: Sequence[Entry]) -> Generator[Deferred[Any], Any, None]:
+        """Learn what another program wrote to the rooms of these entries."""
+        rooms = list({entry.room: None for entry in entries})
+        states: list[RoomState] = yield self._write(database.look_again, [room.name.key for room in rooms])
+        self._journal_moved()
+        self._authors.clear()
+        self._epoch = states[0].epoch
+        for room, state in zip(rooms, states, strict=True):
+            cast(SQLiteRoomLog, room).take(state)
+
+    def _write_turn(
+        self, connection: sqlite3.Connection, entries: Sequence[Entry], time: int
+    ) -> tuple[list[Entry], dict[str, int] | None]:
+        """Give entries their numbers and keep those that are new, as `database.keep`; only the entries change here."""
+        fresh = self._number(connection, entries, time)
+        return fresh, database.keep(connection, self._epoch, fresh) if fresh else {}
+
+    def _number(self, connection: sqlite3.Connection, entries: Sequence[Entry], time: int) -> list[Entry]:
         """Give each entry its number, or the first one's; return those that are new."""
         fresh = []
         heads: dict[RoomLog, int] = {}
-        here: dict[tuple[str, str, str], tuple[int, int]] = {}
+        here: dict[_SaidKey, tuple[int, int]] = {}
         for entry in entries:
             room = entry.room
             if entry.id is not None:
                 said = room.name.key, entry.author.key, entry.id
-                first = here.get(said) or self._journaled.get(said) or self._moved(said, room)
+                first = here.get(said) or self._journaled.get(said) or self._was_said(connection, room.id, said)
                 if first:
                     entry.seq, entry.time = first
                     continue
@@ -232,93 +260,73 @@ class SQLiteLog:
                 here[said] = entry.seq, time
         return fresh
 
-    def _moved(self, said: tuple[str, str, str], room: RoomLog) -> tuple[int, int] | None:
-        """Look for an entry, by room, author and `id`, among those that were moved on already."""
+    def _was_said(self, connection: sqlite3.Connection, room: int | None, said: _SaidKey) -> tuple[int, int] | None:
+        """Look for a message among those that are not in the journal: its number and time."""
+        if room is None:
+            return None
         _, author, id = said
         known = self._authors.get(said[:2])
         if known is None:
             if len(self._authors) >= MAX_AUTHORS:
                 self._authors.clear()
-            sql = "SELECT 1 FROM message WHERE room = ? AND author_key = ? AND id IS NOT NULL LIMIT 1"
-            known = self._authors[said[:2]] = self._writer.execute(sql, (room.id, author)).fetchone() is not None
-        if not known:
-            return None
-        sql = "SELECT seq, time FROM message WHERE room = ? AND author_key = ? AND id = ?"
-        first: tuple[int, int] | None = self._writer.execute(sql, (room.id, author, id)).fetchone()
-        return first
+            known = self._authors[said[:2]] = database.has_ids(connection, room, author)
+        return database.was_said(connection, room, author, id) if known else None
 
-    def _keep(self, fresh: list[Entry]) -> bool:
-        """Write new entries, all or none; false if another program wrote to the file since we looked."""
-        rows = [(e.room.id, e.seq, e.time, e.author.shown, e.author.key, e.id, e.msg) for e in fresh]
-        encoded = _encode(rows)
-        if b"\\u0000" in encoded:  # where SQLite's JSON functions take a text to end
-            return self._keep_moved(rows)
-        sql = "INSERT INTO journal (entries) SELECT ? WHERE (SELECT epoch FROM store) = ?"
-        if fresh and self._writer.execute(sql, (encoded.decode(), self._epoch)).rowcount == 0:
-            return False
+    def _kept(self, fresh: Sequence[Entry], made: dict[str, int]) -> None:
+        """Note what was written."""
+        if self._trouble:
+            self._trouble = ""
+            _log.info("{path} works again", path=self.path)
         for entry in fresh:
-            self._journal_from.setdefault(entry.room, entry.seq)
+            room = entry.room
+            room.id = made.get(room.name.key, room.id)
+            room.seq = entry.seq
+            room.oldest = room.oldest or entry.seq
+            entry.fresh = True
+            self._journal.setdefault(room, []).append(Record(entry.seq, entry.time, entry.author.shown, entry.msg))
+            self._journal_bytes += len(entry.msg) + ROW_BYTES
             if entry.id is not None:
-                self._journaled[entry.room.name.key, entry.author.key, entry.id] = entry.seq, entry.time
-        self._journal_rows += len(fresh)
-        self._bytes_since_checkpoint += len(encoded)
-        return True
-
-    def _keep_moved(self, rows: Sequence[Sequence[object]]) -> bool:
-        """Write new rows where the journal's rows go later, behind those."""
-        with _transaction(self._writer):
-            if _epoch(self._writer) != self._epoch:
-                return False
-            _move(self._writer)
-            self._writer.executemany("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-        self._forget_journal()
-        self._authors.clear()
-        return True
-
-    def _look_again(self) -> None:
-        """Another program wrote to the file: learn what it left."""
-        with _transaction(self._writer):
-            _move(self._writer)
-            self._epoch = _epoch(self._writer)
-        self._forget_journal()
-        self._authors.clear()
-        for room in self._open.values():
-            row = _room_row(self._writer, room.name.key)
-            if row is not None:
-                room.id, _, room.topic, room.seq, room.oldest = row
+                self._journaled[room.name.key, entry.author.key, entry.id] = entry.seq, entry.time
+        self._tidy()
 
     # Moving on from the journal
 
     def _tidy(self) -> None:
-        if self._journal_rows >= JOURNAL_ROWS:
-            self._move_on().addErrback(lambda failure: _log.failure("The journal could not be moved", failure))
+        """Move the journal on where enough has gathered."""
+        if self._journal_bytes >= self._move_at and not self._moving:
+            self._moving = True
+            self._move_at = self._journal_bytes + JOURNAL_BYTES  # where it fails, it is tried again after as many
+            self._lock.run(self._move).addErrback(_report, "The journal could not be moved").addBoth(self._moved)
 
-    def _move_on(self) -> Deferred[None]:
+    def _moved(self, _: object) -> None:
+        self._moving = False
+
+    def _move(self) -> Deferred[None]:
         """Move the journal's rows to where they can be found. Fails with `Unavailable`; nothing is lost then."""
-        return self._lock.run(self._move_alone)
+        return self._in_thread(self._writing, database.move).addCallback(self._journal_moved)
 
-    def _move_alone(self) -> Deferred[None]:
-        self._journal_rows = 0  # where it fails, it is tried again after as many
-        if not self._journal_from:
-            return succeed(None)
-        return self._in_thread(_move).addCallback(lambda _: self._forget_journal())
-
-    def _forget_journal(self) -> None:
-        for room, author, _ in self._journaled:
+    def _journal_moved(self, _: object = None) -> None:
+        """Forget the journal: it is empty."""
+        for room, author, _id in self._journaled:
             self._authors[room, author] = True
-        self._journaled.clear()
-        self._journal_from.clear()
-        self._journal_rows = 0
-        if self._bytes_since_checkpoint >= CHECKPOINT_BYTES and self._pool is not None:
-            self._bytes_since_checkpoint = 0
-            self._checkpoint()
+        self._journal = {}
+        self._journaled = {}
+        self._journal_bytes = 0
+        self._move_at = JOURNAL_BYTES
+        self._changes += 1
+        self._copy_wal()
 
-    def _checkpoint(self) -> Deferred[None]:
-        """Copy the WAL into the file: most of it while appends go on, and the rest alone, so that it begins anew."""
-        done = self._in_thread(_copy_wal)
-        done.addCallback(lambda _: self._lock.run(self._in_thread, _copy_wal))
-        done.addErrback(lambda failure: _log.failure("The write-ahead log could not be copied", failure))
-        return done
+    def _copy_wal(self) -> None:
+        """Copy the write-ahead log into the file, where it has grown: most of it while appends go on, then the rest."""
+        if self._copying or self._closed or _size(f"{self.path}-wal") < WAL_BYTES:
+            return
+        self._copying = True
+        done = self._read(database.copy_wal)
+        done.addCallback(lambda _: self._lock.run(self._in_thread, self._writing, database.copy_wal))
+        done.addErrback(_report, "The write-ahead log could not be copied").addBoth(self._copied)
+
+    def _copied(self, _: object) -> None:
+        self._copying = False
 
     # Reading
 
@@ -326,173 +334,163 @@ class SQLiteLog:
     def _after(
         self, room: SQLiteRoomLog, seq: int, most: int, most_bytes: int
     ) -> Generator[Deferred[Any], Any, list[Record]]:
-        records: list[Record] = yield self._in_thread(_page, _AFTER, room.id, seq, most, most_bytes)
-        whole = len(records) == most or sum(len(record.msg) for record in records) >= most_bytes
-        if not whole and room in self._journal_from:
-            yield self._move_on()
-            records = yield self._in_thread(_page, _AFTER, room.id, seq, most, most_bytes)
-        return records
+        journal = self._journal.get(room, [])  # it is this list that grows, and is let go when it was moved on
+        records: list[Record] = yield self._read(database.page, AFTER, room.id, seq, most, most_bytes)
+        start = bisect_right(journal, seq, key=_number_of)
+        if start == len(journal):
+            return records
+        merged = sorted({*records, *journal[start : start + most]})[:most]
+        return merged[: _fitting(merged, most_bytes)]
 
     @inlineCallbacks
     def _before(
         self, room: SQLiteRoomLog, seq: int, most: int, most_bytes: int
     ) -> Generator[Deferred[Any], Any, list[Record]]:
-        if self._journal_from.get(room, seq) < seq:
-            yield self._move_on()
-        records: list[Record] = yield self._in_thread(_page, _BEFORE, room.id, seq, most, most_bytes)
-        return records
+        journal = self._journal.get(room, [])
+        records: list[Record] = yield self._read(database.page, BEFORE, room.id, seq, most, most_bytes)
+        end = bisect_left(journal, seq, key=_number_of)
+        if end == 0:
+            return records
+        merged = sorted({*records, *journal[max(0, end - most) : end]})[-most:]
+        return merged[-_fitting(reversed(merged), most_bytes) :]
 
-    def _in_thread(self, function: Callable[..., _T], *args: object) -> Deferred[_T]:
-        """Call `function(connection, *args)` in a thread with a connection of its own.
+    # Connections and threads
+
+    def _write(self, function: Callable[..., _T], *args: object) -> Deferred[_T]:
+        """Call `function(connection, *args)` where it may write: in a thread if it has to wait for the disk."""
+        if self._durability == "power":
+            return self._in_thread(self._writing, function, *args)
+        return self._patiently(function, *args)
+
+    @inlineCallbacks
+    def _patiently(self, function: Callable[..., _T], *args: object) -> Generator[Deferred[None], None, _T]:
+        """Write in the reactor's thread; where another program writes to the file just now, try again for a while."""
+        until = self._reactor.seconds() + PATIENCE
+        while True:
+            try:
+                return function(self._writer, *args)
+            except sqlite3.Error as error:
+                if not database.is_busy(error) or self._reactor.seconds() >= until:
+                    raise self._unavailable(error) from None
+            yield deferLater(self._reactor, BUSY_PAUSE)
+
+    def _read(self, function: Callable[..., _T], *args: object) -> Deferred[_T]:
+        return self._in_thread(self._reading, function, *args)
+
+    @inlineCallbacks
+    def _in_thread(
+        self, threads: ThreadPool | None, function: Callable[..., _T], *args: object
+    ) -> Generator[Deferred[_T], _T, _T]:
+        """Call `function(connection, *args)` in a thread with a connection of its own. Fails with `Unavailable`.
 
         What is in memory is read here, and so is everything before the reactor runs: nobody waits yet.
         """
-        if self._pool is None or not self._reactor.running:
-            done = execute(function, self._writer, *args)
-        else:
-            done = deferToThreadPool(self._reactor, self._pool, self._with_connection, function, *args)
-        return done.addErrback(_to_unavailable)
+        if self._closed:
+            raise Unavailable("the store is closed")
+        try:
+            if threads is None or not self._reactor.running:
+                return function(self._writer, *args)
+            result = yield deferToThreadPool(self._reactor, threads, self._with_connection, function, *args)
+        except sqlite3.Error as error:
+            raise self._unavailable(error) from None
+        return result
 
     def _with_connection(self, function: Callable[..., _T], *args: object) -> _T:
         connection: sqlite3.Connection | None = getattr(self._of_thread, "connection", None)
         if connection is None:
-            connection = self._of_thread.connection = _connect(self.path, timeout=BUSY_ATTEMPTS * BUSY_PAUSE)
+            connection = self._of_thread.connection = database.connect(self.path, self._durability, PATIENCE)
             self._connections.append(connection)
         return function(connection, *args)
+
+    # What can go wrong
+
+    def _see_file(self) -> None:
+        """See that the file is where it was, so that nothing goes into one that nobody will find; or `Unavailable`."""
+        if self._closed:
+            raise Unavailable("the store is closed")
+        if self._writing is not None and _identity(self.path) != self._file:
+            raise self._trouble_with("it is gone, or another file is in its place: put it back, or restart the server")
+
+    def _unavailable(self, error: sqlite3.Error) -> Unavailable:
+        return self._trouble_with(database.explain(error))
+
+    def _trouble_with(self, trouble: str) -> Unavailable:
+        if trouble != self._trouble:  # once, not for each message
+            self._trouble = trouble
+            _log.error("{path} does not work now: {trouble}", path=self.path, trouble=trouble)
+        return Unavailable(trouble)
 
     # The end
 
     def close(self) -> Deferred[None]:
-        done = self._move_on()
-        done.addErrback(lambda failure: _log.failure("The journal could not be moved; the next start does it", failure))
-        return done.addCallback(lambda _: self._lock.run(self._close))
+        return self._lock.run(self._close)
 
-    def _close(self) -> None:
-        if self._pool is not None:
-            self._pool.stop()
+    @inlineCallbacks
+    def _close(self) -> Generator[Deferred[Any], Any, None]:
+        if self._closed:
+            return
+        try:
+            yield self._move()
+        except Unavailable:
+            _log.warn("The journal of {path} was not moved on; the next start does it", path=self.path)
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._closed = True
+        for threads in (self._writing, self._reading):
+            if threads is not None:
+                threads.stop()
         for connection in self._connections:
-            connection.close()  # the last one copies the WAL and removes it
-        _unlock(self._lock_file)
+            connection.close()  # the last one copies the write-ahead log, and removes it
+        database.unlock(self._lock_file)
 
 
-# What is done with a connection, in whatever thread
-
-
-def _connect(path: str, timeout: float = 0) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("PRAGMA wal_autocheckpoint = 0")
-    return connection
-
-
-def _prepare(connection: sqlite3.Connection, path: str) -> None:
-    """Make the tables of a new file, or see that an old one is ours; raises `Unusable`."""
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    application: int = connection.execute("PRAGMA application_id").fetchone()[0]
-    is_new = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-    if not is_new and application != APPLICATION_ID:
-        raise Unusable(f"{path} is the database of another program: name another file with --database")
-    if version > VERSION:
-        raise Unusable(f"{path} was written by a newer version of twisted_chat: use that one, or another file")
-    connection.execute("PRAGMA journal_mode = WAL")
-    if is_new:
-        connection.executescript(f"BEGIN IMMEDIATE; {_schema()} COMMIT;")
-    with _transaction(connection):
-        _move(connection)  # what a server that was killed left
-
-
-def _schema() -> str:
-    return resources.files(__package__).joinpath("schema.sql").read_text("utf-8")
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
+def _open_writer(path: str, durability: Durability) -> sqlite3.Connection:
+    writer = database.connect(path, durability, PATIENCE)
     try:
-        yield
-        connection.execute("COMMIT")
+        database.prepare(writer, path)
+        writer.execute("PRAGMA busy_timeout = 0")  # from now on it is the reactor that waits
     except BaseException:
-        if connection.in_transaction:  # SQLite ends it by itself where the disk is full
-            connection.execute("ROLLBACK")
+        writer.close()
         raise
+    return writer
 
 
-def _epoch(connection: sqlite3.Connection) -> int:
-    epoch: int = connection.execute("SELECT epoch FROM store").fetchone()[0]
-    return epoch
+def _threads(most: int, name: str) -> ThreadPool:
+    threads = ThreadPool(0, most, f"twisted_chat.sqlite, {name}")
+    threads.start()
+    return threads
 
 
-def _move(connection: sqlite3.Connection) -> None:
-    if connection.in_transaction:
-        connection.execute("INSERT INTO message SELECT * FROM journaled ORDER BY room, seq")
-        connection.execute("DELETE FROM journal")
-        return
-    with _transaction(connection):
-        _move(connection)
-
-
-def _copy_wal(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-
-
-def _room_row(connection: sqlite3.Connection, key: str) -> tuple[Any, ...] | None:
-    """Find a room that has nothing in the journal: row, name, topic, newest and oldest number."""
-    sql = """
-        SELECT id, name, topic,
-               max(trimmed, ifnull((SELECT max(seq) FROM message WHERE room = room.id), 0)),
-               ifnull((SELECT min(seq) FROM message WHERE room = room.id), 0)
-        FROM room WHERE key = ?"""
-    row: tuple[Any, ...] | None = connection.execute(sql, (key,)).fetchone()
-    return row
-
-
-def _summaries(connection: sqlite3.Connection, most: int) -> list[RoomSummary]:
-    rows = connection.execute("SELECT name, key, topic FROM room ORDER BY key LIMIT ?", (most,))
-    return [RoomSummary(Name(name, key), topic) for name, key, topic in rows]
-
-
-def _page(
-    connection: sqlite3.Connection, sql: str, room: int | None, seq: int, most: int, most_bytes: int
-) -> list[Record]:
-    (text,) = connection.execute(sql, (room, seq, most, most_bytes)).fetchone()
-    return _records(text)
-
-
-# What can go wrong
-
-
-def _is_busy(error: sqlite3.Error) -> bool:
-    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
-
-
-def _unavailable(error: sqlite3.Error) -> Unavailable:
-    _log.error("The database does not work now: {error}", error=str(error))
-    return Unavailable(str(error))
-
-
-def _to_unavailable(failure: Failure) -> Failure:
-    if isinstance(failure.value, sqlite3.Error):
-        raise _unavailable(failure.value)
-    return failure
-
-
-def _lock_alone(path: str) -> int:
-    """Keep other servers away from a file until `_unlock`; raises `Unusable`.
-
-    The lock is on a file beside it: to open and close the database itself would give up SQLite's own locks.
-    """
+def _identity(path: str) -> tuple[int, int]:
+    """Tell a file from one that was put in its place."""
     try:
-        lock_file = os.open(f"{path}-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise Unusable(f"{path} cannot be used: {error.strerror} ({path}-lock)") from None
-    try:
-        fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        status = os.stat(path)
     except OSError:
-        os.close(lock_file)
-        raise Unusable(f"{path} is in use by another server: stop that one, or name another file") from None
-    return lock_file
+        return 0, 0
+    return status.st_dev, status.st_ino
 
 
-def _unlock(lock_file: int | None) -> None:
-    if lock_file is not None:
-        os.close(lock_file)
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
+def _fitting(records: Iterable[Record], most_bytes: int) -> int:
+    """Count the records, from the first one on, that a page of so many bytes of text has."""
+    count = 0
+    for record in records:
+        most_bytes -= len(record.msg.encode())
+        count += 1
+        if most_bytes <= 0:
+            break
+    return count
+
+
+def _report(failure: Failure, what: str) -> None:
+    """Log what went wrong where nobody waits; what an `Unavailable` says was logged already."""
+    if not failure.check(Unavailable):
+        _log.failure(what, failure)

@@ -1,0 +1,320 @@
+"""The file of the embedded store: how it is opened, checked and upgraded, and what is read and written in it.
+
+Everything here takes a connection and can be done in any thread, and in another program beside the server
+(`commands`). `sqlite.py` decides when it is done.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import resources
+from importlib.resources.abc import Traversable
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+
+from .log import Entry, Record, RoomSummary, Unusable
+from .names import Name
+
+APPLICATION_ID: Final = 0x54774368
+
+OLDEST_SQLITE: Final = (3, 37, 0)
+"""The first one with STRICT tables."""
+
+PATIENCE: Final = 5.0
+"""Seconds to wait for another program that writes to the file: longer than a step of an import takes."""
+
+WAL_BYTES: Final = 16 * 2**20
+"""Size of the write-ahead log at which it is copied into the file. It bounds what a start has to look through."""
+
+PAGE_CACHE: Final = 2**20
+"""Bytes of the file that each connection keeps in memory; the operating system keeps the rest."""
+
+Durability = Literal["process", "power"]
+"""What a kept message survives: the end of the process (`kill -9`), or also a power cut."""
+
+_SCRIPTS: Final = resources.files(__package__)
+_records = msgspec.json.Decoder(list[Record]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+# Opening
+
+
+def connect(path: str, durability: Durability = "process", timeout: float = 0) -> sqlite3.Connection:
+    """Open a file as a store's connection has it, in any thread; `timeout` is how long it waits for others (s)."""
+    connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
+    synchronous = "FULL" if durability == "power" else "NORMAL"
+    connection.execute(f"PRAGMA synchronous = {synchronous}")
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
+    connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES // 2}")  # so that its size says when to copy it
+    connection.execute(f"PRAGMA cache_size = {-PAGE_CACHE // 1024}")
+    connection.execute("PRAGMA mmap_size = 0")  # a disk that fails gives an error, not the end of the process
+    return connection
+
+
+def version_of(scripts: Traversable) -> int:
+    """Say which version of the schema a folder's `schema.sql` makes."""
+    match = re.search(r"^PRAGMA user_version = (\d+);", _script(scripts, "schema.sql"), re.MULTILINE)
+    assert match
+    return int(match[1])
+
+
+def prepare(connection: sqlite3.Connection, path: str, scripts: Traversable = _SCRIPTS) -> None:
+    """Make the tables of a new file, or bring those of an old one up to date; raises `Unusable`."""
+    newest = version_of(scripts)
+    version = check(connection, path, newest)
+    connection.execute("PRAGMA journal_mode = WAL")
+    if not version:
+        _run(connection, _script(scripts, "schema.sql"))
+    for step in range(version + 1, newest + 1) if version else ():
+        _run(connection, _script(scripts, f"upgrade-{step}.sql"))
+    move(connection)  # what a server that was killed left
+
+
+def check(connection: sqlite3.Connection, path: str, newest: int | None = None) -> int:
+    """See that a file is a store, and say its version: 0 for one with nothing in it; raises `Unusable`."""
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    application: int = connection.execute("PRAGMA application_id").fetchone()[0]
+    tables: int = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if application != APPLICATION_ID and (application or version or tables):
+        raise Unusable(f"{path} is the database of another program: name another file with --database")
+    if version > (version_of(_SCRIPTS) if newest is None else newest):
+        raise Unusable(f"{path} was written by a newer version of twisted_chat: use that one, or another file")
+    return version
+
+
+def _script(scripts: Traversable, name: str) -> str:
+    return scripts.joinpath(name).read_text("utf-8")
+
+
+def _run(connection: sqlite3.Connection, script: str) -> None:
+    """Run a script, all of it or nothing."""
+    try:
+        connection.executescript(f"BEGIN IMMEDIATE; {script}; COMMIT;")
+    except sqlite3.Error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def lock_alone(path: str) -> int:
+    """Keep other servers away from a file until `unlock`; raises `Unusable`.
+
+    The lock is on a file beside it: to open and close the database itself would give up SQLite's own locks.
+    """
+    try:
+        lock_file = os.open(f"{path}-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        raise Unusable(f"{path} cannot be made: there is no folder {os.path.dirname(path)}") from None
+    except OSError as error:
+        raise Unusable(f"{path} cannot be used: {error.strerror} ({path}-lock)") from None
+    try:
+        fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock_file)
+        raise Unusable(f"{path} is in use by another server: stop that one, or name another file") from None
+    return lock_file
+
+
+def unlock(lock_file: int | None) -> None:
+    """Let others have what `lock_alone` locked."""
+    if lock_file is not None:
+        os.close(lock_file)
+
+
+# What can go wrong
+
+_EXPLANATIONS: Final = {
+    sqlite3.SQLITE_BUSY: "another program has been writing to it for too long",
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_READONLY: "it may not be written to",
+    sqlite3.SQLITE_PERM: "its permissions do not allow it",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
+    sqlite3.SQLITE_CORRUPT: "it is damaged; stop the server and put a backup in its place",
+    sqlite3.SQLITE_NOTADB: "it is no SQLite database",
+}
+
+
+def _code(error: sqlite3.Error) -> int | None:
+    """Say SQLite's primary result code; some of Python's own errors have none."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Tell whether another program writes to the file just now."""
+    return _code(error) == sqlite3.SQLITE_BUSY
+
+
+def explain(error: sqlite3.Error) -> str:
+    """Say what is wrong with the file, for the person who runs the server."""
+    return _EXPLANATIONS.get(_code(error) or 0, str(error))
+
+
+# Writing
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All of it or nothing, and no other writer meanwhile."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # SQLite may have ended it by itself, where the disk is full
+            connection.execute("ROLLBACK")
+        raise
+
+
+def epoch(connection: sqlite3.Connection) -> int:
+    """Say how often another program than the server has written to the file."""
+    epoch: int = connection.execute("SELECT epoch FROM store").fetchone()[0]
+    return epoch
+
+
+def make_room(connection: sqlite3.Connection, name: Name) -> int:
+    """Find the row of a room, or make one."""
+    sql = "INSERT INTO room (key, name) VALUES (?, ?) ON CONFLICT DO UPDATE SET key = key RETURNING id"
+    (id,) = connection.execute(sql, (name.key, name.shown)).fetchone()
+    assert isinstance(id, int)
+    return id
+
+
+def keep(connection: sqlite3.Connection, seen: int, entries: Sequence[Entry]) -> dict[str, int] | None:
+    """Write numbered entries, all or none: none, and None is returned, if the epoch is another one than was `seen`.
+
+    Returns the row (`room.id`) of each room that had none, by its key.
+    """
+    unknown = {entry.room.name for entry in entries if entry.room.id is None}
+    if not unknown:
+        encoded = _encode(_rows(entries, {}))
+        if _NUL not in encoded:
+            sql = "INSERT INTO journal (entries) SELECT ? WHERE (SELECT epoch FROM store) = ?"
+            return {} if connection.execute(sql, (encoded.decode(), seen)).rowcount else None
+    with transaction(connection):
+        if epoch(connection) != seen:
+            return None
+        made = {name.key: make_room(connection, name) for name in unknown}
+        rows = _rows(entries, made)
+        encoded = _encode(rows)
+        if _NUL in encoded:
+            connection.executemany("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        else:
+            connection.execute("INSERT INTO journal (entries) VALUES (?)", (encoded.decode(),))
+    return made
+
+
+_NUL = b"\\u0000"
+"""In JSON, the character at which SQLite's JSON functions take a text to end: it does not go by the journal."""
+
+
+def _rows(entries: Sequence[Entry], made: dict[str, int]) -> list[tuple[object, ...]]:
+    return [
+        (made.get(e.room.name.key, e.room.id), e.seq, e.time, e.author.shown, e.author.key, e.id, e.msg)
+        for e in entries
+    ]
+
+
+def move(connection: sqlite3.Connection) -> None:
+    """Move the journal's rows to where they can be found."""
+    with transaction(connection):
+        move_now(connection)
+
+
+def move_now(connection: sqlite3.Connection) -> None:
+    """Move the journal's rows, as a part of a transaction."""
+    connection.execute("INSERT INTO message SELECT * FROM journaled ORDER BY room, seq")
+    connection.execute("DELETE FROM journal")
+
+
+def set_topic(connection: sqlite3.Connection, name: Name, topic: str) -> int:
+    """Keep a room's topic; returns the room's row."""
+    with transaction(connection):
+        id = make_room(connection, name)
+        connection.execute("UPDATE room SET topic = ? WHERE id = ?", (topic, id))
+    return id
+
+
+def copy_wal(connection: sqlite3.Connection) -> None:
+    """Copy the write-ahead log into the file, as far as nobody reads from it; it begins anew after all of it."""
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
+
+# Reading
+
+
+class RoomState(NamedTuple):
+    """What the file knows of a room, apart from what is in the journal."""
+
+    epoch: int
+    id: int | None
+    shown: str | None
+    topic: str
+    seq: int
+    oldest: int
+
+
+def room_state(connection: sqlite3.Connection, key: str) -> RoomState:
+    """Find a room by its key."""
+    sql = """
+        SELECT epoch, id, name, ifnull(topic, ''),
+               ifnull(max(trimmed, ifnull((SELECT max(seq) FROM message WHERE message.room = room.id), 0)), 0),
+               ifnull(ifnull((SELECT min(seq) FROM message WHERE message.room = room.id), nullif(trimmed, 0) + 1), 0)
+        FROM store LEFT JOIN room ON key = ?"""
+    return RoomState(*connection.execute(sql, (key,)).fetchone())
+
+
+def look_again(connection: sqlite3.Connection, keys: Sequence[str]) -> list[RoomState]:
+    """Move the journal, and find rooms by their keys: all that another program may have changed for them."""
+    with transaction(connection):
+        move_now(connection)
+        return [room_state(connection, key) for key in keys]
+
+
+def summaries(connection: sqlite3.Connection, most: int) -> list[RoomSummary]:
+    """List rooms, by name."""
+    rows = connection.execute("SELECT name, key, topic FROM room ORDER BY key LIMIT ?", (most,))
+    return [RoomSummary(Name(name, key), topic) for name, key, topic in rows]
+
+
+def was_said(connection: sqlite3.Connection, room: int, author: str, id: str) -> tuple[int, int] | None:
+    """Find a message by the key of its author and its `id`, outside the journal: its number and time."""
+    sql = "SELECT seq, time FROM message WHERE room = ? AND author_key = ? AND id = ?"
+    found: tuple[int, int] | None = connection.execute(sql, (room, author, id)).fetchone()
+    return found
+
+
+def has_ids(connection: sqlite3.Connection, room: int, author: str) -> bool:
+    """Tell whether any message of this author, outside the journal, has an `id`."""
+    sql = "SELECT 1 FROM message WHERE room = ? AND author_key = ? AND id IS NOT NULL LIMIT 1"
+    return connection.execute(sql, (room, author)).fetchone() is not None
+
+
+# A page ends where the sum of its texts passes the bound; its first record is there whatever its size. It is one row,
+# since a thread that steps through rows asks for the interpreter's lock at each of them.
+_PAGE = """
+SELECT json_group_array(json_array(seq, time, author, msg)) FROM (
+    SELECT seq, time, author, msg FROM (
+        SELECT *, sum(size) OVER (ORDER BY seq {order}) - size AS in_front FROM (
+            SELECT seq, time, author, msg, length(CAST(msg AS BLOB)) AS size FROM message
+            WHERE room = ? AND seq {side} ? ORDER BY seq {order} LIMIT ?
+        )
+    ) WHERE in_front < ? ORDER BY seq
+)"""
+AFTER: Final = _PAGE.format(side=">", order="ASC")
+BEFORE: Final = _PAGE.format(side="<", order="DESC")
+
+
+def page(
+    connection: sqlite3.Connection, sql: str, room: int | None, seq: int, most: int, most_bytes: int
+) -> list[Record]:
+    """Read a page of a room, `AFTER` or `BEFORE` a number, of what is not in the journal."""
+    (text,) = connection.execute(sql, (room, seq, most, most_bytes)).fetchone()
+    return _records(text)
