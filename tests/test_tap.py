@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import re
@@ -10,6 +11,7 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -24,6 +26,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.error import CannotListenError, ProcessTerminated
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory, ProcessProtocol, Protocol
+from twisted.internet.task import Clock
 from twisted.internet.testing import EventLoggingObserver, MemoryReactorClock
 from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
@@ -31,7 +34,9 @@ from twisted.python.usage import UsageError
 from twisted.trial.unittest import TestCase
 
 from twisted_chat import __version__, tap
+from twisted_chat.limits import Limits
 from twisted_chat.log import Unavailable, Unusable
+from twisted_chat.room import Soon
 
 TIMEOUT = 30.0
 """Seconds after which a real server that does not do what it should is given up."""
@@ -99,6 +104,12 @@ class OptionsTests(TestCase):
     def refuses(self, *arguments: str) -> str:
         """Return what is said about options that do not go."""
         return str(self.assertRaises(UsageError, self.parse, *arguments))
+
+    def test_a_limit_is_a_number(self) -> None:
+        for option, least in (("--rate", 0), ("--burst", 1), ("--connections", 1), ("--connections-per-address", 1)):
+            for text in ("many", str(least - 1), "1.5", ""):
+                expected = f"{option} takes a whole number from {least} on, not '{text}'"
+                self.assertEqual(self.refuses(option, text), expected)
 
     def test_listens_on_the_loopback_by_default(self) -> None:
         self.assertEqual(self.listens(), [(14900, "127.0.0.1")])
@@ -233,6 +244,34 @@ class ReactorTests(TestCase):
             self.assertIs(tap._reactor(), ours)
 
 
+class SoonTests(TestCase):
+    """What is to happen soon happens at the end of the turn."""
+
+    def test_another_reactor_has_a_timer(self) -> None:
+        clock = Clock()
+        called: list[int] = []
+        tap._soon(cast(Any, clock))(lambda: called.append(1))
+        self.assertEqual(called, [])
+        clock.advance(0)
+        self.assertEqual(called, [1])
+
+    def test_asyncio_has_a_queue(self) -> None:
+        clock = Clock()
+        called: list[int] = []
+
+        async def turn() -> None:
+            tap._soon(cast(Any, clock))(lambda: called.append(1))
+            self.assertEqual(called, [])
+            await asyncio.sleep(0)
+
+        loop = asyncio.new_event_loop()
+        self.addCleanup(loop.close)
+        thread = threading.Thread(target=loop.run_until_complete, args=[turn()])
+        thread.start()  # of its own, since this one may run a loop already
+        thread.join()
+        self.assertEqual((called, clock.getDelayedCalls()), ([1], []))
+
+
 class Log:
     """Stands for a store; `Log.opened` is the last one."""
 
@@ -259,8 +298,9 @@ class Chat:
     stopped_for = ""
     goodbye: Deferred[None]
 
-    def __init__(self, reactor: object, log: Log) -> None:
+    def __init__(self, reactor: object, log: Log, limits: Limits | None, soon: Soon) -> None:
         Chat.made = self
+        self.limits = limits
         self.goodbye = succeed(None)
 
     def start(self) -> Deferred[None]:
@@ -326,6 +366,16 @@ class ServiceTests(TestCase):
                 "listening on [::1]:2",
             ],
         )
+
+    def test_limits_are_as_asked_for(self) -> None:
+        self.service(
+            "--rate", "0", "--burst", "7", "--connections", "8", "--connections-per-address", "9"
+        ).startService()
+        self.assertEqual(Chat.made.limits, Limits(rate=0, burst=7, connections=8, connections_per_address=9))
+
+    def test_limits_by_default_are_those_of_the_library(self) -> None:
+        self.service().startService()
+        self.assertEqual(Chat.made.limits, Limits())
 
     def test_says_where_a_socket_is(self) -> None:
         self.assertEqual(tap._address(UNIXAddress("/run/chat.sock")), "/run/chat.sock")

@@ -8,11 +8,14 @@ and gives the value, or raises `UsageError` with what is wrong and what is right
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import gc
 import os
 import re
 import socket
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Final, cast
@@ -32,7 +35,9 @@ from twisted.python.failure import Failure
 
 from . import __version__
 from .chat import Chat
+from .limits import Limits
 from .log import Unavailable, Unusable
+from .room import Soon
 from .sqlite import SQLiteLog
 from .wire.jsonlines import JSONLinesFactory
 
@@ -76,6 +81,10 @@ class Options(usage.Options):
         ["port", "p", "14900", "PLACE to listen on; port 0 takes a free one."],
         ["interface", "i", None, "Address or host name for ports given as numbers. [default: 127.0.0.1]"],
         ["database", "d", "chat.sqlite", f"File with the rooms' logs, or {MEMORY} to keep nothing on disk."],
+        ["rate", None, "200", "Requests a second of one connection, in the long run; 0 is no limit."],
+        ["burst", None, "2000", "Requests that one connection may send at once."],
+        ["connections", None, "100000", "Connections in all."],
+        ["connections-per-address", None, "1000", "Connections from one address."],
     ]
 
     def opt_listen(self, place: str) -> None:
@@ -93,11 +102,36 @@ class Options(usage.Options):
         places = [("--port", self["port"]), *(("--listen", text) for text in self.get("listen", []))]
         self["database"] = _database(self["database"], self.parent["rundir"] if self.parent else "")
         self["places"] = _places(reactor, places, self["interface"])
+        self["limits"] = Limits(
+            rate=_count("--rate", self["rate"], 0),
+            burst=_count("--burst", self["burst"], 1),
+            connections=_count("--connections", self["connections"], 1),
+            connections_per_address=_count("--connections-per-address", self["connections-per-address"], 1),
+        )
 
 
 def makeService(options: Options) -> ChatService:
     """Make the server that the options describe."""
-    return ChatService(_reactor(), options["places"], options["database"])
+    return ChatService(_reactor(), options["places"], options["database"], options["limits"])
+
+
+def _count(option: str, text: str, least: int) -> int:
+    """Read a number of things; raises `UsageError`."""
+    if not _is_number(text) or int(text) < least:
+        raise usage.UsageError(f"{option} takes a whole number from {least} on, not '{text}'")
+    return int(text)
+
+
+def _soon(reactor: ReactorBase) -> Soon:
+    """Find the cheapest way to have a function called at the end of this turn: asyncio's own, where it runs."""
+
+    def soon(function: Callable[[], None]) -> None:
+        try:
+            asyncio.get_running_loop().call_soon(function)
+        except RuntimeError:  # it is another reactor, or does not run yet
+            reactor.callLater(0, function)
+
+    return soon
 
 
 def _reactor() -> ReactorBase:
@@ -242,10 +276,11 @@ class ChatService(Service):
     port below 1024 has to come from systemd.
     """
 
-    def __init__(self, reactor: ReactorBase, places: list[Place], database: str) -> None:
+    def __init__(self, reactor: ReactorBase, places: list[Place], database: str, limits: Limits | None = None) -> None:
         self._reactor = reactor
         self._places = places
         self._database = database
+        self._limits = limits
         self._ports: list[IListeningPort] = []
 
     def startService(self) -> None:
@@ -255,12 +290,14 @@ class ChatService(Service):
         waits for its daemon.
         """
         self._log = self._open()
-        self._chat = Chat(self._reactor, self._log)
+        self._chat = Chat(self._reactor, self._log, self._limits, _soon(self._reactor))
         failures: list[Failure] = []
         self._turn_until(Deferred.fromCoroutine(self._start()).addErrback(failures.append))
         if failures:
             self._turn_until(self.stopService())
             failures[0].raiseException()
+        gc.collect()
+        gc.freeze()  # what stays as long as the server is not looked through again and again
         Service.startService(self)
 
     def _turn_until(self, done: Deferred[Any]) -> None:
