@@ -178,12 +178,10 @@ class Tail:
 class Room:
     """A room that somebody is in, or that has lines in memory."""
 
-    __slots__ = ("head", "live", "log", "members", "notices", "paced", "pending", "pinned", "presence", "tail", "topic")
+    __slots__ = ("head", "live", "log", "members", "notices", "paced", "pinned", "presence", "tail", "topic")
 
     def __init__(self, log: RoomLog) -> None:
         self.log = log
-        self.pending = 0
-        """Messages on their way into the log, whose members may have gone since."""
         self.topic = b""
         """The line that told of the latest change of its topic."""
         self.pinned = False
@@ -241,6 +239,8 @@ class Rooms:
         """The log is busy with a turn's entries."""
         self._scheduled = False
         self._idle: list[Deferred[None]] = []
+        self._emptied: list[Room] = []
+        """Rooms that may be let go when nothing is on its way into them."""
         self._tail_left = tail_bytes
         self._tail: deque[tuple[Room, int, int]] = deque()
         """Of the lines in memory, oldest first: room, count and bytes of each turn's."""
@@ -281,9 +281,19 @@ class Rooms:
         return self._log.open(name).addCallback(Room) if room is None else succeed(room)
 
     def forget_if_empty(self, room: Room) -> None:
-        """Let go of a room that nobody is in and that has nothing in memory."""
-        if not (room.members or room.pending or len(room.tail) or room.pinned):
-            self._open.pop(room.name.key, None)
+        """Let go of a room that nobody is in and that has nothing in memory, unless that changes in this turn.
+
+        Not at once: what is on its way into the log comes out in this very room, for whoever enters it until then.
+        """
+        if not (room.members or len(room.tail) or room.pinned):
+            self._emptied.append(room)
+            self._schedule()
+
+    def _forget_emptied(self) -> None:
+        rooms, self._emptied = self._emptied, []
+        for room in rooms:
+            if not (room.members or len(room.tail) or room.pinned):
+                self._open.pop(room.name.key, None)
 
     # Members
 
@@ -332,7 +342,6 @@ class Rooms:
 
     def say(self, entry: Entry) -> None:
         """Keep a message, of a `Member` as its origin, and hand it to the others."""
-        entry.origin.room.pending += 1
         self._entries.append(entry)
         self._schedule()
 
@@ -395,6 +404,7 @@ class Rooms:
             self._schedule()
         elif not self._keeping:
             self._tell_idle()
+            self._forget_emptied()
 
     def _keep(self) -> None:
         entries, self._entries = self._entries, []
@@ -464,8 +474,6 @@ class Rooms:
         for entry in entries:
             counts[entry.origin] = counts.get(entry.origin, 0) + 1
         for member, count in counts.items():
-            member.room.pending -= count
-            self.forget_if_empty(member.room)
             member.listener.settled(count)
 
     def _fan_out(self, room: Room, entries: list[Entry], times: dict[int, str]) -> None:

@@ -1,0 +1,294 @@
+"""What the tests of several modules share: a chat with a clock and a store fired by hand, and who is connected."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left, bisect_right
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred, execute, fail
+from twisted.internet.task import Clock
+
+from twisted_chat import names
+from twisted_chat.chat import Chat
+from twisted_chat.framing import Framer
+from twisted_chat.limits import Limits
+from twisted_chat.log import Entry, Log, Record, RoomSummary, Unavailable
+from twisted_chat.names import Name
+from twisted_chat.room import TAIL_BYTES, Room, Rooms
+from twisted_chat.session import Participant
+
+NOW = 1_795_345_596.125
+"""When the tests begin: 2026-11-22T11:06:36.125Z, a time that a float holds exactly."""
+
+UNLIMITED = Limits(rate=0.0)
+
+
+class TurnClock(Clock):
+    """A clock by which one turn of the reactor can be had at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rightNow = NOW
+
+    def turn(self) -> None:
+        """Call what is due now, and not what that asks for in its turn."""
+        for call in [call for call in self.calls if call.getTime() <= self.seconds()]:
+            if call.active():
+                self.calls.remove(call)
+                call.called = 1
+                call.func(*call.args, **call.kw)
+
+
+class FakeRoomLog:
+    """One room of a `FakeLog`."""
+
+    def __init__(self, store: FakeLog, name: Name) -> None:
+        self.id: int | None = None
+        self.name = name
+        self.topic = ""
+        self.seq = 0
+        self.oldest = 0
+        self.records: list[Record] = []
+        self.ids: dict[tuple[str, str], Record] = {}
+        self._store = store
+
+    def after(self, seq: int, most: int, most_bytes: int) -> Deferred[list[Record]]:
+        return self._store.do("after", self._after, seq, most, most_bytes)
+
+    def before(self, seq: int, most: int, most_bytes: int) -> Deferred[list[Record]]:
+        return self._store.do("before", self._before, seq, most, most_bytes)
+
+    def set_topic(self, topic: str) -> Deferred[None]:
+        return self._store.do("set_topic", setattr, self, "topic", topic)
+
+    def trim(self, seq: int) -> None:
+        """Take away all up to a number."""
+        del self.records[: bisect_right(self.records, seq, key=_seq)]
+        self.oldest = self.records[0].seq if self.records else 0
+
+    def _after(self, seq: int, most: int, most_bytes: int) -> list[Record]:
+        first = bisect_right(self.records, seq, key=_seq)
+        return self.records[first : first + most]
+
+    def _before(self, seq: int, most: int, most_bytes: int) -> list[Record]:
+        last = bisect_left(self.records, seq, key=_seq)
+        return self.records[max(0, last - most) : last]
+
+
+class FakeLog:
+    """A store in memory. What is `held` waits for `release` or `refuse`; what is in `failing` fails at once."""
+
+    def __init__(self) -> None:
+        self.logs: dict[str, FakeRoomLog] = {}
+        self.held: set[str] = set()
+        self.failing: dict[str, Exception] = {}
+        self.calls: Counter[str] = Counter()
+        self.waiting: deque[tuple[Deferred[Any], Callable[[], Any]]] = deque()
+
+    def do(self, what: str, function: Callable[..., Any], *args: Any) -> Deferred[Any]:
+        self.calls[what] += 1
+        if what in self.failing:
+            return fail(self.failing[what])
+        if what not in self.held:
+            return execute(function, *args)
+        done: Deferred[Any] = Deferred()
+        self.waiting.append((done, lambda: function(*args)))
+        return done
+
+    def begin(self) -> None:
+        """Do what has waited longest, and do not tell yet."""
+        done, function = self.waiting.popleft()
+        result = function()
+        self.waiting.appendleft((done, lambda: result))
+
+    def release(self) -> None:
+        """Do what has waited longest."""
+        done, function = self.waiting.popleft()
+        done.callback(function())
+
+    def refuse(self, error: Exception | None = None) -> None:
+        """Let what has waited longest fail."""
+        self.waiting.popleft()[0].errback(error or Unavailable("the disk is full"))
+
+    def open(self, name: Name) -> Deferred[FakeRoomLog]:
+        return self.do("open", self.room, name)
+
+    def room(self, name: Name) -> FakeRoomLog:
+        return self.logs.setdefault(name.key, FakeRoomLog(self, name))
+
+    def append(self, entries: Sequence[Entry], time: int) -> Deferred[None]:
+        return self.do("append", self._append, entries, time)
+
+    def _append(self, entries: Sequence[Entry], time: int) -> None:
+        for entry in entries:
+            room = entry.room
+            assert isinstance(room, FakeRoomLog)
+            said = entry.author.key, entry.id or ""
+            first = room.ids.get(said)
+            entry.fresh = first is None
+            if first is None:
+                room.seq += 1
+                first = Record(room.seq, time, entry.author.shown, entry.msg)
+                room.records.append(first)
+                room.oldest = room.oldest or room.seq
+                if entry.id is not None:
+                    room.ids[said] = first
+            entry.seq, entry.time = first.seq, first.time
+
+    def rooms(self, most: int) -> Deferred[list[RoomSummary]]:
+        return self.do("rooms", self._rooms, most)
+
+    def _rooms(self, most: int) -> list[RoomSummary]:
+        known = sorted((log for log in self.logs.values() if log.records or log.topic), key=lambda log: log.name.key)
+        return [RoomSummary(log.name, log.topic) for log in known[:most]]
+
+    def close(self) -> Deferred[None]:
+        return self.do("close", int)
+
+
+def _seq(record: Record) -> int:
+    return record.seq
+
+
+class FakeWire:
+    """A `session.Wire` that remembers what is done with it."""
+
+    participant: Participant
+
+    def __init__(self, address: str = "192.0.2.1", label: str = "49474") -> None:
+        self.address = address
+        self.label = label
+        self.written: list[bytes] = []
+        self.reading = True
+        self.closed = False
+        self.aborted = False
+        self.full = False
+        """Each write is told that nothing more is taken."""
+
+    def write(self, data: bytes) -> None:
+        assert not self.closed, "written to after its end"
+        self.written.append(data)
+        if self.full:
+            self.participant.pauseProducing()
+
+    def close(self) -> None:
+        assert not self.closed, "closed twice"
+        self.closed = True
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def stop_reading(self) -> None:
+        assert self.reading
+        self.reading = False
+
+    def go_on_reading(self) -> None:
+        assert not self.reading
+        self.reading = True
+
+
+class Peer:
+    """The other end of a wire."""
+
+    def __init__(self, server: Server, wire: FakeWire) -> None:
+        self.server = server
+        self.wire = wire
+        self._framer = Framer()
+
+    def send(self, *objects: dict[str, Any]) -> None:
+        """Let objects arrive, all in one read."""
+        self.send_bytes(b"".join(json.dumps(obj).encode() + b"\n" for obj in objects))
+
+    def send_bytes(self, data: bytes) -> None:
+        for frame in self._framer.feed(data):
+            self.wire.participant.received(frame)
+
+    def ask(self, **fields: Any) -> list[dict[str, Any]]:
+        """Send an object, and return what comes of it."""
+        self.send(fields)
+        self.server.settle()
+        return self.got()
+
+    def say(self, msg: str, id: str | None = None, room: str = "lobby") -> None:
+        self.send({"type": "", "room": room, "msg": msg, **({} if id is None else {"id": id})})
+
+    def got(self) -> list[dict[str, Any]]:
+        """Read what was written since the last time."""
+        written, self.wire.written = self.wire.written, []
+        return [json.loads(line) for data in written for line in data.splitlines()]
+
+    def got_segments(self) -> list[dict[str, Any]]:
+        """Read what was written since the last time, each write as one object."""
+        written, self.wire.written = self.wire.written, []
+        return [json.loads(data) for data in written]
+
+    def texts(self) -> list[str]:
+        """Read the messages that were written since the last time."""
+        return [obj["msg"] for obj in self.got() if obj["type"] == ""]
+
+    def pause(self) -> None:
+        self.wire.participant.pauseProducing()
+
+    def resume(self) -> None:
+        self.wire.participant.resumeProducing()
+
+    def cut(self) -> None:
+        self.server.chat.disconnected(self.wire)
+
+
+class Server:
+    """A chat with a clock, on a store that answers at once until it is told not to."""
+
+    def __init__(self, log: Log | None = None, limits: Limits = UNLIMITED, tail_bytes: int = TAIL_BYTES) -> None:
+        self.clock = TurnClock()
+        self.fake = FakeLog()
+        self.log: Log = log or self.fake
+        self.chat = Chat(self.clock, self.log, limits)
+        self.chat.rooms = Rooms(self.clock, self.log, tail_bytes=tail_bytes)
+        started: list[None] = []
+        self.chat.start().addCallback(started.append)
+        assert started == [None]
+
+    def connect(self, address: str = "192.0.2.1", label: str = "49474") -> Peer:
+        wire = FakeWire(address, label)
+        self.chat.connected(wire)
+        return Peer(self, wire)
+
+    def welcome(self, nick: str, *rooms: str) -> Peer:
+        """Connect somebody who has said hello and is in rooms."""
+        peer = self.connect()
+        peer.send({"type": "hello", "nick": nick}, *({"type": "join", "room": room} for room in rooms))
+        self.settle()
+        assert [obj["type"] for obj in peer.got()].count("joined") == len(rooms)
+        return peer
+
+    def crowd(self, count: int, *rooms: str) -> list[Peer]:
+        """Connect many, who have heard of each other."""
+        peers = [self.welcome(f"n{i}", *rooms) for i in range(count)]
+        self.clock.advance(2)
+        self.hush(*peers)
+        return peers
+
+    def hush(self, *peers: Peer) -> None:
+        """Forget what was written so far."""
+        self.settle()
+        for peer in peers:
+            peer.wire.written.clear()
+
+    def settle(self) -> None:
+        """Let turns go by until nothing more is due."""
+        self.clock.advance(0)
+
+    def room(self, name: str) -> Room:
+        room = self.chat.rooms.get(names.room(name).key)
+        assert room
+        return room
+
+
+def message(msg: str, author: str, seq: int, room: str = "lobby") -> dict[str, Any]:
+    """Make a message as others get it, said when the tests begin."""
+    time = "2026-11-22T11:06:36.125Z"
+    return {"type": "", "msg": msg, "author": author, "room": room, "seq": seq, "time": time}

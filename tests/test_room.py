@@ -1,0 +1,112 @@
+"""Members and their places; fan-out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from .helpers import Server
+
+
+def kinds(objects: list[dict[str, Any]]) -> list[str]:
+    return [obj["type"] for obj in objects]
+
+
+class OpenRoomTests(SynchronousTestCase):
+    """Which rooms are open, and for how long."""
+
+    def setUp(self) -> None:
+        self.server = Server()
+
+    def open_rooms(self) -> set[str]:
+        return {name for name in ("lobby", "den") if self.server.chat.rooms.get(name)}
+
+    def test_a_room_that_nobody_is_in_and_nothing_was_said_in_is_let_go(self) -> None:
+        alice = self.server.welcome("alice", "den")
+        self.assertEqual(self.open_rooms(), {"lobby", "den"})
+        alice.ask(type="leave", room="den")
+        self.assertEqual(self.open_rooms(), {"lobby"})
+
+    def test_what_was_said_last_in_an_empty_room_reaches_who_enters_it_in_that_turn(self) -> None:
+        alice = self.server.welcome("alice", "den")
+        bob = self.server.welcome("bob")
+        alice.say("bye", room="den")
+        alice.cut()
+        bob.send({"type": "join", "room": "den"})
+        self.server.settle()
+        self.assertEqual(bob.texts(), ["bye"])
+
+    def test_what_was_said_last_in_an_empty_room_reaches_who_enters_it_while_it_is_being_kept(self) -> None:
+        alice = self.server.welcome("alice", "den")
+        bob = self.server.welcome("bob")
+        self.server.fake.held.add("append")
+        alice.say("bye", room="den")
+        self.server.settle()
+        alice.cut()
+        self.server.settle()
+        bob.send({"type": "join", "room": "den"})
+        self.server.settle()
+        self.server.fake.release()
+        self.server.settle()
+        self.assertEqual(bob.texts(), ["bye"])
+
+    def test_a_room_is_let_go_when_what_was_said_in_it_was_refused(self) -> None:
+        alice = self.server.welcome("alice", "den")
+        self.server.fake.held.add("append")
+        alice.say("bye", room="den")
+        self.server.settle()
+        alice.cut()
+        self.server.settle()
+        self.assertEqual(self.open_rooms(), {"lobby", "den"})
+        self.server.fake.refuse()
+        self.server.settle()
+        self.assertEqual(self.open_rooms(), {"lobby"})
+
+    def test_two_who_open_a_room_are_in_the_same_one(self) -> None:
+        alice, bob = self.server.welcome("alice"), self.server.welcome("bob")
+        self.server.fake.held.add("open")
+        alice.send({"type": "join", "room": "den"})
+        bob.send({"type": "join", "room": "DEN"})
+        self.server.fake.release()
+        self.server.settle()
+        alice.say("hi", room="den")
+        self.server.settle()
+        self.assertEqual(bob.texts(), ["hi"])
+        self.assertEqual(self.server.fake.calls["open"], 2)  # the lobby, and this one
+
+    def test_who_waited_with_one_that_is_gone_is_in_the_room_that_others_find(self) -> None:
+        alice, bob = self.server.welcome("alice"), self.server.welcome("bob")
+        self.server.fake.held.add("open")
+        alice.send({"type": "join", "room": "den"})
+        bob.send({"type": "join", "room": "den"})
+        alice.cut()
+        self.server.fake.release()
+        self.server.settle()
+        carol = self.server.connect()
+        carol.send({"type": "hello", "nick": "carol"}, {"type": "join", "room": "den"})
+        self.server.settle()
+        carol.say("hi", room="den")
+        self.server.settle()
+        self.assertEqual(bob.texts(), ["hi"])
+
+    def test_a_room_whose_only_visitor_is_gone_before_it_opened_is_let_go(self) -> None:
+        alice = self.server.welcome("alice")
+        self.server.fake.held.add("open")
+        alice.send({"type": "join", "room": "den"})
+        alice.cut()
+        self.server.fake.release()
+        self.server.settle()
+        self.assertEqual(self.open_rooms(), {"lobby"})
+
+    def test_a_room_that_cannot_be_opened_is_unavailable_to_all_who_wait_and_opens_later(self) -> None:
+        alice, bob = self.server.welcome("alice"), self.server.welcome("bob")
+        self.server.fake.held.add("open")
+        alice.send({"type": "join", "room": "den", "id": "1"})
+        bob.send({"type": "join", "room": "den"})
+        self.server.fake.refuse()
+        self.server.settle()
+        self.assertEqual([(obj["code"], obj["id"]) for obj in alice.got()], [("unavailable", "1")])
+        self.assertEqual([obj["code"] for obj in bob.got()], ["unavailable"])
+        self.server.fake.held.clear()
+        self.assertEqual(kinds(alice.ask(type="join", room="den")), ["joined"])
