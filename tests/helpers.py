@@ -15,7 +15,7 @@ from twisted_chat import names
 from twisted_chat.chat import Chat
 from twisted_chat.framing import Framer
 from twisted_chat.limits import Limits
-from twisted_chat.log import Entry, Log, Record, RoomSummary, Unavailable
+from twisted_chat.log import Entry, Log, Record, RoomLog, RoomSummary, Unavailable
 from twisted_chat.names import Name
 from twisted_chat.room import TAIL_BYTES, Room, Rooms
 from twisted_chat.session import Participant
@@ -113,7 +113,7 @@ class FakeLog:
         """Let what has waited longest fail."""
         self.waiting.popleft()[0].errback(error or Unavailable("the disk is full"))
 
-    def open(self, name: Name) -> Deferred[FakeRoomLog]:
+    def open(self, name: Name) -> Deferred[RoomLog]:
         return self.do("open", self.room, name)
 
     def room(self, name: Name) -> FakeRoomLog:
@@ -245,7 +245,7 @@ class Server:
     def __init__(self, log: Log | None = None, limits: Limits = UNLIMITED, tail_bytes: int = TAIL_BYTES) -> None:
         self.clock = TurnClock()
         self.fake = FakeLog()
-        self.log: Log = log or self.fake
+        self.log: Log = self.fake if log is None else log
         self.chat = Chat(self.clock, self.log, limits)
         self.chat.rooms = Rooms(self.clock, self.log, tail_bytes=tail_bytes)
         started: list[None] = []

@@ -110,3 +110,47 @@ class OpenRoomTests(SynchronousTestCase):
         self.assertEqual([obj["code"] for obj in bob.got()], ["unavailable"])
         self.server.fake.held.clear()
         self.assertEqual(kinds(alice.ask(type="join", room="den")), ["joined"])
+
+
+class ReadingOnTests(SynchronousTestCase):
+    """Members that are behind: each message reaches them once and in order."""
+
+    def setUp(self) -> None:
+        self.server = Server(tail_bytes=0)
+        self.alice, self.bob = self.server.crowd(2, "lobby")
+
+    def said(self, *texts: str) -> None:
+        for text in texts:
+            self.alice.say(text)
+        self.server.settle()
+        self.server.hush(self.alice)
+
+    def test_a_page_with_what_is_kept_and_not_yet_handed_out_gives_nothing_twice(self) -> None:
+        self.bob.pause()
+        self.said("1", "2")
+        self.server.fake.held |= {"append", "after"}
+        self.alice.say("3")
+        self.server.settle()
+        self.server.fake.begin()  # 3 is kept, and the room has not heard of it
+        self.bob.resume()
+        self.server.settle()
+        self.server.fake.waiting.rotate(-1)
+        self.server.fake.release()  # the page, with 3 in it
+        self.server.settle()
+        self.server.fake.release()
+        self.server.fake.held.clear()
+        self.server.settle()
+        self.assertEqual(self.bob.texts(), ["1", "2", "3"])
+
+    def test_history_shows_nothing_that_was_not_handed_out(self) -> None:
+        self.said("1", "2")
+        self.server.fake.held.add("append")
+        self.alice.say("3")
+        self.server.settle()
+        self.server.fake.begin()
+        self.server.hush(self.bob)
+        (page,) = self.bob.ask(type="history", room="lobby", after=0)
+        self.assertEqual([obj["msg"] for obj in page["messages"]], ["1", "2"])
+        (page,) = self.bob.ask(type="history", room="lobby")
+        self.assertEqual([obj["msg"] for obj in page["messages"]], ["1", "2"])
+        self.server.fake.release()

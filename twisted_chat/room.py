@@ -216,6 +216,8 @@ class Room:
 
     def _page(self, records: list[Record]) -> Page:
         room = self.name.shown
+        while records and records[-1].seq > self.head:
+            records.pop()  # kept already, but it is still to be handed to those who are live
         lines = [
             encode_line(Message(msg, author, room, None, seq, time_text(time))) for seq, time, author, msg in records
         ]
