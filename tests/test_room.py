@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import execute
 from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_chat import room
+from twisted_chat.log import Unavailable
 
 from .helpers import Server
 
@@ -154,3 +158,104 @@ class ReadingOnTests(SynchronousTestCase):
         (page,) = self.bob.ask(type="history", room="lobby")
         self.assertEqual([obj["msg"] for obj in page["messages"]], ["1", "2"])
         self.server.fake.release()
+
+
+class KeepingTests(SynchronousTestCase):
+    """One turn after the other goes into the log."""
+
+    def setUp(self) -> None:
+        self.server = Server()
+        self.alice, self.bob = self.server.crowd(2, "lobby")
+
+    def test_what_is_said_while_a_turn_is_being_kept_is_kept_together_after_it(self) -> None:
+        self.server.fake.held.add("append")
+        for text in "1", "2", "3":
+            self.alice.say(text, id=text)
+            self.server.settle()
+        self.assertEqual(self.server.fake.calls["append"], 1)
+        self.assertEqual((self.alice.got(), self.bob.got()), ([], []))
+        self.server.fake.release()
+        self.server.settle()
+        self.assertEqual(([obj["id"] for obj in self.alice.got()], self.bob.texts()), (["1"], ["1"]))
+        self.assertEqual(self.server.fake.calls["append"], 2)
+        self.server.fake.release()
+        self.server.settle()
+        self.assertEqual([obj["id"] for obj in self.alice.got()], ["2", "3"])
+        self.assertEqual(self.bob.texts(), ["2", "3"])
+
+    def test_a_refused_turn_is_told_to_those_who_said_something_in_it_and_to_nobody_else(self) -> None:
+        self.server.fake.failing["append"] = Unavailable("the disk is full")
+        self.alice.say("1", id="1")
+        self.alice.say("2")
+        self.server.settle()
+        errors = [(obj["type"], obj["code"], obj.get("id")) for obj in self.alice.got()]
+        self.assertEqual(errors, [("error", "unavailable", "1"), ("error", "unavailable", None)])
+        self.assertEqual(self.bob.got(), [])
+        self.server.fake.failing.clear()
+        self.alice.say("1", id="1")
+        self.server.settle()
+        self.assertEqual((kinds(self.alice.got()), self.bob.texts()), (["ack"], ["1"]))
+
+    def test_a_fault_of_the_store_is_logged_and_told(self) -> None:
+        self.server.fake.failing["append"] = ZeroDivisionError("a bug")
+        self.alice.say("1", id="1")
+        self.server.settle()
+        self.assertEqual([(obj["code"], obj["id"]) for obj in self.alice.got()], [("internal", "1")])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_a_store_that_raises_stops_nothing(self) -> None:
+        append = self.server.fake._append
+        self.patch(self.server.fake, "append", lambda entries, time: 1 / 0)
+        self.alice.say("1", id="1")
+        self.server.settle()
+        self.assertEqual([obj["code"] for obj in self.alice.got()], ["internal"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.patch(self.server.fake, "append", lambda entries, time: execute(append, entries, time))
+        self.alice.say("2", id="2")
+        self.server.settle()
+        self.assertEqual((kinds(self.alice.got()), self.bob.texts()), (["ack"], ["2"]))
+
+    def test_a_fault_in_the_fan_out_is_logged_and_the_next_turn_goes_on(self) -> None:
+        self.patch(room, "time_text", lambda time: 1 / 0)
+        self.alice.say("1")
+        self.server.settle()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.patch(room, "time_text", str)
+        self.assertEqual(kinds(self.alice.ask(type="ping")), ["pong"])
+        self.bob.say("2")
+        self.server.settle()
+        self.assertEqual(self.alice.texts(), ["2"])
+
+    def settled(self) -> list[None]:
+        fired: list[None] = []
+        self.server.chat.rooms.settled().addCallback(fired.append)
+        return fired
+
+    def test_nothing_under_way_is_settled_in_this_turn(self) -> None:
+        fired = self.settled()
+        self.server.clock.turn()
+        self.assertEqual(fired, [None])
+
+    def test_what_was_said_is_settled_when_it_is_kept_and_acked(self) -> None:
+        self.server.fake.held.add("append")
+        self.alice.say("1", id="1")
+        fired = self.settled()
+        self.server.settle()
+        self.assertEqual(fired, [])
+        self.server.fake.release()
+        self.server.settle()
+        self.assertEqual((fired, kinds(self.alice.got())), ([None], ["ack"]))
+
+    def test_what_was_said_is_settled_while_others_go_on_talking(self) -> None:
+        self.server.fake.held.add("append")
+        self.alice.say("1")
+        self.server.settle()
+        fired = self.settled()
+        for _ in range(2):  # the turn that is being kept, and the one that gathers meanwhile
+            self.assertEqual(fired, [])
+            self.bob.say("on and on")
+            self.server.settle()
+            self.server.fake.release()
+            self.bob.say("and on")
+            self.server.settle()
+        self.assertEqual(fired, [None])

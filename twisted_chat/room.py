@@ -18,7 +18,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, Final, NamedTuple, Protocol
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -240,7 +240,10 @@ class Rooms:
         self._keeping = False
         """The log is busy with a turn's entries."""
         self._scheduled = False
-        self._idle: list[Deferred[None]] = []
+        self._waiting: list[Deferred[None]] = []
+        """Those who asked when what was said so far is settled."""
+        self._settled: list[Deferred[None]] = []
+        """Those of them for whom it is, once it is written."""
         self._emptied: list[Room] = []
         """Rooms that may be let go when nothing is on its way into them."""
         self._tail_left = tail_bytes
@@ -378,7 +381,7 @@ class Rooms:
     def settled(self) -> Deferred[None]:
         """Fire when everything said so far is kept and acked, or refused."""
         done: Deferred[None] = Deferred()
-        self._idle.append(done)
+        self._waiting.append(done)
         self._schedule()
         return done
 
@@ -405,15 +408,22 @@ class Rooms:
         if self._behind or self._noticed or self._dirty or (self._entries and not self._keeping):
             self._schedule()
         elif not self._keeping:
-            self._tell_idle()
             self._forget_emptied()
+        if not (self._entries or self._keeping):
+            self._settled += self._waiting
+            self._waiting.clear()
+        settled, self._settled = self._settled, []
+        for done in settled:
+            done.callback(None)
 
     def _keep(self) -> None:
         entries, self._entries = self._entries, []
         self._keeping = True
-        self._log.append(entries, int(self._reactor.seconds() * 1000)).addBoth(self._kept, entries)
+        waiting, self._waiting = self._waiting, []
+        kept = maybeDeferred(self._log.append, entries, int(self._reactor.seconds() * 1000))
+        kept.addBoth(self._kept, entries, waiting)
 
-    def _kept(self, result: Failure | None, entries: list[Entry]) -> None:
+    def _kept(self, result: Failure | None, entries: list[Entry], waiting: list[Deferred[None]]) -> None:
         self._keeping = False
         try:
             if result is None:
@@ -423,13 +433,9 @@ class Rooms:
         except Exception:
             _log.failure("A turn's messages are kept, and not everybody was handed them")
         self._settle(entries)
+        self._settled += waiting
         if not self._scheduled:  # the log took longer than the turn
             self._schedule()
-
-    def _tell_idle(self) -> None:
-        idle, self._idle = self._idle, []
-        for done in idle:
-            done.callback(None)
 
     def _write_out(self) -> None:
         dirty, self._dirty = self._dirty, []
