@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.defer import execute
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_chat import room
+from twisted_chat import room, session
 from twisted_chat.log import Unavailable
 
 from .helpers import Server
@@ -159,6 +159,18 @@ class ReadingOnTests(SynchronousTestCase):
         self.assertEqual([obj["msg"] for obj in page["messages"]], ["1", "2"])
         self.server.fake.release()
 
+    def test_own_messages_that_the_log_has_no_more_are_not_waited_for(self) -> None:
+        self.patch(session, "MAX_OWN", 2)
+        self.alice.pause()
+        for text in "1", "2", "3":
+            self.alice.say(text)
+        self.server.settle()
+        self.assertFalse(self.alice.wire.reading)
+        self.server.fake.logs["lobby"].trim(3)
+        self.alice.resume()
+        self.server.settle()
+        self.assertTrue(self.alice.wire.reading)
+
 
 class KeepingTests(SynchronousTestCase):
     """One turn after the other goes into the log."""
@@ -166,6 +178,14 @@ class KeepingTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.server = Server()
         self.alice, self.bob = self.server.crowd(2, "lobby")
+
+    def test_nothing_is_written_where_there_is_nothing_to_say(self) -> None:
+        self.alice.say("no ack for this one")
+        self.server.settle()
+        self.alice.pause()
+        self.alice.say("nor for this one")
+        self.server.settle()
+        self.assertEqual((self.alice.wire.written, len(self.bob.wire.written)), ([], 2))
 
     def test_what_is_said_while_a_turn_is_being_kept_is_kept_together_after_it(self) -> None:
         self.server.fake.held.add("append")

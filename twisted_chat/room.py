@@ -440,10 +440,10 @@ class Rooms:
     def _write_out(self) -> None:
         dirty, self._dirty = self._dirty, []
         for listener in dirty:
-            data = listener.out
+            data = b"".join(listener.out or ())
             listener.out = listener.idle_out()
             if data and not listener.closed:
-                listener.write(data[0] if len(data) == 1 else b"".join(data))
+                listener.write(data)
 
     def _send_notices(self) -> None:
         rooms, self._noticed = self._noticed, []
@@ -574,6 +574,9 @@ class Rooms:
     def _go_live(self, member: Member) -> None:
         room = member.room
         room.live[member.listener] = None
+        if member.own:  # what it said itself and the log has no more
+            del member.own[:]
+            member.listener.settled(0)
         if member.topic is not room.topic:
             self.send(member.listener, room.topic)
 
