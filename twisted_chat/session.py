@@ -101,6 +101,7 @@ class Session:
     __slots__ = (
         "_busy",
         "_errors",
+        "_going_on",
         "_owed",
         "_silent",
         "_unread",
@@ -134,6 +135,8 @@ class Session:
         self._waiting: deque[AnyRequest] | None = None
         self._busy = False
         """A request is being handled."""
+        self._going_on = False
+        """Those that waited are being handled."""
         self._errors = 0
         """Errors in a row."""
         self._owed = 0
@@ -178,6 +181,9 @@ class Session:
         except WireError as error:
             self.fault(error, request.id)
             return
+        except Exception:
+            self._failed(Failure(), request.id)
+            return
         if answered is None:
             self._errors = 0
             return
@@ -204,8 +210,12 @@ class Session:
 
     def _go_on(self) -> None:
         """Handle what waited."""
+        if self._going_on:
+            return  # one of them was answered at once: the loop that handed it out goes on by itself
+        self._going_on = True
         while self._waiting and not self.closed and not self._must_wait(self._waiting[0]):
             self._handle(self._waiting.popleft())
+        self._going_on = False
         self._mind_reading()
 
     def says(self) -> None:
