@@ -7,7 +7,8 @@ from typing import Any
 from twisted.internet.defer import Deferred, execute
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_chat import chat, messages
+from twisted_chat import chat, messages, session
+from twisted_chat.log import Unavailable
 
 from .helpers import Server
 
@@ -65,6 +66,67 @@ class RequestTests(SynchronousTestCase):
             self.assertEqual((error["type"], error["code"], error["id"]), ("error", "internal", "7"))
             self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
             self.assertEqual(kinds(self.alice.ask(type="who", room="lobby")), ["members"])
+
+
+class OwedTests(SynchronousTestCase):
+    """Who asks for much and reads nothing is not read from; the server's memory does not grow with it."""
+
+    def setUp(self) -> None:
+        self.patch(session, "MAX_OWED", 1_000)
+        self.server = Server()
+        self.alice, self.bob = self.server.crowd(2, "lobby")
+
+    def test_what_is_asked_for_at_once_is_answered_over_several_turns(self) -> None:
+        self.alice.send(*[{"type": "rooms", "id": str(i)} for i in range(100)])
+        self.server.clock.turn()
+        first = self.alice.wire.written[-1]
+        self.assertLess(len(first), 1_200)
+        self.assertTrue(self.alice.wire.reading)
+        self.server.settle()
+        self.assertLess(max(map(len, self.alice.wire.written)), 1_200)
+        self.assertEqual([obj["id"] for obj in self.alice.got()], list(map(str, range(100))))
+
+    def test_answers_that_are_not_read_stop_the_reading(self) -> None:
+        self.alice.wire.full = True
+        self.alice.send(*[{"type": "rooms", "id": str(i)} for i in range(200)])
+        for _ in range(100):
+            self.server.clock.turn()
+        self.assertLess(sum(map(len, self.alice.wire.written)), 2_200)
+        self.assertFalse(self.alice.wire.reading)
+        self.alice.wire.full = False
+        self.alice.resume()
+        self.server.settle()
+        self.assertTrue(self.alice.wire.reading)
+        self.assertEqual([obj["id"] for obj in self.alice.got()], list(map(str, range(200))))
+
+    def test_acks_that_are_not_read_stop_the_reading(self) -> None:
+        self.alice.pause()
+        for _ in range(12):
+            self.assertTrue(self.alice.wire.reading)
+            self.alice.say("again", id="the same")  # it is kept once, and acked each time
+            self.server.settle()
+        self.assertFalse(self.alice.wire.reading)
+        self.alice.resume()
+        self.assertTrue(self.alice.wire.reading)
+        self.server.settle()
+        self.assertEqual(kinds(self.alice.got()), ["ack"] * 12)
+        self.assertEqual(self.bob.texts(), ["again"])
+
+    def test_refusals_that_are_not_read_stop_the_reading(self) -> None:
+        self.server.fake.failing["append"] = Unavailable("the disk is full")
+        self.alice.pause()
+        for _ in range(20):
+            self.alice.say("no")
+            self.server.settle()
+        self.assertFalse(self.alice.wire.reading)
+
+    def test_what_waits_for_much_that_was_asked_is_forgotten_with_the_connection(self) -> None:
+        self.alice.send(*[{"type": "rooms"} for _ in range(100)])
+        self.server.clock.turn()
+        self.alice.cut()
+        self.alice.got()
+        self.server.settle()
+        self.assertEqual(self.alice.got(), [])
 
 
 def _raise(*_: object) -> None:

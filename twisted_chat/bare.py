@@ -179,6 +179,9 @@ class Bare:
         self._unsettled += 1
         self._host.rooms.say(Entry(member.room.log, self.nick, request.msg, None, member))
 
+    def owes(self, size: int) -> None:
+        """Nothing to do: what waits for its turn is counted where it waits."""
+
     def settled(self, count: int) -> None:
         self._unsettled -= count
         self._kick()

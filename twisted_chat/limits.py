@@ -23,7 +23,8 @@ MAX_UNSETTLED: Final = 512
 must not fill the memory: these are 8 MB at most."""
 
 MAX_OWED: Final = 2**16
-"""Bytes of answers that one session has asked for and does not read; then nothing more is read from it."""
+"""Bytes of answers that one session has asked for and does not read, or has not been written in this turn; then the
+next request waits."""
 
 MAX_OWN: Final = 2**14
 """Messages that one session says in a room while it reads nothing of it; 8 bytes each are remembered."""

@@ -78,6 +78,9 @@ class Listener(Protocol):
     def idle_out(self) -> list[bytes] | None:
         """Say what `out` is while there is nothing in it."""
 
+    def owes(self, size: int) -> None:
+        """Hear that so many bytes are on their way to it which it asked for."""
+
     def settled(self, count: int) -> None:
         """Hear that this many of its messages were kept, or refused."""
 
@@ -229,7 +232,7 @@ class Rooms:
 
     def __init__(self, reactor: Any, log: Log, tail_bytes: int = TAIL_BYTES, soon: Soon | None = None) -> None:
         self._reactor = reactor
-        self._soon: Soon = soon or partial(reactor.callLater, 0)
+        self.soon: Soon = soon or partial(reactor.callLater, 0)
         self._log = log
         self._open: dict[str, Room] = {}
         self._opening: dict[str, list[Deferred[Room]]] = {}
@@ -394,7 +397,7 @@ class Rooms:
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
-            self._soon(self._end_turn)
+            self.soon(self._end_turn)
 
     def _end_turn(self) -> None:
         try:
@@ -475,7 +478,9 @@ class Rooms:
             _log.failure("Messages could not be kept", failure)
             code, text = "internal", "the server has a fault, which its log names"
         for entry in entries:
-            self.send(entry.origin.listener, encode_line(Error(code=code, msg=text, author=SERVER, id=entry.id)))
+            line = encode_line(Error(code=code, msg=text, author=SERVER, id=entry.id))
+            entry.origin.listener.owes(len(line))
+            self.send(entry.origin.listener, line)
 
     def _settle(self, entries: list[Entry]) -> None:
         counts: dict[Member, int] = {}
@@ -527,7 +532,9 @@ class Rooms:
             self.send(member.listener, b"".join(pieces))
         elif not member.gone:
             member.own.extend(seq for start, end, seq, _ in own if start < end)
-            self.send(member.listener, b"".join(ack for _, _, _, ack in own))
+            acks = b"".join(ack for _, _, _, ack in own)
+            member.listener.owes(len(acks))
+            self.send(member.listener, acks)
 
     def _hand_all(self, room: Room, payload: bytes, authors: set[Listener]) -> None:
         """Hand one turn's messages to all who did not say any of them."""

@@ -140,7 +140,7 @@ class Session:
         self._errors = 0
         """Errors in a row."""
         self._owed = 0
-        """Bytes of answers that were written while its connection took no more."""
+        """Bytes of answers in this turn, and of all since its connection took no more."""
         self._unread = False
         """Nothing is read from it for now."""
         self._silent = 0
@@ -173,7 +173,7 @@ class Session:
             self._handle(request)
 
     def _must_wait(self, request: AnyRequest) -> bool:
-        return self._busy or (self.unsettled > 0 and type(request) is not Say)
+        return self._busy or self._owed > MAX_OWED or (self.unsettled > 0 and type(request) is not Say)
 
     def _handle(self, request: AnyRequest) -> None:
         try:
@@ -234,14 +234,28 @@ class Session:
     # To the wire
 
     def idle_out(self) -> list[bytes] | None:
+        if self._owed and not self.paused:
+            if self._owed > MAX_OWED:
+                self.host.rooms.soon(self._see_if_taken)
+            else:
+                self._owed = 0
         return [] if len(self.members) > 1 else None
+
+    def _see_if_taken(self) -> None:
+        """Go on after many answers, unless the connection takes no more."""
+        if not self.paused:
+            self._owed = 0
+        self._go_on()
+
+    def owes(self, size: int) -> None:
+        self._owed += size
+        if self.paused:
+            self._mind_reading()
 
     def reply(self, answer: msgspec.Struct) -> None:
         """Answer at the end of this turn."""
         line = encode_line(answer)
-        if self.paused:
-            self._owed += len(line)
-            self._mind_reading()
+        self.owes(len(line))
         self.host.rooms.send(self, line)
 
     def fault(self, error: WireError, id: str | None = None) -> None:
@@ -286,7 +300,7 @@ class Session:
         self._owed = 0
         for member in self.members.values():
             self.host.rooms.read_on(member)
-        self._mind_reading()
+        self._go_on()
 
     def stopProducing(self) -> None:
         """Hear from the transport that it is gone; `lost` follows."""
@@ -299,7 +313,7 @@ class Session:
         too_much = (
             len(self._waiting or ()) >= MAX_WAITING
             or self.unsettled >= MAX_UNSETTLED
-            or self._owed > MAX_OWED
+            or (self.paused and self._owed > MAX_OWED)
             or any(len(member.own) > MAX_OWN for member in self.members.values())
         )
         if too_much != self._unread and not self.closed:
