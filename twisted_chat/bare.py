@@ -50,6 +50,10 @@ PAGE: Final = 64
 PAGE_BYTES: Final = 2**14
 """Messages, and bytes, that are read ahead for a bare client: a second's worth."""
 
+MAX_SEGMENTS: Final = 64
+"""Errors and direct messages that wait for their turn, a second's worth; then nothing more is read from it, and
+others are told that it takes nothing more."""
+
 _log = Logger("twisted_chat.bare")
 
 
@@ -80,7 +84,6 @@ class Bare:
         self.members: dict[str, Member] = {}
         self.out: list[bytes] | None = None
         self.closed = False
-        self.paused = False
         self.wire = wire
         self._host = host
         self._reactor = reactor
@@ -91,6 +94,10 @@ class Bare:
         self._place = lobby.head
         self._spoken = False
         self._errors = 0
+        self._held = False
+        """Its connection takes no more for now."""
+        self._unread = False
+        """Nothing is read from it for now."""
         self._unsettled = 0
         self._segments: deque[bytes] = deque()
         """Errors and direct messages that wait for their turn."""
@@ -99,9 +106,16 @@ class Bare:
         self._reading = False
         self._ending: str | None = None
         """Why it ends, once it does."""
-        self._end_by = 0.0
         self._farewell = ""
+        self._drained = False
+        """It has had its time; nothing more is handed to it."""
+        self._deadline: IDelayedCall | None = None
         self._timer: IDelayedCall | None = reactor.callLater(GRACE_SECONDS, self._says_nothing)
+
+    @property
+    def paused(self) -> bool:
+        """Whether it takes no more for now, or has as much before it as it can take for a while."""
+        return self._held or len(self._segments) >= MAX_SEGMENTS
 
     # From the wire
 
@@ -117,7 +131,7 @@ class Bare:
             else:
                 self._says_hello().fault(error)
             return
-        if self._is_bare("" if isinstance(request, Say) else "quit" if isinstance(request, Quit) else "other"):
+        if self._is_bare("" if _is_for_lobby(request) else "quit" if isinstance(request, Quit) else "other"):
             self._enter()
             self._asked(request)
         else:
@@ -132,6 +146,7 @@ class Bare:
         self._cancel()
         self._host.gone(self)
         session = self._host.says_hello(self.wire, self._bucket)
+        session.paused = self._held
         if self._refusal is not None:
             session.fault(self._refusal)
             session.end(self._refusal.text)
@@ -142,11 +157,12 @@ class Bare:
             return
         self._spoken = True
         try:
-            self._bucket.take(self._reactor.seconds())
-            if isinstance(request, Say):
-                self._say(request)
-            elif isinstance(request, Quit):
+            if isinstance(request, Quit):
                 self.end("", request.msg)
+                return
+            self._bucket.take(self._reactor.seconds())
+            if isinstance(request, Say) and _is_for_lobby(request):
+                self._say(request)
             else:
                 raise WireError("not-welcome", "to ask for this, say hello first, with a new connection")
         except WireError as error:
@@ -186,6 +202,9 @@ class Bare:
         self._unsettled -= count
         self._kick()
 
+    def finished(self) -> None:
+        self.end("")
+
     def lost(self) -> None:
         self.closed = True
         self._cancel()
@@ -204,37 +223,54 @@ class Bare:
         for line in data.splitlines():
             reply = decode_reply(line)
             if isinstance(reply, Message):
-                self._segments.append(_three_fields(line))
+                self._queue(_three_fields(line))
             elif isinstance(reply, Error):
-                self._segments.append(_of_server("error", reply.msg))
+                self._queue(_of_server("error", reply.msg))
+
+    def _queue(self, segment: bytes) -> None:
+        self._segments.append(segment)
+        self._mind_reading()
         self._kick()
+
+    def _mind_reading(self) -> None:
+        """Read from the connection, or not: it is told of an error as fast as it takes segments, and no faster."""
+        too_much = len(self._segments) >= MAX_SEGMENTS
+        if too_much != self._unread and not self.closed:
+            self._unread = too_much
+            (self.wire.stop_reading if too_much else self.wire.go_on_reading)()
 
     def fault(self, error: WireError) -> None:
         """Answer that something was wrong; end the connection where nothing else comes from it."""
         if self._ending is not None:
             return
-        self._segments.append(_of_server("error", error.text))
+        self._queue(_of_server("error", error.text))
         self._errors += 1
         if self._errors > MAX_ERRORS:
             self.end(f"{self._errors} errors in a row: this is another protocol")
-        self._kick()
 
     def end(self, why: str, farewell: str = "") -> None:
         """Say why and end the connection, once it has been handed what it still has to get, or `DRAIN_SECONDS`."""
         if self._ending is None:
+            if not self.members:
+                self._cancel()  # it said nothing yet: there is no need to wait for it
             self._ending = why
             self._farewell = farewell
-            self._end_by = self._reactor.seconds() + DRAIN_SECONDS
+            self._deadline = self._reactor.callLater(DRAIN_SECONDS, self._is_late)
             self._kick()
+
+    def _is_late(self) -> None:
+        self._deadline = None
+        self._drained = True
+        self._kick()
 
     def wake(self, member: Member) -> None:
         self._kick()
 
     def pauseProducing(self) -> None:
-        self.paused = True
+        self._held = True
 
     def resumeProducing(self) -> None:
-        self.paused = False
+        self._held = False
         self._kick()
 
     def stopProducing(self) -> None:
@@ -244,7 +280,7 @@ class Bare:
 
     def _kick(self) -> None:
         """Write the next segment, now or when the last one was written long enough ago."""
-        if self._timer is None and self._entered():
+        if self._timer is None and self._entered() and not self.closed:
             self._timer = self._reactor.callLater(0, self._pump)
 
     def _entered(self) -> bool:
@@ -252,21 +288,27 @@ class Bare:
 
     def _pump(self) -> None:
         self._timer = None
-        if self.closed or self.paused:
+        if self._drained:
+            self._stop()
+        if self.closed or self._held:
             return
         segment = self._next_segment()
         if segment is not None:
             self.wire.write(segment)
-            self._cancel()  # a page that was there at once has asked for its own turn
-            self._timer = self._reactor.callLater(PACE_SECONDS, self._pump)
+            self._pump_in(PACE_SECONDS)
         elif self._ending is not None and not (self._unsettled or self._reading):
             self._stop()
 
+    def _pump_in(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()  # a page that was at hand at once asked for the next segment already
+        self._timer = self._reactor.callLater(seconds, self._pump)
+
     def _next_segment(self) -> bytes | None:
-        if self._ending is not None and self._reactor.seconds() >= self._end_by:
-            return None
         if self._segments:
-            return self._segments.popleft()
+            segment = self._segments.popleft()
+            self._mind_reading()
+            return segment
         if not self._page and not self._reading:
             for member in self.members.values():
                 self._read(member)
@@ -300,9 +342,15 @@ class Bare:
         self._host.gone(self, self._farewell)
 
     def _cancel(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._deadline):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._deadline = None
+
+
+def _is_for_lobby(request: AnyRequest) -> bool:
+    """Tell a message of three fields from one for a room or a nick, which is not for everybody to read."""
+    return isinstance(request, Say) and request.room is None and request.to is None
 
 
 def _of_server(type: str, text: str) -> bytes:

@@ -69,8 +69,10 @@ class Listener(Protocol):
     """What is to be written to it at the end of this turn; an empty list where it may hear from several rooms, so that
     they are gathered; otherwise none."""
     closed: bool
-    paused: bool
-    """Its connection takes no more for now."""
+
+    @property
+    def paused(self) -> bool:
+        """Whether its connection takes no more for now."""
 
     def write(self, data: bytes) -> None:
         """Hand whole lines to its connection."""

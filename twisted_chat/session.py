@@ -20,7 +20,7 @@ from zope.interface import implementer
 from .framing import Frame
 from .limits import MAX_ERRORS, MAX_OWED, MAX_OWN, MAX_UNSETTLED, MAX_WAITING, Bucket
 from .log import Unavailable
-from .messages import SERVER, AnyRequest, Error, PingSent, Say, Stop, WireError, decode_request, encode_line
+from .messages import SERVER, AnyRequest, Error, PingSent, Quit, Say, Stop, WireError, decode_request, encode_line
 from .names import Name
 from .room import Member, Rooms
 
@@ -67,6 +67,9 @@ class Participant(Protocol):
 
     def received(self, frame: Frame) -> None:
         """Take an object, or what was wrong in the place of one."""
+
+    def finished(self) -> None:
+        """Hear that the other end says nothing more, and may still read what it asked for."""
 
     def lost(self) -> None:
         """Hear that the connection is gone."""
@@ -274,6 +277,12 @@ class Session:
         self.write(b"".join([*(self.out or ()), encode_line(Stop(msg=why, author=SERVER, id=id))]))
         self.wire.close()
         self.host.gone(self, farewell)
+
+    def finished(self) -> None:
+        if self.nick is None:
+            self.end("")
+        else:
+            self.asked(Quit())
 
     def lost(self) -> None:
         self.closed = True

@@ -15,7 +15,6 @@ from zope.interface import implementer
 
 from ..chat import Chat
 from ..framing import Framer
-from ..messages import Quit, encode
 from ..session import Participant
 
 CLOSE_SECONDS: Final = 30.0
@@ -110,8 +109,7 @@ class JSONLines(LineReceiver):
             self.participant.received(frame)
 
     def readConnectionLost(self) -> None:
-        """Hear that the other end says nothing more: it may still read what it asked for."""
-        self.participant.received(encode(Quit()))
+        self.participant.finished()
 
     def writeConnectionLost(self) -> None:
         """Hear that nothing more can be written; the end follows."""
