@@ -1,0 +1,570 @@
+"""What each request means: every row of the protocol's table, and every error it names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_chat import __version__, chat, messages
+from twisted_chat.limits import MAX_TOPIC, Limits
+from twisted_chat.log import Unavailable
+
+from .helpers import Peer, Server, message
+
+TIME = "2026-11-22T11:06:36.125Z"
+
+
+class ChatTestCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.server = Server()
+        self.alice, self.bob = self.server.welcome("alice", "lobby"), self.server.welcome("bob", "lobby")
+        self.server.hush(self.alice, self.bob)
+
+    def error(self, peer: Peer, **request: Any) -> str:
+        """Send a request that is answered by an error, and return its code."""
+        (answer,) = peer.ask(**request, id="of the request")
+        self.assertEqual((answer["type"], answer["id"], answer["author"]), ("error", "of the request", "server"))
+        self.assertTrue(answer["msg"])
+        self.assertEqual(peer.ask(type="ping", id="next"), [{"type": "pong", "id": "next"}])
+        code: str = answer["code"]
+        return code
+
+
+class HelloTests(ChatTestCase):
+    def test_is_answered_by_welcome_with_the_limits(self) -> None:
+        peer = self.server.connect()
+        (welcome,) = peer.ask(type="hello", nick="Carol", id="1")
+        limits = welcome.pop("limits")
+        server = f"twisted_chat {__version__}"
+        self.assertEqual(welcome, {"type": "welcome", "nick": "Carol", "server": server, "protocol": 1, "id": "1"})
+        self.assertEqual((limits["object"], limits["nick"], limits["room"], limits["page"]), (16_384, 32, 64, 500))
+
+    def test_puts_nobody_into_a_room(self) -> None:
+        carol = self.server.welcome("carol")
+        self.alice.say("hi")
+        self.server.settle()
+        self.assertEqual((carol.got(), self.bob.texts()), ([], ["hi"]))
+
+    def test_a_second_one_is_a_bad_message(self) -> None:
+        self.assertEqual(self.error(self.alice, type="hello", nick="al"), "bad-message")
+
+    def test_after_an_error_it_may_be_said_again(self) -> None:
+        peer = self.server.connect()
+        tries = [("", "bad-nick"), ("a" * 33, "bad-nick"), ("a b", "bad-nick"), ("x" * 10_000, "bad-nick")]
+        tries += [("alice", "nick-taken"), ("ALICE", "nick-taken"), ("ａｌｉｃｅ", "nick-taken")]
+        for nick, code in tries:
+            self.assertEqual(peer.ask(type="hello", nick=nick)[0]["code"], code)
+        self.assertEqual(peer.ask(type="hello")[0]["code"], "bad-nick")
+        self.assertEqual(peer.ask(type="hello", nick="carol", password="s3cret")[0]["code"], "auth-failed")
+        self.assertEqual(peer.ask(type="hello", nick="Кэрол")[0]["nick"], "Кэрол")
+
+    def test_before_it_nothing_else_is_welcome(self) -> None:
+        peer = self.server.connect()
+        peer.ask(type="hello", nick="")
+        requests: list[dict[str, Any]] = [
+            {"type": "", "msg": "hi"},
+            {"type": "", "msg": "hi", "room": "lobby"},
+            {"type": "", "msg": "hi", "to": "alice"},
+            {"type": "join", "room": "lobby"},
+            {"type": "leave", "room": "lobby"},
+            {"type": "history", "room": "lobby"},
+            {"type": "who", "room": "lobby"},
+            {"type": "rooms"},
+            {"type": "nick", "nick": "carol"},
+            {"type": "topic", "room": "lobby"},
+            {"type": "ping"},
+            {"type": "pong"},
+            {"type": "quit"},
+        ]
+        for request in requests:
+            (answer,) = peer.ask(**request, id="1")
+            self.assertEqual((answer["code"], answer["id"]), ("not-welcome", "1"))
+        self.assertEqual(self.alice.got(), [])
+        self.assertEqual(peer.ask(type="hello", nick="carol")[0]["type"], "welcome")
+
+    def test_one_that_failed_leaves_nothing_behind(self) -> None:
+        peer = self.server.connect()
+        peer.ask(type="hello", nick="alice")
+        peer.cut()
+        self.server.settle()
+        self.assertEqual(self.alice.got(), [])
+        self.assertEqual(self.error(self.bob, type="nick", nick="alice"), "nick-taken")
+
+    def test_the_nick_of_one_that_is_gone_is_free(self) -> None:
+        self.alice.cut()
+        self.assertEqual(self.server.connect().ask(type="hello", nick="alice")[0]["type"], "welcome")
+
+
+class SayTests(ChatTestCase):
+    def test_in_a_room_it_is_acked_and_the_others_get_it(self) -> None:
+        ack = {"type": "ack", "id": "7", "room": "lobby", "seq": 1, "time": TIME}
+        self.assertEqual(self.alice.ask(type="", room="LOBBY", msg="hi", id="7", author="bob"), [ack])
+        self.assertEqual(self.bob.got(), [message("hi", "alice", 1)])
+
+    def test_without_an_id_there_is_no_ack(self) -> None:
+        self.assertEqual(self.alice.ask(type="", room="lobby", msg="hi"), [])
+        self.assertEqual(self.bob.texts(), ["hi"])
+
+    def test_saying_twice_is_saying_once(self) -> None:
+        first = self.alice.ask(type="", room="lobby", msg="hi", id="7")
+        self.server.clock.advance(1)
+        self.assertEqual(self.alice.ask(type="", room="lobby", msg="hi", id="7"), first)
+        self.assertEqual(self.bob.texts(), ["hi"])
+
+    def test_saying_twice_in_one_turn_is_saying_once(self) -> None:
+        self.alice.say("hi", id="7")
+        first, second = self.alice.ask(type="", room="lobby", msg="hi", id="7")
+        self.assertEqual(first, second)
+        self.assertEqual(self.bob.texts(), ["hi"])
+
+    def test_the_same_id_of_two_authors_is_two_messages(self) -> None:
+        self.alice.say("hi", id="1")
+        self.bob.say("ho", id="1")
+        self.server.settle()
+        self.assertEqual([obj.get("msg") for obj in self.alice.got()], [None, "ho"])
+        self.assertEqual([obj.get("msg") for obj in self.bob.got()], ["hi", None])
+
+    def test_where_one_is_not_is_refused(self) -> None:
+        self.assertEqual(self.error(self.alice, type="", room="den", msg="hi"), "not-joined")
+        self.assertEqual(self.error(self.alice, type="", room="a b", msg="hi"), "bad-room")
+
+    def test_to_nobody_or_to_two_is_a_bad_message(self) -> None:
+        self.assertEqual(self.error(self.alice, type="", msg="hi"), "bad-message")
+        self.assertEqual(self.error(self.alice, type="", msg="hi", room="lobby", to="bob"), "bad-message")
+
+    def test_to_a_nick_it_goes_to_that_one_alone_and_is_not_kept(self) -> None:
+        carol = self.server.welcome("carol", "lobby")
+        self.server.hush(self.alice, self.bob)
+        self.assertEqual(
+            self.alice.ask(type="", to="BOB", msg="psst", id="7"),
+            [{"type": "ack", "id": "7", "to": "bob", "time": TIME}],
+        )
+        direct = {"type": "", "msg": "psst", "author": "alice", "to": "bob", "time": TIME}
+        self.assertEqual((self.bob.got(), carol.got()), ([direct], []))
+        self.assertEqual(self.server.fake.calls["append"], 0)
+
+    def test_to_a_nick_without_an_id_there_is_no_ack(self) -> None:
+        self.assertEqual(self.alice.ask(type="", to="bob", msg="psst"), [])
+        self.assertEqual(self.bob.texts(), ["psst"])
+
+    def test_to_oneself_is_heard(self) -> None:
+        self.assertEqual([obj["type"] for obj in self.alice.ask(type="", to="alice", msg="note", id="1")], ["", "ack"])
+
+    def test_to_a_nick_that_nobody_has_is_refused(self) -> None:
+        self.assertEqual(self.error(self.alice, type="", to="carol", msg="hi"), "no-such-nick")
+        self.assertEqual(self.error(self.alice, type="", to="a b", msg="hi"), "bad-nick")
+
+    def test_to_one_that_reads_nothing_is_refused(self) -> None:
+        self.bob.pause()
+        self.assertEqual(self.error(self.alice, type="", to="bob", msg="hi"), "unavailable")
+        self.bob.resume()
+        self.assertEqual(self.alice.ask(type="", to="bob", msg="hi", id="1")[0]["type"], "ack")
+
+
+class JoinTests(ChatTestCase):
+    def test_is_answered_and_the_others_hear_of_it(self) -> None:
+        carol = self.server.welcome("carol")
+        self.alice.say("1")
+        self.alice.ask(type="topic", room="lobby", msg="all")
+        self.server.hush(self.alice, self.bob)
+        joined = {"type": "joined", "room": "lobby", "topic": "all", "seq": 1, "oldest": 1, "count": 3, "id": "7"}
+        self.assertEqual(carol.ask(type="join", room="Lobby", id="7"), [joined])
+        self.assertEqual(self.bob.got(), [{"type": "join", "author": "carol", "room": "lobby"}])
+
+    def test_an_empty_room_says_so(self) -> None:
+        joined = {"type": "joined", "room": "den", "topic": "", "seq": 0, "oldest": 0, "count": 1}
+        self.assertEqual(self.alice.ask(type="join", room="den"), [joined])
+
+    def test_a_room_is_shown_as_it_was_first_written(self) -> None:
+        self.alice.ask(type="join", room="Кухня")
+        self.assertEqual(self.bob.ask(type="join", room="КУХНЯ")[0]["room"], "Кухня")
+
+    def test_since_a_number_it_replays_what_came_after(self) -> None:
+        for text in "1", "2", "3":
+            self.alice.say(text)
+        self.server.settle()
+        for since, texts in (None, []), (0, ["1", "2", "3"]), (2, ["3"]), (3, []), (messages.MAX_SEQ, []):
+            peer = self.server.welcome(f"since-{since}")
+            joined, *replayed = peer.ask(type="join", room="lobby", **({} if since is None else {"since": since}))
+            self.assertEqual((joined["seq"], [obj["msg"] for obj in replayed]), (3, texts))
+            peer.cut()
+
+    def test_again_starts_from_there_and_the_others_hear_nothing(self) -> None:
+        self.bob.say("1")
+        self.server.hush(self.alice, self.bob)
+        answers = self.alice.ask(type="join", room="lobby", since=0)
+        self.assertEqual([obj["type"] for obj in answers], ["joined", ""])
+        self.assertEqual((answers[0]["count"], self.bob.got()), (2, []))
+        self.bob.say("2")
+        self.server.settle()
+        self.assertEqual(self.alice.texts(), ["2"])
+
+    def test_a_room_with_a_bad_name_is_refused(self) -> None:
+        for name in "", "a b", "x" * 65, "x" * 10_000, "a\x00b", "a/b", "\u202e":
+            self.assertEqual(self.error(self.alice, type="join", room=name), "bad-room")
+
+    def test_more_rooms_than_allowed_are_refused(self) -> None:
+        self.server = Server(limits=Limits(rate=0, rooms_per_session=2))
+        alice = self.server.welcome("alice", "lobby", "den")
+        self.assertEqual(self.error(alice, type="join", room="attic"), "full")
+        self.assertEqual(alice.ask(type="join", room="den")[0]["type"], "joined")
+        alice.ask(type="leave", room="den")
+        self.assertEqual(alice.ask(type="join", room="attic")[0]["type"], "joined")
+
+
+class LeaveTests(ChatTestCase):
+    def test_is_answered_and_the_others_hear_of_it(self) -> None:
+        self.assertEqual(
+            self.alice.ask(type="leave", room="LOBBY", id="7"), [{"type": "left", "room": "lobby", "id": "7"}]
+        )
+        self.assertEqual(self.bob.got(), [{"type": "leave", "author": "alice", "room": "lobby"}])
+        self.bob.say("hi")
+        self.server.settle()
+        self.assertEqual(self.alice.got(), [])
+
+    def test_where_one_is_not_is_refused(self) -> None:
+        self.assertEqual(self.error(self.alice, type="leave", room="den"), "not-joined")
+
+
+class HistoryTests(ChatTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        for i in range(1, 8):
+            self.alice.say(str(i))
+        self.server.settle()
+        self.server.hush(self.bob)
+
+    def page(self, **request: Any) -> tuple[str, bool]:
+        (answer,) = self.bob.ask(type="history", **{"room": "lobby", **request}, id="7")
+        self.assertEqual((answer["type"], answer["room"], answer["id"]), ("history", "lobby", "7"))
+        return "".join(obj["msg"] for obj in answer["messages"]), answer["more"]
+
+    def check_all(self) -> None:
+        self.assertEqual(self.page(), ("1234567", False))
+        self.assertEqual(self.page(limit=3), ("567", True))
+        self.assertEqual(self.page(limit=10_000), ("1234567", False))
+        self.assertEqual(self.page(before=5, limit=3), ("234", True))
+        self.assertEqual(self.page(before=4, limit=3), ("123", False))
+        self.assertEqual(self.page(before=1), ("", False))
+        self.assertEqual(self.page(before=0), ("", False))
+        self.assertEqual(self.page(after=0, limit=3), ("123", True))
+        self.assertEqual(self.page(after=4, limit=3), ("567", False))
+        self.assertEqual(self.page(after=7), ("", False))
+        self.assertEqual(self.page(after=100), ("", False))
+
+    def test_out_of_memory(self) -> None:
+        calls = self.server.fake.calls.copy()
+        self.assertEqual(self.page(limit=3), ("567", True))
+        self.assertEqual(self.page(after=0), ("1234567", False))
+        self.assertEqual(self.server.fake.calls, calls)
+        self.check_all()
+
+    def test_out_of_the_store(self) -> None:
+        self.server.chat.rooms = type(self.server.chat.rooms)(self.server.clock, self.server.log)
+        self.check_all()
+
+    def test_messages_are_whole(self) -> None:
+        (answer,) = self.bob.ask(type="history", room="lobby", limit=1)
+        self.assertEqual(answer["messages"], [message("7", "alice", 7)])
+
+    def test_of_what_was_trimmed_there_is_no_more(self) -> None:
+        self.server.chat.rooms = type(self.server.chat.rooms)(self.server.clock, self.server.log)
+        self.server.fake.logs["lobby"].trim(5)
+        self.assertEqual(self.page(), ("67", False))
+        self.assertEqual(self.page(after=0), ("67", False))
+
+    def test_a_long_page_ends_earlier(self) -> None:
+        self.patch(chat, "HISTORY_BYTES", 250)
+        text, more = self.page(after=0)
+        self.assertTrue(0 < len(text) < 7 and more)
+
+    def test_at_most_500(self) -> None:
+        for _ in range(600):
+            self.alice.say("x")
+        self.server.hush(self.bob)
+        self.assertEqual(len(self.page(limit=501)[0]), 500)
+
+    def test_before_and_after_is_a_bad_message(self) -> None:
+        self.assertEqual(self.error(self.bob, type="history", room="lobby", before=1, after=1), "bad-message")
+        self.assertEqual(self.error(self.bob, type="history", room="lobby", limit=0), "bad-message")
+        self.assertEqual(self.error(self.bob, type="history", room="a b"), "bad-room")
+
+    def test_that_cannot_be_read_now_is_unavailable(self) -> None:
+        self.server.chat.rooms = type(self.server.chat.rooms)(self.server.clock, self.server.log)
+        self.server.fake.failing["before"] = Unavailable("the disk is away")
+        self.assertEqual(self.error(self.bob, type="history", room="lobby"), "unavailable")
+
+
+class WhoTests(ChatTestCase):
+    def test_members_are_sorted(self) -> None:
+        self.server.welcome("Aaron", "lobby")
+        members = {"type": "members", "room": "lobby", "members": ["Aaron", "alice", "bob"], "count": 3, "id": "7"}
+        self.assertEqual(self.alice.ask(type="who", room="LOBBY", id="7")[-1], members)
+
+    def test_at_most_500_from_a_nick_on(self) -> None:
+        for i in range(600):
+            self.server.welcome(f"m{i:03}", "den")
+        (first,) = self.alice.ask(type="who", room="den")
+        self.assertEqual((len(first["members"]), first["count"]), (500, 600))
+        (second,) = self.alice.ask(type="who", room="den", after=first["members"][-1])
+        self.assertEqual(first["members"] + second["members"], [f"m{i:03}" for i in range(600)])
+
+    def test_a_room_that_nobody_is_in_has_no_members(self) -> None:
+        members = {"type": "members", "room": "Den", "members": [], "count": 0}
+        self.assertEqual(self.alice.ask(type="who", room="Den"), [members])
+
+    def test_names_are_checked(self) -> None:
+        self.assertEqual(self.error(self.alice, type="who", room="a b"), "bad-room")
+        self.assertEqual(self.error(self.alice, type="who", room="lobby", after="a b"), "bad-nick")
+
+
+class RoomsTests(ChatTestCase):
+    def test_rooms_are_those_with_members_and_those_with_messages_or_a_topic(self) -> None:
+        self.alice.ask(type="join", room="quiet")
+        self.alice.ask(type="topic", room="quiet", msg="sh")
+        self.alice.ask(type="leave", room="quiet")
+        self.alice.ask(type="join", room="empty")
+        self.alice.ask(type="leave", room="empty")
+        self.alice.ask(type="join", room="den")
+        rooms = [("lobby", 2, ""), ("den", 1, ""), ("quiet", 0, "sh")]
+        infos = [{"room": room, "count": count, "topic": topic} for room, count, topic in rooms]
+        self.assertEqual(self.alice.ask(type="rooms", id="7"), [{"type": "rooms", "rooms": infos, "id": "7"}])
+
+    def test_that_cannot_be_read_now_are_unavailable(self) -> None:
+        self.server.fake.failing["rooms"] = Unavailable("the disk is away")
+        self.assertEqual(self.error(self.alice, type="rooms"), "unavailable")
+
+
+class NickTests(ChatTestCase):
+    def test_is_answered_once_and_the_others_hear_of_it_in_each_room(self) -> None:
+        for peer in self.alice, self.bob:
+            peer.ask(type="join", room="den")
+        self.server.hush(self.alice, self.bob)
+        change = {"type": "nick", "author": "alice", "nick": "Al"}
+        self.assertEqual(self.alice.ask(type="nick", nick="Al", id="7"), [{**change, "id": "7"}])
+        self.assertEqual(self.bob.got(), [{**change, "room": "lobby"}, {**change, "room": "den"}])
+        self.alice.say("hi")
+        self.server.settle()
+        self.assertEqual(self.bob.got()[0]["author"], "Al")
+
+    def test_gives_up_the_old_one(self) -> None:
+        self.alice.ask(type="nick", nick="al")
+        self.server.hush(self.bob)
+        self.assertEqual(self.error(self.bob, type="nick", nick="AL"), "nick-taken")
+        self.assertEqual(self.bob.ask(type="nick", nick="alice")[-1]["nick"], "alice")
+
+    def test_may_change_its_case_alone_and_stays_taken(self) -> None:
+        self.assertEqual(self.alice.ask(type="nick", nick="ALICE")[0]["nick"], "ALICE")
+        self.server.hush(self.bob)
+        self.assertEqual(self.error(self.bob, type="nick", nick="alice"), "nick-taken")
+        self.alice.cut()
+        self.assertEqual(self.bob.ask(type="nick", nick="alice")[-1]["nick"], "alice")
+
+    def test_that_is_bad_or_taken_changes_nothing(self) -> None:
+        self.assertEqual(self.error(self.alice, type="nick", nick="a b"), "bad-nick")
+        self.assertEqual(self.error(self.alice, type="nick", nick="bob"), "nick-taken")
+        self.assertEqual(self.alice.ask(type="", to="alice", msg="still me")[0]["author"], "alice")
+
+
+class TopicTests(ChatTestCase):
+    def test_is_answered_and_the_others_hear_of_it(self) -> None:
+        topic = {"type": "topic", "author": "alice", "room": "lobby", "msg": "all"}
+        self.assertEqual(self.alice.ask(type="topic", room="LOBBY", msg="all", id="7"), [{**topic, "id": "7"}])
+        self.assertEqual(self.bob.got(), [topic])
+
+    def test_an_empty_one_takes_it_away(self) -> None:
+        self.alice.ask(type="topic", room="lobby", msg="all")
+        self.alice.ask(type="topic", room="lobby")
+        self.assertEqual(self.server.fake.logs["lobby"].topic, "")
+
+    def test_has_a_length(self) -> None:
+        self.assertEqual(self.alice.ask(type="topic", room="lobby", msg="x" * MAX_TOPIC)[0]["type"], "topic")
+        self.assertEqual(self.error(self.alice, type="topic", room="lobby", msg="x" * (MAX_TOPIC + 1)), "bad-message")
+
+    def test_where_one_is_not_is_refused(self) -> None:
+        self.assertEqual(self.error(self.alice, type="topic", room="den", msg="all"), "not-joined")
+
+    def test_that_cannot_be_kept_is_unavailable_and_nobody_hears_of_it(self) -> None:
+        self.server.fake.failing["set_topic"] = Unavailable("the disk is full")
+        self.assertEqual(self.error(self.alice, type="topic", room="lobby", msg="all"), "unavailable")
+        self.assertEqual(self.bob.got(), [])
+
+    def test_who_reads_nothing_hears_of_the_latest_one_later(self) -> None:
+        self.bob.pause()
+        for text in "1", "2":
+            self.alice.ask(type="topic", room="lobby", msg=text)
+        self.bob.resume()
+        self.server.settle()
+        self.assertEqual([obj["msg"] for obj in self.bob.got()], ["2"])
+
+
+class EndTests(ChatTestCase):
+    def test_quit_is_answered_by_stop_and_the_others_hear_why(self) -> None:
+        stop = {"type": "stop", "msg": "", "author": "server", "id": "7"}
+        self.assertEqual(self.alice.ask(type="quit", msg="bye" * 1_000, id="7"), [stop])
+        self.assertTrue(self.alice.wire.closed)
+        (leave,) = self.bob.got()
+        self.assertEqual(
+            (leave["type"], leave["author"], leave["msg"]), ("leave", "alice", ("bye" * 1_000)[:MAX_TOPIC])
+        )
+
+    def test_what_came_before_quit_is_answered_before_the_end(self) -> None:
+        self.alice.send(
+            {"type": "", "room": "lobby", "msg": "hi", "id": "1"}, {"type": "rooms", "id": "2"}, {"type": "quit"}
+        )
+        self.server.settle()
+        self.assertEqual([obj["type"] for obj in self.alice.got()], ["ack", "rooms", "stop"])
+
+    def test_what_comes_after_quit_is_not_heard(self) -> None:
+        self.alice.send({"type": "quit"}, {"type": "ping"}, {"type": "nonsense"})
+        self.server.settle()
+        self.assertEqual([obj["type"] for obj in self.alice.got()], ["stop"])
+
+    def test_a_connection_that_is_lost_leaves_all_rooms(self) -> None:
+        self.alice.ask(type="join", room="den")
+        self.bob.ask(type="join", room="den")
+        self.server.hush(self.alice, self.bob)
+        self.alice.cut()
+        self.server.settle()
+        rooms = [(obj["type"], obj["author"], obj["room"]) for obj in self.bob.got()]
+        self.assertEqual(rooms, [("leave", "alice", "lobby"), ("leave", "alice", "den")])
+        self.assertEqual(self.bob.ask(type="who", room="den")[0]["members"], ["bob"])
+
+    def test_a_join_that_is_under_way_when_the_connection_is_lost_comes_to_nothing(self) -> None:
+        self.server.fake.held.add("open")
+        self.alice.send({"type": "join", "room": "den"})
+        self.alice.cut()
+        self.server.fake.release()
+        self.server.hush(self.bob)
+        self.assertEqual(self.bob.ask(type="who", room="den")[0]["count"], 0)
+
+    def test_pong_needs_no_answer(self) -> None:
+        self.assertEqual(self.alice.ask(type="pong"), [])
+
+
+class LimitTests(ChatTestCase):
+    def test_too_many_requests_are_told_when_to_come_again(self) -> None:
+        self.server = Server(limits=Limits(burst=3, rate=2))
+        alice = self.server.welcome("alice", "lobby")
+        self.assertEqual(alice.ask(type="ping")[0]["type"], "pong")
+        (answer,) = alice.ask(type="ping", id="7")
+        self.assertEqual((answer["code"], answer["id"]), ("rate-limited", "7"))
+        self.server.clock.advance(answer["retry"])
+        self.assertEqual(alice.ask(type="ping")[0]["type"], "pong")
+
+    def test_a_full_server_refuses(self) -> None:
+        self.server = Server(limits=Limits(connections=1))
+        alice, bob = self.server.connect(), self.server.connect()
+        self.assertEqual(alice.ask(type="hello", nick="alice")[0]["type"], "welcome")
+        refusal, stop = bob.ask(type="hello", nick="bob")
+        self.assertEqual((refusal["code"], stop["type"], bob.wire.closed), ("full", "stop", True))
+        bob.cut()
+        alice.cut()
+        self.assertEqual(self.server.connect().ask(type="hello", nick="bob")[0]["type"], "welcome")
+
+    def test_an_address_has_its_own_limit(self) -> None:
+        self.server = Server(limits=Limits(connections_per_address=1))
+        first, second = self.server.connect("192.0.2.1"), self.server.connect("192.0.2.1")
+        self.assertEqual(second.ask(type="hello", nick="bob")[0]["code"], "full")
+        second.cut()
+        self.assertEqual(self.server.connect("192.0.2.2").ask(type="hello", nick="bob")[0]["type"], "welcome")
+        first.cut()
+        self.assertEqual(self.server.connect("192.0.2.1").ask(type="hello", nick="al")[0]["type"], "welcome")
+
+    def test_those_of_a_unix_socket_have_no_address(self) -> None:
+        self.server = Server(limits=Limits(connections_per_address=1))
+        for nick in "alice", "bob":
+            self.assertEqual(self.server.connect("").ask(type="hello", nick=nick)[0]["type"], "welcome")
+
+
+class StopTests(ChatTestCase):
+    def stop(self) -> list[None]:
+        stopped: list[None] = []
+        self.server.chat.stop("maintenance").addCallback(stopped.append)
+        return stopped
+
+    def test_everyone_is_told_why(self) -> None:
+        stopped = self.stop()
+        self.server.settle()
+        for peer in self.alice, self.bob:
+            self.assertEqual(peer.got()[-1], {"type": "stop", "msg": "maintenance", "author": "server"})
+            self.assertTrue(peer.wire.closed)
+            self.assertEqual(stopped, [])
+            peer.cut()
+        self.assertEqual(stopped, [None])
+        self.assertEqual(self.server.clock.calls, [])
+
+    def test_what_is_under_way_is_kept_and_acked_first(self) -> None:
+        self.server.fake.held.add("append")
+        self.alice.say("hi", id="1")
+        self.stop()
+        self.server.settle()
+        self.assertFalse(self.alice.wire.closed)
+        self.server.fake.release()
+        self.server.settle()
+        self.assertEqual([obj["type"] for obj in self.alice.got()], ["ack", "stop"])
+        self.assertEqual([obj["type"] for obj in self.bob.got()], ["", "stop"])
+
+    def test_without_connections_it_has_stopped_at_once(self) -> None:
+        for peer in self.alice, self.bob:
+            peer.cut()
+        stopped = self.stop()
+        self.server.settle()
+        self.assertEqual(stopped, [None])
+
+    def test_who_reads_nothing_is_cut(self) -> None:
+        self.alice.pause()
+        stopped = self.stop()
+        self.server.settle()
+        self.bob.cut()
+        self.server.clock.advance(chat.STOP_SECONDS)
+        self.assertTrue(self.alice.wire.aborted)
+        self.assertFalse(self.bob.wire.aborted)
+        self.alice.cut()
+        self.assertEqual(stopped, [None])
+
+    def test_a_store_that_does_not_answer_is_not_waited_for(self) -> None:
+        self.server.fake.held.add("append")
+        self.alice.say("hi")
+        stopped = self.stop()
+        self.server.clock.advance(chat.STOP_SECONDS)
+        for peer in self.alice, self.bob:
+            self.assertTrue(peer.wire.aborted)
+            peer.cut()
+        self.assertEqual(stopped, [None])
+        self.server.fake.release()
+        self.server.settle()
+        self.assertEqual(stopped, [None])
+
+
+class SilenceTests(ChatTestCase):
+    def minutes(self, count: float) -> None:
+        for _ in range(round(count * 2)):
+            self.server.clock.advance(30)
+
+    def test_a_silent_client_is_asked_after_a_while_and_ended_two_minutes_later(self) -> None:
+        self.minutes(1)
+        self.assertEqual(self.alice.got(), [{"type": "ping"}])
+        self.minutes(1.5)
+        self.assertFalse(self.alice.wire.closed)
+        self.minutes(0.5)
+        self.assertEqual(self.alice.got()[-1]["type"], "stop")
+        self.assertTrue(self.alice.wire.closed)
+
+    def test_any_object_is_a_sign_of_life(self) -> None:
+        for obj in {"type": "pong"}, {"type": "nonsense"}, {"type": "pong"}:
+            self.minutes(2.5)
+            self.alice.send(obj)
+        self.assertFalse(self.alice.wire.closed)
+
+    def test_who_takes_nothing_is_waited_for(self) -> None:
+        self.alice.pause()
+        self.minutes(60)
+        self.assertFalse(self.alice.wire.closed)
+
+    def test_nothing_ticks_when_nobody_is_there(self) -> None:
+        for peer in self.alice, self.bob:
+            peer.cut()
+        self.minutes(0.5)
+        self.assertEqual(self.server.clock.calls, [])
