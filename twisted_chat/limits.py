@@ -85,5 +85,5 @@ class Bucket:
         self._tokens -= 1
 
     def _refusal(self) -> WireError:
-        retry = round((1 - self._tokens) / self._rate + 0.0005, 3)
+        retry = round((1 - self._tokens) / self._rate + 0.001, 3)  # half a millisecond too late at least
         return WireError("rate-limited", f"that is too fast: {self._rate:g} a second are served", retry=retry)

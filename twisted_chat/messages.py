@@ -466,5 +466,9 @@ def _second_text(seconds: int) -> str:
 
 
 def time_milliseconds(text: str) -> int:
-    """Read what `time_text` wrote; raises `ValueError`."""
-    return round(datetime.fromisoformat(text).timestamp() * 1000)
+    """Read a time as `time_text` wrote it, or in another form of RFC 3339, UTC where it names no zone.
+
+    Raises `ValueError`.
+    """
+    time = datetime.fromisoformat(text)
+    return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)

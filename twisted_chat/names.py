@@ -42,6 +42,8 @@ def _key(name: str) -> str:
     if _ascii.fullmatch(name):
         return name.lower()  # what the profile gives, fifty times as fast
     key: str = _case_mapped.enforce(name)
+    if unicodedata.category(key[0])[0] == "M":
+        raise ValueError(key[0])  # it would join what stands in front of the name
     for character in key:
         # Letters, the marks that belong to them (a vowel sign of Devanagari, an accent) and digits.
         if character not in _punctuation and unicodedata.category(character)[0] not in "LMN":

@@ -1,0 +1,150 @@
+"""Where one object of a stream ends and the next one begins."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import TestCase
+
+from twisted_chat.framing import Frame, Framer
+from twisted_chat.messages import MAX_OBJECT, WireError, decode_request
+
+
+def frames(*pieces: bytes) -> list[Frame]:
+    """Feed pieces of a stream, one after the other."""
+    framer = Framer()
+    return [frame for piece in pieces for frame in framer.feed(piece)]
+
+
+def seen(stream: list[Frame]) -> list[bytes | str]:
+    """Write frames so that they compare: an object as it is, what was wrong as its code."""
+    return [_seen(frame) for frame in stream]
+
+
+def _seen(frame: Frame) -> bytes | str:
+    if isinstance(frame, bytes):
+        try:
+            decode_request(frame)
+        except WireError as error:
+            if error.code == "bad-json":
+                return error.code
+        return frame
+    return frame.code
+
+
+def sized(size: int) -> bytes:
+    """Make an object of so many bytes."""
+    return b'{"msg":"' + b"x" * (size - 10) + b'"}'
+
+
+class Lines(TestCase):
+    def test_one_object_a_line(self) -> None:
+        self.assertEqual(frames(b'{"a":1}\n{"b":2}\n'), [b'{"a":1}', b'{"b":2}'])
+
+    def test_carriage_returns_and_spaces_around_an_object_are_left_out(self) -> None:
+        self.assertEqual(frames(b'{"a":1}\r\n  {"b":2}\t\r\n'), [b'{"a":1}', b'{"b":2}'])
+
+    def test_blank_lines_are_nothing(self) -> None:
+        self.assertEqual(frames(b'\n\r\n  \n{"a":1}\n\n'), [b'{"a":1}'])
+
+    def test_ten_thousand_blank_lines_are_nothing(self) -> None:
+        self.assertEqual(frames(b"\n" * 10_000), [])
+
+    def test_braces_and_quotes_inside_a_text_end_nothing(self) -> None:
+        line = rb'{"msg":"} { \" \\","x":{"y":"}"}}'
+        self.assertEqual(frames(line + b"\n"), [line])
+        self.assertEqual(frames(line), [line])
+
+
+class NoLineEnd(TestCase):
+    def test_an_object_is_there_with_its_last_byte(self) -> None:
+        self.assertEqual(frames(b'{"a":1'), [])
+        self.assertEqual(frames(b'{"a":1', b"}"), [b'{"a":1}'])
+
+    def test_objects_back_to_back(self) -> None:
+        self.assertEqual(frames(b'{"a":1}{"b":{}} {"c":3}'), [b'{"a":1}', b'{"b":{}}', b'{"c":3}'])
+
+    def test_an_object_in_one_byte_pieces(self) -> None:
+        line = rb'{"msg":"a\\\"}{","n":{"o":1}}'
+        self.assertEqual(frames(*(line[i : i + 1] for i in range(len(line)))), [line])
+
+    def test_the_line_end_that_follows_later_is_nothing(self) -> None:
+        self.assertEqual(frames(b'{"a":1}', b"\r\n", b'{"b":2}', b"\n"), [b'{"a":1}', b'{"b":2}'])
+
+
+class Bad(TestCase):
+    def test_what_begins_with_no_brace_is_one_error_and_costs_its_line(self) -> None:
+        self.assertEqual(seen(frames(b'GET / {"a":1} HTTP/1.1\n{"b":2}\n')), ["bad-json", b'{"b":2}'])
+
+    def test_it_is_told_at_once_and_thrown_away_however_it_comes(self) -> None:
+        self.assertEqual(seen(frames(b"x")), ["bad-json"])
+        self.assertEqual(seen(frames(b"x", b'y {"a":1}', b'{"b":2}\n{"c":3}')), ["bad-json", b'{"c":3}'])
+
+    def test_what_stands_behind_an_object_on_its_line_is_an_error_of_its_own(self) -> None:
+        self.assertEqual(seen(frames(b'{"a":1} x\n{"b":2}\n')), [b'{"a":1}', "bad-json", b'{"b":2}'])
+        self.assertEqual(seen(frames(b'{"a":1}}\n{"b":2}\n')), [b'{"a":1}', "bad-json", b'{"b":2}'])
+
+    def test_a_line_end_inside_an_object_ends_it(self) -> None:
+        self.assertEqual(seen(frames(b'{"a":\n{"b":2}\n')), ["bad-json", b'{"b":2}'])
+        self.assertEqual(seen(frames(b'{"a":"', b'x\n{"b":2}\n')), ["bad-json", b'{"b":2}'])
+
+    def test_an_open_text_does_not_swallow_the_next_line(self) -> None:
+        self.assertEqual(seen(frames(b'{"a":"x}\n{"b":2}\n')), ["bad-json", b'{"b":2}'])
+
+
+class TooLong(TestCase):
+    def test_the_longest_object_is_taken(self) -> None:
+        for pieces in ([sized(MAX_OBJECT) + b"\n"], [sized(MAX_OBJECT)], [sized(MAX_OBJECT)[:-1], b"}"]):
+            self.assertEqual(frames(*pieces), [sized(MAX_OBJECT)])
+
+    def test_a_byte_more_is_too_much_and_costs_its_line(self) -> None:
+        long = sized(MAX_OBJECT + 1)
+        for pieces in ([long + b"\n"], [long, b"\n"], [long[:-1], b"}\n"], [long[:20], long[20:] + b"\n"]):
+            self.assertEqual(seen(frames(*pieces, b'{"a":1}\n')), ["too-long", b'{"a":1}'])
+
+    def test_a_long_line_of_short_objects_is_not_too_long(self) -> None:
+        self.assertEqual(len(frames(b'{"a":1}' * 5_000)), 5_000)
+
+    def test_ten_megabytes_without_a_line_end_are_one_error_and_are_not_kept(self) -> None:
+        framer = Framer()
+        got = [frame for _ in range(640) for frame in framer.feed(b'{"msg":"' + b"x" * 16_384)]
+        self.assertEqual(seen(got), ["too-long"])
+        self.assertEqual(framer.feed(b'\n{"a":1}'), [b'{"a":1}'])
+
+    def test_no_more_than_one_object_is_kept(self) -> None:
+        framer = Framer()
+        framer.feed(sized(MAX_OBJECT)[:-1])
+        self.assertEqual(len(framer._rest), MAX_OBJECT - 1)
+        framer.feed(b"xx")
+        self.assertEqual(framer._rest, b"")
+
+
+alphabet = st.sampled_from(
+    [b"{", b"}", b'"', b"\\", b"\n", b"\r", b" ", b"x", b":", b"1", b'{"a":1}', b'{"msg":"}{"}', b"{}\n", b'"a":']
+)
+streams = st.lists(alphabet, max_size=40).map(b"".join)
+objects = st.dictionaries(st.text(max_size=5), st.text() | st.integers() | st.dictionaries(st.text(), st.none()))
+
+
+class Anything(TestCase):
+    @settings(deadline=None)
+    @given(streams, st.lists(st.integers(0, 200), max_size=8))
+    @example(b'{"a":"x}\n{}', [3])
+    @example(rb'{"\\"}{"\"}"}', [3, 4])
+    def test_wherever_a_stream_is_split_its_frames_are_the_same(self, stream: bytes, places: list[int]) -> None:
+        cuts = [0, *sorted(min(place, len(stream)) for place in places), len(stream)]
+        pieces = [stream[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+        self.assertEqual(seen(frames(*pieces)), seen(frames(stream)))
+
+    @settings(deadline=None)
+    @given(streams)
+    def test_a_line_end_makes_a_new_start(self, stream: bytes) -> None:
+        self.assertEqual(seen(frames(stream + b'\n{"b":2}\n'))[-1], b'{"b":2}')
+
+    @settings(deadline=None)
+    @given(st.lists(st.tuples(objects, st.sampled_from([b"", b"\n", b"\r\n", b" \n\n"]))))
+    def test_every_object_written_is_read(self, written: list[tuple[dict[str, object], bytes]]) -> None:
+        texts = [(json.dumps(object, ensure_ascii=False).encode("utf-8", "replace"), end) for object, end in written]
+        self.assertEqual(frames(b"".join(text + end for text, end in texts)), [text for text, _ in texts])
