@@ -28,7 +28,7 @@ from twisted.internet.endpoints import (
     wrapClientTLS,
 )
 from twisted.internet.error import ProcessExitedAlready, ProcessTerminated
-from twisted.internet.interfaces import IProcessTransport, IStreamClientEndpoint
+from twisted.internet.interfaces import IProcessTransport, IReactorFromThreads, IStreamClientEndpoint
 from twisted.internet.protocol import ProcessProtocol, Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
@@ -79,9 +79,7 @@ class Program(ProcessProtocol):
 
     @property
     def pid(self) -> int:
-        pid = self.transport.pid
-        assert pid
-        return pid
+        return cast(int, self.transport.pid)
 
     def signal(self, number: int) -> None:
         self.transport.signalProcess(number)
@@ -271,6 +269,7 @@ class OldClient:
         """The first thing that it could not read; it reads nothing after that, as its model does."""
         self._changed: Deferred[None] | None = None
         self._decoder = json.JSONDecoder()
+        self._from_thread = cast(IReactorFromThreads, reactor).callFromThread
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
         self.name = str(self._socket.getsockname()[1])
         """The server knows it by its port."""
@@ -314,10 +313,10 @@ class OldClient:
                 awake = time.monotonic()
                 if select.select([self._socket], [], [], 0.002)[0]:
                     self._take(self._socket.recv(16384).decode(), awake)
-                    reactor.callFromThread(self._wake)
+                    self._from_thread(self._wake)
         except Exception as error:  # whatever it is: a test asks for it
             self.misread = repr(error)
-        reactor.callFromThread(self._end)
+        self._from_thread(self._end)
 
     def _take(self, text: str, awake: float) -> None:
         """Take what one read has returned, at which it last looked when it was `awake`.

@@ -19,6 +19,7 @@ from .framing import Frame
 from .limits import MAX_ERRORS, Bucket
 from .log import Entry, Unavailable
 from .messages import (
+    MAX_OBJECT,
     SERVER,
     AnyRequest,
     BareMessage,
@@ -102,7 +103,7 @@ class Bare:
         self._segments: deque[bytes] = deque()
         """Errors and direct messages that wait for their turn."""
         self._page: deque[bytes] = deque()
-        """Messages of the lobby that were read ahead."""
+        """Segments of the lobby's messages that were read ahead."""
         self._reading = False
         self._ending: str | None = None
         """Why it ends, once it does."""
@@ -223,12 +224,12 @@ class Bare:
         for line in data.splitlines():
             reply = decode_reply(line)
             if isinstance(reply, Message):
-                self._queue(_three_fields(line))
+                self._queue(*_three_fields(line))
             elif isinstance(reply, Error):
                 self._queue(_of_server("error", reply.msg))
 
-    def _queue(self, segment: bytes) -> None:
-        self._segments.append(segment)
+    def _queue(self, *segments: bytes) -> None:
+        self._segments.extend(segments)
         self._mind_reading()
         self._kick()
 
@@ -312,7 +313,7 @@ class Bare:
         if not self._page and not self._reading:
             for member in self.members.values():
                 self._read(member)
-        return _three_fields(self._page.popleft()) if self._page else None
+        return self._page.popleft() if self._page else None
 
     def _read(self, member: Member) -> None:
         room = member.room
@@ -323,7 +324,7 @@ class Bare:
 
     def _has_read(self, page: Page, member: Member, head: int) -> None:
         self._reading = False
-        self._page.extend(without_own(member, page))
+        self._page.extend(segment for line in without_own(member, page) for segment in _three_fields(line))
         member.place = page.seqs[-1] if page.seqs else head
         self._kick()
 
@@ -358,6 +359,15 @@ def _of_server(type: str, text: str) -> bytes:
 
 
 @lru_cache(maxsize=256)  # one encoding for all bare members, who read the same lines at about the same time
-def _three_fields(line: bytes) -> bytes:
+def _three_fields(line: bytes) -> list[bytes]:
     message = decode_message(line)
-    return encode(BareMessage("", message.msg, message.author))
+    return _fitting(message.msg, message.author)
+
+
+def _fitting(text: str, author: str) -> list[bytes]:
+    """Write a message as one object or, where its reader's one read would not return all of that, as several."""
+    whole = encode(BareMessage("", text, author))
+    if len(whole) <= MAX_OBJECT:
+        return [whole]
+    half = len(text) // 2
+    return _fitting(text[:half], author) + _fitting(text[half:], author)
