@@ -246,6 +246,9 @@ class Client(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")
+        if _is_whole(self._rest):  # to who said no hello, objects come without a line end
+            lines.append(self._rest)
+            self._rest = b""
         self._heard.extend(json.loads(line) for line in lines)
         self._wake()
 
@@ -257,6 +260,14 @@ class Client(Protocol):
         listening, self._listening = self._listening, None
         if listening is not None:
             listening.callback(None)
+
+
+def _is_whole(data: bytes) -> bool:
+    try:
+        json.loads(data)
+    except ValueError:
+        return False
+    return True
 
 
 class OldClient:

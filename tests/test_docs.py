@@ -1,0 +1,106 @@
+"""What the documents show is what the server does."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, get_args
+
+import msgspec
+from twisted.trial.unittest import TestCase
+
+from twisted_chat.limits import Limits
+from twisted_chat.messages import BareMessage, Code, decode_bare, decode_reply, decode_request, encode
+
+from .programs import ROOT, Client, Server
+
+TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ")
+VERSION = re.compile(r"twisted_chat \d+\.\d+\S*")
+PORT = re.compile(r"\b\d{4,5}\b")
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text("utf-8")
+
+
+def blocks(text: str, kind: str) -> list[str]:
+    """Find the fenced blocks of a kind."""
+    return re.findall(rf"^```{kind}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def table(text: str, heading: str) -> list[list[str]]:
+    """Find the first table with this heading in its first column; returns its rows, without marks of code."""
+    rows = re.search(rf"^\| {heading} \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", text, re.MULTILINE)
+    assert rows, heading
+    return [[cell.strip().replace("`", "") for cell in row.strip("|").split("|")] for row in rows[1].splitlines()]
+
+
+def blurred(value: Any) -> Any:
+    """Take out of an object what is different each time."""
+    if isinstance(value, dict):
+        return {key: blurred(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [blurred(item) for item in value]
+    if isinstance(value, str):
+        return PORT.sub("PORT", VERSION.sub("VERSION", TIME.sub("TIME", value)))
+    return value
+
+
+class ProtocolTests(TestCase):
+    """docs/protocol.md is true."""
+
+    text = read("docs/protocol.md")
+
+    def check_is(self, line: str, read_as: msgspec.Struct) -> None:
+        """See that nothing in a line was ignored when it was read."""
+        self.assertEqual(json.loads(encode(read_as)), json.loads(line))
+
+    def test_requests_are_requests_and_answers_are_answers(self) -> None:
+        examples = blocks(self.text, "json")
+        self.assertEqual(len(examples), 12)
+        for example in examples:
+            request, *answers = example.splitlines()
+            self.check_is(request, decode_request(request.encode()))
+            self.assertNotEqual(answers, [])
+            for answer in answers:
+                self.check_is(answer, decode_reply(answer.encode()))
+
+    def test_what_others_get_is_what_the_server_can_send(self) -> None:
+        lines = "".join(blocks(self.text, "json reply")).splitlines()
+        self.assertEqual(len(lines), 7)
+        for line in lines:
+            self.check_is(line, decode_reply(line.encode()))
+
+    def test_what_a_bare_client_gets_has_three_fields(self) -> None:
+        lines = "".join(blocks(self.text, "json bare")).splitlines()
+        self.assertEqual(len(lines), 3)
+        for line in lines:
+            self.check_is(line, decode_bare(line.encode()))
+            self.assertEqual(len(json.loads(line)), len(BareMessage.__struct_fields__))
+
+    def test_every_error_is_explained(self) -> None:
+        self.assertEqual([row[0] for row in table(self.text, "code")], list(get_args(Code)))
+
+    def test_the_limits_are_those_of_the_server(self) -> None:
+        limits = {key: int(value) for key, value, _ in table(self.text, "key")}
+        self.assertEqual(limits, Limits().for_clients())
+
+    async def test_the_session_can_be_replayed(self) -> None:
+        server = await Server.start(self)
+        clients: dict[str, Client] = {}
+        for number, line in enumerate("".join(blocks(self.text, "session")).splitlines(), 1):
+            who, way, what = line.split(" ", 2)
+            if who not in clients:
+                clients[who] = await server.client(self)
+            client = clients[who]
+            if way == ">":
+                client.writes(what.encode() + b"\n")
+                continue
+            heard = await client.hears()
+            self.assertEqual(blurred(heard), blurred(json.loads(what)), f"line {number}: {line}")
+            if heard["type"] == "stop":
+                self.assertEqual(await clients.pop(who).hears_the_end(), [])
+        for client in clients.values():
+            client.says(type="quit")
+            (stop,) = await client.hears_the_end()
+            self.assertEqual(stop["type"], "stop", "there was more to hear than the session shows")
