@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 from hypothesis import example, given, settings
@@ -135,7 +136,7 @@ class Anything(TestCase):
     @example(rb'{"\\"}{"\"}"}', [3, 4])
     def test_wherever_a_stream_is_split_its_frames_are_the_same(self, stream: bytes, places: list[int]) -> None:
         cuts = [0, *sorted(min(place, len(stream)) for place in places), len(stream)]
-        pieces = [stream[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+        pieces = [stream[a:b] for a, b in itertools.pairwise(cuts)]
         self.assertEqual(seen(frames(*pieces)), seen(frames(stream)))
 
     @settings(deadline=None)
@@ -146,5 +147,5 @@ class Anything(TestCase):
     @settings(deadline=None)
     @given(st.lists(st.tuples(objects, st.sampled_from([b"", b"\n", b"\r\n", b" \n\n"]))))
     def test_every_object_written_is_read(self, written: list[tuple[dict[str, object], bytes]]) -> None:
-        texts = [(json.dumps(object, ensure_ascii=False).encode("utf-8", "replace"), end) for object, end in written]
+        texts = [(json.dumps(one, ensure_ascii=False).encode("utf-8", "replace"), end) for one, end in written]
         self.assertEqual(frames(b"".join(text + end for text, end in texts)), [text for text, _ in texts])

@@ -244,6 +244,20 @@ class ReactorTests(TestCase):
             self.assertIs(tap._reactor(), ours)
 
 
+class BacklogTests(TestCase):
+    """Many may ask to be let in at once."""
+
+    def test_an_endpoint_gets_a_long_queue(self) -> None:
+        for kind in ("tcp:1", "tcp6:1", "ssl:1", "unix:chat.sock"):
+            self.assertEqual(tap._with_backlog(kind), f"{kind}:backlog=4096")
+
+    def test_whoever_says_a_number_gets_that(self) -> None:
+        self.assertEqual(tap._with_backlog("tcp:1:backlog=7"), "tcp:1:backlog=7")
+
+    def test_what_knows_no_queue_gets_none(self) -> None:
+        self.assertEqual(tap._with_backlog("systemd:domain=INET:index=0"), "systemd:domain=INET:index=0")
+
+
 class SoonTests(TestCase):
     """What is to happen soon happens at the end of the turn."""
 

@@ -183,7 +183,7 @@ class Tail:
 class Room:
     """A room that somebody is in, or that has lines in memory."""
 
-    __slots__ = ("head", "live", "log", "members", "notices", "paced", "pinned", "presence", "tail", "topic")
+    __slots__ = ("head", "live", "log", "members", "paced", "pinned", "presence", "tail", "topic")
 
     def __init__(self, log: RoomLog) -> None:
         self.log = log
@@ -198,8 +198,6 @@ class Room:
         self.paced: dict[Listener, Member] = {}
         """Those that read at their own pace and are never live."""
         self.tail = Tail(log.seq)
-        self.notices: list[tuple[bytes, Listener]] = []
-        """What of this turn's comings and goings is to be told, and whom each is about."""
         self.presence: IDelayedCall | None = None
 
     @property
@@ -240,7 +238,6 @@ class Rooms:
         self._opening: dict[str, list[Deferred[Room]]] = {}
         self._entries: list[Entry] = []
         self._dirty: list[Listener] = []
-        self._noticed: list[Room] = []
         self._behind: deque[Member] = deque()
         self._keeping = False
         """The log is busy with a turn's entries."""
@@ -373,10 +370,9 @@ class Rooms:
 
     def tell_others(self, room: Room, line: bytes, about: Listener) -> None:
         """Write a line that is not kept to all who are live in a room, but for the one it is about."""
-        if not room.notices:
-            self._noticed.append(room)
-        room.notices.append((line, about))
-        self._schedule()
+        for listener in room.live:
+            if listener is not about:
+                self.send(listener, line)
 
     def tell_topic(self, room: Room, line: bytes, about: Listener) -> None:
         """Write the line of a new topic to the others: at once to who is live, and to all others once they are."""
@@ -403,14 +399,13 @@ class Rooms:
 
     def _end_turn(self) -> None:
         try:
-            self._send_notices()
             self._hand_pages()
             if self._entries and not self._keeping:
                 self._keep()
             self._write_out()
         finally:
             self._scheduled = False  # not before: what is sent in here is written in here
-        if self._behind or self._noticed or self._dirty or (self._entries and not self._keeping):
+        if self._behind or self._dirty or (self._entries and not self._keeping):
             self._schedule()
         elif not self._keeping:
             self._forget_emptied()
@@ -449,18 +444,6 @@ class Rooms:
             listener.out = listener.idle_out()
             if data and not listener.closed:
                 listener.write(data)
-
-    def _send_notices(self) -> None:
-        rooms, self._noticed = self._noticed, []
-        for room in rooms:
-            notices, room.notices = room.notices, []
-            everything = b"".join(line for line, _ in notices)
-            about = {listener for _, listener in notices}
-            for listener in room.live:
-                if listener not in about:
-                    self.send(listener, everything)
-                elif others := b"".join(line for line, other in notices if other is not listener):
-                    self.send(listener, others)
 
     # Fan-out
 

@@ -45,6 +45,11 @@ FAREWELL: Final = 3.0
 """Seconds that clients have to take what was written to them when the server stops. A supervisor that waits five
 before it kills still sees the log closed."""
 
+BACKLOG: Final = "backlog=4096"
+"""Connections that the kernel holds for us until we take them: what Linux allows by default. After a restart all come
+back at once, and with the 50 of Twisted a thousand needed 16 s, since who finds no place asks again in a second or
+more."""
+
 MEMORY: Final = ":memory:"
 """The name of a database that is on no disk."""
 
@@ -205,7 +210,7 @@ def _numbered(reactor: ReactorBase, option: str, text: str, address: str) -> Pla
     """Read a port's number."""
     if not _is_port(text):
         raise usage.UsageError(f"{option} takes a port from 0 to 65535, not {text}")
-    endpoint = serverFromString(reactor, f"tcp:{int(text)}:interface={quoteStringArgument(address)}")
+    endpoint = serverFromString(reactor, f"tcp:{int(text)}:interface={quoteStringArgument(address)}:{BACKLOG}")
     return Place(_pair(address, int(text)), endpoint)
 
 
@@ -222,12 +227,19 @@ def _described(reactor: ReactorBase, option: str, text: str) -> Place:
     """Read the description of an endpoint."""
     try:
         _check_description(text)
-        return Place(text, serverFromString(reactor, text))
+        return Place(text, serverFromString(reactor, _with_backlog(text)))
     except Exception as error:  # each type of endpoint has its own ways to fail
         why = _misfit(error)
     raise usage.UsageError(
         f"{option} takes a number or an endpoint such as tcp:14900:interface=0.0.0.0, not '{text}'{why and f': {why}'}"
     )
+
+
+def _with_backlog(text: str) -> str:
+    """Say how many may wait, where the type of endpoint takes that and the description does not have it."""
+    kind = text.partition(":")[0]
+    takes_it = kind in ("tcp", "tcp6", "ssl", "unix") and "backlog=" not in text
+    return f"{text}:{BACKLOG}" if takes_it else text
 
 
 class _Misfit(Exception):
