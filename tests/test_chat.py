@@ -352,14 +352,14 @@ class NickTests(ChatTestCase):
         self.alice.ask(type="nick", nick="al")
         self.server.hush(self.bob)
         self.assertEqual(self.error(self.bob, type="nick", nick="AL"), "nick-taken")
-        self.assertEqual(self.bob.ask(type="nick", nick="alice")[-1]["nick"], "alice")
+        self.assertEqual(self.bob.ask(type="nick", nick="alice")[0]["nick"], "alice")
 
     def test_may_change_its_case_alone_and_stays_taken(self) -> None:
         self.assertEqual(self.alice.ask(type="nick", nick="ALICE")[0]["nick"], "ALICE")
         self.server.hush(self.bob)
         self.assertEqual(self.error(self.bob, type="nick", nick="alice"), "nick-taken")
         self.alice.cut()
-        self.assertEqual(self.bob.ask(type="nick", nick="alice")[-1]["nick"], "alice")
+        self.assertEqual(self.bob.ask(type="nick", nick="alice")[0]["nick"], "alice")
 
     def test_that_is_bad_or_taken_changes_nothing(self) -> None:
         self.assertEqual(self.error(self.alice, type="nick", nick="a b"), "bad-nick")

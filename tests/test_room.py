@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.defer import execute
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_chat import room, session
+from twisted_chat import messages, room, session
 from twisted_chat.log import Unavailable
 
 from .helpers import Server
@@ -279,3 +279,552 @@ class KeepingTests(SynchronousTestCase):
             self.bob.say("and on")
             self.server.settle()
         self.assertEqual(fired, [None])
+
+
+class CountTests(SynchronousTestCase):
+    """What a turn costs, counted: it is why the server is fast."""
+
+    def setUp(self) -> None:
+        self.server = Server()
+
+    def test_a_burst_is_one_append_and_one_write_for_each_member(self) -> None:
+        peers = self.server.crowd(10, "lobby")
+        for author in peers[:3]:
+            for i in range(20):
+                author.say(str(i), id=str(i))
+        self.server.clock.turn()
+        self.assertEqual(self.server.fake.calls["append"], 1)
+        self.assertEqual({len(peer.wire.written) for peer in peers}, {1})
+        self.assertEqual({len(peer.got()) for peer in peers}, {60})
+
+    def test_all_that_happens_in_a_turn_is_one_write(self) -> None:
+        alice, bob, carol = self.server.crowd(3, "lobby", "den")
+        for room_name in "lobby", "den":
+            bob.say(f"in {room_name}", room=room_name)
+        carol.send({"type": "", "to": "n0", "msg": "psst"}, {"type": "nick", "nick": "carol"})
+        alice.send({"type": "ping"}, {"type": "who", "room": "den"}, {"type": "nonsense"})
+        alice.say("mine", id="1")
+        self.server.clock.turn()
+        self.assertEqual(len(alice.wire.written), 1)
+        self.assertEqual(self.server.fake.calls["append"], 1)
+        got = [obj["type"] for obj in alice.got()]
+        self.assertEqual(sorted(got), sorted(["", "nick", "nick", "pong", "members", "error", "", "", "ack"]))
+
+    def test_a_message_is_encoded_once_whatever_the_number_of_members(self) -> None:
+        encoded: list[object] = []
+        encode_line = messages.encode_line
+
+        def count(obj: Any) -> bytes:
+            encoded.append(obj)
+            return encode_line(obj)
+
+        alice, *others = self.server.crowd(50, "lobby")
+        self.patch(room, "encode_line", count)
+        alice.say("1", id="1")
+        alice.say("2")
+        self.server.settle()
+        self.assertEqual([obj.__class__.__name__ for obj in encoded], ["Message", "Ack", "Message"])
+        self.assertEqual(len({id(peer.wire.written[0]) for peer in others}), 1)
+
+    def test_who_is_live_costs_no_read_from_the_store(self) -> None:
+        alice, bob = self.server.crowd(2, "lobby")
+        for i in range(100):
+            alice.say(str(i))
+            self.server.settle()
+        self.assertEqual(len(bob.got()), 100)
+        self.assertEqual((self.server.fake.calls["after"], self.server.fake.calls["before"]), (0, 0))
+
+    def test_who_is_a_little_behind_costs_no_read_from_the_store(self) -> None:
+        alice, bob = self.server.crowd(2, "lobby")
+        bob.pause()
+        for i in range(1_000):
+            alice.say(str(i))
+        self.server.settle()
+        bob.resume()
+        self.server.settle()
+        self.assertEqual(bob.texts(), [str(i) for i in range(1_000)])
+        self.assertEqual(self.server.fake.calls["after"], 0)
+
+
+class OrderTests(SynchronousTestCase):
+    """What one member gets is in the order in which it happened."""
+
+    def setUp(self) -> None:
+        self.server = Server()
+        self.alice, self.bob = self.server.crowd(2, "lobby")
+
+    def test_acks_stand_in_the_place_of_the_own_messages(self) -> None:
+        for author, text in (self.alice, "1"), (self.bob, "2"), (self.alice, "3"), (self.alice, "4"), (self.bob, "5"):
+            author.say(text, id=text)
+        self.server.settle()
+        self.assertEqual([obj["seq"] for obj in self.alice.got()], [1, 2, 3, 4, 5])
+        got = [(obj["type"], obj["seq"]) for obj in self.bob.got()]
+        self.assertEqual(got, [("", 1), ("ack", 2), ("", 3), ("", 4), ("ack", 5)])
+
+    def test_two_connections_of_one_author_hear_each_other(self) -> None:
+        other = self.server.welcome("n0-too", "lobby")
+        self.alice.say("hi", id="1")
+        self.server.settle()
+        self.assertEqual(other.texts(), ["hi"])
+
+    def test_an_answer_and_what_follows_it_are_in_order(self) -> None:
+        self.bob.say("before")
+        self.server.settle()
+        carol = self.server.welcome("carol")
+        carol.send({"type": "join", "room": "lobby", "since": 0})
+        self.alice.say("after")
+        self.server.settle()
+        self.assertEqual([obj.get("msg") for obj in carol.got()], [None, "before", "after"])
+
+    def test_who_enters_in_the_turn_of_a_message_gets_it_once(self) -> None:
+        carol, dave = self.server.welcome("carol"), self.server.welcome("dave")
+        self.alice.say("1")
+        carol.send({"type": "join", "room": "lobby"})
+        dave.send({"type": "join", "room": "lobby", "since": 0})
+        self.alice.say("2")
+        self.server.settle()
+        self.assertEqual((carol.texts(), dave.texts()), (["1", "2"], ["1", "2"]))
+
+    def test_comings_and_goings_stand_in_front_of_the_messages_of_their_turn(self) -> None:
+        carol = self.server.welcome("carol")
+        carol.send({"type": "join", "room": "lobby"}, {"type": "", "room": "lobby", "msg": "hi"})
+        self.server.settle()
+        self.assertEqual(kinds(self.bob.got()), ["join", ""])
+
+    def test_nobody_is_told_of_its_own_comings_and_goings(self) -> None:
+        carol = self.server.welcome("carol", "lobby")
+        self.server.hush(self.alice, self.bob)
+        self.alice.send({"type": "nick", "nick": "alice"})
+        self.bob.send({"type": "nick", "nick": "bob"})
+        self.server.settle()
+        self.assertEqual([obj["author"] for obj in self.alice.got()], ["n0", "n1"])
+        self.assertEqual([obj["author"] for obj in carol.got()], ["n0", "n1"])
+
+
+class SlowReaderTests(SynchronousTestCase):
+    """A slow reader is waited for: it misses nothing, gets nothing twice, and nobody else waits."""
+
+    tail_bytes = room.TAIL_BYTES
+
+    def setUp(self) -> None:
+        self.server = Server(tail_bytes=self.tail_bytes)
+        self.alice, self.bob, self.carol = self.server.crowd(3, "lobby")
+        self.count = 0
+
+    def said(self, count: int = 1) -> None:
+        """Say the next numbers, each in a turn of its own."""
+        for _ in range(count):
+            self.count += 1
+            self.alice.say(str(self.count))
+            self.server.settle()
+
+    def check(self) -> None:
+        self.server.settle()
+        self.said()
+        for peer in self.bob, self.carol:
+            self.assertEqual(peer.texts(), [str(i + 1) for i in range(self.count)])
+
+    def test_paused_before_a_turn(self) -> None:
+        self.said()
+        self.bob.pause()
+        self.said(5)
+        self.bob.resume()
+        self.check()
+
+    def test_paused_between_what_is_said_and_its_turn(self) -> None:
+        self.alice.say("1")
+        self.bob.pause()
+        self.server.settle()
+        self.bob.resume()
+        self.count = 1
+        self.check()
+
+    def test_paused_and_resumed_in_one_turn(self) -> None:
+        self.alice.say("1")
+        self.bob.pause()
+        self.bob.resume()
+        self.server.settle()
+        self.count = 1
+        self.check()
+
+    def test_paused_twice_and_resumed_twice(self) -> None:
+        self.bob.pause()
+        self.said()
+        self.bob.pause()
+        self.said()
+        self.bob.resume()
+        self.bob.resume()
+        self.check()
+
+    def test_paused_in_a_write(self) -> None:
+        self.bob.wire.full = True
+        self.said(3)
+        self.bob.wire.full = False
+        self.bob.resume()
+        self.check()
+
+    def test_paused_in_the_write_of_each_page(self) -> None:
+        self.patch(room, "PAGE", 2)
+        self.bob.wire.full = True
+        self.said(7)
+        while len(self.bob.wire.written) < 4:
+            self.bob.resume()
+            self.server.settle()
+        self.bob.wire.full = False
+        self.bob.resume()
+        self.check()
+
+    def test_paused_while_messages_of_two_rooms_wait_to_be_written(self) -> None:
+        for peer in self.alice, self.bob:
+            peer.ask(type="join", room="den")
+        self.server.hush(self.alice, self.bob, self.carol)
+        self.bob.wire.full = True
+        self.alice.say("1")
+        self.alice.say("in the den", room="den")
+        self.server.settle()
+        self.alice.say("again", room="den")
+        self.count = 1
+        self.said()
+        self.bob.wire.full = False
+        self.bob.resume()
+        self.server.settle()
+        self.said()
+        got = [(obj["room"], obj["msg"]) for obj in self.bob.got()]
+        self.assertEqual([msg for where, msg in got if where == "lobby"], ["1", "2", "3"])
+        self.assertEqual([msg for where, msg in got if where == "den"], ["in the den", "again"])
+
+    def test_paused_while_the_log_is_slow(self) -> None:
+        self.server.fake.held.add("append")
+        self.alice.say("1")
+        self.server.settle()
+        self.bob.pause()
+        self.server.fake.release()
+        self.alice.say("2")
+        self.server.settle()
+        self.bob.resume()
+        self.server.settle()
+        self.server.fake.release()
+        self.server.fake.held.clear()
+        self.count = 2
+        self.check()
+
+    def test_what_it_says_meanwhile_is_acked_and_not_handed_back(self) -> None:
+        self.said()
+        self.bob.pause()
+        self.said()
+        self.bob.say("own", id="7")
+        self.server.settle()
+        self.said()
+        self.bob.resume()
+        self.server.settle()
+        self.said()
+        got = [obj.get("msg", obj["type"]) for obj in self.bob.got()]
+        self.assertEqual(sorted(got), ["1", "2", "3", "4", "ack"])
+        self.assertEqual(self.carol.texts(), ["1", "2", "own", "3", "4"])
+
+    def test_what_it_said_twice_meanwhile_is_not_handed_back(self) -> None:
+        self.bob.say("own", id="7")
+        self.server.settle()
+        self.bob.pause()
+        self.bob.say("own", id="7")
+        self.bob.say("another", id="8")
+        self.said()
+        self.bob.resume()
+        self.server.settle()
+        self.said()
+        self.assertEqual([obj.get("msg", obj["type"]) for obj in self.bob.got()], ["ack", "ack", "ack", "1", "2"])
+
+    def test_who_enters_while_it_reads_nothing_reads_on_later(self) -> None:
+        self.said(2)
+        dave = self.server.welcome("dave")
+        dave.pause()
+        dave.send({"type": "join", "room": "lobby"})
+        self.said()
+        self.assertEqual(kinds(dave.got()), ["joined"])
+        dave.resume()
+        self.server.settle()
+        self.said()
+        self.assertEqual(dave.texts(), ["3", "4"])
+
+    def test_one_that_goes_away_meanwhile_is_forgotten(self) -> None:
+        self.bob.pause()
+        self.said()
+        self.bob.resume()
+        self.bob.cut()
+        self.server.settle()
+        self.assertEqual((self.bob.got(), self.server.room("lobby").members.keys()), ([], self.rest()))
+
+    def rest(self) -> set[Any]:
+        return {peer.wire.participant for peer in (self.alice, self.carol)}
+
+    def test_one_that_leaves_meanwhile_is_told_no_more(self) -> None:
+        self.bob.pause()
+        self.said(3)
+        self.bob.resume()
+        self.bob.send({"type": "leave", "room": "lobby"})
+        self.server.settle()
+        self.assertEqual(kinds(self.bob.got()), ["left"])
+
+    def test_one_that_joins_again_meanwhile_starts_from_there(self) -> None:
+        self.bob.pause()
+        self.said(3)
+        self.bob.resume()
+        self.bob.send({"type": "join", "room": "lobby", "since": 2})
+        self.server.settle()
+        self.assertEqual([obj.get("msg") for obj in self.bob.got()], [None, "3"])
+        self.bob.pause()
+        self.said()
+        self.bob.send({"type": "join", "room": "lobby"})
+        self.bob.resume()
+        self.said()
+        self.assertEqual([obj.get("msg") for obj in self.bob.got()], [None, "5"])
+
+    def test_a_crowd_that_reads_on_does_not_hold_up_who_is_live(self) -> None:
+        crowd = [self.server.welcome(f"late-{i}") for i in range(40)]
+        self.said(3)
+        for peer in crowd:
+            peer.send({"type": "join", "room": "lobby", "since": 0})
+        self.alice.say("live")
+        self.server.hush(self.bob)
+        for peer in crowd:
+            self.assertEqual(peer.texts(), ["1", "2", "3", "live"])
+
+    def test_who_is_live_is_written_to_in_the_turn_in_which_a_crowd_reads_on(self) -> None:
+        self.said(3)
+        crowd = [self.server.welcome(f"late-{i}") for i in range(40)]
+        self.server.hush(self.bob)
+        for peer in crowd:
+            peer.send({"type": "join", "room": "lobby", "since": 0})
+        self.alice.say("live")
+        self.server.clock.turn()
+        self.assertIn("live", self.bob.texts())
+        served = sum(len(peer.texts()) > 0 for peer in crowd)
+        self.assertEqual(served, room.PAGES_A_TURN)
+
+
+class SlowReaderOfAShortTailTests(SlowReaderTests):
+    """The same where only the last few messages are in memory."""
+
+    tail_bytes = 250
+
+    def test_most_of_it_was_read_from_the_store(self) -> None:
+        self.test_paused_before_a_turn()
+        self.assertGreater(self.server.fake.calls["after"], 0)
+
+
+class SlowReaderOfNoTailTests(SlowReaderTests):
+    """The same where nothing is in memory."""
+
+    tail_bytes = 0
+
+
+class SlowStoreTests(SynchronousTestCase):
+    """Pages that come late, or not at all."""
+
+    def setUp(self) -> None:
+        self.server = Server(tail_bytes=0)
+        self.alice, self.bob = self.server.crowd(2, "lobby")
+        self.bob.pause()
+        self.said("1", "2")
+        self.server.fake.held.add("after")
+        self.bob.resume()
+        self.server.settle()
+        self.assertEqual(self.server.fake.calls["after"], 1)
+
+    def said(self, *texts: str) -> None:
+        for text in texts:
+            self.alice.say(text)
+            self.server.settle()
+
+    def release(self) -> None:
+        while self.server.fake.waiting:
+            self.server.fake.release()
+            self.server.settle()
+
+    def test_what_is_said_until_a_page_comes_follows_it(self) -> None:
+        self.said("3")
+        self.release()
+        self.said("4")
+        self.assertEqual(self.bob.texts(), ["1", "2", "3", "4"])
+
+    def test_paused_and_resumed_until_a_page_comes(self) -> None:
+        self.bob.pause()
+        self.bob.resume()
+        self.server.settle()
+        self.assertEqual(self.server.fake.calls["after"], 1)
+        self.release()
+        self.assertEqual(self.bob.texts(), ["1", "2"])
+
+    def test_paused_until_a_page_comes(self) -> None:
+        self.bob.pause()
+        self.release()
+        self.said("3")
+        self.assertEqual(self.bob.texts(), ["1", "2"])  # a transport takes what it is given
+        self.bob.resume()
+        self.server.settle()
+        self.release()
+        self.assertEqual(self.bob.texts(), ["3"])
+
+    def test_gone_until_a_page_comes(self) -> None:
+        self.bob.cut()
+        self.release()
+        self.assertEqual(self.bob.got(), [])
+
+    def test_left_until_a_page_comes(self) -> None:
+        self.bob.send({"type": "leave", "room": "lobby"})
+        self.release()
+        self.assertEqual(kinds(self.bob.got()), ["left"])
+
+    def test_joined_again_until_a_page_comes(self) -> None:
+        self.bob.send({"type": "join", "room": "lobby", "since": 1})
+        self.server.settle()
+        self.release()
+        self.said("3")
+        self.assertEqual([obj.get("msg") for obj in self.bob.got()], [None, "2", "3"])
+
+    def test_a_page_that_cannot_be_read_is_read_again_after_a_while(self) -> None:
+        self.server.fake.refuse()
+        self.said("3")
+        self.assertEqual(self.server.fake.calls["after"], 1)
+        self.server.clock.advance(room.READ_AGAIN_SECONDS)
+        self.release()
+        self.assertEqual(self.bob.texts(), ["1", "2", "3"])
+
+    def test_a_page_is_read_again_when_who_wants_it_takes_it(self) -> None:
+        self.server.fake.refuse()
+        self.bob.pause()
+        self.server.clock.advance(room.READ_AGAIN_SECONDS)
+        self.assertEqual(self.server.fake.calls["after"], 1)
+        self.bob.resume()
+        self.server.settle()
+        self.release()
+        self.assertEqual(self.bob.texts(), ["1", "2"])
+
+    def test_a_page_is_not_read_again_for_one_that_is_gone(self) -> None:
+        self.server.fake.refuse()
+        self.bob.cut()
+        self.server.clock.advance(room.READ_AGAIN_SECONDS)
+        self.assertEqual(self.server.fake.calls["after"], 1)
+
+    def test_a_fault_of_the_store_is_logged_and_the_page_read_again(self) -> None:
+        self.server.fake.refuse(ZeroDivisionError("a bug"))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.server.clock.advance(room.READ_AGAIN_SECONDS)
+        self.release()
+        self.assertEqual(self.bob.texts(), ["1", "2"])
+
+    def test_what_was_trimmed_until_it_is_read_is_skipped(self) -> None:
+        self.server.fake.logs["lobby"].trim(2)
+        self.release()
+        self.said("3")
+        self.assertEqual(self.bob.texts(), ["3"])
+
+    def test_reading_is_paused_while_much_of_its_own_waits(self) -> None:
+        self.patch(session, "MAX_OWN", 2)
+        self.bob.pause()
+        for _ in range(3):
+            self.bob.say("own")
+        self.server.settle()
+        self.assertFalse(self.bob.wire.reading)
+        self.bob.resume()
+        self.assertFalse(self.bob.wire.reading)
+        self.release()
+        self.assertTrue(self.bob.wire.reading)
+        self.assertEqual(self.bob.texts(), ["1", "2"])
+
+
+class TailTests(SynchronousTestCase):
+    """The newest messages of all rooms stay in memory, within a bound."""
+
+    def setUp(self) -> None:
+        self.server = Server(tail_bytes=1_000)
+        self.alice, self.bob = self.server.crowd(2, "lobby", "den")
+
+    def held(self) -> dict[str, int]:
+        return {name: len(self.server.room(name).tail) for name in ("lobby", "den")}
+
+    def test_the_oldest_of_all_rooms_go_first(self) -> None:
+        for i in range(5):
+            self.alice.say(str(i), room="den")
+            self.server.settle()
+        for i in range(6):
+            self.alice.say(str(i))
+            self.server.settle()
+        self.assertEqual(self.held(), {"lobby": 6, "den": 4})
+
+    def test_a_message_larger_than_all_is_not_held_and_arrives(self) -> None:
+        self.alice.say("x" * 2_000)
+        self.server.settle()
+        self.assertEqual(self.held(), {"lobby": 0, "den": 0})
+        self.assertEqual(self.bob.texts(), ["x" * 2_000])
+
+    def test_it_takes_no_more_than_its_bound(self) -> None:
+        for i in range(500):
+            self.alice.say(f"message {i}")
+            self.server.settle()
+            tail = self.server.room("lobby").tail
+            self.assertLessEqual(sum(map(len, tail._lines)), 1_000)
+            self.assertLessEqual(len(tail._lines), 2 * len(tail))
+
+    def test_a_room_that_everybody_left_is_let_go_when_its_messages_are(self) -> None:
+        self.alice.say("last", room="den")
+        for peer in self.alice, self.bob:
+            peer.ask(type="leave", room="den")
+        self.assertIsNotNone(self.server.chat.rooms.get("den"))
+        self.alice.say("x" * 2_000)
+        self.server.settle()
+        self.assertIsNone(self.server.chat.rooms.get("den"))
+
+    def test_pages_are_bounded_in_messages_and_bytes(self) -> None:
+        tail = room.Tail(10)
+        tail.append(range(11, 21), [b"12345"] * 10)
+        self.assertEqual(tail.after(10, 3, 100).seqs, [11, 12, 13])
+        self.assertEqual(tail.after(15, 100, 11).seqs, [16, 17, 18])
+        self.assertEqual(tail.after(15, 100, 1).seqs, [16])
+        self.assertEqual(tail.after(20, 100, 100).seqs, [])
+        self.assertEqual(tail.before(18, 3, 100).seqs, [15, 16, 17])
+        self.assertEqual(tail.before(18, 100, 6).seqs, [16, 17])
+        self.assertEqual(tail.before(11, 100, 100).seqs, [])
+        tail.drop(3)
+        self.assertEqual((tail.floor, len(tail)), (13, 7))
+        self.assertEqual(tail.before(100, 100, 100).seqs, list(range(14, 21)))
+        self.assertEqual(tail.after(13, 2, 100).lines, [b"12345"] * 2)
+
+
+class PresenceTests(SynchronousTestCase):
+    """In a room of more than 100, comings and goings are counted: N members cost N, not N²."""
+
+    def setUp(self) -> None:
+        self.server = Server()
+        self.peers = self.server.crowd(room.GATHER_FROM, "lobby")
+
+    def test_up_to_100_each_one_is_told(self) -> None:
+        self.peers[1].cut()
+        self.server.settle()
+        self.assertEqual(kinds(self.peers[0].got()), ["leave"])
+        self.server.welcome("new", "lobby")
+        self.assertEqual(kinds(self.peers[0].got()), ["join"])
+
+    def test_above_they_are_told_how_many_there_are_at_most_once_a_second(self) -> None:
+        for i in range(50):
+            self.server.welcome(f"new-{i}", "lobby")
+        self.assertEqual(self.peers[0].got(), [])
+        self.server.clock.advance(room.GATHER_SECONDS)
+        self.assertEqual(self.peers[0].got(), [{"type": "presence", "room": "lobby", "count": 150}])
+        self.server.clock.advance(10)
+        self.assertEqual(self.peers[0].got(), [])
+        self.peers[1].cut()
+        self.server.clock.advance(room.GATHER_SECONDS)
+        self.assertEqual([obj["count"] for obj in self.peers[0].got()], [149])
+
+    def test_who_reads_nothing_is_not_told(self) -> None:
+        self.peers[0].pause()
+        self.server.welcome("new", "lobby")
+        self.server.clock.advance(room.GATHER_SECONDS)
+        self.assertEqual(self.peers[0].got(), [])
+
+    def test_nobody_is_left_to_be_told(self) -> None:
+        self.server.welcome("new", "lobby").cut()
+        for peer in self.peers:
+            peer.cut()
+        self.server.clock.advance(room.GATHER_SECONDS)
