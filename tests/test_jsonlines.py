@@ -1,0 +1,608 @@
+"""JSON lines over a stream: TCP, TLS over TCP, or a Unix socket."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import tracemalloc
+from collections.abc import Callable, Generator
+from typing import Any, cast
+
+from twisted.internet import reactor as running
+from twisted.internet import ssl
+from twisted.internet.address import IPv4Address, UNIXAddress
+from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IHalfCloseableProtocol, ITCPTransport
+from twisted.internet.protocol import ClientFactory, Factory, Protocol, connectionDone
+from twisted.internet.task import deferLater
+from twisted.internet.testing import StringTransport
+from twisted.protocols.basic import LineReceiver
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from twisted_chat import chat
+from twisted_chat.chat import Chat
+from twisted_chat.log import Log
+from twisted_chat.messages import MAX_OBJECT
+from twisted_chat.wire.jsonlines import CLOSE_SECONDS, JSONLines, JSONLinesFactory, writer
+
+from .helpers import UNLIMITED, FakeLog, FakeWire, Server
+
+reactor: Any = running
+ADDRESS = IPv4Address("TCP", "192.0.2.1", 49474)
+
+
+@implementer(ITCPTransport)
+class TCPTransport(StringTransport):
+    """A `StringTransport` that remembers what it is told of its socket."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.options: dict[str, bool] = {}
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        self.options["no delay"] = enabled
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        self.options["keep alive"] = enabled
+
+    def getTcpNoDelay(self) -> bool:
+        return self.options["no delay"]
+
+    def getTcpKeepAlive(self) -> bool:
+        return self.options["keep alive"]
+
+    def loseWriteConnection(self) -> None:
+        self.disconnecting = True
+
+
+class ProtocolTests(SynchronousTestCase):
+    """Objects go in, lines come out."""
+
+    def setUp(self) -> None:
+        self.server = Server()
+        self.factory = JSONLinesFactory(self.server.chat)
+        self.protocol, self.transport = self.connect()
+
+    def connect(self, address: Any = ADDRESS) -> tuple[JSONLines, StringTransport]:
+        protocol = self.factory.buildProtocol(address)
+        transport = StringTransport()
+        protocol.makeConnection(transport)
+        return protocol, transport
+
+    def got(self) -> list[dict[str, Any]]:
+        self.server.settle()
+        data: bytes = self.transport.value()
+        self.transport.clear()
+        self.assertTrue(not data or data.endswith(b"\n"))
+        return [json.loads(line) for line in data.splitlines()]
+
+    def hello(self) -> None:
+        self.protocol.dataReceived(b'{"type":"hello","nick":"alice"}\n')
+        self.assertEqual([obj["type"] for obj in self.got()], ["welcome"])
+
+    def lose(self) -> None:
+        self.protocol.connectionLost(Failure(ConnectionDone()))
+
+    def test_it_is_a_line_receiver_that_may_be_half_closed(self) -> None:
+        self.assertIsInstance(self.protocol, LineReceiver)
+        verifyObject(IHalfCloseableProtocol, self.protocol)
+        self.assertIs(self.protocol.factory, self.factory)
+
+    def test_an_object_may_come_in_any_pieces(self) -> None:
+        self.hello()
+        for data in (
+            b'{"type":"ping"}\n',
+            b'{"type":"ping"}\r\n',
+            b'\n\r\n{"type":"ping"}',
+            b'{"type":"ping"}{"type":"ping"}',
+        ):
+            count = data.count(b"{")
+            self.protocol.dataReceived(data)
+            self.assertEqual(self.got(), [{"type": "pong"}] * count)
+            for i in range(len(data)):
+                self.protocol.dataReceived(data[i : i + 1])
+            self.assertEqual(self.got(), [{"type": "pong"}] * count)
+
+    def test_an_answer_is_one_line_of_json(self) -> None:
+        self.hello()
+        self.protocol.dataReceived(b'{"type":"ping","id":"\\n"}')
+        self.server.settle()
+        self.assertEqual(self.transport.value(), b'{"type":"pong","id":"\\n"}\n')
+
+    def test_who_takes_no_more_is_not_written_to(self) -> None:
+        self.hello()
+        other = self.server.welcome("bob", "lobby")
+        self.protocol.dataReceived(b'{"type":"join","room":"lobby"}')
+        self.got()
+        self.assertIs(self.transport.producer, self.protocol.participant)
+        self.assertTrue(self.transport.streaming)
+        self.protocol.participant.pauseProducing()
+        other.say("hi")
+        self.assertEqual(self.got(), [])
+        self.protocol.participant.resumeProducing()
+        self.assertEqual([obj["msg"] for obj in self.got()], ["hi"])
+
+    def test_who_asks_too_much_is_not_read_from(self) -> None:
+        self.protocol.stop_reading()
+        self.assertEqual(self.transport.producerState, "paused")
+        self.protocol.go_on_reading()
+        self.assertEqual(self.transport.producerState, "producing")
+
+    def test_at_the_end_the_connection_is_ended_when_what_was_written_has_gone(self) -> None:
+        self.hello()
+        self.protocol.dataReceived(b'{"type":"quit"}')
+        self.assertEqual([obj["type"] for obj in self.got()], ["stop"])
+        self.assertTrue(self.transport.disconnecting)
+        self.assertIsNone(self.transport.producer)
+        self.lose()
+        self.server.clock.advance(CLOSE_SECONDS)
+        self.assertEqual(self.server.clock.calls, [])
+
+    def test_an_end_that_is_not_read_is_cut(self) -> None:
+        self.hello()
+        self.protocol.dataReceived(b'{"type":"quit"}')
+        aborted: list[None] = []
+        self.patch(self.transport, "abortConnection", lambda: aborted.append(None))
+        self.server.clock.advance(CLOSE_SECONDS - 0.1)
+        self.assertEqual(aborted, [])
+        self.server.clock.advance(0.1)
+        self.assertEqual(aborted, [None])
+        self.lose()
+
+    def test_a_lost_connection_leaves_the_chat_and_no_call_behind(self) -> None:
+        self.hello()
+        self.lose()
+        self.assertEqual(self.server.chat.nicks, {})
+        self.server.clock.advance(60)
+        self.assertEqual(self.server.clock.calls, [])
+
+    def test_a_newcomer_that_is_lost_leaves_no_call_behind(self) -> None:
+        self.lose()
+        self.server.clock.advance(60)
+        self.assertEqual(self.server.clock.calls, [])
+
+    def test_the_end_of_what_the_other_side_says_is_a_quit(self) -> None:
+        self.hello()
+        self.protocol.dataReceived(b'{"type":"rooms"}')
+        self.protocol.readConnectionLost()
+        self.assertEqual([obj["type"] for obj in self.got()], ["rooms", "stop"])
+        self.protocol.writeConnectionLost()
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_the_end_of_what_it_says_before_a_welcome_is_the_end(self) -> None:
+        self.protocol.dataReceived(b'{"type":"hello"}')
+        self.protocol.readConnectionLost()
+        self.assertEqual([obj["type"] for obj in self.got()], ["error", "stop"])
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_a_bare_client_is_called_by_its_port_or_its_turn(self) -> None:
+        addresses = [ADDRESS, IPv4Address("TCP", "192.0.2.1", 80), UNIXAddress(b"/run/chat"), None]
+        protocols = [self.connect(address)[0] for address in addresses]
+        names = [(protocol.address, protocol.label) for protocol in protocols]
+        self.assertEqual(names, [("192.0.2.1", "49474"), ("192.0.2.1", "80"), ("", "u4"), ("", "u5")])
+
+    def test_small_segments_are_sent_at_once_and_a_dead_peer_is_found(self) -> None:
+        transport = TCPTransport()
+        self.factory.buildProtocol(ADDRESS).makeConnection(transport)
+        self.assertEqual(transport.options, {"no delay": True, "keep alive": True})
+
+
+class BadInputTests(SynchronousTestCase):
+    """Nothing that is read ends the connection, and the next good line works."""
+
+    def setUp(self) -> None:
+        self.server = Server()
+        self.protocol = JSONLinesFactory(self.server.chat).buildProtocol(ADDRESS)
+        self.transport = StringTransport()
+        self.protocol.makeConnection(self.transport)
+        self.exchange(b'{"type":"hello","nick":"alice"}\n{"type":"join","room":"lobby"}\n')
+
+    def exchange(self, data: bytes) -> list[dict[str, Any]]:
+        self.transport.clear()
+        self.protocol.dataReceived(data)
+        self.server.settle()
+        return [json.loads(line) for line in self.transport.value().splitlines()]
+
+    def check(self, data: bytes, *codes: str) -> None:
+        answers = self.exchange(data)
+        self.assertEqual([obj.get("code", obj["type"]) for obj in answers], list(codes), data[:80])
+        for obj in answers:
+            if obj["type"] == "error":
+                self.assertTrue(obj["author"] == "server" and obj["msg"])
+        self.assertEqual(self.exchange(b'\n{"type":"ping","id":"next"}\n'), [{"type": "pong", "id": "next"}])
+
+    def test_no_json(self) -> None:
+        for data in b"hello", b"GET / HTTP/1.1\r", b"[]", b'[{"type":"ping"}]', b"5", b"null", b"true", b'"ping"', b"}":
+            self.check(data + b"\n", "bad-json")
+        for data in b'{"type":}', b"{5}", b'{"type":"ping",}', b"{'type':'ping'}", b'{"type" "ping"}', b"{nonsense}":
+            self.check(data + b"\n", "bad-json")
+
+    def test_half_a_json(self) -> None:
+        whole = b'{"type":"ping"}'
+        for end in range(1, len(whole)):
+            self.check(whole[:end] + b"\n", "bad-json")
+
+    def test_what_stood_before_and_after_is_handled(self) -> None:
+        ping = b'{"type":"ping"}'
+        self.check(ping + b"?" + ping + b"\n" + ping, "pong", "bad-json", "pong")
+
+    def test_ten_thousand_brackets(self) -> None:
+        self.check(b'{"a":' + b"[" * 10_000 + b"\n", "bad-json")
+        self.check(b'{"a":' + b'{"a":' * 3_000 + b"\n", "bad-json")
+        self.check(b'{"type":"ping","a":' + b"[" * 7_000 + b"]" * 7_000 + b"}\n", "bad-json")
+        self.check(b"[" * 10_000 + b"\n", "bad-json")
+        self.check(b"{" * 10_000 + b"\n", "bad-json")
+
+    def test_duplicate_keys(self) -> None:
+        answers = self.exchange(b'{"type":"ping","type":"ping","id":"1","id":"2"}\n')
+        self.assertEqual(answers, [{"type": "pong", "id": "2"}])
+
+    def test_surrogates_and_bytes_that_are_no_text(self) -> None:
+        for text in rb"\ud800", rb"\udc00", rb"\ud800\ud800", b"\xff", b"\xc3(", b"\xed\xa0\x80", b"\xc0\xaf":
+            self.check(b'{"type":"","room":"lobby","msg":"' + text + b'"}\n', "bad-json")
+
+    def test_nul_and_other_control_characters(self) -> None:
+        for character in range(32):
+            if character != 10:
+                self.check(b'{"type":"","room":"lobby","msg":"' + bytes([character]) + b'"}\n', "bad-json")
+        self.check(b'{"type":"","room":"lobby","msg":"a\\u0000b","id":"1"}\n', "ack")
+        self.check(b"\x00\n", "bad-json")
+
+    def test_a_byte_order_mark(self) -> None:
+        self.check(b'\xef\xbb\xbf{"type":"ping"}\n', "bad-json")
+
+    def test_numbers_too_large(self) -> None:
+        for number in b"9" * 400, b"-1", b"1.5", b"1e300", b"1e400", b"18446744073709551616", b"9223372036854775808":
+            self.check(b'{"type":"join","room":"lobby","since":' + number + b"}\n", "bad-message")
+        self.check(b'{"type":"join","room":"lobby","since":9223372036854775807}\n', "joined")
+
+    def test_an_object_of_16384_bytes_and_one_of_16385(self) -> None:
+        for size, code in (MAX_OBJECT, "ack"), (MAX_OBJECT + 1, "too-long"):
+            obj = b'{"type":"","room":"lobby","id":"1","msg":""}'
+            for end in b"\n", b"\r\n":
+                self.check(obj[:-2] + b"x" * (size - len(obj)) + b'"}' + end, code)
+
+    def test_ten_megabytes_without_a_line_end(self) -> None:
+        chunk = b'{"a":"' + b"x" * 65_530
+        tracemalloc.start()
+        try:
+            self.assertEqual([obj["code"] for obj in self.exchange(chunk)], ["too-long"])
+            before, _ = tracemalloc.get_traced_memory()
+            for _ in range(160):
+                self.assertEqual(self.exchange(chunk), [])
+            after, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        self.assertLess(after - before, 100_000)
+        self.assertLess(peak - before, 500_000)
+        self.check(b"\n")
+
+    def test_ten_thousand_empty_lines(self) -> None:
+        for blank in b"\n", b"\r\n", b" \n":
+            self.check(blank * 10_000)
+
+    def test_wrong_types_in_every_field_of_every_request(self) -> None:
+        fields: dict[str, dict[str, Any]] = {
+            "": {"room": "lobby", "msg": "hi", "to": "bob", "id": "1"},
+            "hello": {"nick": "alice", "password": "x", "cookie": "x", "id": "1"},
+            "join": {"room": "lobby", "since": 1, "id": "1"},
+            "leave": {"room": "lobby", "id": "1"},
+            "history": {"room": "lobby", "before": 1, "after": 1, "limit": 1, "id": "1"},
+            "who": {"room": "lobby", "after": "alice", "id": "1"},
+            "rooms": {"id": "1"},
+            "nick": {"nick": "alice", "id": "1"},
+            "topic": {"room": "lobby", "msg": "all", "id": "1"},
+            "ping": {"id": "1"},
+            "pong": {"id": "1"},
+            "quit": {"msg": "bye", "id": "1"},
+        }
+        for type, good in fields.items():
+            for field, value in good.items():
+                wrong: list[Any] = [True, [], {}, [value], {"a": value}, 1.5, 5 if isinstance(value, str) else "5"]
+                for bad in wrong:
+                    obj = {"type": type, **good, field: bad}
+                    self.check(json.dumps(obj).encode() + b"\n", "bad-message")
+
+    def test_wrong_types_of_type(self) -> None:
+        for bad in b"5", b"null", b"[]", b"{}", b"true":
+            self.check(b'{"type":' + bad + b"}\n", "bad-message")
+
+    def test_fields_that_are_missing(self) -> None:
+        for type in "join", "leave", "history", "who", "nick", "topic":
+            self.check(b'{"type":"%s"}\n' % type.encode(), "bad-message")
+
+    def test_types_that_there_are_not(self) -> None:
+        for type in "nonsense", "welcome", "ack", "PING", "x" * 10_000, "привет", "\x00":
+            (answer,) = self.exchange(json.dumps({"type": type, "id": "1"}).encode())
+            self.assertEqual((answer["code"], answer["id"]), ("unknown-type", "1"))
+
+    def test_an_id_that_is_too_long_is_not_carried_back(self) -> None:
+        (answer,) = self.exchange(json.dumps({"type": "ping", "id": "x" * 65}).encode())
+        self.assertEqual((answer["code"], answer.get("id")), ("bad-message", None))
+        self.assertEqual(self.exchange(json.dumps({"type": "ping", "id": "я" * 64}).encode())[0]["id"], "я" * 64)
+
+    def test_names_of_ten_thousand_characters(self) -> None:
+        name = "x" * 10_000
+        self.check(json.dumps({"type": "nick", "nick": name}).encode(), "bad-nick")
+        self.check(json.dumps({"type": "join", "room": name}).encode(), "bad-room")
+        self.check(json.dumps({"type": "", "to": name}).encode(), "bad-nick")
+        self.check(json.dumps({"type": "", "room": name}).encode(), "bad-room")
+
+    def test_unknown_fields(self) -> None:
+        self.check(b'{"type":"ping","colour":["red",{"a":1e999}],"author":"bob"}\n', "pong")
+
+    def test_a_hundred_errors_in_a_row_are_borne(self) -> None:
+        for _ in range(2):
+            answers = self.exchange(b"?\n" * 100)
+            self.assertEqual([obj["code"] for obj in answers], ["bad-json"] * 100)
+            self.assertEqual(self.exchange(b'{"type":"ping"}\n'), [{"type": "pong"}])
+
+    def test_more_end_the_connection(self) -> None:
+        answers = self.exchange(b"?\n" * 200 + b'{"type":"ping"}\n')
+        self.assertEqual([obj["type"] for obj in answers], ["error"] * 101 + ["stop"])
+        self.assertTrue(self.transport.disconnecting)
+
+
+class Recorder(Protocol):
+    """One end of a real connection, which remembers what becomes of it."""
+
+    def __init__(self) -> None:
+        self.made: Deferred[None] = Deferred()
+        self.is_lost = False
+        self._ending: list[Deferred[None]] = []
+        self.received = b""
+        self.paused: list[bool] = []
+        self._until: tuple[Callable[[bytes], bool], Deferred[None]] | None = None
+
+    def connectionMade(self) -> None:
+        self.made.callback(None)
+
+    def dataReceived(self, data: bytes) -> None:
+        self.received += data
+        self._look()
+
+    def until(self, enough: Callable[[bytes], bool]) -> Deferred[None]:
+        """Fire when enough was received."""
+        done: Deferred[None] = Deferred()
+        self._until = enough, done
+        self._look()
+        return done
+
+    def _look(self) -> None:
+        if self._until is not None and self._until[0](self.received):
+            _, done = self._until
+            self._until = None
+            done.callback(None)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.is_lost = True
+        ending, self._ending = self._ending, []
+        for done in ending:
+            done.callback(None)
+
+    def end(self) -> Deferred[None]:
+        """Fire when the connection is lost."""
+        done: Deferred[None] = Deferred()
+        if self.is_lost:
+            done.callback(None)
+        else:
+            self._ending.append(done)
+        return done
+
+    def pauseProducing(self) -> None:
+        self.paused.append(True)
+
+    def resumeProducing(self) -> None:
+        self.paused.append(False)
+
+    def stopProducing(self) -> None:
+        """Hear that the connection is gone."""
+
+
+class WriterTests(TestCase):
+    """What the kernel takes is handed to it at once; the rest is left to the transport, and nothing is lost."""
+
+    @inlineCallbacks
+    def setUp(self) -> Generator[Deferred[Any], Any, None]:  # type: ignore[override]
+        self.end = Recorder()
+        factory = Factory()
+        factory.buildProtocol = lambda addr: self.end  # type: ignore[method-assign]
+        port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        self.socket = socket.create_connection(("127.0.0.1", port.getHost().port))
+        self.addCleanup(self.socket.close)
+        self.socket.settimeout(5)
+        yield self.end.made
+        transport: Any = self.end.transport
+        self.transport = transport
+        self.write = writer(transport)
+
+    @inlineCallbacks
+    def tearDown(self) -> Generator[Deferred[Any], Any, None]:  # type: ignore[override]
+        self.transport.abortConnection()
+        yield self.end.end()
+
+    @inlineCallbacks
+    def read(self, size: int) -> Generator[Deferred[Any], Any, bytes]:
+        """Read so much at the other end, while the reactor runs."""
+        self.socket.setblocking(False)
+        data = b""
+        while len(data) < size:
+            try:
+                data += self.socket.recv(2**20)
+            except BlockingIOError:
+                yield deferLater(reactor, 0)
+        return data
+
+    def test_it_is_there_before_the_reactor_turns(self) -> None:
+        self.write(b"one\n")
+        self.write(b"two\n")
+        self.assertEqual(self.socket.recv(100), b"one\ntwo\n")
+
+    @inlineCallbacks
+    def test_what_the_kernel_does_not_take_follows_in_order(self) -> Generator[Deferred[Any], Any, None]:
+        self.transport.registerProducer(self.end, True)
+        lines = [b"%07d%s\n" % (i, b"x" * 100_000) for i in range(200)]
+        for line in lines:
+            self.write(line)
+        self.assertTrue(self.transport.dataBuffer or self.transport._tempDataBuffer)
+        self.assertEqual(self.end.paused[:1], [True])
+        expected = b"".join(lines)
+        data = yield self.read(len(expected))
+        self.assertTrue(data == expected)
+        self.assertEqual(self.end.paused[-1:], [False])
+        self.write(b"and on\n")
+        data = yield self.read(7)
+        self.assertEqual(data, b"and on\n")
+
+    @inlineCallbacks
+    def test_what_is_queued_already_comes_first(self) -> Generator[Deferred[Any], Any, None]:
+        self.transport.write(b"one\n")
+        self.write(b"two\n")
+        data = yield self.read(8)
+        self.assertEqual(data, b"one\ntwo\n")
+
+    @inlineCallbacks
+    def test_a_connection_that_was_reset_is_lost_in_its_own_time(self) -> Generator[Deferred[Any], Any, None]:
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+        for _ in range(3):
+            self.write(b"into the void\n")
+        self.assertFalse(self.end.is_lost)
+        yield self.end.end()
+        self.write(b"and after the end\n")
+
+    def test_where_there_is_no_plain_socket_it_is_the_transport_that_writes(self) -> None:
+        transport = StringTransport()
+        writer(cast(Any, transport))(b"hi\n")
+        self.assertEqual(transport.value(), b"hi\n")
+
+    def test_where_there_is_tls_it_is_the_transport_that_writes(self) -> None:
+        self.transport.TLS = True
+        self.assertEqual(writer(self.transport), self.transport.write)
+        self.transport.TLS = False
+
+
+class ConnectionTests(TestCase):
+    """Whole connections, over real sockets."""
+
+    def setUp(self) -> None:
+        log: Log = FakeLog()
+        self.chat = Chat(reactor, log, UNLIMITED)
+        self.successResultOf(self.chat.start())
+        self.factory = JSONLinesFactory(self.chat)
+
+    @inlineCallbacks
+    def tearDown(self) -> Generator[Deferred[Any], Any, None]:  # type: ignore[override]
+        yield self.chat.stop("the test is over")
+
+    def dial(self, connect: Callable[[Any], Any]) -> Deferred[Recorder]:
+        client = Recorder()
+        factory = ClientFactory()
+        factory.buildProtocol = lambda addr: client  # type: ignore[method-assign]
+        connect(factory)
+        return client.made.addCallback(lambda _: client)
+
+    def tcp(self) -> Deferred[Recorder]:
+        port = reactor.listenTCP(0, self.factory, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        return self.dial(lambda factory: reactor.connectTCP("127.0.0.1", port.getHost().port, factory))
+
+    def unix(self) -> Deferred[Recorder]:
+        path = self.mktemp()[-90:]
+        port = reactor.listenUNIX(path, self.factory)
+        self.addCleanup(port.stopListening)
+        return self.dial(lambda factory: reactor.connectUNIX(path, factory))
+
+    def tls(self) -> Deferred[Recorder]:
+        certificate = ssl.KeyPair.generate(size=2048).selfSignedCert(1, commonName="localhost")
+        port = reactor.listenSSL(0, self.factory, certificate.options(), interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        context = ssl.CertificateOptions()
+        return self.dial(lambda factory: reactor.connectSSL("127.0.0.1", port.getHost().port, factory, context))
+
+    def guest(self) -> FakeWire:
+        """Let somebody into the lobby who talks."""
+        wire = FakeWire()
+        self.chat.connected(wire)
+        wire.participant.received(b'{"type":"hello","nick":"bob"}')
+        wire.participant.received(b'{"type":"join","room":"lobby"}')
+        return wire
+
+    @inlineCallbacks
+    def converse(self, dialled: Deferred[Recorder]) -> Generator[Deferred[Any], Any, None]:
+        """Say hello, enter, read nothing while much is said, then read all of it, and quit."""
+        client = yield dialled
+        transport = client.transport
+        transport.write(b'{"type":"hello","nick":"alice"}\n{"type":"join","room":"lobby"}\n')
+        yield client.until(lambda data: data.count(b"\n") == 2)
+        client.received = b""
+        transport.pauseProducing()
+        session = self.chat.nicks["alice"]
+        guest = self.guest()
+        line = json.dumps({"type": "", "room": "lobby", "msg": "x" * 16_000}).encode()
+        count = 0
+        while not session.paused:
+            guest.participant.received(line)
+            count += 1
+            yield deferLater(reactor, 0)
+        for _ in range(50):
+            guest.participant.received(line)
+            count += 1
+            yield deferLater(reactor, 0)
+        (member,) = session.members.values()
+        self.assertNotIn(session, member.room.live)
+        transport.resumeProducing()
+        yield client.until(lambda data: data.count(b'"seq"') == count and data.endswith(b"\n"))
+        objects = [json.loads(line) for line in client.received.splitlines()]
+        self.assertEqual([obj["seq"] for obj in objects if obj["type"] == ""], list(range(1, count + 1)))
+        client.received = b""
+        guest.participant.received(line)
+        yield client.until(lambda data: data.endswith(b"\n"))
+        client.received = b""
+        transport.write(b'{"type":"quit"}\n')
+        yield client.end()
+        self.assertEqual(json.loads(client.received)["type"], "stop")
+        self.chat.disconnected(guest)
+
+    def test_over_tcp(self) -> Deferred[None]:
+        return self.converse(self.tcp())
+
+    def test_over_a_unix_socket(self) -> Deferred[None]:
+        return self.converse(self.unix())
+
+    def test_over_tls(self) -> Deferred[None]:
+        return self.converse(self.tls())
+
+    @inlineCallbacks
+    def test_a_client_that_only_closes_its_own_side_reads_what_it_asked_for(
+        self,
+    ) -> Generator[Deferred[Any], Any, None]:
+        client = yield self.tcp()
+        client.transport.write(b'{"type":"hello","nick":"alice"}{"type":"rooms"}')
+        client.transport.loseWriteConnection()
+        yield client.end()
+        types = [json.loads(line)["type"] for line in client.received.splitlines()]
+        self.assertEqual(types, ["welcome", "rooms", "stop"])
+
+    @inlineCallbacks
+    def test_a_server_that_stops_waits_for_nobody_who_reads_nothing(self) -> Generator[Deferred[Any], Any, None]:
+        self.patch(chat, "STOP_SECONDS", 0.1)
+        client = yield self.tcp()
+        client.transport.write(b'{"type":"hello","nick":"alice"}\n{"type":"join","room":"lobby"}\n')
+        yield client.until(lambda data: data.count(b"\n") == 2)
+        client.transport.pauseProducing()
+        guest = self.guest()
+        line = json.dumps({"type": "", "room": "lobby", "msg": "x" * 16_000}).encode()
+        while not self.chat.nicks["alice"].paused:
+            guest.participant.received(line)
+            yield deferLater(reactor, 0)
+        self.chat.disconnected(guest)
+        yield self.chat.stop("maintenance")
+        client.transport.resumeProducing()
+        yield client.end()
