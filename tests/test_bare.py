@@ -212,6 +212,15 @@ class PaceTests(BareTestCase):
         self.alice = self.server.welcome("alice", "lobby")
         self.test_a_burst_is_spread()
 
+    def test_a_message_that_one_read_would_not_return_whole_comes_in_pieces(self) -> None:
+        peer = self.bare()
+        self.alice.ask(type="nick", nick="a" * 32)
+        for msg in "x" * 16_340, "\x01" * 2_723:
+            self.say(msg)
+            pieces = self.times(peer, 1)
+            self.check(pieces, [piece for _, piece in pieces])
+            self.assertEqual("".join(piece for _, piece in pieces), msg)
+
     def test_own_messages_do_not_come_back(self) -> None:
         peer = self.bare()
         for i in range(100):
@@ -295,6 +304,16 @@ class EndTests(BareTestCase):
         peer.send_bytes(b"?\n")
         self.assertEqual(self.segments(peer), [STOP])
         self.assertEqual(self.alice.texts(), [])
+
+    def test_a_second_end_changes_nothing(self) -> None:
+        peer = self.bare()
+        peer.pause()
+        peer.send({"type": "quit"})
+        self.server.chat.stop("maintenance")
+        self.later(bare.DRAIN_SECONDS + 0.1)
+        self.assertEqual(peer.got_segments(), [STOP])
+        for one in peer, self.alice:
+            one.cut()
 
     def test_what_was_said_before_quit_is_kept_before_the_end(self) -> None:
         peer = self.bare()

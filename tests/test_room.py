@@ -26,6 +26,12 @@ class OpenRoomTests(SynchronousTestCase):
     def open_rooms(self) -> set[str]:
         return {name for name in ("lobby", "den") if self.server.chat.rooms.get(name)}
 
+    def test_a_room_that_is_open_is_not_opened_again(self) -> None:
+        lobby = self.server.room("lobby")
+        self.assertIs(self.successResultOf(self.server.chat.rooms.open(lobby.name)), lobby)
+        self.assertIs(self.successResultOf(self.server.chat.rooms.peek(lobby.name)), lobby)
+        self.assertEqual(self.server.fake.calls["open"], 1)
+
     def test_a_room_that_nobody_is_in_and_nothing_was_said_in_is_let_go(self) -> None:
         alice = self.server.welcome("alice", "den")
         self.assertEqual(self.open_rooms(), {"lobby", "den"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred, execute
+from twisted.internet.defer import Deferred, execute, fail
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import chat, messages, session
@@ -58,6 +58,12 @@ class RequestTests(SynchronousTestCase):
         self.alice.send(*[{"type": "rooms", "id": str(i)} for i in range(3_000)])
         self.server.settle()
         self.assertEqual([obj["id"] for obj in self.alice.got()], ["first", *map(str, range(3_000))])
+
+    def test_a_request_may_be_refused_later(self) -> None:
+        self.patch(chat, "_handlers", {**chat._handlers, messages.Ping: _refuse})
+        (error,) = self.alice.ask(type="ping", id="7")
+        self.assertEqual((error["type"], error["code"], error["id"]), ("error", "denied", "7"))
+        self.assertEqual(kinds(self.alice.ask(type="who", room="lobby")), ["members"])
 
     def test_a_request_that_fails_in_the_server_is_told_and_the_next_one_works(self) -> None:
         for handler in (_raise, _fail):
@@ -127,6 +133,10 @@ class OwedTests(SynchronousTestCase):
         self.alice.got()
         self.server.settle()
         self.assertEqual(self.alice.got(), [])
+
+
+def _refuse(*_: object) -> Deferred[None]:
+    return fail(messages.WireError("denied", "this may not be asked for"))
 
 
 def _raise(*_: object) -> None:
