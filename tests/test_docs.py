@@ -9,6 +9,7 @@ from typing import Any, get_args
 import msgspec
 from twisted.trial.unittest import TestCase
 
+from twisted_chat import tap
 from twisted_chat.limits import Limits
 from twisted_chat.messages import BareMessage, Code, decode_bare, decode_reply, decode_request, encode
 
@@ -104,3 +105,22 @@ class ProtocolTests(TestCase):
             client.says(type="quit")
             (stop,) = await client.hears_the_end()
             self.assertEqual(stop["type"], "stop", "there was more to hear than the session shows")
+
+
+class OptionsTests(TestCase):
+    """The tables of options are what `twistd chat --help` says."""
+
+    def check_is_help(self, name: str) -> None:
+        shown = {flag for row in table(read(name), "option") for flag in re.findall(r"--?[a-z]+", row[0])}
+        usage = tap.Options().getUsage(width=1000)
+        self.assertEqual(shown, set(re.findall(r"(?<=[ ,])--?[a-z]+", usage.partition("Options:")[2])))
+        for option, default, _ in table(read(name), "option"):
+            if default:
+                said = re.search(rf"{option.split()[-2]}=.*\[default: (.*)\]", usage)
+                self.assertEqual(said and said[1], default, option)
+
+    def test_in_the_reference(self) -> None:
+        self.check_is_help("docs/reference.md")
+
+    def test_in_the_readme(self) -> None:
+        self.check_is_help("README.md")

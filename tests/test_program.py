@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -243,6 +244,22 @@ class LastingTests(TestCase):
         self.assertEqual(
             {ack["seq"]: ack["id"] for ack in heard}, {message["seq"]: message["msg"] for message in kept[: len(heard)]}
         )
+
+    async def test_a_copy_that_is_made_while_it_runs_is_whole(self) -> None:
+        server = await Server.start(self)
+        alice = await server.hello(self, "alice", "lobby")
+        said = [f"№ {i}" for i in range(100)]
+        for i, msg in enumerate(said):
+            alice.says(type="", room="lobby", msg=msg, id=str(i))
+        await alice.hears_all(len(said))
+        reader = sqlite3.connect(server.home / "chat.sqlite")
+        reader.execute("VACUUM INTO ?", (str(server.home / "copy.sqlite"),))
+        reader.close()
+        alice.says(type="", room="lobby", msg="too late")
+        other = await Server.start(self, "--database", str(server.home / "copy.sqlite"))
+        bob = await other.hello(self, "bob", "lobby")
+        page = await bob.asks(type="history", room="lobby", limit=500)
+        self.assertEqual([message["msg"] for message in page["messages"]], said)
 
 
 class StoppingTests(TestCase):
