@@ -111,9 +111,9 @@ class OptionsTests(TestCase):
     """The tables of options are what `twistd chat --help` says."""
 
     def check_is_help(self, name: str) -> None:
-        shown = {flag for row in table(read(name), "option") for flag in re.findall(r"--?[a-z]+", row[0])}
+        shown = {flag for row in table(read(name), "option") for flag in re.findall(r"(?<![\w-])--?[a-z-]+", row[0])}
         usage = tap.Options().getUsage(width=1000)
-        self.assertEqual(shown, set(re.findall(r"(?<=[ ,])--?[a-z]+", usage.partition("Options:")[2])))
+        self.assertEqual(shown, set(re.findall(r"(?<=[ ,])--?[a-z-]+(?==|,|  )", usage.partition("Options:")[2])))
         for option, default, _ in table(read(name), "option"):
             if default:
                 said = re.search(rf"{option.split()[-2]}=.*\[default: (.*)\]", usage)
