@@ -140,6 +140,8 @@ class Chat:
         members, participant.members = participant.members, {}
         for member in members.values():
             self.rooms.leave(member)
+            if self._stopped is not None:
+                continue  # all go, and each one hears that from the server
             notice = messages.MemberLeft(author=nick.shown, room=member.room.name.shown, msg=farewell[:MAX_TOPIC])
             self.rooms.announce(member.room, notice, participant)
 
