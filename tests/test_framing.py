@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import json
+from itertools import pairwise
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -136,7 +136,7 @@ class Anything(TestCase):
     @example(rb'{"\\"}{"\"}"}', [3, 4])
     def test_wherever_a_stream_is_split_its_frames_are_the_same(self, stream: bytes, places: list[int]) -> None:
         cuts = [0, *sorted(min(place, len(stream)) for place in places), len(stream)]
-        pieces = [stream[a:b] for a, b in itertools.pairwise(cuts)]
+        pieces = [stream[a:b] for a, b in pairwise(cuts)]
         self.assertEqual(seen(frames(*pieces)), seen(frames(stream)))
 
     @settings(deadline=None)
@@ -147,5 +147,5 @@ class Anything(TestCase):
     @settings(deadline=None)
     @given(st.lists(st.tuples(objects, st.sampled_from([b"", b"\n", b"\r\n", b" \n\n"]))))
     def test_every_object_written_is_read(self, written: list[tuple[dict[str, object], bytes]]) -> None:
-        texts = [(json.dumps(one, ensure_ascii=False).encode("utf-8", "replace"), end) for one, end in written]
+        texts = [(json.dumps(fields, ensure_ascii=False).encode("utf-8", "replace"), end) for fields, end in written]
         self.assertEqual(frames(b"".join(text + end for text, end in texts)), [text for text, _ in texts])

@@ -296,10 +296,14 @@ class SQLiteLog:
         if self._journal_bytes >= self._move_at and not self._moving:
             self._moving = True
             self._move_at = self._journal_bytes + JOURNAL_BYTES  # where it fails, it is tried again after as many
-            self._lock.run(self._move).addErrback(_report, "The journal could not be moved").addBoth(self._moved)
+            self._lock.run(self._move_once).addErrback(_report, "The journal could not be moved")
 
-    def _moved(self, _: object) -> None:
+    def _move_once(self) -> Deferred[None]:
+        return self._move().addBoth(self._moved)
+
+    def _moved(self, result: _T) -> _T:
         self._moving = False
+        return result
 
     def _move(self) -> Deferred[None]:
         """Move the journal's rows to where they can be found. Fails with `Unavailable`; nothing is lost then."""

@@ -1,0 +1,55 @@
+-- The embedded store, version 1 (PRAGMA user_version). Times are milliseconds since 1970, names are shown as they
+-- were first written, a key is what a name is known by (names.py).
+
+PRAGMA application_id = 0x54774368;  -- "TwCh"
+PRAGMA user_version = 1;
+
+CREATE TABLE room (
+    id      INTEGER PRIMARY KEY,
+    key     TEXT NOT NULL UNIQUE,
+    name    TEXT NOT NULL,
+    topic   TEXT NOT NULL DEFAULT '',
+    trimmed INTEGER NOT NULL DEFAULT 0  -- the newest number that retention has taken away
+) STRICT;
+
+-- Raised by another program that writes to the file beside the server (`twisted-chat import`), so that the server
+-- looks again at what it knows.
+CREATE TABLE store (
+    epoch INTEGER NOT NULL
+) STRICT;
+INSERT INTO store VALUES (1);
+
+-- What was said, one row a turn of the server, in the order of time: appending here is all that an ack waits for, and
+-- costs the same for one room and for a thousand. The server moves it on to `message`, where it can be found, in
+-- bulk. `entries` is a JSON array of [room, seq, time, author, author_key, id, msg].
+CREATE TABLE journal (
+    turn    INTEGER PRIMARY KEY,
+    entries TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE message (
+    room       INTEGER NOT NULL REFERENCES room (id),
+    seq        INTEGER NOT NULL,
+    time       INTEGER NOT NULL,
+    author     TEXT NOT NULL,
+    author_key TEXT NOT NULL,
+    id         TEXT,
+    msg        TEXT NOT NULL,
+    PRIMARY KEY (room, seq)
+) STRICT, WITHOUT ROWID;
+
+-- Saying twice is saying once.
+CREATE UNIQUE INDEX said_once ON message (room, author_key, id) WHERE id IS NOT NULL;
+
+-- The journal as rows; and all that is kept, for whoever reads the file beside the server.
+CREATE VIEW journaled AS
+    SELECT json_extract(e.value, '$[0]') AS room,
+           json_extract(e.value, '$[1]') AS seq,
+           json_extract(e.value, '$[2]') AS time,
+           json_extract(e.value, '$[3]') AS author,
+           json_extract(e.value, '$[4]') AS author_key,
+           json_extract(e.value, '$[5]') AS id,
+           json_extract(e.value, '$[6]') AS msg
+    FROM journal, json_each(journal.entries) AS e;
+
+CREATE VIEW said AS SELECT * FROM message UNION ALL SELECT * FROM journaled;

@@ -1,0 +1,102 @@
+"""What the tests of the store share: files, clocks, and short words for saying and reading."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import TestCase
+
+from twisted_chat import names
+from twisted_chat.database import Durability
+from twisted_chat.log import Entry, Record, RoomLog
+from twisted_chat.sqlite import SQLiteLog
+
+MOST = 1_000
+PLENTY = 2**20
+
+
+class FakeTime(Clock):
+    """A reactor whose time is ours, and whose threads are the real one's."""
+
+    running = True
+
+    def callFromThread(self, function: Any, *args: object) -> None:
+        reactor.callFromThread(function, *args)  # type: ignore[attr-defined]
+
+
+class StoreTestCase(TestCase):
+    """A folder, and stores that are closed at the end."""
+
+    timeout = 30
+
+    def setUp(self) -> None:
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        self.folder = Path(folder)
+        self.path = str(self.folder / "chat.sqlite")
+        self.clock = FakeTime()
+
+    def open_store(self, path: str | None = None, durability: Durability = "process", **options: Any) -> SQLiteLog:
+        log = SQLiteLog.open_file(path or self.path, self.clock, durability, **options)
+        self.addCleanup(log.close)
+        return log
+
+    def beside(self) -> sqlite3.Connection:
+        """Open the file as another program does."""
+        connection = sqlite3.connect(self.path, timeout=0, isolation_level=None)
+        self.addCleanup(connection.close)
+        return connection
+
+    @contextmanager
+    def written_to(self) -> Iterator[sqlite3.Connection]:
+        """Hold the file's lock as a program does that writes to it."""
+        other = self.beside()
+        other.execute("BEGIN IMMEDIATE")
+        try:
+            yield other
+        finally:
+            other.execute("COMMIT")
+
+    def as_somebody(self) -> None:
+        """Go on without the rights of the superuser, whom no permissions stop."""
+        if os.geteuid() == 0:
+            os.seteuid(65534)
+            self.addCleanup(os.seteuid, 0)
+
+
+def size_of(path: str) -> int:
+    return os.stat(path).st_size
+
+
+def read_bytes(path: str) -> bytes:
+    return Path(path).read_bytes()
+
+
+def write_bytes(path: str, data: bytes) -> None:
+    Path(path).write_bytes(data)
+
+
+def entry(room: RoomLog, msg: str, id: str | None = None, author: str = "alice") -> Entry:
+    return Entry(room, names.nick(author), msg, id)
+
+
+def room(log: SQLiteLog, name: str = "lobby") -> Deferred[RoomLog]:
+    return log.open(names.room(name))
+
+
+def texts(records: list[Record]) -> list[str]:
+    return [record.msg for record in records]
+
+
+def numbers(records: list[Record]) -> list[int]:
+    return [record.seq for record in records]

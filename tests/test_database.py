@@ -1,0 +1,221 @@
+"""The file of the store: opened, checked, upgraded, locked."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+from twisted_chat import database, names
+from twisted_chat.database import connect, prepare, transaction
+from twisted_chat.log import Unusable
+
+from .stores import StoreTestCase
+
+SCHEMAS = Path(__file__).parent / "schemas"
+"""The schema of each version that was ever released, as it was."""
+
+OLD = """
+PRAGMA application_id = 0x54774368;
+PRAGMA user_version = 1;
+CREATE TABLE store (epoch INTEGER NOT NULL) STRICT;
+INSERT INTO store VALUES (1);
+CREATE TABLE journal (turn INTEGER PRIMARY KEY, entries TEXT NOT NULL) STRICT;
+CREATE TABLE message (room INTEGER, seq INTEGER) STRICT;
+CREATE VIEW journaled AS SELECT 1 AS room, 1 AS seq FROM journal;
+"""
+
+
+class DatabaseTestCase(StoreTestCase):
+    def connected(self) -> sqlite3.Connection:
+        connection = connect(self.path)
+        self.addCleanup(connection.close)
+        return connection
+
+    def refusal(self, connection: sqlite3.Connection | None = None) -> str:
+        return str(self.assertRaises(Unusable, prepare, connection or self.connected(), self.path))
+
+
+def shape(connection: sqlite3.Connection) -> list[tuple[str, ...]]:
+    """Describe all tables, indexes and views, whatever text made them."""
+    rows = connection.execute("SELECT type, name, tbl_name FROM sqlite_master ORDER BY name").fetchall()
+    columns = connection.execute(
+        """SELECT m.name, c.name, c.type, c."notnull", c.dflt_value, c.pk, c.hidden
+           FROM sqlite_master AS m, pragma_table_xinfo(m.name) AS c ORDER BY m.name, c.cid"""
+    ).fetchall()
+    return [*rows, *columns]
+
+
+class NewFile(DatabaseTestCase):
+    def test_it_is_ours_and_of_the_newest_version(self) -> None:
+        connection = self.connected()
+        prepare(connection, self.path)
+        self.assertEqual(connection.execute("PRAGMA application_id").fetchone()[0], database.APPLICATION_ID)
+        self.assertEqual(database.check(connection, self.path), database.version_of(database._SCRIPTS))
+        self.assertEqual(connection.execute("PRAGMA journal_mode").fetchone()[0], "wal")
+
+    def test_preparing_it_again_changes_nothing(self) -> None:
+        connection = self.connected()
+        prepare(connection, self.path)
+        database.set_topic(connection, names.room("lobby"), "t")
+        prepare(connection, self.path)
+        self.assertEqual(database.room_state(connection, "lobby").topic, "t")
+
+    def test_what_survives_what(self) -> None:
+        for durability, level in (("process", 1), ("power", 2)):
+            connection = connect(self.path, durability)  # type: ignore[arg-type]
+            self.addCleanup(connection.close)
+            self.assertEqual(connection.execute("PRAGMA synchronous").fetchone()[0], level)
+
+    def test_no_connection_takes_much_memory_or_copies_the_log_by_itself(self) -> None:
+        connection = self.connected()
+        self.assertEqual(connection.execute("PRAGMA cache_size").fetchone()[0], -1024)
+        self.assertEqual(connection.execute("PRAGMA mmap_size").fetchone()[0], 0)
+        self.assertEqual(connection.execute("PRAGMA wal_autocheckpoint").fetchone()[0], 0)
+
+
+class OtherFiles(DatabaseTestCase):
+    def test_the_database_of_another_program_is_left_alone(self) -> None:
+        connection = self.connected()
+        connection.execute("CREATE TABLE theirs (x)")
+        self.assertIn("another program", self.refusal(connection))
+        self.assertEqual(connection.execute("PRAGMA journal_mode").fetchone()[0], "delete")
+
+    def test_so_is_an_empty_one_that_is_marked_as_theirs(self) -> None:
+        for mark in ("application_id", "user_version"):
+            connection = self.connected()
+            connection.execute(f"PRAGMA {mark} = 7")
+            self.assertIn("another program", self.refusal(connection))
+            connection.execute(f"PRAGMA {mark} = 0")
+
+    def test_that_of_a_newer_version_is_left_alone(self) -> None:
+        connection = self.connected()
+        prepare(connection, self.path)
+        connection.execute("PRAGMA user_version = 1000")
+        self.assertIn("newer version", self.refusal(connection))
+
+
+class Upgrades(DatabaseTestCase):
+    def scripts(self, **files: str) -> Path:
+        """Make a folder of scripts as a later version might have it."""
+        folder = self.folder / "scripts"
+        folder.mkdir()
+        for name, text in files.items():
+            (folder / f"{name.replace('_', '-')}.sql").write_text(text)
+        return folder
+
+    def test_every_version_that_was_released_becomes_the_newest(self) -> None:
+        fresh = sqlite3.connect(":memory:", isolation_level=None)
+        self.addCleanup(fresh.close)
+        prepare(fresh, ":memory:")
+        versions = sorted(SCHEMAS.glob("version-*.sql"))
+        self.assertEqual(len(versions), database.version_of(database._SCRIPTS))
+        for version in versions:
+            old = sqlite3.connect(":memory:", isolation_level=None)
+            self.addCleanup(old.close)
+            old.executescript(version.read_text())
+            prepare(old, ":memory:")
+            self.assertEqual(shape(old), shape(fresh), version.name)
+            self.assertEqual(database.check(old, ":memory:"), database.version_of(database._SCRIPTS))
+
+    def test_steps_are_taken_in_order_and_each_once(self) -> None:
+        scripts = self.scripts(
+            schema="PRAGMA user_version = 3;\n",
+            upgrade_2="PRAGMA user_version = 2; CREATE TABLE two (x); INSERT INTO two VALUES ('kept');",
+            upgrade_3="PRAGMA user_version = 3; ALTER TABLE two RENAME TO three;",
+        )
+        connection = self.connected()
+        connection.executescript(OLD)
+        prepare(connection, self.path, scripts)
+        prepare(connection, self.path, scripts)
+        self.assertEqual(connection.execute("SELECT x FROM three").fetchall(), [("kept",)])
+        self.assertEqual(connection.execute("PRAGMA user_version").fetchone()[0], 3)
+
+    def test_a_step_that_fails_leaves_the_file_as_it_was_after_the_last_one(self) -> None:
+        scripts = self.scripts(
+            schema="PRAGMA user_version = 3;\n",
+            upgrade_2="PRAGMA user_version = 2; CREATE TABLE two (x);",
+            upgrade_3="PRAGMA user_version = 3; ALTER TABLE two RENAME TO three; SELECT * FROM nowhere;",
+        )
+        connection = self.connected()
+        connection.executescript(OLD)
+        self.assertRaises(sqlite3.Error, prepare, connection, self.path, scripts)
+        self.assertEqual(connection.execute("SELECT * FROM two").fetchall(), [])
+        self.assertEqual(connection.execute("PRAGMA user_version").fetchone()[0], 2)
+
+    def test_a_step_that_cannot_begin_says_so(self) -> None:
+        connection = self.connected()
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(OLD)
+        with self.written_to():
+            error = self.assertRaises(sqlite3.Error, database._run, connection, "SELECT 1")
+        self.assertTrue(database.is_busy(error))
+
+    def test_a_newer_version_knows_what_it_can_upgrade(self) -> None:
+        scripts = self.scripts(schema="-- text\nPRAGMA user_version = 12;\n")
+        self.assertEqual(database.version_of(scripts), 12)
+
+
+class Transactions(DatabaseTestCase):
+    def test_an_error_takes_everything_back(self) -> None:
+        connection = self.connected()
+        prepare(connection, self.path)
+        with self.assertRaises(ZeroDivisionError), transaction(connection):
+            database.make_room(connection, names.room("lobby"))
+            raise ZeroDivisionError
+        self.assertFalse(connection.in_transaction)
+        self.assertIs(database.room_state(connection, "lobby").id, None)
+
+    def test_so_does_a_full_disk_which_ends_the_transaction_by_itself(self) -> None:
+        connection = self.connected()
+        prepare(connection, self.path)
+        connection.execute(f"PRAGMA max_page_count = {connection.execute('PRAGMA page_count').fetchone()[0]}")
+        with self.assertRaises(sqlite3.Error) as caught, transaction(connection):
+            database.make_room(connection, names.room("lobby"))
+            connection.execute("INSERT INTO journal (entries) VALUES (hex(zeroblob(100000)))")
+        self.assertEqual(database.explain(caught.exception), "the disk is full")
+        self.assertFalse(connection.in_transaction)
+        self.assertIs(database.room_state(connection, "lobby").id, None)
+
+    def test_a_room_is_one_row_whatever_its_name_is_written_like(self) -> None:
+        connection = self.connected()
+        prepare(connection, self.path)
+        first = database.make_room(connection, names.room("Lobby"))
+        self.assertEqual(database.make_room(connection, names.room("LOBBY")), first)
+        self.assertEqual(database.summaries(connection, 5)[0].name.shown, "Lobby")
+
+
+class Locks(DatabaseTestCase):
+    def test_one_at_a_time(self) -> None:
+        first = database.lock_alone(self.path)
+        self.assertIn("in use by another server", str(self.assertRaises(Unusable, database.lock_alone, self.path)))
+        database.unlock(first)
+        database.unlock(database.lock_alone(self.path))
+
+    def test_a_refusal_leaves_nothing_open(self) -> None:
+        first = database.lock_alone(self.path)
+        self.addCleanup(database.unlock, first)
+        before = os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else []
+        self.assertRaises(Unusable, database.lock_alone, self.path)
+        self.assertEqual(os.listdir("/proc/self/fd") if before else [], before)
+
+    def test_no_folder(self) -> None:
+        path = str(self.folder / "no" / "chat.sqlite")
+        self.assertIn("there is no folder", str(self.assertRaises(Unusable, database.lock_alone, path)))
+
+    def test_a_folder_that_may_not_be_written_to(self) -> None:
+        self.folder.chmod(0o555)
+        self.as_somebody()
+        self.assertIn("Permission denied", str(self.assertRaises(Unusable, database.lock_alone, self.path)))
+
+
+class Explanations(DatabaseTestCase):
+    def test_what_has_no_code_of_its_own_speaks_for_itself(self) -> None:
+        error = sqlite3.ProgrammingError("Cannot operate on a closed database.")
+        self.assertEqual(database.explain(error), "Cannot operate on a closed database.")
+        self.assertFalse(database.is_busy(error))
+
+    def test_an_extended_code_counts_as_its_primary_one(self) -> None:
+        error = sqlite3.OperationalError("database is locked")
+        error.sqlite_errorcode = sqlite3.SQLITE_BUSY_RECOVERY
+        self.assertTrue(database.is_busy(error))

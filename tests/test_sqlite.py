@@ -1,0 +1,967 @@
+"""The embedded store: what is kept, in what order, and what happens when the file does not do as it should."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import deferLater
+from twisted.internet.testing import EventLoggingObserver
+from twisted.logger import globalLogPublisher
+
+from twisted_chat import database, names, sqlite
+from twisted_chat.log import Entry, Record, RoomLog, RoomSummary, Unavailable, Unusable
+from twisted_chat.sqlite import SQLiteLog
+
+from .stores import MOST, PLENTY, StoreTestCase, entry, numbers, read_bytes, room, size_of, texts, write_bytes
+
+WHOLE = 2**40
+"""A number behind all others."""
+
+
+class MemoryTestCase(StoreTestCase):
+    """What holds for every file is shown where nothing has to be waited for."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.log = self.open_store(":memory:")
+        self.room = self.successResultOf(room(self.log))
+
+    def say(self, *entries: Entry, time: int = 5) -> None:
+        self.successResultOf(self.log.append(entries, time))
+
+    def move(self) -> None:
+        self.successResultOf(self.log._lock.run(self.log._move))
+
+    def after(self, seq: int = 0, most: int = MOST, most_bytes: int = PLENTY) -> list[Record]:
+        return self.successResultOf(self.room.after(seq, most, most_bytes))
+
+    def before(self, seq: int = WHOLE, most: int = MOST, most_bytes: int = PLENTY) -> list[Record]:
+        return self.successResultOf(self.room.before(seq, most, most_bytes))
+
+
+class Appending(MemoryTestCase):
+    def test_messages_get_numbers_in_their_order_and_the_turn_s_time(self) -> None:
+        first, second = entry(self.room, "a"), entry(self.room, "b")
+        self.say(first, second, time=7)
+        self.assertEqual([(e.seq, e.time, e.fresh) for e in (first, second)], [(1, 7, True), (2, 7, True)])
+        self.assertEqual((self.room.seq, self.room.oldest), (2, 1))
+        self.assertEqual(self.after(), [Record(1, 7, "alice", "a"), Record(2, 7, "alice", "b")])
+
+    def test_each_room_counts_by_itself(self) -> None:
+        other = self.successResultOf(room(self.log, "other"))
+        self.say(entry(self.room, "a"), entry(other, "b"), entry(self.room, "c"))
+        self.assertEqual((self.room.seq, other.seq), (2, 1))
+
+    def test_numbers_rise_when_the_clock_is_set_back(self) -> None:
+        self.say(entry(self.room, "a"), time=9)
+        self.say(entry(self.room, "b"), time=3)
+        self.assertEqual(self.after(), [Record(1, 9, "alice", "a"), Record(2, 3, "alice", "b")])
+
+    def test_a_name_is_kept_as_it_is_written(self) -> None:
+        self.say(entry(self.room, "a", author="ALICE"))
+        self.assertEqual(self.after()[0].author, "ALICE")
+
+    def test_every_character_comes_back(self) -> None:
+        said = [
+            "",
+            "\n\r\t",
+            '"quoted" \\ back',
+            "привет 💬",
+            "\x01\x1f\x7f\x80",
+            "\ufffe\uffff",
+            "nul \x00 nul",
+            "\x00",
+        ]
+        said += [r"\u0000", "a" * 16_000]
+        self.say(*(entry(self.room, text) for text in said))
+        self.assertEqual(texts(self.after()), said)
+        self.move()
+        self.assertEqual(texts(self.after()), said)
+
+    def test_a_nul_neither_changes_the_order_nor_the_numbers(self) -> None:
+        for text in ("a", "\x00", "b"):
+            self.say(entry(self.room, text))
+        self.assertEqual(numbers(self.after()), [1, 2, 3])
+        self.move()
+        self.assertEqual(texts(self.after()), ["a", "\x00", "b"])
+
+    def test_nothing_to_keep_is_kept_at_once(self) -> None:
+        self.say()
+        self.assertEqual(self.after(), [])
+
+    def test_what_is_no_text_fails_and_nothing_is_kept(self) -> None:
+        self.failureResultOf(self.log.append([entry(self.room, "a"), entry(self.room, "\ud800")], 1))
+        self.assertEqual((self.room.seq, self.after()), (0, []))
+        self.say(entry(self.room, "b"))
+        self.assertEqual(numbers(self.after()), [1])
+
+
+class Twice(MemoryTestCase):
+    """Saying twice is saying once."""
+
+    def assert_once(self, move: bool) -> None:
+        self.say(entry(self.room, "a", "1"), time=7)
+        if move:
+            self.move()
+        again = entry(self.room, "a", "1")
+        self.say(again, entry(self.room, "b", "2"), time=9)
+        self.assertEqual((again.seq, again.time, again.fresh), (1, 7, False))
+        self.assertEqual(numbers(self.after()), [1, 2])
+
+    def test_in_the_journal(self) -> None:
+        self.assert_once(move=False)
+
+    def test_behind_the_journal(self) -> None:
+        self.assert_once(move=True)
+
+    def test_in_one_turn(self) -> None:
+        first, again = entry(self.room, "a", "1"), entry(self.room, "a", "1")
+        self.say(first, again)
+        self.assertEqual((first.fresh, again.fresh, again.seq), (True, False, 1))
+        self.assertEqual(numbers(self.after()), [1])
+
+    def test_with_a_nul_in_it(self) -> None:
+        for _ in range(2):
+            self.say(entry(self.room, "\x00", "1"))
+        self.move()
+        self.say(entry(self.room, "\x00", "1"))
+        self.assertEqual(numbers(self.after()), [1])
+
+    def test_whatever_the_author_s_name_is_written_like(self) -> None:
+        self.say(entry(self.room, "a", "1", "Alice"))
+        self.say(entry(self.room, "a", "1", "ALICE"))
+        self.assertEqual(numbers(self.after()), [1])
+
+    def test_another_author_another_room_and_another_id_are_another_message(self) -> None:
+        other = self.successResultOf(room(self.log, "other"))
+        self.say(entry(self.room, "a", "1"))
+        self.move()
+        self.say(entry(self.room, "a", "1", "bob"), entry(other, "a", "1"), entry(self.room, "a", "2"))
+        self.say(entry(self.room, "a"), entry(self.room, "a"))
+        self.assertEqual((self.room.seq, other.seq), (5, 1))
+
+    def test_who_had_no_id_before_may_have_one_now(self) -> None:
+        self.say(entry(self.room, "a"))
+        self.move()
+        for _ in range(2):
+            self.say(entry(self.room, "b", "1"))
+            self.move()
+        self.assertEqual(numbers(self.after()), [1, 2])
+
+    def test_what_is_remembered_of_authors_is_bounded_and_can_be_forgotten(self) -> None:
+        self.patch(sqlite, "MAX_AUTHORS", 3)
+        for _ in range(2):
+            for number in range(10):
+                self.say(entry(self.room, "a", "1", f"author{number}"))
+            self.move()
+        self.assertEqual(self.room.seq, 10)
+        self.say(*(entry(self.room, "b", "2", f"other{number}") for number in range(10)))
+        self.assertLessEqual(len(self.log._authors), 13)  # those in the journal are noted whatever their number
+
+
+class Reading(MemoryTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.say(*(entry(self.room, f"{number}" * 10) for number in range(1, 7)))
+        self.move()
+        self.say(*(entry(self.room, f"{number}" * 10) for number in range(7, 10)))  # these are in the journal
+
+    def test_after(self) -> None:
+        for seq, most, expected in (
+            (0, 3, [1, 2, 3]),
+            (4, 4, [5, 6, 7, 8]),
+            (4, 2, [5, 6]),
+            (6, 2, [7, 8]),
+            (8, 9, [9]),
+            (9, 9, []),
+            (WHOLE, 9, []),
+        ):
+            self.assertEqual(numbers(self.after(seq, most)), expected)
+
+    def test_before(self) -> None:
+        for seq, most, expected in (
+            (WHOLE, 3, [7, 8, 9]),
+            (WHOLE, 5, [5, 6, 7, 8, 9]),
+            (8, 3, [5, 6, 7]),
+            (7, 2, [5, 6]),
+            (3, 9, [1, 2]),
+            (1, 9, []),
+            (0, 9, []),
+        ):
+            self.assertEqual(numbers(self.before(seq, most)), expected)
+
+    def test_a_page_ends_where_its_bytes_pass_the_bound(self) -> None:
+        for seq, most_bytes, expected in (
+            (0, 1, [1]),
+            (0, 10, [1]),
+            (0, 11, [1, 2]),
+            (4, 35, [5, 6, 7, 8]),
+            (6, 5, [7]),
+        ):
+            self.assertEqual(numbers(self.after(seq, MOST, most_bytes)), expected)
+        for seq, most_bytes, expected in ((7, 1, [6]), (7, 11, [5, 6]), (9, 25, [6, 7, 8]), (WHOLE, 5, [9])):
+            self.assertEqual(numbers(self.before(seq, MOST, most_bytes)), expected)
+
+    def test_bytes_are_those_of_the_text_and_not_its_characters(self) -> None:
+        other = self.room = self.successResultOf(room(self.log, "other"))
+        self.say(*(entry(other, text) for text in ("яяяя", "\x00яяяя", "яяяя")))
+        for _ in range(2):
+            self.assertEqual(numbers(self.after(0, MOST, 9)), [1, 2])
+            self.assertEqual(numbers(self.after(0, MOST, 17)), [1, 2])
+            self.assertEqual(numbers(self.after(0, MOST, 18)), [1, 2, 3])
+            self.assertEqual(numbers(self.before(WHOLE, MOST, 8)), [3])
+            self.move()
+
+    def test_a_room_of_which_nothing_is_kept(self) -> None:
+        other = self.successResultOf(room(self.log, "other"))
+        self.assertEqual(self.successResultOf(other.after(0, 5, PLENTY)), [])
+        self.assertEqual(self.successResultOf(other.before(5, 5, PLENTY)), [])
+
+    @settings(deadline=None, suppress_health_check=[HealthCheck.differing_executors])
+    @given(
+        st.lists(
+            st.tuples(st.text(max_size=6), st.sampled_from([None, "1", "2", "3"]), st.sampled_from(["al", "Al", "bo"]))
+            | st.none(),
+            max_size=30,
+        ),
+        st.integers(0, 32),
+        st.integers(1, 8),
+        st.integers(1, 40),
+    )
+    def test_it_is_a_list(
+        self, said: list[tuple[str, str | None, str] | None], place: int, most: int, most_bytes: int
+    ) -> None:
+        log = SQLiteLog.open_file(":memory:", self.clock)
+        self.log, self.room = log, self.successResultOf(room(log))
+        model: list[Record] = []
+        ids: dict[tuple[str, str], int] = {}
+        for time, what in enumerate(said):
+            if what is None:
+                self.move()
+                continue
+            msg, id, author = what
+            e = entry(self.room, msg, id, author)
+            self.say(e, time=time)
+            if id is None or (author.lower(), id) not in ids:
+                model.append(Record(len(model) + 1, time, author, msg))
+                ids[author.lower(), id or ""] = len(model)
+                self.assertEqual((e.seq, e.fresh), (len(model), True))
+            else:
+                self.assertEqual((e.seq, e.fresh), (ids[author.lower(), id], False))
+        self.assertEqual(self.after(place, most, most_bytes), fitting(model[place:][:most], most_bytes))
+        newest = [record for record in reversed(model) if record.seq < place]
+        self.assertEqual(self.before(place, most, most_bytes), fitting(newest[:most], most_bytes)[::-1])
+        self.successResultOf(log.close())
+
+
+def fitting(records: list[Record], most_bytes: int) -> list[Record]:
+    """Take records as long as those in front of them have less text than the bound."""
+    return [record for at, record in enumerate(records) if sum(len(r.msg.encode()) for r in records[:at]) < most_bytes]
+
+
+class RoomsKept(MemoryTestCase):
+    def rooms(self, most: int = 99) -> list[RoomSummary]:
+        return self.successResultOf(self.log.rooms(most))
+
+    def test_two_logs_of_one_room_are_one_object(self) -> None:
+        self.assertIs(self.successResultOf(room(self.log, "LOBBY")), self.room)
+
+    def test_a_room_in_which_nothing_was_said_leaves_no_trace(self) -> None:
+        self.successResultOf(self.room.set_topic(""))
+        self.assertEqual(self.rooms(), [])
+        self.assertIs(self.room.id, None)
+
+    def test_a_room_with_a_message_or_a_topic_is_known(self) -> None:
+        self.say(entry(self.room, "a"))
+        other = self.successResultOf(room(self.log, "Another"))
+        self.successResultOf(other.set_topic("t"))
+        self.assertEqual(self.rooms(), [RoomSummary(names.room("Another"), "t"), RoomSummary(names.room("lobby"), "")])
+        self.assertEqual(self.rooms(1), [RoomSummary(names.room("Another"), "t")])
+
+    def test_a_topic_can_be_changed_and_taken_away(self) -> None:
+        for topic in ("one", "two", ""):
+            self.successResultOf(self.room.set_topic(topic))
+            self.assertEqual(self.room.topic, topic)
+            self.assertEqual(self.rooms()[0].topic, topic)
+
+    def test_a_room_that_nobody_holds_is_found_again(self) -> None:
+        name = names.room("Other")
+        self.say(entry(self.successResultOf(self.log.open(name)), "a"))
+        self.successResultOf(self.successResultOf(self.log.open(name)).set_topic("t"))
+        self.move()
+        self.assertNotIn("other", self.log._open)
+        again = self.successResultOf(room(self.log, "OTHER"))
+        self.assertEqual((again.name.shown, again.topic, again.seq, again.oldest), ("Other", "t", 1, 1))
+
+    def test_what_is_in_the_journal_is_not_lost_sight_of(self) -> None:
+        self.say(entry(self.successResultOf(room(self.log, "other")), "a"))
+        again = self.successResultOf(room(self.log, "other"))
+        self.assertEqual(again.seq, 1)
+        self.assertEqual(texts(self.successResultOf(again.after(0, 5, PLENTY))), ["a"])
+
+
+class FileTestCase(StoreTestCase):
+    """What happens in files and threads."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.seen: list[str] = []
+        observer = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+        self.events = observer
+
+    def logged(self) -> list[str]:
+        """List what the store told the person who runs the server."""
+        formats = [event for event in self.events if str(event.get("log_namespace", "")).startswith("twisted_chat")]
+        return [str(event["log_format"]).format(**event) for event in formats]
+
+    async def unavailable(self, done: Deferred[Any]) -> str:
+        """Wait for an `Unavailable`; returns what it says."""
+        try:
+            await done
+        except Unavailable as error:
+            return str(error)
+        raise AssertionError("it worked")
+
+    def advance_while(self, done: Deferred[Any], seconds: float = 0.1) -> None:
+        """Let the store's time go by until something is done."""
+        for _ in range(200):
+            if done.called:
+                return
+            self.clock.advance(seconds)
+
+
+class Restart(FileTestCase):
+    async def test_everything_is_there_again(self) -> None:
+        log = self.open_store()
+        lobby = await room(log, "Lobby")
+        await log.append([entry(lobby, "a", "1"), entry(lobby, "b")], 7)
+        await lobby.set_topic("t")
+        await log.close()
+        again = await room(self.open_store(), "lobby")
+        self.assertEqual(
+            (again.name.shown, again.topic, again.seq, again.oldest, again.id), ("Lobby", "t", 2, 1, lobby.id)
+        )
+        self.assertEqual(await again.after(0, 5, PLENTY), [Record(1, 7, "alice", "a"), Record(2, 7, "alice", "b")])
+
+    async def test_rooms_do_not_take_each_other_s_numbers(self) -> None:
+        log = self.open_store()
+        first, second = await room(log, "first"), await room(log, "second")
+        await log.append([entry(first, "a", "1"), entry(second, "b", "2"), entry(second, "c", "3")], 7)
+        await log.close()
+        log = self.open_store()
+        self.assertEqual([((await room(log, name)).seq) for name in ("first", "second")], [1, 2])
+
+    async def test_saying_twice_is_still_saying_once(self) -> None:
+        for _ in range(2):
+            log = self.open_store()
+            lobby = await room(log)
+            said = entry(lobby, "a", "1")
+            await log.append([said], 7)
+            await log.close()
+        self.assertEqual((said.seq, said.fresh), (1, False))
+
+    async def test_a_closed_file_is_one_file(self) -> None:
+        log = self.open_store()
+        await log.append([entry(await room(log), "a")], 7)
+        await log.close()
+        self.assertEqual(sorted(os.listdir(self.folder)), ["chat.sqlite", "chat.sqlite-lock"])
+
+    async def test_what_was_in_the_journal_of_a_server_that_was_killed_is_moved_on(self) -> None:
+        log = self.open_store()
+        await log.append([entry(await room(log), "a", "1")], 7)
+        copy = str(self.folder / "copy.sqlite")
+        for suffix in ("", "-wal"):
+            write_bytes(copy + suffix, read_bytes(self.path + suffix))
+        again = self.open_store(copy)
+        lobby = await room(again)
+        self.assertEqual((lobby.seq, texts(await lobby.after(0, 5, PLENTY))), (1, ["a"]))
+        self.assertEqual(again._writer.execute("SELECT count(*) FROM journal").fetchone(), (0,))
+
+    async def test_nothing_that_was_acked_is_lost_when_the_process_is_killed(self) -> None:
+        for durability in ("process", "power"):
+            path = f"{self.path}-{durability}"
+            acked = killed_while_appending(path, durability)
+            log = self.open_store(path)
+            lobby = await room(log)
+            self.assertGreaterEqual(lobby.seq, acked)
+            self.assertGreaterEqual(acked, 3_000)
+            records = await lobby.after(0, 10 * acked, 2**30)
+            self.assertEqual(texts(records), [str(number) for number in range(lobby.seq)])
+
+
+def killed_while_appending(path: str, durability: str) -> int:
+    """Let another process append, and kill it; returns the last number that it acked."""
+    acked = 0
+    command = [sys.executable, "-c", APPENDS_FOR_EVER, path, durability]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parent.parent) as process:
+        assert process.stdout
+        for line in process.stdout:
+            acked = int(line)
+            if acked == 3_000:
+                process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    return acked
+
+
+APPENDS_FOR_EVER = """
+import sys
+from itertools import count
+from tests.stores import FakeTime, entry, room
+from twisted_chat.sqlite import SQLiteLog
+
+clock = FakeTime()
+clock.running = False
+log = SQLiteLog.open_file(sys.argv[1], clock, sys.argv[2])
+lobby = room(log).result
+for number in count():
+    log.append([entry(lobby, str(number), str(number))], 1)
+    assert lobby.seq == number + 1
+    print(lobby.seq, flush=True)
+"""
+
+
+class Moving(FileTestCase):
+    async def test_the_journal_is_moved_on_when_enough_has_gathered(self) -> None:
+        self.patch(sqlite, "JOURNAL_BYTES", 2**14)
+        log = self.open_store()
+        lobby = await room(log)
+        for number in range(200):
+            await log.append([entry(lobby, str(number), str(number))], 1)
+        await log._lock.run(lambda: None)
+        self.assertLess(log._journal_bytes, 2**15)
+        self.assertEqual(texts(await lobby.after(0, MOST, PLENTY)), [str(number) for number in range(200)])
+        again = entry(lobby, "0", "0")
+        await log.append([again], 1)
+        self.assertEqual((again.seq, again.fresh), (1, False))
+
+    async def test_large_texts_count_as_what_they_are(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        await log.append([entry(lobby, "x" * 16_000) for _ in range(64)], 1)
+        self.assertTrue(log._moving)
+        await log._lock.run(lambda: None)
+        self.assertEqual((log._moving, log._journal_bytes), (False, 0))
+
+    async def test_an_append_waits_for_a_move_and_goes_on_behind_it(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        await log.append([entry(lobby, "a")], 1)
+        moved = log._lock.run(log._move)
+        said = entry(lobby, "b")
+        kept = log.append([said], 1)
+        self.assertNoResult(kept)
+        await kept
+        await moved
+        self.assertEqual((said.seq, texts(await lobby.after(0, 5, PLENTY))), (2, ["a", "b"]))
+
+    async def test_a_page_read_while_the_journal_is_moved_has_everything(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        for number in range(60):
+            await log.append([entry(lobby, str(number))], 1)
+            moved = log._lock.run(log._move if number % 3 == 0 else lambda: None)
+            after, before = lobby.after(0, MOST, PLENTY), lobby.before(WHOLE, MOST, PLENTY)
+            everything = [str(said) for said in range(number + 1)]
+            self.assertEqual((texts(await after), texts(await before)), (everything, everything))
+            await moved
+
+    async def test_a_page_whose_reading_ends_after_the_move_has_everything(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        await log.append([entry(lobby, "a")], 1)
+        reading, read = log._read, Deferred[None]()
+
+        def slow(function: Any, *args: Any) -> Deferred[Any]:
+            return reading(function, *args).addCallback(lambda result: read.addCallback(lambda _: result))
+
+        with mock.patch.object(log, "_read", slow):
+            pages = [lobby.after(0, 5, PLENTY), lobby.before(WHOLE, 5, PLENTY)]
+            await reading(lambda connection: None)
+            await log._lock.run(log._move)
+            read.callback(None)
+            self.assertEqual([texts(await page) for page in pages], [["a"], ["a"]])
+
+    async def test_a_room_opened_while_it_is_written_and_let_go_has_its_number(self) -> None:
+        log = self.open_store()
+        reading, read = log._read, Deferred[None]()
+
+        def slow(function: Any, *args: Any) -> Deferred[Any]:
+            return reading(function, *args).addCallback(lambda result: read.addCallback(lambda _: result))
+
+        with mock.patch.object(log, "_read", slow):
+            late = room(log)
+            await reading(lambda connection: None)
+        await log.append([entry(await room(log), "a")], 1)
+        await log._lock.run(log._move)
+        self.assertNotIn("lobby", log._open)
+        read.callback(None)
+        self.assertEqual((await late).seq, 1)
+
+    async def test_two_who_open_a_room_at_once_get_the_same_one(self) -> None:
+        log = self.open_store()
+        first, second = await gatherResults([room(log), room(log)])
+        self.assertIs(first, second)
+
+    async def test_who_reads_does_not_stand_in_the_way_of_who_writes(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        await log.append([entry(lobby, "a")], 1)
+        go_on = threading.Event()
+        readers = [log._read(lambda connection: go_on.wait(20)) for _ in range(4)]
+        await log._lock.run(log._move)
+        go_on.set()
+        self.assertEqual(await gatherResults(readers), [True] * 4)
+
+    async def test_the_write_ahead_log_begins_anew_when_it_has_grown(self) -> None:
+        self.patch(sqlite, "WAL_BYTES", 2**17)
+        log = self.open_store()
+        lobby = await room(log)
+        for _ in range(30):
+            await log.append([entry(lobby, "x" * 10_000) for _ in range(10)], 1)
+            await log._lock.run(log._move)
+            await log._lock.run(lambda: None)
+            while log._copying:
+                await log._read(lambda connection: None)
+                await log._lock.run(lambda: None)
+        self.assertLess(size_of(self.path + "-wal"), 2**20)
+        self.assertGreater(size_of(self.path), 3_000_000 - 2**20)
+
+    async def test_topics_alone_do_not_let_it_grow(self) -> None:
+        self.patch(sqlite, "WAL_BYTES", 2**16)
+        log = self.open_store()
+        lobby = await room(log)
+        for number in range(100):
+            await lobby.set_topic(str(number))
+            while log._copying:
+                await log._read(lambda connection: None)
+                await log._lock.run(lambda: None)
+        self.assertLess(size_of(self.path + "-wal"), 2**17)
+
+
+class Power(FileTestCase):
+    async def test_an_append_waits_for_the_disk_in_a_thread(self) -> None:
+        log = self.open_store(durability="power")
+        lobby = await room(log)
+        said = [entry(lobby, "a", "1"), entry(lobby, "b")]
+        kept = log.append(said, 1)
+        self.assertNoResult(kept)
+        self.assertEqual(lobby.seq, 0)
+        await kept
+        self.assertEqual([e.seq for e in said], [1, 2])
+        self.assertEqual(lobby.seq, 2)
+
+    async def test_what_is_kept_is_the_same(self) -> None:
+        log = self.open_store(durability="power")
+        lobby = await room(log)
+        await lobby.set_topic("t")
+        for text in ("a", "\x00", "b", "b"):
+            await log.append([entry(lobby, text, text)], 1)
+            await log._lock.run(log._move)
+        await log.close()
+        again = await room(self.open_store())
+        self.assertEqual((again.topic, texts(await again.after(0, 5, PLENTY))), ("t", ["a", "\x00", "b"]))
+
+    async def test_only_there_every_commit_is_written_to_the_disk(self) -> None:
+        for durability, level in (("process", 1), ("power", 2)):
+            log = self.open_store(f"{self.path}-{durability}", durability)  # type: ignore[arg-type]
+            level_of = lambda connection: connection.execute("PRAGMA synchronous").fetchone()[0]  # noqa: E731
+            self.assertEqual(await log._write(level_of), level)
+
+
+class Full(FileTestCase):
+    """A disk that is full, and then is not."""
+
+    def fill(self, log: SQLiteLog) -> None:
+        (pages,) = log._writer.execute("PRAGMA page_count").fetchone()
+        log._writer.execute(f"PRAGMA max_page_count = {pages}")
+
+    def free(self, log: SQLiteLog) -> None:
+        log._writer.execute("PRAGMA max_page_count = 1000000")
+
+    async def test_nothing_of_a_turn_is_kept_and_later_everything_works(self) -> None:
+        log = self.open_store()
+        lobby, other = await room(log), await room(log, "other")
+        await log.append([entry(lobby, "a", "1")], 1)
+        self.fill(log)
+        refused = [entry(lobby, "b", "2"), entry(other, "x" * 50_000, "3"), entry(other, "\x00")]
+        for _ in range(3):
+            self.assertEqual(await self.unavailable(log.append(refused, 2)), "the disk is full")
+        self.assertEqual((lobby.seq, other.seq, other.id, other.oldest), (1, 0, None, 0))
+        self.assertEqual([e.fresh for e in refused], [False] * 3)
+        self.assertEqual(texts(await lobby.after(0, 5, PLENTY)), ["a"])
+        self.free(log)
+        await log.append(refused, 3)
+        self.assertEqual([e.seq for e in refused], [2, 1, 2])
+        self.assertEqual(texts(await lobby.after(0, 5, PLENTY)), ["a", "b"])
+
+    async def test_a_room_that_got_no_message_got_no_row(self) -> None:
+        log = self.open_store()
+        self.fill(log)
+        await self.unavailable(log.append([entry(await room(log, "other"), "x" * 50_000)], 2))
+        self.assertEqual(await log.rooms(5), [])
+
+    async def test_it_is_told_once_and_so_is_its_end(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        self.fill(log)
+        for _ in range(3):
+            await self.unavailable(log.append([entry(lobby, "x" * 50_000)], 2))
+        self.free(log)
+        for _ in range(3):
+            await log.append([entry(lobby, "x")], 2)
+        self.assertEqual(
+            self.logged(), [f"{self.path} does not work now: the disk is full", f"{self.path} works again"]
+        )
+
+    async def test_a_topic_is_not_changed(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        self.fill(log)
+        self.assertEqual(await self.unavailable(lobby.set_topic("t" * 50_000)), "the disk is full")
+        self.assertEqual((lobby.topic, lobby.id), ("", None))
+
+    async def test_a_journal_that_cannot_be_moved_is_read_where_it_is(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        await log.append([entry(lobby, "a", "1"), entry(lobby, "b")], 1)
+        with mock.patch.object(database, "move", side_effect=_failing("disk I/O error", sqlite3.SQLITE_IOERR)):
+            self.assertEqual(await self.unavailable(log._lock.run(log._move)), "disk I/O error")
+        self.assertEqual(texts(await lobby.before(WHOLE, 5, PLENTY)), ["a", "b"])
+        again = entry(lobby, "a", "1")
+        await log.append([again], 1)
+        self.assertEqual((again.seq, again.fresh), (1, False))
+
+    async def test_where_it_cannot_be_moved_for_long_nothing_more_is_kept(self) -> None:
+        self.patch(sqlite, "JOURNAL_BYTES", 2**12)
+        self.patch(sqlite, "MAX_JOURNAL_BYTES", 2**14)
+        log = self.open_store()
+        lobby = await room(log)
+        kept = 0
+        with mock.patch.object(database, "move", side_effect=_failing("disk I/O error", sqlite3.SQLITE_IOERR)) as move:
+            while True:
+                said = entry(lobby, str(kept))
+                try:
+                    await log.append([said], 1)
+                except Unavailable:
+                    break
+                kept += 1
+            self.assertEqual(kept, 32)
+            self.assertFalse(said.fresh)
+            self.assertLess(move.call_count, 8)
+        await log.append([said], 1)
+        self.assertEqual((said.seq, log._journal_bytes), (33, 512 + 2))
+        self.assertEqual(numbers(await lobby.after(0, MOST, PLENTY)), list(range(1, 34)))
+
+
+def _failing(text: str, code: int) -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError(text)
+    error.sqlite_errorcode = code
+    return error
+
+
+class Busy(FileTestCase):
+    """A file that another program writes to."""
+
+    async def test_an_append_waits_for_it(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        with self.written_to():
+            said = [entry(lobby, "a"), entry(lobby, "b")]
+            kept = log.append(said[:1], 1)
+            self.clock.advance(1)
+            self.assertNoResult(kept)
+        self.clock.advance(1)
+        self.successResultOf(kept)
+        await log.append(said[1:], 1)
+        self.assertEqual([e.seq for e in said], [1, 2])
+
+    async def test_it_is_not_waited_for_longer_than_some_seconds(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        with self.written_to():
+            kept = log.append([entry(lobby, "a")], 1)
+            topic = lobby.set_topic("t")
+            self.clock.pump([0.1] * 45)
+            self.assertNoResult(kept)
+            self.clock.pump([0.1] * 100)
+            why = "another program has been writing to it for too long"
+            self.assertEqual([await self.unavailable(done) for done in (kept, topic)], [why] * 2)
+        self.assertEqual((lobby.seq, lobby.topic), (0, ""))
+        await log.append([entry(lobby, "a")], 1)
+        self.assertEqual(lobby.seq, 1)
+
+    async def test_a_move_waits_for_it_and_the_reactor_does_not(self) -> None:
+        self.patch(sqlite, "PATIENCE", 20.0)
+        log = self.open_store()
+        lobby = await room(log)
+        await log.append([entry(lobby, "a")], 1)
+        with self.written_to():
+            moved = log._lock.run(log._move)
+            self.assertEqual(texts(await lobby.after(0, 5, PLENTY)), ["a"])
+            self.assertNoResult(moved)
+        await moved
+        self.assertEqual(log._journal, {})
+
+    async def test_what_another_program_wrote_is_taken_into_account(self) -> None:
+        log = self.open_store()
+        lobby, other = await room(log), await room(log, "other")
+        await log.append([entry(lobby, "a", "1"), entry(other, "a")], 1)
+        epoch = lobby.epoch
+        with self.written_to() as beside:
+            database.move_now(beside)
+            sql = "INSERT INTO message VALUES (?, ?, 3, 'bob', 'bob', ?, 'imported')"
+            beside.executemany(sql, [(lobby.id, 7, "2"), (other.id, 9, None)])
+            beside.execute("UPDATE room SET topic = 'theirs'")
+            beside.execute("UPDATE store SET epoch = epoch + 1")
+        first, again = entry(lobby, "b"), entry(lobby, "imported", "2", "bob")
+        await log.append([first, again], 4)
+        self.assertEqual((first.seq, again.seq, again.fresh, again.time), (8, 7, False, 3))
+        self.assertEqual(numbers(await lobby.after(0, 9, PLENTY)), [1, 7, 8])
+        self.assertEqual(lobby.topic, "theirs")
+        self.assertGreater(lobby.epoch, epoch)
+        late = entry(other, "b")
+        await log.append([late], 5)  # in a room that was not looked at with the first one
+        self.assertEqual(late.seq, 10)
+        await log._lock.run(log._move)
+        self.assertEqual(numbers(await other.after(0, 9, PLENTY)), [1, 9, 10])
+
+    async def test_also_in_a_room_that_it_made(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        with self.written_to() as beside:
+            id = database.make_room(beside, names.room("LOBBY"))
+            beside.execute("INSERT INTO message VALUES (?, 7, 3, 'bob', 'bob', NULL, 'imported')", (id,))
+            beside.execute("UPDATE store SET epoch = epoch + 1")
+        said = [entry(lobby, "a"), entry(lobby, "\x00")]
+        await log.append(said, 4)
+        self.assertEqual([e.seq for e in said], [8, 9])
+        self.assertEqual((lobby.name.shown, lobby.oldest), ("LOBBY", 7))
+
+    async def test_a_room_opened_while_it_was_written_is_looked_at_again(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        reading, read = log._read, Deferred[None]()
+
+        def slow(function: Any, *args: Any) -> Deferred[Any]:
+            return reading(function, *args).addCallback(lambda result: read.addCallback(lambda _: result))
+
+        with mock.patch.object(log, "_read", slow):
+            late = room(log, "other")
+            await reading(lambda connection: None)
+        with self.written_to() as beside:
+            id = database.make_room(beside, names.room("other"))
+            beside.execute("INSERT INTO message VALUES (?, 7, 3, 'bob', 'bob', NULL, 'imported')", (id,))
+            beside.execute("UPDATE store SET epoch = epoch + 1")
+        await log.append([entry(lobby, "a")], 1)
+        read.callback(None)
+        self.assertEqual((await late).seq, 7)
+
+    async def test_with_every_commit_on_the_disk_too(self) -> None:
+        log = self.open_store(durability="power")
+        lobby = await room(log)
+        await log.append([entry(lobby, "a")], 1)
+        with self.written_to() as beside:
+            database.move_now(beside)
+            beside.execute("INSERT INTO message VALUES (?, 7, 3, 'bob', 'bob', NULL, 'imported')", (lobby.id,))
+            beside.execute("UPDATE store SET epoch = epoch + 1")
+            said = entry(lobby, "b")
+            kept = log.append([said], 4)
+            self.assertEqual(texts(await lobby.after(0, 5, PLENTY)), ["a"])
+            self.assertNoResult(kept)
+        await kept
+        self.assertEqual(said.seq, 8)
+
+
+class Files(FileTestCase):
+    """A file that is not as it should be."""
+
+    def refusal(self) -> str:
+        before = threading.active_count()
+        text = str(self.assertRaises(Unusable, SQLiteLog.open_file, self.path, reactor))
+        self.assertEqual(threading.active_count(), before)
+        database.unlock(database.lock_alone(os.path.realpath(self.path)))  # it was given up
+        return text
+
+    def test_no_database(self) -> None:
+        Path(self.path).write_text("no database " * 100)
+        self.assertEqual(self.refusal(), f"{self.path} cannot be used: it is no SQLite database")
+        self.assertEqual(Path(self.path).read_text(), "no database " * 100)
+
+    def test_a_folder(self) -> None:
+        os.mkdir(self.path)
+        self.assertEqual(self.refusal(), f"{self.path} cannot be used: it cannot be opened")
+
+    def test_another_program_s(self) -> None:
+        self.beside().execute("CREATE TABLE theirs (x)")
+        self.assertIn("another program", self.refusal())
+
+    async def test_a_newer_version_s(self) -> None:
+        await self.open_store().close()
+        self.beside().execute("PRAGMA user_version = 1000")
+        self.assertIn("newer version", self.refusal())
+
+    async def test_one_that_may_not_be_written_to(self) -> None:
+        await self.open_store().close()
+        os.chmod(self.path, 0o444)
+        os.chmod(self.path + "-lock", 0o666)
+        self.folder.chmod(0o777)
+        self.as_somebody()
+        self.assertEqual(self.refusal(), f"{self.path} cannot be used: it may not be written to")
+
+    async def test_one_that_may_not_be_written_to_any_more(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        log._writer.execute("PRAGMA query_only = ON")
+        self.assertEqual(await self.unavailable(log.append([entry(lobby, "a")], 1)), "it may not be written to")
+        log._writer.execute("PRAGMA query_only = OFF")
+        await log.append([entry(lobby, "a")], 1)
+        self.assertEqual(lobby.seq, 1)
+
+    async def test_a_damaged_one(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        for _ in range(20):
+            await log.append([entry(lobby, "x" * 1_000) for _ in range(50)], 1)
+        await log.close()
+        data = bytearray(read_bytes(self.path))
+        data[4096 * 8 :] = b"\xa5" * (len(data) - 4096 * 8)
+        write_bytes(self.path, data)
+        log = self.open_store()
+        damaged = "it is damaged; stop the server and put a backup in its place"
+        lobby = await room(log, "another")
+        self.assertEqual(await self.unavailable((await self.opened(log)).after(0, MOST, PLENTY)), damaged)
+        self.assertIn(f"{self.path} does not work now: {damaged}", self.logged())
+
+    async def opened(self, log: SQLiteLog) -> RoomLog:
+        """Open the lobby of a file of which only the first pages can be read."""
+        lobby = await room(log, "lobby2")
+        lobby.id = 1
+        return lobby
+
+    async def test_one_that_another_server_uses(self) -> None:
+        self.open_store()
+        error = self.assertRaises(Unusable, SQLiteLog.open_file, self.path, reactor)
+        self.assertIn("in use by another server", str(error))
+
+    async def test_by_whatever_link_it_is_named(self) -> None:
+        self.open_store()
+        os.symlink(self.path, self.folder / "link.sqlite")
+        os.symlink(self.folder, self.folder / "folder")
+        for other in (self.folder / "link.sqlite", self.folder / "folder" / "chat.sqlite"):
+            error = self.assertRaises(Unusable, SQLiteLog.open_file, str(other), reactor)
+            self.assertIn("in use by another server", str(error))
+
+    async def test_a_file_in_another_one_s_place_gets_nothing(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        await log.append([entry(lobby, "a")], 1)
+        away = self.folder / "away"
+        os.rename(self.path, away)
+        gone = "it is gone, or another file is in its place: put it back, or restart the server"
+        self.assertEqual(await self.unavailable(log.append([entry(lobby, "b")], 1)), gone)
+        write_bytes(self.path, b"")
+        self.assertEqual(await self.unavailable(log.append([entry(lobby, "b")], 1)), gone)
+        self.assertEqual(self.logged(), [f"{self.path} does not work now: {gone}"])
+        os.rename(away, self.path)
+        await log.append([entry(lobby, "b")], 1)
+        self.assertEqual(texts(await lobby.after(0, 5, PLENTY)), ["a", "b"])
+
+    async def test_a_folder_that_is_gone(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        os.rename(self.folder, f"{self.folder}-away")
+        self.assertIn("it is gone", await self.unavailable(log.append([entry(lobby, "b")], 1)))
+        os.rename(f"{self.folder}-away", self.folder)
+        await log.append([entry(lobby, "b")], 1)
+
+    def test_a_sqlite_that_is_too_old(self) -> None:
+        self.patch(sqlite3, "sqlite_version_info", (3, 36, 0))
+        self.assertIn("too old", self.refusal())
+
+    def test_a_start_that_fails_otherwise_lets_go_of_everything(self) -> None:
+        with mock.patch.object(database, "prepare", side_effect=MemoryError):
+            self.assertRaises(MemoryError, SQLiteLog.open_file, self.path, reactor)
+        self.open_store()
+
+
+class TheEnd(FileTestCase):
+    async def test_before_the_reactor_runs_everything_is_at_once(self) -> None:
+        self.clock.running = False
+        log = self.open_store()
+        lobby = self.successResultOf(room(log))
+        self.successResultOf(log.append([entry(lobby, "a")], 1))
+        self.assertEqual(texts(self.successResultOf(lobby.after(0, 5, PLENTY))), ["a"])
+        self.successResultOf(log.close())
+
+    async def test_no_thread_is_left(self) -> None:
+        before = set(threading.enumerate())
+        log = self.open_store()
+        await log.append([entry(await room(log), "a")], 1)
+        await log._lock.run(log._move)
+        self.assertGreater(set(threading.enumerate()), before)
+        await log.close()
+        self.assertEqual(set(threading.enumerate()), before)
+
+    async def test_closing_waits_for_what_is_under_way_and_is_done_once(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        await log.append([entry(lobby, "a")], 1)
+        moved = log._lock.run(log._move)
+        kept = log.append([entry(lobby, "b")], 1)
+        page = lobby.after(0, 5, PLENTY)
+        await gatherResults([log.close(), log.close()])
+        self.successResultOf(moved)
+        self.successResultOf(kept)
+        self.assertEqual(texts(await page)[:1], ["a"])
+        self.assertEqual((await room(self.open_store())).seq, 2)
+
+    async def test_whatever_comes_later_is_refused(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        await log.close()
+        for done in (
+            log.append([entry(lobby, "a")], 1),
+            lobby.after(0, 5, PLENTY),
+            lobby.set_topic("t"),
+            room(log, "other"),
+            log.rooms(5),
+        ):
+            self.assertIn("closed", await self.unavailable(done))
+
+    async def test_a_file_that_is_written_to_is_closed_and_nothing_is_lost(self) -> None:
+        self.patch(sqlite, "PATIENCE", 0.01)
+        log = self.open_store()
+        await log.append([entry(await room(log), "a")], 1)
+        with self.written_to():
+            await log.close()
+        self.assertIn(f"The journal of {self.path} was not moved on; the next start does it", self.logged())
+        self.assertEqual((await room(self.open_store())).seq, 1)
+
+    async def test_a_fault_of_our_own_leaves_no_lock(self) -> None:
+        log = self.open_store()
+        with mock.patch.object(database, "move", side_effect=ZeroDivisionError), self.assertRaises(ZeroDivisionError):
+            await log.close()
+        self.open_store()
+
+    async def test_a_fault_of_our_own_where_nobody_waits_is_logged(self) -> None:
+        self.patch(sqlite, "JOURNAL_BYTES", 0)
+        log = self.open_store()
+        log._move_at = 0
+        with mock.patch.object(database, "move", side_effect=ZeroDivisionError):
+            await log.append([entry(await room(log), "a")], 1)
+            await log._lock.run(lambda: None)
+            await deferLater(reactor, 0)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertFalse(log._moving)
