@@ -837,7 +837,7 @@ class Files(FileTestCase):
         await log.close()
         data = bytearray(read_bytes(self.path))
         data[4096 * 8 :] = b"\xa5" * (len(data) - 4096 * 8)
-        write_bytes(self.path, data)
+        write_bytes(self.path, bytes(data))
         log = self.open_store()
         damaged = "it is damaged; stop the server and put a backup in its place"
         lobby = await room(log, "another")

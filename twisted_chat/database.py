@@ -20,6 +20,7 @@ import msgspec
 
 from .log import Entry, Record, RoomSummary, Unusable
 from .names import Name
+from .retention import Keep
 
 APPLICATION_ID: Final = 0x54774368
 
@@ -34,6 +35,9 @@ WAL_BYTES: Final = 16 * 2**20
 
 PAGE_CACHE: Final = 2**20
 """Bytes of the file that each connection keeps in memory; the operating system keeps the rest."""
+
+TRIM_ROWS: Final = 500
+"""Messages that one step of retention takes away: it holds the file's lock for some 5 ms."""
 
 Durability = Literal["process", "power"]
 """What a kept message survives: the end of the process (`kill -9`), or also a power cut."""
@@ -240,6 +244,64 @@ def set_topic(connection: sqlite3.Connection, name: Name, topic: str) -> int:
         id = make_room(connection, name)
         connection.execute("UPDATE room SET topic = ? WHERE id = ?", (topic, id))
     return id
+
+
+class Trimmed(NamedTuple):
+    """What one step of retention left."""
+
+    key: str
+    oldest: int | None
+    """The oldest number that is still in `message`, if any is."""
+    more: bool
+    """The step was a whole one: there may be more to take away."""
+
+
+def trim(connection: sqlite3.Connection, room: int, keep: Keep, now: int, most: int = TRIM_ROWS) -> Trimmed:
+    """Take away the oldest messages of a room, at most so many, that are not to be kept at `now` (ms since 1970)."""
+    with transaction(connection):
+        key, oldest, newest, skipped = connection.execute(_ENDS, {"room": room}).fetchone()
+        excess = 0 if oldest is None or keep.messages is None else newest - oldest + 1 - skipped - keep.messages
+        bounds = {"room": room, "excess": excess, "since": _since(keep, now), "most": most}
+        last, count = connection.execute(_TRIMMED, bounds).fetchone()
+        if count:
+            connection.execute("DELETE FROM message WHERE room = ? AND seq <= ?", (room, last))
+            _, rest, _, _ = connection.execute(_ENDS, {"room": room}).fetchone()
+            passed = (newest + 1 if rest is None else rest) - oldest - count
+            sql = "UPDATE room SET trimmed = max(trimmed, ?), skipped = skipped - ? WHERE id = ?"
+            connection.execute(sql, (last, passed, room))
+            oldest = rest
+    return Trimmed(key, oldest, count == most)
+
+
+_ENDS = """
+SELECT key, (SELECT min(seq) FROM message WHERE message.room = room.id),
+       (SELECT max(seq) FROM message WHERE message.room = room.id), skipped
+FROM room WHERE id = :room"""
+
+# The oldest ones, as far as there are too many, or as far as all of them are too old: where the clock was set back, an
+# old one may stand behind a young one, and stays as long as that.
+_TRIMMED = """
+WITH first AS (
+    SELECT seq, time, row_number() OVER (ORDER BY seq) AS number FROM message
+    WHERE room = :room ORDER BY seq LIMIT :most
+)
+SELECT max(seq), count(*) FROM first
+WHERE number <= :excess OR seq < ifnull((SELECT min(seq) FROM first WHERE time >= :since), seq + 1)"""
+
+
+def overdue(connection: sqlite3.Connection, keep: Keep, now: int) -> list[int]:
+    """List the rooms in which something is not to be kept at `now` (milliseconds since 1970)."""
+    sql = """
+        SELECT id FROM room WHERE
+            (SELECT time FROM message WHERE message.room = room.id ORDER BY seq LIMIT 1) < :since
+            OR (SELECT max(seq) FROM message WHERE message.room = room.id)
+               - (SELECT min(seq) FROM message WHERE message.room = room.id) + 1 - skipped > :messages"""
+    rows = connection.execute(sql, {"since": _since(keep, now), "messages": keep.messages})  # beyond NULL is nothing
+    return [id for (id,) in rows]
+
+
+def _since(keep: Keep, now: int) -> int:
+    return 0 if keep.seconds is None else now - keep.seconds * 1000
 
 
 def copy_wal(connection: sqlite3.Connection) -> None:

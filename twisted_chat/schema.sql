@@ -9,7 +9,8 @@ CREATE TABLE room (
     key     TEXT NOT NULL UNIQUE,
     name    TEXT NOT NULL,
     topic   TEXT NOT NULL DEFAULT '',
-    trimmed INTEGER NOT NULL DEFAULT 0  -- the newest number that retention has taken away
+    trimmed INTEGER NOT NULL DEFAULT 0, -- the newest number that retention has taken away
+    skipped INTEGER NOT NULL DEFAULT 0  -- numbers between the oldest and the newest message that none has (an import)
 ) STRICT;
 
 -- Raised by another program that writes to the file beside the server (`twisted-chat import`), so that the server

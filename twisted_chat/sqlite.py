@@ -29,9 +29,10 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from . import database
-from .database import AFTER, BEFORE, PATIENCE, WAL_BYTES, Durability, RoomState
+from .database import AFTER, BEFORE, PATIENCE, WAL_BYTES, Durability, RoomState, Trimmed
 from .log import Entry, Record, RoomLog, RoomSummary, Unavailable, Unusable
 from .names import Name
+from .retention import EVERYTHING, Keep, Store, Trimmer
 
 JOURNAL_BYTES: Final = 2**20
 """Bytes in memory of what gathers in the journal before it is moved on: one move then takes the file's lock for some
@@ -95,6 +96,7 @@ class SQLiteLog:
         writer: sqlite3.Connection,
         lock_file: int | None = None,
         durability: Durability = "process",
+        keep: Keep = EVERYTHING,
     ) -> None:
         self.path = path
         self._reactor = reactor
@@ -130,9 +132,13 @@ class SQLiteLog:
         self._copying = False
         self._authors: dict[tuple[str, str], bool] = {}
         """Room and author, to whether `message` may hold an `id` of theirs."""
+        self._keep = keep
+        self._trimmer = None if keep == EVERYTHING else Trimmer(reactor, Store(self._overdue, self._trim))
 
     @classmethod
-    def open_file(cls, path: str, reactor: Any = None, durability: Durability = "process") -> SQLiteLog:
+    def open_file(
+        cls, path: str, reactor: Any = None, durability: Durability = "process", keep: Keep = EVERYTHING
+    ) -> SQLiteLog:
         """Open a file, or begin one; `:memory:` is nothing on disk. Raises `Unusable`."""
         if sqlite3.sqlite_version_info < database.OLDEST_SQLITE:
             raise Unusable(f"SQLite {sqlite3.sqlite_version} is too old: 3.37 or newer is needed")
@@ -141,7 +147,7 @@ class SQLiteLog:
             path = os.path.realpath(path)  # by whatever link it is named, its lock is the same
             lock_file = database.lock_alone(path)
         try:
-            return cls(path, reactor, _open_writer(path, durability), lock_file, durability)
+            return cls(path, reactor, _open_writer(path, durability), lock_file, durability, keep)
         except BaseException as error:
             database.unlock(lock_file)
             if isinstance(error, sqlite3.Error):
@@ -332,6 +338,27 @@ class SQLiteLog:
     def _copied(self, _: object) -> None:
         self._copying = False
 
+    # Retention
+
+    @inlineCallbacks
+    def _overdue(self, now: int) -> Generator[Deferred[Any], Any, list[int]]:
+        yield self._lock.run(self._move)  # what is in the journal counts, and may itself be too much
+        rooms: list[int] = yield self._read(database.overdue, self._keep, now)
+        return rooms
+
+    def _trim(self, room: int, now: int) -> Deferred[bool]:
+        step = self._lock.run(self._in_thread, self._writing, database.trim, room, self._keep, now)
+        return step.addCallback(self._trimmed)
+
+    def _trimmed(self, trimmed: Trimmed) -> bool:
+        self._changes += 1
+        room = self._open.get(trimmed.key)
+        if room is not None:
+            in_journal = self._journal.get(room)
+            room.oldest = trimmed.oldest or (in_journal[0].seq if in_journal else room.seq + 1)
+        self._copy_wal()
+        return trimmed.more
+
     # Reading
 
     @inlineCallbacks
@@ -442,6 +469,8 @@ class SQLiteLog:
 
     def _let_go(self) -> None:
         self._closed = True
+        if self._trimmer is not None:
+            self._trimmer.stop()
         for threads in (self._writing, self._reading):
             if threads is not None:
                 threads.stop()

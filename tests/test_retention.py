@@ -1,0 +1,249 @@
+"""How much is kept: what is read from the options, and when something is taken away."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import Clock
+from twisted.trial.unittest import TestCase
+
+from twisted_chat import database, names
+from twisted_chat.log import Unavailable
+from twisted_chat.retention import EVERYTHING, LOOK_SECONDS, Keep, Store, Trimmer, read_keep
+from twisted_chat.sqlite import SQLiteLog
+
+from .stores import MOST, PLENTY, StoreTestCase, entry, numbers, room, texts
+
+DAY = 86_400
+
+
+class Options(TestCase):
+    def test_a_time_or_a_number_of_messages(self) -> None:
+        for text, keep in (
+            ("12h", Keep(DAY // 2)),
+            ("90d", Keep(90 * DAY)),
+            ("8w", Keep(56 * DAY)),
+            ("2y", Keep(730 * DAY)),
+            ("1000000", Keep(None, 1_000_000)),
+        ):
+            self.assertEqual(read_keep([text]), keep)
+
+    def test_the_narrowest_of_several(self) -> None:
+        self.assertEqual(read_keep(["2w", "1000", "90d", "5"]), Keep(14 * DAY, 5))
+
+    def test_without_any_everything_is_kept(self) -> None:
+        self.assertEqual(read_keep([]), EVERYTHING)
+
+    def test_what_is_neither(self) -> None:
+        for text in ("", "0", "0d", "-1", "1.5d", "d", "90 d", "90m", "forever", "٣d", "9" * 13):
+            error = self.assertRaises(ValueError, read_keep, ["90d", text])
+            self.assertEqual(
+                str(error), f"a time such as 12h, 90d, 8w or 2y, or a number of messages a room, not '{text}'"
+            )
+
+
+class Times(TestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.steps: list[tuple[int, int]] = []
+        self.found: Deferred[list[int]] = succeed([])
+        self.trimmer = Trimmer(self.clock, Store(lambda now: self.found, self.trim))
+        self.left = {1: 3, 2: 1}
+
+    def trim(self, room: int, now: int) -> Deferred[bool]:
+        self.steps.append((room, now))
+        self.left[room] -= 1
+        return succeed(self.left[room] > 0)
+
+    def test_it_is_looked_once_a_minute(self) -> None:
+        asked: list[int] = []
+
+        def overdue(now: int) -> Deferred[list[int]]:
+            asked.append(now)
+            return self.found
+
+        self.trimmer._store = Store(overdue, self.trim)
+        self.clock.pump([30] * 6)
+        self.assertEqual(asked, [60_000, 120_000, 180_000])
+
+    def test_each_room_is_trimmed_until_nothing_more_is_to_go_with_pauses(self) -> None:
+        self.found = succeed([1, 2])
+        self.clock.advance(LOOK_SECONDS)
+        self.assertEqual(self.steps, [(1, 60_000)])
+        self.clock.pump([0.02] * 5)
+        self.assertEqual(self.steps, [(1, 60_000)] * 3 + [(2, 60_000)])
+
+    def test_a_store_that_does_not_work_now_is_asked_again(self) -> None:
+        self.found = fail(Unavailable("full"))
+        self.clock.advance(LOOK_SECONDS)
+        self.found = succeed([2])
+        self.clock.advance(LOOK_SECONDS)
+        self.assertEqual(self.steps, [(2, 120_000)])
+
+    def test_a_fault_is_logged_and_it_goes_on(self) -> None:
+        self.found = succeed([3])
+        self.clock.advance(LOOK_SECONDS)
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+        self.found = succeed([2])
+        self.clock.advance(LOOK_SECONDS)
+        self.assertEqual(self.steps[-1], (2, 120_000))
+
+    def test_stopped_it_begins_nothing_more(self) -> None:
+        self.found = succeed([1, 2])
+        self.clock.advance(LOOK_SECONDS)
+        self.trimmer.stop()
+        self.clock.pump([1] * 200)
+        self.assertEqual(len(self.steps), 1)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_stopped_before_it_began_it_leaves_nothing_behind(self) -> None:
+        self.trimmer.stop()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class InTheStore(StoreTestCase):
+    def opened(self, keep: Keep) -> SQLiteLog:
+        return self.open_store(":memory:", keep=keep)
+
+    def say(self, log: SQLiteLog, times: list[int], name: str = "lobby") -> None:
+        lobby = self.successResultOf(room(log, name))
+        for time in times:
+            self.successResultOf(log.append([entry(lobby, str(time), str(time))], time * 1000))
+
+    def kept(self, log: SQLiteLog, name: str = "lobby") -> list[int]:
+        return numbers(self.successResultOf(self.successResultOf(room(log, name)).after(0, MOST, PLENTY)))
+
+    def test_by_default_nothing_is_ever_taken_away(self) -> None:
+        self.opened(EVERYTHING)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_the_newest_messages_of_each_room_are_kept(self) -> None:
+        log = self.opened(Keep(messages=3))
+        self.say(log, list(range(10)))
+        self.say(log, [1, 2], "other")
+        self.clock.advance(LOOK_SECONDS)
+        self.assertEqual((self.kept(log), self.kept(log, "other")), ([8, 9, 10], [1, 2]))
+        lobby = self.successResultOf(room(log))
+        self.assertEqual((lobby.oldest, lobby.seq), (8, 10))
+
+    def test_young_ones_are_kept_and_numbers_do_not_fall_when_none_is(self) -> None:
+        log = self.opened(Keep(seconds=100))
+        self.say(log, [1, 2, 50, 60])
+        lobby = self.successResultOf(room(log))
+        self.clock.advance(60)
+        self.assertEqual((self.kept(log), lobby.oldest), ([1, 2, 3, 4], 1))
+        self.clock.advance(60)
+        self.assertEqual((self.kept(log), lobby.oldest), ([3, 4], 3))
+        self.clock.advance(60)
+        self.assertEqual((self.kept(log), lobby.oldest, lobby.seq), ([], 5, 4))
+        self.say(log, [200])
+        self.assertEqual((self.kept(log), lobby.oldest, lobby.seq), ([5], 5, 5))
+
+    def test_both_limits_hold(self) -> None:
+        log = self.opened(Keep(seconds=100, messages=2))
+        self.say(log, [1, 2, 57, 58, 59])
+        self.say(log, [1, 59], "other")
+        self.clock.pump([60, 60])
+        self.assertEqual((self.kept(log), self.kept(log, "other")), ([4, 5], [2]))
+
+    def test_an_old_one_behind_a_young_one_stays_as_long_as_that(self) -> None:
+        log = self.opened(Keep(seconds=100))
+        self.say(log, [1, 90, 2, 91])
+        self.clock.pump([60, 60])
+        self.assertEqual(self.kept(log), [2, 3, 4])
+        self.clock.pump([60, 60])
+        self.assertEqual(self.kept(log), [])
+
+    def test_after_a_restart_numbers_go_on(self) -> None:
+        log = self.opened(Keep(messages=2))
+        self.say(log, [1, 2, 3])
+        self.say(log, [1, 2, 3], "other")
+        self.clock.advance(LOOK_SECONDS)
+        log._writer.execute("DELETE FROM message")  # whatever is left
+        log._writer.execute("UPDATE room SET trimmed = 3")
+        log._open.clear()
+        lobby = self.successResultOf(room(log))
+        self.assertEqual((lobby.seq, lobby.oldest), (3, 4))
+
+    def test_what_is_in_the_journal_counts(self) -> None:
+        log = self.opened(Keep(messages=2))
+        lobby = self.successResultOf(room(log))
+        self.say(log, [1, 2, 3])
+        self.assertEqual(log._writer.execute("SELECT count(*) FROM message").fetchone(), (0,))
+        self.clock.advance(LOOK_SECONDS)
+        self.assertEqual((self.kept(log), lobby.oldest), ([2, 3], 2))
+
+    def test_what_was_said_while_it_was_trimmed_is_the_oldest_then(self) -> None:
+        log = self.opened(Keep(seconds=10))
+        lobby = self.successResultOf(room(log))
+        self.say(log, [1])
+        self.successResultOf(log._lock.run(log._move))
+        self.say(log, [59])
+        self.successResultOf(log._trim(lobby.id or 0, 60_000))
+        self.assertEqual((self.kept(log), lobby.oldest), ([2], 2))
+
+    def test_a_room_that_nobody_holds_is_trimmed_too(self) -> None:
+        log = self.opened(Keep(messages=1))
+        self.say(log, [1, 2])
+        self.successResultOf(log._lock.run(log._move))
+        self.assertEqual(len(log._open), 0)
+        self.clock.advance(LOOK_SECONDS)
+        self.assertEqual(self.successResultOf(room(log)).oldest, 2)
+
+    def test_many_go_in_small_steps(self) -> None:
+        log = self.opened(Keep(messages=10))
+        lobby = self.successResultOf(room(log))
+        self.successResultOf(log.append([entry(lobby, "a") for _ in range(1_700)], 1))
+        self.clock.advance(LOOK_SECONDS)
+        self.assertEqual(lobby.oldest, 501)
+        self.clock.pump([0.02] * 5)
+        self.assertEqual((lobby.oldest, self.kept(log)), (1_691, list(range(1_691, 1_701))))
+
+    def test_what_was_taken_away_may_be_said_again(self) -> None:
+        log = self.opened(Keep(messages=1))
+        self.say(log, [1, 2])
+        self.clock.advance(LOOK_SECONDS)
+        self.say(log, [1])
+        self.assertEqual(texts(self.successResultOf(self.successResultOf(room(log)).after(0, 9, PLENTY))), ["2", "1"])
+
+    @settings(deadline=None, suppress_health_check=[HealthCheck.differing_executors])
+    @given(
+        st.lists(st.tuples(st.integers(1, 5), st.integers(0, 20)), max_size=20),
+        st.integers(1, 12) | st.none(),
+        st.integers(1, 20) | st.none(),
+        st.integers(1, 7),
+    )
+    def test_whatever_numbers_are_skipped_so_many_are_kept(
+        self, gaps_and_times: list[tuple[int, int]], messages: int | None, seconds: int | None, most: int
+    ) -> None:
+        log = SQLiteLog.open_file(":memory:", self.clock)
+        id = database.make_room(log._writer, names.room("lobby"))
+        seq, model = 0, []
+        for gap, time in gaps_and_times:
+            seq += gap
+            model.append((seq, time))
+            log._writer.execute("INSERT INTO message VALUES (?, ?, ?, 'a', 'a', NULL, '')", (id, seq, time * 1000))
+        skipped = model[-1][0] - model[0][0] + 1 - len(model) if model else 0
+        log._writer.execute("UPDATE room SET skipped = ?", (skipped,))
+        keep = Keep(seconds, messages)
+        gone = seq
+        for _ in range(30):
+            found = database.overdue(log._writer, keep, 20_000)
+            more = database.trim(log._writer, id, keep, 20_000, most).more if found else False
+            self.assertLessEqual(more, bool(found))
+        while model and (
+            (messages is not None and len(model) > messages)
+            or (seconds is not None and model[0][1] * 1000 < 20_000 - seconds * 1000)
+        ):
+            gone = model.pop(0)[0]
+        rows = log._writer.execute("SELECT seq FROM message ORDER BY seq").fetchall()
+        self.assertEqual([seq for (seq,) in rows], [seq for seq, _ in model])
+        state = database.room_state(log._writer, "lobby")
+        self.assertEqual(state.seq, seq)
+        if rows:
+            kept = log._writer.execute("SELECT skipped FROM room").fetchone()[0]
+            self.assertEqual(kept, rows[-1][0] - rows[0][0] + 1 - len(rows))
+        elif gone:
+            self.assertEqual(state.oldest, gone + 1)
+        self.successResultOf(log.close())
