@@ -61,7 +61,7 @@ class Times(TestCase):
 
         def overdue(now: int) -> Deferred[list[int]]:
             asked.append(now)
-            return self.found
+            return succeed([])
 
         self.trimmer._store = Store(overdue, self.trim)
         self.clock.pump([30] * 6)
@@ -199,6 +199,15 @@ class InTheStore(StoreTestCase):
         self.assertEqual(lobby.oldest, 501)
         self.clock.pump([0.02] * 5)
         self.assertEqual((lobby.oldest, self.kept(log)), (1_691, list(range(1_691, 1_701))))
+
+    def test_a_step_in_a_room_where_nothing_is_to_go_changes_nothing(self) -> None:
+        log = self.opened(Keep(messages=1))
+        self.say(log, [1])
+        lobby = self.successResultOf(room(log))
+        for _ in range(2):  # once with all of it in the journal
+            self.assertFalse(self.successResultOf(log._trim(lobby.id or 0, 60_000)))
+            self.assertEqual((lobby.oldest, lobby.seq), (1, 1))
+            self.successResultOf(log._lock.run(log._move))
 
     def test_what_was_taken_away_may_be_said_again(self) -> None:
         log = self.opened(Keep(messages=1))
