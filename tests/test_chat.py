@@ -359,7 +359,9 @@ class NickTests(ChatTestCase):
         self.server.hush(self.bob)
         self.assertEqual(self.error(self.bob, type="nick", nick="alice"), "nick-taken")
         self.alice.cut()
-        self.assertEqual(self.bob.ask(type="nick", nick="alice")[0]["nick"], "alice")
+        left, changed = self.bob.ask(type="nick", nick="alice")
+        self.assertEqual((left["type"], left["author"]), ("leave", "ALICE"), "in the order in which it happened")
+        self.assertEqual((changed["type"], changed["nick"]), ("nick", "alice"))
 
     def test_that_is_bad_or_taken_changes_nothing(self) -> None:
         self.assertEqual(self.error(self.alice, type="nick", nick="a b"), "bad-nick")
