@@ -166,7 +166,10 @@ def explain(error: sqlite3.Error) -> str:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All of it or nothing, and no other writer meanwhile."""
+    """All of it or nothing, and no other writer meanwhile. One within another is a part of it."""
+    if connection.in_transaction:
+        yield
+        return
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
