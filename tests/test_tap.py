@@ -36,6 +36,7 @@ from twisted.trial.unittest import TestCase
 from twisted_chat import __version__, tap
 from twisted_chat.limits import Limits
 from twisted_chat.log import Unavailable, Unusable
+from twisted_chat.retention import Keep
 from twisted_chat.room import Soon
 
 TIMEOUT = 30.0
@@ -186,6 +187,10 @@ class OptionsTests(TestCase):
         refusal = self.refuses("--interface", "::1", "--port", "unix:chat.sock")
         self.assertEqual(refusal, "--interface goes with a port's number; in an endpoint, write interface=… instead")
 
+    def test_refuses_what_says_nothing_of_what_is_kept(self) -> None:
+        self.assertEqual(self.refuses("--durability", "full"), "--durability takes process or power, not 'full'")
+        self.assertIn("--keep takes a time such as 12h, 90d, 8w or 2y, or a n", self.refuses("--keep", "ever"))
+
     def test_finds_the_database_in_the_current_folder(self) -> None:
         self.assertEqual(self.parse()["database"], os.path.abspath("chat.sqlite"))
 
@@ -290,12 +295,14 @@ class Log:
     """Stands for a store; `Log.opened` is the last one."""
 
     opened: Log
+    kept: tuple[str, Keep]
     is_closed = False
 
     @classmethod
-    def open_file(cls, path: str, reactor: object) -> Log:
+    def open_file(cls, path: str, reactor: object, durability: str, keep: Keep) -> Log:
         if path == "unusable":
             raise Unusable("this disk is no disk")
+        cls.kept = durability, keep
         Log.opened = cls()
         return Log.opened
 
@@ -354,7 +361,7 @@ class ServiceTests(TestCase):
 
     def with_endpoint(self, *endpoints: Endpoint) -> tap.ChatService:
         places = [tap.Place("slow:", cast(Any, endpoint)) for endpoint in endpoints]
-        return tap.ChatService(cast(Any, self.reactor), places, ":memory:")
+        return tap.ChatService(cast(Any, self.reactor), places, tap.Store(":memory:"))
 
     def said(self) -> list[str]:
         return [
@@ -387,6 +394,14 @@ class ServiceTests(TestCase):
         ).startService()
         self.assertEqual(Chat.made.limits, Limits(rate=0, burst=7, connections=8, connections_per_address=9))
 
+    def test_messages_are_kept_as_asked_for(self) -> None:
+        self.service("--durability", "power", "--keep", "90d", "--keep", "1000").startService()
+        self.assertEqual(Log.kept, ("power", Keep(90 * 86_400, 1_000)))
+
+    def test_messages_are_kept_for_ever_by_default_and_survive_the_process(self) -> None:
+        self.service().startService()
+        self.assertEqual(Log.kept, ("process", Keep()))
+
     def test_limits_by_default_are_those_of_the_library(self) -> None:
         self.service().startService()
         self.assertEqual(Chat.made.limits, Limits())
@@ -397,7 +412,7 @@ class ServiceTests(TestCase):
         self.assertEqual(tap._address(UNIXAddress(None)), str(UNIXAddress(None)))
 
     def test_ends_when_the_log_cannot_be_opened(self) -> None:
-        service = tap.ChatService(cast(Any, self.reactor), [], "unusable")
+        service = tap.ChatService(cast(Any, self.reactor), [], tap.Store("unusable"))
         self.assertEqual(self.assertRaises(tap.CannotStart, service.startService).code, "this disk is no disk")
 
     def test_ends_when_a_port_cannot_be_had_and_closes_the_others(self) -> None:

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast, get_args
 
 from twisted.application.service import Service
 from twisted.internet.abstract import isIPAddress, isIPv6Address
@@ -35,8 +35,10 @@ from twisted.python.failure import Failure
 
 from . import __version__
 from .chat import Chat
+from .database import Durability
 from .limits import Limits
 from .log import Unavailable, Unusable
+from .retention import EVERYTHING, Keep, read_keep
 from .room import Soon
 from .sqlite import SQLiteLog
 from .wire.jsonlines import JSONLinesFactory
@@ -86,6 +88,7 @@ class Options(usage.Options):
         ["port", "p", "14900", "PLACE to listen on; port 0 takes a free one."],
         ["interface", "i", None, "Address or host name for ports given as numbers. [default: 127.0.0.1]"],
         ["database", "d", "chat.sqlite", f"File with the rooms' logs, or {MEMORY} to keep nothing on disk."],
+        ["durability", None, "process", "What a message survives once it is acked: kill -9 (process), or a power cut."],
         ["rate", None, "200", "Requests a second of one connection, in the long run; 0 is no limit."],
         ["burst", None, "2000", "Requests that one connection may send at once."],
         ["connections", None, "100000", "Connections in all."],
@@ -95,6 +98,10 @@ class Options(usage.Options):
     def opt_listen(self, place: str) -> None:
         """Another PLACE to listen on, any number of times."""
         self.setdefault("listen", []).append(place)
+
+    def opt_keep(self, limit: str) -> None:
+        """How long messages stay, such as 90d, or how many a room, such as 1000000; may be given several times."""
+        self.setdefault("keep", []).append(limit)
 
     def opt_version(self) -> None:
         """Print the version and exit."""
@@ -107,6 +114,12 @@ class Options(usage.Options):
         places = [("--port", self["port"]), *(("--listen", text) for text in self.get("listen", []))]
         self["database"] = _database(self["database"], self.parent["rundir"] if self.parent else "")
         self["places"] = _places(reactor, places, self["interface"])
+        if self["durability"] not in get_args(Durability):
+            raise usage.UsageError(f"--durability takes process or power, not '{self['durability']}'")
+        try:
+            self["keep"] = read_keep(self.get("keep", []))
+        except ValueError as error:
+            raise usage.UsageError(f"--keep takes {error}") from None
         self["limits"] = Limits(
             rate=_count("--rate", self["rate"], 0),
             burst=_count("--burst", self["burst"], 1),
@@ -117,7 +130,8 @@ class Options(usage.Options):
 
 def makeService(options: Options) -> ChatService:
     """Make the server that the options describe."""
-    return ChatService(_reactor(), options["places"], options["database"], options["limits"])
+    store = Store(options["database"], options["durability"], options["keep"])
+    return ChatService(_reactor(), options["places"], store, options["limits"])
 
 
 def _count(option: str, text: str, least: int) -> int:
@@ -281,6 +295,14 @@ def _misfit(error: Exception) -> str:
     return str(error) if known else ""
 
 
+class Store(NamedTuple):
+    """How the rooms' logs are kept."""
+
+    database: str
+    durability: Durability = "process"
+    keep: Keep = EVERYTHING
+
+
 class ChatService(Service):
     """The server as `twistd` starts and stops it: a log, a chat on it, and the ports.
 
@@ -288,10 +310,10 @@ class ChatService(Service):
     port below 1024 has to come from systemd.
     """
 
-    def __init__(self, reactor: ReactorBase, places: list[Place], database: str, limits: Limits | None = None) -> None:
+    def __init__(self, reactor: ReactorBase, places: list[Place], store: Store, limits: Limits | None = None) -> None:
         self._reactor = reactor
         self._places = places
-        self._database = database
+        self._store = store
         self._limits = limits
         self._ports: list[IListeningPort] = []
 
@@ -319,17 +341,17 @@ class ChatService(Service):
 
     def _open(self) -> SQLiteLog:
         try:
-            log = SQLiteLog.open_file(self._database, self._reactor)
+            log = SQLiteLog.open_file(self._store.database, self._reactor, self._store.durability, self._store.keep)
         except Unusable as error:
             raise CannotStart(str(error)) from None
-        _log.info("twisted_chat {version}, database {database}", version=__version__, database=self._database)
+        _log.info("twisted_chat {version}, database {database}", version=__version__, database=self._store.database)
         return log
 
     async def _start(self) -> None:
         try:
             await self._chat.start()
         except Unavailable as error:
-            raise CannotStart(f"{self._database} cannot be read: {error}") from None
+            raise CannotStart(f"{self._store.database} cannot be read: {error}") from None
         factory = JSONLinesFactory(self._chat)
         for place in self._places:
             try:
