@@ -23,11 +23,12 @@ Frame = bytes | WireError
 
 
 class Framer:
-    """Cuts a stream into frames. It keeps at most one unfinished object, of at most `MAX_OBJECT` bytes."""
+    """Cuts a stream into frames. It keeps at most one unfinished object, of at most `limit` bytes."""
 
-    __slots__ = ("_depth", "_in_string", "_rest", "_scanned", "_throwing")
+    __slots__ = ("_depth", "_in_string", "_limit", "_rest", "_scanned", "_throwing")
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = MAX_OBJECT) -> None:
+        self._limit = limit
         self._rest = b""
         """The unfinished object, from its brace on; empty between two objects."""
         self._scanned = 0
@@ -45,7 +46,7 @@ class Framer:
             if (
                 line.find(b"}") == len(line) - 1
                 and line.startswith(b"{")
-                and len(line) <= MAX_OBJECT
+                and len(line) <= self._limit
                 and not (self._rest or self._throwing)
             ):
                 frames.append(line)  # one object and nothing else: no brace in it could end another
@@ -70,8 +71,8 @@ class Framer:
                     break
                 self._scanned = 0
             end = self._scan(data, start)
-            if (end or len(data)) - start > MAX_OBJECT:
-                self._throw(WireError("too-long", f"an object has at most {MAX_OBJECT} bytes"), frames)
+            if (end or len(data)) - start > self._limit:
+                self._throw(WireError("too-long", f"an object has at most {self._limit} bytes"), frames)
             elif not end:
                 break
             else:
@@ -82,7 +83,7 @@ class Framer:
     def _scan(self, data: bytes, start: int) -> int:
         """Look for the end of the object that begins at `start`: the place behind its last brace, or 0."""
         at = start + self._scanned
-        stop = min(len(data), start + MAX_OBJECT)
+        stop = min(len(data), start + self._limit)
         while at < stop:
             if self._in_string:
                 at = _end_of(_STRING, data, at, stop)
