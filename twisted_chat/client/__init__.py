@@ -1,0 +1,56 @@
+"""A chat client in a few lines, for bots, bridges and interfaces.
+
+    client = await connect("tcp:chat.example:14900", nick="bot")
+    room = await client.join("lobby")
+    await room.say("hello")
+    async for message in room:
+        if message.msg == "ping":
+            await room.say(f"pong, {message.author}")
+
+It connects again by itself, says again what was not acked, and goes on from its place: whoever iterates sees each
+message once, in order, over any number of lost connections. Everything that asks the server returns a Deferred, which
+coroutines of Twisted and, under the asyncio reactor, of asyncio can await.
+"""
+
+from ..messages import (
+    Error,
+    MemberJoined,
+    MemberLeft,
+    Members,
+    Message,
+    NickChanged,
+    Presence,
+    RoomInfo,
+    Stop,
+    TopicChanged,
+)
+from .answers import Answer
+from .errors import ChatError, ClosedError, RequestError, UnreachableError
+from .events import DirectMessage, RoomLost, State, StateChanged
+from .library import Client, Page, Room, connect
+
+__all__ = [
+    "Answer",
+    "ChatError",
+    "Client",
+    "ClosedError",
+    "DirectMessage",
+    "Error",
+    "MemberJoined",
+    "MemberLeft",
+    "Members",
+    "Message",
+    "NickChanged",
+    "Page",
+    "Presence",
+    "RequestError",
+    "Room",
+    "RoomInfo",
+    "RoomLost",
+    "State",
+    "StateChanged",
+    "Stop",
+    "TopicChanged",
+    "UnreachableError",
+    "connect",
+]

@@ -1,0 +1,106 @@
+"""What the library's calls return: a Deferred that code written for asyncio can await as well.
+
+A `Deferred` is awaitable, but only for a coroutine that Twisted drives: an asyncio task that is handed one says
+"Task got bad yield". `Answer` is accepted by both, so that one library serves `Deferred.fromCoroutine`, callbacks and,
+under the asyncio reactor, `asyncio.run_coroutine_threadsafe`, `asyncio.TaskGroup` and all the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Generator
+from contextvars import Context
+from typing import Any, Self, TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
+
+T = TypeVar("T")
+
+
+class Answer(Deferred[T]):
+    """A Deferred that an asyncio task may await too.
+
+    A task takes an object for a future when it has `_asyncio_future_blocking`, `get_loop`, `add_done_callback` and
+    `cancel` (asyncio's own words: "any object with `_asyncio_future_blocking` is a duck-typed Future"). The mark is on
+    the object and not on the class, so that `asyncio.gather` and the like, which want the rest of a future too, see
+    an awaitable and wrap it.
+    """
+
+    @classmethod
+    def of(cls, coroutine: Coroutine[Deferred[Any], Any, T]) -> Answer[T]:
+        """Run a coroutine now and answer with what it returns. Cancelling the answer cancels the coroutine."""
+        return cls.following(Deferred.fromCoroutine(coroutine))
+
+    @classmethod
+    def following(cls, deferred: Deferred[T]) -> Answer[T]:
+        """Answer with what another Deferred answers with. Cancelling the one cancels the other."""
+        answer: Answer[T] = cls(lambda _: deferred.cancel())
+        deferred.addBoth(answer._follow)
+        return answer
+
+    def _follow(self, result: T | Failure) -> None:
+        if not self.called:
+            self.callback(result)
+        elif isinstance(result, Failure):
+            result.trap(CancelledError)
+
+    @classmethod
+    def given(cls, value: T) -> Answer[T]:
+        """Answer at once."""
+        answer: Answer[T] = cls()
+        answer.callback(value)
+        return answer
+
+    @classmethod
+    def failed(cls, error: BaseException) -> Self:
+        """Fail at once."""
+        answer = cls()
+        answer.errback(error)
+        return answer
+
+    def __await__(self) -> Generator[Deferred[T], None, T]:
+        self._asyncio_future_blocking = True
+        return super().__await__()
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        """Say to an asyncio task that this belongs to its loop: there is one, the reactor's."""
+        return asyncio.get_running_loop()
+
+    def add_done_callback(self, wake: Callable[[object], object], *, context: Context | None = None) -> None:
+        """Wake an asyncio task, in the loop's next turn as futures do, when there is a result for it to look at."""
+        done = self.get_loop().create_future()
+        done.add_done_callback(wake, context=context)
+
+        def fired(result: object) -> object:
+            if not done.done():
+                done.set_result(None)
+            return result
+
+        self.addBoth(fired)
+
+    def cancel(self, msg: object = None) -> None:
+        """Cancel, as a Deferred; an asyncio task gives a reason, which a Deferred has no place for."""
+        super().cancel()
+
+
+class Waiters:
+    """Those who wait for one thing that has not happened yet."""
+
+    def __init__(self) -> None:
+        self._answers: list[Answer[None]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._answers)
+
+    def add(self) -> Answer[None]:
+        """Wait. A wait that is cancelled is forgotten."""
+        answer: Answer[None] = Answer(lambda _: self._answers.remove(answer))
+        self._answers.append(answer)
+        return answer
+
+    def fire(self, error: BaseException | None = None) -> None:
+        """Tell them that it has happened or, with an error, that it never will."""
+        answers, self._answers = self._answers, []
+        for answer in answers:
+            answer.callback(None) if error is None else answer.errback(error)

@@ -1,0 +1,49 @@
+"""What can go wrong in a conversation.
+
+ChatError               anything of the below
+├── RequestError        a request was refused, with a `code`; the conversation goes on
+├── UnreachableError    the first connection was not made
+└── ClosedError         the client is closed, and says why
+"""
+
+from __future__ import annotations
+
+from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
+
+
+class ChatError(Exception):
+    """Anything that can go wrong in a conversation. Its text is for a person."""
+
+
+class RequestError(ChatError):
+    """A request was refused: by the server, or by the client where the server would.
+
+    `code` is one of `twisted_chat.messages.Code`, or another one from a newer server.
+    """
+
+    def __init__(self, code: str, text: str, retry: float | None = None) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+        """What is wrong and what to do, for a person."""
+        self.retry = retry
+        """Seconds after which the request would be served, where the server knows that."""
+
+
+class UnreachableError(ChatError):
+    """There is no server, or it ends the connection before it says welcome. `__cause__` has more where it is known."""
+
+
+class ClosedError(ChatError):
+    """The client is closed, or the room was left: nothing comes any more, and nothing can be asked."""
+
+    def __init__(self, text: str, wanted: bool = False) -> None:
+        super().__init__(text)
+        self.wanted = wanted
+        """The program itself closed or left. An iteration that is going on then ends, without an error."""
+
+
+def reason_text(reason: Failure) -> str:
+    """Say for a person why a connection has ended."""
+    return "the server ended it" if isinstance(reason.value, ConnectionDone) else reason.getErrorMessage()

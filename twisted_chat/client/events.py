@@ -1,0 +1,97 @@
+"""What a client tells those who listen, beside the server's own notices.
+
+`Client.on` takes these and, from `twisted_chat.messages`, `Message` (in a room), `MemberJoined`, `MemberLeft`,
+`NickChanged`, `TopicChanged`, `Presence` and `Error` (one that answers no request).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from ..messages import Message
+from .errors import ChatError
+
+E = TypeVar("E")
+
+
+class State(enum.Enum):
+    """Where a client stands with its server."""
+
+    CONNECTING = "connecting"
+    """The first connection is being made."""
+    CONNECTED = "connected"
+    """The server has said welcome."""
+    WAITING = "waiting"
+    """The connection was lost; the next try comes after a pause."""
+    CLOSED = "closed"
+    """For good."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanged:
+    """The client's connection came or went."""
+
+    state: State
+    reason: str = ""
+    """For a person: what the server said when it stopped, or how the connection broke."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoomLost:
+    """The server does not let the client into a room again; whoever iterates over it gets the error too."""
+
+    room: str
+    error: ChatError
+
+
+class DirectMessage(Message, tag="", kw_only=True):
+    """A message for this client's nick alone (`to`)."""
+
+    @classmethod
+    def of(cls, message: Message) -> DirectMessage:
+        """Take a message of the wire for a direct one."""
+        return cls(
+            msg=message.msg, author=message.author, to=message.to, seq=message.seq, time=message.time, room=message.room
+        )
+
+
+Callback = Callable[[E], Deferred[Any] | Coroutine[Deferred[Any], Any, Any] | None]
+"""What is told of an event. It may be an `async` function, which then runs as Twisted's coroutines do."""
+
+
+class Listeners:
+    """Callbacks by the kind of event that they are for."""
+
+    _log = Logger()
+
+    def __init__(self) -> None:
+        self._callbacks: dict[type, list[Callback[Any]]] = {}
+
+    def on(self, kind: type[E], callback: Callback[E]) -> Callable[[], None]:
+        """Call back for each event of exactly this kind; call what this returns to hear no more."""
+        self._callbacks.setdefault(kind, []).append(callback)
+        return lambda: self._callbacks[kind].remove(callback)
+
+    def has(self, kind: type) -> bool:
+        """Say whether there is anybody to tell of such an event."""
+        return bool(self._callbacks.get(kind))
+
+    def tell(self, event: object) -> None:
+        """Tell an event. A callback that fails is logged: its error is not the conversation's."""
+        for callback in tuple(self._callbacks.get(type(event), ())):
+            self._call(callback, event)
+
+    def _call(self, callback: Callback[Any], event: object) -> None:
+        kind = type(event).__name__
+        with self._log.failuresHandled("a callback for {kind} failed", kind=kind):
+            result = callback(event)
+            if isinstance(result, Coroutine):
+                result = Deferred.fromCoroutine(result)
+            if isinstance(result, Deferred):
+                result.addErrback(lambda failure: self._log.failure("a callback for {kind} failed", failure, kind=kind))
