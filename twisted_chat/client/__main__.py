@@ -1,0 +1,64 @@
+"""Talk: `python -m twisted_chat.client`. The reactor is asyncio's, so that interfaces made for asyncio can be used."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
+
+from twisted.internet import asyncioreactor
+from twisted.python.failure import Failure
+
+from ..messages import WireError
+from .lines import complain, start
+from .options import read_options
+
+INTERRUPTED: Final = 130
+"""The exit status of a program that was interrupted, as shells have it."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the program; gives the exit status."""
+    try:
+        options = read_options(arguments)
+    except WireError as error:
+        complain(str(error))
+        return 1
+    _open_all()
+    asyncioreactor.install()
+    from twisted.internet import reactor
+
+    blocking = [os.get_blocking(descriptor) for descriptor in (0, 1, 2)]
+    try:
+        return _run(reactor, lambda: start(reactor, options))
+    finally:
+        # A terminal is shared with the shell, which reads and writes it as it was.
+        for descriptor, was in enumerate(blocking):
+            os.set_blocking(descriptor, was)
+
+
+def _run(reactor: Any, start: Any) -> int:
+    status = INTERRUPTED
+
+    def done(result: int | Failure) -> None:
+        nonlocal status
+        status = result if isinstance(result, int) else 1
+        if isinstance(result, Failure):
+            complain(result.getTraceback())
+        reactor.stop()
+
+    reactor.callWhenRunning(lambda: start().addBoth(done))
+    reactor.run()
+    return status
+
+
+def _open_all() -> None:
+    """Have standard input, output and error, even where whoever started this closed them."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,158 @@
+"""The oldest client there is: three fields, no hello, no acks (`--bare`).
+
+The server that it is for takes what one read returns for one message, and ends the connection when that were two. So
+each object goes out in a segment of its own, some time after the last one. What comes back may stand back to back, and
+the author of a message may be a number there.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+import msgspec
+from twisted.internet.interfaces import IAddress, IReactorTime, IStreamClientEndpoint, ITCPTransport, ITransport
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.task import LoopingCall
+from twisted.python.failure import Failure
+
+from ..framing import Framer
+from ..messages import MAX_OBJECT, SERVER, BareMessage, WireError, encode
+from .answers import Answer
+from .errors import ChatError, ClosedError, RequestError, UnreachableError, reason_text
+
+PACE: Final = 0.02
+"""Seconds between two objects. 0.01 is what the wire asks for; a server of threads may be late by as much again."""
+
+MAX_FRAME: Final = 4 * MAX_OBJECT
+"""Bytes of one object that is heard: such a server escapes what is not ASCII, six bytes for two."""
+
+END_TIME: Final = 5.0
+"""Seconds that a server has to answer `quit`."""
+
+
+class BareHeard(msgspec.Struct):
+    """A message of such a server: three fields, and its author may be the number of a port."""
+
+    type: str = ""
+    msg: str = ""
+    author: str | int = "self"
+
+
+class BareClient(Protocol):
+    """A connection of three fields. It does not come back by itself: without acks nobody knows what was lost."""
+
+    def __init__(
+        self, clock: IReactorTime, heard: Callable[[BareHeard], object], ended: Callable[[ChatError], object]
+    ) -> None:
+        """`heard` gets each message; `ended` is told when the connection ends and nobody asked for that."""
+        self._heard = heard
+        self._ended = ended
+        self._clock = clock
+        self._framer = Framer(MAX_FRAME)
+        self._queue: deque[tuple[bytes, Answer[None]]] = deque()
+        self._pace = LoopingCall(self._send)
+        self._pace.clock = clock
+        self._closing = False
+        self._stopped = False
+        self._over: Answer[None] = Answer()
+
+    def connectionMade(self) -> None:
+        if ITCPTransport.providedBy(self.transport):
+            # Otherwise the kernel joins small segments, and two objects come out of one read.
+            self.transport.setTcpNoDelay(True)
+            self.transport.setTcpKeepAlive(True)
+
+    def dataReceived(self, data: bytes) -> None:
+        for frame in self._framer.feed(data):
+            if isinstance(frame, WireError):
+                continue
+            try:
+                message = msgspec.json.decode(frame, type=BareHeard)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue
+            self._stopped |= message.type == "stop" and message.author == SERVER
+            self._heard(message)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._pace.running:
+            self._pace.stop()
+        why = "the server stopped" if self._stopped else reason_text(reason)
+        error = ClosedError(why, wanted=self._closing)
+        lost, self._queue = self._queue, deque()
+        for _, answer in lost:
+            answer.errback(error)
+        if not self._closing:
+            self._ended(error)
+        self._over.callback(None)
+
+    def say(self, text: str) -> Answer[None]:
+        """Say something. The answer comes when it is sent; that it has arrived nobody tells."""
+        try:
+            frame = encode(BareMessage(msg=text))
+        except UnicodeEncodeError:
+            return Answer.failed(RequestError("bad-message", "this cannot be written in UTF-8"))
+        if len(frame) > MAX_OBJECT:
+            return Answer.failed(
+                RequestError("too-long", f"this is too long: at most {MAX_OBJECT:,} bytes are allowed")
+            )
+        if self._over.called or self._closing:
+            return Answer.failed(ClosedError("the connection is closed"))
+        return self._enqueue(frame)
+
+    async def close(self, flush: bool = True) -> None:
+        """Say that this is the end, after all that was said, and end the connection; with `flush=False`, now."""
+        self._closing = True
+        if not self._over.called and flush:
+            # When the connection ends before this is sent, there is nobody to say it to.
+            self._enqueue(encode(BareMessage(type="quit"))).addErrback(lambda _: None)
+            timer = self._clock.callLater(END_TIME + PACE * len(self._queue), self._abort)
+            await self._over
+            if timer.active():
+                timer.cancel()
+        self._abort()
+
+    def _abort(self) -> None:
+        if not self._over.called:
+            cast(Any, self.transport).abortConnection()
+
+    def _enqueue(self, frame: bytes) -> Answer[None]:
+        answer: Answer[None] = Answer()
+        self._queue.append((frame, answer))
+        if not self._pace.running:
+            self._pace.start(PACE)
+        return answer
+
+    def _send(self) -> None:
+        if not self._queue:
+            self._pace.stop()  # the pause after the last object is over
+            return
+        frame, answer = self._queue.popleft()
+        cast(ITransport, self.transport).write(frame)
+        answer.callback(None)
+
+
+class _Bare(Factory):
+    noisy = False
+
+    def __init__(self, client: BareClient) -> None:
+        self._client = client
+
+    def buildProtocol(self, addr: IAddress | None) -> BareClient:
+        return self._client
+
+
+def connect_bare(
+    endpoint: IStreamClientEndpoint,
+    clock: IReactorTime,
+    heard: Callable[[BareHeard], object],
+    ended: Callable[[ChatError], object],
+) -> Answer[BareClient]:
+    """Connect to a server that knows three fields; raises `UnreachableError`."""
+    client = BareClient(clock, heard, ended)
+
+    def unreachable(failure: Failure) -> BareClient:
+        raise UnreachableError(failure.getErrorMessage()) from failure.value
+
+    return Answer.following(endpoint.connect(_Bare(client)).addCallbacks(lambda _: client, unreachable))

@@ -1,0 +1,319 @@
+"""What a person can do beside talking: the commands, as values in one table, and what they act on.
+
+Nothing here prints or reads: an interface is a `Screen`, and gives what was typed to `Person.typed`. `/help` and the
+completion of an interface are made from the table.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from ..messages import MAX_PAGE, MemberJoined, MemberLeft, Message, NickChanged, TopicChanged
+from .answers import Answer
+from .clean import clean
+from .errors import ChatError, ClosedError
+from .events import DirectMessage, RoomLost
+from .library import Client, Room
+
+HISTORY: Final = 20
+"""Messages that `/history` shows when it is not told how many: what fits on a small screen."""
+
+UNDER_WAY: Final = 1000
+"""Messages that may wait for their ack before the next line is taken. More would only wait here and not there."""
+
+
+class Screen(Protocol):
+    """An interface, as far as commands know it."""
+
+    def message(self, message: Message, room: Room | None) -> Awaitable[None]:
+        """Show a message; `room` is None for a direct one. The next one comes when this is done."""
+
+    def note(self, text: str) -> None:
+        """Show the answer to a command."""
+
+    def notice(self, text: str) -> None:
+        """Show what happens beside the conversation: who comes and goes."""
+
+    def error(self, text: str) -> None:
+        """Show what went wrong, and what to do."""
+
+
+class Quit(Exception):
+    """The person wants to leave."""
+
+
+class Talker(Protocol):
+    """Where what a person says goes to."""
+
+    def say(self, text: str) -> Deferred[Any]:
+        """Say something; the answer comes when it is said for good. Fails with `ChatError`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Something that a person can do."""
+
+    name: str
+    """What is typed after the slash."""
+    argument: str
+    """What may follow, for `/help`: `NICK` must be there, `[ROOM]` need not. An argument of two parts is two words."""
+    help: str
+    run: Callable[[Person, str], Awaitable[None]]
+    """What it does, given the argument. Raises `Mistake`, `ChatError` or `Quit`."""
+    bare: bool = False
+    """It works also with a server that knows no commands."""
+
+    @property
+    def usage(self) -> str:
+        """How it is typed."""
+        return f"/{self.name} {self.argument}".rstrip()
+
+    @property
+    def needs(self) -> int:
+        """How many words must follow it."""
+        return sum(not word.startswith("[") for word in self.argument.split())
+
+
+class Mistake(Exception):
+    """What was typed is no command, or not all of one. The text says what would be right."""
+
+
+def parse(line: str) -> str | tuple[Command, str]:
+    """Read a line: a text to say, or a command and its argument. Raises `Mistake`."""
+    if not line.startswith("/"):
+        return line
+    if line.startswith("//"):
+        return line[1:]
+    name, _, argument = line[1:].partition(" ")
+    argument = argument.strip()
+    command = find(name)
+    if len(argument.split()) < command.needs:
+        raise Mistake(f"type {command.usage}: {command.help}")
+    return command, argument
+
+
+def find(name: str) -> Command:
+    """Find a command by its name; raises `Mistake`."""
+    command = COMMANDS.get(name.lower())
+    if command is None:
+        near = difflib.get_close_matches(name.lower(), COMMANDS, n=1)
+        hint = f"did you mean /{near[0]}?" if near else "/help shows those there are"
+        raise Mistake(f"there is no command /{clean(name)}; {hint}")
+    return command
+
+
+class Person:
+    """One person in a conversation, whatever the interface: the rooms, the one that is talked in, and what is typed."""
+
+    _log = Logger()
+
+    def __init__(self, screen: Screen, client: Client | None = None, talker: Talker | None = None) -> None:
+        """`talker` is for a server without rooms and commands; with a `client`, the room one is in is talked to."""
+        self.screen = screen
+        self.here: Room | None = None
+        """The room that is talked in."""
+        self.refused = 0
+        """How much of what was to be said was not."""
+        self._client = client
+        self._talker = talker
+        self._under_way = 0
+        self._space: Answer[None] | None = None
+        if client is not None:
+            self._listen(client)
+
+    @property
+    def client(self) -> Client:
+        """The client; raises `Mistake` where there is none."""
+        if self._client is None:
+            raise Mistake("this server knows no commands (--bare)")
+        return self._client
+
+    async def typed(self, line: str) -> None:
+        """Do what a line says; what goes wrong is shown. Raises `Quit`."""
+        try:
+            what = parse(line)
+            if isinstance(what, str):
+                await self._say(what)
+            else:
+                command, argument = what
+                if not command.bare:
+                    self.client  # noqa: B018 - a mistake where there is none
+                await command.run(self, argument)
+        except (Mistake, ChatError) as error:
+            self.screen.error(clean(str(error)))
+
+    async def join(self, name: str) -> Room:
+        """Enter a room, or turn to it if one is in it already. Raises `RequestError`."""
+        known = self.client.joined.values()
+        self.here = await self.client.join(name)
+        if self.here not in known:
+            Deferred.fromCoroutine(self._read(self.here)).addErrback(
+                lambda failure: self._log.failure("reading a room failed", failure)
+            )
+        return self.here
+
+    def room(self) -> Room:
+        """Give the room that is talked in; raises `Mistake`."""
+        if self.here is None:
+            raise Mistake("you are in no room; /join ROOM enters one")
+        return self.here
+
+    async def _read(self, room: Room) -> None:
+        try:
+            async for message in room:
+                await self.screen.message(message, room)
+        except ChatError:
+            pass  # RoomLost and StateChanged tell of it
+
+    async def _say(self, text: str) -> None:
+        """Say something, and wait until there is space for more."""
+        talker = self._talker or self.room()
+        self._under_way += 1
+        talker.say(text).addErrback(self._not_said).addBoth(self._done)
+        if self._under_way >= UNDER_WAY:
+            self._space = Answer()
+            await self._space
+
+    def _not_said(self, failure: Any) -> None:
+        failure.trap(ChatError)
+        self.refused += 1
+        if not isinstance(failure.value, ClosedError):  # that one is told once, and not for each text
+            self.screen.error(f"not said: {clean(str(failure.value))}")
+
+    def _done(self, _: object) -> None:
+        self._under_way -= 1
+        space, self._space = self._space, None
+        if space is not None:
+            space.callback(None)
+
+    def _listen(self, client: Client) -> None:
+        notice = self.screen.notice
+        client.on(DirectMessage, lambda message: Deferred.fromCoroutine(self._show(message)))
+        client.on(MemberJoined, lambda event: notice(f"{clean(event.author)} joined {clean(event.room)}"))
+        client.on(MemberLeft, lambda event: notice(_with(f"{clean(event.author)} left {clean(event.room)}", event.msg)))
+        client.on(NickChanged, lambda event: notice(f"{clean(event.author)} is {clean(event.nick)} now"))
+        client.on(TopicChanged, lambda event: notice(_topic(event.author, event.room, event.msg)))
+        client.on(RoomLost, self._room_lost)
+
+    async def _show(self, message: DirectMessage) -> None:
+        await self.screen.message(message, None)
+
+    def _room_lost(self, event: RoomLost) -> None:
+        if self.here is not None and self.here.name == event.room:
+            self.here = None
+        self.screen.error(f"you are no longer in {clean(event.room)}: {clean(str(event.error))}")
+
+
+def _with(text: str, more: str) -> str:
+    return f"{text}: {clean(more)}" if more else text
+
+
+def _topic(author: str, room: str, topic: str) -> str:
+    who = clean(author)
+    return f"{who} set the topic of {clean(room)}: {clean(topic)}" if topic else f"{who} took away the topic of {room}"
+
+
+async def _join(person: Person, argument: str) -> None:
+    room = await person.join(argument)
+    members = "1 member" if room.count == 1 else f"{room.count:,} members"
+    person.screen.note(_with(f"you are in {clean(room.name)} ({members})", room.topic))
+
+
+async def _leave(person: Person, argument: str) -> None:
+    room = person.room() if not argument else _joined(person, argument)
+    await room.leave()
+    if person.here is room:
+        person.here = next(iter(person.client.joined.values()), None)
+    now = f"; you are in {clean(person.here.name)}" if person.here is not None else ""
+    person.screen.note(f"you left {clean(room.name)}{now}")
+
+
+def _joined(person: Person, name: str) -> Room:
+    """Find a room one is in; raises `Mistake`."""
+    room = person.client.room(name)
+    if room is None:
+        raise Mistake(f"you are not in {clean(name)}")
+    return room
+
+
+async def _nick(person: Person, argument: str) -> None:
+    person.screen.note(f"you are {clean(await person.client.set_nick(argument))} now")
+
+
+async def _who(person: Person, argument: str) -> None:
+    room = argument or person.room().name
+    members = await person.client.who(room)
+    more = f" and {members.count - len(members.members):,} more" if members.count > len(members.members) else ""
+    person.screen.note(f"in {clean(members.room)}: {', '.join(map(clean, members.members))}{more}")
+
+
+async def _rooms(person: Person, argument: str) -> None:
+    rooms = await person.client.rooms()
+    for room in rooms:
+        person.screen.note(_with(f"{clean(room.room)} ({room.count:,})", room.topic))
+    if not rooms:
+        person.screen.note("there are no rooms; /join ROOM makes one")
+
+
+async def _topic_of(person: Person, argument: str) -> None:
+    room = person.room()
+    if argument:
+        await room.set_topic(argument)
+    topic = argument or room.topic
+    person.screen.note(f"the topic of {clean(room.name)}: {clean(topic)}" if topic else "there is no topic")
+
+
+async def _msg(person: Person, argument: str) -> None:
+    nick, _, text = argument.partition(" ")
+    await person.client.tell(nick, text.strip())
+
+
+async def _history(person: Person, argument: str) -> None:
+    if argument and not (argument.isdecimal() and 1 <= int(argument) <= MAX_PAGE):
+        raise Mistake(f"/history takes a number from 1 to {MAX_PAGE}, not {clean(argument)!r}")
+    room = person.room()
+    page = await room.history(limit=int(argument or HISTORY))
+    for message in page.messages:
+        await person.screen.message(message, room)
+
+
+async def _help(person: Person, argument: str) -> None:
+    for line in help_lines([find(argument.removeprefix("/"))] if argument else list(COMMANDS.values())):
+        person.screen.note(line)
+
+
+async def _quit(person: Person, argument: str) -> None:
+    raise Quit
+
+
+def help_lines(commands: list[Command]) -> Iterator[str]:
+    """Say what commands do, a line each."""
+    width = max(len(command.usage) for command in commands)
+    for command in commands:
+        yield f"{command.usage:<{width}}  {command.help}"
+    if len(commands) > 1:
+        yield f"{'//TEXT':<{width}}  say a text that begins with a slash"
+
+
+COMMANDS: Final = {
+    command.name: command
+    for command in (
+        Command("join", "ROOM", "enter a room, or turn to one you are in", _join),
+        Command("leave", "[ROOM]", "leave a room", _leave),
+        Command("nick", "NICK", "take another nick", _nick),
+        Command("who", "[ROOM]", "who is in a room", _who),
+        Command("rooms", "", "which rooms there are", _rooms),
+        Command("topic", "[TEXT]", "show the room's topic, or set it", _topic_of),
+        Command("msg", "NICK TEXT", "say something to one nick alone", _msg),
+        Command("history", "[COUNT]", f"the room's last messages, {HISTORY} or COUNT of them", _history),
+        Command("help", "[COMMAND]", "what can be typed", _help, bare=True),
+        Command("quit", "", "leave, after everything said is kept", _quit, bare=True),
+    )
+}
+"""The commands by their names, in the order of `/help`."""
