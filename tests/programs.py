@@ -337,7 +337,7 @@ class OldClient:
         objects = 0
         while text or not objects:
             message, end = self._decoder.raw_decode(text)
-            text = text[end:]
+            text = text[end:].lstrip()
             objects += 1
             type, msg, author = message.pop("type"), message.pop("msg"), message.pop("author")
             if message:

@@ -32,7 +32,7 @@ from .messages import (
     decode_message,
     decode_reply,
     decode_request,
-    encode,
+    encode_line,
 )
 from .names import Name
 from .room import READ_AGAIN_SECONDS, Member, Page, Room, Rooms, without_own
@@ -355,7 +355,7 @@ def _is_for_lobby(request: AnyRequest) -> bool:
 
 
 def _of_server(type: str, text: str) -> bytes:
-    return encode(BareMessage(type, text, SERVER))
+    return encode_line(BareMessage(type, text, SERVER))
 
 
 @lru_cache(maxsize=256)  # one encoding for all bare members, who read the same lines at about the same time
@@ -366,7 +366,7 @@ def _three_fields(line: bytes) -> list[bytes]:
 
 def _fitting(text: str, author: str) -> list[bytes]:
     """Write a message as one object or, where its reader's one read would not return all of that, as several."""
-    whole = encode(BareMessage("", text, author))
+    whole = encode_line(BareMessage("", text, author))
     if len(whole) <= MAX_OBJECT:
         return [whole]
     half = len(text) // 2
