@@ -6,24 +6,15 @@ list from its place on, with acks in the place of what it said itself.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
 from twisted.trial.unittest import SynchronousTestCase
 
 from .helpers import FakeLog, Peer, Server
 
 NICKS: Final = ("alice", "bob", "carol")
-clients = st.sampled_from(NICKS)
 
 
 class Client:
@@ -69,26 +60,24 @@ class Client:
                 assert obj["type"] in ("join", "leave", "welcome"), obj
 
 
-class Promises(RuleBasedStateMachine):
-    def __init__(self) -> None:
-        super().__init__()
+class World:
+    """Three clients, a server and its store, and the model of what they do."""
+
+    def __init__(self, tail_bytes: int) -> None:
         self.model: list[str] = []
         self.trimmed = 0
         self.store = FakeLog()
         self.clients = {nick: Client(nick) for nick in NICKS}
 
-    @initialize(tail_bytes=st.sampled_from([0, 300, 100_000]))
-    def start(self, tail_bytes: int) -> None:
         self.tail_bytes = tail_bytes
         self.server = Server(self.store, tail_bytes=tail_bytes)
         for nick in NICKS:
             self.arrive(nick)
-            self.join(nick, True)
+            self.join(nick)
         self.server.settle()
 
     # What clients do
 
-    @rule(nick=clients)
     def arrive(self, nick: str) -> None:
         """Connect, or come back: join with the place, and say again what was not acked."""
         client = self.clients[nick]
@@ -97,14 +86,19 @@ class Promises(RuleBasedStateMachine):
             client.peer.send({"type": "hello", "nick": nick})
             client.inside, client.asked = False, []
             if client.unacked:
-                self.join(nick, True)
+                self.join(nick)
             for text in client.unacked:
                 client.peer.say(text, id=text)
                 if text not in self.model:
                     self.model.append(text)
 
-    @rule(nick=clients, with_place=st.booleans())
-    def join(self, nick: str, with_place: bool) -> None:
+    def join(self, nick: str) -> None:
+        self.enter(nick, with_place=True)
+
+    def join_at_the_end(self, nick: str) -> None:
+        self.enter(nick, with_place=False)
+
+    def enter(self, nick: str, with_place: bool) -> None:
         client = self.clients[nick]
         if client.peer:
             client.take(self.model)
@@ -112,17 +106,15 @@ class Promises(RuleBasedStateMachine):
             client.asked.append(client.place if with_place else None)
             client.peer.send({"type": "join", "room": "lobby", **since})
 
-    @rule(nick=clients)
     def leave(self, nick: str) -> None:
         client = self.clients[nick]
         if client.peer and self.is_in(client) and not client.asked:
             client.inside = False
             client.peer.send({"type": "leave", "room": "lobby"})
 
-    @rule(nick=clients, count=st.integers(1, 4))
-    def say(self, nick: str, count: int) -> None:
+    def say(self, nick: str) -> None:
         client = self.clients[nick]
-        for _ in range(count):
+        for _ in range(2):
             client.take(self.model)
             if client.peer and self.is_in(client) and not client.asked:
                 text = f"{nick}-{len(self.model)}"
@@ -135,23 +127,19 @@ class Promises(RuleBasedStateMachine):
         assert client.peer
         return client.inside and client.peer.wire.reading
 
-    @rule(nick=clients)
     def pause(self, nick: str) -> None:
         if peer := self.clients[nick].peer:
             peer.pause()
 
-    @rule(nick=clients)
     def pause_in_each_write(self, nick: str) -> None:
         if peer := self.clients[nick].peer:
             peer.wire.full = True
 
-    @rule(nick=clients)
     def resume(self, nick: str) -> None:
         if peer := self.clients[nick].peer:
             peer.wire.full = False
             peer.resume()
 
-    @rule(nick=clients)
     def cut(self, nick: str) -> None:
         client = self.clients[nick]
         client.take(self.model)
@@ -162,34 +150,28 @@ class Promises(RuleBasedStateMachine):
 
     # What happens to the server
 
-    @rule()
-    def turn(self) -> None:
+    def turn(self, nick: str = "") -> None:
         self.server.clock.turn()
 
-    @rule(what=st.sampled_from(["append", "after", "open"]))
-    def slow_down(self, what: str) -> None:
-        self.store.held.add(what)
+    def slow_down(self, nick: str = "") -> None:
+        self.store.held |= {"append", "after", "open"}
 
-    @precondition(lambda self: self.store.waiting)
-    @rule()
-    def release(self) -> None:
-        self.store.release()
+    def release(self, nick: str = "") -> None:
+        if self.store.waiting:
+            self.store.release()
 
-    @precondition(lambda self: self.store.waiting)
-    @rule()
-    def keep_and_tell_later(self) -> None:
-        self.store.begin()
+    def keep_and_tell_later(self, nick: str = "") -> None:
+        if self.store.waiting:
+            self.store.begin()
 
-    @rule(part=st.floats(0, 1))
-    def trim(self, part: float) -> None:
-        """Take away the older part of what is kept."""
+    def trim(self, nick: str) -> None:
+        """Take away the older half of what is kept."""
         log = self.store.logs.get("lobby")
         if log is not None and log.records:
-            self.trimmed = max(self.trimmed, round(log.seq * part))
+            self.trimmed = max(self.trimmed, log.seq // 2)
             log.trim(self.trimmed)
 
-    @rule()
-    def restart(self) -> None:
+    def restart(self, nick: str = "") -> None:
         self.quiet()
         for nick in NICKS:
             self.cut(nick)
@@ -198,13 +180,11 @@ class Promises(RuleBasedStateMachine):
 
     # What is promised
 
-    @invariant()
     def order(self) -> None:
         for client in self.clients.values():
             client.take(self.model)
 
-    @rule()
-    def quiet(self) -> None:
+    def quiet(self, nick: str = "") -> None:
         """Everybody reads, and the store is quick again: then nothing is missing, and nothing was told twice."""
         self.store.held.clear()
         for nick in NICKS:
@@ -222,12 +202,23 @@ class Promises(RuleBasedStateMachine):
                 assert expected <= client.acks | set(client.messages)
                 assert not client.unacked
 
-    def teardown(self) -> None:
-        self.quiet()
+
+ACTIONS: Final = [
+    *[World.say, World.turn, World.pause, World.resume, World.release] * 2,
+    *(World.arrive, World.join, World.join_at_the_end, World.leave, World.cut, World.pause_in_each_write),
+    *(World.slow_down, World.keep_and_tell_later, World.trim, World.restart, World.quiet),
+]
 
 
 class PromisesTests(SynchronousTestCase):
-    def test_nothing_is_missed_and_nothing_doubled(self) -> None:
-        run_state_machine_as_test(
-            Promises, settings=settings(max_examples=100, stateful_step_count=40, deadline=None, database=None)
-        )
+    @settings(max_examples=100, deadline=None, database=None)
+    @given(
+        st.sampled_from([0, 300, 100_000]),
+        st.lists(st.tuples(st.sampled_from(ACTIONS), st.sampled_from(NICKS)), min_size=60, max_size=120),
+    )
+    def test_nothing_is_missed_and_nothing_doubled(self, tail_bytes: int, steps: list[tuple[Any, str]]) -> None:
+        world = World(tail_bytes)
+        for action, nick in steps:
+            action(world, nick)
+            world.order()
+        world.quiet()
