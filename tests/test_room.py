@@ -473,7 +473,7 @@ class SlowReaderTests(SynchronousTestCase):
         self.patch(room, "PAGE", 2)
         self.bob.wire.full = True
         self.said(7)
-        while len(self.bob.wire.written) < 4:
+        for _ in range(3):
             self.bob.resume()
             self.server.settle()
         self.bob.wire.full = False
