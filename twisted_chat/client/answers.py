@@ -27,6 +27,8 @@ class Answer(Deferred[T]):
     an awaitable and wrap it.
     """
 
+    _wakes_task = False
+
     @classmethod
     def of(cls, coroutine: Coroutine[Deferred[Any], Any, T]) -> Answer[T]:
         """Run a coroutine now and answer with what it returns. Cancelling the answer cancels the coroutine."""
@@ -69,12 +71,12 @@ class Answer(Deferred[T]):
 
     def add_done_callback(self, wake: Callable[[object], object], *, context: Context | None = None) -> None:
         """Wake an asyncio task, in the loop's next turn as futures do, when there is a result for it to look at."""
+        self._wakes_task = True
         done = self.get_loop().create_future()
         done.add_done_callback(wake, context=context)
 
         def fired(result: object) -> object:
-            if not done.done():
-                done.set_result(None)
+            done.set_result(None)
             return result
 
         self.addBoth(fired)
@@ -82,6 +84,9 @@ class Answer(Deferred[T]):
     def cancel(self, msg: object = None) -> None:
         """Cancel, as a Deferred; an asyncio task gives a reason, which a Deferred has no place for."""
         super().cancel()
+        if self._wakes_task:
+            # The task gets asyncio's own error, and nobody looks at this one.
+            self.addErrback(lambda failure: failure.trap(CancelledError) and None)
 
 
 class Waiters:

@@ -22,9 +22,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from random import random
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol, cast
 
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from .. import names
 from ..messages import (
@@ -446,7 +447,7 @@ class Conversation:
             answered(reply)
             self._step(room)
 
-        answer.addCallbacks(done, lambda failure: self._not_in_room(room, failure.value))
+        answer.addCallbacks(done, lambda failure: self._not_in_room(room, failure))
         answer.addErrback(lambda failure: self._log.failure("the room {room} cannot go on", failure, room=room.name))
 
     def _join(self, room: RoomState, reading: bool) -> None:
@@ -485,17 +486,17 @@ class Conversation:
 
     def _confirm(self, room: RoomState, page: HistoryPage) -> None:
         """Move the place over one's own messages."""
-        if room.place is not None:
-            room.place.confirm(message.seq or 0 for message in self._messages(page))
+        assert room.place is not None
+        room.place.confirm(message.seq or 0 for message in self._messages(page))
 
     @staticmethod
     def _messages(page: HistoryPage) -> list[Message]:
         return [decode_message(message) for message in page.messages]
 
-    def _not_in_room(self, room: RoomState, error: BaseException) -> None:
+    def _not_in_room(self, room: RoomState, failure: Failure) -> None:
         """Hear that the server does not let us in, or not read on."""
-        if not isinstance(error, RequestError) or self.rooms.get(room.key) is not room:
-            return
+        failure.trap(RequestError)
+        error = cast(RequestError, failure.value)
         if room.entered and error.code in FOR_NOW:
             room.tries += 1
             self._outside.later(pause(room.tries), lambda: self._rested(room))
@@ -559,13 +560,10 @@ class Conversation:
     def _counted(self, presence: MemberJoined | MemberLeft | Presence) -> None:
         room = self.room(presence.room)
         if room is not None:
-            match presence:
-                case MemberJoined():
-                    room.count += 1
-                case MemberLeft():
-                    room.count -= 1
-                case Presence():
-                    room.count = presence.count
+            if isinstance(presence, Presence):
+                room.count = presence.count
+            else:
+                room.count += 1 if isinstance(presence, MemberJoined) else -1
         self._outside.tell(presence)
 
     def _pinged(self, _: PingSent) -> None:

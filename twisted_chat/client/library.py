@@ -108,8 +108,7 @@ class Link(Protocol):
                 self._client._received(frame)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if self._watch.running:
-            self._watch.stop()
+        self._watch.stop()
         self._client._lost(reason)
 
     def send(self, request: AnyRequest) -> None:
@@ -429,8 +428,8 @@ class Client:
         Raises `UnreachableError` when there is no server, and `RequestError` when it does not let us in
         (`nick-taken`).
         """
-        self._service.startService()
         self._service.whenConnected(failAfterFailures=1).addErrback(self._unreachable)
+        self._service.startService()
         return self._started
 
     def on(self, kind: type[E], callback: Callback[E]) -> Callable[[], None]:
@@ -601,8 +600,8 @@ class Client:
     # What the conversation says
 
     def _send(self, request: AnyRequest) -> None:
-        if self._link is not None:
-            self._link.send(request)
+        assert self._link is not None
+        self._link.send(request)
 
     def _later(self, seconds: float, function: Callable[[], None]) -> None:
         """Do something after a pause, unless the connection is lost before."""
@@ -639,7 +638,8 @@ class Client:
             closed = ClosedError(f"the server does not let this client in again: {error}")
             closed.__cause__ = error
             self._end(closed)
-        elif self._link is not None:
+        else:
+            assert self._link is not None
             self._refusals += 1
             self._reason = str(error)
             self._link.hang_up()

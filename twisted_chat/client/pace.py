@@ -17,7 +17,7 @@ RATE_SHARE: Final = 0.95
 """Of what the server takes in the long run. The rest is for clocks that differ."""
 
 SHORTEST_PAUSE: Final = 0.05
-"""Seconds. Many small pauses would cost more than a few messages together."""
+"""Seconds. One message after each shortest pause would cost more than a few together."""
 
 
 class Pace:
@@ -41,4 +41,4 @@ class Pace:
         now = self._now()
         self._tokens = min(self._burst, self._tokens + max(0.0, now - self._at) * self._rate)
         self._at = now
-        return 0.0 if self._tokens >= 1 else max(SHORTEST_PAUSE, (1 - self._tokens) / self._rate)
+        return 0.0 if self._tokens >= 1 else SHORTEST_PAUSE + (1 - self._tokens) / self._rate
