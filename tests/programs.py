@@ -364,3 +364,11 @@ class OldClient:
 async def reactor_turn() -> None:
     """Let the reactor do what is due, so that what was written is sent."""
     await deferLater(reactor, 0)
+
+
+class Talk(Program):
+    """The client's program, `python -m twisted_chat.client`, with a pipe on each side."""
+
+    def __init__(self, test: TestCase, port: int, *arguments: str) -> None:
+        command = (sys.executable, "-m", "twisted_chat.client", "--port", str(port), *arguments)
+        super().__init__(test, *command)

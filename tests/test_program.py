@@ -21,7 +21,7 @@ from twisted.trial.unittest import TestCase
 from twisted_chat import __version__
 from twisted_chat.messages import MAX_OBJECT
 
-from .programs import TWISTD, Client, OldClient, Program, Server, connect, endpoint, folder, reactor_turn
+from .programs import TWISTD, Client, OldClient, Program, Server, Talk, connect, endpoint, folder, reactor_turn
 
 TIME = r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ$"
 
@@ -746,3 +746,66 @@ class OldClientTests(TestCase):
         heard = await old.hears(2)
         self.assertEqual("".join(msg for _, msg, _ in heard), json.loads(largest)["msg"])
         self.assertEqual([(type, author) for type, _, author in heard], [("", "alice")] * 2)
+
+
+class TalkTests(TestCase):
+    """The client's program and the server's, as people run them."""
+
+    async def test_two_people_talk(self) -> None:
+        server = await Server.start(self)
+        watcher = await server.hello(self, "watcher", "lobby")
+        alice, bob = [Talk(self, server.port, "--nick", nick) for nick in ("alice", "bob")]
+        self.assertEqual({joined["author"] for joined in await watcher.hears_all(2)}, {"alice", "bob"})
+        alice.types('Привет, "bob" 👋\n')
+        await bob.says('alice: Привет, "bob" 👋\n')
+        bob.types("//hi\n/msg alice psst\n")
+        await alice.says("bob: /hi\n")
+        await alice.says("bob \\(to you\\): psst\n")
+        alice.types("/quit\n")
+        bob.hears_no_more()
+        self.assertEqual([await alice.ends(), await bob.ends()], [0, 0])
+        self.assertEqual([alice.errors, bob.errors], ["", ""])
+
+    async def test_in_a_pipe_it_says_everything_and_leaves(self) -> None:
+        server = await Server.start(self)
+        bot = Talk(self, server.port, "--nick", "bot")
+        bot.types("".join(f"{i}\n" for i in range(1000)) + "exit\n")
+        self.assertEqual(await bot.ends(), 0, bot.output)
+        self.assertEqual(bot.errors, "")
+        reader = await server.hello(self, "reader", "lobby")
+        page = await reader.asks(type="history", room="lobby", after=0, limit=500)
+        page["messages"] += (await reader.asks(type="history", room="lobby", after=500, limit=500))["messages"]
+        said = [(message["msg"], message["author"]) for message in page["messages"]]
+        self.assertEqual(said, [(str(i), "bot") for i in range(1000)])
+
+    async def test_no_server_is_one_line_and_status_1(self) -> None:
+        free = socket.create_server(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        alice = Talk(self, port, "--nick", "alice")
+        self.assertEqual(await alice.ends(), 1)
+        self.assertEqual(alice.output, alice.errors)
+        self.assertRegex(alice.errors, rf"^[^\n]*127\.0\.0\.1:{port}[^\n]*\n$")
+
+    async def test_a_server_that_goes_away_is_one_line_and_status_1(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            server = await Server.start(self)
+            watcher = await server.hello(self, "watcher", "lobby")
+            alice = Talk(self, server.port, "--nick", "alice")
+            self.assertEqual((await watcher.hears())["author"], "alice")
+            await server.stop(number)
+            self.assertEqual(await alice.ends(), 1)
+            self.assertRegex(alice.errors, r"^[^\n]+\n$")
+            self.assertNotIn("Traceback", alice.output)
+
+    async def test_bare_it_speaks_three_fields(self) -> None:
+        server = await Server.start(self)
+        watcher = await server.hello(self, "watcher", "lobby")
+        bare = Talk(self, server.port, "--bare")
+        name = (await watcher.hears())["author"]
+        bare.types("привет\n")
+        self.assertEqual((await watcher.hears())["author"], name)
+        watcher.says(type="", room="lobby", msg="hi")
+        await bare.says("watcher: hi\n")
+        bare.types("exit\n")
+        self.assertEqual(await bare.ends(), 0, bare.output)
