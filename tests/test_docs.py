@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
+import sys
 from typing import Any, get_args
 
 import msgspec
@@ -13,7 +16,7 @@ from twisted_chat import tap
 from twisted_chat.limits import Limits
 from twisted_chat.messages import BareMessage, Code, decode_bare, decode_reply, decode_request, encode
 
-from .programs import ROOT, Client, Server
+from .programs import ROOT, Client, Program, Server
 
 TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ")
 VERSION = re.compile(r"twisted_chat \d+\.\d+\S*")
@@ -105,6 +108,53 @@ class ProtocolTests(TestCase):
             client.says(type="quit")
             (stop,) = await client.hears_the_end()
             self.assertEqual(stop["type"], "stop", "there was more to hear than the session shows")
+
+
+class ReadmeTests(TestCase):
+    """Who does what the README shows is heard."""
+
+    text = read("README.md")
+
+    async def check_is_heard(self, server: Server, *command: str) -> Program:
+        """Run something that says hi; returns it when it has ended."""
+        alice = await server.hello(self, "alice", "lobby")
+        program = Program(self, *command)
+        self.assertEqual((await alice.hears())["type"], "join")
+        self.assertEqual((await alice.hears())["msg"], "hi")
+        self.assertEqual((await alice.hears())["type"], "leave")
+        self.assertEqual(await program.ends(), 0, program.output)
+        alice.hang_up()
+        return program
+
+    async def test_ten_lines_of_python(self) -> None:
+        server = await Server.start(self)
+        (code,) = blocks(self.text, "python")
+        self.assertEqual(len(code.splitlines()), 10)
+        code = code.replace("14900", str(server.port))
+        program = await self.check_is_heard(server, sys.executable, "-c", code)
+        expected = ["welcome None None", "joined None None", "ack None None", "stop server "]
+        self.assertEqual(program.output.splitlines(), expected)
+
+    async def test_pipes(self) -> None:
+        server = await Server.start(self)
+        commands = [block for block in blocks(self.text, "sh") if block.startswith("printf")]
+        self.assertEqual(len(commands), 2)
+        for command in commands:
+            if "nc -N" in command and not has_nc():
+                continue
+            command = command.replace(".venv/bin/python", f"{sys.executable}").replace("14900", str(server.port))
+            command = command.replace("--nick", f"--port {server.port} --nick")
+            await self.check_is_heard(server, "/bin/sh", "-c", command)
+
+    def test_the_conversation_has_the_limits_of_today(self) -> None:
+        (limits,) = re.findall(r'"limits":(\{[^}]*\})', self.text)
+        self.assertEqual(json.loads(limits), Limits().for_clients())
+
+
+def has_nc() -> bool:
+    """Tell whether there is an `nc` that knows `-N`."""
+    nc = shutil.which("nc")
+    return nc is not None and "-N" in subprocess.run([nc, "-h"], capture_output=True, text=True).stderr
 
 
 class OptionsTests(TestCase):
