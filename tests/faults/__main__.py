@@ -1,0 +1,107 @@
+"""The command: rounds of faults, a line for each."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from random import Random, SystemRandom
+from typing import Any, Final
+
+from .crash import crash
+from .cut import cut
+from .round import Round
+
+MOST_EVIDENCE: Final = 20
+"""Broken promises that are printed of a round; the others are counted."""
+
+Fault = Callable[[Round], Awaitable[str]]
+
+FAULTS: Final[dict[str, Fault]] = {"crash": crash, "cut": cut}
+"""What every run goes through, in this order."""
+
+LONG: Final[dict[str, Fault]] = {}
+"""What takes minutes, and is only run by name."""
+
+
+def main() -> int:
+    """Run what the command line asks for; returns 1 where a promise was broken."""
+    options = _options().parse_args()
+    print(f"seed {options.seed}", flush=True)
+    names = options.only or list(FAULTS)
+    broken = 0
+    for number in range(1, options.rounds + 1):
+        for name in names:
+            broken += not asyncio.run(_run(name, number, options))
+    print(f"{options.rounds * len(names)} rounds, {broken} with a broken promise")
+    return 1 if broken else 0
+
+
+def _options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description="A server under faults.")
+    known = [*FAULTS, *LONG]
+    parser.add_argument("--rounds", type=int, default=1, metavar="N", help="how often each fault is run [1]")
+    parser.add_argument(
+        "--only", action="append", choices=known, metavar="NAME", help=f"a fault, any number of times: {', '.join(known)}"
+    )
+    parser.add_argument(
+        "--seed", default=str(SystemRandom().randrange(10**6)), help="that of an earlier run, for the same choices"
+    )
+    return parser
+
+
+async def _run(name: str, number: int, options: argparse.Namespace) -> bool:
+    """Run one round and print a line for it; returns whether all promises were kept."""
+    folder = Path(tempfile.mkdtemp(prefix=f"faults-{name}-"))
+    round = Round(folder, Random(f"{options.seed}/{name}/{number}"))
+    begin = time.monotonic()
+    progress = asyncio.create_task(_show_progress(f"{number:4} {name}", round)) if sys.stdout.isatty() else None
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: round.broken.append(_complaint(context)))
+    summary = "did not come to its end"
+    try:
+        summary = await {**FAULTS, **LONG}[name](round)
+    except Exception as error:
+        round.broken.append(f"{type(error).__name__}: {error}")
+    finally:
+        if progress is not None:
+            progress.cancel()
+        await round.close()
+    evidence = round.evidence()
+    took = time.monotonic() - begin
+    verdict = f"{len(evidence)} BROKEN" if evidence else "ok"
+    print(f"{number:4} {name:12} {verdict:10} {took:5.1f} s  {round.acked():,} acked, {summary}", flush=True)
+    if evidence:
+        _show(evidence, round)
+    else:
+        shutil.rmtree(folder)
+    return not evidence
+
+
+def _complaint(context: dict[str, Any]) -> str:
+    return f"the runner itself has a fault: {context['message']}: {context.get('exception')!r}"
+
+
+def _show(evidence: list[str], round: Round) -> None:
+    """Print what is wrong, where the database is, and what the server said last."""
+    for line in evidence[:MOST_EVIDENCE]:
+        print(f"     {line}")
+    if len(evidence) > MOST_EVIDENCE:
+        print(f"     and {len(evidence) - MOST_EVIDENCE} more")
+    print(f"     the database: {round.server.database}; the server's last words:")
+    for line in round.server.output[-MOST_EVIDENCE:]:
+        print(f"     | {line}")
+
+
+async def _show_progress(title: str, round: Round) -> None:
+    while True:
+        print(f"\r{title}: {round.acked():,} of {round.said():,} acked ", end="\r", flush=True)
+        await asyncio.sleep(0.2)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

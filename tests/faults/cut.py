@@ -1,0 +1,96 @@
+"""The connection breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from .people import Person
+from .relay import Cut, Relay
+from .round import Round
+
+_Place = tuple[str, bool, bytes, int]
+
+OF_ANYBODY: Final[tuple[_Place, ...]] = (
+    ("before the hello", True, b"{", 1),
+    ("inside the hello", True, b'"nick"', 1),
+    ("before the welcome", False, b"{", 1),
+    ("inside the welcome", False, b'"limits"', 1),
+    ("inside the join", True, b'"room"', 1),
+    ("before the joined", False, b'"joined"', 1),
+    ("at the beginning of what was missed", False, b'"seq":', 2),
+    ("in what was missed", False, b'"seq":', 30),
+    ("in the middle of what others say", False, b'"author"', 100),
+)
+"""Where a connection is in its life, the way in which it breaks, and the bytes by which that place is known."""
+
+OF_WHO_TALKS: Final[tuple[_Place, ...]] = (
+    ("inside an object that is said", True, b'"msg"', 5),
+    ("between an object and its line end", True, b"\n", 12),
+    ("before it is kept", True, b'"msg"', 1),
+    ("between an append and its ack", False, b'"ack"', 1),
+    ("between two acks", False, b'"ack"', 5),
+    ("inside an ack", False, b'"room":', 20),
+)
+
+WHEN_IT_IS_QUIET: Final[tuple[_Place, ...]] = (("while nothing is said", True, b'"ping"', 1),)
+
+AT_THE_END: Final[tuple[_Place, ...]] = (
+    ("before the farewell", True, b'"quit"', 1),
+    ("before the stop", False, b'"stop"', 1),
+)
+
+PATIENCE: Final = 1.0
+"""Seconds of silence after which these people give a connection up."""
+
+
+class Cutter:
+    """Breaks the connections of some people, all at once, and the next ones when those are broken."""
+
+    def __init__(self, round: Round, relay: Relay) -> None:
+        self._round = round
+        self._relay = relay
+
+    async def cut(self, places: tuple[_Place, ...], who: list[Person], then: Callable[[Person], None]) -> None:
+        """Break a connection at each place, by a reset and by silence; a connection is new when it is to break."""
+        cuts = [Cut(*place, by_reset) for place in places for by_reset in (True, False)]
+        self._round.random.shuffle(cuts)
+        while cuts:
+            some, cuts = cuts[: len(who)], cuts[len(who) :]
+            people = self._round.random.sample(who, len(some))
+            self._relay.cuts = {person.nick: cut for person, cut in zip(people, some, strict=True)}
+            done = len(self._relay.done) + len(some)
+            for person in people:
+                person.hang_up()
+            await self._round.until_all_are_in_or(lambda: len(self._relay.done) >= done)
+            for person in people:
+                then(person)
+            missing = f"all connections broke, of {', '.join(cut.name for cut in some)}"
+            await self._round.until(lambda: len(self._relay.done) >= done, missing)
+            await self._round.until_all_are_in()
+
+
+async def cut(round: Round) -> str:
+    """Cut connections in every state, by a reset and by silence, while 8 talk and 20 listen in three rooms."""
+    await round.server.start()
+    relay = Relay(round.where)
+    await relay.open()
+    try:
+        round.crowd(8, 20, 3, lambda: relay.address, patience=PATIENCE)
+        await round.until_all_are_in()
+        cutter = Cutter(round, relay)
+        everybody, talkers = round.people[:], [person for person in round.people if person.window]
+        round.talk()
+        await cutter.cut(OF_ANYBODY, everybody, _go_on)
+        await cutter.cut(OF_WHO_TALKS, talkers, _go_on)
+        await cutter.cut(AT_THE_END, talkers, Person.quit)
+        round.be_quiet()
+        await cutter.cut(WHEN_IT_IS_QUIET, everybody, _go_on)
+        await round.judge()
+    finally:
+        await relay.close()
+    return f"{len(relay.done)} connections cut"
+
+
+def _go_on(person: Person) -> None:
+    """Nothing is needed: the place comes by itself."""

@@ -1,0 +1,219 @@
+"""Those who talk and listen, whatever happens to their connections.
+
+A person comes back with the place it had, and says again, with the same id, what was not acked. All that it says and
+is shown goes into the histories of its rooms.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Final
+
+from .history import History, Reading, Said
+from .wire import Address, Connection, Line, connect
+
+AGAIN_SECONDS: Final = 0.1
+"""The pause before something is tried again that the server could not do."""
+
+FILLINGS: Final = ("a", "ß", "ж", "日本", "🙂", '"', "\\", "{", "}", "\t", "},{", "\N{RIGHT-TO-LEFT OVERRIDE}")
+"""What texts are made of: letters of all lengths in UTF-8, and what has a meaning in JSON."""
+
+
+def text(random: Random, id: str) -> str:
+    """Make a text that begins with an id: short ones, now and then a long one, and rarely one with a NUL."""
+    size = random.choice((0, 5, 40, 40, 40, 200, 200, 1000))
+    return f"{id} {random.choice(FILLINGS) * size}{chr(0) if random.random() < 0.002 else ''}"
+
+
+class Person:
+    """One nick, through all its connections."""
+
+    def __init__(
+        self,
+        nick: str,
+        rooms: Sequence[History],
+        where: Callable[[], Address],
+        random: Random,
+        *,
+        window: int = 0,
+        since: int | None = None,
+        patience: float = 10,
+        receive_buffer: int | None = None,
+        make_text: Callable[[Random, str], str] = text,
+    ) -> None:
+        """Make a person that has not come yet.
+
+        It keeps `window` messages under way when it talks; one that has 0 only listens. It asks for all after `since`
+        when it first joins, and gives up a connection on which nothing was heard for `patience` seconds.
+        """
+        self.nick = nick
+        self.random = random
+        self.window = window
+        self.is_talking = False
+        self.is_reading = True
+        self.unacked: dict[str, tuple[History, str]] = {}
+        """Room and text of what was said and not acked, by id."""
+        self.readings = {room.room: Reading(room, nick, window > 0, since) for room in rooms}
+        self.refusals = 0
+        """How often it heard `unavailable`."""
+        self.connections = 0
+        self.connection: Connection | None = None
+        self._in: list[History] = []
+        """The rooms that it is in with this connection."""
+        self._where = where
+        self._patience = patience
+        self._receive_buffer = receive_buffer
+        self._make_text = make_text
+        self._count = 0
+
+    async def live(self) -> None:
+        """Connect, again and again."""
+        while True:
+            try:
+                self.connection = await connect(self._where(), self._heard, self._receive_buffer)
+                self.connections += 1
+                await self._stay(self.connection)
+            except OSError:
+                pass  # there is no server just now
+            finally:
+                self._in.clear()
+                if self.connection is not None:
+                    self.connection.reset()
+                    self.connection = None
+            await asyncio.sleep(self.random.random() * AGAIN_SECONDS)
+
+    async def _stay(self, connection: Connection) -> None:
+        """Say hello, and stay until the connection is lost, or nothing is heard any more."""
+        connection.send(type="hello", nick=self.nick)
+        heard, asked = -1, False
+        while not (asked and heard == connection.bytes):
+            asked = heard == connection.bytes
+            if asked:
+                connection.send(type="ping")
+            heard = connection.bytes
+            try:
+                await asyncio.wait_for(connection.lost.wait(), self._patience / 2)
+                return
+            except TimeoutError:
+                asked = asked and self.is_reading
+
+    # What is heard
+
+    def _heard(self, line: Line) -> None:
+        assert self.connection
+        match line.type:
+            case "":
+                self.readings[line.room].got(line)
+            case "ack":
+                self._acked(line)
+            case "welcome":
+                for reading in self.readings.values():
+                    self._join(self.connection, reading)
+            case "joined":
+                self._joined(self.connection, line)
+            case "error":
+                self._refused(self.connection, line)
+            case "ping":
+                self.connection.send(type="pong")
+
+    def _join(self, connection: Connection, reading: Reading) -> None:
+        room = reading.history.room
+        connection.send(type="join", room=room, since=reading.place, id=f"join {room}")
+
+    def _joined(self, connection: Connection, line: Line) -> None:
+        reading = self.readings[line.room]
+        reading.joined(line)
+        self._in.append(reading.history)
+        for id, (room, text) in self.unacked.items():
+            if room is reading.history:
+                self._send(connection, id, room, text)
+        self.talk()
+
+    def _acked(self, line: Line) -> None:
+        assert line.id is not None
+        self.readings[line.room].history.acks(Said(self.nick, line.id), line.seq)
+        self.unacked.pop(line.id, None)
+        self.talk()
+
+    def _refused(self, connection: Connection, line: Line) -> None:
+        room, _ = self.unacked.get(line.id or "", (None, ""))
+        if line.code == "nick-taken":  # the server has not seen yet that the last connection is gone
+            self.hang_up()
+        elif line.code != "unavailable" or line.id is None:
+            for reading in self.readings.values():
+                reading.history.breaks(f"{self.nick} was told {line.code}: {line.msg}")
+        else:
+            self.refusals += 1
+            if room is not None:
+                room.refused.add(Said(self.nick, line.id))
+            asyncio.get_running_loop().call_later(AGAIN_SECONDS, self._try_again, connection, line.id)
+
+    def _try_again(self, connection: Connection, id: str) -> None:
+        if connection is not self.connection or connection.lost.is_set():
+            return  # all is asked for and said again anyway
+        if id in self.unacked:
+            self._send(connection, id, *self.unacked[id])
+        elif id.startswith("join "):
+            self._join(connection, self.readings[id.removeprefix("join ")])
+
+    # What is said
+
+    def talk(self) -> None:
+        """Say something where less is under way than may be."""
+        while self.is_talking and self._in and len(self.unacked) < self.window:
+            self.say()
+
+    def say(self) -> None:
+        """Say something in one of the rooms that it is in."""
+        assert self.connection
+        room = self.random.choice(self._in)
+        self._count += 1
+        id = f"{self.nick}-{self._count}"
+        self.unacked[id] = room, self._make_text(self.random, id)
+        self._send(self.connection, id, *self.unacked[id])
+
+    def _send(self, connection: Connection, id: str, room: History, text: str) -> None:
+        room.says(Said(self.nick, id), text)
+        connection.send(type="", room=room.room, msg=text, id=id)
+
+    # What it does beside that
+
+    def is_in(self) -> bool:
+        """Tell whether it is in all its rooms."""
+        return len(self._in) == len(self.readings)
+
+    def has_all(self) -> bool:
+        """Tell whether all of its own is acked, and nobody knows of anything newer than it does."""
+        return not self.unacked and all(self._is_at_the_end(reading) for reading in self.readings.values())
+
+    def _is_at_the_end(self, reading: Reading) -> bool:
+        place, newest, log = reading.place, reading.history.head, reading.history.log
+        while reading.is_author and newest in log and log[newest].said.author == reading.who:
+            newest -= 1  # its own, for which it got an ack
+        return place is not None and place >= newest
+
+    def stop_reading(self) -> None:
+        """Read nothing more of this connection."""
+        self.is_reading = False
+        assert self.connection
+        self.connection.transport.pause_reading()
+
+    def go_on_reading(self) -> None:
+        self.is_reading = True
+        if self.connection is not None and not self.connection.lost.is_set():
+            self.connection.transport.resume_reading()
+
+    def hang_up(self) -> None:
+        """Break the connection; it comes back."""
+        self._in.clear()
+        if self.connection is not None:
+            self.connection.reset()
+
+    def quit(self) -> None:
+        """Ask for the end of the connection."""
+        if self.connection is not None:
+            self.connection.send(type="quit")
+
+

@@ -1,0 +1,143 @@
+"""One round: a server, the people, what they are to live through, and the verdict at the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+from .history import History
+from .people import Person
+from .server import Server
+from .wire import Address
+
+SETTLE_SECONDS: Final = 30.0
+"""After which what has not come is taken for lost."""
+
+POLL_SECONDS: Final = 0.01
+
+
+class Stuck(Exception):
+    """Something that had to happen has not happened. The text says what."""
+
+
+class Round:
+    """What a fault works with. It has a folder, and a random generator, of its own."""
+
+    def __init__(self, folder: Path, random: Random) -> None:
+        self.folder = folder
+        self.random = random
+        self.server = Server(folder)
+        self.histories: dict[str, History] = {}
+        self.people: list[Person] = []
+        self.broken: list[str] = []
+        """Promises broken beside those that a history finds."""
+        self._lives: set[asyncio.Task[None]] = set()
+
+    def where(self) -> Address:
+        return self.server.address
+
+    def rooms(self, count: int) -> list[History]:
+        """Get so many rooms."""
+        names = [f"room{number}" for number in range(1, count + 1)]
+        return [self.histories.setdefault(name, History(name)) for name in names]
+
+    def come(self, nick: str, rooms: Iterable[History], where: Callable[[], Address] | None = None, **how: Any) -> Person:
+        """Let somebody come; see `Person` for `how`."""
+        person = Person(nick, list(rooms), where or self.where, Random(self.random.random()), **how)
+        self.people.append(person)
+        life = asyncio.get_running_loop().create_task(person.live())
+        self._lives.add(life)
+        life.add_done_callback(self._ended)
+        return person
+
+    def _ended(self, life: asyncio.Task[None]) -> None:
+        self._lives.discard(life)
+        if not life.cancelled() and (error := life.exception()) is not None:
+            self.broken.append(f"the runner itself has a fault: {error!r}")
+
+    def crowd(self, senders: int, readers: int, rooms: int, where: Callable[[], Address] | None = None, **how: Any) -> None:
+        """Let a crowd come: everybody is in some of the rooms, and each room has somebody who only listens."""
+        all_rooms = self.rooms(rooms)
+        for number in range(senders):
+            some = self.random.sample(all_rooms, self.random.randint(1, rooms))
+            self.come(f"sender{number}", some, where, window=self.random.randint(1, 20), **how)
+        for number in range(readers):
+            some = all_rooms if number == 0 else self.random.sample(all_rooms, self.random.randint(1, rooms))
+            self.come(f"reader{number}", some, where, since=self.random.choice((None, 0)), **how)
+
+    def talk(self) -> None:
+        """Let all talk who have something to say."""
+        for person in self.people:
+            person.is_talking = True
+            person.talk()
+
+    def be_quiet(self) -> None:
+        for person in self.people:
+            person.is_talking = False
+
+    async def until(self, condition: Callable[[], bool], what: str, seconds: float = SETTLE_SECONDS) -> None:
+        """Wait for something; raises `Stuck` when it does not come."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while not condition():
+            if loop.time() > end:
+                raise Stuck(f"after {seconds:g} seconds it was still not so that {what}")
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def until_said(self, count: int) -> None:
+        """Wait until so many more messages have been acked."""
+        before = self.acked()
+        await self.until(lambda: self.acked() >= before + count, f"{count} more messages were acked")
+
+    async def until_all_are_in(self) -> None:
+        await self.until(lambda: all(person.is_in() for person in self.people), "everybody is in the rooms")
+
+    async def until_all_are_in_or(self, condition: Callable[[], bool]) -> None:
+        await self.until(lambda: condition() or all(person.is_in() for person in self.people), "everybody is in the rooms")
+
+    def said(self) -> int:
+        return sum(len(history.said) for history in self.histories.values())
+
+    def acked(self) -> int:
+        return sum(len(history.acked) for history in self.histories.values())
+
+    async def settle(self, seconds: float = SETTLE_SECONDS) -> None:
+        """Let nobody talk any more, and wait until all is acked and everybody has everything."""
+        self.be_quiet()
+        try:
+            await self.until(lambda: all(person.has_all() for person in self.people), "everybody has everything", seconds)
+        except Stuck as stuck:
+            self.broken.append(str(stuck))
+            for person in self.people:
+                if not person.has_all():
+                    places = {name: (reading.place, reading.history.head) for name, reading in person.readings.items()}
+                    unacked = sorted(person.unacked)[:5]
+                    self.broken.append(f"{person.nick}: place and newest {places}, in all rooms: {person.is_in()}, "
+                        f"{len(person.unacked)} not acked: {unacked}")
+
+    async def judge(self) -> None:
+        """Let everybody come to the end, and hold all of it against the log."""
+        await self.settle()
+        for history in self.histories.values():
+            auditor = self.come(f"auditor-of-{history.room}", [history], since=0)
+            reading = auditor.readings[history.room]
+            try:
+                await self.until(auditor.has_all, f"the log of {history.room} could be read to its end")
+            except Stuck as stuck:
+                self.broken.append(str(stuck))
+            history.check(reading)
+
+    def evidence(self) -> list[str]:
+        """List all promises that were broken."""
+        return [*self.broken, *(line for history in self.histories.values() for line in history.broken)]
+
+    async def close(self) -> None:
+        """Let all go, and stop the server."""
+        lives = tuple(self._lives)
+        for life in lives:
+            life.cancel()
+        await asyncio.gather(*lives, return_exceptions=True)
+        await self.server.kill()

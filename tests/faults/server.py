@@ -1,0 +1,107 @@
+"""The real server: `twistd chat`, with its database in a folder of the round's own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from .wire import Address
+
+ROOT: Final = Path(__file__).parents[2]
+
+TWISTD: Final = "from twisted.scripts.twistd import run; run()"
+"""What the command `twistd` does."""
+
+START_SECONDS: Final = 30.0
+"""After which a server that neither listens nor ends is given up."""
+
+OPTIONS: Final[tuple[str, ...]] = ()
+"""Here, one address stands for all the world."""
+
+
+class Refused(Exception):
+    """The server ended in place of listening; the text is what it said."""
+
+
+class Server:
+    """One process after the other, all with the same database."""
+
+    address: Address
+
+    def __init__(self, folder: Path, program: str = TWISTD) -> None:
+        self.database = folder / "chat.sqlite"
+        self.program = program
+        """Python code that starts the server."""
+        self.output: list[str] = []
+        """The lines that it has said, all processes together."""
+        self._process: asyncio.subprocess.Process | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._listening: asyncio.Future[Address] | None = None
+
+    async def start(self, *options: str, prefix: Sequence[str] = ()) -> None:
+        """Start it and wait until it listens; raises `Refused`."""
+        loop = asyncio.get_running_loop()
+        self._listening = loop.create_future()
+        first = len(self.output)
+        self._process = await asyncio.create_subprocess_exec(
+            *prefix,
+            *(sys.executable, "-c", self.program, "-n", "--pidfile=", "chat"),
+            *("--port", "0", "--database", str(self.database), *OPTIONS, *options),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            cwd=self.database.parent,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        )
+        self._reading = loop.create_task(self._read(self._process, self._listening))
+        try:
+            self.address = await asyncio.wait_for(self._listening, START_SECONDS)
+        except Refused:
+            await self._process.wait()
+            raise Refused("\n".join(self.output[first:])) from None
+
+    async def _read(self, process: asyncio.subprocess.Process, listening: asyncio.Future[Address]) -> None:
+        assert process.stdout
+        async for line in process.stdout:
+            text = line.decode(errors="replace").rstrip()
+            self.output.append(text)
+            match = re.search(r"listening on (\S+):(\d+)$", text)
+            if match and not listening.done():
+                listening.set_result(Address(match[1], int(match[2])))
+        if not listening.done():
+            listening.set_exception(Refused())
+
+    @property
+    def pid(self) -> int:
+        assert self._process
+        return self._process.pid
+
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    async def kill(self) -> None:
+        """End it as a crash does."""
+        await self.end(signal.SIGKILL)
+
+    async def end(self, number: int = signal.SIGTERM) -> None:
+        """Send it a signal and wait for its end."""
+        if self._process is not None and self._reading is not None:
+            if self._process.returncode is None:
+                self._process.send_signal(number)
+            await self._process.wait()
+            await self._reading
+
+    def memory(self) -> int:
+        """Tell its resident memory, in bytes."""
+        match = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{self.pid}/status").read_text())
+        assert match
+        return int(match[1]) * 1024
+
+    def said(self, pattern: str) -> bool:
+        """Tell whether a line of what it has said matches."""
+        return any(re.search(pattern, line) for line in self.output)
