@@ -13,6 +13,7 @@ from pathlib import Path
 from random import Random, SystemRandom
 from typing import Any, Final
 
+from . import disk
 from .crash import crash
 from .cut import cut
 from .round import Round
@@ -22,7 +23,16 @@ MOST_EVIDENCE: Final = 20
 
 Fault = Callable[[Round], Awaitable[str]]
 
-FAULTS: Final[dict[str, Fault]] = {"crash": crash, "cut": cut}
+FAULTS: Final[dict[str, Fault]] = {
+    "crash": crash,
+    "cut": cut,
+    "disk-full": disk.disk_full,
+    "file-locked": disk.file_locked,
+    "file-replaced": disk.file_replaced,
+    "file-damaged": disk.file_damaged,
+    "file-read-only": disk.file_read_only,
+    "second-server": disk.second_server,
+}
 """What every run goes through, in this order."""
 
 LONG: Final[dict[str, Fault]] = {}

@@ -101,6 +101,10 @@ class Round:
     def said(self) -> int:
         return sum(len(history.said) for history in self.histories.values())
 
+    def refusals(self) -> int:
+        """Count how often people were told that something is unavailable."""
+        return sum(person.refusals for person in self.people)
+
     def acked(self) -> int:
         return sum(len(history.acked) for history in self.histories.values())
 
