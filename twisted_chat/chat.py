@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
-from . import __version__, messages, names
+from . import __version__, clock, messages, names
 from .bare import Bare
 from .limits import MAX_TOPIC, Bucket, Limits
 from .log import Entry, Log, RoomSummary
@@ -208,7 +208,7 @@ def _tell(chat: Chat, session: Session, request: messages.Say) -> None:
         raise WireError("unavailable", "this nick's connection takes nothing more just now: say it again later")
     assert session.nick
     to = other.nick.shown
-    time = messages.time_text(int(chat.reactor.seconds() * 1000))
+    time = messages.time_text(clock.milliseconds(chat.reactor))
     chat.rooms.send(other, encode_line(Message(request.msg, session.nick.shown, None, to, None, time)))
     if request.id is not None:
         session.reply(messages.Ack(request.id, None, to, None, time))

@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from . import clock
 from .log import Unavailable
 
 LOOK_SECONDS: Final = 60.0
@@ -87,7 +88,7 @@ class Trimmer:
     def _look(self) -> Generator[Deferred[Any], Any, None]:
         self._next = None
         try:
-            now = int(self._reactor.seconds() * 1000)
+            now = clock.milliseconds(self._reactor)
             for room in (yield self._store.overdue(now)):
                 while not self._stopped and (yield self._store.trim(room, now)):
                     yield deferLater(self._reactor, STEP_PAUSE)

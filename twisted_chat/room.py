@@ -23,6 +23,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from . import clock
 from .log import Entry, Log, Record, RoomLog, Unavailable
 from .messages import (
     SERVER,
@@ -420,7 +421,7 @@ class Rooms:
         entries, self._entries = self._entries, []
         self._keeping = True
         waiting, self._waiting = self._waiting, []
-        kept = maybeDeferred(self._log.append, entries, int(self._reactor.seconds() * 1000))
+        kept = maybeDeferred(self._log.append, entries, clock.milliseconds(self._reactor))
         kept.addBoth(self._kept, entries, waiting)
 
     def _kept(self, result: Failure | None, entries: list[Entry], waiting: list[Deferred[None]]) -> None:

@@ -35,6 +35,7 @@ from twisted.python.failure import Failure
 
 from . import __version__
 from .chat import Chat
+from .clock import keep_steady
 from .database import Durability
 from .limits import Limits
 from .log import Unavailable, Unusable
@@ -130,8 +131,10 @@ class Options(usage.Options):
 
 def makeService(options: Options) -> ChatService:
     """Make the server that the options describe."""
+    reactor = _reactor()
+    keep_steady(reactor)
     store = Store(options["database"], options["durability"], options["keep"])
-    return ChatService(_reactor(), options["places"], store, options["limits"])
+    return ChatService(reactor, options["places"], store, options["limits"])
 
 
 def _count(option: str, text: str, least: int) -> int:
