@@ -219,3 +219,9 @@ class Explanations(DatabaseTestCase):
         error = sqlite3.OperationalError("database is locked")
         error.sqlite_errorcode = sqlite3.SQLITE_BUSY_RECOVERY
         self.assertTrue(database.is_busy(error))
+
+    def test_a_text_that_is_none_any_more_is_damage_and_is_not_repeated(self) -> None:
+        connection = self.connected()
+        with self.assertRaises(sqlite3.Error) as caught:
+            connection.execute("SELECT CAST(x'736563726574ff' AS TEXT)").fetchone()
+        self.assertIn("it is damaged", database.explain(caught.exception))

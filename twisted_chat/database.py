@@ -145,6 +145,10 @@ _EXPLANATIONS: Final = {
 }
 
 
+_NO_TEXT: Final = "Could not decode to UTF-8"
+"""What Python says of bytes that were a text once. It goes on with the text itself, which is nobody's business."""
+
+
 def _code(error: sqlite3.Error) -> int | None:
     """Say SQLite's primary result code; some of Python's own errors have none."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
@@ -158,7 +162,10 @@ def is_busy(error: sqlite3.Error) -> bool:
 
 def explain(error: sqlite3.Error) -> str:
     """Say what is wrong with the file, for the person who runs the server."""
-    return _EXPLANATIONS.get(_code(error) or 0, str(error))
+    code = _code(error)
+    if code is None and str(error).startswith(_NO_TEXT):
+        code = sqlite3.SQLITE_CORRUPT
+    return _EXPLANATIONS.get(code or 0, str(error))
 
 
 # Writing
