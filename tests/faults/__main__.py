@@ -14,14 +14,15 @@ from random import Random, SystemRandom
 from typing import Any, Final
 
 from . import disk
+from .clock import clock
 from .crash import crash
 from .cut import cut
-from .round import Round
+from .scene import Scene
 
 MOST_EVIDENCE: Final = 20
 """Broken promises that are printed of a round; the others are counted."""
 
-Fault = Callable[[Round], Awaitable[str]]
+Fault = Callable[[Scene], Awaitable[str]]
 
 FAULTS: Final[dict[str, Fault]] = {
     "crash": crash,
@@ -32,6 +33,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "file-damaged": disk.file_damaged,
     "file-read-only": disk.file_read_only,
     "second-server": disk.second_server,
+    "clock": clock,
 }
 """What every run goes through, in this order."""
 
@@ -57,7 +59,11 @@ def _options() -> argparse.ArgumentParser:
     known = [*FAULTS, *LONG]
     parser.add_argument("--rounds", type=int, default=1, metavar="N", help="how often each fault is run [1]")
     parser.add_argument(
-        "--only", action="append", choices=known, metavar="NAME", help=f"a fault, any number of times: {', '.join(known)}"
+        "--only",
+        action="append",
+        choices=known,
+        metavar="NAME",
+        help=f"a fault, any number of times: {', '.join(known)}",
     )
     parser.add_argument(
         "--seed", default=str(SystemRandom().randrange(10**6)), help="that of an earlier run, for the same choices"
@@ -68,25 +74,25 @@ def _options() -> argparse.ArgumentParser:
 async def _run(name: str, number: int, options: argparse.Namespace) -> bool:
     """Run one round and print a line for it; returns whether all promises were kept."""
     folder = Path(tempfile.mkdtemp(prefix=f"faults-{name}-"))
-    round = Round(folder, Random(f"{options.seed}/{name}/{number}"))
+    scene = Scene(folder, Random(f"{options.seed}/{name}/{number}"))
     begin = time.monotonic()
-    progress = asyncio.create_task(_show_progress(f"{number:4} {name}", round)) if sys.stdout.isatty() else None
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: round.broken.append(_complaint(context)))
+    progress = asyncio.create_task(_show_progress(f"{number:4} {name}", scene)) if sys.stdout.isatty() else None
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: scene.broken.append(_complaint(context)))
     summary = "did not come to its end"
     try:
-        summary = await {**FAULTS, **LONG}[name](round)
+        summary = await {**FAULTS, **LONG}[name](scene)
     except Exception as error:
-        round.broken.append(f"{type(error).__name__}: {error}")
+        scene.broken.append(f"{type(error).__name__}: {error}")
     finally:
         if progress is not None:
             progress.cancel()
-        await round.close()
-    evidence = round.evidence()
+        await scene.close()
+    evidence = scene.evidence()
     took = time.monotonic() - begin
     verdict = f"{len(evidence)} BROKEN" if evidence else "ok"
-    print(f"{number:4} {name:12} {verdict:10} {took:5.1f} s  {round.acked():,} acked, {summary}", flush=True)
+    print(f"{number:4} {name:12} {verdict:10} {took:5.1f} s  {scene.acked():,} acked, {summary}", flush=True)
     if evidence:
-        _show(evidence, round)
+        _show(evidence, scene)
     else:
         shutil.rmtree(folder)
     return not evidence
@@ -96,20 +102,20 @@ def _complaint(context: dict[str, Any]) -> str:
     return f"the runner itself has a fault: {context['message']}: {context.get('exception')!r}"
 
 
-def _show(evidence: list[str], round: Round) -> None:
+def _show(evidence: list[str], scene: Scene) -> None:
     """Print what is wrong, where the database is, and what the server said last."""
     for line in evidence[:MOST_EVIDENCE]:
         print(f"     {line}")
     if len(evidence) > MOST_EVIDENCE:
         print(f"     and {len(evidence) - MOST_EVIDENCE} more")
-    print(f"     the database: {round.server.database}; the server's last words:")
-    for line in round.server.output[-MOST_EVIDENCE:]:
+    print(f"     the database: {scene.server.database}; the server's last words:")
+    for line in scene.server.output[-MOST_EVIDENCE:]:
         print(f"     | {line}")
 
 
-async def _show_progress(title: str, round: Round) -> None:
+async def _show_progress(title: str, scene: Scene) -> None:
     while True:
-        print(f"\r{title}: {round.acked():,} of {round.said():,} acked ", end="\r", flush=True)
+        print(f"\r{title}: {scene.acked():,} of {scene.said():,} acked ", end="\r", flush=True)
         await asyncio.sleep(0.2)
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from .people import Person
 from .relay import Cut, Relay
-from .round import Round
+from .scene import Scene
 
 _Place = tuple[str, bool, bytes, int]
 
@@ -47,50 +47,55 @@ PATIENCE: Final = 1.0
 class Cutter:
     """Breaks the connections of some people, all at once, and the next ones when those are broken."""
 
-    def __init__(self, round: Round, relay: Relay) -> None:
-        self._round = round
+    def __init__(self, scene: Scene, relay: Relay) -> None:
+        self._scene = scene
         self._relay = relay
 
     async def cut(self, places: tuple[_Place, ...], who: list[Person], then: Callable[[Person], None]) -> None:
         """Break a connection at each place, by a reset and by silence; a connection is new when it is to break."""
         cuts = [Cut(*place, by_reset) for place in places for by_reset in (True, False)]
-        self._round.random.shuffle(cuts)
+        self._scene.random.shuffle(cuts)
         while cuts:
             some, cuts = cuts[: len(who)], cuts[len(who) :]
-            people = self._round.random.sample(who, len(some))
-            self._relay.cuts = {person.nick: cut for person, cut in zip(people, some, strict=True)}
-            done = len(self._relay.done) + len(some)
-            for person in people:
-                person.hang_up()
-            await self._round.until_all_are_in_or(lambda: len(self._relay.done) >= done)
-            for person in people:
-                then(person)
-            missing = f"all connections broke, of {', '.join(cut.name for cut in some)}"
-            await self._round.until(lambda: len(self._relay.done) >= done, missing)
-            await self._round.until_all_are_in()
+            await self._cut(some, self._scene.random.sample(who, len(some)), then)
+
+    async def _cut(self, cuts: list[Cut], people: list[Person], then: Callable[[Person], None]) -> None:
+        done = len(self._relay.done) + len(cuts)
+
+        def all_broke() -> bool:
+            return len(self._relay.done) >= done
+
+        self._relay.cuts = {person.nick: cut for person, cut in zip(people, cuts, strict=True)}
+        for person in people:
+            person.hang_up()
+        await self._scene.until(lambda: all_broke() or self._scene.all_are_in(), "everybody is back")
+        for person in people:
+            then(person)
+        await self._scene.until(all_broke, f"all connections broke, of {', '.join(cut.name for cut in cuts)}")
+        await self._scene.until_all_are_in()
 
 
-async def cut(round: Round) -> str:
+async def cut(scene: Scene) -> str:
     """Cut connections in every state, by a reset and by silence, while 8 talk and 20 listen in three rooms."""
-    await round.server.start()
-    relay = Relay(round.where)
+    await scene.server.start()
+    relay = Relay(scene.where)
     await relay.open()
     try:
-        round.crowd(8, 20, 3, lambda: relay.address, patience=PATIENCE)
-        await round.until_all_are_in()
-        cutter = Cutter(round, relay)
-        everybody, talkers = round.people[:], [person for person in round.people if person.window]
-        round.talk()
+        scene.crowd(8, 20, 3, lambda: relay.address, patience=PATIENCE)
+        await scene.until_all_are_in()
+        cutter = Cutter(scene, relay)
+        everybody, talkers = scene.people[:], [person for person in scene.people if person.window]
+        scene.talk()
         await cutter.cut(OF_ANYBODY, everybody, _go_on)
         await cutter.cut(OF_WHO_TALKS, talkers, _go_on)
         await cutter.cut(AT_THE_END, talkers, Person.quit)
-        round.be_quiet()
+        scene.be_quiet()
         await cutter.cut(WHEN_IT_IS_QUIET, everybody, _go_on)
-        await round.judge()
+        await scene.judge()
     finally:
         await relay.close()
     return f"{len(relay.done)} connections cut"
 
 
 def _go_on(person: Person) -> None:
-    """Nothing is needed: the place comes by itself."""
+    """Do nothing: the place comes by itself."""

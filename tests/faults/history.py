@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from .wire import Line
 
+
 class Said(NamedTuple):
     """A message, by who said it and with which id."""
 

@@ -215,5 +215,3 @@ class Person:
         """Ask for the end of the connection."""
         if self.connection is not None:
             self.connection.send(type="quit")
-
-

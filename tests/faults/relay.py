@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from .wire import Address, reset
 
@@ -22,7 +22,7 @@ class Cut(NamedTuple):
     """It breaks in what goes to the server, or in what comes from it."""
     sign: bytes
     """The bytes at which it breaks; those in front of them still arrive."""
-    count: int
+    times: int
     """The how manieth time they come."""
     by_reset: bool
     """Both ends are told, or nobody is: nothing arrives any more."""
@@ -81,7 +81,7 @@ class Link:
     async def run(self, hello: bytes, reader: asyncio.StreamReader, cut: Cut | None, server: Address) -> None:
         """Hand bytes on both ways until an end goes or it is time to break."""
         self._cut = cut
-        self._left = cut.count if cut is not None else 0
+        self._left = cut.times if cut is not None else 0
         server_reader, server_writer = await asyncio.open_connection(*server)
         self._writers.append(server_writer)
         ways = [
@@ -98,7 +98,7 @@ class Link:
 
     def end(self) -> None:
         for writer in self._writers:
-            reset(writer.transport)
+            reset(cast(asyncio.Transport, writer.transport))
 
     async def _hand_on(
         self, data: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, to_server: bool

@@ -21,7 +21,7 @@ TWISTD: Final = "from twisted.scripts.twistd import run; run()"
 START_SECONDS: Final = 30.0
 """After which a server that neither listens nor ends is given up."""
 
-OPTIONS: Final[tuple[str, ...]] = ()
+OPTIONS: Final = ("--rate", "0", "--connections-per-address", "10000")
 """Here, one address stands for all the world."""
 
 
@@ -44,14 +44,13 @@ class Server:
         self._reading: asyncio.Task[None] | None = None
         self._listening: asyncio.Future[Address] | None = None
 
-    async def start(self, *options: str, prefix: Sequence[str] = ()) -> None:
-        """Start it and wait until it listens; raises `Refused`."""
+    async def start(self, *options: str, before: Sequence[str] = ()) -> None:
+        """Start it and wait until it listens; `before` are options of `twistd` itself. Raises `Refused`."""
         loop = asyncio.get_running_loop()
         self._listening = loop.create_future()
         first = len(self.output)
         self._process = await asyncio.create_subprocess_exec(
-            *prefix,
-            *(sys.executable, "-c", self.program, "-n", "--pidfile=", "chat"),
+            *(sys.executable, "-c", self.program, "-n", "--pidfile=", *before, "chat"),
             *("--port", "0", "--database", str(self.database), *OPTIONS, *options),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

@@ -19,11 +19,14 @@ SETTLE_SECONDS: Final = 30.0
 POLL_SECONDS: Final = 0.01
 
 
+_Where = Callable[[], Address]
+
+
 class Stuck(Exception):
     """Something that had to happen has not happened. The text says what."""
 
 
-class Round:
+class Scene:
     """What a fault works with. It has a folder, and a random generator, of its own."""
 
     def __init__(self, folder: Path, random: Random) -> None:
@@ -44,7 +47,7 @@ class Round:
         names = [f"room{number}" for number in range(1, count + 1)]
         return [self.histories.setdefault(name, History(name)) for name in names]
 
-    def come(self, nick: str, rooms: Iterable[History], where: Callable[[], Address] | None = None, **how: Any) -> Person:
+    def come(self, nick: str, rooms: Iterable[History], where: _Where | None = None, **how: Any) -> Person:
         """Let somebody come; see `Person` for `how`."""
         person = Person(nick, list(rooms), where or self.where, Random(self.random.random()), **how)
         self.people.append(person)
@@ -58,7 +61,7 @@ class Round:
         if not life.cancelled() and (error := life.exception()) is not None:
             self.broken.append(f"the runner itself has a fault: {error!r}")
 
-    def crowd(self, senders: int, readers: int, rooms: int, where: Callable[[], Address] | None = None, **how: Any) -> None:
+    def crowd(self, senders: int, readers: int, rooms: int, where: _Where | None = None, **how: Any) -> None:
         """Let a crowd come: everybody is in some of the rooms, and each room has somebody who only listens."""
         all_rooms = self.rooms(rooms)
         for number in range(senders):
@@ -92,11 +95,11 @@ class Round:
         before = self.acked()
         await self.until(lambda: self.acked() >= before + count, f"{count} more messages were acked")
 
-    async def until_all_are_in(self) -> None:
-        await self.until(lambda: all(person.is_in() for person in self.people), "everybody is in the rooms")
+    def all_are_in(self) -> bool:
+        return all(person.is_in() for person in self.people)
 
-    async def until_all_are_in_or(self, condition: Callable[[], bool]) -> None:
-        await self.until(lambda: condition() or all(person.is_in() for person in self.people), "everybody is in the rooms")
+    async def until_all_are_in(self) -> None:
+        await self.until(self.all_are_in, "everybody is in the rooms")
 
     def said(self) -> int:
         return sum(len(history.said) for history in self.histories.values())
@@ -112,15 +115,22 @@ class Round:
         """Let nobody talk any more, and wait until all is acked and everybody has everything."""
         self.be_quiet()
         try:
-            await self.until(lambda: all(person.has_all() for person in self.people), "everybody has everything", seconds)
+            await self.until(
+                lambda: all(person.has_all() for person in self.people), "everybody has everything", seconds
+            )
         except Stuck as stuck:
             self.broken.append(str(stuck))
             for person in self.people:
                 if not person.has_all():
                     places = {name: (reading.place, reading.history.head) for name, reading in person.readings.items()}
                     unacked = sorted(person.unacked)[:5]
-                    self.broken.append(f"{person.nick}: place and newest {places}, in all rooms: {person.is_in()}, "
-                        f"{len(person.unacked)} not acked: {unacked}")
+                    self.broken.append(
+                        f"{person.nick}: place and newest {places}, in all rooms: {person.is_in()}, "
+                        f"{len(person.unacked)} not acked: {unacked}"
+                    )
+
+    def _all_have_all(self) -> bool:
+        return all(person.has_all() for person in self.people)
 
     async def judge(self) -> None:
         """Let everybody come to the end, and hold all of it against the log."""

@@ -1,0 +1,77 @@
+"""The clock is set back, and forth.
+
+Only root may set a clock, and it is everybody's. Here it is `time.time` that the server is given another one of,
+before Twisted is imported, which takes all its times from there. What this does not show: clocks that C code reads,
+SQLite's for one, whose times the server does not use; the kernel's timers do not follow the clock that is set.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+from typing import Final
+
+from .scene import Scene, Stuck
+from .server import TWISTD
+
+SHIFTED: Final = f"""
+import mmap, struct, time
+with open("clock", "r+b") as file:
+    shift = mmap.mmap(file.fileno(), 8)
+real = time.time
+time.time = lambda: real() + struct.unpack("d", shift)[0]
+{TWISTD}
+"""
+"""Starts the server on a clock that goes wrong by the seconds in a file."""
+
+HOUR: Final = 3600.0
+
+SAID: Final = 300
+"""Messages that are acked between two settings of the clock."""
+
+HEARD_SECONDS: Final = 5.0
+"""How long it may take until a bare client hears what is said."""
+
+
+async def clock(scene: Scene) -> str:
+    """Set the clock back by an hour and forth again, under load; then back, and kill the server."""
+    _set(scene, 0)
+    scene.server.program = SHIFTED
+    options = scene.random.choice(((), ("--reactor", "epoll"), ("--reactor", "poll")))
+    await scene.server.start(before=options)
+    scene.crowd(8, 20, 3)
+    await scene.until_all_are_in()
+    listener = await asyncio.open_connection(*scene.where())
+    speaker = await asyncio.open_connection(*scene.where())
+    scene.talk()
+    shifts = [-HOUR, 0, HOUR, -HOUR]
+    for shift in shifts:
+        await scene.until_said(scene.random.randint(1, SAID))
+        _set(scene, shift)
+        await scene.until_said(SAID)
+        await _hear(speaker[1], listener[0], f"the clock is at {shift:+g} seconds")
+    await scene.server.kill()
+    _set(scene, 2 * -HOUR)
+    await scene.server.start(before=options)
+    await scene.until_all_are_in()
+    scene.talk()
+    await scene.until_said(SAID)
+    await scene.judge()
+    return f"set {len(shifts) + 1} times, {' '.join(options) or 'the usual reactor'}"
+
+
+async def _hear(speaker: asyncio.StreamWriter, listener: asyncio.StreamReader, text: str) -> None:
+    """Let one bare client, whose messages go by timers, hear what another one says."""
+    speaker.write(json.dumps({"msg": text}).encode())
+    try:
+        await asyncio.wait_for(listener.readuntil(text.encode()), HEARD_SECONDS)
+    except TimeoutError:
+        raise Stuck(f"a bare client did not hear within {HEARD_SECONDS:g} seconds that {text}") from None
+
+
+def _set(scene: Scene, seconds: float) -> None:
+    """Set the server's clock forth by so many seconds, or back."""
+    path = scene.folder / "clock"
+    with path.open("r+b" if path.exists() else "w+b") as file:
+        file.write(struct.pack("d", seconds))
