@@ -8,7 +8,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import bare
-from twisted_chat.limits import Limits
+from twisted_chat.limits import MAX_ERRORS, Limits
 from twisted_chat.log import Unavailable
 
 from .helpers import NOW, Peer, Server
@@ -379,6 +379,14 @@ class EndTests(BareTestCase):
         refusal, stop = self.segments(peer)
         self.assertIn("too fast", refusal["msg"])
         self.assertEqual(stop, STOP)
+
+    def test_one_that_is_too_fast_for_long_stays_all_the_same(self) -> None:
+        self.server = Server(limits=Limits(burst=1, rate=0.001))
+        peer = self.bare()
+        for _ in range(2 * MAX_ERRORS):
+            peer.send({"msg": "1"})
+            self.segments(peer)
+        self.assertFalse(peer.wire.closed)
 
     def test_a_server_that_stops_tells_all_whoever_they_are(self) -> None:
         talking, silent = self.bare(), self.server.connect()

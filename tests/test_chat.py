@@ -7,7 +7,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import __version__, chat, messages
-from twisted_chat.limits import MAX_TOPIC, Limits
+from twisted_chat.limits import MAX_ERRORS, MAX_TOPIC, Limits
 from twisted_chat.log import Unavailable
 
 from .helpers import Peer, Server, message
@@ -454,6 +454,13 @@ class LimitTests(ChatTestCase):
         self.assertEqual((answer["code"], answer["id"]), ("rate-limited", "7"))
         self.server.clock.advance(answer["retry"])
         self.assertEqual(alice.ask(type="ping")[0]["type"], "pong")
+
+    def test_who_is_too_fast_for_long_stays_all_the_same(self) -> None:
+        self.server = Server(limits=Limits(burst=2, rate=0.001))
+        alice = self.server.welcome("alice")
+        alice.ask(type="ping")
+        codes = {alice.ask(type="ping")[0]["code"] for _ in range(2 * MAX_ERRORS)}
+        self.assertEqual((codes, alice.wire.closed), ({"rate-limited"}, False))
 
     def test_a_full_server_refuses(self) -> None:
         self.server = Server(limits=Limits(connections=1))

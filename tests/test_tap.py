@@ -346,6 +346,8 @@ class ServiceTests(TestCase):
     """The service opens everything, and closes everything."""
 
     def setUp(self) -> None:
+        self.steady: list[object] = []
+        self.patch(tap, "keep_steady", self.steady.append)
         self.patch(tap, "SQLiteLog", Log)
         self.patch(tap, "Chat", Chat)
         self.patch(tap, "JSONLinesFactory", lambda chat: Factory())
@@ -387,6 +389,10 @@ class ServiceTests(TestCase):
                 "listening on [::1]:2",
             ],
         )
+
+    def test_timers_go_on_whoever_sets_the_clock(self) -> None:
+        self.service()
+        self.assertEqual(self.steady, [self.reactor])
 
     def test_limits_are_as_asked_for(self) -> None:
         self.service(

@@ -245,7 +245,7 @@ class Bare:
         if self._ending is not None:
             return
         self._queue(_of_server("error", error.text))
-        self._errors += 1
+        self._errors += error.code != "rate-limited"  # which is the right language, only too fast
         if self._errors > MAX_ERRORS:
             self.end(f"{self._errors} errors in a row: this is another protocol")
 

@@ -266,7 +266,7 @@ class Session:
         if self.closed:
             return
         self.reply(Error(code=error.code, msg=error.text, author=SERVER, id=error.id or id, retry=error.retry))
-        self._errors += 1
+        self._errors += error.code != "rate-limited"  # which is the right language, only too fast
         if self._errors > MAX_ERRORS:
             self.end(f"{self._errors} errors in a row: this is another protocol")
 
