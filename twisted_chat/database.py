@@ -62,7 +62,7 @@ def connect(path: str, durability: Durability = "process", timeout: float = 0) -
     return connection
 
 
-def version_of(scripts: Traversable) -> int:
+def version_of(scripts: Traversable = _SCRIPTS) -> int:
     """Say which version of the schema a folder's `schema.sql` makes."""
     match = re.search(r"^PRAGMA user_version = (\d+);", _script(scripts, "schema.sql"), re.MULTILINE)
     assert match
@@ -88,7 +88,7 @@ def check(connection: sqlite3.Connection, path: str, newest: int | None = None) 
     tables: int = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if application != APPLICATION_ID and (application or version or tables):
         raise Unusable(f"{path} is the database of another program: name another file with --database")
-    if version > (version_of(_SCRIPTS) if newest is None else newest):
+    if version > (version_of() if newest is None else newest):
         raise Unusable(f"{path} was written by a newer version of twisted_chat: use that one, or another file")
     return version
 

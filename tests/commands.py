@@ -1,0 +1,69 @@
+"""What the tests of the commands share: running one, and a database to run it on."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from typing import Any, NamedTuple
+from unittest import mock
+
+from twisted_chat.__main__ import main
+from twisted_chat.log import RoomLog
+
+from .stores import StoreTestCase, entry, room
+
+
+class Outcome(NamedTuple):
+    """How a command ended."""
+
+    status: int
+    output: str
+    errors: str
+
+    @property
+    def lines(self) -> list[Any]:
+        return [json.loads(line) for line in self.output.splitlines()]
+
+
+def text_stream(data: bytes = b"") -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(data), "utf-8", write_through=True)
+
+
+def written(stream: io.TextIOWrapper) -> str:
+    stream.flush()
+    buffer = stream.buffer
+    assert isinstance(buffer, io.BytesIO)
+    return buffer.getvalue().decode()
+
+
+class CommandTestCase(StoreTestCase):
+    def run_command(self, *arguments: str, given: bytes = b"") -> Outcome:
+        """Do what a command line asks for, with a standard input."""
+        output, errors = text_stream(), text_stream()
+        with mock.patch.multiple(sys, stdin=text_stream(given), stdout=output, stderr=errors):
+            try:
+                status = main(arguments)
+            except SystemExit as end:
+                status = int(str(end.code or 0))
+        return Outcome(status, written(output), written(errors))
+
+    def here(self, command: str, *arguments: str, given: bytes = b"") -> Outcome:
+        """Run a command on the test's database."""
+        return self.run_command(command, "--database", self.path, *arguments, given=given)
+
+    def filled(self, names: tuple[str, ...] = ("lobby", "Кухня"), close: bool = True) -> list[RoomLog]:
+        """Fill the test's database: in each room three messages, half of all in the journal if it is not closed."""
+        self.clock.running = False
+        log = self.open_store()
+        rooms = [self.successResultOf(room(log, name)) for name in names]
+        for number in (1, 2, 3):
+            turn = [entry(opened, f"{number} \x00", f"id{number}", "Алиса") for opened in rooms]
+            turn += [entry(opened, f"и {number}") for opened in rooms]
+            self.successResultOf(log.append(turn, number * 1_000))
+            if number == 2:
+                self.successResultOf(log._lock.run(log._move))
+        self.successResultOf(rooms[0].set_topic("über\nalles"))
+        if close:
+            self.successResultOf(log.close())
+        return rooms

@@ -1,0 +1,225 @@
+"""What was exported, back into the logs."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from unittest import mock
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from twisted_chat import database
+from twisted_chat.commands import importing
+from twisted_chat.database import connect
+
+from .commands import CommandTestCase, Outcome
+from .stores import MOST, PLENTY, entry, numbers
+
+
+def line(number: int = 1, room: str = "lobby", **fields: object) -> bytes:
+    said = {"author": "bob", "msg": f"message {number}"}
+    usual = {"room": room, "seq": number, "time": "2026-01-01T00:00:00.000Z", **said}
+    return json.dumps(usual | fields).encode() + b"\n"
+
+
+def told(messages: int = 0, topics: int = 0, doubles: int = 0, conflicts: int = 0) -> str:
+    return (
+        f"imported {messages:,} messages and {topics:,} topics; "
+        f"{doubles:,} were there already, {conflicts:,} are in conflict with what is there\n"
+    )
+
+
+class Import(CommandTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.slept: list[float] = []
+        self.patch(time, "sleep", self.slept.append)
+
+    def give(self, *lines: bytes) -> Outcome:
+        return self.here("import", given=b"".join(lines))
+
+    def exported(self) -> str:
+        return self.here("export").output
+
+    def skipped(self) -> int:
+        (skipped,) = self.beside().execute("SELECT skipped FROM room").fetchone()
+        assert isinstance(skipped, int)
+        return skipped
+
+    def test_an_export_comes_back_as_it_was(self) -> None:
+        self.filled()
+        exported = self.exported()
+        os.rename(self.path, f"{self.path}.old")
+        outcome = self.give(exported.encode())
+        self.assertEqual((outcome.status, outcome.errors), (0, told(12, 1)))
+        self.assertEqual(self.exported(), exported)
+
+    def test_a_second_time_everything_is_there(self) -> None:
+        self.filled()
+        exported = self.exported()
+        outcome = self.give(exported.encode())
+        self.assertEqual((outcome.status, outcome.errors), (0, told(doubles=13)))
+        self.assertEqual(self.exported(), exported)
+
+    def test_from_a_file_with_blank_lines_and_no_last_line_end(self) -> None:
+        path = self.folder / "in.jsonl"
+        path.write_bytes(b"\n" + line(1) + b"\r\n  \n" + line(2).rstrip())
+        self.assertEqual(self.here("import", str(path)).errors, told(2))
+
+    def test_a_server_that_runs_goes_on_behind_it(self) -> None:
+        lobby = self.filled(close=False)[0]
+        outcome = self.give(line(100), line(101), line(50, "other"))
+        self.assertEqual(outcome.errors, told(3))
+        said = entry(lobby, "here")
+        self.successResultOf(lobby._store.append([said], 9_000))  # type: ignore[attr-defined]
+        self.assertEqual(said.seq, 102)
+        self.assertEqual(numbers(self.successResultOf(lobby.after(0, MOST, PLENTY))), [1, 2, 3, 4, 5, 6, 100, 101, 102])
+
+    def test_an_import_of_nothing_new_does_not_trouble_the_server(self) -> None:
+        self.filled(close=False)
+        exported = self.exported()
+        epoch = database.epoch(self.beside())
+        self.give(exported.encode())
+        self.assertEqual(database.epoch(self.beside()), epoch)
+
+    def test_what_is_in_conflict_changes_nothing_and_is_told(self) -> None:
+        self.give(line(1), line(2, id="x"), line(3), b'{"room":"lobby","topic":"one"}\n')
+        before = self.exported()
+        outcome = self.give(
+            line(1, msg="else"),
+            line(2),
+            line(4, id="x"),
+            line(3, author="eve"),
+            b'{"room":"lobby","topic":"two"}\n',
+            line(5),
+        )
+        self.assertEqual(outcome.status, 1)
+        self.assertEqual(
+            outcome.errors.splitlines(),
+            [
+                "input, line 1: lobby has another message with the number 1",
+                "input, line 2: lobby has another message with the number 2",
+                "input, line 3: lobby has a message of that author and id with another number",
+                "input, line 4: lobby has another message with the number 3",
+                "input, line 5: lobby has another topic",
+                told(1, conflicts=5).rstrip(),
+            ],
+        )
+        self.assertEqual(self.exported(), before + line(5).decode().replace('": ', '":').replace(', "', ',"'))
+
+    def test_of_many_conflicts_the_first_are_named(self) -> None:
+        self.give(*(line(number) for number in range(1, 31)))
+        outcome = self.give(*(line(number, msg="else") for number in range(1, 31)))
+        self.assertEqual(len(outcome.errors.splitlines()), 11)
+        self.assertIn("30 are in conflict", outcome.errors)
+
+    def test_in_many_steps(self) -> None:
+        self.patch(importing, "STEP", 7)
+        outcome = self.give(*(line(number, ("a", "b")[number % 2]) for number in range(1, 101)))
+        self.assertEqual(outcome.errors, told(100))
+        self.assertEqual(len(self.slept), 15)
+
+    def test_numbers_that_are_skipped_are_counted(self) -> None:
+        self.give(line(10), line(12))
+        self.assertEqual(self.skipped(), 1)
+        self.give(line(11))
+        self.assertEqual(self.skipped(), 0)
+        self.give(line(5), line(20), line(20), line(20, msg="else"))
+        self.assertEqual(self.skipped(), 11)
+
+    @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.differing_executors])
+    @given(st.lists(st.lists(st.integers(1, 30), max_size=6), max_size=5))
+    def test_whatever_is_imported_in_whatever_order(self, steps: list[list[int]]) -> None:
+        for path in self.folder.glob("chat.sqlite*"):
+            path.unlink()
+        for step in steps:
+            self.give(*(line(number) for number in step))
+        there = sorted({number for step in steps for number in step})
+        if there:
+            self.assertEqual(self.skipped(), there[-1] - there[0] + 1 - len(there))
+            self.assertEqual([json.loads(text)["seq"] for text in self.exported().splitlines()], there)
+
+    def test_the_write_ahead_log_does_not_grow_with_it(self) -> None:
+        self.patch(importing, "STEP", 10)
+        self.patch(database, "WAL_BYTES", 2**16)
+        self.give(*(line(number, msg="x" * 1_000) for number in range(1, 501)))
+        largest = 0
+        with connect(self.path) as beside:
+            take = importing._take
+            beside.execute("SELECT 1 FROM store").fetchone()
+
+            def taken(*args: object) -> None:
+                nonlocal largest
+                take(*args)  # type: ignore[arg-type]
+                largest = max(largest, os.path.getsize(f"{self.path}-wal"))
+
+            with mock.patch.object(importing, "_take", taken):
+                self.give(*(line(number, msg="x" * 1_000) for number in range(501, 1_501)))
+        beside.close()
+        self.assertLess(largest, 2**19)
+
+    def test_the_server_gets_its_turn_for_as_long_as_a_step_took(self) -> None:
+        with mock.patch("time.monotonic", side_effect=[5.0, 5.25]):
+            self.give()
+        self.assertEqual(self.slept, [0.25])
+
+    def test_an_older_file_is_not_changed_under_a_server(self) -> None:
+        self.filled(close=False)
+        with mock.patch.object(database, "version_of", return_value=2):
+            outcome = self.give(line(100))
+        self.assertEqual(outcome.status, 1)
+        self.assertIn("in use by another server", outcome.errors)
+
+
+class BadLines(CommandTestCase):
+    def refusal(self, *lines: bytes) -> str:
+        outcome = self.here("import", given=b"".join(lines))
+        self.assertEqual(outcome.status, 1)
+        return outcome.errors.splitlines()[-1]
+
+    def test_each_is_told_with_its_number_and_why(self) -> None:
+        for bad, why in (
+            (b"no json\n", "JSON is malformed"),
+            (b'{"room":"lobby"\n', "truncated"),
+            (b"[]\n", "Expected `object`, got `array`"),
+            (b"{}\n", "missing required field `room`"),
+            (b'{"room":"\xff"}\n', "it is not UTF-8"),
+            (b'{"room":"lobby"}\n', "a message has a room, a seq, a time, an author and a msg"),
+            (b'{"room":"a b","topic":"t"}\n', "a room is made of letters"),
+            (b'{"room":"a","topic":"' + b"x" * 257 + b'"}\n', "a topic has at most 256 characters"),
+            (line(1, author=""), "a nick has 1 to 32 characters"),
+            (line(0), "a seq is a number from 1 to 9007199254740992"),
+            (line(2**53 + 1), "a seq is a number from 1"),
+            (line(10**30), "a seq is a number from 1"),
+            (line(1, seq="1"), "Expected `int | null`, got `str`"),
+            (line(1, id="x" * 65), "an id has at most 64 characters"),
+            (line(1, msg="я" * 8_193), "a msg has at most 16384 bytes"),
+            (line(1, time="yesterday"), "Invalid isoformat string: 'yesterday'"),
+            (line(1, time="1969-12-31T23:59:59Z"), "a time is not before 1970"),
+            (line(1, time="0001-01-01T00:00:00+23:59"), ""),
+            (b"x" * 140_000, "a line has at most 131072 bytes"),
+        ):
+            refusal = self.refusal(line(1, "other"), b"\n", bad)
+            self.assertIn("twisted-chat: input, line 3: ", refusal)
+            self.assertIn(why, refusal)
+            self.assertTrue(refusal.endswith("; all lines in front of it are imported"), refusal)
+
+    def test_those_in_front_of_it_are_imported_and_it_can_be_done_again(self) -> None:
+        good = [line(number) for number in range(1, 4)]
+        self.refusal(*good, b"bad\n", line(4))
+        self.assertEqual(len(self.here("export").lines), 3)
+        outcome = self.here("import", given=b"".join([*good, line(4)]))
+        self.assertEqual((outcome.status, outcome.errors), (0, told(1, doubles=3)))
+
+    def test_a_file_that_is_not_there(self) -> None:
+        outcome = self.here("import", str(Path(self.folder) / "no"))
+        self.assertEqual(outcome.status, 1)
+        self.assertIn("No such file or directory", outcome.errors)
+
+    def test_a_newer_version_s_database(self) -> None:
+        self.filled()
+        self.beside().execute("PRAGMA user_version = 1000")
+        self.assertIn("newer version", self.refusal(line(1)))

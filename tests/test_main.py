@@ -1,0 +1,113 @@
+"""`twisted-chat COMMAND`: what it says, and with which status it ends."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from unittest import mock
+
+from twisted_chat import __version__
+from twisted_chat.__main__ import COMMANDS
+
+from .commands import CommandTestCase
+
+
+class Program(CommandTestCase):
+    def test_help_lists_the_commands(self) -> None:
+        outcome = self.run_command("--help")
+        self.assertEqual(outcome.status, 0)
+        for command in COMMANDS:
+            self.assertIn(command.name, outcome.output)
+            self.assertIn(command.help, outcome.output)
+            self.assertEqual(self.run_command(command.name, "--help").status, 0)
+
+    def test_version(self) -> None:
+        self.assertEqual(self.run_command("--version").output, f"twisted_chat {__version__}\n")
+
+    def test_what_cannot_be_read_is_told_with_status_2(self) -> None:
+        for arguments in ((), ("dance",), ("stats", "--dance")):
+            outcome = self.run_command(*arguments)
+            self.assertEqual(outcome.status, 2)
+            self.assertIn("usage: twisted-chat", outcome.errors)
+
+    def test_it_runs_as_a_module(self) -> None:
+        command = [sys.executable, "-m", "twisted_chat", "stats", "-d", self.path]
+        ended = subprocess.run(command, capture_output=True, cwd=Path(__file__).parent.parent, check=False)
+        self.assertEqual(ended.returncode, 1)
+        self.assertEqual(
+            ended.stderr.decode(), f"twisted-chat: there is no {self.path}: name the server's file with --database\n"
+        )
+
+
+class Faults(CommandTestCase):
+    def test_no_database(self) -> None:
+        self.assertEqual(
+            self.here("stats"),
+            (1, "", f"twisted-chat: there is no {self.path}: name the server's file with --database\n"),
+        )
+
+    def test_a_file_that_is_none(self) -> None:
+        Path(self.path).write_text("no database " * 100)
+        for command in ("export", "import", "stats"):
+            outcome = self.here(command)
+            self.assertEqual(outcome.status, 1)
+            self.assertIn(f"twisted-chat: {self.path}: it is no SQLite database\n", outcome.errors)
+
+    def test_another_program_s(self) -> None:
+        self.beside().execute("CREATE TABLE theirs (x)")
+        for command in ("export", "import", "stats"):
+            self.assertIn("another program", self.here(command).errors)
+
+    def test_an_empty_one(self) -> None:
+        Path(self.path).touch()
+        for command in ("export", "stats"):
+            outcome = self.here(command)
+            self.assertEqual(
+                outcome, (1, "", f"twisted-chat: {self.path} is empty: name the server's file with --database\n")
+            )
+
+    def test_one_of_an_older_version(self) -> None:
+        self.filled()
+        with mock.patch("twisted_chat.database.version_of", return_value=2):
+            outcome = self.here("stats")
+        self.assertEqual(outcome.status, 1)
+        self.assertIn("was written by an older version: start the server once", outcome.errors)
+
+    def test_a_file_that_may_not_be_written_to(self) -> None:
+        self.filled()
+        folder = self.folder / "theirs"
+        folder.mkdir(mode=0o555)
+        self.folder.chmod(0o777)
+        self.as_somebody()
+        outcome = self.here("export", str(folder / "out"))
+        self.assertEqual((outcome.status, outcome.errors), (1, f"twisted-chat: {folder}/out.part: Permission denied\n"))
+
+    def test_an_output_that_fails(self) -> None:
+        self.filled()
+        with open("/dev/full", "wb") as full:
+            self.assertEqual(
+                self.exports_to(full.fileno()), (1, b"twisted-chat: the output: No space left on device\n")
+            )
+
+    def test_a_reader_that_goes_away(self) -> None:
+        self.filled()
+        reader, writer = os.pipe()
+        os.close(reader)
+        self.assertEqual(self.exports_to(writer), (141, b""))
+        os.close(writer)
+
+    def exports_to(self, output: int) -> tuple[int, bytes]:
+        """Export in a process of its own; returns its status, and what it says."""
+        command = [sys.executable, "-m", "twisted_chat", "export", "-d", self.path]
+        ended = subprocess.run(
+            command, stdout=output, stderr=subprocess.PIPE, cwd=Path(__file__).parent.parent, check=False
+        )
+        return ended.returncode, ended.stderr
+
+    def test_control_c(self) -> None:
+        self.filled()
+        with mock.patch.object(sqlite3, "connect", side_effect=KeyboardInterrupt):
+            self.assertEqual(self.here("stats"), (130, "", ""))

@@ -1,0 +1,91 @@
+"""What there is, how much, and how fast it grows."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from unittest import mock
+
+from twisted_chat.commands import stats
+
+from .commands import CommandTestCase
+from .stores import entry, room
+
+
+class Stats(CommandTestCase):
+    def table(self) -> list[list[str]]:
+        outcome = self.here("stats")
+        self.assertEqual((outcome.status, outcome.errors), (0, ""))
+        return [line.split("  ") for line in outcome.output.splitlines()]
+
+    def cells(self) -> list[list[str]]:
+        return [[cell.strip() for cell in row if cell] for row in self.table()[1:]]
+
+    def test_rooms_with_the_most_messages_first_and_all_together(self) -> None:
+        self.clock.running = False
+        log = self.open_store()
+        for name, count in (("a", 1), ("b", 3), ("c", 1)):
+            opened = self.successResultOf(room(log, name))
+            for number in range(count):
+                self.successResultOf(log.append([entry(opened, "я" * 10)], 1_000 + number * 60_000))
+            if name == "b":
+                self.successResultOf(log._lock.run(log._move))
+        self.successResultOf(self.successResultOf(room(log, "d")).set_topic("t"))
+        with mock.patch("time.time", return_value=3_600 + 30):
+            cells = self.cells()
+        self.assertEqual(
+            cells,
+            [
+                ["room", "messages", "text", "last hour", "last day", "newest (UTC)"],
+                ["b", "3", "60 B", "2", "3", "1970-01-01 00:02"],
+                ["a", "1", "20 B", "0", "1", "1970-01-01 00:00"],
+                ["c", "1", "20 B", "0", "1", "1970-01-01 00:00"],
+                ["d", "0", "0 B", "0", "0", "-"],
+                ["all", "5", "100 B", "2", "5", "1970-01-01 00:02"],
+            ],
+        )
+
+    def test_page_by_page_they_are_the_same(self) -> None:
+        self.filled()
+        whole = self.cells()
+        self.patch(stats, "PAGE", 2)
+        self.assertEqual(self.cells(), whole)
+
+    def test_one_room_needs_no_sum(self) -> None:
+        self.filled(names=("lobby",))
+        self.assertEqual([row[0] for row in self.cells()], ["room", "lobby"])
+
+    def test_the_size_of_the_file_and_of_what_is_to_be_copied_into_it(self) -> None:
+        self.filled(close=False)
+        first = self.table()[0][0]
+        self.assertRegex(first, rf"^{self.path}: .* kB, and .* kB on their way into it$")
+
+    def test_on_a_narrow_terminal(self) -> None:
+        self.filled(names=("愛麗絲的房間的房間", "lobby"))
+        with mock.patch.object(stats, "_width", return_value=20):
+            lines = self.here("stats").output.splitlines()[1:]
+        self.assertEqual(
+            lines, ["room        messages", "lobby              6", "愛麗絲的…          6", "all               12"]
+        )
+
+    def test_the_width_is_that_of_a_terminal_and_of_nothing_else(self) -> None:
+        self.patch(shutil, "get_terminal_size", lambda: os.terminal_size((33, 24)))
+        with mock.patch("sys.stdout") as output:
+            for on_terminal, width in ((True, 33), (False, None)):
+                output.isatty.return_value = on_terminal
+                self.assertEqual(stats._width(), width)
+
+    def test_bytes_for_a_person(self) -> None:
+        for count, text in (
+            (0, "0 B"),
+            (999, "999 B"),
+            (1_000, "1 kB"),
+            (131_072, "131 kB"),
+            (999_499, "999 kB"),
+            (999_500, "1 MB"),
+            (12_345_678, "12.3 MB"),
+            (5 * 10**9, "5 GB"),
+            (3 * 10**13, "30 TB"),
+            (3 * 10**15, "3e+03 TB"),
+        ):
+            self.assertEqual(stats._bytes(count), text)

@@ -1,0 +1,109 @@
+"""`twisted-chat export`: the logs as JSON lines."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import sys
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, Final
+
+from .. import names
+from ..messages import WireError, encode_line, time_milliseconds, time_text
+from . import Command, Problem
+from .files import PAGE, Line, RoomRow, reading, rooms, takes_database
+from .progress import Progress
+
+_UNITS: Final = {"h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
+
+
+def _arguments(parser: ArgumentParser) -> None:
+    takes_database(parser)
+    parser.add_argument("--room", help="this room only")
+    parser.add_argument(
+        "--since",
+        metavar="TIME",
+        help="what was said since then: 2026-11-22, 2026-11-22T11:00+01:00, or 12h, 7d, 4w ago",
+    )
+    parser.add_argument("file", metavar="FILE", nargs="?", default="-", help="where to write to [default: the output]")
+
+
+def _run(options: Namespace) -> int:
+    since = _since(options.since) if options.since else 0
+    with reading(options.database) as connection:
+        chosen = _chosen(rooms(connection), options.room)
+        with _output(options.file) as output, Progress("messages", sum(room.messages for room in chosen)) as progress:
+            for room in chosen:
+                if room.topic:
+                    output.write(encode_line(Line(room=room.name, topic=room.topic)))
+                for page in _pages(connection, room.id):
+                    output.writelines(_line(room.name, row) for row in page if row[1] >= since)
+                    progress.add(len(page))
+    return 0
+
+
+def _since(text: str) -> int:
+    """Read a time, or how long ago it is: milliseconds since 1970; raises `Problem`."""
+    ago = re.fullmatch(r"([0-9]{1,6})([hdw])", text, re.ASCII)
+    if ago:
+        return int(time.time() * 1000) - int(ago[1]) * _UNITS[ago[2]]
+    try:
+        return time_milliseconds(text)
+    except ValueError:
+        raise Problem(f"--since takes a time such as 2026-11-22T11:00Z, or 12h, 7d or 4w ago, not '{text}'") from None
+
+
+def _chosen(kept: list[RoomRow], name: str | None) -> list[RoomRow]:
+    if name is None:
+        return kept
+    try:
+        key = names.room(name).key
+    except WireError as error:
+        raise Problem(f"--room takes the name of a room, and {error.text}") from None
+    chosen = [room for room in kept if room.key == key]
+    if not chosen:
+        raise Problem(f"there is no room '{name}'")
+    return chosen
+
+
+_Row = tuple[int, int, str, str | None, str]
+
+
+def _pages(connection: sqlite3.Connection, room: int) -> Iterator[list[_Row]]:
+    """Read a room, whatever is moved on from the journal meanwhile: each page is one reading."""
+    sql = "SELECT seq, time, author, id, msg FROM said WHERE room = ? AND seq > ? ORDER BY seq LIMIT ?"
+    last = 0
+    while page := connection.execute(sql, (room, last, PAGE)).fetchall():
+        yield page
+        last = page[-1][0]
+
+
+def _line(room: str, row: _Row) -> bytes:
+    seq, time, author, id, msg = row
+    return encode_line(Line(room=room, seq=seq, time=time_text(time), author=author, id=id, msg=msg))
+
+
+@contextmanager
+def _output(path: str) -> Iterator[BinaryIO]:
+    """Open where to write to: a file gets its name when it is whole."""
+    if path == "-":
+        yield sys.stdout.buffer
+        return
+    unfinished = f"{path}.part"
+    try:
+        with open(unfinished, "wb") as file:
+            yield file
+        os.replace(unfinished, path)
+    except BaseException as error:
+        if os.path.exists(unfinished):
+            os.unlink(unfinished)
+        if isinstance(error, OSError):
+            raise Problem(f"{unfinished}: {error.strerror}") from None
+        raise
+
+
+EXPORT: Final = Command("export", "Write the logs as JSON lines, one message a line.", _arguments, _run)

@@ -1,0 +1,259 @@
+"""`twisted-chat import`: JSON lines, as `export` writes them, back into the logs.
+
+Numbers and times stay what they are. What is there already is skipped; where another message has the number, nothing
+is changed, and that is reported.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, Final, NamedTuple
+
+import msgspec
+
+from .. import database, names
+from ..limits import MAX_TOPIC
+from ..messages import MAX_ID, MAX_OBJECT, WireError, time_milliseconds
+from ..names import Name
+from . import Command, Problem
+from .files import Line, takes_database, writing
+from .progress import Progress
+
+STEP: Final = 500
+"""Messages in one transaction: the server, which waits at most five seconds for its turn, gets it in 10 ms."""
+
+MAX_LINE: Final = 8 * MAX_OBJECT
+"""Bytes of a line: more than an object of which each character is escaped."""
+
+MAX_NUMBER: Final = 2**53
+"""The largest number of a message: what JSON's readers can hold, and so far away that a room can go on behind it."""
+
+MAX_REPORTS: Final = 10
+"""Conflicts that are named one by one; of the others only the count is told."""
+
+_decode = msgspec.json.Decoder(Line).decode
+
+
+class _Topic(NamedTuple):
+    where: str
+    room: Name
+    topic: str
+
+
+class _Message(NamedTuple):
+    where: str
+    """File and line, for a person."""
+    room: Name
+    seq: int
+    time: int
+    author: Name
+    id: str | None
+    msg: str
+
+
+class _Counts:
+    """What became of the lines."""
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self.topics = 0
+        self.doubles = 0
+        self.conflicts = 0
+
+    def conflict(self, where: str, what: str) -> None:
+        self.conflicts += 1
+        if self.conflicts <= MAX_REPORTS:
+            print(f"{where}: {what}", file=sys.stderr)
+
+    def text(self) -> str:
+        return (
+            f"imported {self.messages:,} messages and {self.topics:,} topics; "
+            f"{self.doubles:,} were there already, {self.conflicts:,} are in conflict with what is there"
+        )
+
+
+def _arguments(parser: ArgumentParser) -> None:
+    takes_database(parser)
+    parser.add_argument("file", metavar="FILE", nargs="?", default="-", help="what to read [default: the input]")
+
+
+def _run(options: Namespace) -> int:
+    counts = _Counts()
+    with (
+        _input(options.file) as (file, name, size),
+        writing(options.database) as connection,
+        Progress("bytes", size) as progress,
+    ):
+        try:
+            for step in _steps(_lines(file, name, progress)):
+                start = time.monotonic()
+                _take(connection, options.database, step, counts)
+                time.sleep(time.monotonic() - start)  # for as long, the server has its turn
+        finally:
+            print(counts.text(), file=sys.stderr)
+    return 1 if counts.conflicts else 0
+
+
+def _steps(lines: Iterator[_Message | _Topic]) -> Iterator[list[_Message | _Topic]]:
+    """Gather lines; those in front of a bad one are handed on before that is told of."""
+    step: list[_Message | _Topic] = []
+    try:
+        for line in lines:
+            step.append(line)
+            if len(step) == STEP:
+                yield step
+                step = []
+    except Problem:
+        yield step
+        raise
+    yield step
+
+
+@contextmanager
+def _input(path: str) -> Iterator[tuple[BinaryIO, str, int]]:
+    """Open what to read: the file, its name, and how many bytes it has (0 where that is not known)."""
+    if path == "-":
+        yield sys.stdin.buffer, "input", 0
+        return
+    with open(path, "rb") as file:
+        yield file, path, os.fstat(file.fileno()).st_size
+
+
+def _lines(file: BinaryIO, name: str, progress: Progress) -> Iterator[_Message | _Topic]:
+    """Read lines; raises `Problem` at the first one that is none of an export."""
+    number = 0
+    while text := file.readline(MAX_LINE + 1):
+        number += 1
+        where = f"{name}, line {number}"
+        try:
+            _see(len(text) <= MAX_LINE, f"a line has at most {MAX_LINE} bytes")
+            if not text.isspace():
+                yield _read(where, _decode(text))
+        except (ValueError, OverflowError) as error:
+            raise Problem(f"{where}: {_plain(error)}; all lines in front of it are imported") from None
+        progress.add(len(text))
+
+
+def _plain(error: Exception) -> str:
+    return "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+
+
+def _read(where: str, line: Line) -> _Message | _Topic:
+    """See that a line makes sense; raises `ValueError`."""
+    try:
+        room = names.room(line.room)
+        if line.topic is not None:
+            _see(len(line.topic) <= MAX_TOPIC, f"a topic has at most {MAX_TOPIC} characters")
+            return _Topic(where, room, line.topic)
+        if line.seq is None or line.time is None or line.author is None or line.msg is None:
+            raise ValueError("a message has a room, a seq, a time, an author and a msg")
+        _see(1 <= line.seq <= MAX_NUMBER, f"a seq is a number from 1 to {MAX_NUMBER}")
+        _see(line.id is None or len(line.id) <= MAX_ID, f"an id has at most {MAX_ID} characters")
+        _see(len(line.msg.encode()) <= MAX_OBJECT, f"a msg has at most {MAX_OBJECT} bytes")
+        at = time_milliseconds(line.time)
+        _see(at >= 0, "a time is not before 1970")
+        return _Message(where, room, line.seq, at, names.nick(line.author), line.id, line.msg)
+    except WireError as error:
+        raise ValueError(error.text) from None
+
+
+def _see(fits: bool, otherwise: str) -> None:
+    if not fits:
+        raise ValueError(otherwise)
+
+
+def _take(
+    connection: sqlite3.Connection,
+    path: str,
+    lines: list[_Message | _Topic],
+    counts: _Counts,
+) -> None:
+    """Write some lines."""
+    with database.transaction(connection):
+        database.move_now(connection)
+        before = counts.messages, counts.topics
+        heads = _write(connection, lines, counts)
+        for room, (ends, inserted) in heads.items():
+            _count_skipped(connection, room, ends, inserted)
+        if (counts.messages, counts.topics) != before:
+            connection.execute("UPDATE store SET epoch = epoch + 1")
+    if os.path.exists(f"{path}-wal") and os.path.getsize(f"{path}-wal") > database.WAL_BYTES:
+        database.copy_wal(connection)
+
+
+_Ends = tuple[int | None, int | None]
+
+
+def _write(
+    connection: sqlite3.Connection, lines: list[_Message | _Topic], counts: _Counts
+) -> dict[int, tuple[_Ends, int]]:
+    """Write what is new; returns for each room the oldest and newest number it had, and how many were added."""
+    added: dict[int, tuple[_Ends, int]] = {}
+    for line in lines:
+        room = database.make_room(connection, line.room)
+        if isinstance(line, _Topic):
+            _write_topic(connection, room, line, counts)
+            continue
+        if room not in added:
+            added[room] = _ends(connection, room), 0
+        if _is_new(connection, room, line, counts):
+            sql = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?)"
+            connection.execute(sql, (room, line.seq, line.time, line.author.shown, line.author.key, line.id, line.msg))
+            counts.messages += 1
+            added[room] = added[room][0], added[room][1] + 1
+    return added
+
+
+def _write_topic(connection: sqlite3.Connection, room: int, line: _Topic, counts: _Counts) -> None:
+    (topic,) = connection.execute("SELECT topic FROM room WHERE id = ?", (room,)).fetchone()
+    if topic == line.topic:
+        counts.doubles += 1
+    elif topic:
+        counts.conflict(line.where, f"{line.room.shown} has another topic")
+    else:
+        connection.execute("UPDATE room SET topic = ? WHERE id = ?", (line.topic, room))
+        counts.topics += 1
+
+
+def _is_new(connection: sqlite3.Connection, room: int, line: _Message, counts: _Counts) -> bool:
+    sql = "SELECT time, author, id, msg FROM message WHERE room = ? AND seq = ?"
+    there = connection.execute(sql, (room, line.seq)).fetchone()
+    if there is not None:
+        if there == (line.time, line.author.shown, line.id, line.msg):
+            counts.doubles += 1
+        else:
+            counts.conflict(line.where, f"{line.room.shown} has another message with the number {line.seq}")
+        return False
+    if line.id is not None and database.was_said(connection, room, line.author.key, line.id):
+        counts.conflict(line.where, f"{line.room.shown} has a message of that author and id with another number")
+        return False
+    return True
+
+
+def _ends(connection: sqlite3.Connection, room: int) -> _Ends:
+    oldest, newest = connection.execute(
+        """SELECT (SELECT min(seq) FROM message WHERE room = :room),
+                  (SELECT max(seq) FROM message WHERE room = :room)""",
+        {"room": room},
+    ).fetchone()
+    return oldest, newest
+
+
+def _count_skipped(connection: sqlite3.Connection, room: int, before: _Ends, inserted: int) -> None:
+    """Note how many numbers a room skips, by which retention knows how many messages it has."""
+    more = _reach(_ends(connection, room)) - _reach(before) - inserted
+    connection.execute("UPDATE room SET skipped = skipped + ? WHERE id = ?", (more, room))
+
+
+def _reach(ends: _Ends) -> int:
+    oldest, newest = ends
+    return 0 if oldest is None or newest is None else newest - oldest + 1
+
+
+IMPORT: Final = Command("import", "Read the logs back from what export has written.", _arguments, _run)

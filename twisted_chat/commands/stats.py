@@ -1,0 +1,108 @@
+"""`twisted-chat stats`: what there is, how much, and how fast it grows."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import sys
+import time
+from argparse import ArgumentParser, Namespace
+from typing import Final, NamedTuple
+
+from ..messages import time_text
+from . import Command
+from .files import RoomRow, reading, rooms, takes_database
+from .progress import Progress
+from .table import table
+
+PAGE: Final = 50_000
+"""Messages that are counted at once, in some 20 ms."""
+
+HOUR: Final = 3_600_000
+DAY: Final = 24 * HOUR
+
+
+class _Sums(NamedTuple):
+    messages: int
+    text: int
+    last_hour: int
+    last_day: int
+    newest: int
+    """Milliseconds since 1970; 0 where there is nothing."""
+
+
+_HEADS: Final = ("room", "messages", "text", "last hour", "last day", "newest (UTC)")
+
+
+def _arguments(parser: ArgumentParser) -> None:
+    takes_database(parser)
+
+
+def _run(options: Namespace) -> int:
+    now = int(time.time() * 1000)
+    with reading(options.database) as connection:
+        kept = rooms(connection)
+        with Progress("messages", sum(room.messages for room in kept)) as progress:
+            sums = [(room, _sum(connection, room, now, progress)) for room in kept]
+    sums.sort(key=lambda pair: (-pair[1].messages, pair[0].key))
+    print(f"{options.database}: {_size(options.database)}, and {_size(f'{options.database}-wal')} on their way into it")
+    rows = [(room.name, *_cells(s)) for room, s in sums]
+    if len(rows) > 1:
+        rows.append(("all", *_cells(_all([s for _, s in sums]))))
+    print("\n".join(table(_HEADS, rows, _width())))
+    return 0
+
+
+def _width() -> int | None:
+    """Say how wide the output is, where it is a terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def _sum(connection: sqlite3.Connection, room: RoomRow, now: int, progress: Progress) -> _Sums:
+    sql = """
+        SELECT count(*), total(length(CAST(msg AS BLOB))), total(time >= ?), total(time >= ?), max(time), max(seq)
+        FROM (SELECT seq, time, msg FROM said WHERE room = ? AND seq > ? ORDER BY seq LIMIT ?)"""
+    messages, text, last_hour, last_day, newest, last = 0, 0, 0, 0, 0, 0
+    while True:
+        row = connection.execute(sql, (now - HOUR, now - DAY, room.id, last, PAGE)).fetchone()
+        if not row[0]:
+            return _Sums(messages, int(text), int(last_hour), int(last_day), newest)
+        progress.add(row[0])
+        messages, text, last_hour, last_day = messages + row[0], text + row[1], last_hour + row[2], last_day + row[3]
+        newest, last = max(newest, row[4]), row[5]
+
+
+def _all(sums: list[_Sums]) -> _Sums:
+    return _Sums(
+        sum(s.messages for s in sums),
+        sum(s.text for s in sums),
+        sum(s.last_hour for s in sums),
+        sum(s.last_day for s in sums),
+        max(s.newest for s in sums),
+    )
+
+
+def _cells(sums: _Sums) -> tuple[str, ...]:
+    newest = time_text(sums.newest)[:16].replace("T", " ") if sums.messages else "-"
+    return (f"{sums.messages:,}", _bytes(sums.text), f"{sums.last_hour:,}", f"{sums.last_day:,}", newest)
+
+
+def _size(path: str) -> str:
+    return _bytes(os.path.getsize(path) if os.path.exists(path) else 0)
+
+
+def _bytes(count: int) -> str:
+    """Write a number of bytes for a person."""
+    if count < 1_000:
+        return f"{count} B"
+    size = float(count)
+    units = iter(("kB", "MB", "GB", "TB"))
+    unit = ""
+    while size >= 999.5 and unit != "TB":
+        size /= 1_000
+        unit = next(units)
+    return f"{size:.3g} {unit}"
+
+
+STATS: Final = Command("stats", "Show the rooms, their sizes, and how much is said in them.", _arguments, _run)

@@ -1,0 +1,56 @@
+"""Tables on a terminal of any width, with names in any script."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from typing import Final
+
+GAP: Final = "  "
+
+NARROWEST: Final = 6
+"""Columns of a terminal that the first column of a table keeps, however narrow that is."""
+
+
+def width_of(text: str) -> int:
+    """Count the columns that a name takes: two for wide characters, none for marks and what only joins."""
+    return sum(_width(character) for character in text)
+
+
+def _width(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Mc", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def cut(text: str, width: int) -> str:
+    """Shorten a name to some columns; what is cut off shows as an ellipsis."""
+    if width_of(text) <= width:
+        return text
+    kept = ""
+    while width_of(longer := text[: len(kept) + 1]) < width:
+        kept = longer
+    return f"{kept}…"
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int | None = None) -> list[str]:
+    """Write rows as lines, the first column to the left and the others to the right.
+
+    Where a terminal's `width` is too small, the last columns are left out, and what is in the first one is cut.
+    """
+    columns = [max(width_of(cell) for cell in column) for column in zip(heads, *rows, strict=True)]
+    if width is not None:
+        while len(columns) > 1 and _taken(columns[1:]) + min(columns[0], NARROWEST) > width:
+            columns.pop()
+        columns[0] = min(columns[0], max(NARROWEST, width - _taken(columns[1:])))
+    return [_line(row, columns) for row in (heads, *rows)]
+
+
+def _taken(columns: Sequence[int]) -> int:
+    return sum(len(GAP) + column for column in columns)
+
+
+def _line(row: Sequence[str], columns: Sequence[int]) -> str:
+    first = cut(row[0], columns[0])
+    rest = [" " * (column - width_of(cell)) + cell for cell, column in zip(row[1:], columns[1:], strict=False)]
+    return GAP.join([first + " " * (columns[0] - width_of(first)), *rest]).rstrip()
