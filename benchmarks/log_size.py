@@ -1,0 +1,204 @@
+"""How the store does as a room's log grows: the figures of docs/performance.md.
+
+    python benchmarks/log_size.py [--sizes 10000,1000000,10000000] [--folder FOLDER]
+
+It makes a file of each size with one room, in bulk, and measures what a server does with it. With 10 million messages
+that takes some 3 GB of disk and some minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sqlite3
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater, react
+
+from twisted_chat import database, names
+from twisted_chat.commands.progress import Progress
+from twisted_chat.commands.table import table
+from twisted_chat.log import Entry
+from twisted_chat.retention import Keep
+from twisted_chat.sqlite import SQLiteLog
+
+STEP = 200_000
+TEXT = 80
+"""Characters of a message, in bytes as well."""
+
+AUTHORS = 50
+TIMES = 50
+"""How often each thing is measured; the median is told, and the largest."""
+
+PAGE = 512
+PAGE_BYTES = 2**16
+
+
+def make(path: str, size: int) -> None:
+    """Make a file with one room of so many messages, each with an `id`, as clients make them up."""
+    with closing(database.connect(path)) as connection, Progress(f"of {size:,} messages made", size) as progress:
+        database.prepare(connection, path)
+        database.make_room(connection, names.room("lobby"))
+        (index,) = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'said_once'").fetchone()
+        connection.execute("DROP INDEX said_once")
+        connection.execute("PRAGMA cache_size = -200000")
+        for start in range(0, size, STEP):
+            count = min(STEP, size - start)
+            connection.execute(
+                """
+                WITH RECURSIVE number (n) AS (SELECT ?1 + 1 UNION ALL SELECT n + 1 FROM number WHERE n < ?1 + ?2)
+                INSERT INTO message SELECT 1, n, 1700000000000 + n * 1000, 'author' || n % ?3, 'author' || n % ?3,
+                    lower(hex(randomblob(16))), substr(hex(zeroblob(?4)), 1, ?4) FROM number""",
+                (start, count, AUTHORS, TEXT),
+            )
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            progress.add(count)
+        connection.execute(index)
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+
+
+def forget(path: str) -> None:
+    """Let the operating system drop what it has of the file in memory, as after a restart of the machine."""
+    descriptor = os.open(path, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(descriptor)
+
+
+def resident() -> int:
+    """Say how much memory this process has now (bytes)."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def size_of(path: str) -> int:
+    return os.path.getsize(path)
+
+
+def milliseconds(seconds: list[float]) -> str:
+    return f"{statistics.median(seconds) * 1000:.2f} ({max(seconds) * 1000:.2f})"
+
+
+async def timed(times: int, function: Callable[[int], Awaitable[Any]]) -> str:
+    seconds = []
+    for number in range(times):
+        start = time.perf_counter()
+        await function(number)
+        seconds.append(time.perf_counter() - start)
+    return milliseconds(seconds)
+
+
+async def measure(path: str, size: int) -> list[str]:
+    """Do what a server does; each is in milliseconds, the median and the largest."""
+    cold: list[float] = []
+    warm: list[float] = []
+    for times, drop in ((cold, True), (warm, False)):
+        for _ in range(5):
+            if drop:
+                forget(path)
+            start = time.perf_counter()
+            log = SQLiteLog.open_file(path, reactor)
+            times.append(time.perf_counter() - start)
+            await log.close()
+    before = resident()
+    log = SQLiteLog.open_file(path, reactor)
+    lobby = await log.open(names.room("lobby"))
+
+    async def open_room(number: int) -> None:
+        log._open.clear()
+        await log.open(names.room("lobby"))
+
+    async def append(number: int) -> None:
+        author = names.nick(f"author{number % AUTHORS}")
+        await log.append([Entry(lobby, author, "x" * TEXT, os.urandom(16).hex())], 1_800_000_000_000)
+
+    async def move(number: int) -> None:
+        await log._lock.run(log._move)
+
+    async def fill_and_move(times: int) -> tuple[str, str]:
+        appends, moves = [], []
+        for _ in range(times):
+            for number in range(2_000):
+                start = time.perf_counter()
+                await append(number)
+                appends.append(time.perf_counter() - start)
+            start = time.perf_counter()
+            await log._lock.run(log._move)
+            moves.append(time.perf_counter() - start)
+            while log._copying:
+                await log._read(lambda connection: None)
+                await log._lock.run(lambda: None)
+        return milliseconds(appends), milliseconds(moves)
+
+    figures = [
+        milliseconds(cold),
+        milliseconds(warm),
+        await timed(TIMES, open_room),
+        await timed(TIMES, lambda number: lobby.after(size - 100 - number, PAGE, PAGE_BYTES)),
+        await timed(TIMES, lambda number: lobby.before(size - number, PAGE, PAGE_BYTES)),
+        await timed(TIMES, lambda number: lobby.after(size * number // TIMES, PAGE, PAGE_BYTES)),
+    ]
+    log._move_at = 2**60  # moved on here, to measure it
+    figures += await fill_and_move(10)
+    keep = Keep(None, 1)
+    log._keep = keep
+    figures.append(await timed(TIMES, lambda number: log._trim(1, 1_800_000_000_000)))
+    after = resident()
+    await log.close()
+    return [f"{size:,}", f"{size_of(path) / 1e6:,.0f}", *figures, f"{(after - before) / 1e6:.1f}"]
+
+
+HEADS = [
+    "messages in the room",
+    "file, MB",
+    "start, cold",
+    "start",
+    "open the room",
+    "read 100 at the end",
+    f"read {PAGE} before the end",
+    f"read {PAGE} anywhere",
+    "append one",
+    "move 2,000 on",
+    "trim 500",
+    "memory, MB more",
+]
+
+
+async def main(sizes: list[int], folder: str) -> None:
+    columns = []
+    for size in sizes:
+        path = os.path.join(folder, f"{size}.sqlite")
+        make(path, size)
+        columns.append(await measure(path, size))
+        for suffix in ("", "-lock"):
+            os.unlink(path + suffix)
+    print(f"milliseconds, median (largest); SQLite {sqlite3.sqlite_version}, Python {sys.version.split()[0]}")
+    print("\n".join(table([HEADS[0], *(column[0] for column in columns)], rows(columns))))
+
+
+def rows(columns: list[list[str]]) -> list[list[str]]:
+    return [[head, *(column[at] for column in columns)] for at, head in enumerate(HEADS) if at]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", default="10000,1000000,10000000", help="messages, by commas [%(default)s]")
+    parser.add_argument("--folder", help="where to put the files [default: a temporary folder]")
+    options = parser.parse_args()
+    folder = tempfile.mkdtemp(dir=options.folder)
+    sizes = [int(size) for size in options.sizes.split(",")]
+    try:
+        react(lambda _: deferLater(reactor, 0).addCallback(lambda _: Deferred.fromCoroutine(main(sizes, folder))))
+    finally:
+        shutil.rmtree(folder)
