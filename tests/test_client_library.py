@@ -579,6 +579,15 @@ class CloseTests(LibraryTestCase):
         self.closed(self.client)
         self.assertIsNone(result(self.client.close()))
 
+    def test_who_closes_it_may_close_it_again(self) -> None:
+        async def program() -> None:
+            async with self.client:
+                await self.client.close()
+
+        running = Deferred.fromCoroutine(program())
+        self.network.flush()
+        self.assertIsNone(result(running))
+
     def test_an_iteration_ends_when_its_client_is_closed(self) -> None:
         async def read() -> str:
             async for message in self.room:

@@ -26,6 +26,9 @@ _line_end = re.compile("\r\n|[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _JOINERS = "\u200c\u200d"
 """ZERO WIDTH NON-JOINER and JOINER."""
 
+_FIRST_THAT_JOINS = "\u0590"
+"""Latin, Greek, Cyrillic and Armenian letters are in front of it, and have no use for joiners."""
+
 _SELECTORS = "\ufe0e\ufe0f"
 """The variation selectors that choose between text and emoji."""
 
@@ -79,8 +82,8 @@ def _is_shown(character: str, before: str, after: str) -> bool:
 
 
 def _joins(neighbour: str) -> bool:
-    """Say whether this can stand beside a joiner: letters and marks of scripts that join, and emoji; never ASCII."""
-    return not neighbour.isascii() and (neighbour in _SELECTORS or _is_seen(neighbour))
+    """Say whether this can stand beside a joiner: emoji, and letters and marks of scripts that may join."""
+    return neighbour >= _FIRST_THAT_JOINS and (neighbour in _SELECTORS or _is_seen(neighbour))
 
 
 def _is_seen(character: str) -> bool:

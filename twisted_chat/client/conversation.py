@@ -501,7 +501,8 @@ class Conversation:
             room.tries += 1
             self._outside.later(pause(room.tries), lambda: self._rested(room))
         else:
-            self._outside.tell(RoomLost(room.name, error))
+            if room.entered:
+                self._outside.tell(RoomLost(room.name, error))
             self._end_room(room, error)
 
     def _rested(self, room: RoomState) -> None:

@@ -49,7 +49,7 @@ from ..messages import (
     decode_reply,
     encode_line,
 )
-from .answers import Answer
+from .answers import Answer, Waiters
 from .conversation import Conversation, RoomState
 from .errors import ChatError, ClosedError, RequestError, UnreachableError, reason_text
 from .events import Callback, Listeners, State, StateChanged
@@ -368,6 +368,8 @@ class Client:
         self._server = ""
         self._started: Answer[Client] = Answer(lambda _: self._end(ClosedError("the client was closed", wanted=True)))
         self._closing = False
+        self._stopped = False
+        self._stopping = Waiters()
         self._reason = ""
         """Why the connection ends, where that is known before it does."""
         self._refusals = 0
@@ -517,7 +519,8 @@ class Client:
             self._link.send(Quit())
             await self._wait_for_end()
         self._end(ClosedError("the client is closed", wanted=True))
-        await self._service.stopService()
+        if not self._stopped:
+            await self._stopping.add()
 
     async def _wait_for_end(self) -> None:
         """Give the server the time to end the connection, so that nothing that was written is lost."""
@@ -534,10 +537,14 @@ class Client:
         self._talk.finish(error)
         if self._link is not None:
             self._link.hang_up()
-        self._service.stopService()
+        self._service.stopService().addCallback(self._has_stopped)
         if not self._started.called:
             self._started.errback(error)
         self._tell(StateChanged(State.CLOSED, str(error)))
+
+    def _has_stopped(self, _: object) -> None:
+        self._stopped = True
+        self._stopping.fire()
 
     def _pause(self, attempt: int) -> float:
         return self._retry(attempt + self._refusals)

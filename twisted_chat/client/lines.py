@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Callable
 from typing import Any, Final, cast
 
 from twisted.internet import error
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
+from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer, IStreamClientEndpoint
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.stdio import StandardIO
 from twisted.python.failure import Failure
@@ -167,32 +166,40 @@ def complain(text: str) -> None:
 class Talk:
     """One run of the program: from the first connection to the exit status."""
 
-    def __init__(self, reactor: Any, options: Options, lines: Lines) -> None:
+    def __init__(self, reactor: Any, options: Options, lines: Lines, endpoint: IStreamClientEndpoint) -> None:
         self._reactor = reactor
+        self._endpoint = endpoint
         self._options = options
         self._lines = lines
         self._screen = LineScreen(lines, notices=sys.stdout.isatty())
         self._client: Client | None = None
         self._bare: BareClient | None = None
-        self._typing: Deferred[None] | None = None
+        self._conversation: Deferred[int] = Deferred()
         self._why = ""
         """Why the conversation was ended from outside; empty when standard output was closed."""
 
     async def run(self) -> int:
         """Talk, and give the exit status."""
+        self._lines.closed.addCallback(lambda _: self._end(""))
+        self._conversation = Deferred.fromCoroutine(self._converse())
+        status = 1
         try:
-            person = await self._connect()
+            status = await self._conversation
+        except CancelledError:
+            self._complain_of_end()
         except ChatError as problem:
             complain(self._unreachable(problem))
-            status = 1
-        else:
-            status = await self._talk(person)
+        await self._close(flush=False)
         await self._lines.close()
         return status
 
+    async def _converse(self) -> int:
+        person = await self._connect()
+        await self._type(person)
+        return 1 if person.refused else 0
+
     async def _connect(self) -> Person:
-        host, port = self._options.host, self._options.port
-        endpoint = HostnameEndpoint(self._reactor, host, port)
+        endpoint = self._endpoint
         if self._options.bare:
             self._bare = await connect_bare(endpoint, self._reactor, self._heard, lambda error: self._end(str(error)))
             return Person(self._screen, talker=self._bare)
@@ -219,16 +226,6 @@ class Talk:
                 return clean(f"{problem}; an original server, of three fields, needs --bare")
         return clean(f"cannot reach {server}: {problem}")
 
-    async def _talk(self, person: Person) -> int:
-        self._typing = Deferred.fromCoroutine(self._type(person))
-        self._lines.closed.addCallback(lambda _: self._end(""))
-        try:
-            await self._typing
-        except CancelledError:
-            await self._break_off()
-            return 1
-        return 1 if person.refused else 0
-
     async def _type(self, person: Person) -> None:
         """Take what is typed, to its end; then leave, when all of it is kept."""
         try:
@@ -244,18 +241,16 @@ class Talk:
             if client is not None:
                 await client.close(flush)
 
-    async def _break_off(self) -> None:
+    def _complain_of_end(self) -> None:
         unkept = self._client.unanswered if self._client is not None else 0
         if self._why:
             lost = f"; {unkept:,} of what you said may be lost" if unkept else ""
             complain(f"the connection to {self._options.server} is lost: {self._why}{lost}")
-        await self._close(flush=False)
 
     def _end(self, why: str) -> None:
         """End the conversation: the server is gone, or nobody reads standard output any more."""
         self._why = self._why or clean(why)
-        if self._typing is not None:
-            self._typing.cancel()
+        self._conversation.cancel()
 
     def _state_changed(self, change: StateChanged) -> None:
         # No second try: who pipes into this program wants to know that it does not arrive, and who sits before it sees.
@@ -270,8 +265,9 @@ class Talk:
             self._lines.write(f"{author}: {text}")
 
 
-def start(reactor: Any, options: Options, stdio: Callable[..., object] = StandardIO) -> Deferred[int]:
+def start(reactor: Any, options: Options) -> Deferred[int]:
     """Talk on standard input and output; the answer is the exit status."""
     lines = Lines()
-    stdio(lines, reactor=reactor)
-    return Deferred.fromCoroutine(Talk(reactor, options, lines).run())
+    StandardIO(lines, reactor=reactor)
+    endpoint = HostnameEndpoint(reactor, options.host, options.port)
+    return Deferred.fromCoroutine(Talk(reactor, options, lines, endpoint).run())

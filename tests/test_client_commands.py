@@ -1,0 +1,272 @@
+"""What a person can do, whatever the interface."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_chat import messages as wire
+from twisted_chat.client import Client, Message, RequestError, Room
+from twisted_chat.client.answers import Answer
+from twisted_chat.client.commands import COMMANDS, UNDER_WAY, Command, Mistake, Person, Quit, find, help_lines, parse
+from twisted_chat.messages import WireError
+
+from .client_fakes import FakeServer, Network, result
+
+
+class ParseTests(SynchronousTestCase):
+    def mistake(self, line: str) -> str:
+        return str(self.assertRaises(Mistake, parse, line))
+
+    def test_what_begins_with_no_slash_is_said(self) -> None:
+        for line in ("hi", " /join x", ":-/", "exit"):
+            self.assertEqual(parse(line), line)
+
+    def test_two_slashes_say_one(self) -> None:
+        self.assertEqual(parse("//join x"), "/join x")
+
+    def test_a_command_has_an_argument(self) -> None:
+        self.assertEqual(parse("/msg  bob  how are you? "), (COMMANDS["msg"], "bob  how are you?"))
+        self.assertEqual(parse("/TOPIC"), (COMMANDS["topic"], ""))
+
+    def test_an_argument_that_is_missing_is_asked_for(self) -> None:
+        self.assertIn("type /join ROOM", self.mistake("/join"))
+        self.assertIn("type /msg NICK TEXT", self.mistake("/msg bob"))
+
+    def test_a_command_that_is_none_is_a_mistake(self) -> None:
+        self.assertIn("did you mean /history?", self.mistake("/histroy"))
+        self.assertIn("/help", self.mistake("/x\x1b[2J"))
+        self.assertNotIn("\x1b", self.mistake("/x\x1b[2J"))
+
+    def test_the_table_makes_the_help(self) -> None:
+        lines = list(help_lines(list(COMMANDS.values())))
+        self.assertEqual(len(lines), len(COMMANDS) + 1)
+        for command, line in zip(COMMANDS.values(), lines, strict=False):
+            self.assertTrue(line.startswith(f"/{command.name}"))
+            self.assertIn(command.help, line)
+        self.assertEqual(len(list(help_lines([find("join")]))), 1)
+        names = "join leave nick who rooms topic msg history help quit"
+        self.assertEqual(list(COMMANDS), names.split())
+
+
+class FakeScreen:
+    """An interface that keeps what it was to show."""
+
+    def __init__(self) -> None:
+        self.shown: list[str] = []
+        self.messages: list[str] = []
+
+    async def message(self, message: Message, room: Room | None) -> None:
+        self.messages.append(f"{room.name if room else 'direct'} {message.author}: {message.msg}")
+
+    def note(self, text: str) -> None:
+        self.shown.append(text)
+
+    def notice(self, text: str) -> None:
+        self.shown.append(f"({text})")
+
+    def error(self, text: str) -> None:
+        self.shown.append(f"! {text}")
+
+
+class PersonTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.server = FakeServer()
+        self.network = Network(self.server, Clock())
+        self.client = Client(self.network, "alice", reactor=self.network.clock)
+        self.screen = FakeScreen()
+        self.person = Person(self.screen, self.client)
+        self.client.start()
+        self.network.flush()
+        joining = Deferred.fromCoroutine(self.person.join("lobby"))
+        self.network.flush()
+        result(joining)
+
+    def type(self, line: str) -> list[str]:
+        """Type a line; gives what was shown."""
+        typing = Deferred.fromCoroutine(self.person.typed(line))
+        self.network.flush()
+        result(typing)
+        shown, self.screen.shown = self.screen.shown, []
+        return shown
+
+    def tell(self, event: Any) -> list[str]:
+        self.network.connections[0].reply(event)
+        self.network.flush()
+        shown, self.screen.shown = self.screen.shown, []
+        return shown
+
+    @property
+    def said(self) -> list[str]:
+        return [f"{message.room} {message.msg}" for room in self.server.rooms.values() for message in room.log]
+
+    def test_lines_are_said_and_messages_are_shown(self) -> None:
+        self.assertEqual(self.type("hi"), [])
+        self.server.say("hello")
+        self.network.flush()
+        self.assertEqual((self.said, self.screen.messages), (["lobby hi", "lobby hello"], ["lobby bob: hello"]))
+
+    def test_join_turns_to_a_room(self) -> None:
+        self.assertEqual(self.type("/join other"), ["you are in other (1 member)"])
+        self.type("1")
+        self.server.room("lobby").topic = "t\x1bea"
+        self.assertEqual(self.type("/join LOBBY"), ["you are in lobby (1 member)"])
+        self.type("2")
+        self.assertEqual(self.said, ["lobby 2", "other 1"])
+        self.server.say("hello", room="other")
+        self.network.flush()
+        self.assertEqual(self.screen.messages, ["other bob: hello"], "a room is read once")
+        self.assertEqual(self.type("/join a/b")[0][:2], "! ")
+
+    def test_join_shows_topic_and_members(self) -> None:
+        self.server.room("other").topic = "t\x1bea"
+        self.server.sessions[0].do_join(wire.Join(room="other"))
+        self.server.room("other").members.append(self.server.sessions[0])
+        self.assertEqual(self.type("/join other"), ["you are in other (2 members): tea"])
+
+    def test_leave_leaves_and_turns_to_another_room(self) -> None:
+        self.type("/join other")
+        self.assertEqual(self.type("/leave lobby"), ["you left lobby; you are in other"])
+        self.assertEqual(self.type("/leave"), ["you left other"])
+        self.assertEqual(self.type("hi"), ["! you are in no room; /join ROOM enters one"])
+        self.assertEqual(self.type("/leave lobby"), ["! you are not in lobby"])
+        self.assertEqual(self.type("/who")[0][0], "!")
+
+    def test_nick_changes_the_nick(self) -> None:
+        self.assertEqual(self.type("/nick al"), ["you are al now"])
+        self.assertEqual(self.client.nick, "al")
+
+    def test_who_shows_members(self) -> None:
+        self.assertEqual(self.type("/who"), ["in lobby: alice"])
+        self.assertEqual(self.type("/who other"), ["in other: "])
+        members = wire.Members(room="lobby", members=["a\x1b", "b"], count=2002)
+        self.patch(self.client, "who", lambda room: Answer.given(members))
+        self.assertEqual(self.type("/who"), ["in lobby: a, b and 2,000 more"])
+
+    def test_rooms_shows_rooms(self) -> None:
+        self.server.room("lobby").topic = "tea"
+        self.server.room("empty")
+        self.assertEqual(self.type("/rooms"), ["lobby (1): tea", "empty (0)"])
+        self.server.rooms.clear()
+        self.assertEqual(self.type("/rooms"), ["there are no rooms; /join ROOM makes one"])
+
+    def test_topic_shows_and_sets_the_topic(self) -> None:
+        self.assertEqual(self.type("/topic"), ["there is no topic"])
+        self.assertEqual(self.type("/topic tea and cake"), ["the topic of lobby: tea and cake"])
+        self.assertEqual(self.type("/topic"), ["the topic of lobby: tea and cake"])
+        self.assertEqual(self.server.room("lobby").topic, "tea and cake")
+
+    def test_msg_says_something_to_one_nick(self) -> None:
+        self.assertEqual(self.type("/msg bob how are you?"), [])
+        self.server.refuse = lambda request: WireError("no-such-nick", "there is no bob")
+        self.assertEqual(self.type("/msg bob hi"), ["! there is no bob"])
+
+    def test_history_shows_messages(self) -> None:
+        for i in range(30):
+            self.server.say(str(i))
+        self.network.flush()
+        self.screen.messages.clear()
+        self.type("/history")
+        self.assertEqual(self.screen.messages, [f"lobby bob: {i}" for i in range(10, 30)])
+        self.screen.messages.clear()
+        self.type("/history 1")
+        self.assertEqual(self.screen.messages, ["lobby bob: 29"])
+        for wrong in ("x", "0", "501", "-1"):
+            self.assertEqual(
+                self.type(f"/history {wrong}"), [f"! /history takes a number from 1 to 500, not '{wrong}'"]
+            )
+
+    def test_help_shows_the_commands(self) -> None:
+        self.assertEqual(len(self.type("/help")), len(COMMANDS) + 1)
+        self.assertEqual(self.type("/help /join"), [f"/join ROOM  {COMMANDS['join'].help}"])
+        self.assertEqual(self.type("/help what")[0][0], "!")
+
+    def test_quit_wants_to_leave(self) -> None:
+        self.failureResultOf(Deferred.fromCoroutine(self.person.typed("/quit")), Quit)
+
+    def test_what_cannot_be_said_is_shown_and_counted(self) -> None:
+        self.assertIn("! not said: this has", self.type("x" * 20_000)[0])
+        self.assertEqual(self.person.refused, 1)
+        self.client.close(flush=False)
+        self.network.flush()
+        self.assertEqual(self.type("x"), [], "that the client is closed is told once, and not for each text")
+        self.assertEqual(self.person.refused, 2)
+
+    def test_what_is_lost_with_the_client_is_counted(self) -> None:
+        self.person.screen = self.screen
+        typing = Deferred.fromCoroutine(self.person.typed("hi"))
+        self.client.close(flush=False)
+        self.network.connections[0].cut()
+        result(typing)
+        self.assertEqual((self.person.refused, self.screen.shown), (1, []))
+
+    def test_after_many_lines_it_waits_for_acks(self) -> None:
+        typing = [Deferred.fromCoroutine(self.person.typed(str(i))) for i in range(UNDER_WAY)]
+        self.assertTrue(all(typed.called for typed in typing[:-1]))
+        self.assertNoResult(typing[-1])
+        self.network.flush()
+        result(typing[-1])
+        self.assertEqual(self.said, [f"lobby {i}" for i in range(UNDER_WAY)])
+
+    def test_who_comes_and_goes_is_told(self) -> None:
+        for event, text in (
+            (wire.MemberJoined(author="bob", room="lobby"), "(bob joined lobby)"),
+            (wire.MemberLeft(author="bob", room="lobby"), "(bob left lobby)"),
+            (wire.MemberLeft(author="bob", room="lobby", msg="bye\x1b"), "(bob left lobby: bye)"),
+            (wire.NickChanged(author="bob", nick="rob", room="lobby"), "(bob is rob now)"),
+            (wire.TopicChanged(author="bob", room="lobby", msg="tea"), "(bob set the topic of lobby: tea)"),
+            (wire.TopicChanged(author="bob", room="lobby", msg=""), "(bob took away the topic of lobby)"),
+        ):
+            self.assertEqual(self.tell(event), [text])
+        self.tell(wire.Message(msg="psst", author="bob", to="alice"))
+        self.assertEqual(self.screen.messages, ["direct bob: psst"])
+
+    def test_a_room_that_is_lost_is_told(self) -> None:
+        self.type("/join other")
+        self.server.refuse = lambda request: WireError("banned", "not you") if isinstance(request, wire.Join) else None
+        self.network.cut()
+        self.network.pass_time(5)
+        self.assertEqual(
+            self.screen.shown, ["! you are no longer in lobby: not you", "! you are no longer in other: not you"]
+        )
+        self.assertIsNone(self.person.here)
+
+    def test_an_interface_that_fails_is_logged(self) -> None:
+        async def broken(message: Message, room: Room | None) -> None:
+            raise ZeroDivisionError
+
+        self.patch(self.screen, "message", broken)
+        self.server.say("hi")
+        self.network.flush()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+
+class BarePersonTests(SynchronousTestCase):
+    """A person at a server without rooms and commands."""
+
+    def test_lines_are_said_and_commands_are_a_mistake(self) -> None:
+        said: list[str] = []
+
+        class Talker:
+            def say(self, text: str) -> Deferred[Any]:
+                said.append(text)
+                return Answer.given(None) if text != "long" else Answer.failed(RequestError("too-long", "too long"))
+
+        screen = FakeScreen()
+        person = Person(screen, talker=Talker())
+        for line in ("hi", "//hi", "/join x", "/help quit", "long"):
+            result(Deferred.fromCoroutine(person.typed(line)))
+        self.assertEqual(said, ["hi", "/hi", "long"])
+        self.assertIn("(--bare)", screen.shown[0])
+        self.assertTrue(screen.shown[1].startswith("/quit"))
+        self.assertEqual(screen.shown[2:], ["! not said: too long"])
+
+    def test_every_command_that_needs_a_client_says_so(self) -> None:
+        for command in cast(list[Command], list(COMMANDS.values())):
+            screen = FakeScreen()
+            if not command.bare:
+                result(Deferred.fromCoroutine(Person(screen).typed(f"/{command.name} a b")))
+                self.assertIn("(--bare)", screen.shown[0])

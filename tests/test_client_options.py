@@ -1,0 +1,73 @@
+"""The command line of the client."""
+
+from __future__ import annotations
+
+import getpass
+import io
+import sys
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_chat import __version__
+from twisted_chat.client.options import default_nick, read_options
+from twisted_chat.messages import WireError
+
+
+class OptionsTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.output, self.errors = io.StringIO(), io.StringIO()
+        self.patch(sys, "stdout", self.output)
+        self.patch(sys, "stderr", self.errors)
+        self.patch(getpass, "getuser", lambda: "alice")
+
+    def test_there_is_a_default_for_each(self) -> None:
+        options = read_options([])
+        self.assertEqual(
+            (options.host, options.port, options.nick, options.room, options.bare),
+            ("127.0.0.1", 14900, "alice", "lobby", False),
+        )
+        self.assertEqual(options.server, "127.0.0.1:14900")
+
+    def test_all_can_be_given(self) -> None:
+        arguments = ["--host", "[::1]", "--port", "1", "--nick", "Боб", "--room", "Кухня", "--bare"]
+        options = read_options(arguments)
+        self.assertEqual(
+            (options.host, options.port, options.nick, options.room, options.bare), ("::1", 1, "Боб", "Кухня", True)
+        )
+        self.assertEqual(options.server, "[::1]:1")
+
+    def test_a_login_name_that_is_no_nick_is_not_the_default(self) -> None:
+        self.patch(getpass, "getuser", lambda: "Alice Smith")
+        self.assertRegex(default_nick(), r"^guest\d{4}$")
+
+        def nobody() -> str:
+            raise KeyError("no such user")
+
+        self.patch(getpass, "getuser", nobody)
+        self.assertRegex(default_nick(), r"^guest\d{4}$")
+
+    def test_what_is_wrong_is_said_with_what_is_right(self) -> None:
+        for arguments, text in (
+            (["--port", "abc"], "--port: takes a number from 1 to 65535, not 'abc'"),
+            (["--port", "65536"], "--port: takes a number from 1 to 65535"),
+            (["--port", "²"], "--port: takes a number from 1 to 65535"),
+            (["--host", "a b"], "--host: takes a name or an address"),
+            (["--host", ""], "--host: takes a name or an address"),
+            (["--nic", "a"], "--nic"),
+            (["what"], "what"),
+        ):
+            error = self.assertRaises(SystemExit, read_options, arguments)
+            self.assertEqual(error.code, 2)
+            self.assertIn(text, self.errors.getvalue())
+
+    def test_a_nick_or_a_room_that_cannot_be_is_said_in_a_line(self) -> None:
+        self.assertRegex(
+            str(self.assertRaises(WireError, read_options, ["--nick", "a b"])), "^--nick 'a b' cannot be: "
+        )
+        self.assertRegex(str(self.assertRaises(WireError, read_options, ["--room", "#x"])), "^--room '#x' cannot be: ")
+
+    def test_help_has_examples_and_there_is_a_version(self) -> None:
+        self.assertEqual(self.assertRaises(SystemExit, read_options, ["--help"]).code, 0)
+        self.assertIn("printf 'hi\\nexit\\n' | python -m twisted_chat.client --nick bot", self.output.getvalue())
+        self.assertEqual(self.assertRaises(SystemExit, read_options, ["--version"]).code, 0)
+        self.assertIn(__version__, self.output.getvalue())
