@@ -353,17 +353,22 @@ class StartTests(SynchronousTestCase):
 
 
 class FakeReactor:
-    """A reactor that runs until it is stopped, or has nothing to do."""
+    """A reactor that is interrupted when it has nothing to do and was not stopped."""
 
     def __init__(self) -> None:
         self.stopped = False
         self.calls: list[Any] = []
+        self.before_shutdown: list[Any] = []
+
+    def addSystemEventTrigger(self, phase: str, event: str, function: Any) -> None:
+        assert (phase, event) == ("before", "shutdown")
+        self.before_shutdown.append(function)
 
     def callWhenRunning(self, function: Any) -> None:
         self.calls.append(function)
 
     def run(self) -> None:
-        for call in self.calls:
+        for call in self.calls + self.before_shutdown:
             call()
 
     def stop(self) -> None:
@@ -377,8 +382,9 @@ class ProgramTests(SynchronousTestCase):
 
     def run_with(self, result: Deferred[int]) -> int:
         reactor = FakeReactor()
+        ends = result.called
         status = program._run(reactor, lambda: result)
-        self.assertEqual(reactor.stopped, result.called)
+        self.assertEqual(reactor.stopped, ends)
         return status
 
     def test_its_status_is_what_the_talk_gave(self) -> None:
@@ -390,6 +396,8 @@ class ProgramTests(SynchronousTestCase):
 
     def test_it_may_be_interrupted(self) -> None:
         self.assertEqual(self.run_with(Deferred()), 130)
+        self.assertEqual(self.run_with(Deferred(lambda running: running.callback(1))), 130)
+        self.assertEqual(self.errors.getvalue(), "")
 
     def test_a_bad_nick_ends_it_with_a_line(self) -> None:
         self.assertEqual(program.main(["--nick", "a b"]), 1)

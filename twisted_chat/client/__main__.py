@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from twisted.internet import asyncioreactor
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from ..messages import WireError
@@ -38,17 +39,37 @@ def main(arguments: Sequence[str]) -> int:
             os.set_blocking(descriptor, was)
 
 
-def _run(reactor: Any, start: Any) -> int:
+def _run(reactor: Any, start: Callable[[], Deferred[int]]) -> int:
     status = INTERRUPTED
+    talking: Deferred[int] = Deferred()
 
-    def done(result: int | Failure) -> None:
+    def begin() -> None:
+        nonlocal talking
+        talking = start()
+        talking.addErrback(show).addCallback(done)
+
+    def show(failure: Failure) -> int:
+        if not failure.check(CancelledError):
+            complain(failure.getTraceback())
+        return 1
+
+    def done(result: int) -> None:
         nonlocal status
-        status = result if isinstance(result, int) else 1
-        if isinstance(result, Failure):
-            complain(result.getTraceback())
-        reactor.stop()
+        if not interrupted:
+            status = result
+            reactor.stop()
 
-    reactor.callWhenRunning(lambda: start().addBoth(done))
+    interrupted = False
+
+    def interrupt() -> Deferred[int]:
+        """Leave, without waiting for acks, before the reactor closes what is open."""
+        nonlocal interrupted
+        interrupted = True
+        talking.cancel()
+        return talking
+
+    reactor.addSystemEventTrigger("before", "shutdown", interrupt)
+    reactor.callWhenRunning(begin)
     reactor.run()
     return status
 

@@ -1,0 +1,227 @@
+"""The real client: as a program in a pipe, and as a library over real sockets, against the real server."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from random import Random
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
+
+from twisted_chat.client import Client, Message, Room, State, StateChanged, connect
+
+from .programs import TIMEOUT, Program, Server, folder
+
+CLIENT = (sys.executable, "-m", "twisted_chat.client")
+
+
+def talk(test: TestCase, server: Server, *arguments: str) -> Program:
+    """Start the client in a pipe."""
+    return Program(test, *CLIENT, "--port", str(server.port), *arguments)
+
+
+class ProgramTests(TestCase):
+    async def test_in_a_pipe_it_says_what_it_reads_and_leaves(self) -> None:
+        server = await Server.start(self)
+        alice = await server.hello(self, "alice", "lobby")
+        bot = talk(self, server, "--nick", "bot")
+        bot.types("hi\nexit\n")
+        self.assertEqual(await bot.ends(), 0)
+        self.assertEqual([(await alice.hears())["type"] for _ in range(3)], ["join", "", "leave"])
+        self.assertEqual(bot.output, "")
+
+    async def test_three_people_talk(self) -> None:
+        server = await Server.start(self)
+        alice = await server.hello(self, "alice", "кухня")
+        bob, carol = (talk(self, server, "--nick", nick, "--room", "кухня") for nick in ("bob", "carol"))
+        await alice.hears_all(2)
+        bob.types('"Привет", 👋\n')
+        await carol.says('bob: "Привет", 👋\n')
+        alice.says(type="", room="кухня", msg="\x1b[2J\u202eevil")
+        await bob.says(r"alice: \[2Jevil\n")
+        carol.types("/who\n/msg bob psst\n")
+        await carol.says(r"\* in кухня: alice, bob, carol\n")
+        await bob.says(r"carol \(to you\): psst\n")
+        for person in (bob, carol):
+            person.hears_no_more()
+            self.assertEqual(await person.ends(), 0)
+
+    async def test_a_server_that_is_killed_ends_it_with_a_line(self) -> None:
+        server = await Server.start(self)
+        alice = await server.hello(self, "alice", "lobby")
+        bob = talk(self, server, "--nick", "bob")
+        await alice.hears()
+        await server.stop(signal.SIGKILL)
+        self.assertEqual(await bob.ends(), 1)
+        self.assertRegex(bob.output, r"^the connection to 127\.0\.0\.1:\d+ is lost: [^\n]+\n$")
+
+    async def test_without_a_server_it_says_so_in_a_line(self) -> None:
+        server = await Server.start(self)
+        await server.stop()
+        bob = talk(self, server, "--nick", "bob")
+        self.assertEqual(await bob.ends(), 1)
+        self.assertRegex(bob.output, r"^there is no server at 127\.0\.0\.1:\d+; [^\n]+\n$")
+
+    async def test_a_nick_that_is_taken_is_said_in_a_line(self) -> None:
+        server = await Server.start(self)
+        await server.hello(self, "alice")
+        bob = talk(self, server, "--nick", "ALICE")
+        self.assertEqual(await bob.ends(), 1)
+        self.assertRegex(bob.output, r"^[^\n]+--nick\n$")
+
+    async def test_an_interrupt_ends_it(self) -> None:
+        server = await Server.start(self)
+        alice = await server.hello(self, "alice", "lobby")
+        bob = talk(self, server, "--nick", "bob")
+        await alice.hears()
+        bob.signal(signal.SIGINT)
+        self.assertEqual(await bob.ends(), 130)
+        self.assertEqual(bob.output, "")
+
+
+class OldServer(Factory):
+    """A server of the oldest kind: each read is one object, and anything else ends the connection."""
+
+    def __init__(self) -> None:
+        self.connections: list[OldConnection] = []
+        self.heard: list[str] = []
+        self.two: Deferred[None] = Deferred()
+        """Fires when two are connected."""
+
+    def buildProtocol(self, addr: Any) -> OldConnection:
+        return OldConnection(self, addr.port)
+
+
+class OldConnection(Protocol):
+    transport: Any
+
+    def __init__(self, server: OldServer, port: int) -> None:
+        self.server = server
+        self.port = port
+
+    def connectionMade(self) -> None:
+        self.server.connections.append(self)
+        if len(self.server.connections) == 2:
+            self.server.two.callback(None)
+
+    def dataReceived(self, data: bytes) -> None:
+        try:
+            message = json.loads(data)
+        except ValueError:
+            message = {"type": "quit"}
+        if set(message) != {"type", "msg", "author"}:
+            message = {"type": "quit"}
+        if message["type"] == "quit":
+            self.transport.write(json.dumps({"type": "stop", "msg": "", "author": "server"}).encode())
+            self.transport.loseConnection()
+            return
+        self.server.heard.append(message["msg"])
+        for other in self.server.connections:
+            if other is not self:
+                other.transport.write(json.dumps({**message, "author": self.port}).encode())
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.server.connections.remove(self)
+
+
+class BareProgramTests(TestCase):
+    async def test_it_speaks_to_an_old_server(self) -> None:
+        server = OldServer()
+        port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(server)
+        self.addCleanup(port.stopListening)
+        command = (*CLIENT, "--bare", "--port", str(port.getHost().port))
+        bob, alice = Program(self, *command), Program(self, *command)
+        await server.two.addTimeout(TIMEOUT, reactor)
+        alice.types("ready\n")
+        await bob.says(r"^\d+: ready\n")
+        texts = [f'строка "{i}" 😀' for i in range(50)]
+        alice.types("".join(f"{text}\n" for text in texts) + "exit\n")
+        self.assertEqual(await alice.ends(), 0)
+        self.assertEqual(server.heard, ["ready", *texts])
+        await bob.says("строка", 50)
+        self.assertEqual([line.partition(": ")[2] for line in bob.output.splitlines()], ["ready", *texts])
+        bob.hears_no_more()
+        self.assertEqual(await bob.ends(), 0)
+
+
+class LibraryTests(TestCase):
+    """Four people talk while the server is killed, and started again, and killed."""
+
+    MESSAGES = 300
+    PEOPLE = 4
+
+    async def test_each_message_comes_once_and_in_order_though_the_server_is_killed(self) -> None:
+        home = folder(self)
+        server = await Server.start(self, home=home)
+        place = f"tcp:127.0.0.1:{server.port}"
+        people = [await self.person(place, f"bot{i}") for i in range(self.PEOPLE)]
+        talking = gatherResults([self.talk(room) for _, room in people])
+        hearing = gatherResults([self.hear(room) for _, room in people])
+        for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
+            await self.somebody_spoke(people[0][0])
+            again = self.comes_back(people)
+            await server.stop(number)
+            server = await Server.start(self, "--port", server.addresses[0].rpartition(":")[2], home=home)
+            await again
+        numbers = await talking.addTimeout(TIMEOUT, reactor)
+        heard = await hearing.addTimeout(TIMEOUT, reactor)
+        for i, messages in enumerate(heard):
+            seqs = [message.seq for message in messages]
+            self.assertEqual(seqs, sorted(seq for other, own in enumerate(numbers) if other != i for seq in own))
+            for other in range(self.PEOPLE):
+                texts = [message.msg for message in messages if message.author == f"bot{other}"]
+                self.assertEqual(texts, [] if other == i else [str(n) for n in range(self.MESSAGES)])
+        await gatherResults([client.close() for client, _ in people])
+
+    async def person(self, place: str, nick: str) -> tuple[Client, Room]:
+        random = Random(nick)
+        client = await connect(place, nick, retry=lambda attempt: 0.05 + random.random() / 10)
+        self.addCleanup(client.close, flush=False)
+        return client, await client.join("lobby", since=0)
+
+    def talk(self, room: Room) -> Deferred[list[int]]:
+        """Say a third of it at once, and each other one when the one before it is acked."""
+
+        async def say() -> list[int]:
+            first = [room.say(str(i)) for i in range(self.MESSAGES // 3)]
+            numbers = [await answer for answer in first]
+            for i in range(self.MESSAGES // 3, self.MESSAGES):
+                numbers.append(await room.say(str(i)))
+            return numbers
+
+        return Deferred.fromCoroutine(say())
+
+    def hear(self, room: Room) -> Deferred[list[Message]]:
+        async def hear() -> list[Message]:
+            count = (self.PEOPLE - 1) * self.MESSAGES
+            return [await room.receive() for _ in range(count)]
+
+        return Deferred.fromCoroutine(hear())
+
+    async def somebody_spoke(self, client: Client) -> None:
+        """Wait until somebody has heard something, so that the next fault comes in the middle of it."""
+        page = await client.rooms()
+        self.assertEqual([room.room for room in page], ["lobby"])
+
+    def comes_back(self, people: list[tuple[Client, Room]]) -> Deferred[list[None]]:
+        """Wait until everybody was away, and is there again."""
+        answers: list[Deferred[None]] = []
+        for client, _ in people:
+            back: Deferred[None] = Deferred()
+            answers.append(back.addTimeout(TIMEOUT, reactor))
+            seen: list[State] = []
+
+            def changed(change: StateChanged, seen: list[State] = seen, back: Deferred[None] = back) -> None:
+                seen.append(change.state)
+                if seen[-2:] == [State.WAITING, State.CONNECTED] and not back.called:
+                    back.callback(None)
+
+            client.on(StateChanged, changed)
+        return gatherResults(answers)
