@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random, SystemRandom
 from typing import Any, Final
 
-from . import disk
+from . import disk, slow
 from .clock import clock
 from .crash import crash
 from .cut import cut
@@ -34,10 +34,14 @@ FAULTS: Final[dict[str, Fault]] = {
     "file-read-only": disk.file_read_only,
     "second-server": disk.second_server,
     "clock": clock,
+    "slow": slow.slow,
 }
 """What every run goes through, in this order."""
 
-LONG: Final[dict[str, Fault]] = {}
+LONG: Final[dict[str, Fault]] = {
+    "slow-200k": slow.slow_200k,
+    "slow-1kb": slow.slow_1kb,
+}
 """What takes minutes, and is only run by name."""
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import NamedTuple
 
 from .wire import Line
@@ -22,16 +21,10 @@ class Said(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """A message as a member was shown it. Its text begins with the id that it was said with."""
+    """A message as a member was shown it."""
 
     said: Said
     digest: int
-    """Of the text: they are many and long."""
-
-
-@lru_cache(maxsize=4096)  # a room's members are shown the same line at about the same time
-def shown(line: Line) -> Shown:
-    return Shown(Said(line.author, line.msg.partition(" ")[0]), hash(line.msg))
 
 
 class History:
@@ -138,10 +131,11 @@ class Reading:
         if place is None or line.seq <= place:
             self.history.breaks(f"{self.who} had everything up to {place} and was then shown {line.seq}")
             return
-        message = shown(line)
-        first = self.history.log.setdefault(line.seq, message)
-        if first is not message and first != message:
-            self.history.breaks(f"{line.seq} is {first.said.id} to others, and {message.said.id} to {self.who}")
         self.seqs.append(line.seq)
-        if line.seq > self.history.head:
-            self.history.head = line.seq
+        history = self.history
+        first = history.log.get(line.seq)
+        if first is None:
+            history.log[line.seq] = Shown(Said(line.author, line.head), line.digest)
+            history.head = max(history.head, line.seq)
+        elif first.digest != line.digest or first.said.author != line.author:
+            history.breaks(f"{line.seq} is {first.said.id} to others, and {line.head} to {self.who}")

@@ -56,6 +56,8 @@ class Person:
         self.unacked: dict[str, tuple[History, str]] = {}
         """Room and text of what was said and not acked, by id."""
         self.readings = {room.room: Reading(room, nick, window > 0, since) for room in rooms}
+        self.on_message: Callable[[Line], None] | None = None
+        """Told of each message that it is shown."""
         self.refusals = 0
         """How often it heard `unavailable`."""
         self.connections = 0
@@ -106,6 +108,8 @@ class Person:
         match line.type:
             case "":
                 self.readings[line.room].got(line)
+                if self.on_message is not None:
+                    self.on_message(line)
             case "ack":
                 self._acked(line)
             case "welcome":
@@ -200,8 +204,16 @@ class Person:
         assert self.connection
         self.connection.transport.pause_reading()
 
+    def sip(self, size: int) -> None:
+        """Read so many bytes (at most) and stop again."""
+        if self.connection is not None and not self.connection.lost.is_set():
+            self.connection.sip = size
+            self.connection.transport.resume_reading()
+
     def go_on_reading(self) -> None:
         self.is_reading = True
+        if self.connection is not None:
+            self.connection.sip = None
         if self.connection is not None and not self.connection.lost.is_set():
             self.connection.transport.resume_reading()
 

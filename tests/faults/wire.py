@@ -16,7 +16,11 @@ LINGER_NOT: Final = struct.pack("ii", 1, 0)
 """Of SO_LINGER: an end without a farewell, by a reset."""
 
 
-class Line(msgspec.Struct, frozen=True, gc=False):
+READ_BYTES: Final = 2**16
+"""How much is read in one go."""
+
+
+class Line(msgspec.Struct, gc=False):
     """Whatever the server writes, with the fields that matter here."""
 
     type: str = ""
@@ -28,6 +32,14 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     id: str | None = None
     code: str = ""
     retry: float = 0
+    head: str = ""
+    """The text's first word: the id that it was said with."""
+    digest: int = 0
+    """Of the text: texts are many and long."""
+
+    def __post_init__(self) -> None:
+        self.head = self.msg.partition(" ")[0]
+        self.digest = hash(self.msg)
 
 
 class Address(NamedTuple):
@@ -46,13 +58,16 @@ def read(data: bytes) -> Line:
     return _decode(data)
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """Writes objects, and hands over the lines that come back."""
 
     transport: asyncio.Transport
 
     def __init__(self, heard: Callable[[Line], None]) -> None:
+        self.sip: int | None = None
+        """How many bytes it takes before it stops reading again; None for one that reads on."""
         self._heard = heard
+        self._buffer = bytearray(READ_BYTES)
         self._rest = b""
         self.lost = asyncio.Event()
         self.bytes = 0
@@ -62,9 +77,14 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
 
-    def data_received(self, data: bytes) -> None:
-        self.bytes += len(data)
-        *lines, self._rest = (self._rest + data).split(b"\n")
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return memoryview(self._buffer)[: self.sip]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.bytes += nbytes
+        if self.sip is not None:
+            self.transport.pause_reading()
+        *lines, self._rest = (self._rest + self._buffer[:nbytes]).split(b"\n")
         for line in lines:
             if self.lost.is_set():
                 return
