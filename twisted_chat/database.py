@@ -299,6 +299,19 @@ SELECT max(seq), count(*) FROM first
 WHERE number <= :excess OR seq < ifnull((SELECT min(seq) FROM first WHERE time >= :since), seq + 1)"""
 
 
+def look_up_oldest(connection: sqlite3.Connection, room: int, most: int = TRIM_ROWS) -> None:
+    """Read what `trim` will change, so that it waits for no disk while it holds the file's lock.
+
+    The ids of messages lie anywhere in their index: with ten million, each may be a page that has to be fetched.
+    """
+    sql = """
+        SELECT count(m.seq)
+        FROM (SELECT author_key, id FROM message WHERE room = :room ORDER BY seq LIMIT :most) AS oldest
+        CROSS JOIN message AS m INDEXED BY said_once
+            ON m.room = :room AND m.author_key = oldest.author_key AND m.id = oldest.id AND m.id IS NOT NULL"""
+    connection.execute(sql, {"room": room, "most": most}).fetchone()
+
+
 def overdue(connection: sqlite3.Connection, keep: Keep, now: int) -> list[int]:
     """List the rooms in which something is not to be kept at `now` (milliseconds since 1970)."""
     sql = """

@@ -359,9 +359,11 @@ class SQLiteLog:
         rooms: list[int] = yield self._read(database.overdue, self._keep, now)
         return rooms
 
-    def _trim(self, room: int, now: int) -> Deferred[bool]:
-        step = self._lock.run(self._in_thread, self._writing, database.trim, room, self._keep, now)
-        return step.addCallback(self._trimmed)
+    @inlineCallbacks
+    def _trim(self, room: int, now: int) -> Generator[Deferred[Any], Any, bool]:
+        yield self._read(database.look_up_oldest, room)
+        trimmed: Trimmed = yield self._lock.run(self._in_thread, self._writing, database.trim, room, self._keep, now)
+        return self._trimmed(trimmed)
 
     def _trimmed(self, trimmed: Trimmed) -> bool:
         self._changes += 1
