@@ -68,14 +68,15 @@ class Program(ProcessProtocol):
         """What it has said, on standard output and on standard error."""
         self.errors = ""
         """What of it was on standard error."""
-        self.ended: Deferred[int] = Deferred()
-        """Fires with the exit status, or with a signal's number below zero."""
+        self.status: int | None = None
+        """The exit status, or a signal's number below zero, once it has ended."""
         self.home = home or folder(test)
         self._waiting: list[tuple[str, Deferred[list[re.Match[str]]], int]] = []
+        self._awaiting_end: list[Deferred[None]] = []
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
         fds: dict[int, Any] = {0: "w", 1: "r", 2: "r", **(hand_over or {})}
         reactor.spawnProcess(self, command[0], command, environment, str(self.home), childFDs=fds)
-        test.addCleanup(self._give_up)
+        test.addCleanup(lambda: Deferred.fromCoroutine(self._end()))
 
     @property
     def pid(self) -> int:
@@ -84,12 +85,15 @@ class Program(ProcessProtocol):
     def signal(self, number: int) -> None:
         self.transport.signalProcess(number)
 
-    def _give_up(self) -> Deferred[int] | None:
-        if self.ended.called:
-            return None
-        with suppress(ProcessExitedAlready):
-            self.signal(signal.SIGKILL)
-        return self.ended
+    async def _end(self) -> None:
+        """End it in order, so that its coverage is noted; where that fails, with force."""
+        if self.status is None:
+            force = reactor.callLater(TIMEOUT / 2, self.transport.signalProcess, signal.SIGKILL)
+            with suppress(ProcessExitedAlready):
+                self.signal(signal.SIGTERM)
+            await self.ends()
+            if force.active():
+                force.cancel()
 
     async def says(self, pattern: str, count: int = 1) -> list[re.Match[str]]:
         """Wait until so many places of what it says match."""
@@ -99,8 +103,12 @@ class Program(ProcessProtocol):
         return await said.addTimeout(TIMEOUT, reactor)
 
     async def ends(self) -> int:
-        """Wait for its end; returns its status, as `ended` has it."""
-        return await self.ended.addTimeout(TIMEOUT, reactor)
+        """Wait for its end; returns its status."""
+        if self.status is None:
+            ended: Deferred[None] = Deferred()
+            self._awaiting_end.append(ended)
+            await ended.addTimeout(TIMEOUT, reactor)
+        return cast(int, self.status)
 
     def types(self, text: str) -> None:
         """Write to its standard input."""
@@ -129,7 +137,10 @@ class Program(ProcessProtocol):
         waiting, self._waiting = self._waiting, []
         for pattern, said, _ in waiting:
             said.errback(AssertionError(f"ended with {end} and never said {pattern}: {self.output}"))
-        self.ended.callback(end.exitCode if end.signal is None else -end.signal)
+        self.status = end.exitCode if end.signal is None else -end.signal
+        awaiting, self._awaiting_end = self._awaiting_end, []
+        for ended in awaiting:
+            ended.callback(None)
 
 
 class Server(Program):
