@@ -35,12 +35,16 @@ FAULTS: Final[dict[str, Fault]] = {
     "second-server": disk.second_server,
     "clock": clock,
     "slow": slow.slow,
+    "slow-all": slow.slow_all,
+    "replay": slow.replay,
 }
 """What every run goes through, in this order."""
 
 LONG: Final[dict[str, Fault]] = {
     "slow-200k": slow.slow_200k,
     "slow-1kb": slow.slow_1kb,
+    "slow-500": slow.slow_500,
+    "replay-1m": slow.replay_1m,
 }
 """What takes minutes, and is only run by name."""
 

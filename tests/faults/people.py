@@ -218,8 +218,9 @@ class Person:
             self.connection.transport.resume_reading()
 
     def hang_up(self) -> None:
-        """Break the connection; it comes back."""
+        """Break the connection; it comes back, and reads."""
         self._in.clear()
+        self.is_reading = True
         if self.connection is not None:
             self.connection.reset()
 

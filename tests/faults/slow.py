@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import socket
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from random import Random
 from typing import Final, NamedTuple
 
 from .people import Person
 from .scene import Scene
-from .wire import Line
+from .wire import Address, Line, read
 
 SIZE: Final = 1000
 """Bytes of a message."""
@@ -23,8 +28,11 @@ TAKEN: Final = 0.05
 GROWTH: Final = 2 * 2**20
 """Bytes by which the memory of the server may grow for a member that does not read."""
 
-RECEIVE_BUFFER: Final = 2**14
-"""Bytes that the kernel keeps for a slow member: what it does not read is the server's business soon."""
+GROWTH_OF_ONE_IN_A_CROWD: Final = 2**17
+"""Bytes that each of many may take that do not read: what a transport holds before it says stop, and its session."""
+
+RECEIVE_BUFFER: Final = 2**17
+"""Bytes that the kernel keeps for a slow member: few, and still two segments of the loopback, or it would trickle."""
 
 SIP: Final = 1000
 """Bytes/s that a member reads that hardly reads."""
@@ -34,36 +42,51 @@ EVERY: Final = 10
 
 CATCH_UP_SECONDS: Final = 300.0
 
+CROWD_SAYS: Final = 5000
+"""Messages that go by while half of each room is slow: more in each than the kernel holds for a connection."""
 
-class Delays:
-    """How long messages took from one who said them to those who were shown them (s)."""
+REPLAY_RATE: Final = 200
+"""Messages/s that others say during a replay."""
 
-    def __init__(self) -> None:
-        self._all: list[float] = []
+FILLERS: Final = 4
 
-    def note(self, line: Line) -> None:
-        if line.seq % EVERY == 0:
-            self._all.append(time.monotonic() - float(line.msg.split(" ", 2)[1]))
+FILLERS_WINDOW: Final = 400
+"""Those who fill a room in no time, and how many messages each has under way."""
 
-    def __str__(self) -> str:
-        ordered = sorted(self._all)
-        middle, high = (ordered[int(len(ordered) * part)] * 1000 for part in (0.5, 0.99))
-        return f"p50 {middle:.1f} ms, p99 {high:.1f} ms"
+_Slowness = Callable[[Person], Awaitable[None]]
 
 
 class Load(NamedTuple):
     """What goes by."""
 
     messages: int
-    """Messages."""
     rate: float
     """Messages/s."""
     members: int
-    """Without the one who says it all."""
+    """With those that are slow, without the one who says it all."""
+    slow: int = 1
 
 
 SMALL: Final = Load(6_000, 2000, 20)
 LARGE: Final = Load(200_000, 1000, 50)
+CROWD: Final = Load(6_000, 50, 1000, 500)
+
+
+class Delays:
+    """How long messages took from one who said them to those who were shown them (s)."""
+
+    def __init__(self, every: int = EVERY) -> None:
+        self._every = every
+        self._all: list[float] = []
+
+    def note(self, line: Line) -> None:
+        if line.seq % self._every == 0:
+            self._all.append(time.monotonic() - float(line.msg.split(" ", 2)[1]))
+
+    def __str__(self) -> str:
+        ordered = sorted(self._all)
+        middle, high = (ordered[int(len(ordered) * part)] * 1000 for part in (0.5, 0.99))
+        return f"p50 {middle:.1f} ms, p99 {high:.1f} ms"
 
 
 class Outcome(NamedTuple):
@@ -91,23 +114,22 @@ async def say(person: Person, count: int, rate: float) -> None:
         await asyncio.sleep(TICK_SECONDS)
 
 
-async def _one_slow(scene: Scene, load: Load, be_slow: Callable[[Person], Awaitable[None]]) -> str:
-    """Run a load with a member that is slow in some way, and the same load without it, and compare."""
+async def _compare(scene: Scene, load: Load, be_slow: _Slowness) -> str:
+    """Run a load with members that are slow in some way, and the same load without them, and compare."""
     plain, _ = await _run(scene, "without", load, None)
     slow, took = await _run(scene, "with", load, be_slow)
     growth = slow.memory - plain.memory
-    if growth >= GROWTH:
-        scene.broken.append(f"the slow member took {growth / 2**20:.1f} MB of the server's memory")
+    bound = GROWTH if load.slow == 1 else load.slow * GROWTH_OF_ONE_IN_A_CROWD
+    if growth >= bound:
+        scene.broken.append(f"who is slow took {growth / 2**20:.1f} MB of the server's memory")
     return (
-        f"the others: {slow.delays}; without it: {plain.delays}; memory {slow.memory / 2**20:.1f} MB, "
-        f"{growth / 2**20:+.1f} MB for it; it caught up in {took:.1f} s"
+        f"the others: {slow.delays}; without: {plain.delays}; memory: {slow.memory / 2**20:.1f} MB, "
+        f"{growth / 2**20:+.1f} MB for the slow; all caught up in {took:.1f} s"
     )
 
 
-async def _run(
-    outer: Scene, name: str, load: Load, be_slow: Callable[[Person], Awaitable[None]] | None
-) -> tuple[Outcome, float]:
-    """Let a load go by with or without a slow member; returns what it shows, and how long that one took to catch up."""
+async def _run(outer: Scene, name: str, load: Load, be_slow: _Slowness | None) -> tuple[Outcome, float]:
+    """Let a load go by with or without slow members; returns what it shows, and how long those took to catch up."""
     folder = outer.folder / name
     folder.mkdir()
     scene = Scene(folder, outer.random)
@@ -115,21 +137,24 @@ async def _run(
         await scene.server.start()
         (room,) = scene.rooms(1)
         outer.histories[name] = room
-        delays = Delays()
         speaker = scene.come("speaker", [room], window=1, make_text=timed_text)
-        slow = scene.come("slow", [room], receive_buffer=RECEIVE_BUFFER) if be_slow is not None else None
-        for number in range(load.members - 1):
+        delays = Delays()
+        for number in range(load.members - load.slow):
             scene.come(f"reader{number}", [room]).on_message = delays.note
+        slow = [
+            scene.come(f"slow{number}", [room], receive_buffer=RECEIVE_BUFFER)
+            for number in range(load.slow if be_slow is not None else 0)
+        ]
         await scene.until_all_are_in()
-        slowness = asyncio.ensure_future(be_slow(slow)) if be_slow is not None and slow is not None else None
+        slowness = [asyncio.ensure_future(be_slow(person)) for person in slow if be_slow is not None]
         first = int(load.messages * TAKEN)
         await say(speaker, first, load.rate)
         memory = await _most_memory(scene, say(speaker, load.messages - first, load.rate))
         begin = time.monotonic()
-        if slowness is not None and slow is not None:
-            slowness.cancel()
-            slow.go_on_reading()
-            await scene.settle(CATCH_UP_SECONDS)
+        for person, life in zip(slow, slowness, strict=True):
+            life.cancel()
+            person.go_on_reading()
+        await scene.settle(CATCH_UP_SECONDS)
         took = time.monotonic() - begin
         await say(speaker, 10, load.rate)  # to see that all are live
         await scene.judge()
@@ -150,11 +175,11 @@ async def _most_memory(scene: Scene, work: Awaitable[None]) -> int:
     return most
 
 
-async def reads_nothing(person: Person) -> None:
+async def _reads_nothing(person: Person) -> None:
     person.stop_reading()
 
 
-async def sips(person: Person) -> None:
+async def _sips(person: Person) -> None:
     """Read a little each second."""
     person.is_reading = False
     while True:
@@ -162,16 +187,106 @@ async def sips(person: Person) -> None:
         await asyncio.sleep(1)
 
 
+async def _goes_away(person: Person) -> None:
+    """Stop reading, and go without having read it all, with or without a farewell; come back, and again."""
+    while True:
+        if person.is_in():
+            person.stop_reading()
+        await asyncio.sleep(person.random.random())
+        if person.random.random() < 0.5:
+            person.quit()
+            await asyncio.sleep(TICK_SECONDS)
+        person.hang_up()
+        await asyncio.sleep(0.5 + person.random.random())
+
+
 async def slow(scene: Scene) -> str:
     """Let 6 MB go by while one of 20 members reads nothing."""
-    return await _one_slow(scene, SMALL, reads_nothing)
+    return await _compare(scene, SMALL, _reads_nothing)
 
 
 async def slow_200k(scene: Scene) -> str:
     """Let 200 MB go by while one of 50 members reads nothing."""
-    return await _one_slow(scene, LARGE, reads_nothing)
+    return await _compare(scene, LARGE, _reads_nothing)
 
 
 async def slow_1kb(scene: Scene) -> str:
     """Let 200 MB go by while one of 50 members reads 1 kB/s."""
-    return await _one_slow(scene, LARGE, sips)
+    return await _compare(scene, LARGE, _sips)
+
+
+async def slow_500(scene: Scene) -> str:
+    """Let 6 MB go by while 500 of 1,000 members read nothing."""
+    return await _compare(scene, CROWD, _reads_nothing)
+
+
+async def slow_all(scene: Scene) -> str:
+    """Let half of a room be slow, each in a way of its own, while the others talk."""
+    await scene.server.start()
+    scene.crowd(4, 20, 2, make_text=timed_text)
+    slow = [
+        scene.come(f"slow{number}", scene.rooms(2), receive_buffer=RECEIVE_BUFFER, make_text=timed_text, window=talks)
+        for number, talks in enumerate([0] * 15 + [1] * 5)
+    ]
+    await scene.until_all_are_in()
+    ways: list[_Slowness] = [_reads_nothing, _sips, _goes_away]
+    slowness = [asyncio.ensure_future(scene.random.choice(ways)(person)) for person in slow]
+    scene.talk()
+    await scene.until_said(CROWD_SAYS)
+    for person, life in zip(slow, slowness, strict=True):
+        life.cancel()
+        person.go_on_reading()
+    await scene.judge()
+    return f"{len(slow)} slow members"
+
+
+async def replay(scene: Scene, count: int = 10_000) -> str:
+    """Let one member join from the beginning on, while others talk."""
+    await scene.server.start()
+    (room,) = scene.rooms(1)
+    for number in range(FILLERS):
+        scene.come(f"filler{number}", [room], window=FILLERS_WINDOW, make_text=partial(timed_text, size=60))
+    reader = scene.come("reader", [room])
+    await scene.until_all_are_in()
+    scene.talk()
+    await scene.until(lambda: scene.acked() >= count, f"{count} messages are kept", CATCH_UP_SECONDS)
+    await scene.settle()
+    speaker = scene.come("speaker", [room], window=1, make_text=timed_text)
+    await scene.until_all_are_in()
+    before, meanwhile = Delays(1), Delays(1)
+    reader.on_message = before.note
+    await say(speaker, REPLAY_RATE * 3, REPLAY_RATE)
+    await scene.settle()
+    reader.on_message = meanwhile.note
+    begin = time.monotonic()
+    with ProcessPoolExecutor(1, get_context("spawn")) as processes:  # a process of its own: to read takes time too
+        replaying = asyncio.get_running_loop().run_in_executor(processes, read_all, scene.where(), room.room)
+        while not replaying.done():
+            await say(speaker, REPLAY_RATE // 10, REPLAY_RATE)
+        seqs, took = await replaying
+    if seqs != sorted(room.log)[: len(seqs)] or len(seqs) < count:
+        scene.broken.append(f"a replay of {len(seqs)} messages left some out")
+    await scene.judge()
+    return f"the others: {meanwhile}; before: {before}; the replay took {took:.1f} of {time.monotonic() - begin:.1f} s"
+
+
+def read_all(address: Address, room: str) -> tuple[list[int], float]:
+    """Join a room from its beginning on, and read up to where it ended then; returns the numbers, and how long (s)."""
+    begin = time.monotonic()
+    seqs: list[int] = []
+    with socket.create_connection(address) as sock, sock.makefile("rb") as file:
+        sock.sendall(b'{"type":"hello","nick":"newcomer"}\n')
+        sock.sendall(json.dumps({"type": "join", "room": room, "since": 0}).encode() + b"\n")
+        end = -1
+        while not seqs or seqs[-1] < end:
+            line = read(file.readline())
+            if line.type == "joined":
+                end = line.seq
+            elif not line.type:
+                seqs.append(line.seq)
+    return seqs, time.monotonic() - begin
+
+
+async def replay_1m(scene: Scene) -> str:
+    """Let one member join a room of a million messages from the beginning on, while others talk."""
+    return await replay(scene, 1_000_000)
