@@ -331,17 +331,20 @@ class OldClient:
 
     def _read(self) -> None:
         try:
+            nothing_left = time.monotonic()
             while not self.heard or self.heard[-1][::2] != ("stop", "server"):
-                awake = time.monotonic()
+                looked = time.monotonic()
                 if select.select([self._socket], [], [], 0.002)[0]:
-                    self._take(self._socket.recv(16384).decode(), awake)
+                    looked = time.monotonic()
+                    self._take(self._socket.recv(16384).decode(), nothing_left)
                     self._from_thread(self._wake)
+                nothing_left = looked
         except Exception as error:  # whatever it is: a test asks for it
             self.misread = repr(error)
         self._from_thread(self._end)
 
-    def _take(self, text: str, awake: float) -> None:
-        """Take what one read has returned, at which it last looked when it was `awake`.
+    def _take(self, text: str, nothing_left: float) -> None:
+        """Take what one read has returned; the last time that there was nothing to read was `nothing_left`, or later.
 
         It is one object, or more where the machine let this thread sleep for as long as they were on their way.
         """
@@ -354,7 +357,7 @@ class OldClient:
             if message:
                 raise ValueError(f"unknown fields: {message}")
             self.heard.append((type, msg, author))
-        if time.monotonic() - awake < (objects - 1) * PACE:
+        if time.monotonic() - nothing_left < (objects - 1) * PACE:
             raise ValueError(f"{objects} objects in one segment")
 
     def _wake(self) -> None:

@@ -450,7 +450,7 @@ DEEP = 5_000  # brackets that open, and as many that close: an object may have 1
 
 def of_size(size: int) -> bytes:
     """Make an object of so many bytes, with a message in it."""
-    start, end = b'{"id":"s","room":"garden","msg":"', b'"}'
+    start, end = b'{"id":"s","room":"lobby","msg":"', b'"}'
     return start + b"x" * (size - len(start) - len(end)) + end
 
 
@@ -488,25 +488,25 @@ MISFITS: list[tuple[str, bytes]] = [
     ("bad-json", b'{"type":' + b"[" * DEEP + b"]" * DEEP + b"}"),
     ("too-long", b'{"type":"ping","x":' + b"[" * 10_000 + b"]" * 10_000 + b"}"),
     ("bad-json", b'{"x":' * 2_500 + b"1" + b"}" * 2_500),
-    ("bad-json", b'{"type":"","room":"garden","msg":"\\ud800"}'),
-    ("bad-json", b'{"type":"","room":"garden","msg":"\\udc00\\ud800"}'),
-    ("bad-json", b'{"type":"","room":"garden","msg":"\xed\xa0\x80"}'),
-    ("bad-json", b'{"type":"","room":"garden","msg":"\xff\xfe"}'),
-    ("bad-json", b'{"type":"","room":"garden","msg":"\xc0\xaf"}'),
+    ("bad-json", b'{"type":"","room":"lobby","msg":"\\ud800"}'),
+    ("bad-json", b'{"type":"","room":"lobby","msg":"\\udc00\\ud800"}'),
+    ("bad-json", b'{"type":"","room":"lobby","msg":"\xed\xa0\x80"}'),
+    ("bad-json", b'{"type":"","room":"lobby","msg":"\xff\xfe"}'),
+    ("bad-json", b'{"type":"","room":"lobby","msg":"\xc0\xaf"}'),
     ("bad-json", b"\xff\xfe{\x00}\x00"),
     ("bad-json", b"\x00"),
-    ("bad-json", b'{"type":"","room":"garden","msg":"\x00"}'),
+    ("bad-json", b'{"type":"","room":"lobby","msg":"\x00"}'),
     ("bad-json", b'\xef\xbb\xbf{"type":"ping"}'),
-    ("bad-json", b'{"type":"","room":"garden","msg":"a\tb"}'),
+    ("bad-json", b'{"type":"","room":"lobby","msg":"a\tb"}'),
     ("bad-json", b'{"type":"ping","id":NaN}'),
-    ("bad-message", b'{"type":"join","room":"garden","since":1e400}'),
-    ("bad-message", b'{"type":"join","room":"garden","since":' + b"9" * 5_000 + b"}"),
-    ("bad-message", b'{"type":"join","room":"garden","since":18446744073709551616}'),
-    ("bad-message", b'{"type":"join","room":"garden","since":9223372036854775808}'),
-    ("bad-message", b'{"type":"join","room":"garden","since":-1}'),
-    ("bad-message", b'{"type":"join","room":"garden","since":1.5}'),
-    ("bad-message", b'{"type":"history","room":"garden","limit":0}'),
-    ("bad-message", b'{"type":"history","room":"garden","before":2,"after":1}'),
+    ("bad-message", b'{"type":"join","room":"lobby","since":1e400}'),
+    ("bad-message", b'{"type":"join","room":"lobby","since":' + b"9" * 5_000 + b"}"),
+    ("bad-message", b'{"type":"join","room":"lobby","since":18446744073709551616}'),
+    ("bad-message", b'{"type":"join","room":"lobby","since":9223372036854775808}'),
+    ("bad-message", b'{"type":"join","room":"lobby","since":-1}'),
+    ("bad-message", b'{"type":"join","room":"lobby","since":1.5}'),
+    ("bad-message", b'{"type":"history","room":"lobby","limit":0}'),
+    ("bad-message", b'{"type":"history","room":"lobby","before":2,"after":1}'),
     ("bad-message", b'{"type":null,"msg":"hi"}'),
     ("bad-message", b'{"type":7}'),
     ("bad-message", b'{"type":["ping"]}'),
@@ -514,9 +514,9 @@ MISFITS: list[tuple[str, bytes]] = [
     ("bad-message", b'{"type":"nick"}'),
     ("bad-message", b'{"type":"hello","nick":"alice"}'),
     ("bad-message", b'{"type":"","msg":"hi"}'),
-    ("bad-message", b'{"type":"","msg":"hi","room":"garden","to":"bob"}'),
+    ("bad-message", b'{"type":"","msg":"hi","room":"lobby","to":"bob"}'),
     ("bad-message", b'{"type":"ping","id":"' + LONG.encode() + b'"}'),
-    ("bad-message", b'{"type":"topic","room":"garden","msg":"' + LONG.encode() + b'"}'),
+    ("bad-message", b'{"type":"topic","room":"lobby","msg":"' + LONG.encode() + b'"}'),
     ("unknown-type", b'{"type":"dance"}'),
     ("unknown-type", b'{"type":"' + LONG.encode() + b'"}'),
     ("unknown-type", b'{"type":"\\u0000"}'),
@@ -532,7 +532,7 @@ MISFITS: list[tuple[str, bytes]] = [
     ("no-such-nick", b'{"type":"","to":"nobody","msg":"hi"}'),
     ("too-long", of_size(MAX_OBJECT + 1)),
 ] + [
-    ("bad-message", f'{{"room":"garden","nick":"x","type":"{type}","{field.rstrip("#")}":{value}}}'.encode())
+    ("bad-message", f'{{"room":"lobby","nick":"x","type":"{type}","{field.rstrip("#")}":{value}}}'.encode())
     for type, fields in FIELDS.items()
     for field in fields.split()
     for value in ("[]", "{}", "true", '"1"' if "#" in field else "1")
