@@ -28,6 +28,7 @@ from twisted_chat import chat
 from twisted_chat.chat import Chat
 from twisted_chat.log import Log
 from twisted_chat.messages import MAX_OBJECT
+from twisted_chat.wire import jsonlines
 from twisted_chat.wire.jsonlines import CLOSE_SECONDS, JSONLines, JSONLinesFactory, writer
 
 from .helpers import UNLIMITED, FakeLog, FakeWire, Server
@@ -606,3 +607,34 @@ class ConnectionTests(TestCase):
         yield self.chat.stop("maintenance")
         client.transport.resumeProducing()
         yield client.end()
+
+    @inlineCallbacks
+    def test_what_was_written_arrives_though_the_client_goes_on_talking(self) -> Generator[Deferred[Any], Any, None]:
+        client = yield self.tcp()
+        client.transport.write(b'{"type":"hello","nick":"alice"}\n')
+        yield client.until(lambda data: b"welcome" in data)
+        client.transport.write(b'{"type":"quit"}\n' + b'{"type":"ping"}\n' * 100_000)
+        client.transport.pauseProducing()
+        while self.chat.nicks:
+            yield deferLater(reactor, 0)
+        client.transport.write(b'{"type":"ping"}\n' * 1000)
+        yield deferLater(reactor, 0)
+        client.transport.resumeProducing()
+        yield client.end()
+        self.assertEqual([json.loads(line)["type"] for line in client.received.splitlines()], ["welcome", "stop"])
+
+    @inlineCallbacks
+    def test_who_does_not_close_its_own_side_is_let_go(self) -> Generator[Deferred[Any], Any, None]:
+        self.patch(jsonlines, "LINGER_SECONDS", 0)
+        port = reactor.listenTCP(0, JSONLinesFactory(self.chat), interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        half = socket.create_connection(("127.0.0.1", port.getHost().port), 5)
+        self.addCleanup(half.close)
+        half.sendall(b'{"type":"hello","nick":"alice"}\n{"type":"quit"}\n')
+        while not self.chat._wires:
+            yield deferLater(reactor, 0)
+        while self.chat._wires:
+            yield deferLater(reactor, 0)
+        half.settimeout(5)
+        data = b"".join(iter(lambda: half.recv(100), b""))
+        self.assertEqual([json.loads(line)["type"] for line in data.splitlines()], ["welcome", "stop"])

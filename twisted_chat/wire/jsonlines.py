@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeGuard
 
 from twisted.internet.interfaces import IAddress, IDelayedCall, IHalfCloseableProtocol, ITCPTransport
 from twisted.internet.protocol import Factory, connectionDone
@@ -20,6 +20,10 @@ from ..session import Participant
 CLOSE_SECONDS: Final = 30.0
 """How long a connection that is being ended may take to read what was written; then it is cut."""
 
+LINGER_SECONDS: Final = 1.0
+"""How long the other end may then take to close its side. Who closes a socket in which something unread has arrived
+makes the kernel reset the connection, and the other end may lose what it had not read yet: acks, and why it ends."""
+
 _log = Logger("twisted_chat.wire.jsonlines")
 
 
@@ -35,6 +39,11 @@ class _Transport(Protocol):
     def resumeProducing(self) -> None: ...
 
 
+def _is_plain(transport: object) -> TypeGuard[Connection]:
+    """Tell whether a transport's bytes are those of its socket."""
+    return isinstance(transport, Connection) and not transport.TLS
+
+
 def writer(transport: _Transport) -> Callable[[bytes], None]:
     """Make a function that writes to a transport without a detour through the reactor, where that can be.
 
@@ -43,7 +52,7 @@ def writer(transport: _Transport) -> Callable[[bytes], None]:
     also finds out by itself that a connection is lost.
     """
     queue: Callable[[bytes], None] = transport.write
-    if not isinstance(transport, Connection) or transport.TLS:
+    if not _is_plain(transport):
         return queue
     send = transport.getHandle().send
 
@@ -80,6 +89,7 @@ class JSONLines(LineReceiver):
         self._chat = chat
         self._framer = Framer()
         self._participant: Participant | None = None
+        self._closing = False
         self._cut: IDelayedCall | None = None
 
     @property
@@ -105,14 +115,22 @@ class JSONLines(LineReceiver):
         _log.debug("{address} {label} is connected", address=self.address, label=self.label)
 
     def dataReceived(self, data: bytes) -> None:
+        if self._closing:
+            return
         for frame in self._framer.feed(data):
             self.participant.received(frame)
 
     def readConnectionLost(self) -> None:
-        self.participant.finished()
+        if self._closing:
+            self.transport.loseConnection()
+        else:
+            self.participant.finished()
 
     def writeConnectionLost(self) -> None:
-        """Hear that nothing more can be written; the end follows."""
+        """Hear that all that was written has gone, and with it that it is the end; the other end closes next."""
+        assert self._cut
+        self._cut.cancel()
+        self._cut = self._chat.reactor.callLater(LINGER_SECONDS, self._let_go)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self._cut is not None:
@@ -123,13 +141,22 @@ class JSONLines(LineReceiver):
     # From the participant
 
     def close(self) -> None:
+        self._closing = True
         self.transport.unregisterProducer()
-        self.transport.loseConnection()
         self._cut = self._chat.reactor.callLater(CLOSE_SECONDS, self._cut_off)
+        if _is_plain(self.transport):
+            self.transport.resumeProducing()  # what comes now is thrown away, but it has to be taken
+            self.transport.loseWriteConnection()
+        else:
+            self.transport.loseConnection()
 
     def _cut_off(self) -> None:
         self._cut = None
         self.abort()
+
+    def _let_go(self) -> None:
+        self._cut = None
+        self.transport.loseConnection()
 
     def abort(self) -> None:
         self.transport.abortConnection()
