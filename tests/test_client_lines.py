@@ -203,7 +203,7 @@ class TalkTests(TalkTestCase):
         self.assertEqual(self.pipes.printed, ["* you are in other (1 member)", "[lobby] bob: hi", "bob: yo"])
 
     def test_a_terminal_shows_who_comes(self) -> None:
-        self.patch(sys, "stdout", Terminal())
+        self.patch(os, "isatty", lambda descriptor: True)
         self.start()
         self.network.connections[0].reply(wire.MemberJoined(author="bob", room="lobby"))
         self.network.flush()
@@ -212,7 +212,7 @@ class TalkTests(TalkTestCase):
         )
 
     def test_a_pipe_does_not(self) -> None:
-        self.patch(sys, "stdout", io.StringIO())
+        self.patch(os, "isatty", lambda descriptor: False)
         self.start()
         self.network.connections[0].reply(wire.MemberJoined(author="bob", room="lobby"))
         self.network.flush()
@@ -296,11 +296,6 @@ class TalkTests(TalkTestCase):
             self.assertTrue(self.complaints[-1].startswith(text), self.complaints)
             self.lines = Lines()
             self.pipes = Pipes(self.lines)
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 class BareTalkTests(TalkTestCase):
@@ -389,6 +384,13 @@ class ProgramTests(SynchronousTestCase):
 
     def test_its_status_is_what_the_talk_gave(self) -> None:
         self.assertEqual([self.run_with(succeed(status)) for status in (0, 1)], [0, 1])
+
+    def test_an_error_at_its_start_is_shown(self) -> None:
+        def broken() -> Deferred[int]:
+            raise ZeroDivisionError
+
+        self.assertEqual(program._run(FakeReactor(), broken), 1)
+        self.assertIn("ZeroDivisionError", self.errors.getvalue())
 
     def test_an_error_of_its_own_is_shown(self) -> None:
         self.assertEqual(self.run_with(fail(ZeroDivisionError())), 1)

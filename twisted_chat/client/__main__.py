@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from twisted.internet import asyncioreactor
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.python.failure import Failure
 
 from ..messages import WireError
@@ -45,7 +45,7 @@ def _run(reactor: Any, start: Callable[[], Deferred[int]]) -> int:
 
     def begin() -> None:
         nonlocal talking
-        talking = start()
+        talking = maybeDeferred(start)
         talking.addErrback(show).addCallback(done)
 
     def show(failure: Failure) -> int:

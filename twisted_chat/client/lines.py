@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import deque
 from typing import Any, Final, cast
@@ -171,7 +172,7 @@ class Talk:
         self._endpoint = endpoint
         self._options = options
         self._lines = lines
-        self._screen = LineScreen(lines, notices=sys.stdout.isatty())
+        self._screen = LineScreen(lines, notices=os.isatty(1))
         self._client: Client | None = None
         self._bare: BareClient | None = None
         self._conversation: Deferred[int] = Deferred()
