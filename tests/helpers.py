@@ -16,6 +16,7 @@ from twisted_chat.chat import Chat
 from twisted_chat.framing import Framer
 from twisted_chat.limits import Limits
 from twisted_chat.log import Entry, Log, Record, RoomLog, RoomSummary, Unavailable
+from twisted_chat.messages import MAX_OBJECT
 from twisted_chat.names import Name
 from twisted_chat.room import TAIL_BYTES, Room, Rooms
 from twisted_chat.session import Participant
@@ -157,6 +158,8 @@ class FakeWire:
     """A `session.Wire` that remembers what is done with it."""
 
     participant: Participant
+    longest_object = MAX_OBJECT
+    longest_answer = 2**18
 
     def __init__(self, address: str = "192.0.2.1", label: str = "49474") -> None:
         self.address = address

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -10,7 +11,7 @@ from twisted_chat import __version__, chat, messages
 from twisted_chat.limits import MAX_ERRORS, MAX_TOPIC, Limits
 from twisted_chat.log import Unavailable
 
-from .helpers import Peer, Server, message
+from .helpers import FakeWire, Peer, Server, message
 
 TIME = "2026-11-22T11:06:36.125Z"
 
@@ -275,9 +276,33 @@ class HistoryTests(ChatTestCase):
         self.assertEqual(self.page(after=0), ("67", False))
 
     def test_a_long_page_ends_earlier(self) -> None:
-        self.patch(chat, "HISTORY_BYTES", 250)
+        self.patch(FakeWire, "longest_answer", 350)
         text, more = self.page(after=0)
         self.assertTrue(0 < len(text) < 7 and more)
+
+    def test_a_page_ends_where_the_wire_carries_no_more(self) -> None:
+        for most in range(100, 900, 25):
+            self.patch(FakeWire, "longest_answer", most)
+            for request in ({}, {"after": 2}, {"before": 6}):
+                (answer,) = self.bob.ask(type="history", room="lobby", id="7", **request)
+                self.assertTrue(len(json.dumps(answer, separators=(",", ":"))) <= most or len(answer["messages"]) == 1)
+        self.assertEqual(self.page(), ("1234567", False))
+
+    def test_each_direction_keeps_the_end_that_was_asked_for(self) -> None:
+        self.patch(FakeWire, "longest_answer", 300)
+        self.assertEqual(self.page(), ("67", True))
+        self.assertEqual(self.page(before=4), ("23", True))
+        self.assertEqual(self.page(before=3), ("12", False))
+        self.assertEqual(self.page(after=2), ("34", True))
+        self.assertEqual(self.page(after=5), ("67", False))
+
+    def test_what_is_known_of_a_text_is_skipped(self) -> None:
+        self.alice.say("0123456789")
+        self.server.hush(self.bob)
+        for skip, text in ((0, "0123456789"), (4, "456789"), (10, ""), (11, "")):
+            self.assertEqual(self.page(after=7, skip=skip), (text, False))
+        self.assertEqual(self.page(after=8, skip=3), ("", False))
+        self.assertEqual(self.error(self.bob, type="history", room="lobby", after=7, skip=-1), "bad-message")
 
     def test_at_most_500(self) -> None:
         for _ in range(600):

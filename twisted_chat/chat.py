@@ -31,9 +31,6 @@ LOBBY: Final = names.room("lobby")
 STOP_SECONDS: Final = 2.5
 """How long connections may take, when the server stops, to take what was written; then they are cut."""
 
-HISTORY_BYTES: Final = 2**18
-"""Bytes of one page of history: what a client holds as one line. A longer page ends earlier, with `more`."""
-
 _log = Logger("twisted_chat.chat")
 
 
@@ -54,6 +51,11 @@ class Chat:
         self._stopped: Deferred[None] | None = None
 
     # Connections
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the server takes no new connections any more."""
+        return self._stopped is not None
 
     def start(self) -> Deferred[None]:
         """Get ready for connections. Fails with `Unavailable`."""
@@ -222,7 +224,7 @@ def _hello(chat: Chat, session: Session, request: messages.Hello) -> None:
         raise WireError("auth-failed", "there are no accounts here: say hello without a password")
     session.nick = _take_nick(chat, session, request.nick)
     server = f"twisted_chat {__version__}"
-    limits = chat.limits.for_clients()
+    limits = chat.limits.for_clients() | {"object": session.wire.longest_object}
     session.reply(
         messages.Welcome(
             nick=session.nick.shown, server=server, protocol=messages.PROTOCOL, limits=limits, id=request.id
@@ -300,19 +302,49 @@ def _history(chat: Chat, session: Session, request: messages.History) -> Deferre
 
 def _read_history(room: Room, session: Session, request: messages.History) -> Deferred[None]:
     most = min(request.limit, messages.MAX_PAGE)
+    most_bytes = session.wire.longest_answer
     if request.after is not None:
-        read = room.read_after(request.after, most, HISTORY_BYTES)
+        read = room.read_after(request.after, most, most_bytes)
     else:
         before = messages.MAX_SEQ if request.before is None else request.before
-        read = room.read_before(before, most, HISTORY_BYTES)
+        read = room.read_before(before, most, most_bytes)
     return read.addCallback(_show_history, room, session, request)
 
 
 def _show_history(page: Page, room: Room, session: Session, request: messages.History) -> None:
-    seqs = page.seqs
-    more = bool(seqs) and (seqs[-1] < room.head if request.after is not None else seqs[0] > room.log.oldest)
+    answer = messages.HistoryPage(room=room.name.shown, messages=[], more=False, id=request.id)
     lines = [msgspec.Raw(line.rstrip()) for line in page.lines]
-    session.reply(messages.HistoryPage(room=room.name.shown, messages=lines, more=more, id=request.id))
+    if lines and request.skip:
+        lines[0] = _without_beginning(lines[0], request.skip)
+    if request.after is not None:
+        answer.messages = _fitting(lines, answer, session.wire)
+        seqs = page.seqs[: len(answer.messages)]
+        answer.more = bool(seqs) and seqs[-1] < room.head
+    else:
+        answer.messages = _fitting(lines[::-1], answer, session.wire)[::-1]
+        seqs = page.seqs[len(lines) - len(answer.messages) :]
+        answer.more = bool(seqs) and seqs[0] > room.log.oldest
+    session.reply(answer)
+
+
+def _without_beginning(line: msgspec.Raw, count: int) -> msgspec.Raw:
+    """Take the first characters from a message's text: who could be handed only these has asked for the others."""
+    message = messages.decode_message(line)
+    message.msg = message.msg[count:]
+    return msgspec.Raw(messages.encode(message))
+
+
+_T = TypeVar("_T")
+
+
+def _fitting(items: list[_T], answer: msgspec.Struct, wire: Wire) -> list[_T]:
+    """Take so many of an answer's items that they go over the wire at once: one at least, if there is any."""
+    left = wire.longest_answer - len(messages.encode(answer))
+    for count, item in enumerate(items):
+        left -= len(messages.encode(item)) + 1
+        if left < 0:
+            return items[: max(count, 1)]
+    return items
 
 
 @_answers(messages.Who)
@@ -323,8 +355,9 @@ def _who(chat: Chat, session: Session, request: messages.Who) -> None:
     nicks = [listener.nick for listener in room.members if listener.nick] if room else []
     page = heapq.nsmallest(messages.MAX_PAGE, (nick for nick in nicks if nick.key > after), key=lambda nick: nick.key)
     shown = room.name.shown if room else name.shown
-    members = [nick.shown for nick in page]
-    session.reply(messages.Members(room=shown, members=members, count=len(nicks), id=request.id))
+    answer = messages.Members(room=shown, members=[], count=len(nicks), id=request.id)
+    answer.members = _fitting([nick.shown for nick in page], answer, session.wire)
+    session.reply(answer)
 
 
 @_answers(messages.Rooms)
@@ -337,7 +370,9 @@ def _show_rooms(kept: list[RoomSummary], chat: Chat, session: Session, request: 
     for room in chat.rooms.occupied():
         infos[room.name.key] = messages.RoomInfo(room.name.shown, len(room.members), room.log.topic)
     rooms = heapq.nsmallest(messages.MAX_PAGE, infos.values(), key=lambda info: (-info.count, info.room))
-    session.reply(messages.RoomList(rooms=rooms, id=request.id))
+    answer = messages.RoomList(rooms=[], id=request.id)
+    answer.rooms = _fitting(rooms, answer, session.wire)
+    session.reply(answer)
 
 
 @_answers(messages.Topic)

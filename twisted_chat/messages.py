@@ -80,6 +80,10 @@ Limit = Annotated[int, msgspec.Meta(ge=1)]
 """How many at most; more than `MAX_PAGE` is taken for `MAX_PAGE`."""
 
 
+Skip = Annotated[int, msgspec.Meta(ge=0, le=MAX_OBJECT)]
+"""How many characters of the first message's text are known already."""
+
+
 class _Object(msgspec.Struct, omit_defaults=True, gc=False, tag_field="type"):
     """An object of the wire. Its `type` is the tag of its class; a field with a default is left out where it has it."""
 
@@ -127,6 +131,7 @@ class History(Request, tag="history", kw_only=True):
     before: Seq | None = None
     after: Seq | None = None
     limit: Limit = 50
+    skip: Skip = 0
 
 
 class Who(Request, tag="who", kw_only=True):
@@ -374,8 +379,8 @@ _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _types = frozenset(str(cls.__struct_config__.tag) for cls in get_args(AnyRequest))
 
 
-def encode(obj: msgspec.Struct) -> bytes:
-    """Write an object as JSON, in UTF-8, without a line end."""
+def encode(obj: Any) -> bytes:
+    """Write an object, or a part of one, as JSON, in UTF-8, without a line end."""
     return _encoder.encode(obj)
 
 

@@ -45,6 +45,10 @@ class Wire(Protocol):
     """The other end's port, or what else tells it from others; a bare client's name is made of it."""
     participant: Participant
     """Who gets what arrives."""
+    longest_object: int
+    """Bytes of one object that may arrive."""
+    longest_answer: int
+    """Bytes of one answer that it hands on at once; what is a list ends there, and the rest is asked for again."""
 
     def write(self, data: bytes) -> None:
         """Hand whole lines on."""

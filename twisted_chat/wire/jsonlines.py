@@ -15,6 +15,7 @@ from zope.interface import implementer
 
 from ..chat import Chat
 from ..framing import Framer
+from ..messages import MAX_OBJECT
 from ..session import Participant
 
 CLOSE_SECONDS: Final = 30.0
@@ -79,6 +80,9 @@ class JSONLines(LineReceiver):
     """
 
     delimiter = b"\n"
+    longest_object = MAX_OBJECT
+    longest_answer = 2**18
+    """What a client holds as one line."""
     transport: _Transport  # type: ignore[assignment]  # Twisted says ITransport, and gives more
     write: Callable[[bytes], None]
     """Hand whole lines to the transport."""
