@@ -24,14 +24,15 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.error import CannotListenError, ProcessTerminated
-from twisted.internet.interfaces import IAddress
-from twisted.internet.protocol import Factory, ProcessProtocol, Protocol
+from twisted.internet.interfaces import IAddress, IUDPTransport
+from twisted.internet.protocol import DatagramProtocol, Factory, ProcessProtocol, Protocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import EventLoggingObserver, MemoryReactorClock
 from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import TestCase
+from zope.interface import directlyProvides
 
 from twisted_chat import __version__, tap
 from twisted_chat.limits import Limits
@@ -79,6 +80,13 @@ class Reactor(MemoryReactorClock):
         super().listenTCP(port, *args, **kwargs)
         kind = IPv6Address if ":" in kwargs["interface"] else IPv4Address
         return Port(kind("TCP", kwargs["interface"], port))
+
+    def listenUDP(self, port: int, protocol: DatagramProtocol, interface: str) -> Port:
+        if port in self.refused:
+            raise self.refused[port]
+        opened = Port(IPv4Address("UDP", interface, port))
+        directlyProvides(opened, IUDPTransport)
+        return opened
 
     def iterate(self, delay: float = 0) -> None:
         self.advance(delay)
@@ -138,6 +146,32 @@ class OptionsTests(TestCase):
 
     def test_takes_an_endpoint_within_an_endpoint(self) -> None:
         self.assertEqual(self.listens("--port", "haproxy:tcp:port=5"), [(5, "")])
+
+    def test_takes_ports_for_datagrams(self) -> None:
+        self.patch(
+            socket, "getaddrinfo", lambda *_, **__: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 0))]
+        )
+        for arguments, host, port in (
+            (["14900"], "127.0.0.1", 14900),
+            (["14900", "--interface", "::1"], "::1", 14900),
+            (["14900", "--interface", "::1", "--port", "unix:chat.sock"], "::1", 14900),
+            (["0.0.0.0:0"], "0.0.0.0", 0),
+            (["[::1]:14900"], "::1", 14900),
+            (["chat.example:14900"], "192.0.2.1", 14900),
+        ):
+            *_, place = self.parse("--udp", *arguments)["places"]
+            self.assertEqual((place.host, place.port), (host, port))
+        _, first, second = self.parse("--udp", "1", "--udp", "[::1]:2")["places"]
+        self.assertEqual((first.text, second.text), ("udp 127.0.0.1:1", "udp [::1]:2"))
+
+    def test_refuses_what_is_no_port_for_datagrams(self) -> None:
+        start = "--udp takes a port, or an address and a port such as 127.0.0.1:14900 or [::1]:14900, not "
+        for text in ("abc", "", ":14900", "::1:14900", "127.0.0.1:", "[::1]", "udp:14900:x"):
+            self.assertEqual(self.refuses("--udp", text), f"{start}'{text}'")
+        for port in ("65536", "-1"):
+            self.assertEqual(self.refuses("--udp", f"[::1]:{port}"), f"--udp takes a port from 0 to 65535, not {port}")
+        self.patch(socket, "getaddrinfo", mock.Mock(side_effect=socket.gaierror(-2, "Name or service not known")))
+        self.assertIn("--udp takes an address or a name of this machine", self.refuses("--udp", "nowhere:1"))
 
     def test_takes_a_unix_socket(self) -> None:
         (place,) = self.parse("--port", "unix:/run/chat.sock")["places"]
@@ -319,8 +353,9 @@ class Chat:
     stopped_for = ""
     goodbye: Deferred[None]
 
-    def __init__(self, reactor: object, log: Log, limits: Limits | None, soon: Soon) -> None:
+    def __init__(self, reactor: Clock, log: Log, limits: Limits | None, soon: Soon) -> None:
         Chat.made = self
+        self.reactor = reactor
         self.limits = limits
         self.goodbye = succeed(None)
 
@@ -519,6 +554,24 @@ class ServiceTests(TestCase):
         closing.callback(None)
         self.successResultOf(stopped)
         self.assertNotEqual(Chat.made.stopped_for, "")
+
+    def test_a_port_for_datagrams_is_closed_when_all_are_told(self) -> None:
+        closing: list[str] = []
+        self.patch(Port, "stopListening", lambda _: closing.append(Chat.made.stopped_for))
+        place = tap.UDPPlace("udp 127.0.0.1:14900", self.reactor, "127.0.0.1", 14900)
+        service = tap.ChatService(cast(Any, self.reactor), [place], tap.Store(":memory:"))
+        service.startService()
+        self.reactor.run()
+        self.assertEqual(self.said()[-1], "listening on udp 127.0.0.1:14900")
+        self.successResultOf(service.stopService())
+        self.assertEqual(closing, ["the server is shutting down"])
+
+    def test_a_port_for_datagrams_that_cannot_be_had_is_told(self) -> None:
+        self.reactor.refused[14900] = CannotListenError("127.0.0.1", 14900, OSError(errno.EADDRINUSE, "in use"))
+        place = tap.UDPPlace("udp 127.0.0.1:14900", self.reactor, "127.0.0.1", 14900)
+        service = tap.ChatService(cast(Any, self.reactor), [place], tap.Store(":memory:"))
+        refusal = str(self.assertRaises(tap.CannotStart, service.startService))
+        self.assertIn("cannot listen on udp 127.0.0.1:14900: something listens there already", refusal)
 
     def test_stopping_goes_on_where_a_step_fails(self) -> None:
         endpoint = Endpoint()

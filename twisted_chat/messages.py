@@ -83,6 +83,9 @@ Limit = Annotated[int, msgspec.Meta(ge=1)]
 Skip = Annotated[int, msgspec.Meta(ge=0, le=MAX_OBJECT)]
 """How many characters of the first message's text are known already."""
 
+Token = Annotated[str, msgspec.Meta(min_length=16, max_length=64)]
+"""A secret that a client makes up, long enough that nobody guesses it."""
+
 
 class _Object(msgspec.Struct, omit_defaults=True, gc=False, tag_field="type"):
     """An object of the wire. Its `type` is the tag of its class; a field with a default is left out where it has it."""
@@ -175,6 +178,19 @@ class Quit(Request, tag="quit"):
 AnyRequest = Say | Hello | Join | Leave | History | Who | Rooms | Nick | Topic | Ping | Pong | Quit
 
 
+class Envelope(msgspec.Struct, gc=False):
+    """What of a datagram is the wire's own affair. No request has fields of these names for anything else."""
+
+    type: str = ""
+    id: RequestId | None = None
+    n: Seq | None = None
+    """A request's number, counted from 1: those that have one are taken in their order, each of them once."""
+    token: Token | None = None
+    """The session's secret: where its hello has one, each of its datagrams has."""
+    nick: str = ""
+    cookie: str | None = None
+
+
 class Message(_Object, tag=""):
     """A chat message as others get it. `room`, `seq` and `time` are there unless it was for one nick (`to`)."""
 
@@ -184,6 +200,8 @@ class Message(_Object, tag=""):
     to: str | None = None
     seq: int | None = None
     time: str | None = None
+    rest: int | None = None
+    """How many characters of the text are missing, since they did not fit into a datagram."""
 
 
 class BareMessage(msgspec.Struct, gc=False):
@@ -202,6 +220,12 @@ class Welcome(_Object, tag="welcome", kw_only=True):
     protocol: int
     limits: dict[str, int]
     id: str | None = None
+
+
+class Cookie(_Object, tag="cookie", kw_only=True):
+    """Over UDP, the answer to a hello without one: it is to be said again with this."""
+
+    cookie: str
 
 
 class Ack(_Object, tag="ack"):

@@ -15,7 +15,7 @@ import os
 import re
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Final, NamedTuple, cast, get_args
@@ -24,11 +24,11 @@ from twisted.application.service import Service
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.base import ReactorBase
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, execute, maybeDeferred
 from twisted.internet.defer import TimeoutError as TookTooLong
 from twisted.internet.endpoints import quoteStringArgument, serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IAddress, IListeningPort, IStreamServerEndpoint
+from twisted.internet.interfaces import IAddress, IListeningPort, IStreamServerEndpoint, IUDPTransport
 from twisted.logger import Logger
 from twisted.python import usage
 from twisted.python.failure import Failure
@@ -43,6 +43,7 @@ from .retention import EVERYTHING, Keep, read_keep
 from .room import Soon
 from .sqlite import SQLiteLog
 from .wire.jsonlines import JSONLinesFactory
+from .wire.udp import UDPPort
 
 FAREWELL: Final = 3.0
 """Seconds that clients have to take what was written to them when the server stops. A supervisor that waits five
@@ -75,6 +76,24 @@ class Place:
     """For people: `127.0.0.1:14900`, or the description of an endpoint as they wrote it."""
     endpoint: IStreamServerEndpoint
 
+    def listen(self, chat: Chat) -> Deferred[IListeningPort]:
+        """Open the port."""
+        return self.endpoint.listen(JSONLinesFactory(chat))
+
+
+@dataclass(frozen=True)
+class UDPPlace:
+    """Where to take datagrams."""
+
+    text: str
+    reactor: Any
+    host: str
+    port: int
+
+    def listen(self, chat: Chat) -> Deferred[IListeningPort]:
+        """Open the port."""
+        return execute(self.reactor.listenUDP, self.port, UDPPort(chat), self.host)
+
 
 class Options(usage.Options):
     """What `twistd chat` takes. Beside the options there are `places`, a list of `Place`, once all are read."""
@@ -100,6 +119,10 @@ class Options(usage.Options):
         """Another PLACE to listen on, any number of times."""
         self.setdefault("listen", []).append(place)
 
+    def opt_udp(self, place: str) -> None:
+        """Listen on UDP too, at a port, such as 14900, ADDRESS:14900 or [IPv6]:14900; any number of times."""
+        self.setdefault("udp", []).append(place)
+
     def opt_keep(self, limit: str) -> None:
         """How long messages stay, such as 90d, or how many a room, such as 1000000; may be given several times."""
         self.setdefault("keep", []).append(limit)
@@ -112,7 +135,8 @@ class Options(usage.Options):
     def postOptions(self) -> None:
         """Check what depends on other options; raises `UsageError`."""
         reactor = _reactor()
-        places = [("--port", self["port"]), *(("--listen", text) for text in self.get("listen", []))]
+        places = [("--port", self["port"])]
+        places += [(f"--{option}", text) for option in ("listen", "udp") for text in self.get(option, [])]
         self["database"] = _database(self["database"], self.parent["rundir"] if self.parent else "")
         self["places"] = _places(reactor, places, self["interface"])
         if self["durability"] not in get_args(Durability):
@@ -187,20 +211,38 @@ def _database(text: str, rundir: str) -> str:
     return path
 
 
-def _places(reactor: ReactorBase, texts: list[tuple[str, str]], interface: str | None) -> list[Place]:
-    """Read what `--port` and `--listen` say, as pairs of the option and its text."""
+def _places(reactor: ReactorBase, texts: list[tuple[str, str]], interface: str | None) -> list[Place | UDPPlace]:
+    """Read what `--port`, `--listen` and `--udp` say, as pairs of the option and its text."""
     numbered = [text for _, text in texts if _is_number(text)]
     if interface is not None and not numbered:
         raise usage.UsageError("--interface goes with a port's number; in an endpoint, write interface=… instead")
-    address = _resolve("127.0.0.1" if interface is None else interface) if numbered else ""
-    return [
-        _numbered(reactor, option, text, address) if text in numbered else _described(reactor, option, text)
-        for option, text in texts
-    ]
+    address = _resolve("--interface", "127.0.0.1" if interface is None else interface) if numbered else ""
+    places: list[Place | UDPPlace] = []
+    for option, text in texts:
+        if option == "--udp":
+            places.append(_for_datagrams(reactor, text, address))
+        elif text in numbered:
+            places.append(_numbered(reactor, option, text, address))
+        else:
+            places.append(_described(reactor, option, text))
+    return places
 
 
-def _resolve(name: str) -> str:
-    """Find the address of `--interface`: the first of IPv4 or, where the name has none, the first of IPv6.
+def _for_datagrams(reactor: ReactorBase, text: str, address: str) -> UDPPlace:
+    """Read what `--udp` says; `address` is for a port's number alone."""
+    host, colon, port = text.rpartition(":")
+    if not _is_number(port) or (colon and (not host or (":" in host and (host[0], host[-1]) != ("[", "]")))):
+        raise usage.UsageError(
+            f"--udp takes a port, or an address and a port such as 127.0.0.1:14900 or [::1]:14900, not '{text}'"
+        )
+    if not _is_port(port):
+        raise usage.UsageError(f"--udp takes a port from 0 to 65535, not {port}")
+    host = _resolve("--udp", host) if host else address
+    return UDPPlace(f"udp {_pair(host, int(port))}", reactor, host, int(port))
+
+
+def _resolve(option: str, name: str) -> str:
+    """Find an address to listen on: the first of IPv4 or, where the name has none, the first of IPv6.
 
     One address, since a host's name often has one that the host does not listen on (`localhost` and IPv6 in many a
     container); `--listen` adds others.
@@ -212,7 +254,7 @@ def _resolve(name: str) -> str:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:  # UnicodeError: what IDNA cannot encode
         raise usage.UsageError(
-            f"--interface takes an address or a name of this machine, and '{name}' is no name that is known: "
+            f"{option} takes an address or a name of this machine, and '{name}' is no name that is known: "
             f"{getattr(error, 'strerror', error)}"
         ) from None
     _, _, _, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
@@ -313,7 +355,13 @@ class ChatService(Service):
     port below 1024 has to come from systemd.
     """
 
-    def __init__(self, reactor: ReactorBase, places: list[Place], store: Store, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        reactor: ReactorBase,
+        places: Sequence[Place | UDPPlace],
+        store: Store,
+        limits: Limits | None = None,
+    ) -> None:
         self._reactor = reactor
         self._places = places
         self._store = store
@@ -355,10 +403,9 @@ class ChatService(Service):
             await self._chat.start()
         except Unavailable as error:
             raise CannotStart(f"{self._store.database} cannot be read: {error}") from None
-        factory = JSONLinesFactory(self._chat)
         for place in self._places:
             try:
-                port: IListeningPort = await place.endpoint.listen(factory)
+                port = await place.listen(self._chat)
             except Exception as error:  # each type of endpoint has its own ways to fail
                 raise CannotStart(_refusal(place, error)) from None
             self._ports.append(port)
@@ -371,13 +418,20 @@ class ChatService(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        for closed in [maybeDeferred(port.stopListening) for port in self._ports]:
-            await _settled("closing a port", closed)
+        # A port for datagrams is where its clients are told; all others only let new ones in.
+        carriers = [port for port in self._ports if IUDPTransport.providedBy(port)]
+        await _close([port for port in self._ports if port not in carriers])
         goodbye = maybeDeferred(self._chat.stop, "the server is shutting down")
         await _settled("telling all clients", goodbye.addTimeout(FAREWELL, self._reactor))
+        await _close(carriers)
         await _settled("closing the log", maybeDeferred(self._log.close))
         # twistd would end itself with the signal that stopped it, and there is no public way to say that all is well.
         self._reactor._exitSignal = None
+
+
+async def _close(ports: Sequence[IListeningPort]) -> None:
+    for closed in [maybeDeferred(port.stopListening) for port in ports]:
+        await _settled("closing a port", closed)
 
 
 async def _settled(step: str, done: Deferred[Any]) -> None:
@@ -393,7 +447,7 @@ async def _settled(step: str, done: Deferred[Any]) -> None:
 def _address(address: IAddress) -> str:
     """Write where a port listens, in a form that can be pasted into a client."""
     if isinstance(address, IPv4Address | IPv6Address):
-        return _pair(address.host, address.port)
+        return f"{'udp ' * (address.type == 'UDP')}{_pair(address.host, address.port)}"
     if isinstance(address, UNIXAddress) and address.name:
         return os.path.abspath(os.fsdecode(address.name))
     return str(address)
@@ -407,7 +461,7 @@ _ADVICE: Final = {
 }
 
 
-def _refusal(place: Place, error: Exception) -> str:
+def _refusal(place: Place | UDPPlace, error: Exception) -> str:
     """Say why a port cannot be had, and what to do."""
     cause = error.socketError if isinstance(error, CannotListenError) else error
     if isinstance(cause, OSError):

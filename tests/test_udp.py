@@ -1,0 +1,709 @@
+"""Datagrams: who is listened to, what is taken once and in order, and what is sent at which pace."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_chat import session
+from twisted_chat.limits import Limits
+from twisted_chat.wire import udp
+from twisted_chat.wire.udp import UDPPort, _objects
+
+from .helpers import UNLIMITED, Peer, Server
+
+TOKEN = "0123456789abcdef"
+HERE = ("192.0.2.7", 50000)
+THERE = ("198.51.100.9", 40000)
+
+
+class Network:
+    """A transport that remembers what is sent, and can be full."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[tuple[str, int], bytes]] = []
+        self.full = False
+
+    def write(self, datagram: bytes, address: tuple[str, int]) -> None:
+        if self.full:
+            raise BlockingIOError("no space")
+        assert len(datagram) <= udp.MAX_DATAGRAM, len(datagram)
+        self.sent.append((address, datagram))
+
+
+class UDPServer(Server):
+    """A chat with a port for datagrams."""
+
+    def __init__(self, limits: Limits = UNLIMITED) -> None:
+        super().__init__(limits=limits)
+        self.network = Network()
+        self.port = UDPPort(self.chat)
+        self.port.transport = self.network  # type: ignore[assignment]
+
+    def send(self, address: tuple[str, int], datagram: bytes) -> None:
+        self.port.datagramReceived(datagram, address)
+
+    def sent_to(self, address: tuple[str, int]) -> list[bytes]:
+        """Take what was sent to an address since the last time."""
+        sent = [datagram for at, datagram in self.network.sent if at == address]
+        self.network.sent = [(at, datagram) for at, datagram in self.network.sent if at != address]
+        return sent
+
+
+class Guest:
+    """Somebody at an address."""
+
+    def __init__(self, server: UDPServer, address: tuple[str, int] = HERE) -> None:
+        self.server = server
+        self.address = address
+        self.cookie = ""
+        self.numbers: list[int] = []
+
+    def send(self, *objects: dict[str, Any]) -> None:
+        for obj in objects:
+            self.server.send(self.address, json.dumps(obj).encode())
+
+    def got(self) -> list[dict[str, Any]]:
+        """Read what came, without its number."""
+        self.server.settle()
+        objects = [json.loads(datagram) for datagram in self.server.sent_to(self.address)]
+        self.numbers = [obj.pop("n") for obj in objects if obj["type"] != "cookie"]
+        return objects
+
+    def ask(self, **fields: Any) -> list[dict[str, Any]]:
+        self.send(fields)
+        return self.got()
+
+    def types(self, **fields: Any) -> list[str]:
+        """Send an object, and return the types of what comes."""
+        return [obj["type"] for obj in self.ask(**fields)]
+
+    def prove(self) -> str:
+        """Fetch a cookie."""
+        (answer,) = self.ask(type="hello", nick="x", pad="x" * 256)
+        self.cookie = answer["cookie"]
+        return self.cookie
+
+    def hello(self, nick: str = "al", **fields: Any) -> list[dict[str, Any]]:
+        return self.ask(type="hello", nick=nick, cookie=self.cookie or self.prove(), **fields)
+
+    def say(self, msg: str, **fields: Any) -> list[dict[str, Any]]:
+        return self.ask(type="", room="lobby", msg=msg, **fields)
+
+
+class UDPTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.server = UDPServer()
+        self.guest = Guest(self.server)
+
+    def tearDown(self) -> None:
+        self.server.port.stopProtocol()
+
+    def welcome(self, nick: str = "al", *rooms: str, address: tuple[str, int] = HERE, **fields: Any) -> Guest:
+        """Bring somebody in who has said hello and is in rooms."""
+        guest = Guest(self.server, address)
+        self.assertEqual(guest.hello(nick, **fields)[0]["type"], "welcome")
+        for room in rooms:
+            guest.ask(type="join", room=room, **({"token": fields["token"]} if "token" in fields else {}))
+        return guest
+
+    def newcomer(self) -> Peer:
+        """Bring in somebody by another wire."""
+        return self.server.welcome("bob", "lobby")
+
+    def members(self) -> list[str]:
+        return sorted(nick for nick in self.server.chat.nicks)
+
+
+class StrangerTests(UDPTests):
+    def test_hello_is_answered_by_a_cookie(self) -> None:
+        (answer,) = self.guest.ask(type="hello", nick="alice", pad="x" * 256)
+        self.assertEqual(list(answer), ["type", "cookie"])
+        self.assertEqual(answer["type"], "cookie")
+
+    def test_the_answer_is_not_longer_than_the_hello(self) -> None:
+        hello = b'{"type":"hello","nick":"al"}'
+        for length in range(len(hello), 80):
+            self.server.send(HERE, hello.ljust(length))
+            sent = self.server.sent_to(HERE)
+            self.assertEqual([len(datagram) for datagram in sent], [57] if length >= 57 else [])
+
+    @settings(max_examples=200)
+    @given(
+        st.lists(
+            st.one_of(
+                st.binary(max_size=100),
+                st.sampled_from(
+                    [
+                        b'{"type":"hello","nick":"alice"}',
+                        b'{"type":"hello","nick":"alice","cookie":"' + b"A" * 28 + b'"}',
+                        b'{"type":"hello","nick":"alice","cookie":"","token":"0123456789abcdef","pad":"xxxxxxxxxxxxxxxxxxx"}',
+                        b'{"type":"ping"}',
+                        b'{"type":"join","room":"lobby","n":1}',
+                        b'{"type":"hello","nick":7}',
+                        b"[" * 5000,
+                    ]
+                ),
+            )
+        )
+    )
+    def test_nobody_gets_more_bytes_than_came_from_there(self, datagrams: list[bytes]) -> None:
+        server = UDPServer()
+        for datagram in datagrams:
+            server.send(HERE, datagram)
+            sent = server.sent_to(HERE)
+            self.assertLessEqual(sum(map(len, sent)), len(datagram))
+            self.assertEqual([json.loads(answer)["type"] for answer in sent], ["cookie"] * len(sent))
+        server.settle()
+        self.assertEqual(server.network.sent, [])
+
+    def test_nothing_is_remembered_of_it(self) -> None:
+        for port in range(1000):
+            Guest(self.server, ("192.0.2.7", 2000 + port)).prove()
+        self.assertEqual((self.server.port._wires, self.server.clock.calls), ({}, []))
+
+    def test_nothing_else_is_answered(self) -> None:
+        for datagram in (b"", b"x", b"[]", b'{"type":"ping"}', b'{"type":"quit"}', b'{"msg":"hi"}', b'{"type":"hello"'):
+            self.server.send(HERE, datagram.ljust(600))
+        self.assertEqual(self.guest.got(), [])
+
+    def test_a_cookie_lets_it_in(self) -> None:
+        (answer,) = self.guest.hello("alice", id="h")
+        self.assertEqual((answer["type"], answer["nick"], answer["id"]), ("welcome", "alice", "h"))
+        self.assertEqual(answer["limits"]["object"], 1200)
+        self.assertEqual(self.guest.numbers, [1])
+
+    def test_a_cookie_of_another_address_does_not(self) -> None:
+        self.guest.prove()
+        other = Guest(self.server, THERE)
+        self.assertEqual(other.types(type="hello", nick="al", cookie=self.guest.cookie, pad="x" * 99), ["cookie"])
+        other = Guest(self.server, (HERE[0], HERE[1] + 1))
+        self.assertEqual(other.types(type="hello", nick="al", cookie=self.guest.cookie, pad="x" * 99), ["cookie"])
+
+    def test_a_cookie_that_was_changed_does_not(self) -> None:
+        cookie = self.guest.prove()
+        changed = [("B" if cookie[i] == "A" else "A").join((cookie[:i], cookie[i + 1 :])) for i in range(28)]
+        for wrong in (*changed, "", "A", "ä" * 28, "!" * 28, "A" * 28, cookie + "AAAA"):
+            self.assertEqual(self.guest.types(type="hello", nick="al", cookie=wrong, pad="x" * 99), ["cookie"], wrong)
+
+    def test_a_cookie_is_good_for_a_minute_at_least_and_two_at_most(self) -> None:
+        for at in (0, 31.5, 59.9):
+            guest = Guest(self.server, (HERE[0], 1000 + int(at)))
+            self.server.clock.advance(at - self.server.clock.seconds() % 60 + 60)
+            guest.prove()
+            self.server.clock.advance(60)
+            Guest(self.server, THERE).prove()
+            self.assertEqual(guest.hello()[0]["type"], "welcome")
+            guest.ask(type="quit")
+            self.server.clock.advance(11)
+            self.server.clock.advance(60)
+            Guest(self.server, THERE).prove()
+            self.assertEqual(guest.types(type="hello", nick="al", cookie=guest.cookie, pad="x" * 99), ["cookie"])
+
+    def test_a_full_server_refuses(self) -> None:
+        self.server = UDPServer(Limits(connections_per_address=1))
+        self.assertEqual(self.welcome().got(), [])
+        other = Guest(self.server, (HERE[0], 1))
+        answers = other.hello("bo")
+        self.assertEqual([obj["type"] for obj in answers], ["error", "stop"])
+        self.assertEqual(answers[0]["code"], "full")
+
+    def test_a_server_that_stops_takes_nobody(self) -> None:
+        self.welcome()
+        other = Guest(self.server, THERE)
+        other.prove()
+        stopped: list[None] = []
+        self.server.chat.stop("maintenance").addCallback(stopped.append)
+        self.assertEqual(other.hello("bo"), [])
+        (stop,) = self.guest.got()
+        self.assertEqual((stop["type"], stop["msg"], stopped), ("stop", "maintenance", [None]))
+
+
+class SessionTests(UDPTests):
+    def test_talks_with_those_of_other_wires(self) -> None:
+        bob = self.newcomer()
+        guest = self.welcome("al", "lobby")
+        self.assertEqual(guest.say("hi", id="1")[0]["type"], "ack")
+        bob.say("ho")
+        (message,) = guest.got()
+        self.assertEqual((message["msg"], message["author"], message["seq"]), ("ho", "bob", 2))
+        self.assertEqual([obj["msg"] for obj in bob.got() if obj["type"] == ""], ["hi"])
+
+    def test_each_datagram_has_the_next_number(self) -> None:
+        bob = self.newcomer()
+        guest = self.welcome("al", "lobby", "garden")
+        numbers = []
+        for _ in range(3):
+            bob.say("x")
+            guest.got()
+            numbers += guest.numbers
+        self.assertEqual(numbers, [4, 5, 6])
+
+    def test_what_is_no_object_is_an_error(self) -> None:
+        guest = self.welcome()
+        for datagram, code in (
+            (b"x", "bad-json"),
+            (b"{}{}", "bad-json"),
+            (b'{"type":7}', "bad-message"),
+            (b'{"type":"x"}', "unknown-type"),
+            (b"{" + b" " * 1200 + b"}", "too-long"),
+        ):
+            self.server.send(HERE, datagram)
+            (error,) = guest.got()
+            self.assertEqual((error["type"], error["code"]), ("error", code))
+        self.server.send(HERE, b"")
+        self.assertEqual(guest.got(), [])
+
+    def test_a_number_of_the_wrong_type_is_none(self) -> None:
+        self.assertEqual(self.welcome().types(type="ping", n="x"), ["pong"])
+
+    def test_a_hello_said_again_gets_the_same_answer(self) -> None:
+        guest = self.welcome(id="h")
+        for _ in range(2):
+            (again,) = guest.hello(id="h")
+            self.assertEqual((again["type"], again["id"]), ("welcome", "h"))
+        self.assertEqual(guest.numbers, [3])
+        self.assertEqual(self.members(), ["al"])
+
+    def test_a_hello_that_came_twice_is_answered_once(self) -> None:
+        self.guest.prove()
+        hello = {"type": "hello", "nick": "al", "cookie": self.guest.cookie}
+        self.guest.send(hello, hello)
+        self.assertEqual([obj["type"] for obj in self.guest.got()], ["welcome"])
+
+    def test_another_hello_with_the_same_cookie_is_a_bad_message(self) -> None:
+        guest = self.welcome()
+        self.assertEqual(guest.hello("bo")[0]["code"], "bad-message")
+        self.assertEqual(self.members(), ["al"])
+
+    def test_after_a_refusal_another_hello_can_be_said(self) -> None:
+        self.server.welcome("bob")
+        self.assertEqual(self.guest.hello("bob")[0]["code"], "nick-taken")
+        self.assertEqual(self.guest.hello("bob")[0]["code"], "nick-taken")
+        self.assertEqual(self.guest.hello("al")[0]["type"], "welcome")
+        self.assertEqual(self.guest.numbers, [3])
+        self.assertEqual(self.guest.hello("bob")[0]["code"], "bad-message", "it came late")
+        self.assertEqual(self.guest.types(type="ping"), ["pong"])
+
+    def test_a_hello_without_a_cookie_disturbs_nothing(self) -> None:
+        guest = self.welcome()
+        self.assertEqual(guest.types(type="hello", nick="al", pad="x" * 99), ["cookie"])
+        self.assertEqual(guest.types(type="ping"), ["pong"])
+
+    def test_a_hello_with_a_younger_cookie_begins_anew(self) -> None:
+        bob = self.newcomer()
+        guest = self.welcome("al", "lobby")
+        late = guest.cookie
+        self.server.clock.advance(1)
+        guest.prove()
+        bob.got()
+        self.assertEqual(guest.hello("carol")[0]["type"], "welcome")
+        self.assertEqual(guest.numbers, [1])
+        self.assertEqual(self.members(), ["bob", "carol"])
+        self.server.settle()
+        self.assertEqual([(obj["type"], obj["author"]) for obj in bob.got()], [("leave", "al")])
+        self.assertEqual(guest.ask(type="hello", nick="al", cookie=late)[0]["code"], "bad-message")
+
+    def test_a_hello_said_again_with_a_younger_cookie_goes_on(self) -> None:
+        guest = self.welcome("al", "lobby", id="h")
+        self.server.clock.advance(1)
+        guest.prove()
+        self.assertEqual(guest.hello(id="h")[0]["type"], "welcome")
+        self.assertEqual(guest.numbers, [3])
+        self.assertEqual(guest.say("still here", id="1")[0]["type"], "ack")
+
+    def test_quit_is_answered_by_stop_each_time(self) -> None:
+        guest = self.welcome()
+        self.assertEqual(guest.types(type="quit", id="q"), ["stop"])
+        self.assertEqual(guest.types(type="quit", id="q"), ["stop"])
+        self.assertEqual(guest.numbers, [3])
+        self.assertEqual(guest.hello()[0]["type"], "stop", "the hello came late")
+        self.server.clock.advance(udp.LINGER_SECONDS)
+        self.assertEqual(guest.types(type="quit", id="q"), [])
+        self.assertEqual((self.server.port._wires, self.members()), ({}, []))
+
+    def test_quit_that_came_twice_is_answered(self) -> None:
+        guest = self.welcome()
+        guest.send({"type": "quit", "id": "q"}, {"type": "quit", "id": "q"})
+        self.assertEqual({obj["type"] for obj in guest.got()}, {"stop"})
+
+    def test_after_quit_one_can_come_back_at_once(self) -> None:
+        guest = self.welcome()
+        guest.ask(type="quit")
+        self.server.clock.advance(0.1)
+        guest.prove()
+        self.assertEqual(guest.hello()[0]["type"], "welcome")
+        self.server.clock.advance(udp.LINGER_SECONDS)
+        self.assertEqual(guest.types(type="ping"), ["pong"])
+
+    def test_one_that_is_silent_is_asked_and_then_over(self) -> None:
+        bob = self.newcomer()
+        guest = self.welcome("al", "lobby")
+        for expected in ([], ["ping"], [], ["ping"], []):
+            self.server.clock.advance(10)
+            self.assertEqual([obj["type"] for obj in guest.got()], expected)
+        self.server.clock.advance(10)
+        *_, stop = guest.got()
+        self.assertEqual((stop["type"], stop["msg"]), ("stop", "nothing was heard of you for a minute"))
+        self.assertEqual(self.members(), ["bob"])
+        bob.cut()
+
+    def test_one_that_is_heard_goes_on(self) -> None:
+        guest = self.welcome()
+        for _ in range(12):
+            self.server.clock.advance(19)
+            self.assertEqual(guest.types(type="pong"), [])
+
+    def test_one_that_was_never_welcome_is_over_too(self) -> None:
+        self.server.welcome("bob")
+        self.guest.hello("bob")
+        self.server.clock.pump([20] * 3)
+        self.assertEqual([obj["type"] for obj in self.guest.got()], ["stop"])
+
+    def test_all_are_gone_when_the_port_is_closed(self) -> None:
+        self.welcome("al", token=TOKEN)
+        self.server.port.stopProtocol()
+        self.assertEqual((self.server.port._wires, self.server.port._tokens, self.members()), ({}, {}, []))
+
+
+class TokenTests(UDPTests):
+    def test_who_does_not_have_it_cannot_speak(self) -> None:
+        bob = self.newcomer()
+        guest = self.welcome("al", "lobby", token=TOKEN)
+        bob.got()
+        for forged in ({}, {"token": TOKEN[::-1]}, {"token": "ä" * 16}, {"token": 7}):
+            self.assertEqual(guest.say("I quit", **forged), [])
+            self.assertEqual(guest.ask(type="quit", **forged), [])
+        self.server.send(HERE, b"x")
+        self.assertEqual((guest.got(), bob.got()), ([], []))
+        self.assertEqual(guest.say("hi", id="1", token=TOKEN)[0]["type"], "ack")
+
+    def test_who_does_not_have_it_does_not_keep_it_alive(self) -> None:
+        guest = self.welcome("al", token=TOKEN)
+        for _ in range(3):
+            self.server.clock.advance(20)
+            guest.send({"type": "pong"})
+        self.assertEqual(guest.got()[-1]["type"], "stop")
+
+    def test_from_another_address_nothing_is_taken(self) -> None:
+        self.welcome("al", "lobby", token=TOKEN)
+        self.assertEqual(Guest(self.server, THERE).say("hi", token=TOKEN), [])
+
+    def test_with_it_the_session_moves_to_another_address(self) -> None:
+        self.welcome("al", "lobby", token=TOKEN)
+        moved = Guest(self.server, THERE)
+        self.assertEqual(moved.hello("al", token=TOKEN)[0]["type"], "welcome")
+        self.assertEqual(Guest(self.server).ask(type="ping", token=TOKEN), [])
+        self.assertEqual(moved.types(type="ping", token=TOKEN), ["pong"])
+
+    def test_with_it_a_new_session_takes_the_place_of_the_old_one(self) -> None:
+        guest = self.welcome("al", "lobby", token=TOKEN, id="1")
+        self.server.clock.advance(1)
+        guest.prove()
+        self.assertEqual(guest.hello("al", token=TOKEN, id="2")[0]["type"], "welcome")
+        self.assertEqual(guest.numbers, [1])
+        self.assertEqual(guest.types(type="ping", token=TOKEN), ["pong"])
+        self.assertEqual(len(self.server.port._wires), 1)
+
+    def test_without_it_the_nick_is_taken(self) -> None:
+        self.welcome("al", "lobby", token=TOKEN)
+        self.assertEqual(Guest(self.server, THERE).hello("al", token=TOKEN[::-1])[0]["code"], "nick-taken")
+
+    def test_one_that_is_too_short_to_be_a_secret_is_none(self) -> None:
+        self.assertEqual(self.guest.hello(token="short"), [])
+
+
+class OrderTests(UDPTests):
+    def setUp(self) -> None:
+        super().setUp()
+        self.al = self.welcome("al", "lobby")
+        self.heard = self.newcomer()
+        self.al.got()
+
+    def texts(self) -> list[str]:
+        self.server.settle()
+        return self.heard.texts()
+
+    def test_numbered_requests_are_taken_in_their_order(self) -> None:
+        for n in (3, 1, 4, 2, 5):
+            self.al.say(str(n), n=n, id=f"m{n}")
+        self.assertEqual(self.texts(), ["1", "2", "3", "4", "5"])
+
+    def test_and_once(self) -> None:
+        for n in (1, 1, 2, 1, 3, 3, 2):
+            self.al.say(str(n), n=n)
+        self.assertEqual(self.texts(), ["1", "2", "3"])
+
+    def test_what_is_said_again_is_answered_again(self) -> None:
+        (first,) = self.al.say("hi", n=1, id="1")
+        (again,) = self.al.say("hi", n=1, id="1")
+        self.assertEqual(first, again)
+
+    def test_a_message_for_one_nick_arrives_once(self) -> None:
+        for _ in range(3):
+            self.assertEqual(self.al.types(type="", to="bob", msg="psst", n=1, id="1"), ["ack"])
+        self.assertEqual(self.texts(), ["psst"])
+
+    def test_what_has_no_answer_yet_is_not_done_twice(self) -> None:
+        self.server.fake.held.add("append")
+        self.assertEqual(self.al.say("hi", n=1, id="1"), [])
+        self.assertEqual(self.al.say("hi", n=1, id="1"), [])
+        self.server.fake.release()
+        self.assertEqual([obj["type"] for obj in self.al.got()], ["ack"])
+
+    def test_what_is_too_far_ahead_is_let_go(self) -> None:
+        self.al.say("far", n=1 + udp.WINDOW)
+        self.al.say("near", n=udp.WINDOW)
+        for n in range(1, udp.WINDOW):
+            self.al.say("x", n=n)
+        self.assertEqual(self.texts()[-1], "near")
+
+    def test_so_many_answers_are_remembered_as_may_be_under_way(self) -> None:
+        for n in range(1, udp.WINDOW + 2):
+            self.al.say(str(n), n=n, id=str(n))
+        self.server.clock.advance(1)
+        self.al.got()
+        self.assertEqual(len(self.al.say("2", n=2, id="2")), 1)
+        self.assertEqual(self.al.say("1", n=1, id="1"), [])
+
+    def test_an_id_may_come_again_with_another_number(self) -> None:
+        self.server.fake.held.add("append")
+        self.al.say("hi", n=1, id="1")
+        self.server.fake.refuse()
+        self.assertEqual(self.al.got()[0]["code"], "unavailable")
+        self.server.fake.held.clear()
+        self.assertEqual(self.al.say("hi", n=2, id="1")[0]["type"], "ack")
+        self.assertEqual(self.al.say("hi", n=1, id="1")[0]["type"], "ack")
+        self.assertEqual(self.texts(), ["hi"])
+
+    def test_those_without_a_number_do_not_wait(self) -> None:
+        self.al.say("second", n=2)
+        self.al.say("at once")
+        self.assertEqual(self.texts(), ["at once"])
+        self.al.say("first", n=1, id="1")
+        self.assertEqual(self.texts(), ["first", "second"])
+        self.assertEqual(self.al.say("and an answer", id="x")[0]["id"], "x")
+
+    def test_what_comes_while_nothing_is_read_is_said_again(self) -> None:
+        wire = self.server.port._wires[HERE]
+        self.al.say("2", n=2)
+        wire.stop_reading()
+        self.al.say("1", n=1)
+        self.al.say("0")
+        self.assertEqual(self.texts(), [])
+        wire.go_on_reading()
+        self.al.say("1", n=1)
+        self.assertEqual(self.texts(), ["1", "2"])
+
+    def test_what_is_held_while_nothing_is_read_comes_later(self) -> None:
+        self.patch(session, "MAX_UNSETTLED", 1)
+        self.server.fake.held.add("append")
+        self.al.say("2", n=2)
+        self.al.say("1", n=1)
+        self.assertEqual(len(self.server.fake.waiting), 1)
+        self.server.fake.release()
+        self.server.settle()
+        self.server.fake.release()
+        self.assertEqual(self.texts(), ["1", "2"])
+
+
+class PaceTests(UDPTests):
+    """A replay does not flood, loses nothing, and takes no memory for who does not read it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.bob = self.server.welcome("bob", "lobby")
+        for number in range(2000):
+            self.bob.say(str(number))
+        self.server.hush(self.bob)
+        self.al = self.welcome("al")
+        self.wire = self.server.port._wires[HERE]
+
+    def step(self) -> list[dict[str, Any]]:
+        self.server.clock.advance(udp.PACE_SECONDS)
+        return self.al.got()
+
+    def test_a_replay_comes_at_a_pace_and_whole(self) -> None:
+        heard = self.al.ask(type="join", room="lobby", since=0)
+        self.assertLessEqual(len(heard), udp.BURST)
+        while len(heard) < 2001:
+            more = self.step()
+            self.assertTrue(0 < len(more) <= udp.RATE * udp.PACE_SECONDS + 1)
+            heard += more
+            self.assertLess(len(self.wire._queue), 513 + udp.HIGH)
+        self.assertEqual([obj["msg"] for obj in heard[1:]], [str(number) for number in range(2000)])
+        self.bob.say("live")
+        self.assertEqual([obj["msg"] for obj in self.step()], ["live"])
+
+    def test_what_is_said_meanwhile_is_not_queued(self) -> None:
+        self.al.ask(type="join", room="lobby", since=1900)
+        self.assertTrue(self.wire._queue)
+        for number in range(2000, 3000):
+            self.bob.say(str(number))
+            self.server.settle()
+        self.assertLess(len(self.wire._queue), 513 + udp.HIGH)
+        heard: list[str] = []
+        while "2999" not in heard:
+            heard += [obj["msg"] for obj in self.step()]
+        self.assertEqual(heard, sorted(heard, key=int))
+        self.assertEqual(len(self.step()), 0)
+
+    def test_answers_come_meanwhile(self) -> None:
+        heard = self.al.ask(type="join", room="lobby", since=0)
+        self.al.send({"type": "ping", "id": "p"})
+        while heard[-1]["type"] != "pong":
+            heard += [obj for obj in self.step() if obj["type"] == "pong"]
+        self.assertTrue(self.wire._paused or self.wire._queue)
+
+    def test_where_nothing_can_be_sent_it_waits(self) -> None:
+        self.server.network.full = True
+        self.assertEqual(self.al.ask(type="ping"), [])
+        self.assertEqual(self.step(), [])
+        self.server.network.full = False
+        self.assertEqual([obj["type"] for obj in self.step()], ["pong"])
+        self.assertEqual(self.al.numbers, [2])
+
+    def test_what_was_written_is_sent_before_the_end(self) -> None:
+        heard = self.al.ask(type="join", room="lobby", since=0)
+        self.al.send({"type": "quit"})
+        while heard[-1]["type"] != "stop":
+            heard += self.step()
+        self.assertGreater(len(heard), udp.HIGH)
+        self.assertEqual(self.members(), ["bob"])
+
+    def test_a_quit_said_again_before_the_end_is_not_answered_earlier(self) -> None:
+        self.al.ask(type="join", room="lobby", since=0)
+        self.al.send({"type": "quit"}, {"type": "quit"})
+        self.assertNotIn("stop", [obj["type"] for obj in self.al.got()])
+
+    def test_an_end_that_cannot_be_sent_does_not_last(self) -> None:
+        self.server.network.full = True
+        self.al.ask(type="quit")
+        self.server.clock.pump([1] * 21)
+        self.assertEqual(self.server.port._wires[HERE], self.wire)
+        self.server.clock.pump([1] * 61)
+        self.assertEqual(self.server.port._wires, {})
+
+    def test_a_hello_or_a_request_said_again_waits_for_its_turn(self) -> None:
+        self.al.ask(type="join", room="lobby", since=0, id="j", n=1)
+        self.assertEqual(self.al.hello("al"), [])
+        self.assertEqual(self.al.ask(type="join", room="lobby", since=0, id="j", n=1), [])
+
+    def test_however_often_it_is_said(self) -> None:
+        for _ in range(1000):
+            self.al.send({"type": "ping", "id": "p", "n": 1})
+        self.assertLessEqual(len(self.wire._queue), udp.HIGH)
+
+    def test_a_server_that_stops_cuts_who_takes_too_long(self) -> None:
+        self.server.network.full = True
+        self.al.ask(type="ping")
+        stopped: list[None] = []
+        self.bob.cut()
+        self.server.chat.stop("maintenance").addCallback(stopped.append)
+        self.server.clock.advance(2)
+        self.assertEqual(stopped, [])
+        self.server.clock.advance(1)
+        self.assertEqual(stopped, [None])
+        self.wire.abort()
+
+
+class SizeTests(UDPTests):
+    """What does not fit into a datagram."""
+
+    LONG = "".join(f"{number:05}," for number in range(2000))
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.bob = self.server.welcome("bob", "lobby")
+        self.al = self.welcome("al", "lobby")
+
+    def next(self) -> list[dict[str, Any]]:
+        self.server.settle()
+        self.server.clock.advance(0.1)
+        return self.al.got()
+
+    def test_a_long_message_says_how_much_is_missing_and_history_has_it(self) -> None:
+        self.bob.say(self.LONG)
+        (message,) = self.al.got()
+        text, rest = message["msg"], message["rest"]
+        self.assertEqual(len(text) + rest, len(self.LONG))
+        while rest:
+            request = {"type": "history", "room": "lobby", "after": message["seq"] - 1, "limit": 1, "skip": len(text)}
+            (page,) = self.al.ask(**request)
+            (piece,) = page["messages"]
+            text, rest = text + piece["msg"], piece.get("rest", 0)
+            self.assertTrue(len(piece["msg"]) > 900 or not rest)
+        self.assertEqual(text, self.LONG)
+
+    def test_it_is_counted_in_characters_and_cut_between_them(self) -> None:
+        for text in ("ж" * 2000, "👋" * 1000, "\x01" * 2000, '"' * 5000):
+            self.bob.say(text)
+            (message,) = self.next()
+            self.assertEqual(len(message["msg"]) + message["rest"], len(text))
+            self.assertTrue(text.startswith(message["msg"]))
+
+    def test_one_that_just_fits_is_whole(self) -> None:
+        fits = cut = 0
+        for length in range(1050, 1120):
+            self.bob.say("x" * length)
+            (message,) = self.next()
+            self.assertEqual(len(message["msg"]) + message.get("rest", 0), length)
+            fits, cut = fits + ("rest" not in message), cut + ("rest" in message)
+        self.assertTrue(fits and cut)
+
+    def test_a_page_of_history_has_as_many_as_fit(self) -> None:
+        for number in range(40):
+            self.bob.say(str(number))
+        self.al.got()
+        after, texts = 0, []
+        while True:
+            (page,) = self.al.ask(type="history", room="lobby", after=after, limit=500, id="x" * 64)
+            texts += [message["msg"] for message in page["messages"]]
+            after = page["messages"][-1]["seq"]
+            self.next()
+            if not page["more"]:
+                break
+            self.assertGreater(len(page["messages"]), 6)
+        self.assertEqual(texts, [str(number) for number in range(40)])
+        (page,) = self.al.ask(type="history", room="lobby", limit=500)
+        self.assertEqual((page["messages"][-1]["msg"], page["more"]), ("39", True))
+
+    def test_a_long_message_for_one_nick_comes_in_pieces(self) -> None:
+        self.bob.send({"type": "", "to": "al", "msg": self.LONG, "id": "1"})
+        pieces = self.al.got()
+        self.assertEqual("".join(piece["msg"] for piece in pieces), self.LONG)
+        self.assertEqual({(piece["author"], piece["to"]) for piece in pieces}, {("bob", "al")})
+
+    def test_lists_end_where_the_datagram_does(self) -> None:
+        for number in range(40):
+            self.server.welcome("ж" * 30 + f"{number:02}", "lobby")
+        self.al.got()
+        after = ""
+        nicks: list[str] = []
+        while len(nicks) < 42:
+            (page,) = self.al.ask(type="who", room="lobby", after=after)
+            self.assertEqual(page["count"], 42)
+            nicks += page["members"]
+            after = nicks[-1]
+        self.assertEqual(len(set(nicks)), 42)
+        for number in range(40):
+            self.bob.send({"type": "join", "room": f"{number}" * 10})
+        (rooms,) = self.al.ask(type="rooms")
+        self.assertEqual(rooms["rooms"][0]["room"], "lobby")
+
+    def test_a_long_topic_loses_its_end(self) -> None:
+        topic = "\x01" * 256
+        self.bob.send({"type": "topic", "room": "lobby", "msg": topic})
+        self.bob.send({"type": "join", "room": "garden"}, {"type": "quit", "msg": topic})
+        changed, left = self.al.got()
+        (joined,) = self.al.ask(type="join", room="lobby")
+        (rooms,) = self.al.ask(type="rooms")
+        for text in (changed["msg"], left["msg"], joined["topic"], rooms["rooms"][0]["topic"]):
+            self.assertTrue(len(text) > 100 and topic.startswith(text))
+
+    def test_what_cannot_be_too_long_is_a_fault(self) -> None:
+        self.assertRaises(AssertionError, _objects, b'{"type":"pong","id":"' + b"x" * 1300 + b'"}\n')
