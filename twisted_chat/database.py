@@ -393,6 +393,10 @@ SELECT json_group_array(json_array(seq, time, author, msg)) FROM (
         )
     ) WHERE in_front < ? ORDER BY seq
 )"""
+LONG: Final = 512
+"""Bytes of a long text. A page is looked for among as few messages as fill it where they are long: SQLite looks at
+the size of all it may have, which for long ones is five times the work of reading what the page shows."""
+
 AFTER: Final = _PAGE.format(side=">", order="ASC")
 BEFORE: Final = _PAGE.format(side="<", order="DESC")
 
@@ -401,5 +405,15 @@ def page(
     connection: sqlite3.Connection, sql: str, room: int | None, seq: int, most: int, most_bytes: int
 ) -> list[Record]:
     """Read a page of a room, `AFTER` or `BEFORE` a number, of what is not in the journal."""
+    few = min(most, max(1, most_bytes // LONG))
+    records = _query(connection, sql, room, seq, few, most_bytes)
+    if len(records) < few or few == most or sum(len(record.msg.encode()) for record in records) >= most_bytes:
+        return records
+    return _query(connection, sql, room, seq, most, most_bytes)
+
+
+def _query(
+    connection: sqlite3.Connection, sql: str, room: int | None, seq: int, most: int, most_bytes: int
+) -> list[Record]:
     (text,) = connection.execute(sql, (room, seq, most, most_bytes)).fetchone()
     return _records(text)
