@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -111,38 +112,31 @@ class Scene:
     def acked(self) -> int:
         return sum(len(history.acked) for history in self.histories.values())
 
-    async def settle(self, seconds: float = SETTLE_SECONDS) -> None:
-        """Let nobody talk any more, and wait until all is acked and everybody has everything."""
+    async def settle(self) -> None:
+        """Let nobody talk any more, and wait until all is acked and everybody has everything, or nothing moves."""
         self.be_quiet()
-        try:
-            await self.until(
-                lambda: all(person.has_all() for person in self.people), "everybody has everything", seconds
-            )
-        except Stuck as stuck:
-            self.broken.append(str(stuck))
-            for person in self.people:
-                if not person.has_all():
-                    places = {name: (reading.place, reading.history.head) for name, reading in person.readings.items()}
-                    unacked = sorted(person.unacked)[:5]
-                    self.broken.append(
-                        f"{person.nick}: place and newest {places}, in all rooms: {person.is_in()}, "
-                        f"{len(person.unacked)} not acked: {unacked}"
-                    )
+        done = -1
+        while done < (done := self._progress()) and not self._all_have_all():
+            with suppress(Stuck):
+                await self.until(self._all_have_all, "everybody has everything")
+        if not self._all_have_all():
+            self.broken.append(f"for {SETTLE_SECONDS:g} seconds nothing moved, and not everybody has everything")
+            self.broken += [_unfinished(person) for person in self.people if not person.has_all()]
+
+    def _progress(self) -> int:
+        return self.acked() + sum(len(reading.seqs) for person in self.people for reading in person.readings.values())
 
     def _all_have_all(self) -> bool:
         return all(person.has_all() for person in self.people)
 
     async def judge(self) -> None:
         """Let everybody come to the end, and hold all of it against the log."""
+        auditors = {
+            name: self.come(f"auditor-of-{name}", [history], since=0) for name, history in self.histories.items()
+        }
         await self.settle()
-        for history in self.histories.values():
-            auditor = self.come(f"auditor-of-{history.room}", [history], since=0)
-            reading = auditor.readings[history.room]
-            try:
-                await self.until(auditor.has_all, f"the log of {history.room} could be read to its end")
-            except Stuck as stuck:
-                self.broken.append(str(stuck))
-            history.check(reading)
+        for name, auditor in auditors.items():
+            self.histories[name].check(auditor.readings[name])
 
     def evidence(self) -> list[str]:
         """List all promises that were broken."""
@@ -155,3 +149,11 @@ class Scene:
             life.cancel()
         await asyncio.gather(*lives, return_exceptions=True)
         await self.server.kill()
+
+
+def _unfinished(person: Person) -> str:
+    places = {name: (reading.place, reading.history.head) for name, reading in person.readings.items()}
+    return (
+        f"{person.nick}: place and newest {places}, in all rooms: {person.is_in()}, "
+        f"{len(person.unacked)} not acked: {sorted(person.unacked)[:5]}"
+    )

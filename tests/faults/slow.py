@@ -40,7 +40,7 @@ SIP: Final = 1000
 EVERY: Final = 10
 """Of so many messages, the delay of one is looked at."""
 
-CATCH_UP_SECONDS: Final = 300.0
+FILL_SECONDS: Final = 600.0
 
 CROWD_SAYS: Final = 5000
 """Messages that go by while half of each room is slow: more in each than the kernel holds for a connection."""
@@ -67,7 +67,7 @@ class Load(NamedTuple):
     slow: int = 1
 
 
-SMALL: Final = Load(6_000, 2000, 20)
+SMALL: Final = Load(12_000, 4000, 12)
 LARGE: Final = Load(200_000, 1000, 50)
 CROWD: Final = Load(6_000, 50, 1000, 500)
 
@@ -154,7 +154,7 @@ async def _run(outer: Scene, name: str, load: Load, be_slow: _Slowness | None) -
         for person, life in zip(slow, slowness, strict=True):
             life.cancel()
             person.go_on_reading()
-        await scene.settle(CATCH_UP_SECONDS)
+        await scene.settle()
         took = time.monotonic() - begin
         await say(speaker, 10, load.rate)  # to see that all are live
         await scene.judge()
@@ -201,7 +201,7 @@ async def _goes_away(person: Person) -> None:
 
 
 async def slow(scene: Scene) -> str:
-    """Let 6 MB go by while one of 20 members reads nothing."""
+    """Let 12 MB go by while one of 12 members reads nothing."""
     return await _compare(scene, SMALL, _reads_nothing)
 
 
@@ -249,7 +249,7 @@ async def replay(scene: Scene, count: int = 10_000) -> str:
     reader = scene.come("reader", [room])
     await scene.until_all_are_in()
     scene.talk()
-    await scene.until(lambda: scene.acked() >= count, f"{count} messages are kept", CATCH_UP_SECONDS)
+    await scene.until(lambda: scene.acked() >= count, f"{count} messages are kept", FILL_SECONDS)
     await scene.settle()
     speaker = scene.come("speaker", [room], window=1, make_text=timed_text)
     await scene.until_all_are_in()
