@@ -52,6 +52,7 @@ class FakeRoomLog:
         self.topic = ""
         self.seq = 0
         self.oldest = 0
+        self.epoch = 0
         self.records: list[Record] = []
         self.ids: dict[tuple[str, str], Record] = {}
         self._store = store

@@ -130,7 +130,7 @@ class Bare:
                 self._enter()
                 self.fault(error)
             else:
-                self._says_hello().fault(error)
+                self._says_hello().asked(error)
             return
         if self._is_bare("" if _is_for_lobby(request) else "quit" if isinstance(request, Quit) else "other"):
             self._enter()
@@ -148,6 +148,12 @@ class Bare:
         self._host.gone(self)
         session = self._host.says_hello(self.wire, self._bucket)
         session.paused = self._held
+        for segment in self._segments:  # what was wrong in front of the hello
+            self.wire.write(segment)
+        if self._unread:
+            self.wire.go_on_reading()
+        if self._ending is not None:
+            session.end(self._ending)
         if self._refusal is not None:
             session.fault(self._refusal)
             session.end(self._refusal.text)

@@ -20,13 +20,16 @@ from . import __version__, clock, messages, names
 from .bare import Bare
 from .limits import MAX_TOPIC, Bucket, Limits
 from .log import Entry, Log, RoomSummary
-from .messages import AnyRequest, Message, WireError, encode_line
+from .messages import SERVER, AnyRequest, Message, WireError, encode_line
 from .names import Name
 from .room import Member, Page, Room, Rooms, Soon
 from .session import TICK_SECONDS, Session, Wire
 
 LOBBY: Final = names.room("lobby")
 """The room that bare clients are in."""
+
+RESERVED: Final = frozenset((SERVER, "self"))
+"""Nicks that nobody has: what the server says bears the one, and the oldest clients write the other in their own."""
 
 STOP_SECONDS: Final = 2.5
 """How long connections may take, when the server stops, to take what was written; then they are cut."""
@@ -234,6 +237,8 @@ def _hello(chat: Chat, session: Session, request: messages.Hello) -> None:
 
 def _take_nick(chat: Chat, session: Session, nick: str) -> Name:
     name = names.nick(nick)
+    if name.key in RESERVED:
+        raise WireError("nick-taken", "this nick is no member's, but stands for the server: take another one")
     if chat.nicks.setdefault(name.key, session) is not session:
         raise WireError("nick-taken", "somebody else has this nick: take another one")
     return name
@@ -387,6 +392,7 @@ def _topic_set(_: None, chat: Chat, session: Session, room: Room, request: messa
     assert session.nick
     author, name = session.nick.shown, room.name.shown
     session.reply(messages.TopicChanged(author=author, room=name, msg=request.msg, id=request.id))
+    room = chat.rooms.get(room.name.key) or room  # it may have been let go, and opened again, meanwhile
     notice = messages.TopicChanged(author=author, room=name, msg=request.msg)
     chat.rooms.tell_topic(room, encode_line(notice), session)
 

@@ -10,12 +10,15 @@ from __future__ import annotations
 import re
 from typing import Final
 
+import msgspec
+
 from .messages import MAX_OBJECT, WireError
 
 _SPACE: Final = re.compile(rb"[ \t\r]*")
 _OUTSIDE: Final = re.compile(rb'[^{}"]*')
 _STRING: Final = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
 _BLANK: Final = (b"", b"\r")
+_check: Final = msgspec.json.Decoder(msgspec.Raw).decode
 _OPEN, _QUOTE = b'{"'
 
 Frame = bytes | WireError
@@ -76,9 +79,18 @@ class Framer:
             elif not end:
                 break
             else:
-                frames.append(data[start:end])
+                self._take(data[start:end], frames)
                 start = end
         self._rest = b"" if self._throwing else data[start:]
+
+    def _take(self, frame: bytes, frames: list[Frame]) -> None:
+        """Take what has the outline of an object. If it is none, what follows on its line is not to be trusted."""
+        try:
+            _check(frame)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self._throw(WireError("bad-json", "this is no JSON object"), frames)
+        else:
+            frames.append(frame)
 
     def _scan(self, data: bytes, start: int) -> int:
         """Look for the end of the object that begins at `start`: the place behind its last brace, or 0."""

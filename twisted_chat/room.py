@@ -184,7 +184,7 @@ class Tail:
 class Room:
     """A room that somebody is in, or that has lines in memory."""
 
-    __slots__ = ("head", "live", "log", "members", "paced", "pinned", "presence", "tail", "topic")
+    __slots__ = ("epoch", "head", "live", "log", "members", "paced", "pinned", "presence", "tail", "topic")
 
     def __init__(self, log: RoomLog) -> None:
         self.log = log
@@ -192,6 +192,8 @@ class Room:
         """The line that told of the latest change of its topic."""
         self.pinned = False
         """It stays open, whoever leaves."""
+        self.epoch = log.epoch
+        """The log's, as of what the tail has."""
         self.head = log.seq
         """The number up to which everything has been handed to all who are live."""
         self.members: dict[Listener, Member] = {}
@@ -207,6 +209,7 @@ class Room:
 
     def read_after(self, seq: int, most: int, most_bytes: int) -> Deferred[Page]:
         """Read on behind `seq`: at least one message if there is any. Fails with `Unavailable`."""
+        seq = max(seq, self.log.oldest - 1)  # the tail may still have what retention has taken away
         if seq >= self.tail.floor:
             return succeed(self.tail.after(seq, most, most_bytes))
         return self.log.after(seq, most, most_bytes).addCallback(self._page)
@@ -214,6 +217,8 @@ class Room:
     def read_before(self, seq: int, most: int, most_bytes: int) -> Deferred[Page]:
         """Read the newest in front of `seq`. Fails with `Unavailable`."""
         page = self.tail.before(seq, most, most_bytes)
+        kept = bisect_left(page.seqs, self.log.oldest)
+        page = Page(page.seqs[kept:], page.lines[kept:])
         if page.seqs and (len(page.seqs) == most or page.seqs[0] == self.log.oldest):
             return succeed(page)
         return self.log.before(min(seq, self.head + 1), most, most_bytes).addCallback(self._page)
@@ -250,7 +255,7 @@ class Rooms:
         self._emptied: list[Room] = []
         """Rooms that may be let go when nothing is on its way into them."""
         self._tail_left = tail_bytes
-        self._tail: deque[tuple[Room, int, int]] = deque()
+        self._tail: deque[tuple[Room, Tail, int, int]] = deque()
         """Of the lines in memory, oldest first: room, count and bytes of each turn's."""
 
     # Rooms
@@ -444,7 +449,10 @@ class Rooms:
             data = b"".join(listener.out or ())
             listener.out = listener.idle_out()
             if data and not listener.closed:
-                listener.write(data)
+                try:
+                    listener.write(data)
+                except Exception:
+                    _log.failure("A connection could not be written to")
 
     # Fan-out
 
@@ -454,7 +462,23 @@ class Rooms:
             by_room.setdefault(entry.origin.room, []).append(entry)
         times = {time: time_text(time) for time in {entry.time for entry in entries}}
         for room, said in by_room.items():
-            self._fan_out(room, said, times)
+            if room.epoch != room.log.epoch:
+                self._begin_anew(room, said[0].seq - 1)
+            try:
+                self._fan_out(room, said, times)
+            except Exception:
+                _log.failure("A room could not be told what was said in it: its members read it from the log")
+                self._begin_anew(room, room.log.seq)
+                room.head = room.log.seq
+
+    def _begin_anew(self, room: Room, floor: int) -> None:
+        """Let all who are live read on from the log, since memory does not have all that is in it up to `floor`."""
+        room.epoch = room.log.epoch
+        room.tail = Tail(floor)
+        for listener in tuple(room.live):
+            member = room.members[listener]
+            self.pause(member)
+            self.read_on(member)
 
     def _refuse(self, entries: list[Entry], failure: Failure) -> None:
         code: Code
@@ -526,7 +550,10 @@ class Rooms:
         """Hand one turn's messages to all who did not say any of them."""
         for listener in tuple(room.live):  # who is written to may stop being live
             if listener.out is None:
-                listener.write(payload)
+                try:
+                    listener.write(payload)
+                except Exception:
+                    _log.failure("A connection could not be written to")
             elif listener not in authors:
                 self.send(listener, payload)
         for listener, member in room.paced.items():
@@ -536,12 +563,12 @@ class Rooms:
         """Keep lines in memory, and forget the oldest of all rooms where there are too many."""
         room.head = seqs[-1]
         room.tail.append(seqs, lines)
-        self._tail.append((room, len(seqs), size))
+        self._tail.append((room, room.tail, len(seqs), size))
         self._tail_left -= size
         while self._tail_left < 0:
-            oldest, count, size = self._tail.popleft()
+            oldest, tail, count, size = self._tail.popleft()
             self._tail_left += size
-            oldest.tail.drop(count)
+            tail.drop(count)
             self.forget_if_empty(oldest)
 
     # Reading on
@@ -567,9 +594,8 @@ class Rooms:
     def _go_live(self, member: Member) -> None:
         room = member.room
         room.live[member.listener] = None
-        if member.own:  # what it said itself and the log has no more
-            del member.own[:]
-            member.listener.settled(0)
+        del member.own[:]  # what it said itself and the log has no more
+        member.listener.settled(0)
         if member.topic is not room.topic:
             self.send(member.listener, room.topic)
 

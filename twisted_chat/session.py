@@ -36,6 +36,9 @@ SILENT_TICKS: Final = PING_TICKS + 4
 _log = Logger("twisted_chat.session")
 
 
+Asked = AnyRequest | WireError
+
+
 class Wire(Protocol):
     """A connection, as a participant sees it."""
 
@@ -139,7 +142,7 @@ class Session:
         self.paused = False
         self.unsettled = 0
         """Messages of its own that are on their way into the log."""
-        self._waiting: deque[AnyRequest] | None = None
+        self._waiting: deque[Asked] | None = None
         self._busy = False
         """A request is being handled."""
         self._going_on = False
@@ -157,18 +160,13 @@ class Session:
 
     def received(self, frame: Frame) -> None:
         self._silent = 0
-        if isinstance(frame, WireError):
-            self.fault(frame)
-            return
         try:
-            request = decode_request(frame)
+            self.asked(frame if isinstance(frame, WireError) else decode_request(frame))
         except WireError as error:
-            self.fault(error)
-        else:
-            self.asked(request)
+            self.asked(error)
 
-    def asked(self, request: AnyRequest) -> None:
-        """Handle a request, when it is its turn."""
+    def asked(self, request: Asked) -> None:
+        """Handle a request, or what was wrong in the place of one, when it is its turn."""
         if self.closed:
             return
         if self._waiting or self._must_wait(request):
@@ -179,10 +177,21 @@ class Session:
         else:
             self._handle(request)
 
-    def _must_wait(self, request: AnyRequest) -> bool:
-        return self._busy or self._owed > MAX_OWED or (self.unsettled > 0 and type(request) is not Say)
+    def _must_wait(self, request: Asked) -> bool:
+        return (
+            self._busy
+            or self._owed > MAX_OWED
+            or (self.unsettled > 0 and type(request) is not Say)
+            or (type(request) is Quit and self._is_behind())
+        )
 
-    def _handle(self, request: AnyRequest) -> None:
+    def _is_behind(self) -> bool:
+        return any(self not in member.room.live for member in self.members.values())
+
+    def _handle(self, request: Asked) -> None:
+        if isinstance(request, WireError):
+            self.fault(request)
+            return
         try:
             answered = self.host.handle(self, request)
         except WireError as error:
