@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from .framing import Frame
-from .limits import MAX_ERRORS, Bucket
+from .limits import MAX_ERRORS, NOT_ITS_FAULT, Bucket
 from .log import Entry, Unavailable
 from .messages import (
     MAX_OBJECT,
@@ -251,7 +251,7 @@ class Bare:
         if self._ending is not None:
             return
         self._queue(_of_server("error", error.text))
-        self._errors += error.code != "rate-limited"  # which is the right language, only too fast
+        self._errors += error.code not in NOT_ITS_FAULT
         if self._errors > MAX_ERRORS:
             self.end(f"{self._errors} errors in a row: this is another protocol")
 

@@ -28,6 +28,10 @@ from .session import TICK_SECONDS, Session, Wire
 LOBBY: Final = names.room("lobby")
 """The room that bare clients are in."""
 
+LIST_MANY: Final = 1_000
+LIST_SECONDS: Final = 1.0
+"""Rooms above which a list of them, which looks at all, is made at most once in so many seconds."""
+
 RESERVED: Final = frozenset((SERVER, "self"))
 """Nicks that nobody has: what the server says bears the one, and the oldest clients write the other in their own."""
 
@@ -52,6 +56,9 @@ class Chat:
         self._addresses: Counter[str] = Counter()
         self._tick: IDelayedCall | None = None
         self._stopped: Deferred[None] | None = None
+        self._listed: list[messages.RoomInfo] = []
+        self._listed_until = 0.0
+        """The last list of rooms, and the time up to which it is good enough."""
 
     # Connections
 
@@ -121,6 +128,21 @@ class Chat:
         if self._stopped is not None and not self._wires and not self._stopped.called:
             self._stopped.callback(None)
 
+    def list_rooms(self, kept: list[RoomSummary]) -> list[messages.RoomInfo]:
+        """List the rooms with the most members and, where there is room for them, those that are only kept."""
+        now = self.reactor.seconds()
+        if now < self._listed_until:
+            return self._listed
+        occupied = self.rooms.occupied()
+        largest = heapq.nsmallest(messages.MAX_PAGE, occupied, key=lambda room: (-len(room.members), room.name.shown))
+        infos = {known.name.key: messages.RoomInfo(known.name.shown, 0, known.topic) for known in kept}
+        for room in largest:
+            infos[room.name.key] = messages.RoomInfo(room.name.shown, len(room.members), room.log.topic)
+        rooms = sorted(infos.values(), key=lambda info: (-info.count, info.room))[: messages.MAX_PAGE]
+        if len(occupied) > LIST_MANY:
+            self._listed, self._listed_until = rooms, now + LIST_SECONDS
+        return rooms
+
     # Participants
 
     def says_hello(self, wire: Wire, bucket: Bucket) -> Session:
@@ -168,6 +190,7 @@ def _cancel(*calls: IDelayedCall | None) -> None:
 
 _Handler = Callable[[Chat, Session, Any], "Deferred[None] | None"]
 _F = TypeVar("_F", bound=_Handler)
+_Notice = messages.MemberJoined | messages.MemberLeft | messages.NickChanged
 _handlers: dict[type[msgspec.Struct], _Handler] = {}
 
 
@@ -179,6 +202,11 @@ def _answers(request: type[AnyRequest]) -> Callable[[_F], _F]:
         return handler
 
     return register
+
+
+def _announce(chat: Chat, session: Session, room: Room, notice: _Notice) -> None:
+    """Tell the others in a room of what a session did; it pays for that."""
+    session.bucket.charge(chat.rooms.announce(room, notice, session))
 
 
 def _member(session: Session, room: str) -> Member:
@@ -255,7 +283,7 @@ def _nick(chat: Chat, session: Session, request: messages.Nick) -> None:
     session.reply(messages.NickChanged(author=old.shown, nick=new.shown, id=request.id))
     for member in session.members.values():
         room = member.room
-        chat.rooms.announce(room, messages.NickChanged(author=old.shown, nick=new.shown, room=room.name.shown), session)
+        _announce(chat, session, room, messages.NickChanged(author=old.shown, nick=new.shown, room=room.name.shown))
 
 
 @_answers(messages.Join)
@@ -284,7 +312,7 @@ def _enter(room: Room, chat: Chat, session: Session, request: messages.Join) -> 
     )
     if is_new:
         assert session.nick
-        chat.rooms.announce(room, messages.MemberJoined(author=session.nick.shown, room=name), session)
+        _announce(chat, session, room, messages.MemberJoined(author=session.nick.shown, room=name))
 
 
 @_answers(messages.Leave)
@@ -295,7 +323,7 @@ def _leave(chat: Chat, session: Session, request: messages.Leave) -> None:
     chat.rooms.leave(member)
     session.reply(messages.Left(room=room.name.shown, id=request.id))
     assert session.nick
-    chat.rooms.announce(room, messages.MemberLeft(author=session.nick.shown, room=room.name.shown), session)
+    _announce(chat, session, room, messages.MemberLeft(author=session.nick.shown, room=room.name.shown))
 
 
 @_answers(messages.History)
@@ -371,12 +399,8 @@ def _rooms(chat: Chat, session: Session, request: messages.Rooms) -> Deferred[No
 
 
 def _show_rooms(kept: list[RoomSummary], chat: Chat, session: Session, request: messages.Rooms) -> None:
-    infos = {known.name.key: messages.RoomInfo(known.name.shown, 0, known.topic) for known in kept}
-    for room in chat.rooms.occupied():
-        infos[room.name.key] = messages.RoomInfo(room.name.shown, len(room.members), room.log.topic)
-    rooms = heapq.nsmallest(messages.MAX_PAGE, infos.values(), key=lambda info: (-info.count, info.room))
     answer = messages.RoomList(rooms=[], id=request.id)
-    answer.rooms = _fitting(rooms, answer, session.wire)
+    answer.rooms = _fitting(chat.list_rooms(kept), answer, session.wire)
     session.reply(answer)
 
 
@@ -394,7 +418,7 @@ def _topic_set(_: None, chat: Chat, session: Session, room: Room, request: messa
     session.reply(messages.TopicChanged(author=author, room=name, msg=request.msg, id=request.id))
     room = chat.rooms.get(room.name.key) or room  # it may have been let go, and opened again, meanwhile
     notice = messages.TopicChanged(author=author, room=name, msg=request.msg)
-    chat.rooms.tell_topic(room, encode_line(notice), session)
+    session.bucket.charge(chat.rooms.tell_topic(room, encode_line(notice), session))
 
 
 @_answers(messages.Ping)

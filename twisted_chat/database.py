@@ -242,6 +242,12 @@ def move(connection: sqlite3.Connection) -> None:
         move_now(connection)
 
 
+def move_if_free(connection: sqlite3.Connection) -> None:
+    """Move the journal's rows, unless another program writes just now."""
+    connection.execute("PRAGMA busy_timeout = 0")
+    move(connection)
+
+
 def move_now(connection: sqlite3.Connection) -> None:
     """Move the journal's rows, as a part of a transaction."""
     connection.execute("INSERT INTO message SELECT * FROM journaled ORDER BY room, seq")

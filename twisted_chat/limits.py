@@ -15,6 +15,9 @@ from .messages import WireError
 MAX_ERRORS: Final = 100
 """Errors in a row after which a connection is ended: it is not speaking this protocol."""
 
+NOT_ITS_FAULT: Final = frozenset(("rate-limited", "unavailable", "full"))
+"""Codes of errors that do not count: the same request will be right later."""
+
 MAX_WAITING: Final = 256
 """Requests of one session that wait for the one in front of them; then nothing more is read from it for a while."""
 
@@ -32,6 +35,11 @@ MAX_OWN: Final = 2**14
 
 MAX_TOPIC: Final = 256
 """Characters of a topic, and of a farewell: a long line of a terminal, and a list of rooms stays readable."""
+
+
+TOLD: Final = 20
+"""Others who are told of a coming, a going, a nick or a topic for the price of one more request. What one client makes
+the server write at once is then bounded: by `burst` times as many, some 20 ms."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +91,10 @@ class Bucket:
             if self._tokens < 1:
                 raise self._refusal()
         self._tokens -= 1
+
+    def charge(self, told: int) -> None:
+        """Pay for what a request made the server tell others: one token for `TOLD` of them, be it on credit."""
+        self._tokens -= told // TOLD
 
     def _refusal(self) -> WireError:
         retry = round((1 - self._tokens) / self._rate + 0.001, 3)  # half a millisecond too late at least

@@ -367,23 +367,30 @@ class Rooms:
             self._dirty.append(listener)
             self._schedule()
 
-    def announce(self, room: Room, notice: MemberJoined | MemberLeft | NickChanged, about: Listener) -> None:
-        """Tell the others in a room of a coming or going; in a large room, only how many they are, and later."""
-        if len(room.members) <= GATHER_FROM:
-            self.tell_others(room, encode_line(notice), about)
-        elif room.presence is None:
+    def announce(self, room: Room, notice: MemberJoined | MemberLeft | NickChanged, about: Listener) -> int:
+        """Tell the others in a room of a coming or going; in a large room, only how many they are, and later.
+
+        Returns how many were told.
+        """
+        if (
+            len(room.members) + isinstance(notice, MemberLeft) <= GATHER_FROM
+        ):  # as many as when it was told of the coming
+            return self.tell_others(room, encode_line(notice), about)
+        if room.presence is None:
             room.presence = self._reactor.callLater(GATHER_SECONDS, self._tell_count, room)
+        return 0
 
-    def tell_others(self, room: Room, line: bytes, about: Listener) -> None:
-        """Write a line that is not kept to all who are live in a room, but for the one it is about."""
-        for listener in room.live:
-            if listener is not about:
-                self.send(listener, line)
+    def tell_others(self, room: Room, line: bytes, about: Listener) -> int:
+        """Write a line that is not kept to all who are live in a room, but for the one it is about; say how many."""
+        others = [listener for listener in room.live if listener is not about]
+        for listener in others:
+            self.send(listener, line)
+        return len(others)
 
-    def tell_topic(self, room: Room, line: bytes, about: Listener) -> None:
-        """Write the line of a new topic to the others: at once to who is live, and to all others once they are."""
+    def tell_topic(self, room: Room, line: bytes, about: Listener) -> int:
+        """Write the line of a new topic to the others, at once to who is live, and to all others once they are."""
         room.topic = line
-        self.tell_others(room, line, about)
+        return self.tell_others(room, line, about)
 
     def settled(self) -> Deferred[None]:
         """Fire when everything said so far is kept and acked, or refused."""

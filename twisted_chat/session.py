@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from .framing import Frame
-from .limits import MAX_ERRORS, MAX_OWED, MAX_OWN, MAX_UNSETTLED, MAX_WAITING, Bucket
+from .limits import MAX_ERRORS, MAX_OWED, MAX_OWN, MAX_UNSETTLED, MAX_WAITING, NOT_ITS_FAULT, Bucket
 from .log import Unavailable
 from .messages import SERVER, AnyRequest, Error, PingSent, Quit, Say, Stop, WireError, decode_request, encode_line
 from .names import Name
@@ -279,7 +279,7 @@ class Session:
         if self.closed:
             return
         self.reply(Error(code=error.code, msg=error.text, author=SERVER, id=error.id or id, retry=error.retry))
-        self._errors += error.code != "rate-limited"  # which is the right language, only too fast
+        self._errors += error.code not in NOT_ITS_FAULT
         if self._errors > MAX_ERRORS:
             self.end(f"{self._errors} errors in a row: this is another protocol")
 

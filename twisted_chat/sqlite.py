@@ -44,6 +44,13 @@ ROW_BYTES: Final = 512
 MAX_JOURNAL_BYTES: Final = 10 * JOURNAL_BYTES
 """Bytes above which nothing more is kept until the journal can be moved on."""
 
+READERS: Final = 2
+"""Threads that read."""
+
+THREAD_PATIENCE: Final = 1.0
+"""Seconds that a thread waits for another program that writes to the file. What it wanted to move is moved later; and
+who stops the server waits for the thread."""
+
 BUSY_PAUSE: Final = 0.02
 """Seconds between two attempts to write to a file that another program writes to."""
 
@@ -108,13 +115,19 @@ class SQLiteLog:
         self._writing: ThreadPool | None = None
         self._reading: ThreadPool | None = None
         """The threads: none for what is in memory only. Who reads does not stand in the way of who writes."""
-        self._file = (0, 0)
+        self._file = self._wal = (0, 0)
+        self._spare: list[sqlite3.Connection] = []
+        """Connections that no thread has taken yet."""
         if path != ":memory:":
             self._writing = _threads(1, "writing")
-            self._reading = _threads(2, "reading")
+            self._reading = _threads(READERS, "reading")
             self._file = _identity(path)
+            self._wal = _identity(f"{path}-wal")
+            # Now, and not when a thread first needs one: a crowd of connections may have taken all descriptors by then.
+            self._spare = [database.connect(path, durability, THREAD_PATIENCE) for _ in range(1 + READERS)]
         self._of_thread = threading.local()
-        self._connections = [writer]
+        self._connections = [writer, *self._spare]
+        self._closing = False
         self._closed = False
         self._trouble = ""
         """What is wrong with the file, while something is."""
@@ -173,6 +186,10 @@ class SQLiteLog:
     def _set_topic(self, room: SQLiteRoomLog, topic: str) -> Deferred[None]:
         if room.topic == topic:
             return succeed(None)
+        try:
+            self._see_file()
+        except Unavailable:
+            return fail()
         return self._lock.run(self._write, database.set_topic, room.name, topic).addCallback(
             self._topic_kept, room, topic
         )
@@ -416,7 +433,7 @@ class SQLiteLog:
             try:
                 return function(self._writer, *args)
             except sqlite3.Error as error:
-                if not database.is_busy(error) or self._reactor.seconds() >= until:
+                if not database.is_busy(error) or self._closing or self._reactor.seconds() >= until:
                     raise self._unavailable(error) from None
             yield deferLater(self._reactor, BUSY_PAUSE)
 
@@ -444,8 +461,7 @@ class SQLiteLog:
     def _with_connection(self, function: Callable[..., _T], *args: object) -> _T:
         connection: sqlite3.Connection | None = getattr(self._of_thread, "connection", None)
         if connection is None:
-            connection = self._of_thread.connection = database.connect(self.path, self._durability, PATIENCE)
-            self._connections.append(connection)
+            connection = self._of_thread.connection = self._spare.pop()
         return function(connection, *args)
 
     # What can go wrong
@@ -456,6 +472,16 @@ class SQLiteLog:
             raise Unavailable("the store is closed")
         if self._writing is not None and _identity(self.path) != self._file:
             raise self._trouble_with("it is gone, or another file is in its place: put it back, or restart the server")
+        if self._writing is not None and _identity(f"{self.path}-wal") != self._wal:
+            raise self._save_wal()
+
+    def _save_wal(self) -> Unavailable:
+        """Somebody took the write-ahead log away. Copy what we still hold of it; no other connection can find it."""
+        try:
+            self._writer.execute("PRAGMA wal_checkpoint(FULL)")
+        except sqlite3.Error as error:
+            return self._unavailable(error)
+        return self._trouble_with("its write-ahead log (-wal) was taken away; what is kept is safe: restart the server")
 
     def _unavailable(self, error: sqlite3.Error) -> Unavailable:
         return self._trouble_with(database.explain(error))
@@ -469,6 +495,7 @@ class SQLiteLog:
     # The end
 
     def close(self) -> Deferred[None]:
+        self._closing = True
         return self._lock.run(self._close)
 
     @inlineCallbacks
@@ -476,7 +503,7 @@ class SQLiteLog:
         if self._closed:
             return
         try:
-            yield self._move()
+            yield self._in_thread(self._writing, database.move_if_free)
         except Unavailable:
             _log.warn("The journal of {path} was not moved on; the next start does it", path=self.path)
         finally:
@@ -498,6 +525,7 @@ def _open_writer(path: str, durability: Durability) -> sqlite3.Connection:
     writer = database.connect(path, durability, PATIENCE)
     try:
         database.prepare(writer, path)
+        writer.execute("PRAGMA wal_checkpoint(PASSIVE)")  # so that the file alone is a database from the start
         writer.execute("PRAGMA busy_timeout = 0")  # from now on it is the reactor that waits
     except BaseException:
         writer.close()
