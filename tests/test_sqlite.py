@@ -493,6 +493,28 @@ class Moving(FileTestCase):
             read.callback(None)
             self.assertEqual([texts(await page) for page in pages], [["a"], ["a"]])
 
+    async def test_what_is_said_while_a_page_is_read_makes_no_hole_in_it(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        for first in ("a", None):
+            if first:
+                await log.append([entry(lobby, first)], 1)
+            reading, begin = log._read, Deferred[None]()
+
+            def late(function: Any, *args: Any, reading: Any = reading, begin: Any = begin) -> Deferred[Any]:
+                done: Deferred[Any] = Deferred()
+                begin.addCallback(lambda _: reading(function, *args).chainDeferred(done))
+                return done
+
+            with mock.patch.object(log, "_read", late):
+                pages = [lobby.after(0, 9, PLENTY), lobby.before(WHOLE, 9, PLENTY)]
+                said = list(range(1, lobby.seq + 1))
+                await log.append([entry(lobby, "in the journal")], 1)
+                await log.append([entry(lobby, "\x00, which does not go by it")], 1)
+                begin.callback(None)
+                self.assertEqual([numbers(await page) for page in pages], [said, said])
+            await log._lock.run(log._move)
+
     async def test_a_room_opened_while_it_is_written_and_let_go_has_its_number(self) -> None:
         log = self.open_store()
         reading, read = log._read, Deferred[None]()

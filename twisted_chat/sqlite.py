@@ -391,18 +391,22 @@ class SQLiteLog:
         self._copy_wal()
         return trimmed.more
 
-    # Reading
+    # Reading: what is kept at the time of the call. Every message of it is in the journal's list then, or in the file,
+    # and the file is read later. Of those that came between, the file may have some and not those in front of them.
 
     @inlineCallbacks
     def _after(
         self, room: SQLiteRoomLog, seq: int, most: int, most_bytes: int
     ) -> Generator[Deferred[Any], Any, list[Record]]:
         journal = self._journal.get(room, [])  # it is this list that grows, and is let go when it was moved on
+        head = room.seq
         records: list[Record] = yield self._read(database.page, AFTER, room.id, seq, most, most_bytes)
-        start = bisect_right(journal, seq, key=_number_of)
-        if start == len(journal):
+        while records and records[-1].seq > head:
+            records.pop()
+        start, end = (bisect_right(journal, number, key=_number_of) for number in (seq, head))
+        if start >= end:
             return records
-        merged = sorted({*records, *journal[start : start + most]})[:most]
+        merged = sorted({*records, *journal[start : min(end, start + most)]})[:most]
         return merged[: _fitting(merged, most_bytes)]
 
     @inlineCallbacks
@@ -410,6 +414,7 @@ class SQLiteLog:
         self, room: SQLiteRoomLog, seq: int, most: int, most_bytes: int
     ) -> Generator[Deferred[Any], Any, list[Record]]:
         journal = self._journal.get(room, [])
+        seq = min(seq, room.seq + 1)
         records: list[Record] = yield self._read(database.page, BEFORE, room.id, seq, most, most_bytes)
         end = bisect_left(journal, seq, key=_number_of)
         if end == 0:
