@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from random import Random
 from typing import Any
 from unittest import mock
 
@@ -20,8 +21,9 @@ from twisted.internet.task import deferLater
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import globalLogPublisher
 
-from twisted_chat import database, names, sqlite
+from twisted_chat import database, names, retention, sqlite
 from twisted_chat.log import Entry, Record, RoomLog, RoomSummary, Unavailable, Unusable
+from twisted_chat.retention import Keep
 from twisted_chat.sqlite import SQLiteLog
 
 from .stores import MOST, PLENTY, StoreTestCase, entry, numbers, read_bytes, room, size_of, texts, write_bytes
@@ -419,6 +421,7 @@ APPENDS_FOR_EVER = """
 import sys
 from itertools import count
 from tests.stores import FakeTime, entry, room
+from twisted_chat.retention import Keep
 from twisted_chat.sqlite import SQLiteLog
 
 clock = FakeTime()
@@ -570,6 +573,58 @@ class Moving(FileTestCase):
                 await log._read(lambda connection: None)
                 await log._lock.run(lambda: None)
         self.assertLess(size_of(self.path + "-wal"), 2**17)
+
+
+class Together(FileTestCase):
+    """Readers, writers, moves and retention against each other."""
+
+    KEEP = 150
+
+    async def reads_on(self, lobby: RoomLog, chance: Random) -> None:
+        """Read everything as it is said, and see that no number is missing but for those that were taken away."""
+        place = 0
+        while not self.all_said or place < lobby.seq:
+            page = await lobby.after(place, chance.choice([3, 100]), chance.choice([50, 2**16]))
+            for number in numbers(page):
+                if number > place + 1:
+                    self.assertLessEqual(place, lobby.seq - self.KEEP)
+                place = number
+            back = numbers(await lobby.before(place + 1, 20, 2**16))
+            self.assertEqual(back, list(range(place + 1 - len(back), place + 1)))
+
+    async def says(self, log: SQLiteLog, rooms: list[RoomLog], chance: Random) -> None:
+        kept: dict[tuple[RoomLog, str], int] = {}
+        for turn in range(120):
+            said = []
+            for number in range(chance.choice([1, 5, 20])):
+                id = f"{turn} {number}" if chance.random() < 0.9 else f"{turn - 1} 0"
+                said.append(entry(chance.choice(rooms), chance.choice(["a", "\x00", "x" * 90]), id))
+            await log.append(said, turn)
+            for e in said:
+                self.assertEqual(e.seq, kept.setdefault((e.room, e.id or ""), e.seq))
+                self.assertEqual(self.seen_once.setdefault((e.room, e.seq), e.id), e.id)
+            self.clock.advance(1)
+        self.all_said = True
+
+    async def assert_together(self, durability: database.Durability) -> None:
+        self.patch(sqlite, "JOURNAL_BYTES", 2**14)
+        self.patch(sqlite, "WAL_BYTES", 2**17)
+        self.patch(retention, "LOOK_SECONDS", 3.0)
+        self.all_said = False
+        self.seen_once: dict[tuple[RoomLog, int], str | None] = {}
+        chance = Random(7)
+        log = self.open_store(f"{self.path}-{durability}", durability, keep=Keep(messages=self.KEEP))
+        rooms = await gatherResults([room(log, name) for name in ("one", "two", "three")])
+        reading = [Deferred.fromCoroutine(self.reads_on(opened, chance)) for opened in rooms * 2]
+        await self.says(log, rooms, chance)
+        await gatherResults(reading)
+        self.assertGreater(min(opened.oldest for opened in rooms), 1)
+
+    async def test_whoever_reads_misses_nothing(self) -> None:
+        await self.assert_together("process")
+
+    async def test_nor_where_each_turn_waits_for_the_disk(self) -> None:
+        await self.assert_together("power")
 
 
 class Power(FileTestCase):
