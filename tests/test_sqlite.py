@@ -814,6 +814,20 @@ class Busy(FileTestCase):
         await log._lock.run(log._move)
         self.assertEqual(numbers(await other.after(0, 9, PLENTY)), [1, 9, 10])
 
+    async def test_also_the_ids_of_an_author_who_had_none(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        await log.append([entry(lobby, "a")], 1)
+        with mock.patch.object(database, "keep", side_effect=_failing("full", sqlite3.SQLITE_FULL)):
+            await self.unavailable(log.append([entry(lobby, "b", "1", "bob")], 1))
+        with self.written_to() as beside:
+            database.move_now(beside)
+            beside.execute("INSERT INTO message VALUES (?, 7, 3, 'bob', 'bob', '1', 'imported')", (lobby.id,))
+            beside.execute("UPDATE store SET epoch = epoch + 1")
+        again = entry(lobby, "b", "1", "bob")
+        await log.append([again], 4)
+        self.assertEqual((again.seq, again.fresh), (7, False))
+
     async def test_also_in_a_room_that_it_made(self) -> None:
         log = self.open_store()
         lobby = await room(log)
