@@ -55,6 +55,29 @@ class BareTestCase(SynchronousTestCase):
 class ComingTests(BareTestCase):
     """Who a new connection is, is seen by what it says first."""
 
+    def test_what_is_wrong_in_front_of_a_hello_is_told(self) -> None:
+        peer = self.server.connect()
+        peer.send_bytes(b'nonsense\n{"type":"hello","nick":"bob"}\n')
+        self.server.settle()
+        error, welcome = peer.got()
+        self.assertEqual((set(error), welcome["type"]), ({"type", "msg", "author"}, "welcome"))
+
+    def test_however_much_was_wrong_in_front_of_a_hello_it_is_listened_to(self) -> None:
+        peer = self.server.connect()
+        peer.send_bytes(b"nonsense\n" * (bare.MAX_SEGMENTS + 1) + b'{"type":"hello","nick":"bob"}\n')
+        self.server.settle()
+        self.assertTrue(peer.wire.reading)
+        self.assertEqual(peer.got()[-1]["type"], "welcome")
+
+    def test_a_hello_to_a_server_that_stops_is_told_so(self) -> None:
+        peer = self.server.connect()
+        self.server.chat.stop("maintenance")
+        self.server.clock.turn()
+        peer.send({"type": "hello", "nick": "bob"})
+        self.assertEqual(peer.got()[-1], {"type": "stop", "msg": "maintenance", "author": "server"})
+        for one in peer, self.alice:
+            one.cut()
+
     def test_who_says_nothing_for_a_moment_is_in_the_lobby_under_the_name_of_its_port(self) -> None:
         peer = self.server.connect()
         self.server.clock.advance(bare.GRACE_SECONDS / 2)

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import __version__, chat, messages
-from twisted_chat.limits import MAX_ERRORS, MAX_TOPIC, Limits
+from twisted_chat.limits import MAX_ERRORS, MAX_TOPIC, TOLD, Limits
 from twisted_chat.log import Unavailable
 
 from .helpers import FakeWire, Peer, Server, message
@@ -388,6 +388,17 @@ class NickTests(ChatTestCase):
         self.assertEqual((left["type"], left["author"]), ("leave", "ALICE"), "in the order in which it happened")
         self.assertEqual((changed["type"], changed["nick"]), ("nick", "alice"))
 
+    def test_that_stands_for_the_server_is_nobody_s(self) -> None:
+        for nick in "server", "Self":
+            self.assertEqual(self.error(self.alice, type="nick", nick=nick), "nick-taken")
+
+    def test_that_many_are_told_of_costs_more(self) -> None:
+        self.server = Server(limits=Limits(burst=10, rate=0.001))
+        alice = self.server.welcome("alice", "lobby")
+        self.server.crowd(TOLD, "lobby")
+        codes = [alice.ask(type="nick", nick=f"a{i}")[-1].get("code") for i in range(5)]
+        self.assertEqual(codes, [None] * 4 + ["rate-limited"])
+
     def test_that_is_bad_or_taken_changes_nothing(self) -> None:
         self.assertEqual(self.error(self.alice, type="nick", nick="a b"), "bad-nick")
         self.assertEqual(self.error(self.alice, type="nick", nick="bob"), "nick-taken")
@@ -468,6 +479,23 @@ class EndTests(ChatTestCase):
 
     def test_pong_needs_no_answer(self) -> None:
         self.assertEqual(self.alice.ask(type="pong"), [])
+
+
+class ManyRoomsTests(ChatTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(chat, "LIST_MANY", 0)
+
+    def counts(self) -> list[int]:
+        (answer,) = self.alice.ask(type="rooms")
+        return [info["count"] for info in answer["rooms"]]
+
+    def test_are_listed_once_a_second(self) -> None:
+        before = self.counts()
+        self.server.welcome("carol", "attic")
+        self.assertEqual(self.counts(), before)
+        self.server.clock.advance(chat.LIST_SECONDS)
+        self.assertEqual(len(self.counts()), len(before) + 1)
 
 
 class LimitTests(ChatTestCase):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import execute
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import messages, room, session
-from twisted_chat.log import Unavailable
+from twisted_chat.log import Record, Unavailable
 
 from .helpers import Server
 
@@ -178,6 +178,70 @@ class ReadingOnTests(SynchronousTestCase):
         self.assertTrue(self.alice.wire.reading)
 
 
+class OtherWaysTests(SynchronousTestCase):
+    """Messages also come into the log, and go out of it, by other ways than the server's own."""
+
+    def setUp(self) -> None:
+        self.server = Server()
+        self.alice, self.bob = self.server.welcome("alice", "lobby"), self.server.welcome("bob", "lobby")
+        self.server.hush(self.alice, self.bob)
+        self.log = self.server.fake.logs["lobby"]
+
+    def bring_in(self, *texts: str) -> None:
+        """Do what an import does."""
+        for one in texts:
+            self.log.seq += 1
+            self.log.records.append(Record(self.log.seq, 0, "carol", one))
+        self.log.epoch += 1
+
+    def test_what_is_brought_in_is_read_by_all_with_the_next_message(self) -> None:
+        self.alice.say("1")
+        self.server.settle()
+        self.bring_in("2", "3")
+        self.alice.say("4", id="7")
+        self.server.settle()
+        self.assertEqual(self.bob.texts(), ["1", "2", "3", "4"])
+        self.assertEqual([(obj["type"], obj["seq"]) for obj in self.alice.got()], [("ack", 4), ("", 2), ("", 3)])
+        late = self.server.welcome("dave").ask(type="join", room="lobby", since=0)
+        self.assertEqual([obj["msg"] for obj in late[1:]], ["1", "2", "3", "4"])
+
+    def test_memory_forgets_what_it_had_when_its_time_comes(self) -> None:
+        self.server = Server(tail_bytes=250)
+        alice = self.server.welcome("alice", "lobby")
+        for one in "12":
+            alice.say(one)
+            self.server.settle()
+        self.log = self.server.fake.logs["lobby"]
+        self.bring_in("3")
+        for one in "456":
+            alice.say(one)
+            self.server.settle()
+        late = self.server.welcome("dave").ask(type="join", room="lobby", since=0)
+        self.assertEqual([obj["msg"] for obj in late[1:]], list("123456"))
+
+    def test_what_retention_took_away_is_not_read_from_memory(self) -> None:
+        for one in "123":
+            self.alice.say(one)
+        self.server.settle()
+        del self.log.records[:2]
+        self.log.oldest = 3
+        late = self.server.welcome("dave")
+        self.assertEqual([obj["msg"] for obj in late.ask(type="join", room="lobby", since=0)[1:]], ["3"])
+        (page,) = late.ask(type="history", room="lobby")
+        self.assertEqual(([obj["msg"] for obj in page["messages"]], page["more"]), (["3"], False))
+
+    def test_a_quit_waits_for_the_replay_that_was_asked_for(self) -> None:
+        self.patch(room, "PAGE", 2)
+        for one in "12345":
+            self.alice.say(one)
+        self.server.settle()
+        late = self.server.connect()
+        late.send({"type": "hello", "nick": "dave"}, {"type": "join", "room": "lobby", "since": 0}, {"type": "quit"})
+        self.server.settle()
+        kinds_and_texts = [obj.get("msg") or obj["type"] for obj in late.got()]
+        self.assertEqual(kinds_and_texts, ["welcome", "joined", "1", "2", "3", "4", "5", "stop"])
+
+
 class KeepingTests(SynchronousTestCase):
     """One turn after the other goes into the log."""
 
@@ -251,6 +315,44 @@ class KeepingTests(SynchronousTestCase):
         self.bob.say("2")
         self.server.settle()
         self.assertEqual(self.alice.texts(), ["2"])
+
+    def test_what_a_fault_kept_from_a_room_is_read_from_the_log(self) -> None:
+        real = messages.Message
+
+        def broken(msg: str, author: str, name: str, *rest: Any) -> Any:
+            return 1 / 0 if name == "den" else real(msg, author, name, *rest)
+
+        carol, dave = self.server.welcome("carol", "den"), self.server.welcome("dave", "den")
+        self.server.hush(carol, dave, self.alice, self.bob)
+        self.patch(room, "Message", broken)
+        carol.say("1", room="den")
+        self.alice.say("2")
+        self.server.clock.turn()
+        self.patch(room, "Message", real)
+        self.assertEqual(self.bob.texts(), ["2"], "another room does not hear of it")
+        self.server.settle()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(dave.texts(), ["1"])
+        self.assertEqual(self.server.welcome("erin").ask(type="join", room="den", since=0)[-1]["msg"], "1")
+
+    def test_a_connection_that_cannot_be_written_to_disturbs_no_other(self) -> None:
+        def broken(data: bytes) -> None:
+            raise ZeroDivisionError
+
+        carol = self.server.welcome("carol", "lobby")
+        self.server.hush(carol, self.bob)
+        cast(Any, self.alice.wire.participant).write = broken
+        self.bob.say("1")
+        self.alice.send({"type": "ping"})
+        carol.say("2")
+        self.server.settle()
+        self.alice.say("3")
+        self.server.settle()
+        carol.say("4")
+        self.server.settle()
+        self.assertEqual(self.bob.texts(), ["2", "3", "4"])
+        self.assertEqual(carol.texts(), ["1", "3"])
+        self.assertTrue(self.flushLoggedErrors(ZeroDivisionError))
 
     def settled(self) -> list[None]:
         fired: list[None] = []

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -968,6 +970,29 @@ class Files(FileTestCase):
         os.rename(away, self.path)
         await log.append([entry(lobby, "b")], 1)
         self.assertEqual(texts(await lobby.after(0, 5, PLENTY)), ["a", "b"])
+
+    async def test_a_write_ahead_log_that_is_taken_away_is_saved_and_nothing_more_is_acked(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        await log.append([entry(lobby, "a")], 1)
+        os.unlink(f"{self.path}-wal")
+        trouble = "its write-ahead log (-wal) was taken away; what is kept is safe: restart the server"
+        self.assertEqual(await self.unavailable(log.append([entry(lobby, "b")], 1)), trouble)
+        self.assertEqual(await self.unavailable(lobby.set_topic("t")), trouble)
+        copy = self.folder / "copy"
+        shutil.copy(self.path, copy)
+        with closing(sqlite3.connect(copy)) as file:
+            self.assertEqual(file.execute("SELECT msg FROM said").fetchall(), [("a",)])
+
+    async def test_a_write_ahead_log_that_cannot_be_saved(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        await log.append([entry(lobby, "a")], 1)
+        os.unlink(f"{self.path}-wal")
+        broken = mock.Mock(wraps=log._writer)
+        broken.execute.side_effect = sqlite3.OperationalError("disk I/O error")
+        self.patch(log, "_writer", broken)
+        self.assertEqual(await self.unavailable(log.append([entry(lobby, "b")], 1)), "disk I/O error")
 
     async def test_a_folder_that_is_gone(self) -> None:
         log = self.open_store()

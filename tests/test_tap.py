@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any, cast
 from unittest import mock
 
+import msgspec
 from twisted.application.service import IService
 from twisted.internet import asyncioreactor, reactor
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
@@ -115,7 +117,13 @@ class OptionsTests(TestCase):
         return str(self.assertRaises(UsageError, self.parse, *arguments))
 
     def test_a_limit_is_a_number(self) -> None:
-        for option, least in (("--rate", 0), ("--burst", 1), ("--connections", 1), ("--connections-per-address", 1)):
+        for option, least in (
+            ("--rate", 0),
+            ("--memory", 0),
+            ("--burst", 1),
+            ("--connections", 1),
+            ("--connections-per-address", 1),
+        ):
             for text in ("many", str(least - 1), "1.5", ""):
                 expected = f"{option} takes a whole number from {least} on, not '{text}'"
                 self.assertEqual(self.refuses(option, text), expected)
@@ -353,10 +361,11 @@ class Chat:
     stopped_for = ""
     goodbye: Deferred[None]
 
-    def __init__(self, reactor: Clock, log: Log, limits: Limits | None, soon: Soon) -> None:
+    def __init__(self, reactor: Clock, log: Log, limits: Limits | None, soon: Soon, memory: int) -> None:
         Chat.made = self
         self.reactor = reactor
         self.limits = limits
+        self.memory = memory
         self.goodbye = succeed(None)
 
     def start(self) -> Deferred[None]:
@@ -443,9 +452,23 @@ class ServiceTests(TestCase):
         self.service().startService()
         self.assertEqual(Log.kept, ("process", Keep()))
 
+    def test_no_more_connections_than_files(self) -> None:
+        self.patch(resource, "getrlimit", lambda what: (256, 1024))
+        raised: list[tuple[int, int]] = []
+        self.patch(resource, "setrlimit", lambda what, limits: raised.append(limits))
+        self.service().startService()
+        assert Chat.made.limits
+        self.assertEqual(Chat.made.limits.connections, 1024 - tap.FILES)
+        self.assertEqual(raised, [(1024, 1024)], "as many as this process may have")
+
+    def test_memory_is_in_mebibytes(self) -> None:
+        self.service("--memory", "3").startService()
+        self.assertEqual(Chat.made.memory, 3 * 2**20)
+
     def test_limits_by_default_are_those_of_the_library(self) -> None:
         self.service().startService()
-        self.assertEqual(Chat.made.limits, Limits())
+        assert Chat.made.limits
+        self.assertEqual(msgspec.structs.replace(Chat.made.limits, connections=Limits().connections), Limits())
 
     def test_says_where_a_socket_is(self) -> None:
         self.assertEqual(tap._address(UNIXAddress("/run/chat.sock")), "/run/chat.sock")

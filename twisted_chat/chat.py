@@ -22,7 +22,7 @@ from .limits import MAX_TOPIC, Bucket, Limits
 from .log import Entry, Log, RoomSummary
 from .messages import SERVER, AnyRequest, Message, WireError, encode_line
 from .names import Name
-from .room import Member, Page, Room, Rooms, Soon
+from .room import TAIL_BYTES, Member, Page, Room, Rooms, Soon
 from .session import TICK_SECONDS, Session, Wire
 
 LOBBY: Final = names.room("lobby")
@@ -44,9 +44,16 @@ _log = Logger("twisted_chat.chat")
 class Chat:
     """Everybody who is connected, and what they may ask for."""
 
-    def __init__(self, reactor: Any, log: Log, limits: Limits | None = None, soon: Soon | None = None) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        log: Log,
+        limits: Limits | None = None,
+        soon: Soon | None = None,
+        tail_bytes: int = TAIL_BYTES,
+    ) -> None:
         self.limits = limits or Limits()
-        self.rooms = Rooms(reactor, log, soon=soon)
+        self.rooms = Rooms(reactor, log, tail_bytes, soon)
         self.log = log
         self.nicks: dict[str, Session | Bare] = {}
         """Who is welcome, by the nick's key."""

@@ -372,9 +372,8 @@ class Rooms:
 
         Returns how many were told.
         """
-        if (
-            len(room.members) + isinstance(notice, MemberLeft) <= GATHER_FROM
-        ):  # as many as when it was told of the coming
+        with_it = len(room.members) + isinstance(notice, MemberLeft)  # as when its coming was told
+        if with_it <= GATHER_FROM:
             return self.tell_others(room, encode_line(notice), about)
         if room.presence is None:
             room.presence = self._reactor.callLater(GATHER_SECONDS, self._tell_count, room)

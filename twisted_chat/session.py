@@ -276,8 +276,6 @@ class Session:
 
     def fault(self, error: WireError, id: str | None = None) -> None:
         """Answer that something was wrong; end the connection where nothing else comes from it."""
-        if self.closed:
-            return
         self.reply(Error(code=error.code, msg=error.text, author=SERVER, id=error.id or id, retry=error.retry))
         self._errors += error.code not in NOT_ITS_FAULT
         if self._errors > MAX_ERRORS:

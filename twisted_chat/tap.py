@@ -13,6 +13,7 @@ import errno
 import gc
 import os
 import re
+import resource
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -40,7 +41,7 @@ from .database import Durability
 from .limits import Limits
 from .log import Unavailable, Unusable
 from .retention import EVERYTHING, Keep, read_keep
-from .room import Soon
+from .room import TAIL_BYTES, Soon
 from .sqlite import SQLiteLog
 from .wire.jsonlines import JSONLinesFactory
 from .wire.udp import UDPPort
@@ -53,6 +54,9 @@ BACKLOG: Final = "backlog=4096"
 """Connections that the kernel holds for us until we take them: what Linux allows by default. After a restart all come
 back at once, and with the 50 of Twisted a thousand needed 16 s, since who finds no place asks again in a second or
 more."""
+
+FILES: Final = 64
+"""Files that are open beside the connections: the database's, the ports', the log's, Python's own."""
 
 MEMORY: Final = ":memory:"
 """The name of a database that is on no disk."""
@@ -109,6 +113,7 @@ class Options(usage.Options):
         ["interface", "i", None, "Address or host name for ports given as numbers. [default: 127.0.0.1]"],
         ["database", "d", "chat.sqlite", f"File with the rooms' logs, or {MEMORY} to keep nothing on disk."],
         ["durability", None, "process", "What a message survives once it is acked: kill -9 (process), or a power cut."],
+        ["memory", None, "1", "MiB of the newest messages of all rooms that stay in memory."],
         ["rate", None, "200", "Requests a second of one connection, in the long run; 0 is no limit."],
         ["burst", None, "2000", "Requests that one connection may send at once."],
         ["connections", None, "100000", "Connections in all."],
@@ -145,10 +150,11 @@ class Options(usage.Options):
             self["keep"] = read_keep(self.get("keep", []))
         except ValueError as error:
             raise usage.UsageError(f"--keep takes {error}") from None
+        self["memory"] = _count("--memory", self["memory"], 0) * 2**20
         self["limits"] = Limits(
             rate=_count("--rate", self["rate"], 0),
             burst=_count("--burst", self["burst"], 1),
-            connections=_count("--connections", self["connections"], 1),
+            connections=min(_count("--connections", self["connections"], 1), _most_connections()),
             connections_per_address=_count("--connections-per-address", self["connections-per-address"], 1),
         )
 
@@ -157,7 +163,7 @@ def makeService(options: Options) -> ChatService:
     """Make the server that the options describe."""
     reactor = _reactor()
     keep_steady(reactor)
-    store = Store(options["database"], options["durability"], options["keep"])
+    store = Store(options["database"], options["durability"], options["keep"], options["memory"])
     return ChatService(reactor, options["places"], store, options["limits"])
 
 
@@ -166,6 +172,13 @@ def _count(option: str, text: str, least: int) -> int:
     if not _is_number(text) or int(text) < least:
         raise usage.UsageError(f"{option} takes a whole number from {least} on, not '{text}'")
     return int(text)
+
+
+def _most_connections() -> int:
+    """Raise the number of files that this process may open as far as it may; say how many may be connections."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return max(1, most - FILES)
 
 
 def _soon(reactor: ReactorBase) -> Soon:
@@ -346,6 +359,8 @@ class Store(NamedTuple):
     database: str
     durability: Durability = "process"
     keep: Keep = EVERYTHING
+    memory: int = TAIL_BYTES
+    """Bytes of the newest messages that stay in memory."""
 
 
 class ChatService(Service):
@@ -375,7 +390,7 @@ class ChatService(Service):
         waits for its daemon.
         """
         self._log = self._open()
-        self._chat = Chat(self._reactor, self._log, self._limits, _soon(self._reactor))
+        self._chat = Chat(self._reactor, self._log, self._limits, _soon(self._reactor), self._store.memory)
         failures: list[Failure] = []
         self._turn_until(Deferred.fromCoroutine(self._start()).addErrback(failures.append))
         if failures:
