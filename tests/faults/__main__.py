@@ -43,6 +43,7 @@ FAULTS: Final[dict[str, Fault]] = {
 LONG: Final[dict[str, Fault]] = {
     "slow-200k": slow.slow_200k,
     "slow-1kb": slow.slow_1kb,
+    "hiccup": slow.hiccup,
     "slow-500": slow.slow_500,
     "replay-1m": slow.replay_1m,
 }

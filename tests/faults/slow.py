@@ -53,6 +53,9 @@ FILLERS: Final = 4
 FILLERS_WINDOW: Final = 400
 """Those who fill a room in no time, and how many messages each has under way."""
 
+HICCUP_SECONDS: Final = 6.0
+"""How long nobody reads: longer than the kernel holds what is said meanwhile."""
+
 _Slowness = Callable[[Person], Awaitable[None]]
 
 
@@ -69,6 +72,7 @@ class Load(NamedTuple):
 
 SMALL: Final = Load(12_000, 4000, 12)
 LARGE: Final = Load(200_000, 1000, 50)
+HICCUP: Final = Load(60_000, 1000, 49)
 CROWD: Final = Load(6_000, 50, 1000, 500)
 
 
@@ -218,6 +222,32 @@ async def slow_1kb(scene: Scene) -> str:
 async def slow_500(scene: Scene) -> str:
     """Let 6 MB go by while 500 of 1,000 members read nothing."""
     return await _compare(scene, CROWD, _reads_nothing)
+
+
+async def hiccup(scene: Scene) -> str:
+    """Let all members of a room fall behind for a moment, while somebody goes on to talk: they must be live again."""
+    await scene.server.start()
+    (room,) = scene.rooms(1)
+    speaker = scene.come("speaker", [room], window=1, make_text=timed_text)
+    readers = [scene.come(f"reader{number}", [room], receive_buffer=RECEIVE_BUFFER) for number in range(HICCUP.members)]
+    await scene.until_all_are_in()
+    for reader in readers:
+        reader.stop_reading()
+    talking = asyncio.ensure_future(say(speaker, HICCUP.messages, HICCUP.rate))
+    await asyncio.sleep(HICCUP_SECONDS)
+    begin = time.monotonic()
+    for reader in readers:
+        reader.go_on_reading()
+    try:
+        await scene.until(
+            lambda: all(len(reader.readings[room.room].seqs) > room.head - HICCUP.rate / 4 for reader in readers),
+            "all are live again",
+        )
+        took = time.monotonic() - begin
+    finally:
+        talking.cancel()
+    await scene.judge()
+    return f"all {HICCUP.members} were live again after {took:.1f} s"
 
 
 async def slow_all(scene: Scene) -> str:
