@@ -841,6 +841,72 @@ class SlowStoreTests(SynchronousTestCase):
         self.assertEqual(self.bob.texts(), ["1", "2"])
 
 
+class SharedPageTests(SynchronousTestCase):
+    """A room that has fallen behind reads each page once."""
+
+    def setUp(self) -> None:
+        self.server = Server(tail_bytes=0)
+        self.alice, self.bob, self.carol = self.server.crowd(3, "lobby")
+        self.bob.pause()
+        self.said("1")
+        self.carol.pause()
+        self.said("2", "3")
+        self.server.hush(self.carol)
+        self.server.fake.held.add("after")
+        for peer in (self.bob, self.carol):
+            peer.resume()
+            self.server.settle()
+
+    def said(self, *texts: str) -> None:
+        for text in texts:
+            self.alice.say(text)
+            self.server.settle()
+
+    def release(self) -> None:
+        self.server.fake.release()
+        self.server.settle()
+
+    def test_one_reads_and_the_others_get_what_is_left_of_it(self) -> None:
+        self.assertEqual(self.server.fake.calls["after"], 1)
+        self.release()
+        self.assertEqual(self.bob.texts(), ["1", "2", "3"])
+        self.assertEqual(self.carol.texts(), ["2", "3"])
+        self.assertEqual(self.server.fake.calls["after"], 1)
+        self.said("4")
+        self.assertEqual((self.bob.texts(), self.carol.texts()), (["4"], ["4"]))
+
+    def test_another_one_reads_where_it_failed(self) -> None:
+        self.server.fake.refuse()
+        self.server.settle()
+        self.assertEqual(self.server.fake.calls["after"], 2)
+        self.release()
+        self.assertEqual(self.carol.texts(), ["2", "3"])
+
+    def test_who_is_gone_or_paused_by_then_is_not_waited_for(self) -> None:
+        self.carol.pause()
+        self.release()
+        self.assertEqual((self.bob.texts(), self.carol.texts()), (["1", "2", "3"], []))
+        self.carol.resume()
+        self.server.settle()
+        self.assertEqual(self.carol.texts(), ["2", "3"])
+
+    def test_a_page_from_before_another_program_wrote_to_the_room_is_read_anew(self) -> None:
+        self.carol.pause()
+        self.release()
+        self.server.room("lobby").epoch += 1
+        self.carol.resume()
+        self.server.settle()
+        self.assertEqual(self.server.fake.calls["after"], 2)
+
+    def test_what_retention_took_away_is_in_no_page(self) -> None:
+        self.carol.pause()
+        self.release()
+        self.server.fake.logs["lobby"].trim(2)
+        self.carol.resume()
+        self.server.settle()
+        self.assertEqual(self.carol.texts(), ["3"])
+
+
 class TailTests(SynchronousTestCase):
     """The newest messages of all rooms stay in memory, within a bound."""
 

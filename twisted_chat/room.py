@@ -53,6 +53,9 @@ PAGE_BYTES: Final = 2**16
 PAGES_A_TURN: Final = 8
 """Members that read on in one turn, so that live work waits a millisecond or two for a crowd that catches up."""
 
+SHARED_PAGES: Final = 32
+"""Pages of all rooms that were read for one member and are kept for the next: 2 MB."""
+
 READ_AGAIN_SECONDS: Final = 1.0
 """The pause after a page could not be read."""
 
@@ -103,6 +106,17 @@ class Page(NamedTuple):
 
     seqs: list[int]
     lines: list[bytes]
+
+
+class _SharedPage(NamedTuple):
+    """A page that was read for one member, for others who are about there."""
+
+    room: Room
+    epoch: int
+    """The room's, when it was read."""
+    start: int
+    """The number behind which it begins."""
+    page: Page
 
 
 class Member:
@@ -184,7 +198,7 @@ class Tail:
 class Room:
     """A room that somebody is in, or that has lines in memory."""
 
-    __slots__ = ("epoch", "head", "live", "log", "members", "paced", "pinned", "presence", "tail", "topic")
+    __slots__ = ("epoch", "head", "live", "log", "members", "paced", "pinned", "presence", "tail", "topic", "waiting")
 
     def __init__(self, log: RoomLog) -> None:
         self.log = log
@@ -192,6 +206,8 @@ class Room:
         """The line that told of the latest change of its topic."""
         self.pinned = False
         """It stays open, whoever leaves."""
+        self.waiting: list[Member] | None = None
+        """While a page is read from the store for a member: those whose turn it was meanwhile."""
         self.epoch = log.epoch
         """The log's, as of what the tail has."""
         self.head = log.seq
@@ -245,6 +261,8 @@ class Rooms:
         self._entries: list[Entry] = []
         self._dirty: list[Listener] = []
         self._behind: deque[Member] = deque()
+        self._pages: deque[_SharedPage] = deque(maxlen=SHARED_PAGES)
+        """What was read from the store last."""
         self._keeping = False
         """The log is busy with a turn's entries."""
         self._scheduled = False
@@ -593,9 +611,40 @@ class Rooms:
         if member.place >= room.head:
             self._go_live(member)
             return
+        read = self._read_page(room, member.place)
+        if read is None and room.waiting is not None:
+            room.waiting.append(member)
+            return
         member.reading = True
-        read = room.read_after(member.place, PAGE, PAGE_BYTES)
+        if read is None:
+            room.waiting = []
+            read = room.read_after(member.place, PAGE, PAGE_BYTES).addBoth(self._page_read, room, member.place)
         read.addCallback(self._hand_on, member, room.head).addErrback(self._read_later, member)
+
+    def _read_page(self, room: Room, seq: int) -> Deferred[Page] | None:
+        """Read behind `seq` what is in memory: the tail, or what is left of a page that was read for somebody else.
+
+        Where a whole room has fallen behind, a page of its own for each would take longer to read than it takes to say
+        as much again, and nobody would ever be live. So one reads, and the others wait for it: from then on their
+        pages end at the same places.
+        """
+        seq = max(seq, room.log.oldest - 1)
+        if seq >= room.tail.floor:
+            return room.read_after(seq, PAGE, PAGE_BYTES)
+        for of, epoch, start, page in self._pages:
+            if of is room and epoch == room.epoch and start <= seq < page.seqs[-1]:
+                first = bisect_right(page.seqs, seq)
+                return succeed(Page(page.seqs[first:], page.lines[first:]))
+        return None
+
+    def _page_read(self, result: Page | Failure, room: Room, start: int) -> Page | Failure:
+        if isinstance(result, Page) and result.seqs:
+            self._pages.append(_SharedPage(room, room.epoch, start, result))
+        waiting, room.waiting = room.waiting, None
+        for member in waiting or ():
+            if not (member.gone or member.listener.paused):
+                self.read_on(member)
+        return result
 
     def _go_live(self, member: Member) -> None:
         room = member.room
