@@ -12,6 +12,7 @@ from typing import Any, get_args
 import msgspec
 from twisted.trial.unittest import TestCase
 
+from twisted_chat import client as library
 from twisted_chat import tap
 from twisted_chat.limits import Limits
 from twisted_chat.messages import BareMessage, Code, decode_bare, decode_reply, decode_request, encode
@@ -115,12 +116,12 @@ class ReadmeTests(TestCase):
 
     text = read("README.md")
 
-    async def check_is_heard(self, server: Server, *command: str) -> Program:
-        """Run something that says hi; returns it when it has ended."""
+    async def check_is_heard(self, server: Server, *command: str, text: str = "hi") -> Program:
+        """Run something that says hi, or another text; returns it when it has ended."""
         alice = await server.hello(self, "alice", "lobby")
         program = Program(self, *command)
         self.assertEqual((await alice.hears())["type"], "join")
-        self.assertEqual((await alice.hears())["msg"], "hi")
+        self.assertEqual((await alice.hears())["msg"], text)
         self.assertEqual((await alice.hears())["type"], "leave")
         self.assertEqual(await program.ends(), 0, program.output)
         alice.hang_up()
@@ -135,6 +136,10 @@ class ReadmeTests(TestCase):
         expected = ["welcome None None", "joined None None", "ack None None", "stop server "]
         self.assertEqual(program.output.splitlines(), expected)
 
+        again = code.replace('"hi"', '"hi again"')
+        program = await self.check_is_heard(server, sys.executable, "-c", again, text="hi again")
+        self.assertIn(" python hi", program.output.splitlines())
+
     async def test_pipes(self) -> None:
         server = await Server.start(self)
         commands = [block for block in blocks(self.text, "sh") if block.startswith("printf")]
@@ -146,9 +151,45 @@ class ReadmeTests(TestCase):
             command = command.replace("--nick", f"--port {server.port} --nick")
             await self.check_is_heard(server, "/bin/sh", "-c", command)
 
+    def test_it_names_every_document(self) -> None:
+        documents = sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))
+        self.assertEqual(sorted(set(re.findall(r"\((docs/[^)#]+)\)", self.text))), documents)
+
     def test_the_conversation_has_the_limits_of_today(self) -> None:
         (limits,) = re.findall(r'"limits":(\{[^}]*\})', self.text)
         self.assertEqual(json.loads(limits), Limits().for_clients())
+
+
+class LibraryTests(TestCase):
+    """The examples of docs/library.md print what it shows."""
+
+    text = read("docs/library.md")
+
+    async def test_the_examples(self) -> None:
+        examples = re.findall(r"^```python\n(.*?)^```\n\n```text\n(.*?)^```$", self.text, re.DOTALL | re.MULTILINE)
+        self.assertEqual(len(examples), len(blocks(self.text, "python")))
+        for code, shown in examples:
+            server = await Server.start(self)
+            alice = await server.hello(self, "alice", "lobby")
+            program = Program(self, sys.executable, "-c", code.replace("14900", str(server.port)))
+            while (await alice.hears())["type"] != "join":
+                pass
+            if "hello" in code:
+                self.assertEqual((await alice.hears())["msg"], "hello")
+            alice.says(type="", room="lobby", msg="ping")
+            if "pong" in code:
+                self.assertEqual((await alice.hears())["msg"], "pong, alice")
+            alice.says(type="", room="lobby", msg="bye")
+            self.assertEqual(await program.ends(), 0, program.output)
+            self.assertEqual(program.output, shown)
+
+    def test_everything_public_is_named(self) -> None:
+        for name in library.__all__:
+            self.assertIn(f"`{name}", self.text)
+        for kind, prefix in ((library.Client, "client"), (library.Room, "room")):
+            for name in vars(kind):
+                if not name.startswith("_") and name not in ("on", "room"):
+                    self.assertRegex(self.text, rf"`({prefix}\.)?{name}[`(]", name)
 
 
 def has_nc() -> bool:
