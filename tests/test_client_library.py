@@ -374,6 +374,15 @@ class RoomTests(LibraryTestCase):
         self.network.flush()
         self.assertEqual(self.hears(again, 1), ["hi"])
 
+    def test_two_joins_while_a_room_is_being_left_give_the_same_room(self) -> None:
+        self.room.leave()
+        joining, again = self.client.join("lobby"), self.client.join("lobby")
+        room = self.flushed(joining)
+        self.assertIs(result(again), room)
+        self.server.say("hi")
+        self.network.flush()
+        self.assertEqual(self.hears(room, 1), ["hi"])
+
     def test_a_bad_name_is_refused_at_once(self) -> None:
         self.assertEqual(self.failureResultOf(self.client.join("a b"), RequestError).value.code, "bad-room")
 

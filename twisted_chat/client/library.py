@@ -490,10 +490,9 @@ class Client:
 
     async def _join(self, room: str, since: int | None) -> Room:
         name = _check(names.room, room)
-        known = self._rooms.get(name.key)
-        if known is not None and known._state.leaving:
+        # When a room has been left, another who waited for that may have entered it again.
+        while (known := self._rooms.get(name.key)) is not None and known._state.leaving:
             await known._state.leaving.add()
-            known = None
         if self._closing or self._state is State.CLOSED:
             raise ClosedError("the client is closed", wanted=True)
         if known is None:
