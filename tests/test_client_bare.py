@@ -130,7 +130,7 @@ class BareTests(SynchronousTestCase):
     def test_a_connection_that_breaks_is_told(self) -> None:
         self.client.dataReceived(b'{"type": "stop", "msg": "", "author": "bob"}')
         self.lose()
-        self.assertEqual(str(self.ended[0]), "the server ended it")
+        self.assertEqual(str(self.ended[0]), "the server ended the connection")
 
 
 class ConnectTests(SynchronousTestCase):

@@ -20,6 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_chat import messages as wire
 from twisted_chat.client import __main__ as program
 from twisted_chat.client import lines as lines_module
+from twisted_chat.client.library import WELCOME_TIME
 from twisted_chat.client.lines import MAX_LINE, MAX_LINES, Lines, Talk, start
 from twisted_chat.client.options import Options
 from twisted_chat.messages import WireError
@@ -280,13 +281,32 @@ class TalkTests(TalkTestCase):
         self.running = Deferred.fromCoroutine(talk.run())
         self.network.cut()
         self.assertEqual(self.status(), 1)
-        self.assertIn("--bare", self.complaints[0])
+        self.assertRegex(self.complaints[0], r"^127\.0\.0\.1:14900 did not let you in: .*; .* add --bare$")
+
+    def test_a_server_that_says_why_it_stops_before_the_welcome_is_none_of_the_old_ones(self) -> None:
+        talk = Talk(self.network.clock, self.options, self.lines, self.network)
+        self.running = Deferred.fromCoroutine(talk.run())
+        self.network.connections[0].protocol.dataReceived(wire.encode_line(wire.Stop(msg="closing", author="server")))
+        self.network.cut()
+        self.assertEqual(self.status(), 1)
+        self.assertEqual(self.complaints, ["127.0.0.1:14900 did not let you in: closing"])
+
+    def test_a_server_that_does_not_answer_is_told_with_its_address(self) -> None:
+        talk = Talk(self.network.clock, self.options, self.lines, self.network)
+        self.running = Deferred.fromCoroutine(talk.run())
+        self.network.connections[0].clear()
+        self.network.clock.advance(WELCOME_TIME)
+        self.assertEqual(self.status(), 1)
+        self.assertRegex(
+            self.complaints[0],
+            r"^127\.0\.0\.1:14900 did not let you in: the server did not answer within 30 seconds; .*--bare$",
+        )
 
     def test_without_a_server_it_says_why_in_a_line(self) -> None:
         for error, text in (
             (Refused(), "there is no server at 127.0.0.1:14900; --host and --port say where to look"),
             (DNSLookupError(), "there is no host with the name 127.0.0.1; --host says where to look"),
-            (TimedOut(), "cannot reach 127.0.0.1:14900: "),
+            (TimedOut(), "cannot reach 127.0.0.1:14900: User timeout"),
         ):
             self.network.error = error
             self.start()

@@ -153,6 +153,7 @@ def connect_bare(
     client = BareClient(clock, heard, ended)
 
     def unreachable(failure: Failure) -> BareClient:
-        raise UnreachableError(failure.getErrorMessage()) from failure.value
+        reason = failure.getErrorMessage()
+        raise UnreachableError(f"cannot reach the server: {reason}", reason) from failure.value
 
     return Answer.following(endpoint.connect(_Bare(client)).addCallbacks(lambda _: client, unreachable))

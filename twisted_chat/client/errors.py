@@ -34,6 +34,13 @@ class RequestError(ChatError):
 class UnreachableError(ChatError):
     """There is no server, or it ends the connection before it says welcome. `__cause__` has more where it is known."""
 
+    def __init__(self, text: str, reason: str, foreign: bool = False) -> None:
+        super().__init__(text)
+        self.reason = reason
+        """Why, for a person who knows which server it is about."""
+        self.foreign = foreign
+        """Something took the connection and has said nothing that is known here: it may speak another protocol."""
+
 
 class ClosedError(ChatError):
     """The client is closed, or the room was left: nothing comes any more, and nothing can be asked."""
@@ -46,4 +53,4 @@ class ClosedError(ChatError):
 
 def reason_text(reason: Failure) -> str:
     """Say for a person why a connection has ended."""
-    return "the server ended it" if isinstance(reason.value, ConnectionDone) else reason.getErrorMessage()
+    return "the server ended the connection" if isinstance(reason.value, ConnectionDone) else reason.getErrorMessage()

@@ -372,6 +372,8 @@ class Client:
         self._stopping = Waiters()
         self._reason = ""
         """Why the connection ends, where that is known before it does."""
+        self._told = False
+        """It is known from the server itself."""
         self._refusals = 0
         """How often in a row the server has not let us in again."""
         self._gone: Answer[None] | None = None
@@ -550,7 +552,8 @@ class Client:
 
     def _unreachable(self, failure: Failure) -> None:
         """Give up: the first connection was not made."""
-        error = UnreachableError(f"cannot reach {self._where}: {failure.getErrorMessage()}")
+        reason = failure.getErrorMessage()
+        error = UnreachableError(f"cannot reach {self._where}: {reason}", reason)
         error.__cause__ = failure.value
         # Not here: this is called by the service, which cannot be stopped from within its own step.
         self._clock.callLater(0, self._end, error)
@@ -560,6 +563,7 @@ class Client:
     def _connected(self, link: Link) -> None:
         self._link = link
         self._reason = ""
+        self._told = False
         self._talk.connected()
         self._later(WELCOME_TIME, lambda: self._give_up(link))
 
@@ -598,7 +602,7 @@ class Client:
         if self._gone is not None and not self._gone.called:
             self._gone.callback(None)
         elif self._state is State.CONNECTING:
-            self._end(UnreachableError(f"{self._where} ended the connection before it let us in: {text}"))
+            self._end(UnreachableError(f"{self._where} did not let us in: {text}", text, foreign=not self._told))
         elif self._state is not State.CLOSED:
             self._state = State.WAITING
             self._tell(StateChanged(State.WAITING, text))
@@ -622,6 +626,7 @@ class Client:
     def _tell(self, event: object) -> None:
         if isinstance(event, Stop):
             self._reason = event.msg
+            self._told = bool(event.msg)
         elif isinstance(event, Error) and not self._listeners.has(Error):
             self._log.warn("the server says {code}: {text}", code=event.code, text=event.msg)
         room = self._talk.room(getattr(event, "room", None))

@@ -21,7 +21,7 @@ from .answers import Answer
 from .bare import BareClient, BareHeard, connect_bare
 from .clean import clean
 from .commands import Person, Quit
-from .errors import ChatError, RequestError
+from .errors import ChatError, RequestError, UnreachableError
 from .events import State, StateChanged
 from .library import Client, Room
 from .options import Options
@@ -215,17 +215,19 @@ class Talk:
     def _unreachable(self, problem: ChatError) -> str:
         """Say why there is no conversation, in a line, and what to do."""
         server = self._options.server
-        if isinstance(problem, RequestError):
-            hint = "; choose another one with --nick" if "nick" in problem.code else ""
-            return clean(f"{server} does not let you in: {problem.text}{hint}")
+        if not isinstance(problem, UnreachableError):
+            bad_nick = isinstance(problem, RequestError) and "nick" in problem.code
+            hint = "; choose another one with --nick" if bad_nick else ""
+            return clean(f"{server} does not let you in: {problem}{hint}")
         match problem.__cause__:
             case error.ConnectionRefusedError():
                 return f"there is no server at {server}; --host and --port say where to look"
             case error.DNSLookupError():
                 return f"there is no host with the name {self._options.host}; --host says where to look"
             case None:
-                return clean(f"{problem}; an original server, of three fields, needs --bare")
-        return clean(f"cannot reach {server}: {problem}")
+                hint = "; if it is an original server, of three fields, add --bare" if problem.foreign else ""
+                return clean(f"{server} did not let you in: {problem.reason}{hint}")
+        return clean(f"cannot reach {server}: {problem.reason}")
 
     async def _type(self, person: Person) -> None:
         """Take what is typed, to its end; then leave, when all of it is kept."""
