@@ -141,7 +141,7 @@ class PersonTests(SynchronousTestCase):
 
     def test_who_shows_members(self) -> None:
         self.assertEqual(self.type("/who"), ["in lobby: alice"])
-        self.assertEqual(self.type("/who other"), ["in other: "])
+        self.assertEqual(self.type("/who other"), ["nobody is in other"])
         members = wire.Members(room="lobby", members=["a\x1b", "b"], count=2002)
         self.patch(self.client, "who", lambda room: Answer.given(members))
         self.assertEqual(self.type("/who"), ["in lobby: a, b and 2,000 more"])
@@ -190,10 +190,26 @@ class PersonTests(SynchronousTestCase):
     def test_what_cannot_be_said_is_shown_and_counted(self) -> None:
         self.assertIn("! not said: this has", self.type("x" * 20_000)[0])
         self.assertEqual(self.person.refused, 1)
+        self.assertEqual(self.type("/what")[0][0], "!")
+        self.assertEqual(self.person.refused, 2)
         self.client.close(flush=False)
         self.network.flush()
         self.assertEqual(self.type("x"), [], "that the client is closed is told once, and not for each text")
-        self.assertEqual(self.person.refused, 2)
+        self.assertEqual(self.person.refused, 3)
+
+    def test_a_command_that_is_refused_is_counted(self) -> None:
+        self.server.refuse = lambda request: WireError("no-such-nick", "there is no bob")
+        self.type("/msg bob hi")
+        self.assertEqual(self.person.refused, 1)
+
+    def test_what_is_meant_literally_is_said(self) -> None:
+        self.person = Person(self.screen, self.client, literal=True)
+        joining = Deferred.fromCoroutine(self.person.join("other"))
+        self.network.flush()
+        result(joining)
+        for line in ("/quit", "//x", "exit"):
+            self.assertEqual(self.type(line), [])
+        self.assertEqual(self.said, ["other /quit", "other //x", "other exit"])
 
     def test_what_is_lost_with_the_client_is_counted(self) -> None:
         self.person.screen = self.screen
@@ -263,6 +279,11 @@ class BarePersonTests(SynchronousTestCase):
         self.assertIn("(--bare)", screen.shown[0])
         self.assertTrue(screen.shown[1].startswith("/quit"))
         self.assertEqual(screen.shown[2:], ["! not said: too long"])
+
+    def test_help_shows_what_can_be_done(self) -> None:
+        screen = FakeScreen()
+        result(Deferred.fromCoroutine(Person(screen).typed("/help")))
+        self.assertEqual([line.split()[0] for line in screen.shown], ["/help", "/quit", "//TEXT"])
 
     def test_every_command_that_needs_a_client_says_so(self) -> None:
         for command in cast(list[Command], list(COMMANDS.values())):

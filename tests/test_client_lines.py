@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet import asyncioreactor
@@ -219,11 +220,18 @@ class TalkTests(TalkTestCase):
         self.network.flush()
         self.assertEqual(self.pipes.printed, [])
 
-    def test_mistakes_are_shown_and_do_not_end_it(self) -> None:
+    def test_what_is_meant_literally_is_said(self) -> None:
+        self.options = replace(OPTIONS, literal=True)
+        self.start()
+        self.type("/quit\n\nexit\nhi\n")
+        self.lines.readConnectionLost()
+        self.assertEqual((self.status(), self.said), (0, ["/quit", "exit", "hi"]))
+
+    def test_mistakes_are_shown_and_the_status_says_so_at_the_end(self) -> None:
         self.start()
         self.type("/what\nhi\nexit\n")
-        self.assertEqual((self.status(), self.said), (0, ["hi"]))
-        self.assertEqual(self.complaints, ["there is no command /what; /help shows those there are"])
+        self.assertEqual((self.status(), self.said), (1, ["hi"]))
+        self.assertEqual(self.complaints, ["* there is no command /what; /help shows those there are"])
 
     def test_what_is_refused_is_shown_and_the_status_says_so(self) -> None:
         self.start()
@@ -342,9 +350,9 @@ class BareTalkTests(TalkTestCase):
         self.assertEqual(self.segments(), [b'{"type":"quit","msg":"","author":"self"}'])
         self.connection.protocol.dataReceived(b'{"type": "stop", "msg": "", "author": "server"}')
         self.connection.cut()
-        self.assertEqual(self.status(), 0)
+        self.assertEqual(self.status(), 1, "a command was refused")
         self.assertEqual(self.pipes.printed, ["49474: yo"])
-        self.assertEqual(self.complaints[1:], ["no"])
+        self.assertEqual(self.complaints[1:], ["* no"])
         self.assertIn("--bare", self.complaints[0])
 
     def test_a_server_that_goes_away_ends_it_with_a_line(self) -> None:

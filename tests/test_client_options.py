@@ -23,18 +23,19 @@ class OptionsTests(SynchronousTestCase):
     def test_there_is_a_default_for_each(self) -> None:
         options = read_options([])
         self.assertEqual(
-            (options.host, options.port, options.nick, options.room, options.bare),
-            ("127.0.0.1", 14900, "alice", "lobby", False),
+            (options.host, options.port, options.nick, options.room, options.bare, options.literal),
+            ("127.0.0.1", 14900, "alice", "lobby", False, False),
         )
         self.assertEqual(options.server, "127.0.0.1:14900")
 
     def test_all_can_be_given(self) -> None:
-        arguments = ["--host", "[::1]", "--port", "1", "--nick", "Боб", "--room", "Кухня", "--bare"]
+        arguments = ["--host", "[::1]", "--port", "1", "--nick", "Боб", "--room", "Кухня", "--literal"]
         options = read_options(arguments)
         self.assertEqual(
-            (options.host, options.port, options.nick, options.room, options.bare), ("::1", 1, "Боб", "Кухня", True)
+            (options.host, options.port, options.nick, options.room, options.literal), ("::1", 1, "Боб", "Кухня", True)
         )
         self.assertEqual(options.server, "[::1]:1")
+        self.assertTrue(read_options(["--bare"]).bare)
 
     def test_a_login_name_that_is_no_nick_is_not_the_default(self) -> None:
         self.patch(getpass, "getuser", lambda: "Alice Smith")
@@ -55,6 +56,8 @@ class OptionsTests(SynchronousTestCase):
             (["--host", ""], "--host: takes a name or an address"),
             (["--nic", "a"], "--nic"),
             (["what"], "what"),
+            (["--bare", "--nick", "foo"], "--bare goes without --nick and --room"),
+            (["--bare", "--room", "foo"], "--bare goes without --nick and --room"),
         ):
             error = self.assertRaises(SystemExit, read_options, arguments)
             self.assertEqual(error.code, 2)

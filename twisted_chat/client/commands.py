@@ -113,15 +113,22 @@ class Person:
 
     _log = Logger()
 
-    def __init__(self, screen: Screen, client: Client | None = None, talker: Talker | None = None) -> None:
-        """`talker` is for a server without rooms and commands; with a `client`, the room one is in is talked to."""
+    def __init__(
+        self, screen: Screen, client: Client | None = None, talker: Talker | None = None, literal: bool = False
+    ) -> None:
+        """Let somebody talk.
+
+        `talker` is for a server without rooms and commands; with a `client`, the room one is in is talked to.
+        `literal`: what is typed is said as it is, and no command.
+        """
         self.screen = screen
         self.here: Room | None = None
         """The room that is talked in."""
         self.refused = 0
-        """How much of what was to be said was not."""
+        """How much of what was typed was refused: what was to be said and was not, and commands."""
         self._client = client
         self._talker = talker
+        self._literal = literal
         self._under_way = 0
         self._space: Answer[None] | None = None
         if client is not None:
@@ -131,13 +138,17 @@ class Person:
     def client(self) -> Client:
         """The client; raises `Mistake` where there is none."""
         if self._client is None:
-            raise Mistake("this server knows no commands (--bare)")
+            raise Mistake("an original server (--bare) knows no such command; /help shows those there are")
         return self._client
+
+    def commands(self) -> list[Command]:
+        """List what can be done here."""
+        return [command for command in COMMANDS.values() if command.bare or self._client is not None]
 
     async def typed(self, line: str) -> None:
         """Do what a line says; what goes wrong is shown. Raises `Quit`."""
         try:
-            what = parse(line)
+            what = line if self._literal else parse(line)
             if isinstance(what, str):
                 await self._say(what)
             else:
@@ -146,6 +157,7 @@ class Person:
                     self.client  # noqa: B018 - a mistake where there is none
                 await command.run(self, argument)
         except (Mistake, ChatError) as error:
+            self.refused += 1
             self.screen.error(clean(str(error)))
 
     async def join(self, name: str) -> Room:
@@ -249,6 +261,9 @@ async def _nick(person: Person, argument: str) -> None:
 async def _who(person: Person, argument: str) -> None:
     room = argument or person.room().name
     members = await person.client.who(room)
+    if not members.members:
+        person.screen.note(f"nobody is in {clean(members.room)}")
+        return
     more = f" and {members.count - len(members.members):,} more" if members.count > len(members.members) else ""
     person.screen.note(f"in {clean(members.room)}: {', '.join(map(clean, members.members))}{more}")
 
@@ -284,7 +299,7 @@ async def _history(person: Person, argument: str) -> None:
 
 
 async def _help(person: Person, argument: str) -> None:
-    for line in help_lines([find(argument.removeprefix("/"))] if argument else list(COMMANDS.values())):
+    for line in help_lines([find(argument.removeprefix("/"))] if argument else person.commands()):
         person.screen.note(line)
 
 

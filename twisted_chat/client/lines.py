@@ -156,7 +156,7 @@ class LineScreen:
             self.note(text)
 
     def error(self, text: str) -> None:
-        complain(text)
+        complain(f"* {text}")
 
 
 def complain(text: str) -> None:
@@ -203,9 +203,9 @@ class Talk:
         endpoint = self._endpoint
         if self._options.bare:
             self._bare = await connect_bare(endpoint, self._reactor, self._heard, lambda error: self._end(str(error)))
-            return Person(self._screen, talker=self._bare)
+            return Person(self._screen, talker=self._bare, literal=self._options.literal)
         self._client = Client(endpoint, self._options.nick, reactor=self._reactor)
-        self._screen.person = person = Person(self._screen, self._client)
+        self._screen.person = person = Person(self._screen, self._client, literal=self._options.literal)
         await self._client.start()
         self._client.on(StateChanged, self._state_changed)
         room = await person.join(self._options.room)
@@ -232,7 +232,9 @@ class Talk:
     async def _type(self, person: Person) -> None:
         """Take what is typed, to its end; then leave, when all of it is kept."""
         try:
-            while (line := await self._lines.read()) is not END and line != "exit":
+            while (line := await self._lines.read()) is not END:
+                if line == "exit" and not self._options.literal:
+                    break
                 if line:
                     await person.typed(line)
         except Quit:

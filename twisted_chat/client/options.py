@@ -7,9 +7,13 @@ import getpass
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import randrange
+from typing import Final
 
 from .. import __version__, names
 from ..messages import WireError
+
+LOBBY: Final = "lobby"
+"""The room of who names none."""
 
 _EXAMPLES = """\
 examples:
@@ -17,11 +21,12 @@ examples:
   python -m twisted_chat.client --host chat.example --nick alice --room garden
   python -m twisted_chat.client --host ::1 --port 14901
   printf 'hi\\nexit\\n' | python -m twisted_chat.client --nick bot  say one thing and leave
-  tail -f log | python -m twisted_chat.client --nick log         say each line of a file as it comes
+  tail -f log | python -m twisted_chat.client --nick log --literal
+                                                                 say each line of a file as it comes
 
 Type /help in the conversation for what can be done there. `exit`, /quit or the end of input leaves, after the server
-has kept everything that was said. The exit status is 0 then, and 1 when there is no server, when it goes away, or when
-it refuses something that was said.
+has kept everything that was said. The exit status is 0 then; 1 when there is no server, when it goes away, or when
+anything that was typed was refused, a text or a command; 2 when the command line cannot be read.
 """
 
 
@@ -34,6 +39,7 @@ class Options:
     nick: str
     room: str
     bare: bool
+    literal: bool = False
 
     @property
     def server(self) -> str:
@@ -46,12 +52,15 @@ def read_options(arguments: Sequence[str]) -> Options:
 
     A nick or a room that cannot be one raises `WireError`: it is the server's to say, only earlier.
     """
-    given = _parser().parse_args(arguments)
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.bare and (given.nick is not None or given.room is not None):
+        parser.error("--bare goes without --nick and --room: an original server has neither nicks nor rooms")
     nick = default_nick() if given.nick is None else given.nick
     host = given.host.removeprefix("[").removesuffix("]")
-    return Options(
-        host, given.port, _name("--nick", names.nick, nick), _name("--room", names.room, given.room), given.bare
-    )
+    room = LOBBY if given.room is None else given.room
+    nick, room = _name("--nick", names.nick, nick), _name("--room", names.room, room)
+    return Options(host, given.port, nick, room, given.bare, given.literal)
 
 
 def _name(option: str, check: Callable[[str], names.Name], name: str) -> str:
@@ -92,7 +101,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", type=_host, default="127.0.0.1", help="the server's name or address (%(default)s)")
     parser.add_argument("--port", type=_port, default=14900, help="the server's port (%(default)s)")
     parser.add_argument("--nick", help="what to be called (the login name)")
-    parser.add_argument("--room", default="lobby", help="the room to enter (%(default)s)")
+    parser.add_argument("--room", help=f"the room to enter ({LOBBY})")
+    parser.add_argument(
+        "--literal", action="store_true", help="say every line as it is, also `exit` and one that begins with a slash"
+    )
     parser.add_argument(
         "--bare",
         action="store_true",
