@@ -25,8 +25,8 @@ examples:
                                                                  say each line of a file as it comes
 
 Type /help in the conversation for what can be done there. `exit`, /quit or the end of input leaves, after the server
-has kept everything that was said. The exit status is 0 then; 1 when there is no server, when it goes away, or when
-anything that was typed was refused, a text or a command; 2 when the command line cannot be read.
+has kept everything that was said. The exit status is 0 then; 1 when there is no server, when it does not let you in
+or goes away, or when anything that was typed was refused, a text or a command; 2 when the command line cannot be read.
 """
 
 
