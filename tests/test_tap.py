@@ -42,6 +42,8 @@ from twisted_chat.log import Unavailable, Unusable
 from twisted_chat.retention import Keep
 from twisted_chat.room import Soon
 
+from .certificates import certificate
+
 TIMEOUT = 30.0
 """Seconds after which a real server that does not do what it should is given up."""
 
@@ -187,7 +189,9 @@ class OptionsTests(TestCase):
         self.assertEqual([address for address, *_ in self.reactor.unixServers], ["/run/chat.sock"])
 
     def test_takes_a_folder_of_certificates(self) -> None:
-        self.assertEqual(self.listens("--port", f"tls:{folder(self)}:14943"), [(14943, "::")])
+        home = folder(self)
+        certificate(home)
+        self.assertEqual(self.listens("--port", f"tls:{home}:14943"), [(14943, "::")])
 
     def test_refuses_a_port_that_is_none(self) -> None:
         for port in ("-1", "65536"):
@@ -201,7 +205,16 @@ class OptionsTests(TestCase):
         start = "--port takes a number or an endpoint such as tcp:14900:interface=0.0.0.0, not "
         self.assertEqual(self.refuses("--port", "abc"), start + "'abc': Unknown endpoint type: 'abc'")
         self.assertEqual(self.refuses("--port", "tcp:1:backlog=many"), start + "'tcp:1:backlog=many'")
+        for text, address in (
+            ("tcp:0:interface=::1", r"\:\:1"),
+            ("ssl:1:interface=fe80::1:backlog=1", r"fe80\:\:1"),
+        ):
+            refusal = f"{start}'{text}': the colons of an address are escaped, interface={address}"
+            self.assertEqual(self.refuses("--port", text), refusal)
         self.assertEqual(self.refuses("--port", "stdio:"), start + "'stdio:': nobody can connect to stdio")
+
+    def test_refuses_arguments(self) -> None:
+        self.assertIn("no arguments, not 'extra'", self.refuses("extra", "more"))
 
     def test_refuses_tls_without_pyopenssl(self) -> None:
         with mock.patch.dict(sys.modules, {"OpenSSL": None}):
@@ -210,6 +223,11 @@ class OptionsTests(TestCase):
 
     def test_refuses_tls_without_certificates(self) -> None:
         self.assertIn("takes a folder of certificates, and '14943' is none", self.refuses("--port", "tls:14943"))
+        home = folder(self)
+        place = f"tls:{home}:14943"
+        self.assertTrue(self.refuses("--port", place).endswith(f": no file *.pem in '{home}' has a certificate"))
+        (home / "chain.pem").write_text("-----BEGIN CERTIFICATE-----\n")
+        self.assertTrue(self.refuses("--port", place).endswith(f": no file *.pem in '{home}' has a private key"))
         self.assertIn("No such file or directory: /no.pem", self.refuses("--port", "ssl:1:privateKey=/no.pem"))
 
     def test_refuses_a_socket_that_systemd_did_not_hand_over(self) -> None:

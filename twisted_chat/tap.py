@@ -19,6 +19,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Final, NamedTuple, cast, get_args
 
 from twisted.application.service import Service
@@ -112,7 +113,7 @@ class Options(usage.Options):
         ["port", "p", "14900", "PLACE to listen on; port 0 takes a free one."],
         ["interface", "i", None, "Address or host name for ports given as numbers. [default: 127.0.0.1]"],
         ["database", "d", "chat.sqlite", f"File with the rooms' logs, or {MEMORY} to keep nothing on disk."],
-        ["durability", None, "process", "What a message survives once it is acked: kill -9 (process), or a power cut."],
+        ["durability", None, "process", "What acked messages survive: kill -9 (process) or a power cut too (power)."],
         ["memory", None, "1", "MiB of the newest messages of all rooms that stay in memory."],
         ["rate", None, "200", "Requests a second of one connection, in the long run; 0 is no limit."],
         ["burst", None, "2000", "Requests that one connection may send at once."],
@@ -136,6 +137,11 @@ class Options(usage.Options):
         """Print the version and exit."""
         print(f"twisted_chat {__version__}")
         raise SystemExit(0)
+
+    def parseArgs(self, *arguments: str) -> None:
+        """Take options and nothing else; raises `UsageError`."""
+        if arguments:
+            raise usage.UsageError(f"chat takes options such as --port 14900 and no arguments, not '{arguments[0]}'")
 
     def postOptions(self) -> None:
         """Check what depends on other options; raises `UsageError`."""
@@ -301,10 +307,19 @@ def _described(reactor: ReactorBase, option: str, text: str) -> Place:
         _check_description(text)
         return Place(text, serverFromString(reactor, _with_backlog(text)))
     except Exception as error:  # each type of endpoint has its own ways to fail
-        why = _misfit(error)
+        why = _address_hint(text) or _misfit(error)
     raise usage.UsageError(
         f"{option} takes a number or an endpoint such as tcp:14900:interface=0.0.0.0, not '{text}'{why and f': {why}'}"
     )
+
+
+def _address_hint(text: str) -> str:
+    """Say how an address of IPv6 is written, where a description that cannot be read has one that is not."""
+    found = re.search(r":interface=([^=]*?)(?=:\w+=|$)", text)
+    address = found[1] if found else ""
+    if not isIPv6Address(address):
+        return ""
+    return f"the colons of an address are escaped, interface={quoteStringArgument(address)}"
 
 
 def _with_backlog(text: str) -> str:
@@ -335,6 +350,16 @@ def _check_description(text: str) -> None:
     port = _argument(parts, "port", _PORT_AT.get(kind, len(parts)))
     if port and not _is_port(port):
         raise _Misfit(f"a port is a number from 0 to 65535, not '{port}'")
+    if kind == "tls":
+        _check_certificates(folder)
+
+
+def _check_certificates(folder: str) -> None:
+    """See that there is something to show to clients, since Twisted would only fail them; raises `_Misfit`."""
+    pem = b"".join(path.read_bytes() for path in Path(folder).rglob("*.pem") if path.is_file())
+    for what in ("CERTIFICATE", "PRIVATE KEY"):
+        if f"{what}-----".encode() not in pem:
+            raise _Misfit(f"no file *.pem in '{folder}' has a {what.lower()}")
 
 
 def _argument(parts: list[str], name: str, at: int) -> str:
