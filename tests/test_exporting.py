@@ -102,9 +102,9 @@ class Export(CommandTestCase):
 
     def test_a_file_that_cannot_be_made(self) -> None:
         self.filled()
-        outcome = self.here("export", str(Path(self.folder) / "no" / "out"))
-        self.assertEqual(outcome.status, 1)
-        self.assertIn("No such file or directory", outcome.errors)
+        path = Path(self.folder) / "no" / "out"
+        outcome = self.here("export", str(path))
+        self.assertEqual(outcome, (1, "", f"twisted-chat: cannot write {path}: No such file or directory\n"))
 
     def test_a_room_that_is_not_there(self) -> None:
         self.filled()

@@ -26,9 +26,10 @@ def line(number: int = 1, room: str = "lobby", **fields: object) -> bytes:
 
 
 def told(messages: int = 0, topics: int = 0, doubles: int = 0, conflicts: int = 0) -> str:
+    said, set_ = "message" if messages == 1 else "messages", "topic" if topics == 1 else "topics"
     return (
-        f"imported {messages:,} messages and {topics:,} topics; "
-        f"{doubles:,} were there already, {conflicts:,} are in conflict with what is there\n"
+        f"imported {messages:,} {said} and {topics:,} {set_}; "
+        f"there already: {doubles:,}, in conflict with what is there: {conflicts:,}\n"
     )
 
 
@@ -114,7 +115,7 @@ class Import(CommandTestCase):
         self.give(*(line(number) for number in range(1, 31)))
         outcome = self.give(*(line(number, msg="else") for number in range(1, 31)))
         self.assertEqual(len(outcome.errors.splitlines()), 11)
-        self.assertIn("30 are in conflict", outcome.errors)
+        self.assertIn("in conflict with what is there: 30", outcome.errors)
 
     def test_in_many_steps(self) -> None:
         self.patch(importing, "STEP", 7)

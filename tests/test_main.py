@@ -83,7 +83,9 @@ class Faults(CommandTestCase):
         self.folder.chmod(0o777)
         self.as_somebody()
         outcome = self.here("export", str(folder / "out"))
-        self.assertEqual((outcome.status, outcome.errors), (1, f"twisted-chat: {folder}/out.part: Permission denied\n"))
+        self.assertEqual(
+            (outcome.status, outcome.errors), (1, f"twisted-chat: cannot write {folder}/out: Permission denied\n")
+        )
 
     def test_an_output_that_fails(self) -> None:
         self.filled()

@@ -102,7 +102,7 @@ def _output(path: str) -> Iterator[BinaryIO]:
         if os.path.exists(unfinished):
             os.unlink(unfinished)
         if isinstance(error, OSError):
-            raise Problem(f"{unfinished}: {error.strerror}") from None
+            raise Problem(f"cannot write {path}: {error.strerror}") from None
         raise
 
 

@@ -73,9 +73,13 @@ class _Counts:
 
     def text(self) -> str:
         return (
-            f"imported {self.messages:,} messages and {self.topics:,} topics; "
-            f"{self.doubles:,} were there already, {self.conflicts:,} are in conflict with what is there"
+            f"imported {_many(self.messages, 'message')} and {_many(self.topics, 'topic')}; "
+            f"there already: {self.doubles:,}, in conflict with what is there: {self.conflicts:,}"
         )
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def _arguments(parser: ArgumentParser) -> None:
