@@ -12,6 +12,7 @@ from twisted.trial.unittest import TestCase
 
 from twisted_chat import messages
 from twisted_chat.messages import (
+    MAX_NESTING,
     MAX_SEQ,
     Ack,
     BareMessage,
@@ -97,6 +98,20 @@ class Wrong(TestCase):
         deep = b'{"x":' + b"[" * 10_000
         for frame in (b"", b"{", b"[]", b"5", b"null", b'"x"', b"{'a':1}", b'{"a":NaN}', b"\xef\xbb\xbf{}", deep):
             self.assertEqual(refusal(self, frame).code, "bad-json", frame[:20])
+
+    def test_nesting_is_bounded_alike_whatever_the_python(self) -> None:
+        def nested(depth: int) -> bytes:
+            return b'{"type":"ping","x":' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
+
+        self.assertEqual(decode_request(nested(MAX_NESTING)), Ping())
+        self.assertEqual(refusal(self, nested(MAX_NESTING + 1)).code, "bad-json")
+
+    def test_brackets_in_a_text_are_no_nesting(self) -> None:
+        text = '[{"\\' * 100
+        self.assertEqual(decode_request(json.dumps({"type": "", "msg": text}).encode()), Say(msg=text))
+
+    def test_many_objects_beside_each_other_are_no_nesting(self) -> None:
+        self.assertEqual(decode_request(b'{"type":"ping","x":[' + b",".join([b"{}"] * 100) + b"]}"), Ping())
 
     def test_deep_nesting_in_what_names_no_type(self) -> None:
         deep = b'{"x":' + b"[" * 200_000 + b"]" * 200_000 + b"}"

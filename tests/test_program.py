@@ -551,7 +551,7 @@ class BadInputTests(TestCase):
             b'{"type":"ping","id":"b","author":7,"x":[{"y":{}}]}',
             b' \t{ "id" : "b" , "type" : "ping" }\r',
             b'{"\\u0074ype":"ping","id":"b"}',
-            b'{"type":"ping","x":' + b"[" * 500 + b"]" * 500 + b',"id":"b"}',
+            b'{"type":"ping","x":' + b"[" * 50 + b"]" * 50 + b',"id":"b"}',
         ):
             self.assertEqual(await self.check_lives(alice, data), pong, data[:100])
         ack = await self.check_lives(alice, of_size(MAX_OBJECT))

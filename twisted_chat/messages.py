@@ -9,9 +9,11 @@ answered; it is never a fault of the program.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import accumulate
 from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
@@ -26,6 +28,9 @@ MAX_ID: Final = 64
 
 MAX_PAGE: Final = 500
 """Messages in one `history`, members in one `members`, rooms in one `rooms`: a page that is read in one go."""
+
+MAX_NESTING: Final = 64
+"""Arrays and objects in each other: no request has more than one, and Pythons differ in how many they bear."""
 
 MAX_SEQ: Final = 2**63 - 1
 """The largest number a store has to hold: a signed 64-bit integer."""
@@ -420,6 +425,8 @@ def decode_request(frame: bytes) -> AnyRequest:
     `bad-message` for a field of the wrong type or one that is missing.
     """
     try:
+        if frame.count(b"[") + frame.count(b"{") > MAX_NESTING and _nesting(frame) > MAX_NESTING:
+            raise RecursionError
         return _decode_request(frame)
     except msgspec.ValidationError as error:
         misfit = error
@@ -429,6 +436,15 @@ def decode_request(frame: bytes) -> AnyRequest:
         return _decode_misfit(frame, misfit)
     except _MALFORMED as error:
         raise _bad_json(error) from None
+
+
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+
+
+def _nesting(frame: bytes) -> int:
+    """Count how many arrays and objects stand in each other at most."""
+    return max(accumulate(_STEPS.get(byte, 0) for byte in _STRING.sub(b"", frame)))
 
 
 _MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
