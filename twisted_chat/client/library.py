@@ -457,9 +457,9 @@ class Client:
     def tell(self, nick: str, text: str) -> Answer[int | None]:
         """Say something to one nick.
 
-        The answer comes when it is kept (then it is its number) or, where one of the two is a guest, when the other
-        has got it (`None`). In that case, and only if the connection breaks before the answer, the other may get it
-        twice, since there is no log that would tell.
+        The answer comes when the other has got it (`None`) or, from a server that keeps such messages, when it is kept
+        (then it is its number). Where it is not kept, and only if the connection breaks before the answer, the other
+        may get it twice, since there is no log that would tell.
         """
         return self._ask(lambda talk: talk.tell(nick, text))
 
