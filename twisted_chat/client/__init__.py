@@ -12,22 +12,26 @@ message once, in order, over any number of lost connections. Everything that ask
 coroutines of Twisted and, under the asyncio reactor, of asyncio can await.
 """
 
-from ..messages import (
-    Error,
-    MemberJoined,
-    MemberLeft,
-    Members,
-    Message,
-    NickChanged,
-    Presence,
-    RoomInfo,
-    Stop,
-    TopicChanged,
-)
-from .answers import Answer
-from .errors import ChatError, ClosedError, RequestError, UnreachableError
-from .events import DirectMessage, RoomLost, State, StateChanged
-from .library import Client, Page, Room, connect
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..messages import (
+        Error,
+        MemberJoined,
+        MemberLeft,
+        Members,
+        Message,
+        NickChanged,
+        Presence,
+        RoomInfo,
+        Stop,
+        TopicChanged,
+    )
+    from .answers import Answer
+    from .errors import ChatError, ClosedError, RequestError, UnreachableError
+    from .events import DirectMessage, RoomLost, State, StateChanged
+    from .library import Client, Page, Room, connect
 
 __all__ = [
     "Answer",
@@ -54,3 +58,14 @@ __all__ = [
     "UnreachableError",
     "connect",
 ]
+
+_MODULES = (".answers", ".errors", ".events", ".library", "..messages")
+
+
+def __getattr__(name: str) -> Any:
+    """Find a name when it is used: `twisted_chat.client.blocking` is for machines that have no Twisted."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    modules = (import_module(module, __name__) for module in _MODULES)
+    globals()[name] = next(getattr(module, name) for module in modules if hasattr(module, name))
+    return globals()[name]
