@@ -248,18 +248,14 @@ class _Stream:
 
     def receive(self) -> list[_Object]:
         """Read what has come."""
-        objects: list[_Object] = []
         try:
-            while True:
-                data = self.socket.recv(65536)
-                if not data:
-                    raise _Lost("the server ended it")
-                *lines, self._in = (self._in + data).split(b"\n")
-                objects += filter(None, map(_decode, lines))
-                if not (isinstance(self.socket, ssl.SSLSocket) and self.socket.pending()):
-                    return objects
+            data = self.socket.recv(65536)  # more than a record of TLS, so that nothing is left where no one looks
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return objects
+            return []
+        if not data:
+            raise _Lost("the server ended it")
+        *lines, self._in = (self._in + data).split(b"\n")
+        return list(filter(None, map(_decode, lines)))
 
     def due(self) -> float | None:
         """Say when `tick` has something to do."""
@@ -409,10 +405,7 @@ class _Datagrams:
     def tick(self) -> list[_Object]:
         now = time.monotonic()
         self._say_due(now)
-        objects = self._in_order(now)
-        if self._early:
-            self._give_up = max(self._give_up, now + LEAST_PATIENCE)
-        return objects
+        return self._in_order(now)
 
     def _say_due(self, now: float) -> None:
         """Say, or say again, what is due."""
@@ -751,8 +744,7 @@ class _Talk:
             calls += [room.entered, *([room.left] if room.left else [])]
         self.rooms.clear()
         for call in (self.started, *calls, *self._renames, *self._settled):
-            if not call.belongs:
-                call.fail(error)
+            call.fail(error)
         self._queue.end(None, error)
 
     def _welcomed(self, welcome: _Object) -> None:
@@ -881,10 +873,10 @@ class _Talk:
         return False
 
     def _send(self, call: _Call) -> None:
-        if self._link is not None:
-            call.sent = True
-            self._tokens -= 1
-            self._link.send(call.request)
+        assert self._link
+        call.sent = True
+        self._tokens -= 1
+        self._link.send(call.request)
 
     def _pump(self) -> None:
         """Send of what was said as much as may be sent now."""

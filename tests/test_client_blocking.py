@@ -1,0 +1,1070 @@
+"""The client that needs no Twisted: places in a log, datagrams, the protocol, and threads with real servers."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from twisted_chat import client as package
+from twisted_chat.client import blocking
+from twisted_chat.client.blocking import (
+    HOLE,
+    ClosedError,
+    DirectMessage,
+    Message,
+    RequestError,
+    State,
+    UnreachableError,
+    _Call,
+    _Datagrams,
+    _Lost,
+    _Place,
+    _Queue,
+    _RoomState,
+    _Stream,
+    _Talk,
+)
+
+from .programs import TIMEOUT, Server, folder
+from .test_program import certificate
+from .test_udp_lossy import start
+
+
+def said(seq: int, msg: str = "x", author: str = "bob", rest: int | None = None) -> Message:
+    return Message(msg, author, "lobby", None, seq, "then", rest)
+
+
+class FakeTime:
+    """Stands for the module `time`."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class PlaceTests(SynchronousTestCase):
+    """What is handed out is all there is, once and in order."""
+
+    def out(self, place: _Place) -> list[int]:
+        handed = []
+        while (message := place.peek()) is not None:
+            place.advance()
+            handed.append(message.seq or 0)
+        return handed
+
+    def hear(self, place: _Place, *seqs: int) -> None:
+        for seq in seqs:
+            place.heard(said(seq))
+
+    def test_what_is_heard_without_a_gap_is_handed_out(self) -> None:
+        place = _Place(4)
+        self.hear(place, 5, 7, 8)
+        self.assertEqual((self.out(place), place.missing()), ([5, 7, 8], []))
+
+    def test_what_is_heard_again_is_not(self) -> None:
+        place = _Place(4)
+        self.hear(place, 3, 4, 5, 5)
+        self.assertEqual(self.out(place), [5])
+
+    def test_behind_a_hole_the_log_is_read(self) -> None:
+        place = _Place(4)
+        self.hear(place, 5)
+        place.broken()
+        self.assertEqual(place.missing(), [5])
+        self.hear(place, 8, 9)
+        self.assertEqual((self.out(place), place.missing()), ([5], [5]))
+        place.read(5, [said(6), said(7), said(8)], True)
+        self.assertEqual((self.out(place), place.missing()), ([6, 7, 8, 9], []))
+
+    def test_a_page_may_end_before_what_is_known(self) -> None:
+        place = _Place(0)
+        place.broken()
+        self.hear(place, 9)
+        place.read(0, [said(1), said(2)], True)
+        self.assertEqual((self.out(place), place.missing()), ([1, 2], [2]))
+
+    def test_a_page_may_go_beyond_what_is_known(self) -> None:
+        place = _Place(0)
+        place.broken()
+        place.read(0, [said(1), said(2)], True)
+        self.assertEqual((self.out(place), place.missing()), ([1, 2], [2]))
+        place.read(2, [], False)
+        self.hear(place, 3)
+        self.assertEqual((self.out(place), place.missing()), ([3], []))
+
+    def test_several_gaps_are_filled_in_any_order(self) -> None:
+        place = _Place(0)
+        for seq in (1, 3, 5):
+            self.hear(place, seq)
+            place.broken()
+        self.assertEqual(place.missing(), [1, 3, 5])
+        place.read(5, [], False)
+        place.read(3, [said(4), said(5)], False)
+        place.read(1, [said(2), said(3)], True)
+        self.assertEqual((self.out(place), place.missing()), ([1, 2, 3, 4, 5], []))
+
+    def test_what_is_gone_from_the_log_is_passed_over(self) -> None:
+        place = _Place(0)
+        self.hear(place, 1)
+        place.broken()
+        self.hear(place, 9)
+        place.read(1, [], False)
+        self.assertEqual((self.out(place), place.missing()), ([1, 9], []))
+
+    def test_what_was_handed_out_meanwhile_is_not_again(self) -> None:
+        place = _Place(0)
+        place.broken()
+        self.hear(place, 3)
+        place.read(0, [said(1), said(2), said(3)], True)
+        self.assertEqual(self.out(place), [1, 2, 3])
+        place.read(0, [said(1), said(2), said(3), said(4)], False)
+        self.assertEqual(self.out(place), [4])
+
+    def test_own_messages_are_passed_over(self) -> None:
+        place = _Place(0)
+        place.own |= {1, 3}
+        self.hear(place, 2)
+        place.read(0, [said(1), said(2), said(3), said(4)], False)
+        self.assertEqual((self.out(place), place.own), ([2, 4], {3}) if 3 in place.own else ([2, 4], set()))
+
+    def test_many_own_messages_move_the_place(self) -> None:
+        place = _Place(0)
+        place.own |= set(range(1, blocking.MAX_OWN + 2))
+        self.assertEqual(place.missing(), [0])
+        place.read(0, [said(seq) for seq in range(1, blocking.MAX_OWN + 2)], False)
+        self.assertEqual((self.out(place), place.own, place.missing()), ([], set(), []))
+
+    def test_memory_has_a_bound(self) -> None:
+        place = _Place(0)
+        place.broken()
+        self.hear(place, *range(10, 10 + 2 * blocking.HIGH))
+        self.assertEqual((len(place._known), place.missing()), (blocking.HIGH, [0]))
+
+    @given(st.integers(0, 2**32), st.integers(1, 60))
+    def test_whatever_gets_lost_all_are_handed_out(self, seed: int, count: int) -> None:
+        chance = random.Random(seed)
+        log = sorted(chance.sample(range(1, 500), count))
+        own = {seq for seq in log if chance.random() < 0.2}
+        place = _Place(0)
+        handed: list[int] = []
+        head = 0
+        while head < count or place.missing():
+            missing = place.missing()
+            if head < count and not (missing and chance.random() < 0.4):
+                seq = log[head]
+                head += 1
+                if seq in own:
+                    place.own |= {seq} if seq > place.seq else set()
+                elif chance.random() < 0.3:
+                    place.broken()
+                else:
+                    place.heard(said(seq))
+            else:
+                after = chance.choice(missing)
+                behind = [seq for seq in log[:head] if seq > after]
+                page = behind[: chance.randint(1, 5)]
+                place.read(after, [said(seq) for seq in page], len(page) < len(behind))
+            handed += self.out(place)
+        self.assertEqual(handed, [seq for seq in log if seq not in own])
+
+
+class DatagramTests(SynchronousTestCase):
+    """Objects over UDP: said again until they are answered, and put in order."""
+
+    def setUp(self) -> None:
+        self.clock = FakeTime()
+        self.patch(blocking, "time", self.clock)
+        self.server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.server.bind(("127.0.0.1", 0))
+        self.server.setblocking(False)
+        self.addCleanup(self.server.close)
+        self.link = _Datagrams("127.0.0.1", self.server.getsockname()[1], "secret")
+        self.addCleanup(self.link.close)
+
+    def sent(self) -> list[dict[str, Any]]:
+        """Take what was sent."""
+        sent: list[dict[str, Any]] = []
+        while True:
+            try:
+                datagram = self.server.recv(2000)
+            except BlockingIOError:
+                return sent
+            self.assertLessEqual(len(datagram), blocking.DATAGRAM)
+            sent.append(json.loads(datagram))
+
+    def comes(self, *objects: dict[str, Any] | bytes) -> list[dict[str, Any]]:
+        """Let datagrams arrive; return what is handed on."""
+        address = self.link.socket.getsockname()
+        for obj in objects:
+            self.server.sendto(obj if isinstance(obj, bytes) else json.dumps(obj).encode(), address)
+        return self.link.receive()
+
+    def passes(self, seconds: float) -> list[dict[str, Any]]:
+        self.clock.now += seconds
+        return self.link.tick()
+
+    def ask(self, type: str = "join", id: str = "1", **fields: Any) -> None:
+        self.link.send({"type": type, "id": id, **fields})
+
+    def test_a_hello_is_said_again_with_the_cookie(self) -> None:
+        self.ask("hello", "h")
+        (hello,) = self.sent()
+        self.assertEqual((hello["cookie"], hello["token"]), ("", "secret"))
+        self.assertGreaterEqual(len(json.dumps(hello)), 256)
+        self.assertEqual(self.comes({"type": "cookie", "cookie": "c"}, {"type": "cookie", "cookie": "d"}), [])
+        (hello,) = self.sent()
+        self.assertEqual((hello["cookie"], hello["id"], hello["pad"]), ("c", "h", ""))
+        welcome = {"type": "welcome", "id": "h"}
+        self.assertEqual(self.comes(welcome | {"n": 1}, welcome | {"n": 2}), [welcome, welcome])
+        self.assertEqual(self.comes({"type": "cookie", "cookie": "c"}), [])
+        self.assertEqual((self.sent(), self.link.due()), ([], None))
+
+    def test_what_is_not_answered_is_said_again(self) -> None:
+        self.ask()
+        (first,) = self.sent()
+        self.assertEqual((first["n"], first["token"]), (1, "secret"))
+        for _ in range(8):
+            due = self.link.due()
+            assert due
+            self.passes(due - self.clock.now - 0.001)
+            self.assertEqual(self.sent(), [])
+            self.passes(0.001)
+            self.assertEqual(self.sent(), [first])
+            self.comes({"type": "ping"})
+        self.comes({"type": "joined", "id": "1", "n": 1})
+        self.assertEqual(self.link.due(), None)
+
+    def test_how_long_it_waits_is_learned(self) -> None:
+        for number in range(50):
+            self.ask(id=str(number))
+            self.clock.now += 0.02
+            self.comes({"type": "joined", "id": str(number), "n": number + 1})
+        self.ask()
+        due = self.link.due()
+        assert due
+        self.assertTrue(0.039 < due - self.clock.now < 0.045)
+
+    def test_a_server_that_answers_nothing_is_lost(self) -> None:
+        self.ask()
+        self.assertRaises(_Lost, lambda: [self.passes(1) for _ in range(10)])
+
+    def test_what_changes_nothing_has_no_number(self) -> None:
+        self.ask("history", "1")
+        self.ask("join", "2")
+        self.link.send({"type": "pong"})
+        numbers = [(obj["type"], obj.get("n")) for obj in self.sent()]
+        self.assertEqual(numbers, [("history", None), ("join", 1), ("pong", None)])
+
+    def test_no_more_are_under_way_than_the_server_remembers(self) -> None:
+        for number in range(200):
+            self.ask("", str(number))
+        self.assertEqual([obj["n"] for obj in self.sent()], list(range(1, 65)))
+        self.comes({"type": "ack", "id": "5", "n": 1})
+        self.assertEqual(self.sent(), [])
+        self.comes({"type": "ack", "id": "0", "n": 2})
+        self.assertEqual([obj["n"] for obj in self.sent()], [65])
+
+    def test_what_comes_is_put_in_order(self) -> None:
+        self.comes({"type": "a", "n": 1})
+        self.assertEqual(self.comes({"type": "c", "n": 3}, {"type": "c", "n": 3}), [])
+        due = self.link.due()
+        assert due
+        self.assertEqual(self.comes({"type": "b", "n": 2}), [{"type": "b"}, {"type": "c"}])
+        self.assertEqual(self.comes({"type": "b", "n": 2}), [])
+
+    def test_what_does_not_come_is_given_up(self) -> None:
+        self.comes({"type": "a", "n": 1}, {"type": "c", "n": 3}, {"type": "e", "n": 5})
+        due = self.link.due()
+        assert due
+        self.assertEqual(self.passes(due - self.clock.now), [HOLE, {"type": "c"}, HOLE, {"type": "e"}])
+        self.assertEqual(self.comes({"type": "b", "n": 2}), [])
+        self.assertEqual(self.comes({"type": "f", "n": 6}), [{"type": "f"}])
+
+    def test_what_is_too_far_ahead_is_not_waited_for(self) -> None:
+        self.comes({"type": "a", "n": 1})
+        handed = []
+        for number in range(3, 300):
+            handed += self.comes({"type": "x", "n": number})
+        self.assertEqual(handed[0], HOLE)
+        self.assertEqual(self.link._early, {})
+
+    def test_an_answer_that_comes_late_is_one(self) -> None:
+        self.ask("history")
+        self.comes({"type": "a", "n": 1}, {"type": "c", "n": 3})
+        self.passes(1)
+        self.assertEqual(self.comes({"type": "history", "id": "1", "n": 2}), [{"type": "history", "id": "1"}, HOLE])
+
+    def test_many_at_once_are_read_in_several_turns(self) -> None:
+        heard = self.comes(*({"type": "x", "n": number} for number in range(1, 151)))
+        self.assertEqual((len(heard), len(self.link.receive())), (100, 50))
+
+    def test_what_is_no_object_is_passed_over(self) -> None:
+        self.assertEqual(self.comes(b"", b"x", b"[]", b"{}", {"type": "x"}, {"type": "x", "n": "1"}), [])
+
+    def test_a_full_socket_loses_datagrams(self) -> None:
+        class Full:
+            def send(self, _: bytes) -> int:
+                raise BlockingIOError
+
+        link = self.link.socket
+        self.link.socket = Full()  # type: ignore[assignment]
+        self.ask()
+        self.link.flush()
+        self.link.socket = link
+        self.passes(1)
+        self.assertEqual(len(self.sent()), 1)
+
+    def test_the_server_counts_what_the_link_adds(self) -> None:
+        obj = {"type": "", "msg": "ж" * 10}
+        self.assertGreater(self.link.size(obj), len(blocking._encode(obj)) + len("secret"))
+
+    def test_an_address_that_cannot_be_reached_is_an_error(self) -> None:
+        self.assertRaises(OSError, _Datagrams, "255.255.255.255", 1, "secret")
+
+
+class StreamTests(SynchronousTestCase):
+    """Objects over TCP."""
+
+    def setUp(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(self.listener.close)
+        self.link = _Stream("127.0.0.1", self.listener.getsockname()[1], None)
+        self.addCleanup(self.link.close)
+        self.server, _ = self.listener.accept()
+        self.addCleanup(self.server.close)
+
+    def test_what_the_socket_does_not_take_waits(self) -> None:
+        text = "x" * 20_000_000
+        self.link.send({"msg": text})
+        self.link.flush()
+        self.assertTrue(self.link.unsent)
+        received = bytearray()
+        while not received.endswith(b"\n"):
+            received += self.server.recv(2**20)
+            self.link.flush()
+        self.assertEqual((json.loads(received), self.link.unsent), ({"msg": text}, False))
+
+    def test_objects_may_come_in_pieces(self) -> None:
+        self.assertEqual(self.link.receive(), [])
+        self.server.sendall(b'{"type":"a"}\n{"ty')
+        self.assertEqual(self.link.receive(), [{"type": "a"}])
+        self.server.sendall(b'pe":"b"}\n\nx\n')
+        self.assertEqual(self.link.receive(), [{"type": "b"}])
+
+    def test_its_end_is_one(self) -> None:
+        self.server.close()
+        self.assertRaises(_Lost, self.link.receive)
+
+
+class FakeLink:
+    """A server that answers when one likes."""
+
+    window = 3
+    unsent = False
+    socket = None
+
+    def __init__(self) -> None:
+        self.objects: list[dict[str, Any]] = []
+
+    def send(self, obj: dict[str, Any]) -> None:
+        self.objects.append(obj)
+
+    def size(self, obj: dict[str, Any]) -> int:
+        return len(json.dumps(obj))
+
+    def sent(self) -> list[dict[str, Any]]:
+        sent, self.objects = self.objects, []
+        return sent
+
+
+class TalkTests(SynchronousTestCase):
+    """The protocol."""
+
+    LIMITS = {"object": 1000, "rate": 10, "burst": 100}
+
+    def setUp(self) -> None:
+        self.clock = FakeTime()
+        self.patch(blocking, "time", self.clock)
+        self.queue = _Queue()
+        self.talk = _Talk("al", self.queue)
+        self.connect()
+
+    def connect(self) -> None:
+        self.link = FakeLink()
+        self.talk.connected(self.link)  # type: ignore[arg-type]
+        (self.hello,) = self.link.sent()
+
+    def welcome(self, **limits: int) -> None:
+        self.gets(type="welcome", id=self.hello["id"], nick="al", server="s", limits=self.LIMITS | limits)
+
+    def gets(self, **obj: Any) -> None:
+        self.talk.received(obj)
+
+    def passes(self, seconds: float) -> None:
+        self.clock.now += seconds
+        self.talk.tick()
+
+    def answer(self, **fields: Any) -> dict[str, Any]:
+        """Answer the one request that was sent; return it."""
+        (request,) = self.link.sent()
+        self.gets(id=request["id"], **fields)
+        return request
+
+    def join(self, since: int | None = None, seq: int = 0, name: str = "lobby") -> _RoomState:
+        room = _RoomState(name, since)
+        self.talk.enter(room)
+        self.joined(seq, name)
+        room.entered.wait(0)
+        return room
+
+    def joined(self, seq: int = 0, name: str = "lobby") -> dict[str, Any]:
+        return self.answer(type="joined", room=name, topic="t", seq=seq, oldest=0, count=1)
+
+    def say(self, room: _RoomState, msg: str = "hi") -> _Call:
+        call = _Call({"type": "", "room": room.name, "msg": msg})
+        call.room = room
+        self.talk.say(call)
+        return call
+
+    def hears(self, seq: int, author: str = "bob", **fields: Any) -> None:
+        self.gets(type="", msg=str(seq), author=author, room="lobby", seq=seq, time="t", **fields)
+
+    def page(self, *seqs: int, more: bool = False, author: str = "bob") -> None:
+        """Answer the one request for history."""
+        messages = [{"type": "", "msg": str(seq), "author": author, "room": "lobby", "seq": seq} for seq in seqs]
+        self.answer(type="history", room="lobby", messages=messages, more=more)
+
+    def taken(self) -> list[str]:
+        """Take all that waits in the queue."""
+        return [self.queue.take(None, 0)[1].msg for _ in range(len(self.queue.messages))]
+
+    def error(self, id: str | None = None, code: str = "internal", **fields: Any) -> None:
+        self.gets(type="error", code=code, msg="no", author="server", **({} if id is None else {"id": id}), **fields)
+
+    def test_what_is_said_is_acked(self) -> None:
+        self.welcome()
+        room = self.join()
+        call = self.say(room)
+        self.assertRaises(TimeoutError, call.wait, 0)
+        self.answer(type="ack", room="lobby", seq=1)
+        self.assertEqual(call.wait(0), 1)
+
+    def test_what_was_not_acked_is_said_again_with_the_same_id(self) -> None:
+        self.welcome()
+        room = self.join()
+        first, second = self.say(room, "1"), self.say(room, "2")
+        sent = self.link.sent()
+        self.talk.ended("lost")
+        third = self.say(room, "3")
+        self.assertRaises(TimeoutError, third.wait, 0)
+        self.connect()
+        self.welcome()
+        self.assertEqual(self.joined()["since"], 0)
+        again = self.link.sent()
+        self.assertEqual(again[:2], sent)
+        for seq, obj in enumerate(again, 1):
+            self.gets(type="ack", id=obj["id"], room="lobby", seq=seq)
+        self.assertEqual([call.wait(0) for call in (first, second, third)], [1, 2, 3])
+
+    def test_own_messages_that_come_back_are_told_by_their_acks(self) -> None:
+        self.welcome()
+        room = self.join()
+        self.say(room, "mine")
+        (mine,) = self.link.sent()
+        self.talk.ended("lost")
+        self.connect()
+        self.welcome()
+        self.joined(3)
+        self.hears(1, "al")
+        self.hears(2)
+        self.hears(3, "al")
+        self.assertEqual(self.taken(), [])
+        self.gets(type="ack", id=mine["id"], room="lobby", seq=3)
+        self.assertEqual(self.taken(), ["1", "2"], "the first is of an earlier session")
+
+    def test_what_a_refused_message_held_up_goes_on(self) -> None:
+        self.welcome()
+        room = self.join()
+        call = self.say(room)
+        (sent,) = self.link.sent()
+        self.hears(1, "al")
+        self.error(sent["id"], "denied")
+        self.assertRaises(RequestError, call.wait, 0)
+        self.assertEqual(self.taken(), ["1"])
+
+    def test_a_hole_is_filled_from_the_log(self) -> None:
+        self.welcome()
+        self.join()
+        self.hears(1)
+        self.talk.received(HOLE)
+        self.hears(4)
+        self.page(2, 3, more=True)
+        self.assertEqual(self.taken(), ["1", "2", "3"])
+        self.page(4)
+        self.assertEqual(self.taken(), ["4"])
+
+    def test_a_page_that_cannot_be_read_is_asked_for_again(self) -> None:
+        self.welcome()
+        self.join()
+        self.talk.received(HOLE)
+        (request,) = self.link.sent()
+        self.error(request["id"])
+        self.assertEqual(self.link.sent(), [])
+        self.passes(4)
+        self.gets(type="presence", room="lobby", count=7)
+        self.page(1)
+        self.assertEqual(self.taken(), ["1"])
+
+    def test_a_slow_consumer_gets_the_rest_from_the_log(self) -> None:
+        self.welcome(rate=0)
+        room = self.join()
+        many = 2 * blocking.HIGH + 100
+        for seq in range(1, many):
+            self.hears(seq)
+        self.assertEqual((len(self.queue.messages), self.link.sent()), (blocking.HIGH, []))
+        heard: list[str] = []
+        while len(heard) < many - 1:
+            heard += self.taken()
+            self.talk.step(room)
+            for request in self.link.sent():
+                seqs = range(request["after"] + 1, min(request["after"] + 500, many))
+                messages = [{"type": "", "msg": str(seq), "author": "bob", "seq": seq} for seq in seqs]
+                self.gets(type="history", id=request["id"], room="lobby", messages=messages, more=seqs[-1] < many - 1)
+        self.assertEqual(heard, [str(seq) for seq in range(1, many)])
+
+    def test_the_rest_of_a_long_text_is_fetched(self) -> None:
+        self.welcome()
+        self.join()
+        self.hears(1, rest=4)
+        self.hears(2)
+        self.assertEqual(self.taken(), [])
+        messages = [{"type": "", "msg": "ab", "author": "bob", "seq": 1, "rest": 2}]
+        request = self.answer(type="history", room="lobby", messages=messages, more=True)
+        self.assertEqual((request["after"], request["limit"], request["skip"]), (0, 1, 1))
+        messages = [{"type": "", "msg": "cd", "author": "bob", "seq": 1}]
+        self.assertEqual(self.answer(type="history", room="lobby", messages=messages, more=True)["skip"], 3)
+        self.assertEqual(self.taken(), ["1abcd", "2"])
+
+    def test_where_there_is_no_rest_any_more_that_was_all(self) -> None:
+        self.welcome()
+        self.join()
+        self.hears(1, rest=4)
+        self.hears(2)
+        self.answer(type="history", room="lobby", messages=[], more=False)
+        self.assertEqual(self.taken(), ["1", "2"])
+
+    def test_a_new_log_is_read_from_its_beginning(self) -> None:
+        self.welcome()
+        self.join(seq=50)
+        self.talk.ended("lost")
+        self.connect()
+        self.welcome()
+        self.joined(2)
+        self.page(1, 2)
+        self.assertEqual(self.taken(), ["1", "2"])
+
+    def test_messages_have_a_pace(self) -> None:
+        self.welcome(burst=10, rate=10)
+        room = self.join()
+        self.talk._link.window = 100  # type: ignore[union-attr]
+        self.talk._window = 100
+        for _ in range(20):
+            self.say(room)
+        at_once = len(self.link.sent())
+        self.assertLessEqual(at_once, 10)
+        self.passes(1)
+        self.assertTrue(1 <= len(self.link.sent()) <= 10)
+
+    def test_what_is_refused_for_now_is_said_again_one_at_a_time(self) -> None:
+        self.welcome()
+        room = self.join()
+        calls = [self.say(room, str(number)) for number in range(5)]
+        first, second, third = self.link.sent()
+        self.error(second["id"], "rate-limited", retry=2)
+        self.gets(type="ack", id=first["id"], room="lobby", seq=1)
+        self.gets(type="ack", id=third["id"], room="lobby", seq=2)
+        self.assertEqual(self.link.sent(), [])
+        self.passes(2)
+        for seq in (3, 4, 5):
+            self.answer(type="ack", room="lobby", seq=seq)
+        self.assertEqual([call.wait(0) for call in calls], [1, 3, 2, 4, 5])
+
+    def test_a_request_that_is_refused_for_now_is_asked_again(self) -> None:
+        self.welcome()
+        call = _Call({"type": "rooms"})
+        self.talk.ask(call)
+        self.error(self.link.sent()[0]["id"], "unavailable")
+        self.passes(1)
+        self.answer(type="rooms", rooms=[])
+        self.assertEqual(call.wait(0)["rooms"], [])
+
+    def test_a_nick_is_changed_when_all_is_acked(self) -> None:
+        self.welcome()
+        room = self.join()
+        self.say(room)
+        rename = _Call({"type": "nick", "nick": "alf"}, self.talk.renamed)
+        self.talk.rename(rename)
+        later = self.say(room, "later")
+        (sent,) = self.link.sent()
+        self.gets(type="ack", id=sent["id"], room="lobby", seq=1)
+        self.answer(type="nick", author="al", nick="alf")
+        self.assertEqual((rename.wait(0), self.talk.nick), ("alf", "alf"))
+        self.answer(type="ack", room="lobby", seq=2)
+        self.assertEqual(later.wait(0), 2)
+
+    def test_a_nick_that_is_refused_lets_all_go_on(self) -> None:
+        self.welcome()
+        rename = _Call({"type": "nick", "nick": "bob"}, self.talk.renamed)
+        self.talk.rename(rename)
+        self.error(self.link.sent()[0]["id"], "nick-taken")
+        self.assertRaises(RequestError, rename.wait, 0)
+        self.assertEqual(self.talk._renames, type(self.talk._renames)())
+
+    def test_a_nick_waits_for_a_connection(self) -> None:
+        self.welcome()
+        room = self.join()
+        self.say(room)
+        self.talk.ended("lost")
+        rename = _Call({"type": "nick", "nick": "alf"}, self.talk.renamed)
+        self.talk.rename(rename)
+        self.connect()
+        self.welcome()
+        self.joined()
+        self.answer(type="ack", room="lobby", seq=1)
+        self.answer(type="nick", nick="alf")
+        self.assertEqual(rename.wait(0), "alf")
+
+    def test_leaving_waits_for_acks(self) -> None:
+        self.welcome()
+        room = self.join()
+        self.say(room)
+        left = _Call({})
+        self.talk.leave(room, left)
+        self.answer(type="ack", room="lobby", seq=1)
+        self.talk.step(room)
+        self.answer(type="left", room="lobby")
+        left.wait(0)
+        self.assertRaises(ClosedError, self.queue.take, room, 0)
+        self.assertRaises(ClosedError, self.say(room).wait, 0)
+        again = _Call({})
+        self.talk.leave(room, again)
+        again.wait(0)
+
+    def test_a_room_that_refuses_is_lost(self) -> None:
+        self.welcome()
+        room = _RoomState("a b", None)
+        self.talk.enter(room)
+        self.error(self.link.sent()[0]["id"], "bad-room")
+        self.assertRaises(RequestError, room.entered.wait, 0)
+
+    def test_a_room_that_is_full_on_return_is_tried_again(self) -> None:
+        self.welcome()
+        room = self.join()
+        waiting = self.say(room)
+        other = _Call({"type": "", "to": "bob", "msg": "psst"})
+        self.talk.say(other)
+        self.link.sent()
+        self.talk.ended("lost")
+        self.connect()
+        self.welcome()
+        self.error(self.link.sent()[0]["id"], "full")
+        self.passes(14)
+        self.error(self.link.sent()[0]["id"], "banned")
+        self.assertRaises(RequestError, waiting.wait, 0)
+        self.assertRaises(RequestError, self.queue.take, room, 0)
+
+    def test_what_is_asked_without_a_connection_waits_for_one(self) -> None:
+        room = _RoomState("lobby", None)
+        self.talk.enter(room)
+        call = _Call({"type": "rooms"})
+        self.talk.ask(call)
+        self.assertEqual(self.link.sent(), [])
+        self.welcome()
+        rooms, join = self.link.sent()
+        self.talk.received(HOLE)
+        self.assertEqual((rooms["type"], join["type"]), ("rooms", "join"))
+
+    def test_each_room_has_its_messages(self) -> None:
+        self.welcome()
+        self.join()
+        garden = self.join(name="garden")
+        self.hears(1)
+        self.gets(type="", msg="there", author="bob", room="garden", seq=1)
+        self.assertEqual(self.queue.take(garden, 0)[1].msg, "there")
+        self.assertEqual(self.taken(), ["1"])
+
+    def test_notices_are_counted(self) -> None:
+        self.welcome()
+        room = self.join()
+        counts = []
+        for notice in ({"type": "join"}, {"type": "join"}, {"type": "leave"}, {"type": "presence", "count": 40}):
+            self.gets(**notice, author="x", room="LOBBY")
+            counts.append(room.count)
+        self.gets(type="topic", room="lobby", msg="new", author="x")
+        self.assertEqual((counts, room.topic), ([2, 3, 2, 40], "new"))
+        self.gets(type="join", room="elsewhere")
+
+    def test_what_makes_no_sense_is_passed_over(self) -> None:
+        self.welcome()
+        self.join()
+        nonsense: list[dict[str, Any]] = [
+            {},
+            {"type": 7},
+            {"type": "", "msg": 7},
+            {"type": "error"},
+            {"type": "", "room": "x", "msg": "", "author": ""},
+            {"type": "presence", "room": "lobby", "count": "many"},
+            {"type": "ack", "id": "unknown"},
+        ]
+        for obj in nonsense:
+            self.talk.received(obj)
+        self.error("unknown")
+        self.error()
+        self.assertEqual(self.taken(), [])
+
+    def test_a_direct_message_is_one(self) -> None:
+        self.welcome()
+        self.gets(type="", msg="psst", author="bob", to="al")
+        self.assertEqual(self.queue.take(None, 0), (None, DirectMessage("psst", "bob", to="al")))
+
+    def test_a_ping_is_answered(self) -> None:
+        self.welcome()
+        self.gets(type="ping")
+        self.assertEqual(self.link.sent(), [{"type": "pong"}])
+
+    def test_a_silent_server_is_asked_and_then_lost(self) -> None:
+        self.passes(6)
+        self.welcome()
+        self.passes(6)
+        self.passes(10)
+        self.answer(type="pong")
+        self.passes(16)
+        self.passes(6)
+        (ping, *_) = self.link.sent()
+        self.error(ping["id"])
+        self.passes(20)
+        for _ in range(2):
+            self.passes(6)
+        self.assertRaises(_Lost, self.passes, 9)
+
+    def test_a_server_that_lets_nobody_in_is_lost(self) -> None:
+        self.assertRaises(_Lost, self.passes, 10)
+        self.connect()
+        self.welcome()
+        self.passes(10)
+
+    def test_a_stop_says_why(self) -> None:
+        self.welcome()
+        self.assertEqual(str(self.assertRaises(_Lost, self.gets, type="stop", msg="maintenance")), "maintenance")
+        self.assertEqual(str(self.assertRaises(_Lost, self.gets, type="stop", msg="")), "the server ended it")
+
+    def test_the_first_connection_has_to_be_made(self) -> None:
+        self.talk.ended("no way")
+        self.assertRaises(UnreachableError, self.talk.started.wait, 0)
+        self.assertRaises(UnreachableError, self.queue.take, None, 0)
+        self.assertIs(self.talk.state, State.CLOSED)
+
+    def test_the_first_hello_must_not_be_refused(self) -> None:
+        self.assertRaises(_Lost, self.error, self.hello["id"], "nick-taken")
+        self.talk.ended("nick-taken")
+        self.assertEqual(self.assertRaises(RequestError, self.talk.started.wait, 0).code, "nick-taken")
+
+    def test_a_full_server_refuses_without_an_id(self) -> None:
+        self.assertRaises(_Lost, self.error, code="full")
+
+    def test_a_later_hello_may_be_refused_for_now(self) -> None:
+        self.welcome()
+        self.talk.ended("lost")
+        self.connect()
+        self.assertRaises(_Lost, self.error, self.hello["id"], "nick-taken")
+        self.assertNotEqual(self.talk.ended("nick-taken"), None)
+        self.connect()
+        self.assertRaises(_Lost, self.error, self.hello["id"], "banned")
+        self.assertEqual(self.talk.ended("banned"), None)
+        self.assertRaises(ClosedError, self.queue.take, None, 0)
+
+    def test_at_the_end_all_who_wait_are_told(self) -> None:
+        self.welcome()
+        room = self.join()
+        leaving = self.join(name="garden")
+        calls = [_Call({}), _Call({"type": "rooms"}), self.say(room), self.say(leaving)]
+        self.talk.leave(leaving, calls[0])
+        self.talk.ask(calls[1])
+        settled = _Call({})
+        self.talk.settle(settled)
+        self.talk.quit()
+        id = self.link.sent()[-1]["id"]
+        self.talk.received(HOLE)
+        self.assertRaises(_Lost, self.gets, type="stop", id=id, msg="")
+        self.talk.ended("")
+        for call in (*calls, settled):
+            self.assertRaises(ClosedError, call.wait, 0)
+        late = _Call({"type": "rooms"})
+        self.talk.ask(late)
+        self.assertRaises(ClosedError, late.wait, 0)
+        self.talk.rename(late)
+        self.talk.enter(room)
+        self.talk.quit()
+        self.talk.settle(settled := _Call({}))
+        settled.wait(0)
+
+    def test_a_quit_that_is_not_answered_ends_all_the_same(self) -> None:
+        self.welcome()
+        self.talk.quit()
+        self.assertRaises(_Lost, self.passes, blocking.QUIT_TIME)
+
+    def test_a_quit_without_a_connection_is_one(self) -> None:
+        self.assertRaises(_Lost, self.talk.quit)
+
+    def test_what_is_too_long_is_not_sent(self) -> None:
+        self.welcome()
+        room = self.join()
+        self.assertEqual(self.assertRaises(RequestError, self.say(room, "x" * 1000).wait, 0).code, "too-long")
+
+    def test_settled_is_when_nothing_waits(self) -> None:
+        self.welcome()
+        room = self.join()
+        self.say(room)
+        settled = _Call({})
+        self.talk.settle(settled)
+        self.assertFalse(settled.done)
+        self.answer(type="ack", room="lobby", seq=1)
+        self.assertTrue(settled.done)
+
+
+class RealTests(TestCase):
+    """Threads and sockets."""
+
+    timeout = 120
+
+    async def client(self, port: int, nick: str, **options: Any) -> blocking.Client:
+        client = blocking.Client("127.0.0.1", port, nick, timeout=TIMEOUT, **options)
+        self.addCleanup(deferToThread, client.close, False)
+        await deferToThread(client.start)
+        return client
+
+    def use(self, al: blocking.Client, bo: blocking.Client) -> None:
+        """Do all that can be done."""
+        garden = al.join("garden")
+        assert al.join("GARDEN").name == garden.name == "garden"
+        assert garden.say("nobody here") == 1
+        first = al.say("hi") or 0
+        message = bo.receive(TIMEOUT)
+        assert (message.msg, message.author, message.room, message.seq) == ("hi", "al", "lobby", first)
+        for number in range(300):
+            al.say(str(number), wait=False)
+        lobby = bo.join("lobby")
+        assert [lobby.receive(TIMEOUT).msg for _ in range(300)] == [str(number) for number in range(300)]
+        assert al.tell("bo", "psst") is None
+        assert isinstance(bo.receive(TIMEOUT), DirectMessage)
+        assert al.set_nick("alf") == al.nick == "alf"
+        lobby.set_topic("small talk")
+        assert al.who("lobby").members == ["alf", "bo"] == lobby.who().members
+        assert {room.room for room in al.rooms()} == {"lobby", "garden"}
+        page = lobby.history(after=first, limit=3)
+        assert ([message.msg for message in page.messages], page.more) == (["0", "1", "2"], True)
+        assert lobby.history(before=first).messages == []
+        assert (garden.count, garden.topic, garden.oldest) == (1, "", 0)
+        assert repr(garden) == "<Room garden>"
+        garden.leave()
+        assert list(garden) == []
+        for wrong in (lambda: al.join("a b"), lambda: al.join("lobby", since=0), lambda: al.say("x" * 20_000)):
+            try:
+                wrong()
+            except RequestError as error:
+                assert error.code in ("bad-room", "bad-message", "too-long")
+            else:
+                raise AssertionError("it was not refused")
+        assert al.state is State.CONNECTED
+        assert al.server.startswith("twisted_chat ")
+        assert al.limits["nick"] == 32
+
+    async def test_over_tcp(self) -> None:
+        server = await Server.start(self)
+        al, bo = await self.client(server.port, "al"), await self.client(server.port, "bo")
+        await deferToThread(self.use, al, bo)
+        await deferToThread(al.close)
+        await deferToThread(al.close)
+        self.assertIs(al.state, State.CLOSED)
+        self.assertRaises(ClosedError, al.say, "too late")
+        self.assertRaises(ClosedError, al.join, "lobby")
+        self.assertEqual(list(al), [])
+
+    async def test_over_tls(self) -> None:
+        home = folder(self)
+        certificate(home)
+        server = await Server.start(self, "--port", f"tls:{home}:0:interface=127.0.0.1", home=home)
+        trusts = ssl.create_default_context(cafile=str(home / "trusted.crt"))
+
+        def use() -> list[str]:
+            with (
+                blocking.Client("localhost", server.port, "al", tls=trusts) as al,
+                blocking.Client("localhost", server.port, "bo", tls=trusts) as bo,
+            ):
+                for number in range(500):
+                    al.say("x" * 1000 + str(number), wait=False)
+                return [bo.receive(TIMEOUT).msg[1000:] for _ in range(500)]
+
+        self.assertEqual(await deferToThread(use), [str(number) for number in range(500)])
+        with self.assertRaises(UnreachableError):
+            await deferToThread(blocking.Client("localhost", server.port, "al", tls=True).start)
+
+    async def test_who_takes_messages_slowly_misses_none(self) -> None:
+        server = await Server.start(self, "--rate", "0")
+        bob = await server.hello(self, "bob", "lobby")
+        al = await self.client(server.port, "al")
+        await bob.hears()
+        count = 3 * blocking.HIGH
+        for number in range(count):
+            bob.says(type="", room="lobby", msg=str(number))
+        bob.says(type="", room="lobby", msg="end", id="end")
+        await bob.hears()
+
+        def take() -> list[str]:
+            texts = []
+            for message in al:
+                if message.msg == "end":
+                    break
+                texts.append(message.msg)
+            return texts
+
+        self.assertEqual(await deferToThread(take), [str(number) for number in range(count)])
+
+    async def test_over_udp(self) -> None:
+        _, port = await start(self)
+        al, bo = await self.client(port, "al", udp=True), await self.client(port, "bo", udp=True)
+        await deferToThread(self.use, al, bo)
+
+    async def test_a_long_message_is_whole_over_udp(self) -> None:
+        server, port = await start(self)
+        bob = await server.hello(self, "bob", "lobby")
+        al = await self.client(port, "al", udp=True)
+        text = "".join(f"{number:05}," for number in range(1500))
+        bob.says(type="", room="lobby", msg=text)
+        self.assertEqual((await deferToThread(al.receive, TIMEOUT)).msg, text)
+
+    async def test_a_server_that_comes_back(self) -> None:
+        server = await Server.start(self)
+        al = await self.client(server.port, "al")
+        await deferToThread(al.say, "before")
+        self.assertEqual(await server.stop(), 0)
+        al.say("meanwhile", wait=False)
+        server = await Server.start(self, "--port", str(server.port), home=server.home)
+        bo = await self.client(server.port, "bo", since=0)
+        texts = await deferToThread(lambda: [bo.receive(TIMEOUT).msg for _ in range(2)])
+        self.assertEqual(texts, ["before", "meanwhile"])
+
+    async def test_closing_while_there_is_no_server(self) -> None:
+        server = await Server.start(self)
+        al = await self.client(server.port, "al")
+        self.assertEqual(await server.stop(), 0)
+        with self.assertRaises(TimeoutError):
+            al.timeout = 0.1
+            await deferToThread(al.say, "x")
+        await deferToThread(al.close, False)
+
+    async def test_nobody_there(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+        for udp in (False, True):
+            client = blocking.Client("127.0.0.1", port, "al", udp=udp)
+            with self.assertRaises(UnreachableError):
+                await deferToThread(client.start)
+
+    async def test_a_nick_that_is_taken(self) -> None:
+        server = await Server.start(self)
+        await self.client(server.port, "al")
+        with self.assertRaises(RequestError) as caught:
+            await self.client(server.port, "al")
+        self.assertEqual(caught.exception.code, "nick-taken")
+
+    async def test_without_a_room(self) -> None:
+        server = await Server.start(self)
+        al = await self.client(server.port, "al", room=None)
+        with self.assertRaises(ClosedError):
+            al.say("where?")
+        with self.assertRaises(TimeoutError):
+            al.receive(0)
+
+    async def test_an_error_within_closes_at_once(self) -> None:
+        server = await Server.start(self)
+
+        def use() -> None:
+            with blocking.Client("127.0.0.1", server.port, "al") as chat:
+                raise ValueError(chat.nick)
+
+        with self.assertRaises(ValueError):
+            await deferToThread(use)
+
+    async def test_a_fault_of_the_client_is_told(self) -> None:
+        server = await Server.start(self)
+        al = await self.client(server.port, "al")
+        self.patch(threading, "excepthook", lambda _: None)
+        al._loop.do(lambda: 1 // 0)  # type: ignore[arg-type]
+        with self.assertRaises(ClosedError) as caught:
+            await deferToThread(list, al)
+        self.assertIn("ZeroDivisionError", str(caught.exception))
+
+    async def test_connect_is_short_for_it(self) -> None:
+        server = await Server.start(self)
+        chat = await deferToThread(blocking.connect, "127.0.0.1", server.port, "al")
+        await deferToThread(chat.close)
+
+    def test_tls_and_udp_do_not_go_together(self) -> None:
+        self.assertRaises(ValueError, blocking.Client, tls=True, udp=True)
+
+
+class AloneTests(TestCase):
+    """It needs no Twisted, and no other file."""
+
+    USE = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("twisted", "msgspec", "zope"):
+            raise ImportError(name)
+sys.meta_path.insert(0, Blocked())
+from {module} import Client
+with Client("127.0.0.1", {port}, nick="cron") as chat:
+    chat.say("done")
+"""
+
+    async def check(self, server: Server, module: str, path: Path) -> None:
+        script = self.USE.format(module=module, port=server.port)
+        command = [sys.executable, "-S", "-c", script]
+        environment = {**os.environ, "PYTHONPATH": str(path)}
+        done: Any = await deferToThread(subprocess.run, command, env=environment, capture_output=True, timeout=TIMEOUT)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+
+    async def test_within_the_package(self) -> None:
+        server = await Server.start(self)
+        bob = await server.hello(self, "bob", "lobby")
+        await self.check(server, "twisted_chat.client.blocking", Path(blocking.__file__).parents[2])
+        self.assertEqual([(await bob.hears())["type"] for _ in range(3)], ["join", "", "leave"])
+
+    async def test_as_a_file_of_its_own(self) -> None:
+        server = await Server.start(self)
+        home = folder(self)
+        shutil.copy(blocking.__file__, home / "chat.py")
+        await self.check(server, "chat", home)
+
+    def test_all_names_of_the_package_are_found(self) -> None:
+        for name in package.__all__:
+            self.assertEqual(getattr(package, name).__name__, name)
+        self.assertRaises(AttributeError, getattr, package, "nothing")
