@@ -39,8 +39,8 @@ from twisted_chat.client.blocking import (
     _Talk,
 )
 
+from .certificates import certificate
 from .programs import TIMEOUT, Server, folder
-from .test_program import certificate
 from .test_udp_lossy import start
 
 
