@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from typing import Any, get_args
 
 import msgspec
+from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from twisted_chat import client as library
@@ -17,7 +19,7 @@ from twisted_chat import tap
 from twisted_chat.limits import Limits
 from twisted_chat.messages import BareMessage, Code, decode_bare, decode_reply, decode_request, encode
 
-from .programs import ROOT, Client, Program, Server
+from .programs import ROOT, TIMEOUT, Client, Program, Server
 
 TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ")
 VERSION = re.compile(r"twisted_chat \d+\.\d+\S*")
@@ -109,6 +111,42 @@ class ProtocolTests(TestCase):
             client.says(type="quit")
             (stop,) = await client.hears_the_end()
             self.assertEqual(stop["type"], "stop", "there was more to hear than the session shows")
+
+
+class UDPTests(TestCase):
+    """docs/udp.md is true."""
+
+    text = read("docs/udp.md")
+
+    async def test_the_sessions_can_be_replayed(self) -> None:
+        server = await Server.start(self, "--udp", "0")
+        (port,) = await server.says(r"listening on udp 127.0.0.1:(\d+)\n")
+        sockets: dict[str, socket.socket] = {}
+        cookies: dict[str, str] = {}
+        for number, line in enumerate("".join(blocks(self.text, "session")).splitlines(), 1):
+            who, way, what = line.split(" ", 2)
+            shown = json.loads(what)
+            if who not in sockets:
+                sockets[who] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                self.addCleanup(sockets[who].close)
+                sockets[who].settimeout(TIMEOUT)
+                sockets[who].connect(("127.0.0.1", int(port[1])))
+            if way == ">":
+                if "cookie" in shown:
+                    shown["cookie"] = cookies[who]
+                sockets[who].send(json.dumps(shown).encode())
+                continue
+            heard = json.loads(await deferToThread(sockets[who].recv, 2000))
+            if heard["type"] == "cookie":
+                cookies[who] = heard["cookie"]
+                self.assertEqual(len(heard.pop("cookie")), len(shown.pop("cookie")))
+            self.assertEqual(blurred(heard), blurred(shown), f"line {number}: {line}")
+
+    def test_the_other_examples_are_what_is_said(self) -> None:
+        (example,) = blocks(self.text, "json")
+        request, answer = example.splitlines()
+        self.assertEqual(json.loads(encode(decode_request(request.encode()))), json.loads(request))
+        self.assertEqual(json.loads(encode(decode_reply(answer.encode()))) | {"n": 7}, json.loads(answer))
 
 
 class ReadmeTests(TestCase):
