@@ -1013,9 +1013,9 @@ class RealTests(TestCase):
             await deferToThread(use)
 
     async def test_a_fault_of_the_client_is_told(self) -> None:
+        self.patch(threading, "excepthook", lambda _: None)
         server = await Server.start(self)
         al = await self.client(server.port, "al")
-        self.patch(threading, "excepthook", lambda _: None)
         al._loop.do(lambda: 1 // 0)  # type: ignore[arg-type]
         with self.assertRaises(ClosedError) as caught:
             await deferToThread(list, al)
