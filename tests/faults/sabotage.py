@@ -71,8 +71,8 @@ BUGS: Final = (
     Bug(
         "one message is shown twice at the border between the file and the journal",
         "sqlite.py",
-        "merged = sorted({*records, *journal[start : start + most]})[:most]",
-        "merged = sorted([*records, *journal[max(0, start - 1) : start + most]])[:most]",
+        "merged = sorted({*records, *journal[start : min(end, start + most)]})[:most]",
+        "merged = sorted([*records, *journal[max(0, start - 1) : min(end, start + most)]])[:most]",
         ("crash", "cut", "slow-all", "replay"),
     ),
     Bug(
