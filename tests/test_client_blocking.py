@@ -235,6 +235,12 @@ class DatagramTests(SynchronousTestCase):
         self.assertEqual(self.comes({"type": "cookie", "cookie": "c"}), [])
         self.assertEqual((self.sent(), self.link.due()), ([], None))
 
+    def test_a_hello_is_said_again_and_again(self) -> None:
+        self.ask("hello")
+        for _ in range(60):
+            self.passes(0.25)
+        self.assertEqual(len(self.sent()), 61)
+
     def test_what_is_not_answered_is_said_again(self) -> None:
         self.ask()
         (first,) = self.sent()

@@ -411,10 +411,11 @@ class _Datagrams:
         """Say, or say again, what is due."""
         for asked in self._asked.values():
             if asked.due <= now:
-                patience = max(2 * self._trip, LEAST_PATIENCE) * 1.5 ** min(max(0, asked.tries - PATIENT_TRIES), 20)
+                grown = 1.5 ** min(max(0, asked.tries - PATIENT_TRIES), 20) if asked.obj["type"] != "hello" else 1
+                patience = max(2 * self._trip, LEAST_PATIENCE) * grown
                 if asked.tries == 0:
                     asked.first = now
-                elif now - max(asked.first, self._heard) > UDP_DEAD_TIME:
+                elif now - max(asked.first, self._heard) > UDP_DEAD_TIME and asked.obj["type"] != "hello":
                     raise _Lost("nothing was heard of the server")
                 asked.tries += 1
                 asked.said = now
