@@ -205,6 +205,28 @@ class OtherWaysTests(SynchronousTestCase):
         late = self.server.welcome("dave").ask(type="join", room="lobby", since=0)
         self.assertEqual([obj["msg"] for obj in late[1:]], ["1", "2", "3", "4"])
 
+    def test_what_is_brought_in_is_read_also_where_the_next_message_was_said_before(self) -> None:
+        self.alice.say("1", id="7")
+        self.server.settle()
+        self.bring_in("2", "3")
+        self.alice.say("1", id="7")
+        self.bob.say("4")
+        self.server.settle()
+        self.assertEqual(self.bob.texts(), ["1", "2", "3"])
+        late = self.server.welcome("dave").ask(type="join", room="lobby", since=0)
+        self.assertEqual([obj["msg"] for obj in late[1:]], ["1", "2", "3", "4"])
+
+    def test_what_is_brought_in_is_read_where_nothing_new_is_said(self) -> None:
+        self.alice.say("1", id="7")
+        self.server.settle()
+        self.bring_in("2")
+        self.alice.say("1", id="7")
+        self.server.settle()
+        self.bob.say("3")
+        self.server.settle()
+        self.assertEqual(self.bob.texts(), ["1", "2"])
+        self.assertEqual([obj["msg"] for obj in self.alice.got() if obj["type"] == ""], ["2", "3"])
+
     def test_memory_forgets_what_it_had_when_its_time_comes(self) -> None:
         self.server = Server(tail_bytes=250)
         alice = self.server.welcome("alice", "lobby")

@@ -487,13 +487,12 @@ class Rooms:
         times = {time: time_text(time) for time in {entry.time for entry in entries}}
         for room, said in by_room.items():
             if room.epoch != room.log.epoch:
-                self._begin_anew(room, said[0].seq - 1)
+                self._begin_anew(room, min((e.seq for e in said if e.fresh), default=room.log.seq + 1) - 1)
             try:
                 self._fan_out(room, said, times)
             except Exception:
                 _log.failure("A room could not be told what was said in it: its members read it from the log")
                 self._begin_anew(room, room.log.seq)
-                room.head = room.log.seq
 
     def _begin_anew(self, room: Room, floor: int) -> None:
         """Let all who are live read on from the log, since memory does not have all that is in it up to `floor`."""
@@ -503,6 +502,7 @@ class Rooms:
             member = room.members[listener]
             self.pause(member)
             self.read_on(member)
+        room.head = floor
 
     def _refuse(self, entries: list[Entry], failure: Failure) -> None:
         code: Code
