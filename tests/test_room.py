@@ -357,6 +357,16 @@ class KeepingTests(SynchronousTestCase):
         self.assertEqual(dave.texts(), ["1"])
         self.assertEqual(self.server.welcome("erin").ask(type="join", room="den", since=0)[-1]["msg"], "1")
 
+    def test_what_a_fault_kept_from_a_room_late_is_read_from_the_log_too(self) -> None:
+        answer = room.Rooms._answer
+        self.patch(room.Rooms, "_answer", lambda *args: 1 / 0)
+        self.alice.say("1")
+        self.server.clock.turn()
+        self.patch(room.Rooms, "_answer", answer)
+        self.server.settle()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(self.bob.texts(), ["1"])
+
     def test_a_connection_that_cannot_be_written_to_disturbs_no_other(self) -> None:
         def broken(data: bytes) -> None:
             raise ZeroDivisionError

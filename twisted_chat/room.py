@@ -488,10 +488,12 @@ class Rooms:
         for room, said in by_room.items():
             if room.epoch != room.log.epoch:
                 self._begin_anew(room, min((e.seq for e in said if e.fresh), default=room.log.seq + 1) - 1)
+            head = room.head
             try:
                 self._fan_out(room, said, times)
             except Exception:
                 _log.failure("A room could not be told what was said in it: its members read it from the log")
+                room.head = head
                 self._begin_anew(room, room.log.seq)
 
     def _begin_anew(self, room: Room, floor: int) -> None:
