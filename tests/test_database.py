@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from pathlib import Path
@@ -20,9 +21,8 @@ PRAGMA application_id = 0x54774368;
 PRAGMA user_version = 1;
 CREATE TABLE store (epoch INTEGER NOT NULL) STRICT;
 INSERT INTO store VALUES (1);
-CREATE TABLE journal (turn INTEGER PRIMARY KEY, entries TEXT NOT NULL) STRICT;
-CREATE TABLE message (room INTEGER, seq INTEGER) STRICT;
-CREATE VIEW journaled AS SELECT 1 AS room, 1 AS seq FROM journal;
+CREATE TABLE journal (row INTEGER PRIMARY KEY, room, seq, time, author, author_key, id, msg);
+CREATE TABLE message (room, seq, time, author, author_key, id, msg);
 """
 
 
@@ -118,6 +118,16 @@ class Upgrades(DatabaseTestCase):
             self.assertEqual(shape(old), shape(fresh), version.name)
             self.assertEqual(database.check(old, ":memory:"), database.version_of(database._SCRIPTS))
 
+    def test_what_the_first_version_had_in_its_journal_is_kept(self) -> None:
+        connection = self.connected()
+        connection.executescript((SCHEMAS / "version-1.sql").read_text())
+        connection.execute("INSERT INTO room (id, key, name) VALUES (1, 'lobby', 'lobby')")
+        rows = [[1, 1, 1_000, "Alice", "alice", "a1", 'say "hi" \u2028 🙂'], [1, 2, 2_000, "bob", "bob", None, "hi"]]
+        for row in rows:
+            connection.execute("INSERT INTO journal (entries) VALUES (?)", (json.dumps([row]),))
+        prepare(connection, self.path)
+        self.assertEqual([list(row) for row in connection.execute("SELECT * FROM said ORDER BY seq")], rows)
+
     def test_steps_are_taken_in_order_and_each_once(self) -> None:
         scripts = self.scripts(
             schema="PRAGMA user_version = 3;\n",
@@ -172,7 +182,7 @@ class Transactions(DatabaseTestCase):
         connection.execute(f"PRAGMA max_page_count = {connection.execute('PRAGMA page_count').fetchone()[0]}")
         with self.assertRaises(sqlite3.Error) as caught, transaction(connection):
             database.make_room(connection, names.room("lobby"))
-            connection.execute("INSERT INTO journal (entries) VALUES (hex(zeroblob(100000)))")
+            connection.execute("INSERT INTO message VALUES (1, 1, 0, '', '', NULL, hex(zeroblob(100000)))")
         self.assertEqual(database.explain(caught.exception), "the disk is full")
         self.assertFalse(connection.in_transaction)
         self.assertIs(database.room_state(connection, "lobby").id, None)

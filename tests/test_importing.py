@@ -169,7 +169,7 @@ class Import(CommandTestCase):
 
     def test_an_older_file_is_not_changed_under_a_server(self) -> None:
         self.filled(close=False)
-        with mock.patch.object(database, "version_of", return_value=2):
+        with mock.patch.object(database, "version_of", return_value=database.version_of() + 1):
             outcome = self.give(line(100))
         self.assertEqual(outcome.status, 1)
         self.assertIn("in use by another server", outcome.errors)

@@ -164,16 +164,6 @@ class Twice(MemoryTestCase):
             self.move()
         self.assertEqual(numbers(self.after()), [1, 2])
 
-    def test_what_is_remembered_of_authors_is_bounded_and_can_be_forgotten(self) -> None:
-        self.patch(sqlite, "MAX_AUTHORS", 3)
-        for _ in range(2):
-            for number in range(10):
-                self.say(entry(self.room, "a", "1", f"author{number}"))
-            self.move()
-        self.assertEqual(self.room.seq, 10)
-        self.say(*(entry(self.room, "b", "2", f"other{number}") for number in range(10)))
-        self.assertLessEqual(len(self.log._authors), 13)  # those in the journal are noted whatever their number
-
 
 class Reading(MemoryTestCase):
     def setUp(self) -> None:

@@ -1,8 +1,8 @@
--- The embedded store, version 1 (PRAGMA user_version). Times are milliseconds since 1970, names are shown as they
+-- The embedded store, version 2 (PRAGMA user_version). Times are milliseconds since 1970, names are shown as they
 -- were first written, a key is what a name is known by (names.py).
 
 PRAGMA application_id = 0x54774368;  -- "TwCh"
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 
 CREATE TABLE room (
     id      INTEGER PRIMARY KEY,
@@ -20,12 +20,17 @@ CREATE TABLE store (
 ) STRICT;
 INSERT INTO store VALUES (1);
 
--- What was said, one row a turn of the server, in the order of time: appending here is all that an ack waits for, and
--- costs the same for one room and for a thousand. The server moves it on to `message`, where it can be found, in
--- bulk. `entries` is a JSON array of [room, seq, time, author, author_key, id, msg].
+-- What was said last, in the order of time: appending here is all that an ack waits for, and costs the same for one
+-- room and for a thousand. The server moves it on to `message`, where it can be found, in bulk.
 CREATE TABLE journal (
-    turn    INTEGER PRIMARY KEY,
-    entries TEXT NOT NULL
+    row        INTEGER PRIMARY KEY,
+    room       INTEGER NOT NULL REFERENCES room (id),
+    seq        INTEGER NOT NULL,
+    time       INTEGER NOT NULL,
+    author     TEXT NOT NULL,
+    author_key TEXT NOT NULL,
+    id         TEXT,
+    msg        TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE message (
@@ -42,15 +47,6 @@ CREATE TABLE message (
 -- Saying twice is saying once.
 CREATE UNIQUE INDEX said_once ON message (room, author_key, id) WHERE id IS NOT NULL;
 
--- The journal as rows; and all that is kept, for whoever reads the file beside the server.
-CREATE VIEW journaled AS
-    SELECT json_extract(e.value, '$[0]') AS room,
-           json_extract(e.value, '$[1]') AS seq,
-           json_extract(e.value, '$[2]') AS time,
-           json_extract(e.value, '$[3]') AS author,
-           json_extract(e.value, '$[4]') AS author_key,
-           json_extract(e.value, '$[5]') AS id,
-           json_extract(e.value, '$[6]') AS msg
-    FROM journal, json_each(journal.entries) AS e;
-
-CREATE VIEW said AS SELECT * FROM message UNION ALL SELECT * FROM journaled;
+-- All that is kept, for whoever reads the file beside the server.
+CREATE VIEW said AS
+    SELECT * FROM message UNION ALL SELECT room, seq, time, author, author_key, id, msg FROM journal;

@@ -1,9 +1,9 @@
 """The embedded store: one SQLite file.
 
-An append is one row in `journal`, one a turn, whatever the number of rooms in it: that is all that an ack waits for.
-Rows go on to `message`, where they can be found by room and number, in bulk and in a thread. Where that thread writes,
-an append waits for it; the reactor never does. Until then what is in the journal is in memory too, and a page is what
-the file has and what memory has, merged, so that reading waits for no writer.
+An append is a row in `journal` for each message, in one transaction a turn, whatever the number of rooms in it: that is
+all that an ack waits for. Rows go on to `message`, where they can be found by room and number, in bulk and in a thread.
+Where that thread writes, an append waits for it; the reactor never does. Until then what is in the journal is in memory
+too, and a page is what the file has and what memory has, merged, so that reading waits for no writer.
 
 `journal_mode=WAL` with `synchronous=NORMAL` survives `kill -9`: what was written is in the operating system's hands.
 With `durability="power"` (`synchronous=FULL`) each append waits for the disk, in a thread, and survives a power cut.
@@ -18,7 +18,7 @@ import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Generator, Iterable, Sequence
 from operator import attrgetter
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 from weakref import WeakValueDictionary
 
 from twisted.internet.defer import Deferred, DeferredLock, fail, inlineCallbacks, succeed
@@ -54,15 +54,26 @@ who stops the server waits for the thread."""
 BUSY_PAUSE: Final = 0.02
 """Seconds between two attempts to write to a file that another program writes to."""
 
-MAX_AUTHORS: Final = 65_536
-"""Pairs of room and author of which it is remembered whether the store may hold an `id` of theirs; some 10 MB."""
-
 _log = Logger("twisted_chat.sqlite")
 _T = TypeVar("_T")
 _number_of = attrgetter("seq")
 
 _SaidKey = tuple[str, str, str]
 """What a message is known by: the keys of its room and of its author, and its `id`."""
+
+_Said = dict[_SaidKey, tuple[int, int]]
+"""Number and time of messages that were said."""
+
+
+class _Turn(NamedTuple):
+    """What one turn of the server brings into the file."""
+
+    fresh: list[Entry]
+    """Those that are new, with their numbers."""
+    said: _Said
+    """Those of them that have an `id`; others that were said before may be among them."""
+    made: dict[str, int]
+    """The row of each room that had none, by its key."""
 
 
 class SQLiteRoomLog:
@@ -135,16 +146,14 @@ class SQLiteLog:
         self._changes = 0
         """How often something was written elsewhere than in the journal, which a room just being opened may miss."""
         self._open: WeakValueDictionary[str, SQLiteRoomLog] = WeakValueDictionary()
-        self._journal: dict[RoomLog, list[Record]] = {}
+        self._journal: dict[RoomLog, list[Entry]] = {}
         """What is in the journal, in the order of numbers."""
-        self._journaled: dict[_SaidKey, tuple[int, int]] = {}
-        """Number and time of those messages in the journal that have an `id`."""
+        self._journaled: _Said = {}
+        """Those messages in the journal that have an `id`."""
         self._journal_bytes = 0
         self._move_at = JOURNAL_BYTES
         self._moving = False
         self._copying = False
-        self._authors: dict[tuple[str, str], bool] = {}
-        """Room and author, to whether `message` may hold an `id` of theirs."""
         self._keep = keep
         self._trimmer = None if keep == EVERYTHING else Trimmer(reactor, Store(self._overdue, self._trim))
 
@@ -220,10 +229,10 @@ class SQLiteLog:
         self._see_file()
         if self._out_of_date(entries):
             return False
-        fresh, made = self._write_turn(self._writer, entries, time)
-        if made is None:
+        turn = self._write_turn(self._writer, entries, time)
+        if turn is None:
             return False
-        self._kept(fresh, made)
+        self._kept(turn)
         return True
 
     @inlineCallbacks
@@ -236,9 +245,9 @@ class SQLiteLog:
             self._see_file()
             if out_of_date:
                 yield self._look_again(entries)
-            fresh, made = yield self._write(self._write_turn, entries, time)
-            if made is not None:
-                self._kept(fresh, made)
+            turn: _Turn | None = yield self._write(self._write_turn, entries, time)
+            if turn is not None:
+                self._kept(turn)
                 return
             out_of_date = True
 
@@ -251,41 +260,33 @@ class SQLiteLog:
         rooms = list({entry.room: None for entry in entries})
         states: list[RoomState] = yield self._write(database.look_again, [room.name.key for room in rooms])
         self._journal_moved()
-        self._authors.clear()
         self._epoch = states[0].epoch
         for room, state in zip(rooms, states, strict=True):
             cast(SQLiteRoomLog, room).take(state)
 
-    def _write_turn(
-        self, connection: sqlite3.Connection, entries: Sequence[Entry], time: int
-    ) -> tuple[list[Entry], dict[str, int] | None]:
-        """Give entries their numbers and keep those that are new, as `database.keep`; only the entries change here."""
-        if not self._may_repeat(entries):
-            return self._number_and_keep(connection, entries, time)
-        with database.transaction(connection):  # many look-ups with one taking of the file's lock: 2.5 µs each, not 6
-            return self._number_and_keep(connection, entries, time)
+    def _write_turn(self, connection: sqlite3.Connection, entries: Sequence[Entry], time: int) -> _Turn | None:
+        """Give entries their numbers and keep those that are new; only the entries change here.
 
-    def _may_repeat(self, entries: Sequence[Entry]) -> bool:
-        """Tell whether the file has to be asked if some of these were said before."""
-        known = self._authors
-        return any(e.id is not None and known.get((e.room.name.key, e.author.key), True) for e in entries)
+        None is returned where another program wrote to the file.
+        """
+        turn = self._number(entries, time, {})
+        try:
+            made = database.keep(connection, self._epoch, turn.fresh) if turn.fresh else {}
+        except database.Repeated as repeated:
+            known = {_key_of(turn.fresh[place]): first for place, first in repeated.first.items()}
+            turn = self._number(entries, time, known)
+            made = database.keep(connection, self._epoch, turn.fresh) if turn.fresh else {}
+        return None if made is None else turn._replace(made=made)
 
-    def _number_and_keep(
-        self, connection: sqlite3.Connection, entries: Sequence[Entry], time: int
-    ) -> tuple[list[Entry], dict[str, int] | None]:
-        fresh = self._number(connection, entries, time)
-        return fresh, database.keep(connection, self._epoch, fresh) if fresh else {}
-
-    def _number(self, connection: sqlite3.Connection, entries: Sequence[Entry], time: int) -> list[Entry]:
-        """Give each entry its number, or the first one's; return those that are new."""
+    def _number(self, entries: Sequence[Entry], time: int, said: _Said) -> _Turn:
+        """Give each entry its number, or the first one's, as far as those that were `said` are known."""
         fresh = []
         heads: dict[RoomLog, int] = {}
-        here: dict[_SaidKey, tuple[int, int]] = {}
         for entry in entries:
             room = entry.room
             if entry.id is not None:
-                said = room.name.key, entry.author.key, entry.id
-                first = here.get(said) or self._journaled.get(said) or self._was_said(connection, room.id, said)
+                key = _key_of(entry)
+                first = said.get(key) or self._journaled.get(key)
                 if first:
                     entry.seq, entry.time = first
                     continue
@@ -293,36 +294,27 @@ class SQLiteLog:
             entry.time = time
             fresh.append(entry)
             if entry.id is not None:
-                here[said] = entry.seq, time
-        return fresh
+                said[key] = entry.seq, time
+        return _Turn(fresh, said, {})
 
-    def _was_said(self, connection: sqlite3.Connection, room: int | None, said: _SaidKey) -> tuple[int, int] | None:
-        """Look for a message among those that are not in the journal: its number and time."""
-        if room is None:
-            return None
-        _, author, id = said
-        known = self._authors.get(said[:2])
-        if known is None:
-            if len(self._authors) >= MAX_AUTHORS:
-                self._authors.clear()
-            known = self._authors[said[:2]] = database.has_ids(connection, room, author)
-        return database.was_said(connection, room, author, id) if known else None
-
-    def _kept(self, fresh: Sequence[Entry], made: dict[str, int]) -> None:
+    def _kept(self, turn: _Turn) -> None:
         """Note what was written."""
         if self._trouble:
             self._trouble = ""
             _log.info("{path} works again", path=self.path)
-        for entry in fresh:
+        journal = self._journal
+        for entry in turn.fresh:
             room = entry.room
-            room.id = made.get(room.name.key, room.id)
             room.seq = entry.seq
-            room.oldest = room.oldest or entry.seq
             entry.fresh = True
-            self._journal.setdefault(room, []).append(Record(entry.seq, entry.time, entry.author.shown, entry.msg))
+            if room in journal:
+                journal[room].append(entry)
+            else:
+                journal[room] = [entry]
+                room.id = turn.made.get(room.name.key, room.id)
+                room.oldest = room.oldest or entry.seq
             self._journal_bytes += len(entry.msg) + ROW_BYTES
-            if entry.id is not None:
-                self._journaled[room.name.key, entry.author.key, entry.id] = entry.seq, entry.time
+        self._journaled.update(turn.said)
         self._tidy()
 
     # Moving on from the journal
@@ -347,8 +339,6 @@ class SQLiteLog:
 
     def _journal_moved(self, _: object = None) -> None:
         """Forget the journal: it is empty."""
-        for room, author, _id in self._journaled:
-            self._authors[room, author] = True
         self._journal = {}
         self._journaled = {}
         self._journal_bytes = 0
@@ -406,7 +396,7 @@ class SQLiteLog:
         start, end = (bisect_right(journal, number, key=_number_of) for number in (seq, head))
         if start >= end:
             return records
-        merged = sorted({*records, *journal[start : min(end, start + most)]})[:most]
+        merged = sorted({*records, *map(_record, journal[start : min(end, start + most)])})[:most]
         return merged[: _fitting(merged, most_bytes)]
 
     @inlineCallbacks
@@ -419,7 +409,7 @@ class SQLiteLog:
         end = bisect_left(journal, seq, key=_number_of)
         if end == 0:
             return records
-        merged = sorted({*records, *journal[max(0, end - most) : end]})[-most:]
+        merged = sorted({*records, *map(_record, journal[max(0, end - most) : end])})[-most:]
         return merged[-_fitting(reversed(merged), most_bytes) :]
 
     # Connections and threads
@@ -558,6 +548,15 @@ def _size(path: str) -> int:
         return os.stat(path).st_size
     except OSError:
         return 0
+
+
+def _key_of(entry: Entry) -> _SaidKey:
+    assert entry.id is not None
+    return entry.room.name.key, entry.author.key, entry.id
+
+
+def _record(entry: Entry) -> Record:
+    return Record(entry.seq, entry.time, entry.author.shown, entry.msg)
 
 
 def _fitting(records: Iterable[Record], most_bytes: int) -> int:

@@ -71,8 +71,8 @@ BUGS: Final = (
     Bug(
         "one message is shown twice at the border between the file and the journal",
         "sqlite.py",
-        "merged = sorted({*records, *journal[start : min(end, start + most)]})[:most]",
-        "merged = sorted([*records, *journal[max(0, start - 1) : min(end, start + most)]])[:most]",
+        "merged = sorted({*records, *map(_record, journal[start : min(end, start + most)])})[:most]",
+        "merged = sorted([*records, *map(_record, journal[max(0, start - 1) : min(end, start + most)])])[:most]",
         ("crash", "cut", "slow-all", "replay"),
     ),
     Bug(
@@ -85,15 +85,15 @@ BUGS: Final = (
     Bug(
         "an id that was said is forgotten",
         "sqlite.py",
-        "first = here.get(said) or self._journaled.get(said) or self._was_said(connection, room.id, said)",
+        "first = said.get(key) or self._journaled.get(key)",
         "first = None",
         ("crash", "cut"),
     ),
     Bug(
         "an id that was said is forgotten once it is out of memory",
-        "sqlite.py",
-        "first = here.get(said) or self._journaled.get(said) or self._was_said(connection, room.id, said)",
-        "first = here.get(said) or self._journaled.get(said)",
+        "database.py",
+        "        if first:\n",
+        "        if False:\n",
         ("crash", "cut"),
     ),
     Bug(
