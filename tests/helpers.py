@@ -121,6 +121,9 @@ class FakeLog:
     def room(self, name: Name) -> FakeRoomLog:
         return self.logs.setdefault(name.key, FakeRoomLog(self, name))
 
+    def append_now(self, entries: Sequence[Entry], time: int) -> bool:
+        return False
+
     def append(self, entries: Sequence[Entry], time: int) -> Deferred[None]:
         return self.do("append", self._append, entries, time)
 

@@ -90,6 +90,12 @@ def entry(room: RoomLog, msg: str, id: str | None = None, author: str = "alice")
     return Entry(room, names.nick(author), msg, id)
 
 
+async def keep(log: SQLiteLog, entries: list[Entry], time: int) -> None:
+    """Keep what was said in a turn, as a room does it: at once, or after some waiting."""
+    if not log.append_now(entries, time):
+        await log.append(entries, time)
+
+
 def room(log: SQLiteLog, name: str = "lobby") -> Deferred[RoomLog]:
     return log.open(names.room(name))
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 from twisted.internet.defer import execute
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import messages, room, session
-from twisted_chat.log import Record, Unavailable
+from twisted_chat.log import Entry, Record, Unavailable
 
 from .helpers import Server
 
@@ -315,6 +316,24 @@ class KeepingTests(SynchronousTestCase):
         self.assertEqual([(obj["code"], obj["id"]) for obj in self.alice.got()], [("internal", "1")])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
+    def test_a_fault_of_the_store_at_once_stops_nothing(self) -> None:
+        self.patch(self.server.fake, "append_now", lambda entries, time: 1 / 0)
+        self.alice.say("1", id="1")
+        self.server.settle()
+        self.assertEqual([obj["code"] for obj in self.alice.got()], ["internal"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_what_is_kept_at_once_waits_for_nothing(self) -> None:
+        def append_now(entries: Sequence[Entry], time: int) -> bool:
+            self.server.fake._append(entries, time)
+            return True
+
+        self.patch(self.server.fake, "append_now", append_now)
+        self.patch(self.server.fake, "append", lambda entries, time: 1 / 0)
+        self.alice.say("1", id="1")
+        self.server.clock.turn()
+        self.assertEqual((kinds(self.alice.got()), self.bob.texts()), (["ack"], ["1"]))
+
     def test_a_store_that_raises_stops_nothing(self) -> None:
         append = self.server.fake._append
         self.patch(self.server.fake, "append", lambda entries, time: 1 / 0)
@@ -328,11 +347,12 @@ class KeepingTests(SynchronousTestCase):
         self.assertEqual((kinds(self.alice.got()), self.bob.texts()), (["ack"], ["2"]))
 
     def test_a_fault_in_the_fan_out_is_logged_and_the_next_turn_goes_on(self) -> None:
-        self.patch(room, "time_text", lambda time: 1 / 0)
+        fan_out_all = room.Rooms._fan_out_all
+        self.patch(room.Rooms, "_fan_out_all", lambda *args: 1 / 0)
         self.alice.say("1")
         self.server.settle()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        self.patch(room, "time_text", str)
+        self.patch(room.Rooms, "_fan_out_all", fan_out_all)
         self.assertEqual(kinds(self.alice.ask(type="ping")), ["pong"])
         self.bob.say("2")
         self.server.settle()

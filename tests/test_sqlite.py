@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Awaitable
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -28,7 +29,7 @@ from twisted_chat.log import Entry, Record, RoomLog, RoomSummary, Unavailable, U
 from twisted_chat.retention import Keep
 from twisted_chat.sqlite import SQLiteLog
 
-from .stores import MOST, PLENTY, StoreTestCase, entry, numbers, read_bytes, room, size_of, texts, write_bytes
+from .stores import MOST, PLENTY, StoreTestCase, entry, keep, numbers, read_bytes, room, size_of, texts, write_bytes
 
 WHOLE = 2**40
 """A number behind all others."""
@@ -43,7 +44,7 @@ class MemoryTestCase(StoreTestCase):
         self.room = self.successResultOf(room(self.log))
 
     def say(self, *entries: Entry, time: int = 5) -> None:
-        self.successResultOf(self.log.append(entries, time))
+        self.assertTrue(self.log.append_now(entries, time))
 
     def move(self) -> None:
         self.successResultOf(self.log._lock.run(self.log._move))
@@ -320,7 +321,7 @@ class FileTestCase(StoreTestCase):
         formats = [event for event in self.events if str(event.get("log_namespace", "")).startswith("twisted_chat")]
         return [str(event["log_format"]).format(**event) for event in formats]
 
-    async def unavailable(self, done: Deferred[Any]) -> str:
+    async def unavailable(self, done: Awaitable[Any]) -> str:
         """Wait for an `Unavailable`; returns what it says."""
         try:
             await done
@@ -340,7 +341,7 @@ class Restart(FileTestCase):
     async def test_everything_is_there_again(self) -> None:
         log = self.open_store()
         lobby = await room(log, "Lobby")
-        await log.append([entry(lobby, "a", "1"), entry(lobby, "b")], 7)
+        await keep(log, [entry(lobby, "a", "1"), entry(lobby, "b")], 7)
         await lobby.set_topic("t")
         await log.close()
         again = await room(self.open_store(), "lobby")
@@ -352,7 +353,7 @@ class Restart(FileTestCase):
     async def test_rooms_do_not_take_each_other_s_numbers(self) -> None:
         log = self.open_store()
         first, second = await room(log, "first"), await room(log, "second")
-        await log.append([entry(first, "a", "1"), entry(second, "b", "2"), entry(second, "c", "3")], 7)
+        await keep(log, [entry(first, "a", "1"), entry(second, "b", "2"), entry(second, "c", "3")], 7)
         await log.close()
         log = self.open_store()
         self.assertEqual([((await room(log, name)).seq) for name in ("first", "second")], [1, 2])
@@ -362,19 +363,19 @@ class Restart(FileTestCase):
             log = self.open_store()
             lobby = await room(log)
             said = entry(lobby, "a", "1")
-            await log.append([said], 7)
+            await keep(log, [said], 7)
             await log.close()
         self.assertEqual((said.seq, said.fresh), (1, False))
 
     async def test_a_closed_file_is_one_file(self) -> None:
         log = self.open_store()
-        await log.append([entry(await room(log), "a")], 7)
+        await keep(log, [entry(await room(log), "a")], 7)
         await log.close()
         self.assertEqual(sorted(os.listdir(self.folder)), ["chat.sqlite", "chat.sqlite-lock"])
 
     async def test_what_was_in_the_journal_of_a_server_that_was_killed_is_moved_on(self) -> None:
         log = self.open_store()
-        await log.append([entry(await room(log), "a", "1")], 7)
+        await keep(log, [entry(await room(log), "a", "1")], 7)
         copy = str(self.folder / "copy.sqlite")
         for suffix in ("", "-wal"):
             write_bytes(copy + suffix, read_bytes(self.path + suffix))
@@ -433,18 +434,18 @@ class Moving(FileTestCase):
         log = self.open_store()
         lobby = await room(log)
         for number in range(200):
-            await log.append([entry(lobby, str(number), str(number))], 1)
+            await keep(log, [entry(lobby, str(number), str(number))], 1)
         await log._lock.run(lambda: None)
         self.assertLess(log._journal_bytes, 2**15)
         self.assertEqual(texts(await lobby.after(0, MOST, PLENTY)), [str(number) for number in range(200)])
         again = entry(lobby, "0", "0")
-        await log.append([again], 1)
+        await keep(log, [again], 1)
         self.assertEqual((again.seq, again.fresh), (1, False))
 
     async def test_large_texts_count_as_what_they_are(self) -> None:
         log = self.open_store()
         lobby = await room(log)
-        await log.append([entry(lobby, "x" * 16_000) for _ in range(64)], 1)
+        await keep(log, [entry(lobby, "x" * 16_000) for _ in range(64)], 1)
         self.assertTrue(log._moving)
         await log._lock.run(lambda: None)
         self.assertEqual((log._moving, log._journal_bytes), (False, 0))
@@ -452,7 +453,7 @@ class Moving(FileTestCase):
     async def test_an_append_waits_for_a_move_and_goes_on_behind_it(self) -> None:
         log = self.open_store()
         lobby = await room(log)
-        await log.append([entry(lobby, "a")], 1)
+        await keep(log, [entry(lobby, "a")], 1)
         moved = log._lock.run(log._move)
         said = entry(lobby, "b")
         kept = log.append([said], 1)
@@ -465,7 +466,7 @@ class Moving(FileTestCase):
         log = self.open_store()
         lobby = await room(log)
         for number in range(60):
-            await log.append([entry(lobby, str(number))], 1)
+            await keep(log, [entry(lobby, str(number))], 1)
             moved = log._lock.run(log._move if number % 3 == 0 else lambda: None)
             after, before = lobby.after(0, MOST, PLENTY), lobby.before(WHOLE, MOST, PLENTY)
             everything = [str(said) for said in range(number + 1)]
@@ -475,7 +476,7 @@ class Moving(FileTestCase):
     async def test_a_page_whose_reading_ends_after_the_move_has_everything(self) -> None:
         log = self.open_store()
         lobby = await room(log)
-        await log.append([entry(lobby, "a")], 1)
+        await keep(log, [entry(lobby, "a")], 1)
         reading, read = log._read, Deferred[None]()
 
         def slow(function: Any, *args: Any) -> Deferred[Any]:
@@ -493,7 +494,7 @@ class Moving(FileTestCase):
         lobby = await room(log)
         for first in ("a", None):
             if first:
-                await log.append([entry(lobby, first)], 1)
+                await keep(log, [entry(lobby, first)], 1)
             reading, begin = log._read, Deferred[None]()
 
             def late(function: Any, *args: Any, reading: Any = reading, begin: Any = begin) -> Deferred[Any]:
@@ -504,8 +505,8 @@ class Moving(FileTestCase):
             with mock.patch.object(log, "_read", late):
                 pages = [lobby.after(0, 9, PLENTY), lobby.before(WHOLE, 9, PLENTY)]
                 said = list(range(1, lobby.seq + 1))
-                await log.append([entry(lobby, "in the journal")], 1)
-                await log.append([entry(lobby, "\x00, which does not go by it")], 1)
+                await keep(log, [entry(lobby, "in the journal")], 1)
+                await keep(log, [entry(lobby, "\x00, which does not go by it")], 1)
                 begin.callback(None)
                 self.assertEqual([numbers(await page) for page in pages], [said, said])
             await log._lock.run(log._move)
@@ -520,7 +521,7 @@ class Moving(FileTestCase):
         with mock.patch.object(log, "_read", slow):
             late = room(log)
             await reading(lambda connection: None)
-        await log.append([entry(await room(log), "a")], 1)
+        await keep(log, [entry(await room(log), "a")], 1)
         await log._lock.run(log._move)
         self.assertNotIn("lobby", log._open)
         read.callback(None)
@@ -534,7 +535,7 @@ class Moving(FileTestCase):
     async def test_who_reads_does_not_stand_in_the_way_of_who_writes(self) -> None:
         log = self.open_store()
         lobby = await room(log)
-        await log.append([entry(lobby, "a")], 1)
+        await keep(log, [entry(lobby, "a")], 1)
         go_on = threading.Event()
         readers = [log._read(lambda connection: go_on.wait(20)) for _ in range(4)]
         await log._lock.run(log._move)
@@ -546,7 +547,7 @@ class Moving(FileTestCase):
         log = self.open_store()
         lobby = await room(log)
         for _ in range(30):
-            await log.append([entry(lobby, "x" * 10_000) for _ in range(10)], 1)
+            await keep(log, [entry(lobby, "x" * 10_000) for _ in range(10)], 1)
             await log._lock.run(log._move)
             await log._lock.run(lambda: None)
             while log._copying:
@@ -591,7 +592,7 @@ class Together(FileTestCase):
             for number in range(chance.choice([1, 5, 20])):
                 id = f"{turn} {number}" if chance.random() < 0.9 else f"{turn - 1} 0"
                 said.append(entry(chance.choice(rooms), chance.choice(["a", "\x00", "x" * 90]), id))
-            await log.append(said, turn)
+            await keep(log, said, turn)
             for e in said:
                 self.assertEqual(e.seq, kept.setdefault((e.room, e.id or ""), e.seq))
                 self.assertEqual(self.seen_once.setdefault((e.room, e.seq), e.id), e.id)
@@ -636,7 +637,7 @@ class Power(FileTestCase):
         lobby = await room(log)
         await lobby.set_topic("t")
         for text in ("a", "\x00", "b", "b"):
-            await log.append([entry(lobby, text, text)], 1)
+            await keep(log, [entry(lobby, text, text)], 1)
             await log._lock.run(log._move)
         await log.close()
         again = await room(self.open_store())
@@ -662,23 +663,23 @@ class Full(FileTestCase):
     async def test_nothing_of_a_turn_is_kept_and_later_everything_works(self) -> None:
         log = self.open_store()
         lobby, other = await room(log), await room(log, "other")
-        await log.append([entry(lobby, "a", "1")], 1)
+        await keep(log, [entry(lobby, "a", "1")], 1)
         self.fill(log)
         refused = [entry(lobby, "b", "2"), entry(other, "x" * 50_000, "3"), entry(other, "\x00")]
         for _ in range(3):
-            self.assertEqual(await self.unavailable(log.append(refused, 2)), "the disk is full")
+            self.assertEqual(await self.unavailable(keep(log, refused, 2)), "the disk is full")
         self.assertEqual((lobby.seq, other.seq, other.id, other.oldest), (1, 0, None, 0))
         self.assertEqual([e.fresh for e in refused], [False] * 3)
         self.assertEqual(texts(await lobby.after(0, 5, PLENTY)), ["a"])
         self.free(log)
-        await log.append(refused, 3)
+        await keep(log, refused, 3)
         self.assertEqual([e.seq for e in refused], [2, 1, 2])
         self.assertEqual(texts(await lobby.after(0, 5, PLENTY)), ["a", "b"])
 
     async def test_a_room_that_got_no_message_got_no_row(self) -> None:
         log = self.open_store()
         self.fill(log)
-        await self.unavailable(log.append([entry(await room(log, "other"), "x" * 50_000)], 2))
+        await self.unavailable(keep(log, [entry(await room(log, "other"), "x" * 50_000)], 2))
         self.assertEqual(await log.rooms(5), [])
 
     async def test_it_is_told_once_and_so_is_its_end(self) -> None:
@@ -686,10 +687,10 @@ class Full(FileTestCase):
         lobby = await room(log)
         self.fill(log)
         for _ in range(3):
-            await self.unavailable(log.append([entry(lobby, "x" * 50_000)], 2))
+            await self.unavailable(keep(log, [entry(lobby, "x" * 50_000)], 2))
         self.free(log)
         for _ in range(3):
-            await log.append([entry(lobby, "x")], 2)
+            await keep(log, [entry(lobby, "x")], 2)
         self.assertEqual(
             self.logged(), [f"{self.path} does not work now: the disk is full", f"{self.path} works again"]
         )
@@ -704,12 +705,12 @@ class Full(FileTestCase):
     async def test_a_journal_that_cannot_be_moved_is_read_where_it_is(self) -> None:
         log = self.open_store()
         lobby = await room(log)
-        await log.append([entry(lobby, "a", "1"), entry(lobby, "b")], 1)
+        await keep(log, [entry(lobby, "a", "1"), entry(lobby, "b")], 1)
         with mock.patch.object(database, "move", side_effect=_failing("disk I/O error", sqlite3.SQLITE_IOERR)):
             self.assertEqual(await self.unavailable(log._lock.run(log._move)), "disk I/O error")
         self.assertEqual(texts(await lobby.before(WHOLE, 5, PLENTY)), ["a", "b"])
         again = entry(lobby, "a", "1")
-        await log.append([again], 1)
+        await keep(log, [again], 1)
         self.assertEqual((again.seq, again.fresh), (1, False))
 
     async def test_where_it_cannot_be_moved_for_long_nothing_more_is_kept(self) -> None:
@@ -722,14 +723,14 @@ class Full(FileTestCase):
             while True:
                 said = entry(lobby, str(kept))
                 try:
-                    await log.append([said], 1)
+                    await keep(log, [said], 1)
                 except Unavailable:
                     break
                 kept += 1
             self.assertEqual(kept, 32)
             self.assertFalse(said.fresh)
             self.assertLess(move.call_count, 8)
-        await log.append([said], 1)
+        await keep(log, [said], 1)
         self.assertEqual((said.seq, log._journal_bytes), (33, 512 + 2))
         self.assertEqual(numbers(await lobby.after(0, MOST, PLENTY)), list(range(1, 34)))
 
@@ -753,7 +754,7 @@ class Busy(FileTestCase):
             self.assertNoResult(kept)
         self.clock.advance(1)
         self.successResultOf(kept)
-        await log.append(said[1:], 1)
+        await keep(log, said[1:], 1)
         self.assertEqual([e.seq for e in said], [1, 2])
 
     async def test_it_is_not_waited_for_longer_than_some_seconds(self) -> None:
@@ -768,14 +769,14 @@ class Busy(FileTestCase):
             why = "another program has been writing to it for too long"
             self.assertEqual([await self.unavailable(done) for done in (kept, topic)], [why] * 2)
         self.assertEqual((lobby.seq, lobby.topic), (0, ""))
-        await log.append([entry(lobby, "a")], 1)
+        await keep(log, [entry(lobby, "a")], 1)
         self.assertEqual(lobby.seq, 1)
 
     async def test_a_move_waits_for_it_and_the_reactor_does_not(self) -> None:
         self.patch(sqlite, "PATIENCE", 20.0)
         log = self.open_store()
         lobby = await room(log)
-        await log.append([entry(lobby, "a")], 1)
+        await keep(log, [entry(lobby, "a")], 1)
         with self.written_to():
             moved = log._lock.run(log._move)
             self.assertEqual(texts(await lobby.after(0, 5, PLENTY)), ["a"])
@@ -786,7 +787,7 @@ class Busy(FileTestCase):
     async def test_what_another_program_wrote_is_taken_into_account(self) -> None:
         log = self.open_store()
         lobby, other = await room(log), await room(log, "other")
-        await log.append([entry(lobby, "a", "1"), entry(other, "a")], 1)
+        await keep(log, [entry(lobby, "a", "1"), entry(other, "a")], 1)
         epoch = lobby.epoch
         with self.written_to() as beside:
             database.move_now(beside)
@@ -795,13 +796,13 @@ class Busy(FileTestCase):
             beside.execute("UPDATE room SET topic = 'theirs'")
             beside.execute("UPDATE store SET epoch = epoch + 1")
         first, again = entry(lobby, "b"), entry(lobby, "imported", "2", "bob")
-        await log.append([first, again], 4)
+        await keep(log, [first, again], 4)
         self.assertEqual((first.seq, again.seq, again.fresh, again.time), (8, 7, False, 3))
         self.assertEqual(numbers(await lobby.after(0, 9, PLENTY)), [1, 7, 8])
         self.assertEqual(lobby.topic, "theirs")
         self.assertGreater(lobby.epoch, epoch)
         late = entry(other, "b")
-        await log.append([late], 5)  # in a room that was not looked at with the first one
+        await keep(log, [late], 5)  # in a room that was not looked at with the first one
         self.assertEqual(late.seq, 10)
         await log._lock.run(log._move)
         self.assertEqual(numbers(await other.after(0, 9, PLENTY)), [1, 9, 10])
@@ -809,15 +810,15 @@ class Busy(FileTestCase):
     async def test_also_the_ids_of_an_author_who_had_none(self) -> None:
         log = self.open_store()
         lobby = await room(log)
-        await log.append([entry(lobby, "a")], 1)
+        await keep(log, [entry(lobby, "a")], 1)
         with mock.patch.object(database, "keep", side_effect=_failing("full", sqlite3.SQLITE_FULL)):
-            await self.unavailable(log.append([entry(lobby, "b", "1", "bob")], 1))
+            await self.unavailable(keep(log, [entry(lobby, "b", "1", "bob")], 1))
         with self.written_to() as beside:
             database.move_now(beside)
             beside.execute("INSERT INTO message VALUES (?, 7, 3, 'bob', 'bob', '1', 'imported')", (lobby.id,))
             beside.execute("UPDATE store SET epoch = epoch + 1")
         again = entry(lobby, "b", "1", "bob")
-        await log.append([again], 4)
+        await keep(log, [again], 4)
         self.assertEqual((again.seq, again.fresh), (7, False))
 
     async def test_also_in_a_room_that_it_made(self) -> None:
@@ -828,7 +829,7 @@ class Busy(FileTestCase):
             beside.execute("INSERT INTO message VALUES (?, 7, 3, 'bob', 'bob', NULL, 'imported')", (id,))
             beside.execute("UPDATE store SET epoch = epoch + 1")
         said = [entry(lobby, "a"), entry(lobby, "\x00")]
-        await log.append(said, 4)
+        await keep(log, said, 4)
         self.assertEqual([e.seq for e in said], [8, 9])
         self.assertEqual((lobby.name.shown, lobby.oldest), ("LOBBY", 7))
 
@@ -847,14 +848,14 @@ class Busy(FileTestCase):
             id = database.make_room(beside, names.room("other"))
             beside.execute("INSERT INTO message VALUES (?, 7, 3, 'bob', 'bob', NULL, 'imported')", (id,))
             beside.execute("UPDATE store SET epoch = epoch + 1")
-        await log.append([entry(lobby, "a")], 1)
+        await keep(log, [entry(lobby, "a")], 1)
         read.callback(None)
         self.assertEqual((await late).seq, 7)
 
     async def test_with_every_commit_on_the_disk_too(self) -> None:
         log = self.open_store(durability="power")
         lobby = await room(log)
-        await log.append([entry(lobby, "a")], 1)
+        await keep(log, [entry(lobby, "a")], 1)
         with self.written_to() as beside:
             database.move_now(beside)
             beside.execute("INSERT INTO message VALUES (?, 7, 3, 'bob', 'bob', NULL, 'imported')", (lobby.id,))
@@ -907,16 +908,16 @@ class Files(FileTestCase):
         log = self.open_store()
         lobby = await room(log)
         log._writer.execute("PRAGMA query_only = ON")
-        self.assertEqual(await self.unavailable(log.append([entry(lobby, "a")], 1)), "it may not be written to")
+        self.assertEqual(await self.unavailable(keep(log, [entry(lobby, "a")], 1)), "it may not be written to")
         log._writer.execute("PRAGMA query_only = OFF")
-        await log.append([entry(lobby, "a")], 1)
+        await keep(log, [entry(lobby, "a")], 1)
         self.assertEqual(lobby.seq, 1)
 
     async def test_a_damaged_one(self) -> None:
         log = self.open_store()
         lobby = await room(log)
         for _ in range(20):
-            await log.append([entry(lobby, "x" * 1_000) for _ in range(50)], 1)
+            await keep(log, [entry(lobby, "x" * 1_000) for _ in range(50)], 1)
         await log.close()
         data = bytearray(read_bytes(self.path))
         data[4096 * 8 :] = b"\xa5" * (len(data) - 4096 * 8)
@@ -949,25 +950,25 @@ class Files(FileTestCase):
     async def test_a_file_in_another_one_s_place_gets_nothing(self) -> None:
         log = self.open_store()
         lobby = await room(log)
-        await log.append([entry(lobby, "a")], 1)
+        await keep(log, [entry(lobby, "a")], 1)
         away = self.folder / "away"
         os.rename(self.path, away)
         gone = "it is gone, or another file is in its place: put it back, or restart the server"
-        self.assertEqual(await self.unavailable(log.append([entry(lobby, "b")], 1)), gone)
+        self.assertEqual(await self.unavailable(keep(log, [entry(lobby, "b")], 1)), gone)
         write_bytes(self.path, b"")
-        self.assertEqual(await self.unavailable(log.append([entry(lobby, "b")], 1)), gone)
+        self.assertEqual(await self.unavailable(keep(log, [entry(lobby, "b")], 1)), gone)
         self.assertEqual(self.logged(), [f"{self.path} does not work now: {gone}"])
         os.rename(away, self.path)
-        await log.append([entry(lobby, "b")], 1)
+        await keep(log, [entry(lobby, "b")], 1)
         self.assertEqual(texts(await lobby.after(0, 5, PLENTY)), ["a", "b"])
 
     async def test_a_write_ahead_log_that_is_taken_away_is_saved_and_nothing_more_is_acked(self) -> None:
         log = self.open_store()
         lobby = await room(log)
-        await log.append([entry(lobby, "a")], 1)
+        await keep(log, [entry(lobby, "a")], 1)
         os.unlink(f"{self.path}-wal")
         trouble = "its write-ahead log (-wal) was taken away; what is kept is safe: restart the server"
-        self.assertEqual(await self.unavailable(log.append([entry(lobby, "b")], 1)), trouble)
+        self.assertEqual(await self.unavailable(keep(log, [entry(lobby, "b")], 1)), trouble)
         self.assertEqual(await self.unavailable(lobby.set_topic("t")), trouble)
         copy = self.folder / "copy"
         shutil.copy(self.path, copy)
@@ -977,20 +978,20 @@ class Files(FileTestCase):
     async def test_a_write_ahead_log_that_cannot_be_saved(self) -> None:
         log = self.open_store()
         lobby = await room(log)
-        await log.append([entry(lobby, "a")], 1)
+        await keep(log, [entry(lobby, "a")], 1)
         os.unlink(f"{self.path}-wal")
         broken = mock.Mock(wraps=log._writer)
         broken.execute.side_effect = sqlite3.OperationalError("disk I/O error")
         self.patch(log, "_writer", broken)
-        self.assertEqual(await self.unavailable(log.append([entry(lobby, "b")], 1)), "disk I/O error")
+        self.assertEqual(await self.unavailable(keep(log, [entry(lobby, "b")], 1)), "disk I/O error")
 
     async def test_a_folder_that_is_gone(self) -> None:
         log = self.open_store()
         lobby = await room(log)
         os.rename(self.folder, f"{self.folder}-away")
-        self.assertIn("it is gone", await self.unavailable(log.append([entry(lobby, "b")], 1)))
+        self.assertIn("it is gone", await self.unavailable(keep(log, [entry(lobby, "b")], 1)))
         os.rename(f"{self.folder}-away", self.folder)
-        await log.append([entry(lobby, "b")], 1)
+        await keep(log, [entry(lobby, "b")], 1)
 
     def test_a_sqlite_that_is_too_old(self) -> None:
         self.patch(sqlite3, "sqlite_version_info", (3, 36, 0))
@@ -1014,7 +1015,7 @@ class TheEnd(FileTestCase):
     async def test_no_thread_is_left(self) -> None:
         before = set(threading.enumerate())
         log = self.open_store()
-        await log.append([entry(await room(log), "a")], 1)
+        await keep(log, [entry(await room(log), "a")], 1)
         await log._lock.run(log._move)
         self.assertGreater(set(threading.enumerate()), before)
         await log.close()
@@ -1023,7 +1024,7 @@ class TheEnd(FileTestCase):
     async def test_closing_waits_for_what_is_under_way_and_is_done_once(self) -> None:
         log = self.open_store()
         lobby = await room(log)
-        await log.append([entry(lobby, "a")], 1)
+        await keep(log, [entry(lobby, "a")], 1)
         moved = log._lock.run(log._move)
         kept = log.append([entry(lobby, "b")], 1)
         page = lobby.after(0, 5, PLENTY)
@@ -1049,7 +1050,7 @@ class TheEnd(FileTestCase):
     async def test_a_file_that_is_written_to_is_closed_and_nothing_is_lost(self) -> None:
         self.patch(sqlite, "PATIENCE", 0.01)
         log = self.open_store()
-        await log.append([entry(await room(log), "a")], 1)
+        await keep(log, [entry(await room(log), "a")], 1)
         with self.written_to():
             await log.close()
         self.assertIn(f"The journal of {self.path} was not moved on; the next start does it", self.logged())
@@ -1066,7 +1067,7 @@ class TheEnd(FileTestCase):
         log = self.open_store()
         log._move_at = 0
         with mock.patch.object(database, "move", side_effect=ZeroDivisionError):
-            await log.append([entry(await room(log), "a")], 1)
+            await keep(log, [entry(await room(log), "a")], 1)
             await log._lock.run(lambda: None)
             await deferLater(reactor, 0)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)

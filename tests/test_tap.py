@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 from contextlib import redirect_stdout
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any, cast
@@ -339,16 +340,18 @@ class SoonTests(TestCase):
         called: list[int] = []
 
         async def turn() -> None:
-            tap._soon(cast(Any, clock))(lambda: called.append(1))
-            self.assertEqual(called, [])
-            await asyncio.sleep(0)
+            soon = tap._soon(cast(Any, clock))
+            for number in (1, 2):
+                soon(partial(called.append, number))
+                self.assertEqual(len(called), number - 1)
+                await asyncio.sleep(0)
 
         loop = asyncio.new_event_loop()
         self.addCleanup(loop.close)
         thread = threading.Thread(target=loop.run_until_complete, args=[turn()])
         thread.start()  # of its own, since this one may run a loop already
         thread.join()
-        self.assertEqual((called, clock.getDelayedCalls()), ([1], []))
+        self.assertEqual((called, clock.getDelayedCalls()), ([1, 2], []))
 
 
 class Log:

@@ -167,7 +167,7 @@ class Bare:
             if isinstance(request, Quit):
                 self.end("", request.msg)
                 return
-            self._bucket.take(self._reactor.seconds())
+            self._bucket.take(self._reactor.seconds)
             if isinstance(request, Say) and _is_for_lobby(request):
                 self._say(request)
             else:

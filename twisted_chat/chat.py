@@ -183,7 +183,7 @@ class Chat:
 
     def handle(self, session: Session, request: AnyRequest) -> Deferred[None] | None:
         if type(request) is not messages.Quit:
-            session.bucket.take(self.reactor.seconds())
+            session.bucket.take(self.reactor.seconds)
         if session.nick is None and type(request) is not messages.Hello:
             raise WireError("not-welcome", 'say hello first, such as {"type": "hello", "nick": "alice"}')
         return _handlers[type(request)](self, session, request)

@@ -5,6 +5,7 @@ Each limit is a number with a name, its reason beside it, and what a client may 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -81,11 +82,12 @@ class Bucket:
         self._burst = self._tokens = float(limits.burst)
         self._at = now
 
-    def take(self, now: float) -> None:
-        """Take one token at `now` (seconds); raises `WireError` (`rate-limited`) where there is none."""
+    def take(self, clock: Callable[[], float]) -> None:
+        """Take one token; raises `WireError` (`rate-limited`) where there is none. The clock tells seconds."""
         if self._tokens < 1:
             if not self._rate:
                 return
+            now = clock()
             self._tokens = min(self._burst, self._tokens + max(0.0, now - self._at) * self._rate)
             self._at = now
             if self._tokens < 1:

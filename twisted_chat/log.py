@@ -96,11 +96,14 @@ class Log(Protocol):
     def open(self, name: Name) -> Deferred[RoomLog]:
         """Find a room's log, or begin one. A log that nothing was said in leaves no trace. Fails with `Unavailable`."""
 
+    def append_now(self, entries: Sequence[Entry], time: int) -> bool:
+        """Do what `append` does, if nothing has to be waited for; false where it was not done, for whatever reason."""
+
     def append(self, entries: Sequence[Entry], time: int) -> Deferred[None]:
         """Keep what was said in one turn, all of it or nothing, at `time` (milliseconds since 1970).
 
-        Fires when it is kept, at once where that can be. Fails with `Unavailable`. One at a time: the next call comes
-        after the last one's Deferred has fired.
+        Fires when it is kept. Fails with `Unavailable`. One at a time: the next call comes after the last one has
+        fired.
         """
 
     def rooms(self, most: int) -> Deferred[list[RoomSummary]]:

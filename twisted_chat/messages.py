@@ -500,6 +500,7 @@ def decode_bare(frame: bytes) -> BareMessage:
     return _decode_bare(frame)
 
 
+@lru_cache(maxsize=1024)  # all of a turn have one
 def time_text(milliseconds: int) -> str:
     """Write a time, in milliseconds since 1970, as the wire has it: UTC, RFC 3339, with milliseconds."""
     return f"{_second_text(milliseconds // 1000)}.{milliseconds % 1000:03d}Z"

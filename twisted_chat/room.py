@@ -429,7 +429,8 @@ class Rooms:
 
     def _end_turn(self) -> None:
         try:
-            self._hand_pages()
+            if self._behind:
+                self._hand_pages()
             if self._entries and not self._keeping:
                 self._keep()
             self._write_out()
@@ -437,7 +438,7 @@ class Rooms:
             self._scheduled = False  # not before: what is sent in here is written in here
         if self._behind or self._dirty or (self._entries and not self._keeping):
             self._schedule()
-        elif not self._keeping:
+        elif self._emptied and not self._keeping:
             self._forget_emptied()
         if not (self._entries or self._keeping):
             self._settled += self._waiting
@@ -450,8 +451,16 @@ class Rooms:
         entries, self._entries = self._entries, []
         self._keeping = True
         waiting, self._waiting = self._waiting, []
-        kept = maybeDeferred(self._log.append, entries, clock.milliseconds(self._reactor))
-        kept.addBoth(self._kept, entries, waiting)
+        time = clock.milliseconds(self._reactor)
+        try:
+            now = self._log.append_now(entries, time)
+        except Exception:
+            self._kept(Failure(), entries, waiting)
+            return
+        if now:
+            self._kept(None, entries, waiting)
+        else:
+            maybeDeferred(self._log.append, entries, time).addBoth(self._kept, entries, waiting)
 
     def _kept(self, result: Failure | None, entries: list[Entry], waiting: list[Deferred[None]]) -> None:
         self._keeping = False
@@ -484,13 +493,12 @@ class Rooms:
         by_room: dict[Room, list[Entry]] = {}
         for entry in entries:
             by_room.setdefault(entry.origin.room, []).append(entry)
-        times = {time: time_text(time) for time in {entry.time for entry in entries}}
         for room, said in by_room.items():
             if room.epoch != room.log.epoch:
                 self._begin_anew(room, min((e.seq for e in said if e.fresh), default=room.log.seq + 1) - 1)
             head = room.head
             try:
-                self._fan_out(room, said, times)
+                self._fan_out(room, said)
             except Exception:
                 _log.failure("A room could not be told what was said in it: its members read it from the log")
                 room.head = head
@@ -525,7 +533,7 @@ class Rooms:
         for member, count in counts.items():
             member.listener.settled(count)
 
-    def _fan_out(self, room: Room, entries: list[Entry], times: dict[int, str]) -> None:
+    def _fan_out(self, room: Room, entries: list[Entry]) -> None:
         """Hand one turn's messages of a room to its members, and their acks to those who said them."""
         name = room.name.shown
         seqs: list[int] = []
@@ -534,7 +542,7 @@ class Rooms:
         end = 0
         for entry in entries:
             start = end
-            seq, time = entry.seq, times[entry.time]
+            seq, time = entry.seq, time_text(entry.time)
             if entry.fresh:
                 line = encode_line(Message(entry.msg, entry.author.shown, name, None, seq, time))
                 lines.append(line)

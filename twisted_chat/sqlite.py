@@ -211,48 +211,33 @@ class SQLiteLog:
 
     # Appending
 
-    def append(self, entries: Sequence[Entry], time: int) -> Deferred[None]:
+    def append_now(self, entries: Sequence[Entry], time: int) -> bool:
         if self._durability == "power" or self._lock.locked or self._journal_bytes >= MAX_JOURNAL_BYTES:
-            return self._lock.run(self._append, entries, time)
-        try:
-            done = self._append_now(entries, time)
-        except sqlite3.Error as error:
-            if not database.is_busy(error):
-                return fail(self._unavailable(error))
-            done = False
-        except Exception:
-            return fail()
-        return succeed(None) if done else self._lock.run(self._append, entries, time)
-
-    def _append_now(self, entries: Sequence[Entry], time: int) -> bool:
-        """Keep entries without waiting for anybody; false where another program wrote to the file."""
-        self._see_file()
-        if self._out_of_date(entries):
             return False
-        turn = self._write_turn(self._writer, entries, time)
+        try:
+            self._see_file()
+            turn = self._write_turn(self._writer, entries, time)
+        except (Unavailable, sqlite3.Error):
+            return False  # `append` meets it again, unless it has passed, and says what it is
         if turn is None:
             return False
         self._kept(turn)
         return True
 
+    def append(self, entries: Sequence[Entry], time: int) -> Deferred[None]:
+        return self._lock.run(self._append, entries, time)
+
     @inlineCallbacks
     def _append(self, entries: Sequence[Entry], time: int) -> Generator[Deferred[Any], Any, None]:
-        """Keep entries, however long it takes."""
         if self._journal_bytes >= MAX_JOURNAL_BYTES:
             yield self._move()
-        out_of_date = self._out_of_date(entries)
         while True:
             self._see_file()
-            if out_of_date:
-                yield self._look_again(entries)
             turn: _Turn | None = yield self._write(self._write_turn, entries, time)
             if turn is not None:
                 self._kept(turn)
                 return
-            out_of_date = True
-
-    def _out_of_date(self, entries: Sequence[Entry]) -> bool:
-        return any(entry.room.epoch != self._epoch for entry in entries)
+            yield self._look_again(entries)
 
     @inlineCallbacks
     def _look_again(self, entries: Sequence[Entry]) -> Generator[Deferred[Any], Any, None]:
@@ -269,21 +254,27 @@ class SQLiteLog:
 
         None is returned where another program wrote to the file.
         """
-        turn = self._number(entries, time, {})
-        try:
-            made = database.keep(connection, self._epoch, turn.fresh) if turn.fresh else {}
-        except database.Repeated as repeated:
-            known = {_key_of(turn.fresh[place]): first for place, first in repeated.first.items()}
-            turn = self._number(entries, time, known)
-            made = database.keep(connection, self._epoch, turn.fresh) if turn.fresh else {}
-        return None if made is None else turn._replace(made=made)
+        known: _Said = {}
+        while (turn := self._number(entries, time, dict(known))) is not None:
+            try:
+                made = database.keep(connection, self._epoch, turn.fresh) if turn.fresh else {}
+            except database.Repeated as repeated:
+                known |= {_key_of(turn.fresh[place]): first for place, first in repeated.first.items()}
+                continue
+            return None if made is None else turn._replace(made=made)
+        return None
 
-    def _number(self, entries: Sequence[Entry], time: int, said: _Said) -> _Turn:
-        """Give each entry its number, or the first one's, as far as those that were `said` are known."""
+    def _number(self, entries: Sequence[Entry], time: int, said: _Said) -> _Turn | None:
+        """Give each entry its number, or the first one's, as far as those that were `said` are known.
+
+        None is returned where something is known of a room that may not be so any more.
+        """
         fresh = []
         heads: dict[RoomLog, int] = {}
         for entry in entries:
             room = entry.room
+            if room.epoch != self._epoch:
+                return None
             if entry.id is not None:
                 key = _key_of(entry)
                 first = said.get(key) or self._journaled.get(key)

@@ -189,12 +189,17 @@ def _most_connections() -> int:
 
 def _soon(reactor: ReactorBase) -> Soon:
     """Find the cheapest way to have a function called at the end of this turn: asyncio's own, where it runs."""
+    call_soon: Callable[[Callable[[], None]], object] | None = None
 
     def soon(function: Callable[[], None]) -> None:
-        try:
-            asyncio.get_running_loop().call_soon(function)
-        except RuntimeError:  # it is another reactor, or does not run yet
-            reactor.callLater(0, function)
+        nonlocal call_soon
+        if call_soon is None:
+            try:
+                call_soon = asyncio.get_running_loop().call_soon
+            except RuntimeError:  # it is another reactor, or does not run yet
+                reactor.callLater(0, function)
+                return
+        call_soon(function)
 
     return soon
 

@@ -122,7 +122,7 @@ class JSONLines(LineReceiver):
         if self._closing:
             return
         for frame in self._framer.feed(data):
-            self.participant.received(frame)
+            self._participant.received(frame)  # type: ignore[union-attr]  # the property for each of them costs as much
 
     def readConnectionLost(self) -> None:
         if self._closing:
