@@ -8,7 +8,6 @@ from typing import Final, Protocol, TypeGuard
 from twisted.internet.interfaces import IAddress, IDelayedCall, IHalfCloseableProtocol, ITCPTransport
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.internet.tcp import Connection
-from twisted.logger import Logger
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -24,9 +23,6 @@ CLOSE_SECONDS: Final = 30.0
 LINGER_SECONDS: Final = 1.0
 """How long the other end may then take to close its side. Who closes a socket in which something unread has arrived
 makes the kernel reset the connection, and the other end may lose what it had not read yet: acks, and why it ends."""
-
-_log = Logger("twisted_chat.wire.jsonlines")
-
 
 class _Transport(Protocol):
     """What is asked of a transport: what every stream of Twisted's offers."""
@@ -116,7 +112,6 @@ class JSONLines(LineReceiver):
             self.transport.setTcpKeepAlive(True)
         self.write = writer(self.transport)
         self._chat.connected(self)
-        _log.debug("{address} {label} is connected", address=self.address, label=self.label)
 
     def dataReceived(self, data: bytes) -> None:
         if self._closing:
@@ -140,7 +135,6 @@ class JSONLines(LineReceiver):
         if self._cut is not None:
             self._cut.cancel()
         self._chat.disconnected(self)
-        _log.debug("{address} {label} is gone: {why}", address=self.address, label=self.label, why=reason.value)
 
     # From the participant
 
