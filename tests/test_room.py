@@ -334,6 +334,26 @@ class KeepingTests(SynchronousTestCase):
         self.server.clock.turn()
         self.assertEqual((kinds(self.alice.got()), self.bob.texts()), (["ack"], ["1"]))
 
+    def test_a_turn_keeps_only_so_many_and_the_next_one_goes_on(self) -> None:
+        self.patch(room, "MESSAGES_A_TURN", 2)
+        turns: list[int] = []
+
+        def append_now(entries: Sequence[Entry], time: int) -> bool:
+            self.server.fake._append(entries, time)
+            turns.append(len(entries))
+            return True
+
+        self.patch(self.server.fake, "append_now", append_now)
+        for number in range(5):
+            self.alice.say(str(number))
+        fired = self.settled()
+        for count in (1, 2):
+            self.server.clock.turn()
+            self.assertEqual((len(turns), fired), (count, []))
+        self.server.settle()
+        self.assertEqual((turns, fired), ([2, 2, 1], [None]))
+        self.assertEqual(self.bob.texts(), ["0", "1", "2", "3", "4"])
+
     def test_a_store_that_raises_stops_nothing(self) -> None:
         append = self.server.fake._append
         self.patch(self.server.fake, "append", lambda entries, time: 1 / 0)

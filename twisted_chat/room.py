@@ -53,6 +53,10 @@ PAGE_BYTES: Final = 2**16
 PAGES_A_TURN: Final = 8
 """Members that read on in one turn, so that live work waits a millisecond or two for a crowd that catches up."""
 
+MESSAGES_A_TURN: Final = 256
+"""Messages that one turn keeps and hands on, some 5 ms of work; more than that wait for the next turn, and what else is
+to be done goes on in between."""
+
 SHARED_PAGES: Final = 32
 """Pages of all rooms that were read for one member and are kept for the next: 2 MB."""
 
@@ -374,7 +378,8 @@ class Rooms:
     def say(self, entry: Entry) -> None:
         """Keep a message, of a `Member` as its origin, and hand it to the others."""
         self._entries.append(entry)
-        self._schedule()
+        if not self._scheduled:
+            self._schedule()
 
     def send(self, listener: Listener, data: bytes) -> None:
         """Write lines to one participant at the end of this turn, behind what it is to get already."""
@@ -448,9 +453,11 @@ class Rooms:
             done.callback(None)
 
     def _keep(self) -> None:
-        entries, self._entries = self._entries, []
+        entries, self._entries = self._entries[:MESSAGES_A_TURN], self._entries[MESSAGES_A_TURN:]
         self._keeping = True
-        waiting, self._waiting = self._waiting, []
+        waiting: list[Deferred[None]] = []
+        if not self._entries:
+            waiting, self._waiting = self._waiting, waiting
         time = clock.milliseconds(self._reactor)
         try:
             now = self._log.append_now(entries, time)
