@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import os
 import re
 import resource
@@ -464,6 +465,12 @@ class ServiceTests(TestCase):
             "--rate", "0", "--burst", "7", "--connections", "8", "--connections-per-address", "9"
         ).startService()
         self.assertEqual(Chat.made.limits, Limits(rate=0, burst=7, connections=8, connections_per_address=9))
+
+    def test_it_is_seldom_looked_for_cycles(self) -> None:
+        self.addCleanup(gc.set_threshold, *gc.get_threshold())
+        gc.set_threshold(700, 10, 10)
+        self.service().startService()
+        self.assertEqual(gc.get_threshold(), (tap.YOUNG_OBJECTS, 10, 10))
 
     def test_messages_are_kept_as_asked_for(self) -> None:
         self.service("--durability", "power", "--keep", "90d", "--keep", "1000").startService()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
 from twisted.internet.defer import Deferred
 
 from .names import Name
@@ -33,25 +34,22 @@ class Record(NamedTuple):
     msg: str
 
 
-class Entry:
+class Entry(msgspec.Struct, eq=False, gc=False):
     """A message on its way into the log.
 
     `Log.append` sets `seq` and `time`, and `fresh`: whether it was stored now. One that the log had already, by its
     author and `id`, gets the first one's `seq` and `time` and is not fresh.
     """
 
-    __slots__ = ("author", "fresh", "id", "msg", "origin", "room", "seq", "time")
-
-    def __init__(self, room: RoomLog, author: Name, msg: str, id: str | None = None, origin: Any = None) -> None:
-        self.room = room
-        self.author = author
-        self.msg = msg
-        self.id = id
-        self.origin = origin
-        """Whoever has to be told; the log does not look at it."""
-        self.seq = 0
-        self.time = 0
-        self.fresh = False
+    room: RoomLog
+    author: Name
+    msg: str
+    id: str | None = None
+    origin: Any = None
+    """Whoever has to be told; the log does not look at it."""
+    seq: int = 0
+    time: int = 0
+    fresh: bool = False
 
 
 class RoomLog(Protocol):

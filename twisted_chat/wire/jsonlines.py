@@ -24,6 +24,7 @@ LINGER_SECONDS: Final = 1.0
 """How long the other end may then take to close its side. Who closes a socket in which something unread has arrived
 makes the kernel reset the connection, and the other end may lose what it had not read yet: acks, and why it ends."""
 
+
 class _Transport(Protocol):
     """What is asked of a transport: what every stream of Twisted's offers."""
 
