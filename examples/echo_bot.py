@@ -1,0 +1,29 @@
+"""An echo bot: whoever says `!echo hello` in its room gets `hello` back.
+
+Start a server, and then the bot:
+
+    .venv/bin/twistd -n chat
+    .venv/bin/python examples/echo_bot.py tcp:127.0.0.1:14900 lobby
+"""
+
+import sys
+
+from twisted.internet.task import react
+
+from twisted_chat.client import connect
+
+LONGEST = 2000
+"""Characters of an answer. An object of the wire has 16 KiB, and a character takes six bytes at most."""
+
+
+async def main(reactor: object, server: str = "tcp:127.0.0.1:14900", name: str = "lobby") -> None:
+    async with await connect(server, nick="echo", reactor=reactor) as client:
+        room = await client.join(name)
+        async for message in room:
+            # Not whatever is said: two bots that answer everything would never stop talking to each other.
+            if message.msg.startswith("!echo "):
+                await room.say(message.msg.removeprefix("!echo ")[:LONGEST])
+
+
+if __name__ == "__main__":
+    react(main, sys.argv[1:])

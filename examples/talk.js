@@ -1,0 +1,28 @@
+// Talk in the lobby with Node.js and nothing else: what you type is said, what others say is shown.
+//
+// Start a server, and then this, with a port and a nick:
+//
+//     .venv/bin/twistd -n chat
+//     node examples/talk.js 14900 nora
+
+const [port = 14900, nick = "node"] = process.argv.slice(2);
+const chat = require("node:net").connect(Number(port), "127.0.0.1").setEncoding("utf8");
+const send = (object) => chat.write(JSON.stringify(object) + "\n");
+const hear = ({ type, author, msg }) => {
+  if (type === "ping") send({ type: "pong" });
+  const text = `${author}: ${msg}`.replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, ""); // what a terminal obeys
+  if (type === "" || type === "error") console.log(text);
+};
+
+send({ type: "hello", nick });
+send({ type: "join", room: "lobby" });
+let rest = "";
+chat.on("data", (data) => {
+  const lines = (rest + data).split("\n"); // `readline` would also split at U+2028, which JSON has as it is
+  rest = lines.pop();
+  lines.forEach((line) => hear(JSON.parse(line)));
+});
+chat.on("close", () => process.exit());
+const typed = require("node:readline").createInterface({ input: process.stdin });
+typed.on("line", (msg) => send({ type: "", room: "lobby", msg }));
+typed.on("close", () => send({ type: "quit" }));
