@@ -12,10 +12,9 @@ import argparse
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import IO
 
-from twisted_chat.client.blocking import Client
+from twisted_chat.client.blocking import ChatError, Client
 
 LONGEST = 1000
 """Characters of a line; a longer one is cut, and ends with an ellipsis."""
@@ -53,5 +52,9 @@ def lines(stream: IO[str]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    with suppress(KeyboardInterrupt):
+    try:
         sys.exit(main())
+    except KeyboardInterrupt:
+        pass
+    except (ChatError, OSError) as error:
+        sys.exit(f"feed: {error}")

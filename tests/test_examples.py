@@ -123,6 +123,13 @@ async def log(person: Client, room: str = "lobby") -> list[str]:
     return [f"{message['author']}: {message['msg']}" for message in page["messages"]]
 
 
+async def newest(person: Client) -> int:
+    """Ask for the number of the newest message in the lobby."""
+    person.says(type="history", room="lobby", limit=1)
+    (message,) = (await hears(person, "history"))["messages"]
+    return int(message["seq"])
+
+
 class ReadmeTests(TestCase):
     def test_every_example_is_named_with_its_command(self) -> None:
         text = (EXAMPLES / "README.md").read_text("utf-8")
@@ -199,6 +206,8 @@ class HistoryBotTests(TestCase):
         for _ in range(2):
             says(alice, "!search nothing")
             self.assertEqual(await said(alice), "historian: alice: I found nothing.")
+            # Noted before it was answered: whenever the bot is killed, it does not answer again.
+            self.assertEqual((home / "history_bot.place").read_text(), str(await newest(alice) - 1))
             bot.signal(signal.SIGKILL)
             await goes(alice, "historian")
             says(alice, "!seen nobody")
@@ -228,15 +237,18 @@ class BridgeTests(TestCase):
 
     async def start(self) -> None:
         """Start two servers, with something said before, and the bridge."""
-        self.homes = [folder(self) for _ in range(3)]
-        self.servers = [await Server.start(self, home=home) for home in self.homes[:2]]
+        self.home = folder(self)
+        self.places = self.home / "bridge.json"
+        other = commands("bridge.py")[1].replace(" 14901 ", " 0 ").partition(" chat ")[2]
+        self.arguments = [("--port", "0"), tuple(other.split())]
+        self.servers = [await Server.start(self, *each, home=self.home) for each in self.arguments]
         self.alice = await self.servers[0].hello(self, "alice", "lobby")
         self.bob = await self.servers[1].hello(self, "bob", "lobby")
         says(self.alice, "before")
         await self.bridge_starts()
 
     async def bridge_starts(self) -> None:
-        self.bridge = run(self, "bridge.py", *(server.port for server in self.servers), home=self.homes[2])
+        self.bridge = run(self, "bridge.py", *(server.port for server in self.servers), home=self.home)
         await comes(self.alice, "bridge")
         await comes(self.bob, "bridge")
 
@@ -247,9 +259,9 @@ class BridgeTests(TestCase):
 
     async def server_is_killed(self, which: int, nick: str) -> Client:
         """Kill a server and start it again; returns the one who was on it, connected again."""
-        port = str(self.servers[which].port)
+        again = ("--port", str(self.servers[which].port), *self.arguments[which][2:])
         await self.servers[which].stop(signal.SIGKILL)
-        self.servers[which] = await Server.start(self, "--port", port, home=self.homes[which])
+        self.servers[which] = await Server.start(self, *again, home=self.home)
         return await self.servers[which].hello(self, nick, "lobby")
 
     async def test_it_carries_both_ways_and_back_nothing(self) -> None:
@@ -284,17 +296,16 @@ class BridgeTests(TestCase):
         says(self.alice, "noted")
         await said(self.bob)
         long = 5000 * "x"
-        places = self.homes[2] / "bridge.json"
         says(self.bob, "noted, too")
         await said(self.alice)
         await self.bridge_is_killed()
-        noted = places.read_text()
+        noted = self.places.read_text()
         await self.bridge_starts()
         says(self.alice, long)
         parts = [f"bridge: <alice> {2000 * 'x'}", f"bridge: <alice> {2000 * 'x'}", f"bridge: <alice> {1000 * 'x'}"]
         self.assertEqual([await said(self.bob) for _ in parts], parts)
         await self.bridge_is_killed()
-        places.write_text(noted)  # as if it had been killed a moment before
+        self.places.write_text(noted)  # as if it had been killed a moment before
         thief = await self.servers[1].hello(self, "bridge", "lobby")  # who says what is not the bridge's
         says(thief, "I am the bridge")
         self.assertEqual(await said(self.bob), "bridge: I am the bridge")
@@ -363,6 +374,16 @@ class FeedTests(TestCase):
         feed = Program(self, sys.executable, str(EXAMPLES / "feed.py"))
         self.assertEqual(await feed.ends(), 2)
         self.assertRegex(feed.output, r"a command is needed, such as: tail -f FILE\n$")
+
+    async def test_what_goes_wrong_is_said_in_a_line(self) -> None:
+        server = await Server.start(self)
+        feed = run(self, "feed.py", server.port, instead=("tail", "no-such-command"))
+        self.assertEqual(await feed.ends(), 1)
+        self.assertRegex(feed.output, r"^feed: [^\n]+no-such-command[^\n]+\n$")
+        await server.stop()
+        feed = run(self, "feed.py", server.port)
+        self.assertEqual(await feed.ends(), 1)
+        self.assertRegex(feed.output, r"^feed: [^\n]+\n$")
 
 
 class QuizTests(TestCase):
