@@ -15,7 +15,6 @@ from types import ModuleType
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SkipTest, TestCase
@@ -413,25 +412,31 @@ class QuizTests(TestCase):
         self.assertEqual(tuple(lines), (*questions, "No points."))
 
 
-class Pinging(Protocol):
-    """A server that lets everybody in, says something in pieces, and asks whether they are there."""
+class Scripted(Protocol):
+    """A server that waits until it has heard something, and then says something, and so on; then it hangs up."""
 
     transport: Any
 
-    def __init__(self) -> None:
-        self.heard = b""
-        self.answered: Deferred[None] = Deferred()
+    def __init__(self, *script: tuple[bytes, bytes]) -> None:
+        self._script = list(script)
+        self._heard = b""
 
-    def connectionMade(self) -> None:
-        self.transport.setTcpNoDelay(True)
-        line = '{"type": "", "author": "alice", "msg": "👋"}\n{"type": "ping"}\n'.encode()
-        for i in range(len(line)):
-            reactor.callLater(0, self.transport.write, line[i : i + 1])
+    @classmethod
+    async def start(cls, test: TestCase, *script: tuple[bytes, bytes]) -> int:
+        """Start it, for one connection; returns its port."""
+        factory = Factory.forProtocol(lambda: cls(*script))
+        port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(factory)
+        test.addCleanup(port.stopListening)
+        return int(port.getHost().port)
 
     def dataReceived(self, data: bytes) -> None:
-        self.heard += data
-        if b'{"type":"pong"}\n' in self.heard and not self.answered.called:
-            self.answered.callback(None)
+        self._heard += data
+        while self._script and self._script[0][0] in self._heard:
+            awaited, answer = self._script.pop(0)
+            self._heard = self._heard.partition(awaited)[2]
+            self.transport.write(answer)
+            if not self._script:
+                self.transport.loseConnection()
 
 
 class NodeTests(TestCase):
@@ -456,13 +461,13 @@ class NodeTests(TestCase):
         await nora.says("server: somebody else has this nick")
 
     async def test_it_answers_a_ping_and_puts_pieces_together(self) -> None:
-        server = Pinging()
-        factory = Factory.forProtocol(lambda: server)
-        port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(factory)
-        self.addCleanup(port.stopListening)
-        nora = run(self, "talk.js", port.getHost().port)
-        await server.answered.addTimeout(TIMEOUT, reactor)
-        await nora.says("^alice: 👋\n")
+        message = '{"type": "", "author": "alice", "msg": "👋"}\n'.encode()
+        middle = message.index("👋".encode()) + 2
+        ping, pong = b'{"type": "ping"}\n', b'{"type":"pong"}\n'
+        script = ((b'"join"', ping + message[:middle]), (pong, message[middle:] + ping), (pong, b""))
+        nora = run(self, "talk.js", await Scripted.start(self, *script))
+        self.assertEqual(await nora.ends(), 0)
+        self.assertEqual(nora.output, "alice: 👋\n")
 
 
 STAND_IN = """#!{python}
@@ -489,15 +494,18 @@ class ShellTests(TestCase):
             self.assertRegex(await said(alice), rf"^sh-\d+: {re.escape(shown)}$")
             self.assertEqual(await say.ends(), 0, say.output)
             self.assertEqual(say.output, "")
-        for text in (17000 * "x", '\'"type":"ack"\'' + 17000 * "x"):
-            say = run(self, "say.sh", server.port, instead=("the backup is done", text), path=path)
-            self.assertEqual(await say.ends(), 1)
-            self.assertRegex(say.errors, r'^not kept: (.*\n)+.*"too-long"')
+        say = run(self, "say.sh", server.port, instead=("the backup is done", 17000 * "x"), path=path)
+        self.assertEqual(await say.ends(), 1)
+        self.assertRegex(say.errors, r'^not kept: (.*\n)+.*"too-long"')
         self.assertEqual(len(await log(alice)), 3)
         await server.stop()
         say = run(self, "say.sh", server.port, path=path)
         self.assertEqual(await say.ends(), 1)
         self.assertRegex(say.errors, r"not kept: nobody answers at port \d+\n$")
+        others = b'{"type":"","msg":"{\\"type\\":\\"ack\\",","author":"mallory"}\n'
+        say = run(self, "say.sh", await Scripted.start(self, (b'"quit"', others)), path=path)
+        self.assertEqual(await say.ends(), 1)
+        self.assertIn("mallory", say.errors)
 
     async def test_it_says_its_arguments(self) -> None:
         if shutil.which("nc") is None:
