@@ -41,11 +41,12 @@ def run(
     home: Path | None = None,
     instead: tuple[str, str] = ("", ""),
     path: Path | None = None,
+    group: bool = False,
 ) -> Program:
     """Run an example as its first lines say, but at the ports of these servers.
 
     `instead` is a part of the command, and what to write in its place. Where `path` is given, the example finds the
-    programs there before those of the machine.
+    programs there before those of the machine. With `group` it has a process group of its own, as it has in a terminal.
     """
     *servers, command = commands(name)
     test.assertEqual(servers[0], SERVER)
@@ -56,6 +57,8 @@ def run(
     words = (*interpreter(program), str(ROOT / example), *arguments)
     if path is not None:
         words = ("/usr/bin/env", f"PATH={path}:{os.environ['PATH']}", *words)
+    if group:
+        words = (sys.executable, "-c", "import os, sys; os.setpgid(0, 0); os.execvp(sys.argv[1], sys.argv[1:])", *words)
     return Program(test, *words, home=home)
 
 
@@ -346,12 +349,12 @@ class FeedTests(TestCase):
         home = folder(self)
         file = home / "README.md"
         file.write_text("old\n")
-        feed = run(self, "feed.py", server.port, home=home)
+        feed = run(self, "feed.py", server.port, home=home, group=True)
         self.assertEqual(await said(alice), "feed: old")
         with file.open("a") as end:
             end.write("new\nunfinished")
         self.assertEqual(await said(alice), "feed: new")
-        feed.signal(signal.SIGINT)
+        os.killpg(feed.pid, signal.SIGINT)  # what a terminal does when Ctrl-C is typed: the command gets it, too
         self.assertEqual(await feed.ends(), 0)
         self.assertEqual(feed.output, "")
 
