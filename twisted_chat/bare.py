@@ -6,7 +6,6 @@ moment. A bare client is in the lobby from the start. It reads the room's log at
 
 from __future__ import annotations
 
-from collections import deque
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
@@ -100,9 +99,10 @@ class Bare:
         self._unread = False
         """Nothing is read from it for now."""
         self._unsettled = 0
-        self._segments: deque[bytes] = deque()
-        """Errors and direct messages that wait for their turn."""
-        self._page: deque[bytes] = deque()
+        self._segments: list[bytes] = []
+        """Errors and direct messages that wait for their turn. A list: an empty deque takes 760 bytes, and everybody is
+        a bare client until the hello is read."""
+        self._page: list[bytes] = []
         """Segments of the lobby's messages that were read ahead."""
         self._reading = False
         self._ending: str | None = None
@@ -313,13 +313,13 @@ class Bare:
 
     def _next_segment(self) -> bytes | None:
         if self._segments:
-            segment = self._segments.popleft()
+            segment = self._segments.pop(0)
             self._mind_reading()
             return segment
         if not self._page and not self._reading:
             for member in self.members.values():
                 self._read(member)
-        return self._page.popleft() if self._page else None
+        return self._page.pop(0) if self._page else None
 
     def _read(self, member: Member) -> None:
         room = member.room
