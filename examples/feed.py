@@ -35,8 +35,12 @@ def main() -> int:
         subprocess.Popen(options.command, stdout=subprocess.PIPE, encoding="utf-8", errors="replace") as command,
     ):
         assert command.stdout is not None
-        for line in lines(command.stdout):
-            chat.say(line)
+        try:
+            for line in lines(command.stdout):
+                chat.say(line)
+        except BaseException:
+            command.terminate()  # who is interrupted, or loses the server, leaves nothing behind
+            raise
     return command.returncode
 
 
