@@ -1021,21 +1021,6 @@ class TailTests(SynchronousTestCase):
         self.server.settle()
         self.assertIsNone(self.server.chat.rooms.get("den"))
 
-    def test_pages_are_bounded_in_messages_and_bytes(self) -> None:
-        tail = room.Tail(10)
-        tail.append(range(11, 21), [b"12345"] * 10)
-        self.assertEqual(tail.after(10, 3, 100).seqs, [11, 12, 13])
-        self.assertEqual(tail.after(15, 100, 11).seqs, [16, 17, 18])
-        self.assertEqual(tail.after(15, 100, 1).seqs, [16])
-        self.assertEqual(tail.after(20, 100, 100).seqs, [])
-        self.assertEqual(tail.before(18, 3, 100).seqs, [15, 16, 17])
-        self.assertEqual(tail.before(18, 100, 6).seqs, [16, 17])
-        self.assertEqual(tail.before(11, 100, 100).seqs, [])
-        tail.drop(3)
-        self.assertEqual((tail.floor, len(tail)), (13, 7))
-        self.assertEqual(tail.before(100, 100, 100).seqs, list(range(14, 21)))
-        self.assertEqual(tail.after(13, 2, 100).lines, [b"12345"] * 2)
-
 
 class PresenceTests(SynchronousTestCase):
     """In a room of more than 100, comings and goings are counted: N members cost N, not N²."""

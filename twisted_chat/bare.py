@@ -34,8 +34,9 @@ from .messages import (
     encode_line,
 )
 from .names import Name
-from .room import READ_AGAIN_SECONDS, Member, Page, Room, Rooms, without_own
+from .room import READ_AGAIN_SECONDS, Member, Room, Rooms, without_own
 from .session import Wire
+from .tail import Page
 
 GRACE_SECONDS: Final = 0.25
 """How long a connection may say nothing before it is taken for a bare client: a hello comes with the first segment."""

@@ -22,8 +22,9 @@ from .limits import MAX_TOPIC, Bucket, Limits
 from .log import Entry, Log, RoomSummary
 from .messages import SERVER, AnyRequest, Message, WireError, encode_line
 from .names import Name
-from .room import TAIL_BYTES, Member, Page, Room, Rooms, Soon
+from .room import TAIL_BYTES, Member, Room, Rooms, Soon
 from .session import TICK_SECONDS, Session, Wire
+from .tail import Page
 
 LOBBY: Final = names.room("lobby")
 """The room that bare clients are in."""

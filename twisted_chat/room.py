@@ -13,9 +13,8 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
-from itertools import islice
 from typing import Any, Final, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
@@ -39,6 +38,7 @@ from .messages import (
     time_text,
 )
 from .names import Name
+from .tail import Page, Tail
 
 GATHER_FROM: Final = 100
 """Members above which comings and goings are gathered: a room of N costs N to fill then, not N²."""
@@ -105,13 +105,6 @@ _Said = tuple[int, int, int, bytes]
 """A message of an author's own: where it begins and ends among the turn's lines, its number, and the author's ack."""
 
 
-class Page(NamedTuple):
-    """Messages in the order of their numbers: the numbers, and each one's line."""
-
-    seqs: list[int]
-    lines: list[bytes]
-
-
 class _SharedPage(NamedTuple):
     """A page that was read for one member, for others who are about there."""
 
@@ -142,61 +135,6 @@ class Member:
         """What it was last told of the topic, while it is not live."""
         self.own: array[int] = array("q")
         """Numbers behind its place that are its own messages: acked already, so they are not handed to it."""
-
-
-class Tail:
-    """The newest lines of one room, all that came after `floor`."""
-
-    __slots__ = ("_lines", "_seqs", "_start", "floor")
-
-    def __init__(self, floor: int) -> None:
-        self.floor = floor
-        self._seqs: list[int] = []
-        self._lines: list[bytes] = []
-        self._start = 0
-        """The first line that is still kept. Those in front of it go together now and then, not one by one."""
-
-    def append(self, seqs: Iterable[int], lines: Iterable[bytes]) -> None:
-        self._seqs.extend(seqs)
-        self._lines.extend(lines)
-
-    def drop(self, count: int) -> None:
-        """Forget the oldest lines."""
-        start = self._start + count
-        self.floor = self._seqs[start - 1]
-        if start * 2 >= len(self._seqs):
-            del self._seqs[:start], self._lines[:start]
-            start = 0
-        else:
-            for i in range(self._start, start):
-                self._lines[i] = b""
-        self._start = start
-
-    def __len__(self) -> int:
-        return len(self._seqs) - self._start
-
-    def after(self, seq: int, most: int, most_bytes: int) -> Page:
-        """Read on behind `seq`, which is not in front of `floor`."""
-        first = bisect_right(self._seqs, seq, self._start)
-        last = self._fit(islice(self._lines, first, first + most), first, most_bytes, 1)
-        return Page(self._seqs[first:last], self._lines[first:last])
-
-    def before(self, seq: int, most: int, most_bytes: int) -> Page:
-        """Read the newest in front of `seq`, as far back as there are any."""
-        last = bisect_left(self._seqs, seq, self._start)
-        newest_first = (self._lines[i] for i in range(last - 1, max(self._start, last - most) - 1, -1))
-        first = self._fit(newest_first, last, most_bytes, -1)
-        return Page(self._seqs[first:last], self._lines[first:last])
-
-    @staticmethod
-    def _fit(lines: Iterable[bytes], at: int, most_bytes: int, step: int) -> int:
-        """Go on from a place by as many lines as fit, and by one at least."""
-        for line in lines:
-            if most_bytes <= 0:
-                break
-            most_bytes -= len(line)
-            at += step
-        return at
 
 
 class Room:
