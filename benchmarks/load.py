@@ -159,6 +159,8 @@ class _Member:
         self.index = index
         self.room = room
         self.socket = connected
+        self.number = 0
+        """Messages that it has said: each has an `id` of its own."""
         self.begin(0)
 
     def begin(self, left: int) -> None:
@@ -166,7 +168,6 @@ class _Member:
         """Lines that it has had."""
         self.left = left
         """Messages that it still has to say."""
-        self.number = 0
         self.said: deque[float] = deque()
         """When those were said that have no ack yet."""
         self.carry = b""
@@ -354,10 +355,9 @@ class _Worker:
             lines[member.room.number] += member.count
         return [(lines[room.number], room.surplus, room.stamps, room.said) for room in self.rooms]
 
-    def leave(self) -> None:
-        for member in self.members.values():
-            member.socket.close()
-        self.members.clear()
+    @staticmethod
+    def cpu() -> float:
+        return time.process_time()
 
 
 def _connect(port: int, index: int, context: ssl.SSLContext | None) -> socket.socket:
@@ -456,9 +456,9 @@ class Load:
         self._all("talk", talk.window)
         return self._merge(talk, self._all("heard"))
 
-    def leave(self) -> None:
-        """End all connections."""
-        self._all("leave")
+    def cpu(self) -> float:
+        """Say how much processor time the load has used (seconds)."""
+        return float(sum(self._all("cpu")))
 
     def _merge(self, talk: Talk, heard: list[list[tuple[int, int, array[float], dict[int, float]]]]) -> Heard:
         total = talk.talkers * talk.each

@@ -17,7 +17,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -27,46 +26,19 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater, react
 
-from twisted_chat import database, names
+from benchmarks.logs import AUTHORS, TEXT, make
+from twisted_chat import names
 from twisted_chat.commands.progress import Progress
 from twisted_chat.commands.table import table
 from twisted_chat.log import Entry
 from twisted_chat.retention import Keep
 from twisted_chat.sqlite import SQLiteLog
 
-STEP = 200_000
-TEXT = 80
-"""Characters of a message, in bytes as well."""
-
-AUTHORS = 50
 TIMES = 50
 """How often each thing is measured; the median is told, and the largest."""
 
 PAGE = 512
 PAGE_BYTES = 2**16
-
-
-def make(path: str, size: int) -> None:
-    """Make a file with one room of so many messages, each with an `id`, as clients make them up."""
-    with closing(database.connect(path)) as connection, Progress(f"of {size:,} messages made", size) as progress:
-        database.prepare(connection, path)
-        database.make_room(connection, names.room("lobby"))
-        (index,) = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'said_once'").fetchone()
-        connection.execute("DROP INDEX said_once")
-        connection.execute("PRAGMA cache_size = -200000")
-        for start in range(0, size, STEP):
-            count = min(STEP, size - start)
-            connection.execute(
-                """
-                WITH RECURSIVE number (n) AS (SELECT ?1 + 1 UNION ALL SELECT n + 1 FROM number WHERE n < ?1 + ?2)
-                INSERT INTO message SELECT 1, n, 1700000000000 + n * 1000, 'author' || n % ?3, 'author' || n % ?3,
-                    lower(hex(randomblob(16))), substr(hex(zeroblob(?4)), 1, ?4) FROM number""",
-                (start, count, AUTHORS, TEXT),
-            )
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            progress.add(count)
-        connection.execute(index)
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
 
 def forget(path: str) -> None:
@@ -179,7 +151,8 @@ async def main(sizes: list[int], folder: str) -> None:
     columns = []
     for size in sizes:
         path = os.path.join(folder, f"{size}.sqlite")
-        make(path, size)
+        with Progress(f"of {size:,} messages made", size) as progress:
+            make(path, size, done=progress.add)
         columns.append(await measure(path, size))
         for suffix in ("", "-lock"):
             os.unlink(path + suffix)

@@ -114,8 +114,8 @@ class TimedSelector(selectors.DefaultSelector):
     def next_phase(self, *_: object) -> None:
         self.counts: dict[int, int] = {}
         self.phase: dict[str, Any] = {"turns": 0, "max": 0.0, "max_cpu": 0.0, "microseconds": self.counts}
-        """Of one phase: how many turns, the longest (seconds) and the processor time that it had, and how many turns
-        took up to 2^n microseconds, by n."""
+        """Of one phase: how many turns; the longest, and the most processor time of one (seconds: where the first is
+        much more, the machine did something else); and how many turns took up to 2^n microseconds, by n."""
         self.phases.append(self.phase)
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
@@ -125,8 +125,8 @@ class TimedSelector(selectors.DefaultSelector):
         phase["turns"] += 1
         bits = int(seconds * 1e6).bit_length()
         self.counts[bits] = self.counts.get(bits, 0) + 1
-        if seconds > phase["max"]:
-            phase["max"], phase["max_cpu"] = seconds, time.thread_time() - back_cpu
+        phase["max"] = max(phase["max"], seconds)
+        phase["max_cpu"] = max(phase["max_cpu"], time.thread_time() - back_cpu)
         found = super().select(timeout)
         self._back = time.perf_counter(), time.thread_time()
         return found

@@ -1,0 +1,103 @@
+"""Measure the server on this machine.
+
+python -m benchmarks --save results.json --plot results.png
+python -m benchmarks --quick --only single,everyone
+python -m benchmarks --from results.json --markdown
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+from .cases import CASES, FULL, QUICK, Bench, Row, Sizes
+from .report import markdown, text
+from .results import Results, load_results, results
+
+
+def main(arguments: Sequence[str], sizes: Sizes | None = None) -> int:
+    """Do what the arguments ask for; `sizes` are in place of those of a whole run. Returns the exit status."""
+    options = _options().parse_args(arguments)
+    if options.plot:
+        _need("matplotlib", "--plot")
+    if options.read:
+        measured = load_results(options.read)
+    else:
+        sizes = sizes or (QUICK if options.quick else FULL)
+        if options.connections:
+            sizes = replace(sizes, connections=options.connections)
+        bench = Bench(sizes, options.folder)
+        if options.processes:
+            bench = replace(bench, processes=options.processes)
+        measured = results(_measure(bench, options.only), " ".join(["python -m benchmarks", *arguments]))
+    if options.save:
+        measured.save(options.save)
+    if options.plot:
+        from .plot import plot
+
+        plot(measured, options.plot)
+    print(markdown(measured) if options.markdown else text(measured))
+    return 0 if _is_whole(measured) else 1
+
+
+def _options() -> argparse.ArgumentParser:
+    cases = "\n".join(f"  {name:10} {what}" for name, (what, _) in CASES.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog=f"cases:\n{cases}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--only", metavar="CASE", type=_cases, default=list(CASES), help="these alone, by commas")
+    parser.add_argument("--quick", action="store_true", help="less of everything: a minute or two")
+    parser.add_argument("--connections", metavar="N", type=int, help=f"of the case crowd [{FULL.connections}]")
+    parser.add_argument("--processes", metavar="N", type=int, help="of the load [one for each processor but one]")
+    parser.add_argument("--folder", help="where the logs are kept while it runs [a temporary folder]")
+    parser.add_argument("--save", metavar="FILE", help="write the results, as JSON")
+    parser.add_argument("--plot", metavar="FILE", help="draw throughput and latency, as PNG")
+    parser.add_argument("--markdown", action="store_true", help="print Markdown in place of tables for a terminal")
+    parser.add_argument("--from", metavar="FILE", dest="read", help="show what --save wrote, and measure nothing")
+    return parser
+
+
+def _cases(names: str) -> list[str]:
+    for name in (chosen := names.split(",")):
+        if name not in CASES:
+            raise argparse.ArgumentTypeError(f"there is no case '{name}'; there are {', '.join(CASES)}")
+    return chosen
+
+
+def _need(module: str, what: str) -> None:
+    """Say before minutes are measured that something is not installed."""
+    try:
+        __import__(module)
+    except ImportError:
+        raise SystemExit(f"{what} needs {module}: pip install 'twisted_chat[bench]'") from None
+
+
+def _measure(bench: Bench, names: Sequence[str]) -> list[Row]:
+    """Take all steps, with a bar on a terminal."""
+    _need("tqdm", "the progress bar")
+    from tqdm import tqdm
+
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    rows: list[Row] = []
+    steps = [step for name in names for step in CASES[name][1](bench)]
+    with tqdm(total=len(steps), unit="step", disable=None, leave=False, dynamic_ncols=True) as bar:
+        for step in steps:
+            bar.set_description(step.label)
+            rows += step.run()
+            bar.update()
+    return rows
+
+
+def _is_whole(measured: Results) -> bool:
+    return all(row.get("whole", True) for row in measured.rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

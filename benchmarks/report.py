@@ -1,0 +1,179 @@
+"""Results for people: as tables of a terminal, and as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from textwrap import wrap
+from typing import Final
+
+from twisted_chat.commands.table import table
+
+from .cases import CASES, Row
+from .model import BUSY, EXAMPLES, Model, model
+from .results import Results
+
+WIDTH: Final = 80
+
+_Column = tuple[str, Callable[[Row], str]]
+
+
+def _number(value: float) -> str:
+    """Write a number with about three digits that count."""
+    digits = 0 if value >= 100 or not value else 1 if value >= 10 else 2
+    return f"{value:,.{digits}f}"
+
+
+def _field(key: str, scale: float = 1.0) -> Callable[[Row], str]:
+    return lambda row: row[key] if isinstance(row[key], str) else _number(row[key] * scale)
+
+
+def _count(key: str) -> Callable[[Row], str]:
+    return lambda row: f"{row[key]:,}"
+
+
+def _busy(row: Row) -> str:
+    """Say how busy the server was, and the load: where it is the load, the server is faster than this shows."""
+    seconds = row["seconds"] or 1.0
+    return f"{row['cpu_s'] / seconds:.0%} {row['load_cpu_s'] / seconds:.0%}"
+
+
+def _whole(row: Row) -> str:
+    return "all" if row["whole"] else f"{row['complete'] - row['messages']:+,} {row['surplus']:+,}"
+
+
+_MEMBERS: Final = ("members", _count("members"))
+_TALK: Final = (
+    ("messages/s", _field("messages_per_s")),
+    ("deliveries/s", _field("deliveries_per_s")),
+    ("p50 ms", _field("p50_ms")),
+    ("p99 ms", _field("p99_ms")),
+    ("µs each", _field("cpu_us_per_delivery")),
+    ("busy", _busy),
+    ("got", _whole),
+)
+
+COLUMNS: Final[dict[str, tuple[_Column, ...]]] = {
+    "single": (_MEMBERS, *_TALK),
+    "burst": (_MEMBERS, *_TALK),
+    "everyone": (_MEMBERS, *_TALK),
+    "rooms": (("rooms", _count("rooms")), *_TALK),
+    "crowd": (
+        _MEMBERS,
+        ("all in, s", _field("all_in_s")),
+        ("bytes each", _field("memory_per_member")),
+        ("to all, ms", _field("p50_ms")),
+        ("slowest, ms", _field("max_ms")),
+        ("got", _whole),
+    ),
+    "log": (("log", _count("log")), *_TALK),
+    "idle": (
+        ("connections", _count("members")),
+        ("seconds", _field("seconds")),
+        ("processor, ms", _field("cpu_s", 1e3)),
+        ("memory, MB", _field("memory", 1e-6)),
+    ),
+    "turns": (
+        ("load", _field("load")),
+        ("phase", _field("phase")),
+        ("turns", _count("turns")),
+        ("99.9 % under, ms", _field("p999_ms")),
+        ("longest, ms", _field("max_ms")),
+        ("processor, ms", _field("max_cpu_ms")),
+    ),
+    "tls": (("load", lambda row: f"{row['load']}, {row['wire']}"), *_TALK),
+    "memory": (("rooms of one", _count("rooms")), ("bytes each", _field("memory_per_room"))),
+}
+
+LEGEND: Final = (
+    "members: of one room. messages/s: said. deliveries/s: received by the others. p50, p99 ms: from the saying of a "
+    "message to its receipt by the last member. µs each: processor time of the server for a delivery. busy: of a "
+    "processor, the server and the load; where the load is at 100 %, the server is faster than it could show. got: "
+    "all, if each message reached each member exactly once; else how many messages are missing, and lines too many. "
+    "longest, ms: one turn of the reactor, during which all wait. processor, ms: the most processor time of one turn; "
+    "where the turn took much longer, the machine did something else meanwhile."
+)
+
+
+def _shown(results: Results) -> Iterator[tuple[str, list[str], list[list[str]], list[str]]]:
+    """Give of each case its name, heads, rows, and what else is to be said."""
+    for name in CASES:
+        if rows := results.of(name):
+            columns = COLUMNS[name]
+            cells = [[show(row) for _, show in columns] for row in rows]
+            yield name, [head for head, _ in columns], cells, list(_ratios(rows)) if name == "tls" else []
+
+
+def _ratios(rows: Sequence[Row]) -> Iterator[str]:
+    """Say how TLS compares."""
+    by = {(row["load"], row["wire"]): row["messages_per_s"] for row in rows}
+    for load, wire in by:
+        if wire == "TLS":
+            yield f"{load}: TLS carries {by[load, 'TLS'] / by[load, 'TCP']:.2f} of the messages/s of TCP."
+
+
+def text(results: Results) -> str:
+    """Write all as plain text, 80 columns wide."""
+    lines = wrap(_setting(results), WIDTH)
+    for name, heads, rows, notes in _shown(results):
+        lines += ["", f"{name}: {CASES[name][0]}", *table(heads, rows, WIDTH), *notes]
+    if costs := model(results):
+        lines += ["", "what one machine carries", *_constants(costs)]
+    return "\n".join([*lines, "", *wrap(LEGEND, WIDTH)])
+
+
+def markdown(results: Results) -> str:
+    """Write all as Markdown."""
+    parts = [f"Measured on {results.date}. {_setting(results)}.", f"```sh\n{results.command}\n```", LEGEND]
+    for name, heads, rows, notes in _shown(results):
+        what = CASES[name][0]
+        parts += [f"### {name}\n\n{what[0].upper()}{what[1:]}.", _markdown_table(heads, rows), *notes]
+    if costs := model(results):
+        parts += ["### What one machine carries", *_capacity(costs)]
+    return "\n\n".join(parts)
+
+
+def _setting(results: Results) -> str:
+    machine = results.machine
+    versions = ", ".join(f"{name} {number}" for name, number in results.versions.items())
+    where = f"{machine['processor']}, {machine['cores']} cores, {machine['memory']}, {machine['kernel']}"
+    return f"{where}; {versions}"
+
+
+def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    rule = ["---", *("---:" for _ in heads[1:])]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (heads, rule, *rows))
+
+
+def _constants(costs: Model) -> list[str]:
+    return [
+        f"A = {_number(costs.message * 1e6)} µs of processor time a message that comes alone",
+        f"B = {_number(costs.delivery * 1e6)} µs of processor time a delivery",
+        f"G = {_number(costs.gathered * 1e6)} µs of processor time a delivery where all talk and messages go together",
+        f"M = {_number(costs.base / 1e6)} MB of memory when nobody is there",
+        f"C = {_number(costs.member)} bytes of memory a connection in a room",
+        f"R = {_number(costs.room)} bytes of memory an open room with one member",
+    ]
+
+
+def _capacity(costs: Model) -> Iterator[str]:
+    yield "The server uses one processor. What it costs, from the figures above:"
+    yield "\n".join(f"- {constant}" for constant in _constants(costs))
+    yield (
+        "For m messages/s in rooms of n members, c connections and r rooms:\n\n"
+        "    processor = m * (A + B * (n - 1))       1 is one processor, wholly busy\n"
+        "    memory    = M + C * c + R * r           and --memory, 1 MiB unless it is set\n"
+    )
+    yield (
+        f"This is the most that it costs: messages that arrive in one turn go together, down to G a delivery. With "
+        f"{BUSY:.0%} of a processor, which leaves room for many who talk in one moment, it carries:"
+    )
+    sizes = (2, 10, 100, 1_000, 10_000)
+    yield _markdown_table(
+        ["members of a room", "messages/s in all such rooms", "deliveries/s"],
+        [[f"{n:,}", _number(costs.messages(n)), _number(costs.messages(n) * (n - 1))] for n in sizes],
+    )
+    yield "Examples:"
+    yield _markdown_table(
+        ["", "processor", "memory, MB"],
+        [[e.what, f"{costs.processor(e):.2%}", _number(costs.memory(e) / 1e6)] for e in EXAMPLES],
+    )
