@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from .cases import CASES, FULL, QUICK, Bench, Row, Sizes
+from .load import Failed
 from .report import markdown, text
 from .results import Results, load_results, results
 
@@ -23,6 +24,7 @@ def main(arguments: Sequence[str], sizes: Sizes | None = None) -> int:
     options = _options().parse_args(arguments)
     if options.plot:
         _need("matplotlib", "--plot")
+    failures: list[str] = []
     if options.read:
         measured = load_results(options.read)
     else:
@@ -32,7 +34,8 @@ def main(arguments: Sequence[str], sizes: Sizes | None = None) -> int:
         bench = Bench(sizes, options.folder)
         if options.processes:
             bench = replace(bench, processes=options.processes)
-        measured = results(_measure(bench, options.only), " ".join(["python -m benchmarks", *arguments]))
+        rows, failures = _measure(bench, options.only)
+        measured = results(rows, " ".join(["python -m benchmarks", *arguments]))
     if options.save:
         measured.save(options.save)
     if options.plot:
@@ -40,7 +43,9 @@ def main(arguments: Sequence[str], sizes: Sizes | None = None) -> int:
 
         plot(measured, options.plot)
     print(markdown(measured) if options.markdown else text(measured))
-    return 0 if _is_whole(measured) else 1
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    return 1 if failures or not _is_whole(measured) else 0
 
 
 def _options() -> argparse.ArgumentParser:
@@ -78,21 +83,25 @@ def _need(module: str, what: str) -> None:
         raise SystemExit(f"{what} needs {module}: pip install 'twisted_chat[bench]'") from None
 
 
-def _measure(bench: Bench, names: Sequence[str]) -> list[Row]:
-    """Take all steps, with a bar on a terminal."""
+def _measure(bench: Bench, names: Sequence[str]) -> tuple[list[Row], list[str]]:
+    """Take all steps, with a bar on a terminal; returns what was measured, and what went wrong."""
     _need("tqdm", "the progress bar")
     from tqdm import tqdm
 
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     rows: list[Row] = []
+    failures: list[str] = []
     steps = [step for name in names for step in CASES[name][1](bench)]
     with tqdm(total=len(steps), unit="step", disable=None, leave=False, dynamic_ncols=True) as bar:
         for step in steps:
             bar.set_description(step.label)
-            rows += step.run()
+            try:
+                rows += step.run()
+            except (Failed, OSError) as error:
+                failures.append(f"{step.label}: {error}")
             bar.update()
-    return rows
+    return rows, failures
 
 
 def _is_whole(measured: Results) -> bool:

@@ -17,7 +17,7 @@ _LINES: Final = {
 
 def plot(results: Results, path: str) -> None:
     """Draw throughput and latency over the number of members, as a PNG."""
-    figure = Figure(figsize=(11, 4.8), layout="constrained")
+    figure = Figure(figsize=(11, 5.6), layout="constrained")
     throughput, latency = figure.subplots(1, 2)
     for number, (case, label) in enumerate(_LINES.items()):
         if rows := results.of(case):
@@ -32,7 +32,7 @@ def plot(results: Results, path: str) -> None:
         axes.set(xlabel="members of the room", xscale="log", yscale="log")
         axes.grid(alpha=0.3)
         if axes.get_legend_handles_labels()[0]:
-            axes.legend(fontsize="small")
+            axes.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)
     versions = results.versions
     figure.suptitle(
         f"twisted_chat {versions['twisted_chat']}, Python {versions['Python']}, {results.date}", fontsize=10

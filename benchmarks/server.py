@@ -68,7 +68,7 @@ class Server:
             if found := re.search(r"listening on \S*?:(\d+)\s", self._said.read_text(errors="replace")):
                 return int(found[1])
             time.sleep(0.01)
-        raise RuntimeError(f"the server does not listen; it said:\n{self._said.read_text(errors='replace')[-2000:]}")
+        raise OSError(f"the server does not listen; it said:\n{self._said.read_text(errors='replace')[-2000:]}")
 
     def __enter__(self) -> Server:
         return self
