@@ -21,12 +21,16 @@ from .results import Results, load_results, results
 
 def main(arguments: Sequence[str], sizes: Sizes | None = None) -> int:
     """Do what the arguments ask for; `sizes` are in place of those of a whole run. Returns the exit status."""
-    options = _options().parse_args(arguments)
+    parser = _options()
+    options = parser.parse_args(arguments)
     if options.plot:
         _need("matplotlib", "--plot")
     failures: list[str] = []
     if options.read:
-        measured = load_results(options.read)
+        try:
+            measured = load_results(options.read)
+        except (OSError, ValueError) as error:
+            parser.error(str(error))
     else:
         sizes = sizes or (QUICK if options.quick else FULL)
         if options.connections:

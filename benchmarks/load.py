@@ -23,17 +23,17 @@ from multiprocessing.connection import Connection
 from multiprocessing.sharedctypes import RawArray
 from typing import Any, Final
 
+from twisted_chat.room import GATHER_FROM
+
 TEXT: Final = "x" * 100
 """What is said."""
 
-QUIET: Final = 1.3
-"""Seconds without a line after which nothing more comes: a large room is told of who came once a second."""
+QUIET: Final = 0.3
+QUIET_IF_GATHERED: Final = 1.3
+"""Seconds without a line after which nothing more comes: a room of more than 100 is told of who came once a second."""
 
 SURPLUS: Final = 0.2
 """Seconds in which a line too many would still come."""
-
-PATIENCE: Final = 120.0
-"""Seconds after which what is not there yet is given up."""
 
 PER_ADDRESS: Final = 20_000
 """Connections from one of the addresses 127.0.0.1, 127.0.0.2, ...: each has 28,000 ports."""
@@ -64,6 +64,8 @@ class Crowd:
     """What the names of the rooms begin with."""
     trusted: str | None = None
     """The certificate that is trusted, in a file; None for TCP without TLS."""
+    patience: float = 120.0
+    """Seconds after which what is not there yet is given up."""
 
     def room(self, number: int) -> str:
         return f"{self.prefix}{number}"
@@ -200,7 +202,7 @@ class _Worker:
             context = ssl.create_default_context(cafile=self.crowd.trusted)
         outside: set[int] = set()
         for index in range(self.index, self.crowd.members, self.of):
-            connected = _connect(self.crowd.port, index, context)
+            connected = _connect(self.crowd, index, context)
             member = _Member(index, self.rooms[index % self.crowd.rooms], connected)
             self.members[connected.fileno()] = member
             outside.add(connected.fileno())
@@ -210,11 +212,12 @@ class _Worker:
             self.poll.register(connected, select.EPOLLIN)
             if len(outside) % 64 == 0:
                 self._admit(outside, 0)
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + self.crowd.patience
         while outside and time.monotonic() < until:
             self._admit(outside, _WAIT)
         if outside:
-            raise Failed(f"{len(outside):,} of {self.crowd.members:,} clients did not get in within {PATIENCE:g} s")
+            patience = f"{self.crowd.patience:g} s"
+            raise Failed(f"{len(outside):,} of {self.crowd.members:,} clients did not get in within {patience}")
 
     def _admit(self, outside: set[int], wait: float) -> None:
         for fd, _ in self.poll.poll(wait):
@@ -263,7 +266,7 @@ class _Worker:
 
     def talk(self, window: int) -> None:
         """Say and count until all is complete."""
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + self.crowd.patience
         for _ in range(window):
             for member in self.members.values():
                 if member.left:
@@ -313,7 +316,7 @@ class _Worker:
         at, place = data.find(_ACK), member.count + 1
         counted = 0
         while at >= 0 and data.find(b"\n", at) >= 0:
-            place += data.count(b"\n", counted, at)
+            place += data.count(b"\n", counted, at) - data.count(_PING, counted, at)
             counted = at
             member.room.said[place] = member.said.popleft()
             member.room.waiting[place] = member
@@ -360,13 +363,13 @@ class _Worker:
         return time.process_time()
 
 
-def _connect(port: int, index: int, context: ssl.SSLContext | None) -> socket.socket:
+def _connect(crowd: Crowd, index: int, context: ssl.SSLContext | None) -> socket.socket:
     connected = socket.socket()
     if index >= PER_ADDRESS:
         connected.setsockopt(socket.IPPROTO_IP, NO_PORT, 1)
         connected.bind((f"127.0.0.{1 + index // PER_ADDRESS}", 0))
-    connected.settimeout(PATIENCE)
-    connected.connect(("127.0.0.1", port))
+    connected.settimeout(crowd.patience)
+    connected.connect(("127.0.0.1", crowd.port))
     connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return context.wrap_socket(connected, server_hostname="localhost") if context else connected
 
@@ -422,7 +425,7 @@ class Load:
             start = time.monotonic()
             self._all("enter")
             self.entered = time.monotonic() - start
-            self._all("hush", QUIET)
+            self._all("hush", QUIET if self.crowd.members <= GATHER_FROM * self.crowd.rooms else QUIET_IF_GATHERED)
         except BaseException:
             self.__exit__()
             raise
@@ -443,7 +446,7 @@ class Load:
     def _answer(pipe: Connection) -> Any:
         try:
             answer = pipe.recv()
-        except EOFError:
+        except (EOFError, ConnectionError):
             raise Failed("a process of the load has ended") from None
         if isinstance(answer, Failed):
             raise answer
