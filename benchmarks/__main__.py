@@ -1,8 +1,11 @@
 """Measure the server on this machine.
 
-python -m benchmarks --save results.json --plot results.png
-python -m benchmarks --quick --only single,everyone
-python -m benchmarks --from results.json --markdown
+    python -m benchmarks --save results.json --plot results.png
+    python -m benchmarks --quick --only single,everyone
+    python -m benchmarks --from results.json --markdown
+
+The first takes a quarter of an hour, 3 GB of disk for the largest log, and a limit of open files (`ulimit -Hn`) above
+the number of connections; where that is lower, there are fewer.
 """
 
 from __future__ import annotations

@@ -192,7 +192,6 @@ class _Worker:
         self.members: dict[int, _Member] = {}
         self.buffer = bytearray(_READ)
         self.poll = select.epoll()
-        self.poll.register(bell, select.EPOLLIN)
         self.moved: set[_Room] = set()
 
     def enter(self) -> None:
@@ -221,8 +220,7 @@ class _Worker:
 
     def _admit(self, outside: set[int], wait: float) -> None:
         for fd, _ in self.poll.poll(wait):
-            if (member := self.members.get(fd)) is None:
-                continue
+            member = self.members[fd]
             while size := self._read(member):
                 if fd not in outside:
                     continue
@@ -244,13 +242,13 @@ class _Worker:
         return size
 
     def hush(self, seconds: float) -> None:
-        """Read until nothing comes for so long."""
+        """Read until nothing comes for so long; from then on the others' bells are heard."""
         quiet = time.monotonic() + seconds
         while (left := quiet - time.monotonic()) > 0:
             for fd, _ in self.poll.poll(left):
-                if member := self.members.get(fd):
-                    while self._read(member):
-                        quiet = time.monotonic() + seconds
+                while self._read(self.members[fd]):
+                    quiet = time.monotonic() + seconds
+        self.poll.register(self.bell, select.EPOLLIN)
 
     def prepare(self, talk: Talk) -> None:
         """Be ready to count; nobody says anything before all processes are."""

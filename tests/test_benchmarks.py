@@ -313,6 +313,11 @@ class LoadTests(SynchronousTestCase):
             self.assertGreater(crowd.cpu(), 0)
         self.assertEqual((heard.whole, heard.complete, heard.deliveries), (True, 12, 48))
 
+    def test_more_than_are_let_in_at_a_time(self) -> None:
+        with Load(Crowd(Relay(self, 1).port, 70)) as crowd:
+            heard = crowd.talk(Talk(1, 2))
+        self.assertEqual((heard.whole, heard.complete, heard.deliveries), (True, 2, 138))
+
     def test_a_process_that_is_gone(self) -> None:
         with Load(Crowd(Relay(self, 1).port, 1)) as crowd:
             pid = crowd._processes[0].pid
