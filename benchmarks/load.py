@@ -81,6 +81,8 @@ class Talk:
     """Messages of each of them."""
     window: int = 1
     """Messages of each that are under way at most."""
+    patience: float = 120.0
+    """Seconds after which what is not there yet is given up."""
 
 
 @dataclass
@@ -262,9 +264,9 @@ class _Worker:
             room.begin(inside[room.number], total)
             self.lows[self.index * len(self.rooms) + room.number] = room.low
 
-    def talk(self, window: int) -> None:
+    def talk(self, window: int, patience: float) -> None:
         """Say and count until all is complete."""
-        until = time.monotonic() + self.crowd.patience
+        until = time.monotonic() + patience
         for _ in range(window):
             for member in self.members.values():
                 if member.left:
@@ -454,7 +456,7 @@ class Load:
         """Let them talk; `before` is called when all are ready."""
         self._all("prepare", talk)
         before()
-        self._all("talk", talk.window)
+        self._all("talk", talk.window, talk.patience)
         return self._merge(talk, self._all("heard"))
 
     def cpu(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib  # trial takes a module's `suppress` for something else
 import json
 import os
 import signal
@@ -28,7 +29,7 @@ from .programs import folder
 
 TINY = Sizes(
     members=(2, 5),
-    all_talking=5,
+    all_talking=2,
     deliveries=40,
     most_messages=30,
     rooms=2,
@@ -76,7 +77,7 @@ class WholeTests(SynchronousTestCase):
         """See that each message reached each member exactly once, by the rows' own counts."""
         self.assertEqual([name for name in CASES if results.of(name)], list(CASES))
         spoken = [row for row in results.rows if "deliveries" in row]
-        self.assertEqual(len(spoken), 14)
+        self.assertEqual(len(spoken), 13)
         for row in spoken:
             self.assertGreater(row["messages"], 0)
             self.assertEqual(row["complete"], row["messages"])
@@ -85,7 +86,7 @@ class WholeTests(SynchronousTestCase):
             self.assertGreaterEqual(row["p99_ms"], row["p50_ms"])
             self.assertGreater(row["p50_ms"], 0)
         self.assertEqual([row["members"] for row in results.of("single")], [2, 5])
-        self.assertEqual([row["talkers"] for row in results.of("everyone")], [2, 5])
+        self.assertEqual([row["talkers"] for row in results.of("everyone")], [2])
         self.assertEqual([row["log"] for row in results.of("log")], [0, 600])
         self.assertEqual([row["members"] for row in results.of("idle")], [0, 2])
         phases = [(row["load"], row["phase"]) for row in results.of("turns")]
@@ -241,7 +242,7 @@ class Relay:
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        with client:
+        with client, contextlib.suppress(OSError):  # it may be gone before it has heard all
             for line in client.makefile("rb"):
                 request = json.loads(line)
                 with self._lock:
@@ -276,8 +277,8 @@ class LoadTests(SynchronousTestCase):
     """The load finds out what a server does wrong."""
 
     def talk(self, relay: Relay, patience: float = 30.0) -> load.Heard:
-        with Load(Crowd(relay.port, 3, patience=patience)) as crowd:
-            return crowd.talk(Talk(1, 10))
+        with Load(Crowd(relay.port, 3)) as crowd:
+            return crowd.talk(Talk(1, 10, patience=patience))
 
     def test_once(self) -> None:
         heard = self.talk(Relay(self, 1))
@@ -285,7 +286,7 @@ class LoadTests(SynchronousTestCase):
         self.assertEqual(len(heard.latencies), 10)
 
     def test_lost(self) -> None:
-        heard = self.talk(Relay(self, 0), patience=1.0)
+        heard = self.talk(Relay(self, 0), patience=0.5)
         self.assertEqual((heard.whole, heard.complete, heard.deliveries, heard.surplus), (False, 0, 0, 0))
         self.assertEqual((heard.latencies, heard.latency(0.5)), ([], 0.0))
 
@@ -296,7 +297,7 @@ class LoadTests(SynchronousTestCase):
 
     def test_nobody_gets_in(self) -> None:
         with self.assertRaisesRegex(Failed, "3 of 3 clients did not get in within 0.5 s"):
-            self.talk(Silent(self, 0), patience=0.5)
+            Load(Crowd(Silent(self, 0).port, 3, patience=0.5)).__enter__()
 
     def test_refused(self) -> None:
         with self.assertRaisesRegex(Failed, r'the server refused a client: \{"type":"error","msg":"no"\}'):
