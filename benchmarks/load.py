@@ -23,14 +23,16 @@ from multiprocessing.connection import Connection
 from multiprocessing.sharedctypes import RawArray
 from typing import Any, Final
 
-from twisted_chat.room import GATHER_FROM
-
 TEXT: Final = "x" * 100
 """What is said."""
 
+GATHER_FROM: Final = 100
+"""That of `twisted_chat.room`, from which it is not imported: without Twisted, a process of the load begins sooner."""
+
 QUIET: Final = 0.3
 QUIET_IF_GATHERED: Final = 1.3
-"""Seconds without a line after which nothing more comes: a room of more than 100 is told of who came once a second."""
+"""Seconds without a line after which nothing more comes: a room of more than `GATHER_FROM` is told of who came once a
+second."""
 
 SURPLUS: Final = 0.2
 """Seconds in which a line too many would still come."""

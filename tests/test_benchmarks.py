@@ -24,6 +24,7 @@ from benchmarks.load import Crowd, Failed, Load, Talk
 from benchmarks.model import Example, Model, fit, model
 from benchmarks.results import Results, load_results
 from benchmarks.server import Server, TimedSelector
+from twisted_chat import room
 
 from .programs import folder
 
@@ -313,6 +314,10 @@ class LoadTests(SynchronousTestCase):
             heard = crowd.talk(Talk(2, 6, 2))
             self.assertGreater(crowd.cpu(), 0)
         self.assertEqual((heard.whole, heard.complete, heard.deliveries), (True, 12, 48))
+
+    def test_it_waits_as_long_as_a_room_gathers(self) -> None:
+        self.assertEqual(load.GATHER_FROM, room.GATHER_FROM)
+        self.assertGreater(load.QUIET_IF_GATHERED, room.GATHER_SECONDS)
 
     def test_more_than_are_let_in_at_a_time(self) -> None:
         with Load(Crowd(Relay(self, 1).port, 70)) as crowd:
