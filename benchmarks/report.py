@@ -115,9 +115,9 @@ def text(results: Results) -> str:
     """Write all as plain text, 80 columns wide."""
     lines = wrap(_setting(results), WIDTH)
     for name, heads, rows, notes in _shown(results):
-        lines += ["", f"{name}: {CASES[name][0]}", *table(heads, rows, WIDTH), *notes]
+        lines += ["", *wrap(f"{name}: {CASES[name][0]}", WIDTH), *table(heads, rows, WIDTH), *notes]
     if costs := model(results):
-        lines += ["", "what one machine carries", *_constants(costs)]
+        lines += ["", "what one machine carries", *(part for line in _constants(costs) for part in wrap(line, WIDTH))]
     return "\n".join([*lines, "", *wrap(LEGEND, WIDTH)])
 
 
