@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 import struct
 import tracemalloc
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import Any, cast
 
 from twisted.internet import reactor as running
 from twisted.internet import ssl
 from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.endpoints import HostnameEndpoint, connectProtocol, wrapClientTLS
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol, ITCPTransport
 from twisted.internet.protocol import ClientFactory, Factory, Protocol, connectionDone
@@ -31,6 +34,7 @@ from twisted_chat.messages import MAX_OBJECT
 from twisted_chat.wire import jsonlines
 from twisted_chat.wire.jsonlines import CLOSE_SECONDS, JSONLines, JSONLinesFactory, writer
 
+from .certificates import certificate
 from .helpers import UNLIMITED, FakeLog, FakeWire, Server
 
 reactor: Any = running
@@ -487,6 +491,62 @@ class WriterTests(TestCase):
         self.transport.TLS = True
         self.assertEqual(writer(self.transport), self.transport.write)
         self.transport.TLS = False
+
+
+class TLSWriterTests(TestCase):
+    """What is encrypted goes the same short way, and nothing is lost."""
+
+    @inlineCallbacks
+    def setUp(self) -> Generator[Deferred[Any], Any, None]:  # type: ignore[override]
+        home = Path(self.mktemp())
+        home.mkdir()
+        trusted = certificate(home)
+        self.end, self.other = Recorder(), Recorder()
+        factory = Factory()
+        factory.buildProtocol = lambda addr: self.end  # type: ignore[method-assign]
+        private = ssl.PrivateCertificate.loadPEM((home / "localhost.pem").read_bytes())
+        port = reactor.listenSSL(0, factory, private.options(), interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        client = HostnameEndpoint(reactor, "127.0.0.1", port.getHost().port)
+        options = ssl.optionsForClientTLS("localhost", trusted)
+        yield connectProtocol(wrapClientTLS(options, client), self.other)
+        yield self.end.made
+        self.write = writer(cast(Any, self.end.transport))
+        self.write(b"hello\n")
+        yield self.other.until(lambda data: data == b"hello\n")
+        self.other.received = b""
+
+    @inlineCallbacks
+    def tearDown(self) -> Generator[Deferred[Any], Any, None]:  # type: ignore[override]
+        cast(Any, self.end.transport).abortConnection()
+        yield self.end.end()
+        yield self.other.end()
+        self.write(b"after the end\n")
+
+    def test_it_is_there_before_the_reactor_turns(self) -> None:
+        self.write(b"one\n")
+        handle = cast(Any, self.other.transport).transport.getHandle()
+        self.assertEqual(select.select([handle], [], [], 5)[0], [handle])
+
+    @inlineCallbacks
+    def test_what_the_kernel_does_not_take_follows_in_order(self) -> Generator[Deferred[Any], Any, None]:
+        transport: Any = self.end.transport
+        transport.registerProducer(self.end, True)
+        lines = [b"%07d%s\n" % (i, b"x" * 100_000) for i in range(200)]
+        for line in lines:
+            self.write(line)
+        self.assertEqual(self.end.paused[:1], [True])
+        expected = b"".join(lines)
+        yield self.other.until(lambda data: len(data) >= len(expected))
+        self.assertTrue(self.other.received == expected)
+        self.assertEqual(self.end.paused[-1:], [False])
+        transport.unregisterProducer()
+
+    def test_over_what_is_no_plain_socket_it_is_the_transport_that_writes(self) -> None:
+        tls: Any = self.end.transport
+        beneath = StringTransport()
+        self.patch(tls, "transport", beneath)
+        self.assertEqual(writer(tls), tls.write)
 
 
 class ConnectionTests(TestCase):

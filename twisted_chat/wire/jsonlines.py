@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol, TypeGuard
 
-from twisted.internet.interfaces import IAddress, IDelayedCall, IHalfCloseableProtocol, ITCPTransport
+from twisted.internet.interfaces import IAddress, IDelayedCall, IHalfCloseableProtocol, ISSLTransport, ITCPTransport
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.internet.tcp import Connection
 from twisted.protocols.basic import LineReceiver
+from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -45,13 +47,29 @@ def _is_plain(transport: object) -> TypeGuard[Connection]:
 def writer(transport: _Transport) -> Callable[[bytes], None]:
     """Make a function that writes to a transport without a detour through the reactor, where that can be.
 
+    A TLS transport gathers what is written until the next turn; a turn's lines come as one write here. It hands what
+    it has encrypted to a plain one.
+    """
+    if _is_plain(transport):
+        return _straight(transport)
+    if ISSLTransport.providedBy(transport) and isinstance(transport, ProtocolWrapper):
+        from twisted.protocols.tls import TLSMemoryBIOProtocol  # it needs OpenSSL, which is there now
+
+        beneath = transport.transport
+        if isinstance(transport, TLSMemoryBIOProtocol) and _is_plain(beneath):
+            beneath.write = _straight(beneath)
+            return partial(TLSMemoryBIOProtocol.write, transport)
+    return transport.write
+
+
+def _straight(transport: Connection) -> Callable[[bytes], None]:
+    """Make a function that hands bytes to a socket, and to its transport's queue only what the socket does not take.
+
     `transport.write` waits for the next turn, and costs two changes of the poller and a wake-up. While a plain socket
     has nothing queued, its kernel takes the bytes at once; only what it does not take is left to the transport, which
     also finds out by itself that a connection is lost.
     """
     queue: Callable[[bytes], None] = transport.write
-    if not _is_plain(transport):
-        return queue
     send = transport.getHandle().send
 
     def write(data: bytes) -> None:
