@@ -370,6 +370,48 @@ class SessionTests(UDPTests):
         self.assertEqual((self.server.port._wires, self.server.port._tokens, self.members()), ({}, {}, []))
 
 
+class ProbeTests(UDPTests):
+    """Of the last message nobody would know that it got lost: no other number comes after it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.bob = self.newcomer()
+        self.guest = self.welcome("al", "lobby")
+
+    def types_after(self, seconds: float) -> list[str]:
+        self.server.clock.pump([0.05] * round(seconds / 0.05))
+        return [obj["type"] for obj in self.guest.got()]
+
+    def test_after_the_last_message_it_is_asked_until_it_is_heard(self) -> None:
+        self.bob.say("one")
+        self.bob.say("two")
+        self.assertEqual(self.types_after(0.2), ["", ""])
+        self.assertEqual(self.types_after(0.2), ["ping"])
+        self.bob.say("three")
+        self.assertEqual(self.types_after(0.9), ["", "ping", "ping"])
+        self.guest.send({"type": "pong"})
+        self.assertEqual(self.types_after(15), [])
+
+    def test_not_for_ever(self) -> None:
+        self.bob.say("one")
+        self.assertEqual(self.types_after(19), ["", *["ping"] * len(udp.PROBES)])
+
+    def test_what_is_about_to_be_said_is_question_enough(self) -> None:
+        self.bob.say("one")
+        self.assertEqual(self.types_after(0.1), [""])
+        self.server.network.full = True
+        self.bob.say("two")
+        self.assertEqual(self.types_after(0.5), [])
+        self.server.network.full = False
+        self.assertEqual(self.types_after(0.2), [""])
+
+    def test_one_that_is_over_is_asked_nothing(self) -> None:
+        self.bob.say("one")
+        self.assertEqual(self.types_after(0), [""])
+        self.guest.send({"type": "quit"})
+        self.assertEqual(self.types_after(1), ["stop"])
+
+
 class TokenTests(UDPTests):
     def test_who_does_not_have_it_cannot_speak(self) -> None:
         bob = self.newcomer()

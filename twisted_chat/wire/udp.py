@@ -62,6 +62,10 @@ SILENCE_SECONDS: Final = 60.0
 PING_SECONDS: Final = 20.0
 """After so much silence the server asks, twice, since a datagram may get lost."""
 
+PROBES: Final = (0.25, 0.5, 1.0, 2.0, 4.0)
+"""Seconds after the last message of a room after which the client is asked whether it is there, until it is heard: it
+learns from the number of the question whether a message has got lost. Otherwise only the next one would tell."""
+
 LINGER_SECONDS: Final = 10.0
 """How long the last word of a session that is over is said again to who asks: it may have got lost."""
 
@@ -227,6 +231,9 @@ class UDPWire:
         self._welcome: bytes | None = None
         self._heard: float = self._reactor.seconds()
         self._watch: IDelayedCall | None = self._reactor.callLater(PING_SECONDS, self._look)
+        self._probe: IDelayedCall | None = None
+        self._probed = 0
+        """How often the client was asked since the last message."""
         self._deaf = False
         """What arrives is let go, since the participant takes nothing; the client says it again."""
         self._next = 1
@@ -269,6 +276,8 @@ class UDPWire:
         if self.token is not None and (envelope is None or not _is_same(envelope.token or "", self.token)):
             return
         self._heard = self._reactor.seconds()
+        if self._probed:
+            self._probed = len(PROBES)
         if self._over or (self._closing and not self._queue):
             self._send(self._last_word)
         elif self._deaf or not datagram:
@@ -312,7 +321,22 @@ class UDPWire:
         elif silence >= SILENCE_SECONDS:
             self.participant.end("nothing was heard of you for a minute")
         elif self._welcome is not None:
-            self.write(encode(PingSent()))
+            self.write(_PING)
+
+    def _probe_later(self) -> None:
+        """Ask for a sign of life when nothing has been said for a while."""
+        if self._probed < len(PROBES):
+            seconds = PROBES[self._probed]
+            if self._probe is not None and self._probe.active():
+                self._probe.reset(seconds)
+            else:
+                self._probe = self._reactor.callLater(seconds, self._ask)
+
+    def _ask(self) -> None:
+        if self._probed < len(PROBES) and not (self._queue or self._closing):
+            self._probed += 1
+            self.write(_PING)
+        self._probe_later()
 
     # From the participant
 
@@ -371,6 +395,9 @@ class UDPWire:
         while self._queue and self._allowed >= 1 and self._send(self._queue[0]):
             self._last_word = self._queue.popleft()
             self._allowed -= 1
+            if self._last_word.startswith(b'{"type":"",'):
+                self._probed = 0
+                self._probe_later()
         if self._queue or self._closing:
             self._pump_call = self._reactor.callLater(PACE_SECONDS, self._pump_later)
         if self._paused and len(self._queue) <= LOW:
@@ -385,7 +412,7 @@ class UDPWire:
     def _end(self) -> None:
         """Be over, but for the last word, which may have to be said again."""
         self._over = self._closing = True
-        for call in (self._watch, self._pump_call):
+        for call in (self._watch, self._probe, self._pump_call):
             if call is not None and call.active():
                 call.cancel()
         self._queue.clear()
@@ -404,6 +431,8 @@ class UDPWire:
 def _is_same(token: str, other: str) -> bool:
     return hmac.compare_digest(token.encode(), other.encode())
 
+
+_PING: Final = encode(PingSent())
 
 _read_envelope: Callable[[bytes], Envelope] = msgspec.json.Decoder(Envelope).decode
 
