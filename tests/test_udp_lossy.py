@@ -17,7 +17,7 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from twisted_chat.client import blocking
+from twisted_chat.client import blocking, datagrams
 
 from .programs import TIMEOUT, Server
 
@@ -111,7 +111,7 @@ class LossyTests(TestCase):
     timeout = 300
 
     async def test_all_arrive_once_and_in_order(self) -> None:
-        self.patch(blocking, "UDP_DEAD_TIME", TIMEOUT)  # a busy machine may be silent for longer than a network
+        self.patch(datagrams, "DEAD_SECONDS", TIMEOUT)  # a busy machine may be silent for longer than a network
         server, port = await start(self)
         relay = Relay(self, port)
         watcher = await server.hello(self, "watcher", "lobby")
@@ -137,8 +137,8 @@ class LossyTests(TestCase):
         self.assertGreater(relay.doubled, relay.sent * DOUBLED / 4)
 
     async def test_from_another_address_it_goes_on(self) -> None:
-        self.patch(blocking, "QUIET_TIME", 0.3)
-        self.patch(blocking, "UDP_DEAD_TIME", 1.0)
+        self.patch(datagrams, "ASK_SECONDS", 0.3)
+        self.patch(datagrams, "DEAD_SECONDS", 1.0)
         server, port = await start(self)
         relay = Relay(self, port)
         bob = await server.hello(self, "bob", "lobby")

@@ -8,8 +8,10 @@ ChatError               anything of the below
 
 from __future__ import annotations
 
-from twisted.internet.error import ConnectionDone
-from twisted.python.failure import Failure
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # `twisted_chat.client.blocking` has these errors too, on machines that have no Twisted
+    from twisted.python.failure import Failure
 
 
 class ChatError(Exception):
@@ -53,4 +55,5 @@ class ClosedError(ChatError):
 
 def reason_text(reason: Failure) -> str:
     """Say for a person why a connection has ended."""
-    return "the server ended the connection" if isinstance(reason.value, ConnectionDone) else reason.getErrorMessage()
+    done = reason.check("twisted.internet.error.ConnectionDone")
+    return "the server ended the connection" if done else reason.getErrorMessage()

@@ -6,48 +6,18 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from ..messages import Message
-from .errors import ChatError
+from .states import RoomLost as RoomLost
+from .states import State as State
+from .states import StateChanged as StateChanged
 
 E = TypeVar("E")
-
-
-class State(enum.Enum):
-    """Where a client stands with its server."""
-
-    CONNECTING = "connecting"
-    """The first connection is being made."""
-    CONNECTED = "connected"
-    """The server has said welcome."""
-    WAITING = "waiting"
-    """The connection was lost; the next try comes after a pause."""
-    CLOSED = "closed"
-    """For good."""
-
-
-@dataclass(frozen=True, slots=True)
-class StateChanged:
-    """The client's connection came or went."""
-
-    state: State
-    reason: str = ""
-    """For a person: what the server said when it stopped, or how the connection broke."""
-
-
-@dataclass(frozen=True, slots=True)
-class RoomLost:
-    """The server does not let the client into a room again; whoever iterates over it gets the error too."""
-
-    room: str
-    error: ChatError
 
 
 class DirectMessage(Message, tag="", kw_only=True):

@@ -1,0 +1,181 @@
+"""What the server said, until the program takes it: messages in a queue, and what is told to callbacks."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from ..errors import ChatError
+from .objects import Message
+
+E = TypeVar("E")
+
+_log = logging.getLogger("twisted_chat.client.blocking")
+
+
+class Slot:
+    """One room's part of an inbox."""
+
+    def __init__(self) -> None:
+        self.queued = 0
+        """Messages that wait to be taken or told."""
+        self.listeners = Listeners()
+        self.error: ChatError | None = None
+        """Why nothing more comes."""
+
+
+class Listeners:
+    """Callbacks by the kind of event that they are for."""
+
+    def __init__(self) -> None:
+        self._callbacks: dict[type, list[Callable[[Any], object]]] = {}
+
+    def add(self, kind: type[E], callback: Callable[[E], object]) -> None:
+        self._callbacks.setdefault(kind, []).append(callback)
+
+    def remove(self, kind: type[E], callback: Callable[[E], object]) -> None:
+        self._callbacks[kind].remove(callback)
+
+    def of(self, kind: type) -> list[Callable[[Any], object]]:
+        """List who is to be told of such an event."""
+        return list(self._callbacks.get(kind, ()))
+
+
+class Inbox:
+    """Messages that wait to be taken, of all rooms, and events that wait to be told.
+
+    The thread with the sockets puts them in. The program's threads take messages; events are told in a thread of their
+    own, one after another, so that a callback may ask the server something and wait for the answer.
+    """
+
+    def __init__(self, taken: Callable[[Slot], None]) -> None:
+        """`taken` hears of each message of a room that was taken or told."""
+        self.listeners = Listeners()
+        self.error: ChatError | None = None
+        """Why nothing more comes."""
+        self._taken = taken
+        self._changed = threading.Condition()
+        self._messages: deque[tuple[Slot | None, Message]] = deque()
+        self._events: deque[tuple[Slot | None, object]] = deque()
+        self._teller: threading.Thread | None = None
+
+    # What comes in
+
+    def put(self, slot: Slot | None, message: Message) -> None:
+        """Put in a message, of a room or for this client alone."""
+        with self._changed:
+            if slot is not None:
+                slot.queued += 1
+            queue: deque[Any] = self._events if self._is_told(slot, message) else self._messages
+            queue.append((slot, message))
+            self._changed.notify_all()
+
+    def tell(self, slot: Slot | None, event: object) -> None:
+        """Put in something to be told, of a room or not."""
+        with self._changed:
+            if self._is_told(slot, event):
+                self._events.append((slot, event))
+                self._changed.notify_all()
+
+    def end(self, slot: Slot | None, error: ChatError) -> None:
+        """Put in that nothing more comes, of a room or at all."""
+        with self._changed:
+            (self if slot is None else slot).error = error
+            self._changed.notify_all()
+
+    # What is told
+
+    def on(self, slot: Slot | None, kind: type[E], callback: Callable[[E], object]) -> Callable[[], None]:
+        """Call back for each event of a kind, of one room or of all; call what this returns to hear no more."""
+        listeners = (self if slot is None else slot).listeners
+
+        def forget() -> None:
+            with self._changed:
+                listeners.remove(kind, callback)
+                self._sort()
+
+        with self._changed:
+            listeners.add(kind, callback)
+            self._sort()
+            if self._teller is None:
+                self._teller = threading.Thread(target=self._tell_all, name="chat callbacks", daemon=True)
+                self._teller.start()
+        return forget
+
+    def wait_for_callbacks(self, timeout: float) -> None:
+        """Wait, at the end, until all was told; but not in a callback, which would wait for itself."""
+        teller = self._teller
+        if teller is not None and teller is not threading.current_thread():
+            teller.join(timeout)
+
+    def _sort(self) -> None:
+        """Give messages to callbacks that were none before, or back to who takes them."""
+        untold = [
+            (slot, event)
+            for slot, event in self._events
+            if isinstance(event, Message) and not self._is_told(slot, event)
+        ]
+        told = [entry for entry in self._messages if self._is_told(*entry)]
+        rest = [entry for entry in self._messages if not self._is_told(*entry)]
+        self._events = deque([*(entry for entry in self._events if self._is_told(*entry)), *told])
+        self._messages = deque([*untold, *rest])
+        self._changed.notify_all()
+
+    def _is_told(self, slot: Slot | None, event: object) -> bool:
+        return bool(self._callbacks(slot, type(event)))
+
+    def _callbacks(self, slot: Slot | None, kind: type) -> list[Callable[[Any], object]]:
+        return [*([] if slot is None else slot.listeners.of(kind)), *self.listeners.of(kind)]
+
+    def _tell_all(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._events or self.error is not None)
+                if not self._events:
+                    self._teller = None
+                    return
+                slot, event = self._events.popleft()
+                callbacks = self._callbacks(slot, type(event))
+            for callback in callbacks:
+                try:
+                    callback(event)
+                except Exception:
+                    _log.exception("a callback for %s failed", type(event).__name__)
+            self._count(slot, event)
+
+    # What is taken
+
+    def take(self, wanted: Slot | None, timeout: float | None) -> Message:
+        """Take the next message, of one room if one is wanted. Raises `ChatError` at the end, and `TimeoutError`."""
+        with self._changed:
+            if self._callbacks(wanted, Message):
+                raise RuntimeError("these messages go to a callback")
+            if not self._changed.wait_for(lambda: self._ready(wanted), timeout):
+                raise TimeoutError("no message came")
+            for at, entry in enumerate(self._messages):
+                if wanted in (None, entry[0]):
+                    del self._messages[at]
+                    break
+            else:
+                error = self._end(wanted)
+                assert error
+                raise error
+        self._count(*entry)
+        return entry[1]
+
+    def _ready(self, wanted: Slot | None) -> bool:
+        if self._end(wanted) is not None:
+            return True
+        return bool(self._messages) if wanted is None else wanted.queued > 0
+
+    def _end(self, wanted: Slot | None) -> ChatError | None:
+        return (wanted and wanted.error) or self.error
+
+    def _count(self, slot: Slot | None, event: object) -> None:
+        if slot is not None and isinstance(event, Message):
+            with self._changed:
+                slot.queued -= 1
+            self._taken(slot)

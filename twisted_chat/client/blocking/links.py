@@ -1,0 +1,118 @@
+"""Sockets: objects to and from a server, over TCP, TLS and UDP."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from contextlib import suppress
+from typing import Final
+
+from ..datagrams import Object, decode, encode
+from ..lossless import Lossless
+
+OPEN_TIME: Final = 10.0
+"""Seconds in which a connection must be made."""
+
+
+class LostError(Exception):
+    """The connection is lost, and why, for a person."""
+
+
+class Stream:
+    """Objects over TCP or TLS, one a line."""
+
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
+        opened = socket.create_connection((host, port), timeout=OPEN_TIME)
+        try:
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.socket = tls.wrap_socket(opened, server_hostname=host) if tls else opened
+        except BaseException:
+            opened.close()
+            raise
+        self.socket.setblocking(False)
+        self._in = b""
+        self._out = b""
+
+    @property
+    def unsent(self) -> bool:
+        """Whether something waits for the socket to take it."""
+        return bool(self._out)
+
+    def send(self, obj: Object) -> None:
+        self._out += encode(obj) + b"\n"
+
+    def flush(self) -> None:
+        """Hand on what the socket takes."""
+        try:
+            while self._out:
+                self._out = self._out[self.socket.send(self._out) :]
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            pass
+
+    def receive(self) -> list[Object]:
+        """Read what has come."""
+        try:
+            data = self.socket.recv(65536)  # more than a record of TLS, so that nothing is left where no one looks
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return []
+        if not data:
+            raise LostError("the server ended it")
+        *lines, self._in = (self._in + data).split(b"\n")
+        return list(filter(None, map(decode, lines)))
+
+    def due(self) -> float | None:
+        """Say when `tick` has something to do."""
+        return None
+
+    def tick(self) -> list[Object]:
+        return []
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+class Packets:
+    """Objects over UDP: what gets lost is said again and read again within `Lossless`."""
+
+    unsent = False
+
+    def __init__(self, host: str, port: int, token: str) -> None:
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+        family, kind, protocol, _, address = addresses[0]
+        self.socket = socket.socket(family, kind, protocol)
+        try:
+            self.socket.connect(address)
+        except OSError:
+            self.socket.close()
+            raise
+        self.socket.setblocking(False)
+        self._session = Lossless(token, time.monotonic())
+
+    def send(self, obj: Object) -> None:
+        self._session.send(obj, time.monotonic())
+
+    def flush(self) -> None:
+        for datagram in self._session.take_datagrams():
+            with suppress(BlockingIOError):  # it is lost then, as others are
+                self.socket.send(datagram)
+
+    def receive(self) -> list[Object]:
+        now = time.monotonic()
+        with suppress(BlockingIOError):
+            for _ in range(100):  # then it is the turn of what has to be said
+                self._session.received(self.socket.recv(65536), now)
+        return self._session.take_objects()
+
+    def due(self) -> float | None:
+        return self._session.due()
+
+    def tick(self) -> list[Object]:
+        self._session.tick(time.monotonic())
+        return self._session.take_objects()
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+Link = Stream | Packets

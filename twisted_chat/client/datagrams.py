@@ -1,0 +1,274 @@
+"""Objects over UDP, one a datagram: said again until they are answered, and put in order.
+
+No socket, no thread and no clock here: whoever has those hands in what came and what time it is (in seconds; only
+differences count), and sends what `take_datagrams` gives. `docs/udp.md` says what is on the wire. `lossless.py` makes
+of this what TCP would give.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Final
+
+Object = dict[str, Any]
+"""An object of the wire."""
+
+MAX_DATAGRAM: Final = 1200
+"""Bytes of a datagram at most."""
+
+MAX_NUMBER: Final = 10**9
+"""A number of a request that no session comes to."""
+
+WINDOW: Final = 64
+"""Numbered requests under way at once: so many the server puts in order. And as many of the others."""
+
+ASK_SECONDS: Final = 15.0
+"""Without an answer for so long, the server is asked whether it is there. It ends a session after a minute."""
+
+DEAD_SECONDS: Final = 5.0
+"""For so long a server may leave everything unanswered: then it is gone, or knows us by another address."""
+
+FIRST_PATIENCE: Final = 0.25
+LEAST_PATIENCE: Final = 0.03
+LONGEST_PATIENCE: Final = 1.0
+"""Seconds to wait for an answer before the request is said again: as long as it is not known how long an answer takes,
+at least, and at most."""
+
+PATIENT_TRIES: Final = 4
+"""After so many the pauses grow: single losses have nothing to do with how busy the network is."""
+
+UNNUMBERED: Final = frozenset({"hello", "history", "who", "rooms", "ping"})
+"""Requests that do no harm where they are taken twice, or later: they need no number."""
+
+HOLE: Final[Object] = {"type": "hole"}
+"""In the place of objects that got lost on the way."""
+
+
+@dataclass(slots=True)
+class Asked:
+    """A request that has no answer yet."""
+
+    obj: Object
+    due: float = 0.0
+    """When it is said, or said again."""
+    first: float = 0.0
+    said: float = 0.0
+    """When it was said first, and when last."""
+    tries: int = 0
+    holes: int = 0
+    """How many holes there had been when it was said first."""
+    given_id: bool = True
+    """Its id is not ours."""
+
+
+class Datagrams:
+    """One session, from the first hello: requests go in, what the server says comes out in order, with its holes.
+
+    The server sends nothing to an address before that has proved itself. So the session begins by knocking, with a
+    hello that says nothing, until there is a cookie; the real hello waits for that.
+    """
+
+    def __init__(self, token: str, now: float) -> None:
+        self.proven = False
+        """The server has answered: it has given us a cookie."""
+        self._token = token
+        self._cookie = ""
+        self._knock = Asked({"type": "hello", "pad": "." * 224}, due=now)
+        self._asked: dict[str, Asked] = {}
+        self._arrived: dict[str, Asked] = {}
+        """Requests whose answers are here, but wait for what comes before them."""
+        self._waiting: tuple[deque[Asked], deque[Asked]] = deque(), deque()
+        """Requests that have to wait, since too many are under way: those without a number, and those with one."""
+        self._count = 0
+        """How many requests got a number."""
+        self._next: int | None = None
+        """The number of the datagram that comes next; unknown before the first."""
+        self._early: dict[int, Object] = {}
+        self._give_up = 0.0
+        """When what is missing in front of `_early` is given up."""
+        self._holes = 0
+        self._heard = now
+        self._answered = now
+        self._trip = FIRST_PATIENCE / 2
+        """About how long an answer takes, in seconds."""
+        self._objects: list[tuple[Object, Object | None]] = []
+        self._datagrams: list[bytes] = []
+
+        self.overhead = len(encode({"token": token, "n": MAX_NUMBER})) - len("{}") + len(",")
+        """Bytes that a request gets beside its own."""
+
+    # What the owner takes
+
+    def take_datagrams(self) -> list[bytes]:
+        """Take what is to be sent."""
+        datagrams, self._datagrams = self._datagrams, []
+        return datagrams
+
+    def take_objects(self) -> list[tuple[Object, Object | None]]:
+        """Take what the server said, and `HOLE` where something is missing; each with the request that it answers."""
+        objects, self._objects = self._objects, []
+        return objects
+
+    def due(self) -> float:
+        """Say when `tick` has something to do."""
+        if self._objects:
+            return 0.0
+        if not self.proven:
+            return self._knock.due
+        times = [asked.due for asked in self._asked.values()] or [self._answered + ASK_SECONDS]
+        return min(*times, self._give_up) if self._early else min(times)
+
+    # What the owner hands in
+
+    def send(self, obj: Object, now: float) -> None:
+        """Ask something: it is said until it is answered. What asks for nothing (`pong`) is said once."""
+        if obj["type"] == "pong":
+            self._datagrams.append(encode({**obj, "token": self._token}))
+            return
+        asked = Asked({"id": str(uuid.uuid4()), **obj, "token": self._token}, given_id="id" in obj)
+        if len(encode(asked.obj | {"n": MAX_NUMBER})) > MAX_DATAGRAM:
+            error = {"type": "error", "code": "too-long", "msg": f"a datagram has at most {MAX_DATAGRAM:,} bytes"}
+            self._objects.append(({**error, "author": "server", "id": asked.obj["id"]}, obj))
+            return
+        self._waiting[obj["type"] not in UNNUMBERED].append(asked)
+        self._send_waiting()
+        self._say_due(now)
+
+    def received(self, datagram: bytes, now: float) -> None:
+        """Take what came."""
+        obj = decode(datagram)
+        if obj is None:
+            return
+        if obj.get("type") == "cookie":
+            self._take_cookie(str(obj.get("cookie")))
+        elif isinstance(obj.get("n"), int):
+            self._heard = now
+            self._take(obj.pop("n"), obj, now)
+        self._send_waiting()
+
+    def tick(self, now: float) -> None:
+        """Do what is due. Raises `TimeoutError` when the server is gone, or knows nothing of this session."""
+        if not self.proven:
+            if self._knock.due <= now:
+                self._knock.due = now + FIRST_PATIENCE
+                self._datagrams.append(encode(self._knock.obj))
+            return
+        if not self._asked and now - self._answered >= ASK_SECONDS:
+            self.send({"type": "ping"}, now)
+        self._say_due(now)
+        self._put_in_order(now)
+
+    # How
+
+    def _take_cookie(self, cookie: str) -> None:
+        """Take the proof; a new one, where a hello with the last one was of no use: the server was started again."""
+        self.proven = True
+        hellos = [asked for asked in self._asked.values() if asked.obj["type"] == "hello"]
+        if not self._cookie or any(hello.tries > 1 for hello in hellos):
+            self._cookie = cookie
+        for hello in hellos:
+            hello.obj["cookie"] = self._cookie
+
+    def _send_waiting(self) -> None:
+        """Let requests go as far as there is space for them."""
+        if not self.proven:
+            return
+        free, numbered = self._waiting
+        while free and sum("n" not in asked.obj for asked in self._asked.values()) < WINDOW:
+            asked = free.popleft()
+            if asked.obj["type"] == "hello":
+                asked.obj["cookie"] = self._cookie
+            self._asked[asked.obj["id"]] = asked
+        while numbered and self._count < self._oldest() + WINDOW - 1:
+            asked = numbered.popleft()
+            self._count += 1
+            asked.obj["n"] = self._count
+            self._asked[asked.obj["id"]] = asked
+
+    def _oldest(self) -> int:
+        """Say which numbered request waits longest; the server forgets its answer when so many others came behind."""
+        numbers = (asked.obj["n"] for asked in self._asked.values() if "n" in asked.obj)
+        return next(numbers, self._count + 1)
+
+    def _say_due(self, now: float) -> None:
+        """Say, or say again, what is due."""
+        for asked in self._asked.values():
+            if asked.due <= now:
+                is_hello = asked.obj["type"] == "hello"
+                grown = 1.0 if is_hello else 1.5 ** min(max(0, asked.tries - PATIENT_TRIES), 20)
+                patience = max(2 * self._trip, LEAST_PATIENCE) * grown
+                if asked.tries == 0:
+                    asked.first = now
+                    asked.holes = self._holes
+                elif (
+                    now - max(asked.first, self._heard) > DEAD_SECONDS and asked.tries > PATIENT_TRIES and not is_hello
+                ):
+                    raise TimeoutError("nothing was heard of the server")
+                asked.tries += 1
+                asked.said = now
+                asked.due = now + min(patience, LONGEST_PATIENCE)
+                self._datagrams.append(encode(asked.obj))
+
+    def _take(self, number: int, obj: Object, now: float) -> None:
+        id = str(obj.get("id"))
+        if id in self._asked:
+            asked = self._arrived[id] = self._asked.pop(id)
+            self._answered = now
+            if asked.tries == 1:
+                self._trip += (now - asked.said - self._trip) / 8
+        if self._next is None:
+            self._next = number
+        if number < self._next:  # it was given up, and so was what came around it
+            if id in self._arrived:
+                self._hand_on(obj)
+                self._objects.append((HOLE, None))
+        elif number not in self._early:
+            if not self._early:
+                self._give_up = now + min(max(self._trip, LEAST_PATIENCE), LONGEST_PATIENCE)
+            self._early[number] = obj
+            self._put_in_order(now)
+
+    def _put_in_order(self, now: float) -> None:
+        """Hand on what is there, up to what is missing; and beyond it where it is given up."""
+        while self._early:
+            assert self._next is not None
+            if self._next in self._early:
+                self._hand_on(self._early.pop(self._next))
+                self._next += 1
+            elif now >= self._give_up or len(self._early) > 4 * WINDOW:
+                self._holes += 1
+                self._objects.append((HOLE, None))
+                self._next = min(self._early)
+            else:
+                break
+
+    def _hand_on(self, obj: Object) -> None:
+        if "id" not in obj:
+            self._objects.append((obj, None))
+            return
+        asked = self._arrived.pop(str(obj["id"]), None)
+        if asked is None:  # it answers once more what is answered
+            return
+        if not asked.given_id:
+            del obj["id"]
+        self._objects.append((obj, asked.obj))
+        if obj.get("type") == "joined" and asked.holes != self._holes:
+            # The server may have given this answer before, and it was lost: then what followed it came before this.
+            self._objects.append((HOLE, None))
+
+
+def encode(obj: Object) -> bytes:
+    """Write an object. Raises `UnicodeEncodeError` for half a character."""
+    return json.dumps(obj, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def decode(data: bytes) -> Object | None:
+    """Read an object; what is none gives None."""
+    try:
+        obj = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return obj if isinstance(obj, dict) else None

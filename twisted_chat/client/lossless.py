@@ -1,0 +1,230 @@
+"""What TCP would give, made of datagrams: every message of a room once, in order and whole.
+
+`datagrams.py` puts what comes in order and says where something is missing. Here that is read from the rooms' logs,
+and so are the ends of texts that did not fit into a datagram. Who talks to a server through this need not know that it
+is UDP. No socket, no thread and no clock here either.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from .datagrams import HOLE, Datagrams, Object
+from .partial_log import PartialLog
+
+PAGE: Final = 500
+"""Messages of the log that are asked for at once; the server hands out as many as fit."""
+
+GAPS: Final = 8
+"""Gaps in a room's log that are filled at once."""
+
+REST_SECONDS: Final = 2.0
+"""After so long a part of the log that was refused is asked for again, where the server does not say when."""
+
+
+class _Room:
+    """A room that the server has us in."""
+
+    def __init__(self, name: str, log: PartialLog[Object]) -> None:
+        self.name = name
+        self.log = log
+        self.reading: set[int] = set()
+        """Behind which messages the log is being read."""
+        self.completing = 0
+        """Of which message the rest of its text is being read."""
+        self.held: tuple[int, frozenset[str]] = 0, frozenset()
+        """Of the next message, if it has our nick: its number, and our messages under way that it may be one of."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A part of a log that was asked for here."""
+
+    where: Object
+    take: Callable[[Object, float], None]
+
+
+class Lossless:
+    """One session over UDP, with the interface of `Datagrams`, and without its holes."""
+
+    def __init__(self, token: str, now: float) -> None:
+        self._datagrams = Datagrams(token, now)
+        self._nick = ""
+        self._rooms: dict[str, _Room] = {}
+        self._said: dict[str, str] = {}
+        """Messages under way by their ids, each with the key of its room."""
+        self._joining: dict[str, tuple[str, set[int]]] = {}
+        """Joins under way by their ids: the key of the room, and what was acked there since the join was asked for."""
+        self._reads: dict[str, _Read] = {}
+        self._put_off: list[tuple[float, _Read]] = []
+        """What was refused, with the time when it is asked for again."""
+        self._objects: list[Object] = []
+
+    @property
+    def proven(self) -> bool:
+        """The server has answered."""
+        return self._datagrams.proven
+
+    def due(self) -> float:
+        """Say when `tick` has something to do."""
+        return min([self._datagrams.due(), *(due for due, _ in self._put_off)])
+
+    def take_datagrams(self) -> list[bytes]:
+        """Take what is to be sent."""
+        return self._datagrams.take_datagrams()
+
+    def take_objects(self) -> list[Object]:
+        """Take what the server said."""
+        objects, self._objects = self._objects, []
+        return objects
+
+    def send(self, obj: Object, now: float) -> None:
+        """Ask something."""
+        match obj:
+            case {"type": "", "room": name, "id": id}:
+                self._said[id] = _key(name)
+            case {"type": "join", "room": name, "id": id}:
+                self._joining[id] = _key(name), set()
+        self._datagrams.send(obj, now)
+
+    def received(self, datagram: bytes, now: float) -> None:
+        """Take what came."""
+        self._datagrams.received(datagram, now)
+        self._go_on(now)
+
+    def tick(self, now: float) -> None:
+        """Do what is due. Raises `TimeoutError` when the server is gone, or knows nothing of this session."""
+        due = [read for when, read in self._put_off if when <= now]
+        self._put_off = [(when, read) for when, read in self._put_off if when > now]
+        for read in due:
+            self._ask(read, now)
+        self._datagrams.tick(now)
+        self._go_on(now)
+
+    # How
+
+    def _go_on(self, now: float) -> None:
+        for obj, request in self._datagrams.take_objects():
+            try:
+                self._take(obj, request, now)
+            except (KeyError, TypeError, ValueError):  # it makes no sense here: a newer server may say more
+                self._objects.append(obj)
+        for room in tuple(self._rooms.values()):
+            self._hand_out(room, now)
+
+    def _take(self, obj: Object, request: Object | None, now: float) -> None:
+        if obj is HOLE:
+            for room in self._rooms.values():
+                room.log.broken()
+        elif obj["type"] == "" and "to" not in obj:
+            if obj["room"] in self._rooms:
+                self._rooms[obj["room"]].log.heard(obj["seq"], obj)
+        elif request is None:
+            self._objects.append(obj)
+        elif (read := self._reads.pop(request["id"], None)) is None:
+            self._answered(obj, request)
+            if not self._needs_more(obj, now):
+                self._objects.append(obj)
+        elif obj["type"] == "history":
+            read.take(obj, now)
+        else:
+            pause = obj.get("retry")
+            self._put_off.append((now + (REST_SECONDS if pause is None else pause), read))
+
+    def _answered(self, answer: Object, request: Object) -> None:
+        """Note what an answer says of the session."""
+        self._said.pop(request["id"], None)
+        _, own = self._joining.pop(request["id"], ("", set()))
+        match answer["type"], request["type"]:
+            case "welcome", _:
+                self._nick = answer["nick"]
+                answer["limits"]["object"] -= self._datagrams.overhead
+            case "nick", "nick":
+                self._nick = answer["nick"]
+            case "joined", "join":
+                since = request.get("since")
+                log = PartialLog[Object](answer["seq"] if since is None else min(since, answer["seq"]))
+                log.own = {seq for seq in own if seq > log.seq}
+                self._rooms[answer["room"]] = _Room(answer["room"], log)
+            case "left", "leave":
+                self._rooms.pop(answer["room"], None)
+            case "ack", _ if "seq" in answer and "room" in answer:
+                self._acked(answer["room"], answer["seq"])
+
+    def _acked(self, name: str, seq: int) -> None:
+        if name in self._rooms:
+            self._rooms[name].log.acked(seq)
+        for joining, own in self._joining.values():
+            if joining == _key(name):
+                own.add(seq)
+
+    def _hand_out(self, room: _Room, now: float) -> None:
+        """Hand out what is known, and ask for what is not."""
+        while (entry := room.log.peek()) is not None and not self._is_held(room, *entry):
+            seq, message = entry
+            if message.get("rest"):
+                if room.completing != seq:
+                    room.completing = seq
+                    self._complete(message, now, lambda: None)
+                break
+            self._objects.append(message)
+            room.log.advance()
+        for after in room.log.missing()[: GAPS - len(room.reading)]:
+            if after not in room.reading:
+                self._fill(room, after, now)
+
+    def _is_held(self, room: _Room, seq: int, message: Object) -> bool:
+        """Say whether a message may be our own, and only its ack is missing."""
+        if message["author"] != self._nick:
+            return False
+        if room.held[0] != seq:
+            key = _key(room.name)
+            room.held = seq, frozenset(id for id, said_in in self._said.items() if said_in == key)
+        return not room.held[1].isdisjoint(self._said)
+
+    def _fill(self, room: _Room, after: int, now: float) -> None:
+        """Read what is missing behind a message."""
+
+        def take(page: Object, _: float) -> None:
+            room.reading.discard(after)
+            room.log.read(after, {message["seq"]: message for message in page["messages"]}, page["more"])
+
+        room.reading.add(after)
+        self._ask(_Read({"room": room.name, "after": after, "limit": PAGE}, take), now)
+
+    def _complete(self, message: Object, now: float, done: Callable[[], None]) -> None:
+        """Read what follows of a text that did not fit into a datagram; where there is no more, that was all."""
+
+        def take(page: Object, now: float) -> None:
+            parts = [part for part in page["messages"] if part["seq"] == message["seq"]]
+            message["msg"] += parts[0]["msg"] if parts else ""
+            if parts and parts[0].get("rest"):
+                self._complete(message, now, done)
+            else:
+                del message["rest"]
+                done()
+
+        where = {"room": message["room"], "after": message["seq"] - 1, "limit": 1, "skip": len(message["msg"])}
+        self._ask(_Read(where, take), now)
+
+    def _needs_more(self, answer: Object, now: float) -> bool:
+        """See whether there is a message in a page whose text is not whole; if so, the page is handed on later."""
+        for message in answer["messages"] if answer["type"] == "history" else ():
+            if message.get("rest"):
+                self._complete(message, now, lambda: self._objects.append(answer))
+                return True
+        return False
+
+    def _ask(self, read: _Read, now: float) -> None:
+        id = str(uuid.uuid4())
+        self._reads[id] = read
+        self._datagrams.send({"type": "history", "id": id, **read.where}, now)
+
+
+def _key(name: str) -> str:
+    """Give the same for two names that the server takes for one; its own rules are finer."""
+    return unicodedata.normalize("NFKC", name).casefold()
