@@ -222,10 +222,21 @@ class OrderTests(DatagramsTestCase):
         self.assertEqual(len(handed), 298)
 
     def test_an_answer_that_comes_late_is_one(self) -> None:
+        self.ask("nick")
+        self.comes({"type": "a", "n": 1}, {"type": "c", "n": 3})
+        self.passes(1)
+        self.assertEqual(self.comes({"type": "nick", "id": "1", "n": 2}), [{"type": "nick", "id": "1"}, HOLE])
+
+    def test_but_not_one_that_says_where_a_log_ends(self) -> None:
         self.ask("history")
         self.comes({"type": "a", "n": 1}, {"type": "c", "n": 3})
         self.passes(1)
-        self.assertEqual(self.comes({"type": "history", "id": "1", "n": 2}), [{"type": "history", "id": "1"}, HOLE])
+        self.sent()
+        page = {"type": "history", "id": "1"}
+        self.assertEqual(self.comes(page | {"n": 2}), [])
+        self.passes(1)
+        self.assertEqual([obj["type"] for obj in self.sent()], ["history"])
+        self.assertEqual(self.comes(page | {"n": 4}), [page])
 
     def test_what_followed_an_answer_that_was_given_before_may_have_gone_by(self) -> None:
         self.comes({"type": "a", "n": 1})

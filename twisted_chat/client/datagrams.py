@@ -214,6 +214,9 @@ class Datagrams:
 
     def _take(self, number: int, obj: Object, now: float) -> None:
         id = str(obj.get("id"))
+        late = self._next is not None and number < self._next
+        if late and obj.get("type") == "history":
+            return  # it says where the log ended, before what was handed on meanwhile; it is asked for again
         if id in self._asked:
             asked = self._arrived[id] = self._asked.pop(id)
             self._answered = now
@@ -221,7 +224,7 @@ class Datagrams:
                 self._trip += (now - asked.said - self._trip) / 8
         if self._next is None:
             self._next = number
-        if number < self._next:  # it was given up, and so was what came around it
+        if late:  # it was given up, and so was what came around it
             if id in self._arrived:
                 self._hand_on(obj)
                 self._objects.append((HOLE, None))

@@ -127,7 +127,7 @@ class Lossless:
             self._objects.append(obj)
         elif (read := self._reads.pop(request["id"], None)) is None:
             self._answered(obj, request)
-            if not self._needs_more(obj, now):
+            if not self._needs_more(obj, request, now):
                 self._objects.append(obj)
         elif obj["type"] == "history":
             read.take(obj, now)
@@ -211,10 +211,11 @@ class Lossless:
         where = {"room": message["room"], "after": message["seq"] - 1, "limit": 1, "skip": len(message["msg"])}
         self._ask(_Read(where, take), now)
 
-    def _needs_more(self, answer: Object, now: float) -> bool:
+    def _needs_more(self, answer: Object, request: Object, now: float) -> bool:
         """See whether there is a message in a page whose text is not whole; if so, the page is handed on later."""
         for message in answer["messages"] if answer["type"] == "history" else ():
             if message.get("rest"):
+                answer["more"] |= "after" in request  # there may be, when it is handed on
                 self._complete(message, now, lambda: self._objects.append(answer))
                 return True
         return False

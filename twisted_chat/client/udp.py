@@ -1,0 +1,235 @@
+"""UDP for the library: an endpoint, `udp:chat.example:14900`, whose connections carry lines as those of TCP do.
+
+What gets lost is said again and read again below this (`lossless.py`); here are the sockets and the reactor.
+"""
+
+from __future__ import annotations
+
+import socket
+import uuid
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import (
+    ConnectionAborted,
+    ConnectionDone,
+    DNSLookupError,
+    NoProtocol,
+)
+from twisted.internet.error import ConnectionRefusedError as Refused
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IProtocol,
+    IProtocolFactory,
+    IStreamClientEndpoint,
+    IStreamClientEndpointStringParserWithReactor,
+    ITransport,
+)
+from twisted.internet.protocol import DatagramProtocol
+from twisted.internet.threads import deferToThreadPool
+from twisted.plugin import IPlugin
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from .datagrams import decode, encode
+from .lossless import Lossless
+
+OPEN_SECONDS: Final = 10.0
+"""In so many a server must answer."""
+
+
+@implementer(IPlugin, IStreamClientEndpointStringParserWithReactor)
+class UDPParser:
+    """Lets `clientFromString` know `udp:HOST:PORT`; Twisted finds it in the folder of its plugins."""
+
+    prefix = "udp"
+
+    def parseStreamClient(self, reactor: Any, *args: Any, **kwargs: Any) -> IStreamClientEndpoint:
+        return _endpoint(reactor, *args, **kwargs)
+
+
+@implementer(IStreamClientEndpoint)
+class UDPEndpoint:
+    """A server's port for datagrams. It is one client's: a new connection ends the session of the last one."""
+
+    def __init__(self, reactor: Any, host: str, port: int, timeout: float = OPEN_SECONDS) -> None:
+        """`timeout` is in how many seconds the server must answer."""
+        self._reactor = reactor
+        self._host = host
+        self._port = port
+        self._timeout = timeout
+        self._token = uuid.uuid4().hex
+
+    def __repr__(self) -> str:
+        return f"<UDP to {self._host}, port {self._port}>"
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        """Connect: the Deferred fires when the server has answered.
+
+        It fails with `DNSLookupError`, `ConnectionRefusedError` where the other machine says that nobody is there,
+        `TimeoutError` where nobody says anything, and `OSError` where there is no way to it.
+        """
+        return Deferred.fromCoroutine(self._connect(protocolFactory))
+
+    async def _connect(self, factory: IProtocolFactory) -> IProtocol:
+        addresses = await self._addresses()
+        while True:
+            connection = Connection(self._reactor, self._token)
+            try:
+                await connection.open(*addresses.pop(0), self._timeout)
+                return connection.carry(factory)
+            except (OSError, Refused):
+                if not addresses:
+                    raise
+
+    async def _addresses(self) -> list[tuple[str, int]]:
+        find = partial(socket.getaddrinfo, self._host, self._port, type=socket.SOCK_DGRAM)
+        try:
+            infos = await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), find)
+        except (OSError, UnicodeError) as error:
+            raise DNSLookupError(str(error)) from error
+        return [(str(info[4][0]), int(info[4][1])) for info in infos]
+
+
+def _endpoint(reactor: Any, host: str, port: str, timeout: float | str = OPEN_SECONDS) -> UDPEndpoint:
+    return UDPEndpoint(reactor, host, int(port), float(timeout))
+
+
+@implementer(ITransport)
+class Connection(DatagramProtocol):
+    """One session with a server: datagrams on its one side, lines on its other."""
+
+    noisy = False
+    disconnecting = False
+
+    def __init__(self, reactor: Any, token: str) -> None:
+        self._reactor = reactor
+        self._stream = Lossless(token, reactor.seconds())
+        self._socket: Any = None
+        self._is_open = True
+        self._peer: tuple[str, int] = "", 0
+        self._protocol: Any = None
+        self._timers: list[IDelayedCall] = []
+        """When the server must have answered, while it has not; and when there is something to do."""
+        self._opening: Deferred[None] = Deferred(lambda _: self._end(Failure(CancelledError())))
+        self._over = False
+
+    # For the endpoint
+
+    def open(self, host: str, port: int, timeout: float) -> Deferred[None]:
+        """Wait until the server has answered. Raises `OSError` where there is no way to it."""
+        self._peer = host, port
+        self._socket = self._reactor.listenUDP(0, self, interface="::" if ":" in host else "")
+        late = TimeoutError(f"the server did not answer within {timeout:g} seconds")
+        self._timers = [
+            self._reactor.callLater(0, self._turn),
+            self._reactor.callLater(timeout, self._end, Failure(late)),
+        ]
+        try:
+            self._socket.connect(host, port)
+        except OSError as error:
+            self._end(Failure(error))
+        return self._opening
+
+    def carry(self, factory: IProtocolFactory) -> IProtocol:
+        """Connect a protocol with the server."""
+        self._timers.pop().cancel()
+        protocol = factory.buildProtocol(self.getPeer())
+        if protocol is None:
+            self.abortConnection()
+            raise NoProtocol
+        self._protocol = protocol
+        protocol.makeConnection(self)
+        return protocol
+
+    # For the protocol
+
+    def write(self, data: bytes) -> None:
+        """Send objects, one a line."""
+        for obj in filter(None, map(decode, data.splitlines())):
+            self._stream.send(obj, self._reactor.seconds())
+        self._transmit()
+
+    def writeSequence(self, data: Iterable[bytes]) -> None:
+        self.write(b"".join(data))
+
+    def loseConnection(self) -> None:
+        """End it. What was not answered may be lost, as what was still on its way is."""
+        self._end(Failure(ConnectionDone()))
+
+    def abortConnection(self) -> None:
+        self._end(Failure(ConnectionAborted()))
+
+    def getPeer(self) -> IAddress:
+        return _address(*self._peer)
+
+    def getHost(self) -> IAddress:
+        host: IAddress = self._socket.getHost()
+        return host
+
+    # For the socket
+
+    def datagramReceived(self, datagram: bytes, addr: object) -> None:
+        self._stream.received(datagram, self._reactor.seconds())
+        self._turn()
+
+    def connectionRefused(self) -> None:
+        self._end(Failure(Refused()))
+
+    def stopProtocol(self) -> None:
+        """Hear that the socket is closed. Some reactors do that themselves in place of telling of a refusal."""
+        self._is_open = False
+        self._end(Failure(Refused()))
+
+    # How
+
+    def _turn(self) -> None:
+        """Do what is due, and hand on what came."""
+        try:
+            self._stream.tick(self._reactor.seconds())
+        except TimeoutError as error:
+            self._end(Failure(error))
+        if self._stream.proven and not self._opening.called:
+            self._opening.callback(None)
+        for obj in self._stream.take_objects():
+            if not self._over:
+                self._protocol.dataReceived(encode(obj) + b"\n")
+                if obj["type"] == "stop":
+                    self.loseConnection()
+        self._transmit()
+
+    def _transmit(self) -> None:
+        """Send what is to be sent, and be here again when something is due."""
+        for datagram in self._stream.take_datagrams():
+            if not self._over:
+                with suppress(OSError):  # it is lost then, as others are
+                    self._socket.write(datagram)
+        if not self._over:
+            delay = max(0.0, self._stream.due() - self._reactor.seconds())
+            if self._timers[0].active():
+                self._timers[0].reset(delay)
+            else:
+                self._timers[0] = self._reactor.callLater(delay, self._turn)
+
+    def _end(self, reason: Failure) -> None:
+        if self._over:
+            return
+        self._over = True
+        for timer in self._timers:
+            if timer.active():
+                timer.cancel()
+        if self._is_open:
+            self._socket.stopListening()
+        if self._protocol is not None:  # not here: it may be in the middle of something
+            self._reactor.callLater(0, self._protocol.connectionLost, reason)
+        elif not self._opening.called:
+            self._opening.errback(reason)
+
+
+def _address(host: str, port: int) -> IAddress:
+    return IPv6Address("UDP", host, port) if ":" in host else IPv4Address("UDP", host, port)
