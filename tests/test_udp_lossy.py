@@ -8,16 +8,18 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import socket
 from typing import Any, cast
 
 from twisted.internet import reactor
-from twisted.internet.defer import gatherResults
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from twisted_chat.client import blocking, datagrams
+from twisted_chat.client import blocking, datagrams, library
+from twisted_chat.client.blocking import talk
 
 from .programs import TIMEOUT, Server
 
@@ -26,6 +28,9 @@ MESSAGES = int(os.environ.get("TWISTED_CHAT_MESSAGES", "2000"))
 
 LOST = DOUBLED = 0.2
 """Parts of the datagrams, in each direction."""
+
+PATIENCE = 10 * TIMEOUT
+"""Seconds to wait for a message: so many are said first."""
 
 DELAY = 0.005
 """Seconds that a datagram is held up at most; some overtake others."""
@@ -99,42 +104,147 @@ async def start(test: TestCase, *options: str) -> tuple[Server, int]:
     return server, int(match[1])
 
 
-def talk(client: blocking.Client, nick: str, count: int, others: int) -> list[tuple[str, str, int | None]]:
-    """Say so many messages and hear so many; returns those, each with its author and number."""
-    for number in range(count):
-        client.say(f"{nick} {number}", wait=False)
-    heard = [client.receive(TIMEOUT) for _ in range(others)]
-    return [(message.author, message.msg, message.seq) for message in heard]
+Said = list[tuple[str, str, int | None]]
+"""Messages, each with its author and number."""
+
+
+class Threaded:
+    """A member that needs no Twisted."""
+
+    def __init__(self, client: blocking.Client) -> None:
+        self._client = client
+
+    @classmethod
+    async def enter(cls, test: TestCase, port: int, nick: str, udp: bool = True) -> Threaded:
+        client = blocking.Client("127.0.0.1", port, nick, udp=udp)
+        test.addCleanup(deferToThread, client.close, False)
+        await deferToThread(client.start)
+        return cls(client)
+
+    def talk(self, nick: str, count: int, others: int) -> Deferred[Said]:
+        """Say so many messages, and hear so many."""
+        return deferToThread(self._talk, nick, count, others)
+
+    def _talk(self, nick: str, count: int, others: int) -> Said:
+        for number in range(count):
+            self._client.say(f"{nick} {number}", wait=False)
+        heard = [self._client.receive(PATIENCE) for _ in range(others)]
+        return [(message.author, message.msg, message.seq) for message in heard]
+
+    async def close(self) -> None:
+        await deferToThread(self._client.close)
+
+
+class Twisted:
+    """A member that uses the library."""
+
+    def __init__(self, client: library.Client, room: library.Room) -> None:
+        self._client = client
+        self._room = room
+
+    @classmethod
+    async def enter(cls, test: TestCase, port: int, nick: str, udp: bool = True) -> Twisted:
+        place = f"{'udp' if udp else 'tcp'}:127.0.0.1:{port}"
+        client = await library.connect(place, nick, retry=lambda _: 0.2)
+        test.addCleanup(client.close, flush=False)
+        return cls(client, await client.join("lobby"))
+
+    def talk(self, nick: str, count: int, others: int) -> Deferred[Said]:
+        """Say so many messages, and hear so many."""
+        return Deferred.fromCoroutine(self._talk(nick, count, others))
+
+    async def _talk(self, nick: str, count: int, others: int) -> Said:
+        answers = [self._room.say(f"{nick} {number}") for number in range(count)]
+        heard = [await self._room.receive().addTimeout(PATIENCE, reactor) for _ in range(others)]
+        numbers = [await answer for answer in answers]
+        assert sorted(numbers) == numbers
+        return [(message.author, message.msg, message.seq) for message in heard]
+
+    async def close(self) -> None:
+        await self._client.close()
+
+
+Member = Threaded | Twisted
 
 
 class LossyTests(TestCase):
-    timeout = 300
+    timeout = 1200 if MESSAGES > 2000 else 300
+
+    async def check(self, watcher: Any, members: dict[str, Member], each: int, meanwhile: Any = None) -> None:
+        """Let members talk, and see that each has heard all that the others said, once and in order."""
+        others = each * (len(members) - 1)
+        talks = gatherResults([member.talk(nick, each, others) for nick, member in members.items()])
+        if meanwhile is not None:
+            await meanwhile()
+        heard = await talks
+        said: Said = []
+        history = await watcher() if meanwhile is not None else watcher
+        while len(said) < each * len(members):
+            obj = await history.hears()
+            if obj["type"] == "":
+                said.append((obj["author"], obj["msg"], obj["seq"]))
+        for nick, messages in zip(members, heard, strict=True):
+            self.assertEqual([msg for author, msg, _ in said if author == nick], [f"{nick} {i}" for i in range(each)])
+            self.assertEqual(messages, [message for message in said if message[0] != nick])
+        for member in members.values():
+            await member.close()
 
     async def test_all_arrive_once_and_in_order(self) -> None:
         self.patch(datagrams, "DEAD_SECONDS", TIMEOUT)  # a busy machine may be silent for longer than a network
         server, port = await start(self)
         relay = Relay(self, port)
         watcher = await server.hello(self, "watcher", "lobby")
-        nicks = ["ada", "bob", "cyd", "dan"]
-        clients = [blocking.Client("127.0.0.1", relay.port, nick, udp=True) for nick in nicks]
-        each = MESSAGES // len(nicks)
-        await gatherResults([deferToThread(client.start) for client in clients])
-        talks = [
-            deferToThread(talk, client, nick, each, each * (len(nicks) - 1))
-            for client, nick in zip(clients, nicks, strict=True)
-        ]
-        heard = await gatherResults(talks)
-        said: list[tuple[str, str, int]] = []
-        while len(said) < each * len(nicks):
-            obj = await watcher.hears()
-            if obj["type"] == "":
-                said.append((obj["author"], obj["msg"], obj["seq"]))
-        await gatherResults([deferToThread(client.close) for client in clients])
-        for nick, messages in zip(nicks, heard, strict=True):
-            self.assertEqual([msg for author, msg, _ in said if author == nick], [f"{nick} {i}" for i in range(each)])
-            self.assertEqual(messages, [message for message in said if message[0] != nick])
+        members: dict[str, Member] = {
+            "ada": await Threaded.enter(self, relay.port, "ada"),
+            "bob": await Twisted.enter(self, relay.port, "bob"),
+            "cyd": await Threaded.enter(self, relay.port, "cyd"),
+            "dan": await Twisted.enter(self, relay.port, "dan"),
+        }
+        await self.check(watcher, members, MESSAGES // 4)
         self.assertGreater(relay.lost, relay.sent * LOST / 2)
         self.assertGreater(relay.doubled, relay.sent * DOUBLED / 4)
+
+    async def test_members_by_other_ways_hear_the_same(self) -> None:
+        self.patch(datagrams, "DEAD_SECONDS", TIMEOUT)
+        server, port = await start(self)
+        relay = Relay(self, port)
+        watcher = await server.hello(self, "watcher", "lobby")
+        members: dict[str, Member] = {
+            "ada": await Threaded.enter(self, relay.port, "ada"),
+            "bob": await Twisted.enter(self, relay.port, "bob"),
+            "cyd": await Threaded.enter(self, server.port, "cyd", udp=False),
+            "dan": await Twisted.enter(self, server.port, "dan", udp=False),
+        }
+        await self.check(watcher, members, MESSAGES // 16)
+
+    async def test_the_server_may_be_killed_and_stopped_in_the_middle(self) -> None:
+        self.patch(datagrams, "DEAD_SECONDS", 2.0)
+        self.patch(talk, "LONGEST_PAUSE", 0.5)
+        server, port = await start(self)
+        relay = Relay(self, port)
+        watcher = await server.hello(self, "watcher", "lobby")
+        members: dict[str, Member] = {
+            "ada": await Threaded.enter(self, relay.port, "ada"),
+            "bob": await Twisted.enter(self, relay.port, "bob"),
+        }
+
+        async def stop() -> None:
+            nonlocal server, watcher
+            for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
+                for _ in range(20):
+                    while (await watcher.hears())["type"] != "":
+                        pass
+                await server.stop(number)
+                options = ("--port", "0", "--udp", str(port), "--rate", "0")
+                server = await Server.start(self, *options, home=server.home)
+                watcher = await server.hello(self, "watcher", "lobby")
+
+        async def read_all() -> Any:
+            reader = await server.hello(self, "reader")
+            reader.says(type="join", room="lobby", since=0)
+            return reader
+
+        await self.check(read_all, members, MESSAGES // 4, stop)
 
     async def test_from_another_address_it_goes_on(self) -> None:
         self.patch(datagrams, "ASK_SECONDS", 0.3)
