@@ -20,14 +20,25 @@ from twisted_chat.client import blocking
 from twisted_chat.client.blocking import (
     ClosedError,
     DirectMessage,
+    Error,
+    MemberJoined,
+    MemberLeft,
+    Message,
+    NickChanged,
+    Presence,
     RequestError,
+    RoomLost,
     State,
+    StateChanged,
+    Stop,
+    TopicChanged,
     UnreachableError,
     talk,
 )
 from twisted_chat.client.blocking.calls import Call
 from twisted_chat.client.blocking.inbox import Inbox
-from twisted_chat.client.blocking.links import LostError, Stream
+from twisted_chat.client.blocking.links import LostError, Packets, Stream
+from twisted_chat.client.blocking.objects import NOTICES
 from twisted_chat.client.blocking.talk import RoomState, Talk
 
 from .certificates import certificate
@@ -77,6 +88,41 @@ class StreamTests(SynchronousTestCase):
     def test_its_end_is_one(self) -> None:
         self.server.close()
         self.assertRaises(LostError, self.link.receive)
+
+
+class PacketsTests(SynchronousTestCase):
+    """Objects over UDP: only the socket, the rest is `Lossless`."""
+
+    def setUp(self) -> None:
+        self.server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.server.bind(("127.0.0.1", 0))
+        self.server.settimeout(TIMEOUT)
+        self.addCleanup(self.server.close)
+        self.link = Packets("127.0.0.1", self.server.getsockname()[1], "secret")
+        self.addCleanup(self.link.close)
+
+    def test_many_at_once_are_read_in_several_turns(self) -> None:
+        address = self.link.socket.getsockname()
+        for number in range(1, 151):
+            self.server.sendto(b'{"type":"x","n":%d}' % number, address)
+        self.assertEqual((len(self.link.receive()), len(self.link.receive())), (100, 50))
+
+    def test_a_full_socket_loses_datagrams(self) -> None:
+        class Full:
+            def send(self, _: bytes) -> int:
+                raise BlockingIOError
+
+        link = self.link.socket
+        self.link.socket = Full()  # type: ignore[assignment]
+        self.link.tick()
+        self.link.flush()
+        self.link.socket = link
+        self.link.send({"type": "pong"})
+        self.link.flush()
+        self.assertIn(b"pong", self.server.recv(2000))
+
+    def test_an_address_that_cannot_be_reached_is_an_error(self) -> None:
+        self.assertRaises(OSError, Packets, "255.255.255.255", 1, "secret")
 
 
 class FakeLink:
@@ -434,6 +480,62 @@ class TalkTests(SynchronousTestCase):
         self.gets(type="", msg="psst", author="bob", to="al")
         self.assertEqual(self.inbox.take(None, 0), DirectMessage("psst", "bob", to="al"))
 
+    def told(self, kind: type) -> list[Any]:
+        """Collect the events of a kind."""
+        events: list[Any] = []
+        self.inbox.on(None, kind, events.append)
+        return events
+
+    def tell_all(self) -> None:
+        """Let all be told, at the end."""
+        self.talk.end(ClosedError("closed", wanted=True))
+        self.inbox.wait_for_callbacks(TIMEOUT)
+
+    def test_what_the_server_tells_is_told(self) -> None:
+        told = [self.told(kind) for kind in NOTICES.values()]
+        self.welcome()
+        self.join()
+        self.gets(type="join", author="bob", room="lobby")
+        self.gets(type="leave", author="bob", room="lobby", msg="bye")
+        self.gets(type="nick", author="cy", nick="cyd", room="lobby")
+        self.gets(type="topic", author="cyd", room="lobby", msg="tea")
+        self.gets(type="presence", room="lobby", count=200)
+        self.assertRaises(LostError, self.gets, type="stop", msg="maintenance", author="server")
+        self.error(code="bad-json")
+        self.tell_all()
+        self.assertEqual(
+            [event for events in told for event in events],
+            [
+                MemberJoined("bob", "lobby"),
+                MemberLeft("bob", "lobby", "bye"),
+                NickChanged("cy", "cyd", "lobby"),
+                TopicChanged("cyd", "lobby", "tea"),
+                Presence("lobby", 200),
+                Stop("maintenance", "server"),
+                Error("bad-json", "no", "server"),
+            ],
+        )
+
+    def test_the_connection_and_a_room_that_are_lost_are_told(self) -> None:
+        states, rooms = self.told(StateChanged), self.told(RoomLost)
+        self.welcome()
+        self.join()
+        self.talk.ended("the cable")
+        self.talk.ended("no way")
+        self.connect()
+        self.welcome()
+        self.error(self.link.sent()[0]["id"], "banned")
+        self.tell_all()
+        changes = [(change.state, change.reason) for change in states]
+        connected = (State.CONNECTED, "")
+        self.assertEqual(changes, [connected, (State.WAITING, "the cable"), connected, (State.CLOSED, "closed")])
+        self.assertEqual([(event.room, event.error.code) for event in rooms], [("lobby", "banned")])
+
+    def test_half_a_character_is_refused_here(self) -> None:
+        self.welcome()
+        room = self.join()
+        self.assertEqual(self.assertRaises(RequestError, self.say(room, "\ud83d").wait, 0).code, "bad-message")
+
     def test_a_ping_is_answered(self) -> None:
         self.welcome()
         self.gets(type="ping")
@@ -552,7 +654,8 @@ class RealTests(TestCase):
     def use(self, al: blocking.Client, bo: blocking.Client) -> None:
         """Do all that can be done."""
         garden = al.join("garden")
-        assert al.join("GARDEN").name == garden.name == "garden"
+        assert al.join("GARDEN") is garden is al.room("Garden")
+        assert (garden.name, sorted(al.joined), al.room("kitchen")) == ("garden", ["garden", "lobby"], None)
         assert garden.say("nobody here") == 1
         first = al.say("hi") or 0
         message = bo.receive(TIMEOUT)
@@ -565,6 +668,7 @@ class RealTests(TestCase):
         assert isinstance(bo.receive(TIMEOUT), DirectMessage)
         assert al.set_nick("alf") == al.nick == "alf"
         lobby.set_topic("small talk")
+        assert lobby.topic == "small talk"
         assert al.who("lobby").members == ["alf", "bo"] == lobby.who().members
         assert {room.room for room in al.rooms()} == {"lobby", "garden"}
         page = lobby.history(after=first, limit=3)
@@ -574,6 +678,7 @@ class RealTests(TestCase):
         assert repr(garden) == "<Room garden>"
         garden.leave()
         assert list(garden) == []
+        assert (list(al.joined), al.unanswered) == (["lobby"], 0)
         for wrong in (lambda: al.join("a b"), lambda: al.join("lobby", since=0), lambda: al.say("x" * 20_000)):
             try:
                 wrong()
@@ -668,6 +773,79 @@ class RealTests(TestCase):
             al.timeout = 0.1
             await deferToThread(al.say, "x")
         await deferToThread(al.close, False)
+
+    async def test_callbacks_may_ask_the_server(self) -> None:
+        server = await Server.start(self)
+        bob = await server.hello(self, "bob", "lobby")
+        echo = blocking.Client("127.0.0.1", server.port, "echo", timeout=TIMEOUT)
+        self.addCleanup(deferToThread, echo.close, False)
+        heard: list[Any] = []
+        over = threading.Event()
+
+        def repeat(message: Message) -> None:
+            heard.append(echo.say(f"{message.author} said {message.msg}"))
+            if message.msg == "bye":
+                echo.close()
+                over.set()
+
+        echo.on(Message, repeat)
+        echo.on(StateChanged, lambda change: heard.append(change.state))
+        await deferToThread(echo.start)
+        (await bob.hears())["type"]
+        bob.says(type="", room="lobby", msg="hi")
+        bob.says(type="", room="lobby", msg="bye")
+        self.assertEqual([(await bob.hears())["msg"] for _ in range(2)], ["bob said hi", "bob said bye"])
+        await deferToThread(over.wait, TIMEOUT)
+        await deferToThread(echo.close)
+        self.assertEqual(heard, [State.CONNECTED, 3, 4, State.CLOSED])
+
+    async def test_a_slow_callback_misses_nothing(self) -> None:
+        server = await Server.start(self, "--rate", "0")
+        bob = await server.hello(self, "bob", "lobby")
+        al = await self.client(server.port, "al")
+        await bob.hears()
+        room = al.room("lobby")
+        assert room
+        held, over = threading.Event(), threading.Event()
+        heard: list[str] = []
+
+        def hear(message: Message) -> None:
+            held.wait(TIMEOUT)
+            heard.append(message.msg)
+            if message.msg == "end":
+                over.set()
+
+        room.on(Message, hear)
+        count = 3 * talk.HIGH
+        for number in range(count):
+            bob.says(type="", room="lobby", msg=str(number))
+        bob.says(type="", room="lobby", msg="end", id="end")
+        await bob.hears()
+        held.set()
+        await deferToThread(over.wait, TIMEOUT)
+        self.assertEqual(heard, [*map(str, range(count)), "end"])
+
+    async def test_a_room_that_is_being_left_is_entered_again_after_that(self) -> None:
+        server = await Server.start(self)
+        al = await self.client(server.port, "al")
+        room = al.room("lobby")
+        assert room
+        al._loop.do(lambda: al._talk.leave(room._state, Call({})))
+        while room._state.left is None:
+            await deferToThread(room.who)
+        again = await deferToThread(al.join, "lobby")
+        self.assertIsNot(again, room)
+        self.assertEqual(await deferToThread(again.say, "hi"), 1)
+
+    async def test_what_has_no_answer_is_counted(self) -> None:
+        server = await Server.start(self)
+        al = await self.client(server.port, "al")
+        await server.stop()
+        for _ in range(3):
+            al.say("x", wait=False)
+        self.assertEqual(al.unanswered, 3)
+        await deferToThread(al.close, False)
+        self.assertEqual(al.unanswered, 0)
 
     async def test_nobody_there(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:

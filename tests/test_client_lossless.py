@@ -44,13 +44,13 @@ class Network:
         self.clients[client.address] = client
         return client
 
-    def passes(self, seconds: float) -> None:
+    def passes(self, seconds: float, step: float = STEP) -> None:
         """Let time pass, and datagrams arrive."""
-        for _ in range(round(seconds / STEP)):
-            self.step()
+        for _ in range(round(seconds / step)):
+            self.step(step)
 
-    def step(self) -> None:
-        self.server.clock.advance(STEP)
+    def step(self, seconds: float = STEP) -> None:
+        self.server.clock.advance(seconds)
         while self._under_way and self._under_way[0][0] <= self.now:
             _, _, address, to_server, datagram = heapq.heappop(self._under_way)
             if to_server:
@@ -157,7 +157,10 @@ class BadNetworkTests(LosslessTestCase):
                     since = chance.choice([{}, {"since": 0}])
                     joins[client.nick] = client.ask(type="join", room="lobby", **since)
             network.passes(chance.choice([0.0, 0.0, STEP, 0.02]))
-        network.passes(10.0)
+        for client in clients:
+            while not client.answers.keys() >= {*said[client.nick]}:
+                network.step()
+        network.passes(40.0, 0.05)
         log = list(network.server.fake.logs["lobby"].records)
         self.assertEqual(len(log), 60 + sum(map(len, said.values())))
         for client in clients:
@@ -181,7 +184,9 @@ class GoodNetworkTests(LosslessTestCase):
         self.net = self.network()
         self.bob = self.net.server.welcome("bob", "lobby")
         self.ada = self.net.client("ada")
+        self.assertFalse(self.ada.session.proven)
         self.net.passes(0.1)
+        self.assertTrue(self.ada.session.proven)
 
     def join(self, **since: int) -> dict[str, Any]:
         return self.ada.answer(type="join", room="lobby", **since)
@@ -296,6 +301,17 @@ class GoodNetworkTests(LosslessTestCase):
         self.bob.say("first")
         self.net.passes(0.5)
         self.assertEqual(self.ada.texts(), ["first"])
+
+    def test_each_room_has_its_own(self) -> None:
+        self.join()
+        joining = self.ada.ask(type="join", room="garden", since=0)
+        said = self.ada.say("in the lobby")
+        self.net.passes(0.1)
+        self.assertEqual((self.ada.answers[joining]["seq"], self.ada.answers[said]["seq"]), (0, 1))
+        self.net.server.welcome("cyd", "garden").say("in the garden", room="garden")
+        self.net.passes(0.5)
+        self.assertEqual([message["msg"] for message in self.ada.heard("garden")], ["in the garden"])
+        self.assertEqual(self.ada.texts(), [])
 
     def test_a_room_that_cannot_be_entered_is_none(self) -> None:
         self.assertEqual(self.ada.answer(type="join", room="a b")["code"], "bad-room")

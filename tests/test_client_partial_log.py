@@ -94,6 +94,12 @@ class PartialLogTests(SynchronousTestCase):
         place.read(0, {1: "x", 2: "x", 3: "x", 4: "x"}, False)
         self.assertEqual((self.out(place), place.own), ([2, 4], {3}) if 3 in place.own else ([2, 4], set()))
 
+    def test_an_ack_of_what_is_behind_the_place_is_nothing(self) -> None:
+        place = PartialLog[str](4)
+        for seq in (4, 5):
+            place.acked(seq)
+        self.assertEqual(place.own, {5})
+
     def test_many_own_messages_move_the_place(self) -> None:
         place = PartialLog[str](0)
         place.own |= set(range(1, MAX_OWN + 2))

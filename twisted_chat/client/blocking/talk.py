@@ -142,7 +142,7 @@ class Talk:
         self._waiting += self._flight.values()
         heapq.heapify(self._waiting)
         self._flight.clear()
-        if self.state is State.CONNECTED:
+        if self.state is State.CONNECTED and not self._closing:
             self._change(State.WAITING, reason)
         for room in self.rooms.values():
             room.joined = room.leaving = False
