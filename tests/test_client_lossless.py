@@ -304,8 +304,8 @@ class GoodNetworkTests(LosslessTestCase):
 
     def test_each_room_has_its_own(self) -> None:
         self.join()
-        joining = self.ada.ask(type="join", room="garden", since=0)
         said = self.ada.say("in the lobby")
+        joining = self.ada.ask(type="join", room="garden", since=0)
         self.net.passes(0.1)
         self.assertEqual((self.ada.answers[joining]["seq"], self.ada.answers[said]["seq"]), (0, 1))
         self.net.server.welcome("cyd", "garden").say("in the garden", room="garden")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from random import Random
@@ -17,6 +18,7 @@ from twisted.trial.unittest import TestCase
 
 from twisted_chat.client import Client, Message, Room, State, StateChanged, connect
 
+from .certificates import certificate
 from .programs import TIMEOUT, Program, Server, folder
 
 CLIENT = (sys.executable, "-m", "twisted_chat.client")
@@ -84,6 +86,51 @@ class ProgramTests(TestCase):
         bob.signal(signal.SIGINT)
         self.assertEqual(await bob.ends(), 130)
         self.assertEqual(bob.output, "")
+
+
+class WayTests(TestCase):
+    """By other ways than TCP."""
+
+    async def talk(self, server: Server, host: str, address: str, *options: str) -> Program:
+        """Start the client, let it say one thing and leave; returns it at its end."""
+        command = ("--host", host, "--port", address.rpartition(":")[2], "--nick", "bot", *options)
+        bot = Program(self, *CLIENT, *command, home=server.home)
+        bot.types("hi\n/who\nexit\n")
+        await bot.ends()
+        return bot
+
+    async def test_over_udp(self) -> None:
+        server = await Server.start(self, "--udp", "0")
+        (listening,) = await server.says(r"listening on udp (\S+)\n")
+        alice = await server.hello(self, "alice", "lobby")
+        bot = await self.talk(server, "localhost", listening[1], "--udp")
+        self.assertEqual((bot.status, bot.output), (0, "* in lobby: alice, bot\n"))
+        self.assertEqual([(await alice.hears())["type"] for _ in range(3)], ["join", "", "leave"])
+
+    async def test_over_udp_without_a_server(self) -> None:
+        server = await Server.start(self, "--udp", "0")
+        (listening,) = await server.says(r"listening on udp (\S+)\n")
+        await server.stop()
+        bot = await self.talk(server, "127.0.0.1", listening[1], "--udp")
+        self.assertEqual(bot.status, 1)
+        self.assertRegex(bot.output, r"^there is no server at 127\.0\.0\.1:\d+; [^\n]+\n$")
+
+    async def test_over_tls(self) -> None:
+        home = folder(self)
+        certificate(home)
+        places = ("--port", f"tls:{home}:0:interface=127.0.0.1", "--listen", "0")
+        server = await Server.start(self, *places, home=home, places=2)
+        tls, plain = server.addresses
+        stranger = await self.talk(server, "localhost", tls, "--tls")
+        self.assertEqual(stranger.status, 1)
+        self.assertIn("did not let you in: its certificate is not one that this machine trusts\n", stranger.output)
+        self.patch(os, "environ", {**os.environ, "SSL_CERT_FILE": str(home / "trusted.crt")})
+        bot = await self.talk(server, "localhost", tls, "--tls")
+        self.assertEqual((bot.status, bot.output), (0, "* in lobby: bot\n"))
+        other = await self.talk(server, "127.0.0.1", tls, "--tls")
+        self.assertIn("did not let you in: its certificate is for another name\n", other.output)
+        wrong = await self.talk(server, "localhost", plain, "--tls")
+        self.assertRegex(wrong.output, r"did not let you in: it does not speak TLS as we do \([^\n]+\)\n$")
 
 
 class OldServer(Factory):

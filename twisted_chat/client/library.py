@@ -51,7 +51,7 @@ from ..messages import (
 )
 from .answers import Answer, Waiters
 from .conversation import Conversation, RoomState
-from .errors import ChatError, ClosedError, RequestError, UnreachableError, reason_text
+from .errors import ChatError, ClosedError, RequestError, UnreachableError, reason_text, tls_problem
 from .events import Callback, Listeners, State, StateChanged
 from .feed import Feed
 from .ids import Ids
@@ -345,10 +345,10 @@ class Client:
     ) -> None:
         """Prepare a client.
 
-        `endpoint` is a description such as `"tcp:chat.example:14900"`, `"tls:chat.example:14943"` or
-        `"unix:/run/chat.sock"`, or an endpoint. `retry` gives the seconds before the n-th try to connect again; it
-        should grow, and be a little random. Raises `ValueError` for a bad description and `RequestError` for a bad
-        nick.
+        `endpoint` is a description such as `"tcp:chat.example:14900"`, `"tls:chat.example:14943"`,
+        `"udp:chat.example:14900"` or `"unix:/run/chat.sock"`, or an endpoint. `retry` gives the seconds before the
+        n-th try to connect again; it should grow, and be a little random. Raises `ValueError` for a bad description
+        and `RequestError` for a bad nick.
         """
         if reactor is None:
             from twisted.internet import reactor  # here, so that importing the library installs no reactor
@@ -602,7 +602,8 @@ class Client:
         if self._gone is not None and not self._gone.called:
             self._gone.callback(None)
         elif self._state is State.CONNECTING:
-            self._end(UnreachableError(f"{self._where} did not let us in: {text}", text, foreign=not self._told))
+            foreign = not (self._told or tls_problem(reason))
+            self._end(UnreachableError(f"{self._where} did not let us in: {text}", text, foreign))
         elif self._state is not State.CLOSED:
             self._state = State.WAITING
             self._tell(StateChanged(State.WAITING, text))
@@ -673,10 +674,10 @@ def connect(
 ) -> Answer[Client]:
     """Connect to a server.
 
-    `endpoint` is a description such as `"tcp:chat.example:14900"`, `"tls:chat.example:14943"` or
-    `"unix:/run/chat.sock"`, or any endpoint. Raises `UnreachableError` when there is no server, `RequestError` when it
-    does not let us in (`nick-taken`, `bad-nick`) and `ValueError` for a bad description. From then on the client
-    connects again by itself, with growing pauses.
+    `endpoint` is a description such as `"tcp:chat.example:14900"`, `"tls:chat.example:14943"`,
+    `"udp:chat.example:14900"` or `"unix:/run/chat.sock"`, or any endpoint. Raises `UnreachableError` when there is no
+    server, `RequestError` when it does not let us in (`nick-taken`, `bad-nick`) and `ValueError` for a bad description.
+    From then on the client connects again by itself, with growing pauses.
     """
     return Answer.of(_connect(endpoint, nick, reactor, retry))
 

@@ -9,7 +9,6 @@ from typing import Any, Final, cast
 
 from twisted.internet import error
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer, IStreamClientEndpoint
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.stdio import StandardIO
@@ -25,6 +24,7 @@ from .errors import ChatError, RequestError, UnreachableError
 from .events import State, StateChanged
 from .library import Client, Room
 from .options import Options
+from .way import endpoint
 
 MAX_LINE: Final = 4 * MAX_OBJECT
 """Bytes of a typed line that are kept. It is more than can be said, so that a longer one is refused as too long."""
@@ -274,5 +274,4 @@ def start(reactor: Any, options: Options) -> Deferred[int]:
     """Talk on standard input and output; the answer is the exit status."""
     lines = Lines()
     StandardIO(lines, reactor=reactor)
-    endpoint = HostnameEndpoint(reactor, options.host, options.port)
-    return Deferred.fromCoroutine(Talk(reactor, options, lines, endpoint).run())
+    return Deferred.fromCoroutine(Talk(reactor, options, lines, endpoint(reactor, options)).run())

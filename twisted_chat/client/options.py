@@ -6,6 +6,7 @@ import argparse
 import getpass
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from random import randrange
 from typing import Final
 
@@ -20,6 +21,9 @@ examples:
   python -m twisted_chat.client                                  talk in the lobby of the server on this machine
   python -m twisted_chat.client --host chat.example --nick alice --room garden
   python -m twisted_chat.client --host ::1 --port 14901
+  python -m twisted_chat.client --host chat.example --port 14943 --tls
+  python -m twisted_chat.client --host chat.example --udp        over UDP, where a network loses a lot
+  SSL_CERT_FILE=chat.pem python -m twisted_chat.client --tls     a server whose certificate nobody else vouches for
   printf 'hi\\nexit\\n' | python -m twisted_chat.client --nick bot  say one thing and leave
   tail -f log | python -m twisted_chat.client --nick log --literal
                                                                  say each line of a file as it comes
@@ -40,6 +44,8 @@ class Options:
     room: str
     bare: bool
     literal: bool = False
+    way: str = "tcp"
+    """How to reach the server: `tcp`, `tls` or `udp`."""
 
     @property
     def server(self) -> str:
@@ -56,11 +62,15 @@ def read_options(arguments: Sequence[str]) -> Options:
     given = parser.parse_args(arguments)
     if given.bare and (given.nick is not None or given.room is not None):
         parser.error("--bare goes without --nick and --room: an original server has neither nicks nor rooms")
+    if given.bare and given.way == "udp":
+        parser.error("--bare goes without --udp: an original server has no datagrams")
+    if given.way == "tls" and find_spec("OpenSSL") is None:
+        parser.error("--tls needs more packages: pip install 'twisted[tls]'")
     nick = default_nick() if given.nick is None else given.nick
     host = given.host.removeprefix("[").removesuffix("]")
     room = LOBBY if given.room is None else given.room
     nick, room = _name("--nick", names.nick, nick), _name("--room", names.room, room)
-    return Options(host, given.port, nick, room, given.bare, given.literal)
+    return Options(host, given.port, nick, room, given.bare, given.literal, given.way)
 
 
 def _name(option: str, check: Callable[[str], names.Name], name: str) -> str:
@@ -100,6 +110,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--host", type=_host, default="127.0.0.1", help="the server's name or address (%(default)s)")
     parser.add_argument("--port", type=_port, default=14900, help="the server's port (%(default)s)")
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument(
+        "--tls",
+        action="store_const",
+        dest="way",
+        const="tls",
+        help="encrypted; the certificate must be for the host's name, and one that this machine trusts",
+    )
+    way.add_argument("--udp", action="store_const", dest="way", const="udp", help="over UDP, which is not encrypted")
+    parser.set_defaults(way="tcp")
     parser.add_argument("--nick", help="what to be called (the login name)")
     parser.add_argument("--room", help=f"the room to enter ({LOBBY})")
     parser.add_argument(

@@ -1,0 +1,23 @@
+"""The way to the server that was asked for on the command line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.interfaces import IStreamClientEndpoint
+
+from .options import Options
+from .udp import UDPEndpoint
+
+
+def endpoint(reactor: Any, options: Options) -> IStreamClientEndpoint:
+    """Make the endpoint of the server, for `Client`."""
+    if options.way == "udp":
+        return UDPEndpoint(reactor, options.host, options.port)
+    stream = HostnameEndpoint(reactor, options.host, options.port)
+    if options.way == "tls":
+        from twisted.internet.ssl import optionsForClientTLS  # here, since it needs more packages
+
+        return wrapClientTLS(optionsForClientTLS(options.host), stream)
+    return stream
