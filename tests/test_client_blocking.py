@@ -33,6 +33,7 @@ from twisted_chat.client.blocking import (
     Stop,
     TopicChanged,
     UnreachableError,
+    links,
     talk,
 )
 from twisted_chat.client.blocking.calls import Call
@@ -98,8 +99,38 @@ class PacketsTests(SynchronousTestCase):
         self.server.bind(("127.0.0.1", 0))
         self.server.settimeout(TIMEOUT)
         self.addCleanup(self.server.close)
-        self.link = Packets("127.0.0.1", self.server.getsockname()[1], "secret")
+        answering = threading.Thread(target=self.answer)
+        answering.start()
+        self.link = self.open(self.server.getsockname())
         self.addCleanup(self.link.close)
+        answering.join()
+
+    def answer(self) -> None:
+        """Let the first knock go by, and answer the second one."""
+        self.server.recv(2000)
+        _, address = self.server.recvfrom(2000)
+        self.server.sendto(b'{"type":"cookie","cookie":"c"}', address)
+
+    def open(self, *addresses: tuple[str, int]) -> Packets:
+        infos = [(socket.AF_INET, socket.SOCK_DGRAM, 0, "", address) for address in addresses]
+        patch = self.patch(socket, "getaddrinfo", lambda *_, **__: infos)
+        try:
+            return Packets("chat.example", 1, "secret")
+        finally:
+            patch.restore()
+
+    def test_a_host_may_have_several_addresses(self) -> None:
+        answering = threading.Thread(target=self.answer)
+        answering.start()
+        link = self.open(("255.255.255.255", 1), self.server.getsockname())
+        answering.join()
+        self.assertEqual(link.socket.getpeername(), self.server.getsockname())
+        link.close()
+
+    def test_where_nobody_answers_it_says_so(self) -> None:
+        self.patch(links, "OPEN_TIME", 0.3)
+        error = self.assertRaises(TimeoutError, self.open, self.server.getsockname())
+        self.assertEqual(str(error), "the server did not answer within 0.3 seconds")
 
     def test_many_at_once_are_read_in_several_turns(self) -> None:
         address = self.link.socket.getsockname()
@@ -114,7 +145,7 @@ class PacketsTests(SynchronousTestCase):
 
         link = self.link.socket
         self.link.socket = Full()  # type: ignore[assignment]
-        self.link.tick()
+        self.link.send({"type": "pong"})
         self.link.flush()
         self.link.socket = link
         self.link.send({"type": "pong"})

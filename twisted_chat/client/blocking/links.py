@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from typing import Final
 
-from ..datagrams import Object, decode, encode
+from ..datagrams import FIRST_PATIENCE, Object, decode, encode
 from ..lossless import Lossless
 
 OPEN_TIME: Final = 10.0
@@ -79,15 +79,31 @@ class Packets:
 
     def __init__(self, host: str, port: int, token: str) -> None:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-        family, kind, protocol, _, address = addresses[0]
-        self.socket = socket.socket(family, kind, protocol)
-        try:
-            self.socket.connect(address)
-        except OSError:
-            self.socket.close()
-            raise
+        while True:
+            family, kind, protocol, _, address = addresses.pop(0)
+            self.socket = socket.socket(family, kind, protocol)
+            self._session = Lossless(token, time.monotonic())
+            try:
+                self.socket.connect(address)
+                self._knock()
+                return
+            except OSError:
+                self.socket.close()
+                if not addresses:
+                    raise
+
+    def _knock(self) -> None:
+        """Wait until somebody answers at this address."""
+        latest = time.monotonic() + OPEN_TIME
+        self.socket.settimeout(FIRST_PATIENCE)
+        while not self._session.proven:
+            if time.monotonic() >= latest:
+                raise TimeoutError(f"the server did not answer within {OPEN_TIME:g} seconds")
+            self._session.tick(time.monotonic())
+            self.flush()
+            with suppress(TimeoutError):
+                self._session.received(self.socket.recv(65536), time.monotonic())
         self.socket.setblocking(False)
-        self._session = Lossless(token, time.monotonic())
 
     def send(self, obj: Object) -> None:
         self._session.send(obj, time.monotonic())
