@@ -135,7 +135,7 @@ class LosslessTestCase(SynchronousTestCase):
 
 
 class BadNetworkTests(LosslessTestCase):
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=10, deadline=None)
     @given(st.integers(0, 2**32), st.sampled_from([0.0, 0.05, 0.2, 0.4]))
     def test_each_message_comes_once_and_in_order(self, seed: int, loss: float) -> None:
         self.patch(datagrams, "DEAD_SECONDS", 60.0)
