@@ -138,6 +138,17 @@ class AskingTests(DatagramsTestCase):
         self.ask()
         self.assertTrue(0.039 < self.due < 0.045)
 
+    def test_that_the_way_is_long_is_learned_too(self) -> None:
+        tries = []
+        for number in range(30):
+            self.ask(id=str(number))
+            for _ in range(80):
+                self.passes(0.01)
+            tries.append(len(self.sent()))
+            self.comes({"type": "joined", "id": str(number), "n": number + 1})
+        self.assertGreater(tries[0], 2)
+        self.assertEqual(tries[-10:], [1] * 10)
+
     def test_a_server_that_answers_nothing_is_lost(self) -> None:
         self.ask()
         self.assertRaises(TimeoutError, lambda: [self.passes(1) for _ in range(10)])

@@ -94,9 +94,11 @@ class Datagrams:
         self._answered = now
         self._trip = FIRST_PATIENCE / 2
         """About how long an answer takes, in seconds."""
+        self._slack = 1.0
+        """How much longer it may take than was learned. Of what was said twice nobody knows which one is answered, so
+        where all is, because the way is long, nothing could be learned at the old pace (Karn and Partridge, 1987)."""
         self._objects: list[tuple[Object, Object | None]] = []
         self._datagrams: list[bytes] = []
-
         self.overhead = len(encode({"token": token, "n": MAX_NUMBER})) - len("{}") + len(",")
         """Bytes that a request gets beside its own."""
 
@@ -199,7 +201,7 @@ class Datagrams:
             if asked.due <= now:
                 is_hello = asked.obj["type"] == "hello"
                 grown = 1.0 if is_hello else 1.5 ** min(max(0, asked.tries - PATIENT_TRIES), 20)
-                patience = max(2 * self._trip, LEAST_PATIENCE) * grown
+                patience = max(2 * self._trip * self._slack, LEAST_PATIENCE) * grown
                 if asked.tries == 0:
                     asked.first = now
                     asked.holes = self._holes
@@ -222,6 +224,9 @@ class Datagrams:
             self._answered = now
             if asked.tries == 1:
                 self._trip += (now - asked.said - self._trip) / 8
+                self._slack = 1.0
+            else:
+                self._slack = min(self._slack * 1.25, LONGEST_PATIENCE / max(self._trip, 0.001))
         if self._next is None:
             self._next = number
         if late:  # it was given up, and so was what came around it
