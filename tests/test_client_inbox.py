@@ -78,8 +78,9 @@ class InboxTests(SynchronousTestCase):
             self.inbox.put(self.lobby, said(msg))
         held.wait(TIMEOUT)
         forget()
+        self.assertEqual([self.inbox.take(self.lobby, 0).msg for _ in range(2)], ["2", "3"])
+        self.assertRaises(TimeoutError, self.inbox.take, self.lobby, 0)
         hold.set()
-        self.assertEqual([self.inbox.take(self.lobby, TIMEOUT).msg for _ in range(2)], ["2", "3"])
         self.end()
         self.assertEqual(self.heard, ["1"])
 

@@ -169,7 +169,9 @@ class Inbox:
     def _ready(self, wanted: Slot | None) -> bool:
         if self._end(wanted) is not None:
             return True
-        return bool(self._messages) if wanted is None else wanted.queued > 0
+        if wanted is None:
+            return bool(self._messages)
+        return wanted.queued > 0 and any(slot is wanted for slot, _ in self._messages)
 
     def _end(self, wanted: Slot | None) -> ChatError | None:
         return (wanted and wanted.error) or self.error
