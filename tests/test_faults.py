@@ -10,6 +10,7 @@ from twisted.trial.unittest import TestCase
 
 from .faults.__main__ import FAULTS
 from .faults.history import History, Reading, Said
+from .faults.sabotage import BUGS
 from .faults.server import ROOT
 from .faults.wire import Line
 
@@ -33,6 +34,10 @@ class FaultTests(TestCase):
             timeout=TIMEOUT,
         )
         self.assertEqual(run.returncode, 0, run.stdout)
+
+    def test_each_deliberate_bug_still_fits_the_code(self) -> None:
+        for bug in BUGS:
+            self.assertEqual((ROOT / "twisted_chat" / bug.module).read_text().count(bug.old), 1, bug.what)
 
     def test_all_faults_are_tried(self) -> None:
         tried = {name.removeprefix("test_").replace("_", "-") for name in dir(self) if name.startswith("test_")}

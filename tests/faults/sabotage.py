@@ -38,13 +38,13 @@ BUGS: Final = (
     Bug(
         "acked before it is kept",
         "room.py",
-        "        kept = maybeDeferred(self._log.append,",
+        "        time = clock.milliseconds(self._reactor)\n",
         "        for entry in entries:\n"
         "            if entry.id is not None and entry.room.seq:\n"
         "                guess = entry.room.seq + 1 + [e for e in entries if e.room is entry.room].index(entry)\n"
         "                ack = Ack(entry.id, entry.room.name.shown, None, guess, '')\n"
         "                entry.origin.listener.write(encode_line(ack))\n"
-        "        kept = maybeDeferred(self._log.append,",
+        "        time = clock.milliseconds(self._reactor)\n",
         ("crash", "disk-full"),
     ),
     Bug(
