@@ -15,7 +15,7 @@ from twisted_chat import messages as wire
 from twisted_chat import names
 from twisted_chat.client.conversation import MAX_OWN, Conversation, RoomState, pause
 from twisted_chat.client.errors import ClosedError, RequestError
-from twisted_chat.client.events import DirectMessage, RoomLost
+from twisted_chat.client.events import DirectMessage, NewLog, RoomLost
 from twisted_chat.messages import AnyRequest, Message, WireError
 
 from .client_fakes import FakeServer, FakeSession, Reader, World, ids, result
@@ -337,6 +337,7 @@ class RoomTests(ConversationTestCase):
         self.joined(request["id"], seq=2)
         (again,) = self.sent()
         self.assertEqual((again["type"], again["since"]), ("join", 0))
+        self.assertEqual(self.world.told, [NewLog("lobby")])
         self.joined(again["id"], seq=2)
         self.message(1)
         self.message(2)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     )
     from .answers import Answer
     from .errors import ChatError, ClosedError, RequestError, UnreachableError
-    from .events import DirectMessage, RoomLost, State, StateChanged
+    from .events import DirectMessage, NewLog, RoomLost, State, StateChanged
     from .library import Client, Page, Room, connect
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "MemberLeft",
     "Members",
     "Message",
+    "NewLog",
     "NickChanged",
     "Page",
     "Presence",

@@ -61,7 +61,7 @@ from ..messages import (
 )
 from .answers import Answer, Waiters
 from .errors import ChatError, ClosedError, RequestError
-from .events import DirectMessage, RoomLost
+from .events import DirectMessage, NewLog, RoomLost
 from .outbox import Outbox, Pending
 from .pace import Pace
 from .place import Place
@@ -465,6 +465,7 @@ class Conversation:
             # The log is a new one (a server that keeps nothing on disk was started again): nothing of it was heard.
             room.place = Place(0)
             room.reading = False
+            self._outside.tell(NewLog(room.name))
         room.entered = True
         room.entering.fire()
 

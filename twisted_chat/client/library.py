@@ -226,7 +226,8 @@ class Room:
     def on(self, kind: type[E], callback: Callback[E]) -> Callable[[], None]:
         """Call back for what happens in this room; what this returns ends it.
 
-        `kind` is `Message`, `MemberJoined`, `MemberLeft`, `NickChanged`, `TopicChanged`, `Presence` or `RoomLost`.
+        `kind` is `Message`, `MemberJoined`, `MemberLeft`, `NickChanged`, `TopicChanged`, `Presence`, `NewLog` or
+        `RoomLost`.
         With a callback for `Message`, here or at the client, the room cannot be iterated over.
         """
         forget = self._listeners.on(kind, callback)
