@@ -11,7 +11,18 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_chat import messages as wire
 from twisted_chat.client import Client, Message, RequestError, Room
 from twisted_chat.client.answers import Answer
-from twisted_chat.client.commands import COMMANDS, UNDER_WAY, Command, Mistake, Person, Quit, find, help_lines, parse
+from twisted_chat.client.commands import (
+    COMMANDS,
+    UNDER_WAY,
+    Command,
+    Direct,
+    Mistake,
+    Person,
+    Quit,
+    find,
+    help_lines,
+    parse,
+)
 from twisted_chat.messages import WireError
 
 from .client_fakes import FakeServer, Network, result
@@ -58,6 +69,9 @@ class FakeScreen:
     def __init__(self) -> None:
         self.shown: list[str] = []
         self.messages: list[str] = []
+        self.own: list[str] = []
+        self.turns: list[str | None] = []
+        self.over: list[str] = []
 
     async def message(self, message: Message, room: Room | None) -> None:
         self.messages.append(f"{room.name if room else 'direct'} {message.author}: {message.msg}")
@@ -65,8 +79,17 @@ class FakeScreen:
     def note(self, text: str) -> None:
         self.shown.append(text)
 
-    def notice(self, text: str) -> None:
+    def notice(self, text: str, room: str) -> None:
         self.shown.append(f"({text})")
+
+    def said(self, text: str, where: Room | Direct | None, answer: Deferred[Any]) -> None:
+        self.own.append(f"{where.name if where else None}: {text}")
+
+    def turned(self, where: Room | Direct | None) -> None:
+        self.turns.append(where.name if where else None)
+
+    def left(self, where: Room | Direct) -> None:
+        self.over.append(where.name)
 
     def error(self, text: str) -> None:
         self.shown.append(f"! {text}")

@@ -28,7 +28,7 @@ from twisted_chat.messages import WireError
 
 from .client_fakes import FakeServer, Network, result
 
-OPTIONS = Options("127.0.0.1", 14900, "alice", "lobby", False)
+OPTIONS = Options("127.0.0.1", 14900, "alice", ("lobby",), False)
 
 
 class Pipes:
@@ -327,7 +327,7 @@ class TalkTests(TalkTestCase):
 
 
 class BareTalkTests(TalkTestCase):
-    options = Options("127.0.0.1", 14900, "alice", "lobby", True)
+    options = Options("127.0.0.1", 14900, "alice", ("lobby",), True)
 
     def start(self) -> None:
         super().start()

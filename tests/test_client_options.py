@@ -9,7 +9,6 @@ import sys
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import __version__
-from twisted_chat.client import options
 from twisted_chat.client.options import default_nick, read_options
 from twisted_chat.messages import WireError
 
@@ -22,22 +21,22 @@ class OptionsTests(SynchronousTestCase):
         self.patch(getpass, "getuser", lambda: "alice")
 
     def test_there_is_a_default_for_each(self) -> None:
-        given = read_options([])
+        options = read_options([])
         self.assertEqual(
-            (given.host, given.port, given.nick, given.room, given.bare, given.literal, given.way),
-            ("127.0.0.1", 14900, "alice", "lobby", False, False, "tcp"),
+            (options.host, options.port, options.nick, options.rooms, options.bare, options.literal),
+            ("127.0.0.1", 14900, "alice", ("lobby",), False, False),
         )
-        self.assertEqual(given.server, "127.0.0.1:14900")
+        self.assertEqual(options.server, "127.0.0.1:14900")
 
     def test_all_can_be_given(self) -> None:
         arguments = ["--host", "[::1]", "--port", "1", "--nick", "Боб", "--room", "Кухня", "--literal"]
-        given = read_options(arguments)
+        options = read_options(arguments)
         self.assertEqual(
-            (given.host, given.port, given.nick, given.room, given.literal), ("::1", 1, "Боб", "Кухня", True)
+            (options.host, options.port, options.nick, options.rooms, options.literal),
+            ("::1", 1, "Боб", ("Кухня",), True),
         )
-        self.assertEqual(given.server, "[::1]:1")
+        self.assertEqual(options.server, "[::1]:1")
         self.assertTrue(read_options(["--bare"]).bare)
-        self.assertEqual([read_options([f"--{way}"]).way for way in ("tls", "udp")], ["tls", "udp"])
 
     def test_a_login_name_that_is_no_nick_is_not_the_default(self) -> None:
         self.patch(getpass, "getuser", lambda: "Alice Smith")
@@ -60,17 +59,10 @@ class OptionsTests(SynchronousTestCase):
             (["what"], "what"),
             (["--bare", "--nick", "foo"], "--bare goes without --nick and --room"),
             (["--bare", "--room", "foo"], "--bare goes without --nick and --room"),
-            (["--bare", "--udp"], "--bare goes without --udp"),
-            (["--tls", "--udp"], "not allowed with argument"),
         ):
             error = self.assertRaises(SystemExit, read_options, arguments)
             self.assertEqual(error.code, 2)
             self.assertIn(text, self.errors.getvalue())
-
-    def test_tls_needs_more_packages(self) -> None:
-        self.patch(options, "find_spec", lambda _: None)
-        self.assertEqual(self.assertRaises(SystemExit, read_options, ["--tls"]).code, 2)
-        self.assertIn("pip install 'twisted[tls]'", self.errors.getvalue())
 
     def test_a_nick_or_a_room_that_cannot_be_is_said_in_a_line(self) -> None:
         self.assertRegex(

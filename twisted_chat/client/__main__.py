@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from twisted.internet import asyncioreactor
@@ -12,8 +12,10 @@ from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.python.failure import Failure
 
 from ..messages import WireError
-from .lines import complain, start
-from .options import read_options
+from . import lines
+from .config import BadConfig
+from .options import Options, read_options
+from .trouble import complain
 
 INTERRUPTED: Final = 130
 """The exit status of a program that was interrupted, as shells have it."""
@@ -26,17 +28,30 @@ def main(arguments: Sequence[str]) -> int:
     except WireError as error:
         complain(str(error))
         return 1
+    except BadConfig as error:
+        complain(str(error))
+        return 2
     _open_all()
     asyncioreactor.install()
     from twisted.internet import reactor
 
     blocking = [os.get_blocking(descriptor) for descriptor in (0, 1, 2)]
     try:
-        return _run(reactor, lambda: start(reactor, options))
+        return _run(reactor, lambda: _interface(options, os.environ)(reactor, options))
     finally:
         # A terminal is shared with the shell, which reads and writes it as it was.
         for descriptor, was in enumerate(blocking):
             os.set_blocking(descriptor, was)
+
+
+def _interface(options: Options, environment: Mapping[str, str]) -> Callable[[Any, Options], Deferred[int]]:
+    """Choose the whole screen, where there is one that can be written to at any place, or else lines."""
+    dumb = environment.get("TERM", "") in ("", "dumb", "unknown")
+    if options.plain or options.bare or dumb or not (os.isatty(0) and os.isatty(1)):
+        return lines.start
+    from . import terminal  # only who looks at it loads it
+
+    return terminal.start
 
 
 def _run(reactor: Any, start: Callable[[], Deferred[int]]) -> int:

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from ..messages import MAX_PAGE, MemberJoined, MemberLeft, Message, NickChanged, TopicChanged
-from .answers import Answer
+from .answers import Answer, Waiters
 from .clean import clean
 from .errors import ChatError, ClosedError
 from .events import DirectMessage, RoomLost
@@ -34,14 +34,23 @@ class Screen(Protocol):
     def message(self, message: Message, room: Room | None) -> Awaitable[None]:
         """Show a message; `room` is None for a direct one. The next one comes when this is done."""
 
+    def said(self, text: str, where: Room | Direct | None, answer: Deferred[Any]) -> None:
+        """Show what this person says; the answer comes when it is kept."""
+
     def note(self, text: str) -> None:
         """Show the answer to a command."""
 
-    def notice(self, text: str) -> None:
-        """Show what happens beside the conversation: who comes and goes."""
+    def notice(self, text: str, room: str) -> None:
+        """Show what happens beside the conversation: who comes to a room, and who goes."""
 
     def error(self, text: str) -> None:
         """Show what went wrong, and what to do."""
+
+    def turned(self, where: Room | Direct | None) -> None:
+        """Hear where the person talks now."""
+
+    def left(self, where: Room | Direct) -> None:
+        """Hear that this is over: a room that was left, a talk that was closed."""
 
 
 class Quit(Exception):
@@ -53,6 +62,19 @@ class Talker(Protocol):
 
     def say(self, text: str) -> Deferred[Any]:
         """Say something; the answer comes when it is said for good. Fails with `ChatError`."""
+
+
+class Direct:
+    """The talk with one nick alone, for a person who stays in it as in a room."""
+
+    def __init__(self, client: Client, nick: str) -> None:
+        self.name = nick
+        """The other's nick."""
+        self._client = client
+
+    def say(self, text: str) -> Answer[int | None]:
+        """Say something to the other."""
+        return self._client.tell(self.name, text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +144,15 @@ class Person:
         `literal`: what is typed is said as it is, and no command.
         """
         self.screen = screen
-        self.here: Room | None = None
-        """The room that is talked in."""
+        self.here: Room | Direct | None = None
+        """Where what is typed goes to. Only an interface that shows it takes a `Direct`."""
         self.refused = 0
         """How much of what was typed was refused: what was to be said and was not, and commands."""
         self._client = client
         self._talker = talker
         self._literal = literal
         self._under_way = 0
-        self._space: Answer[None] | None = None
+        self._space = Waiters()
         if client is not None:
             self._listen(client)
 
@@ -145,10 +167,10 @@ class Person:
         """List what can be done here."""
         return [command for command in COMMANDS.values() if command.bare or self._client is not None]
 
-    async def typed(self, line: str) -> None:
-        """Do what a line says; what goes wrong is shown. Raises `Quit`."""
+    async def typed(self, line: str, literal: bool = False) -> None:
+        """Do what a line says, or say it as it is (`literal`); what goes wrong is shown. Raises `Quit`."""
         try:
-            what = line if self._literal else parse(line)
+            what = line if literal or self._literal else parse(line)
             if isinstance(what, str):
                 await self._say(what)
             else:
@@ -163,15 +185,27 @@ class Person:
     async def join(self, name: str) -> Room:
         """Enter a room, or turn to it if one is in it already. Raises `RequestError`."""
         known = self.client.joined.values()
-        self.here = await self.client.join(name)
-        if self.here not in known:
-            Deferred.fromCoroutine(self._read(self.here)).addErrback(
+        room = await self.client.join(name)
+        self.turn(room)
+        if room not in known:
+            Deferred.fromCoroutine(self._read(room)).addErrback(
                 lambda failure: self._log.failure("reading a room failed", failure)
             )
-        return self.here
+        return room
+
+    def turn(self, where: Room | Direct | None) -> None:
+        """Talk there from now on."""
+        self.here = where
+        self.screen.turned(where)
 
     def room(self) -> Room:
         """Give the room that is talked in; raises `Mistake`."""
+        here = self._place()
+        if isinstance(here, Direct):
+            raise Mistake(f"this is a talk with {clean(here.name)} alone; /join ROOM turns to a room")
+        return here
+
+    def _place(self) -> Room | Direct:
         if self.here is None:
             raise Mistake("you are in no room; /join ROOM enters one")
         return self.here
@@ -182,15 +216,16 @@ class Person:
                 await self.screen.message(message, room)
         except ChatError:
             pass  # RoomLost and StateChanged tell of it
+        self.screen.left(room)
 
     async def _say(self, text: str) -> None:
         """Say something, and wait until there is space for more."""
-        talker = self._talker or self.room()
+        answer = (self._talker or self._place()).say(text)
+        self.screen.said(text, self.here, answer)
         self._under_way += 1
-        talker.say(text).addErrback(self._not_said).addBoth(self._done)
+        answer.addErrback(self._not_said).addBoth(self._done)
         if self._under_way >= UNDER_WAY:
-            self._space = Answer()
-            await self._space
+            await self._space.add()
 
     def _not_said(self, failure: Any) -> None:
         failure.trap(ChatError)
@@ -200,25 +235,25 @@ class Person:
 
     def _done(self, _: object) -> None:
         self._under_way -= 1
-        space, self._space = self._space, None
-        if space is not None:
-            space.callback(None)
+        self._space.fire()
 
     def _listen(self, client: Client) -> None:
         notice = self.screen.notice
         client.on(DirectMessage, lambda message: Deferred.fromCoroutine(self._show(message)))
-        client.on(MemberJoined, lambda event: notice(f"{clean(event.author)} joined {clean(event.room)}"))
-        client.on(MemberLeft, lambda event: notice(_with(f"{clean(event.author)} left {clean(event.room)}", event.msg)))
-        client.on(NickChanged, lambda event: notice(f"{clean(event.author)} is {clean(event.nick)} now"))
-        client.on(TopicChanged, lambda event: notice(_topic(event.author, event.room, event.msg)))
+        client.on(MemberJoined, lambda event: notice(f"{clean(event.author)} joined {clean(event.room)}", event.room))
+        client.on(MemberLeft, lambda event: notice(_left(event), event.room))
+        client.on(
+            NickChanged, lambda event: notice(f"{clean(event.author)} is {clean(event.nick)} now", event.room or "")
+        )
+        client.on(TopicChanged, lambda event: notice(_topic(event.author, event.room, event.msg), event.room))
         client.on(RoomLost, self._room_lost)
 
     async def _show(self, message: DirectMessage) -> None:
         await self.screen.message(message, None)
 
     def _room_lost(self, event: RoomLost) -> None:
-        if self.here is not None and self.here.name == event.room:
-            self.here = None
+        if isinstance(self.here, Room) and self.here.name == event.room:
+            self.turn(None)
         self.screen.error(f"you are no longer in {clean(event.room)}: {clean(str(event.error))}")
 
 
@@ -226,9 +261,17 @@ def _with(text: str, more: str) -> str:
     return f"{text}: {clean(more)}" if more else text
 
 
+def _left(event: MemberLeft) -> str:
+    return _with(f"{clean(event.author)} left {clean(event.room)}", event.msg)
+
+
 def _topic(author: str, room: str, topic: str) -> str:
     who = clean(author)
-    return f"{who} set the topic of {clean(room)}: {clean(topic)}" if topic else f"{who} took away the topic of {room}"
+    return (
+        f"{who} set the topic of {clean(room)}: {clean(topic)}"
+        if topic
+        else f"{who} took away the topic of {clean(room)}"
+    )
 
 
 async def _join(person: Person, argument: str) -> None:
@@ -238,10 +281,14 @@ async def _join(person: Person, argument: str) -> None:
 
 
 async def _leave(person: Person, argument: str) -> None:
+    if isinstance(person.here, Direct) and not argument:
+        person.screen.left(person.here)
+        person.turn(next(iter(person.client.joined.values()), None))
+        return
     room = person.room() if not argument else _joined(person, argument)
     await room.leave()
     if person.here is room:
-        person.here = next(iter(person.client.joined.values()), None)
+        person.turn(next(iter(person.client.joined.values()), None))
     now = f"; you are in {clean(person.here.name)}" if person.here is not None else ""
     person.screen.note(f"you left {clean(room.name)}{now}")
 
@@ -286,7 +333,10 @@ async def _topic_of(person: Person, argument: str) -> None:
 
 async def _msg(person: Person, argument: str) -> None:
     nick, _, text = argument.partition(" ")
-    await person.client.tell(nick, text.strip())
+    talk = Direct(person.client, nick)
+    answer = talk.say(text.strip())
+    person.screen.said(text.strip(), talk, answer)
+    await answer
 
 
 async def _history(person: Person, argument: str) -> None:
@@ -320,7 +370,7 @@ COMMANDS: Final = {
     command.name: command
     for command in (
         Command("join", "ROOM", "enter a room, or turn to one you are in", _join),
-        Command("leave", "[ROOM]", "leave a room", _leave),
+        Command("leave", "[ROOM]", "leave a room, or end the talk with one nick", _leave),
         Command("nick", "NICK", "take another nick", _nick),
         Command("who", "[ROOM]", "who is in a room", _who),
         Command("rooms", "", "which rooms there are", _rooms),

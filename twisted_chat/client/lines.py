@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections import deque
 from typing import Any, Final, cast
 
-from twisted.internet import error
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer, IStreamClientEndpoint
 from twisted.internet.protocol import Protocol, connectionDone
@@ -19,11 +17,12 @@ from ..messages import MAX_OBJECT, Message
 from .answers import Answer
 from .bare import BareClient, BareHeard, connect_bare
 from .clean import clean
-from .commands import Person, Quit
-from .errors import ChatError, RequestError, UnreachableError
+from .commands import Direct, Person, Quit
+from .errors import ChatError
 from .events import State, StateChanged
 from .library import Client, Room
 from .options import Options
+from .trouble import complain, why_not
 from .way import endpoint
 
 MAX_LINE: Final = 4 * MAX_OBJECT
@@ -148,20 +147,24 @@ class LineScreen:
         self._lines.write(f"{author}: {clean(message.msg)}")
         await self._lines.writable()
 
+    def said(self, text: str, where: Room | Direct | None, answer: Deferred[Any]) -> None:
+        """Show nothing: what is typed is seen as it is typed."""
+
+    def turned(self, where: Room | Direct | None) -> None:
+        """Show nothing: all rooms are shown, and the others with their names."""
+
+    def left(self, where: Room | Direct) -> None:
+        """Show nothing: the command that asked for it has an answer."""
+
     def note(self, text: str) -> None:
         self._lines.write(f"* {text}")
 
-    def notice(self, text: str) -> None:
+    def notice(self, text: str, room: str) -> None:
         if self._notices:
             self.note(text)
 
     def error(self, text: str) -> None:
         complain(f"* {text}")
-
-
-def complain(text: str) -> None:
-    """Say on standard error what went wrong."""
-    print(text, file=sys.stderr, flush=True)
 
 
 class Talk:
@@ -189,7 +192,7 @@ class Talk:
         except CancelledError:
             self._complain_of_end()
         except ChatError as problem:
-            complain(self._unreachable(problem))
+            complain(why_not(self._options, problem))
         await self._close(flush=False)
         await self._lines.close()
         return status
@@ -208,26 +211,12 @@ class Talk:
         self._screen.person = person = Person(self._screen, self._client, literal=self._options.literal)
         await self._client.start()
         self._client.on(StateChanged, self._state_changed)
-        room = await person.join(self._options.room)
-        self._screen.notice(f"you are {clean(self._client.nick)} in {clean(room.name)}; /help shows what you can do")
+        room, *_ = [await person.join(name) for name in self._options.rooms]
+        person.turn(room)
+        self._screen.notice(
+            f"you are {clean(self._client.nick)} in {clean(room.name)}; /help shows what you can do", room.name
+        )
         return person
-
-    def _unreachable(self, problem: ChatError) -> str:
-        """Say why there is no conversation, in a line, and what to do."""
-        server = self._options.server
-        if not isinstance(problem, UnreachableError):
-            bad_nick = isinstance(problem, RequestError) and "nick" in problem.code
-            hint = "; choose another one with --nick" if bad_nick else ""
-            return clean(f"{server} does not let you in: {problem}{hint}")
-        match problem.__cause__:
-            case error.ConnectionRefusedError():
-                return f"there is no server at {server}; --host and --port say where to look"
-            case error.DNSLookupError():
-                return f"there is no host with the name {self._options.host}; --host says where to look"
-            case None:
-                hint = "; if it is an original server, of three fields, add --bare" if problem.foreign else ""
-                return clean(f"{server} did not let you in: {problem.reason}{hint}")
-        return clean(f"cannot reach {server}: {problem.reason}")
 
     async def _type(self, person: Person) -> None:
         """Take what is typed, to its end; then leave, when all of it is kept."""

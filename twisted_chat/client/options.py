@@ -1,4 +1,4 @@
-"""The options of the program, checked when they are read."""
+"""The options of the program: of the command line and of the configuration file, checked when they are read."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import getpass
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from random import randrange
-from typing import Final
+from typing import Any, Final
 
 from .. import __version__, names
 from ..messages import WireError
+from .config import default_path, read_config
 
 LOBBY: Final = "lobby"
 """The room of who names none."""
@@ -20,32 +22,53 @@ _EXAMPLES = """\
 examples:
   python -m twisted_chat.client                                  talk in the lobby of the server on this machine
   python -m twisted_chat.client --host chat.example --nick alice --room garden
-  python -m twisted_chat.client --host ::1 --port 14901
+  python -m twisted_chat.client --host ::1 --port 14901 --no-color
   python -m twisted_chat.client --host chat.example --port 14943 --tls
   python -m twisted_chat.client --host chat.example --udp        over UDP, where a network loses a lot
   SSL_CERT_FILE=chat.pem python -m twisted_chat.client --tls     a server whose certificate nobody else vouches for
+  python -m twisted_chat.client --plain                          a line a message, and no full screen
   printf 'hi\\nexit\\n' | python -m twisted_chat.client --nick bot  say one thing and leave
   tail -f log | python -m twisted_chat.client --nick log --literal
                                                                  say each line of a file as it comes
 
+On a terminal, it is an interface of the whole screen. Tab completes commands, nicks and rooms; Ctrl-N, Ctrl-P and
+Alt-1 to Alt-9 turn to another room, Alt-A to one with something new; PageUp and PageDown look back; Ctrl-D leaves. A
+connection that is lost comes back by itself, and what was said meanwhile is sent then.
+
+In a pipe, where TERM is dumb, with --plain and with --bare, lines that are read are said and messages are printed, a
+line each. It ends when the connection is lost.
+
 Type /help in the conversation for what can be done there. `exit`, /quit or the end of input leaves, after the server
 has kept everything that was said. The exit status is 0 then; 1 when there is no server, when it does not let you in
-or goes away, or when anything that was typed was refused, a text or a command; 2 when the command line cannot be read.
+or goes away, or when anything that was typed was refused, a text or a command; 2 when the command line or the
+configuration file cannot be read. (On a whole screen, what was refused was seen, and the status is 0.)
+
+{config} may have what is not to be typed each time:
+  host = "chat.example"
+  nick = "alice"
+  room = ["lobby", "garden"]
+and also port, color (true or false) and plain (true or false). What is typed on the command line comes first. Without
+either, NO_COLOR in the environment turns colours off (https://no-color.org).
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was asked for on the command line."""
+    """What was asked for."""
 
     host: str
     port: int
     nick: str
-    room: str
+    rooms: tuple[str, ...]
+    """The rooms to enter. The first one is talked in."""
     bare: bool
     literal: bool = False
     way: str = "tcp"
     """How to reach the server: `tcp`, `tls` or `udp`."""
+    plain: bool = False
+    """Lines, even on a terminal."""
+    color: bool | None = None
+    """Whether to use colours; None: as the environment says."""
 
     @property
     def server(self) -> str:
@@ -54,11 +77,13 @@ class Options:
 
 
 def read_options(arguments: Sequence[str]) -> Options:
-    """Read the command line. What is wrong with it is told, and the program ends with status 2.
+    """Read the command line and the configuration file.
 
-    A nick or a room that cannot be one raises `WireError`: it is the server's to say, only earlier.
+    What is wrong with the command line is told, and the program ends with status 2; with the file, `BadConfig` is
+    raised. A nick or a room that cannot be one raises `WireError`: it is the server's to say, only earlier.
     """
-    parser = _parser()
+    path = default_path()
+    parser = _parser(path)
     given = parser.parse_args(arguments)
     if given.bare and (given.nick is not None or given.room is not None):
         parser.error("--bare goes without --nick and --room: an original server has neither nicks nor rooms")
@@ -66,11 +91,24 @@ def read_options(arguments: Sequence[str]) -> Options:
         parser.error("--bare goes without --udp: an original server has no datagrams")
     if given.way == "tls" and find_spec("OpenSSL") is None:
         parser.error("--tls needs more packages: pip install 'twisted[tls]'")
-    nick = default_nick() if given.nick is None else given.nick
-    host = given.host.removeprefix("[").removesuffix("]")
-    room = LOBBY if given.room is None else given.room
-    nick, room = _name("--nick", names.nick, nick), _name("--room", names.room, room)
-    return Options(host, given.port, nick, room, given.bare, given.literal, given.way)
+    config = read_config(given.config or path, must_be_there=given.config is not None)
+
+    def choose(name: str, default: Any) -> Any:
+        typed = getattr(given, name)
+        return config.get(name, default) if typed is None else typed
+
+    rooms, nick = choose("room", LOBBY), choose("nick", None)
+    return Options(
+        host=choose("host", "127.0.0.1").removeprefix("[").removesuffix("]"),
+        port=choose("port", 14900),
+        nick=_name("--nick", names.nick, default_nick() if nick is None else nick),
+        rooms=tuple(_name("--room", names.room, room) for room in ([rooms] if isinstance(rooms, str) else rooms)),
+        bare=given.bare,
+        literal=given.literal,
+        way=given.way,
+        plain=choose("plain", False),
+        color=choose("color", None),
+    )
 
 
 def _name(option: str, check: Callable[[str], names.Name], name: str) -> str:
@@ -100,16 +138,16 @@ def _host(text: str) -> str:
     return text
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(config: Path) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m twisted_chat.client",
-        description="Talk: lines typed are sent, messages are printed. In a pipe it is a filter.",
-        epilog=_EXAMPLES,
+        description="Talk: what is typed is said, and what others say is shown. In a pipe it is a filter.",
+        epilog=_EXAMPLES.replace("{config}", str(config)),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--host", type=_host, default="127.0.0.1", help="the server's name or address (%(default)s)")
-    parser.add_argument("--port", type=_port, default=14900, help="the server's port (%(default)s)")
+    parser.add_argument("--host", type=_host, help="the server's name or address (127.0.0.1)")
+    parser.add_argument("--port", type=_port, help="the server's port (14900)")
     way = parser.add_mutually_exclusive_group()
     way.add_argument(
         "--tls",
@@ -121,7 +159,12 @@ def _parser() -> argparse.ArgumentParser:
     way.add_argument("--udp", action="store_const", dest="way", const="udp", help="over UDP, which is not encrypted")
     parser.set_defaults(way="tcp")
     parser.add_argument("--nick", help="what to be called (the login name)")
-    parser.add_argument("--room", help=f"the room to enter ({LOBBY})")
+    parser.add_argument(
+        "--room", action="append", help=f"the room to enter; again, for more, the first one to talk in ({LOBBY})"
+    )
+    parser.add_argument("--plain", action=argparse.BooleanOptionalAction, help="a line a message, also on a terminal")
+    parser.add_argument("--color", action=argparse.BooleanOptionalAction, help="with colours, or without")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration file, if it is another one")
     parser.add_argument(
         "--literal", action="store_true", help="say every line as it is, also `exit` and one that begins with a slash"
     )

@@ -1,0 +1,133 @@
+"""How many columns of a terminal a text takes.
+
+Terminals agree on letters, on wide characters and on marks. They do not agree on what is written with several
+characters and shown as one: joined emoji, skin tones, flags, emoji made of signs. Where program and terminal count
+otherwise, a line falls apart, the one being typed first. So these are shown as their parts (`steady`), in which every
+terminal is alike. What is said stays as it was typed.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Final
+
+from wcwidth import iter_graphemes, wcwidth
+
+Fragment = tuple[str, str]
+"""A style and a text, as prompt_toolkit takes them."""
+
+_JOINERS: Final = "\u200c\u200d"
+_SELECTORS: Final = "\ufe0e\ufe0f"
+_TONES = range(0x1F3FB, 0x1F400)
+_FLAG_LETTERS = range(0x1F1E6, 0x1F200)
+_TAGS = range(0xE0020, 0xE0080)
+
+
+def steady(text: str) -> str:
+    """Write a text so that every terminal takes the same columns for it."""
+    return text if text.isascii() else "".join(steady_parts(text))
+
+
+def steady_parts(text: str) -> list[str]:
+    """Give what is shown for each character of a text; nothing, for some."""
+    return [_shown(character, text[i - 1] if i else "") for i, character in enumerate(text)]
+
+
+@lru_cache(maxsize=4096)
+def _shown(character: str, before: str) -> str:
+    code = ord(character)
+    if character in _SELECTORS or code in _TAGS:
+        return ""
+    if character in _JOINERS:
+        # Between letters they shape the word, and take no columns.
+        return character if before not in _SELECTORS and unicodedata.category(before)[0] in "LM" else ""
+    if code in _TONES:
+        return "" if before and unicodedata.category(before) == "So" else character
+    if code in _FLAG_LETTERS:
+        return chr(ord("A") + code - _FLAG_LETTERS.start)
+    return character
+
+
+@lru_cache(maxsize=4096)
+def _width(character: str) -> int:
+    return max(0, wcwidth(character))
+
+
+def width(text: str) -> int:
+    """Count the columns of a steady text."""
+    return len(text) if text.isascii() else sum(map(_width, text))
+
+
+def cut(text: str, columns: int) -> str:
+    """Cut a steady text so that it fits, with two dots where something is missing."""
+    if width(text) <= columns:
+        return text
+    room = max(0, columns - 2)
+    kept = ""
+    for cell, cell_width in _cells(text):
+        if cell_width > room:
+            break
+        kept += cell
+        room -= cell_width
+    return kept + ".."[: max(0, columns)]
+
+
+def wrap(fragments: Iterable[Fragment], columns: int, indent: int) -> list[list[Fragment]]:
+    """Break steady text into rows, at spaces and between wide characters where that is possible.
+
+    Rows after the first begin with so many spaces. Spaces at a break are dropped.
+    """
+    rows: list[list[tuple[str, str, int]]] = []
+    row: list[tuple[str, str, int]] = []
+    used = breakable = 0  # columns of the row; how much of it may stay when the rest goes to the next one
+    limit = columns
+    for style, text in fragments:
+        for cell, cell_width in _cells(text):
+            while used + cell_width > limit and row:
+                if cell == " ":
+                    break
+                keep = breakable or len(row)
+                rows.append(row[:keep])
+                row = row[keep:]
+                used, breakable, limit = sum(entry[2] for entry in row), 0, max(2, columns - indent)
+            if used + cell_width <= limit or not row:
+                row.append((style, cell, cell_width))
+                used += cell_width
+            if cell == " " or cell_width == 2:
+                breakable = len(row)
+    rows.append(row)
+    return [_merged(row, indent if i else 0) for i, row in enumerate(rows)]
+
+
+def graphemes(text: str) -> Iterator[str]:
+    """Divide a text into what a person takes for one character."""
+    return iter_graphemes(text)
+
+
+def _cells(text: str) -> Iterator[tuple[str, int]]:
+    """Give characters with the marks on them, and their columns."""
+    cell, columns = "", 0
+    for character in text:
+        more = _width(character)
+        if more and cell:
+            yield cell, columns
+            cell, columns = "", 0
+        cell += character
+        columns += more
+    if cell:
+        yield cell, columns
+
+
+def _merged(row: list[tuple[str, str, int]], indent: int) -> list[Fragment]:
+    """Join what has one style, without the spaces at the end."""
+    while row and row[-1][1] == " ":
+        row = row[:-1]
+    merged: list[Fragment] = [("", " " * indent)] if indent else []
+    for style, cell, _ in row:
+        if merged and merged[-1][0] == style:
+            merged[-1] = (style, merged[-1][1] + cell)
+        else:
+            merged.append((style, cell))
+    return merged

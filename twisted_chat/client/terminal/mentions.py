@@ -1,0 +1,17 @@
+"""Find a nick in a text."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+
+def mentions(text: str, nick: str) -> bool:
+    """Say whether a text has this nick in it, as a word of its own, whatever its case."""
+    return _pattern(nick.casefold()).search(text.casefold()) is not None
+
+
+@lru_cache(maxsize=16)
+def _pattern(nick: str) -> re.Pattern[str]:
+    # `-`, `_` and `.` are of nicks, too, but a dot also ends a sentence.
+    return re.compile(rf"(?<![\w.-]){re.escape(nick)}(?![\w-]|\.\w)")

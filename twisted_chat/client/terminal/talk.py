@@ -1,0 +1,308 @@
+"""One run of the interface of the whole screen, from the first connection to the exit status."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from prompt_toolkit.input import Input
+from prompt_toolkit.output import Output
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.logger import LogEvent, Logger, LogLevel
+from twisted.python.failure import Failure
+
+from ...messages import MemberJoined, MemberLeft, Members, Message, NickChanged, RoomInfo
+from ..clean import clean
+from ..commands import Direct, Person, Quit
+from ..errors import ChatError, ClosedError
+from ..events import NewLog, State, StateChanged
+from ..library import Client, Page, Room
+from ..options import Options
+from ..trouble import complain, why_not
+from .completing import Known
+from .model import Entry, Kind, Pane, Panes, key_of
+from .statusline import Link
+from .view import View
+
+PAGE: Final = 100
+"""Messages of the history that are asked for at once: two screens of a tall terminal."""
+
+
+class Talk:
+    """One person before one screen: shows what comes, and does what the keys ask for (`view.Doer`)."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        options: Options,
+        endpoint: IStreamClientEndpoint,
+        source: Input | None = None,
+        screen: Output | None = None,
+    ) -> None:
+        """`source` and `screen` are for tests; else it is the terminal."""
+        self._options = options
+        self._client = Client(endpoint, options.nick, reactor=reactor)
+        self.panes = Panes(options.nick)
+        self.view = View(self.panes, self, options.color, source, screen)
+        self._person = Person(self, self._client, literal=options.literal)
+        self._rooms: list[str] = []
+        """The server's rooms, as last heard of."""
+        self._asking_for_rooms = False
+        self._up = True
+        self._leaving = False
+        self._over = False
+        self._why = ""
+        """Why the conversation was ended by the other side."""
+        self._unsent = 0
+        self._faults: list[str] = []
+
+    async def run(self) -> int:
+        """Talk, and give the exit status."""
+        try:
+            await self._enter()
+            await Deferred.fromFuture(asyncio.ensure_future(self._show()))
+        except (CancelledError, asyncio.CancelledError):
+            pass
+        except ChatError as problem:
+            if not (isinstance(problem, ClosedError) and problem.wanted):
+                self._why = why_not(self._options, problem)
+        self._leaving = True
+        self._unsent = self._unsent or self.panes.pending
+        await self._client.close(flush=False)
+        return self._end()
+
+    async def _enter(self) -> None:
+        """Connect and enter the rooms. Raises `ChatError`."""
+        await self._client.start()
+        self._listen()
+        room, *_ = [await self._person.join(name) for name in self._options.rooms]
+        self._person.turn(room)
+        self._ask_for_rooms()
+        self.notice(f"you are {clean(self._client.nick)}; Tab completes, /help shows what you can do", room.name)
+
+    async def _show(self) -> None:
+        """Let the person talk, until they leave or the other side ends it."""
+        if not self._over:
+            with suppress(EOFError):  # the terminal is gone
+                await self.view.app.run_async(handle_sigint=False, set_exception_handler=False)
+
+    def _end(self) -> int:
+        """Say what there is to say when the screen is gone; gives the exit status."""
+        for fault in self._faults:
+            complain(fault)
+        if self._why:
+            complain(self._why)
+        if self._unsent:
+            complain(f"{self._unsent:,} of what you said may be lost")
+        return 1 if self._why or self._unsent or self._faults else 0
+
+    def fault(self, event: LogEvent) -> None:
+        """Note an error of the program's own, a log event, which must not be written over the screen."""
+        failure = event.get("log_failure")
+        if event.get("log_level") is LogLevel.critical and failure is not None:
+            self._faults.append(failure.getTraceback())
+            self.error(f"a fault of this program: {clean(repr(failure.value))}")
+
+    def _refresh(self) -> None:
+        if self.panes.nick != self._client.nick:
+            self.panes.nick = self._client.nick
+        self.view.refresh()
+
+    # What the person is shown
+
+    async def message(self, message: Message, room: Room | None) -> None:
+        pane = self.panes.of(room if room is not None else self._direct(message))
+        self.panes.heard(pane, pane.hear(message))
+        self._refresh()
+
+    def said(self, text: str, where: Room | Direct | None, answer: Deferred[Any]) -> None:
+        assert where is not None  # nobody can say anything in no room
+        pane = self.panes.of(where)
+        entry = pane.say(text)
+        answer.addCallbacks(self._kept, self._refused, callbackArgs=(pane, entry), errbackArgs=(pane, entry))
+        if pane is not self.panes.current:
+            self._person.turn(pane.where)
+        self._refresh()
+
+    def note(self, text: str) -> None:
+        self._show_line(self.panes.current, Kind.NOTE, text)
+
+    def notice(self, text: str, room: str) -> None:
+        self._show_line(self.panes.named(room) or self.panes.current, Kind.NOTICE, text)
+
+    def error(self, text: str) -> None:
+        self._show_line(self.panes.current, Kind.ERROR, text)
+
+    def turned(self, where: Room | Direct | None) -> None:
+        if where is None:
+            pane = self.panes.nowhere
+        else:
+            known = self.panes.find(where)
+            pane = self.panes.of(where)
+            if known is None:
+                self._ask_who(pane)
+        self.view.turn(pane)
+
+    def left(self, where: Room | Direct) -> None:
+        self.panes.close(where)
+        self._refresh()
+
+    def _direct(self, message: Message) -> Direct:
+        """Give the talk that a direct message belongs to; one's own come from another client of the same nick."""
+        own = key_of(message.author) == key_of(self._client.nick)
+        return Direct(self._client, (message.to or "") if own else message.author)
+
+    def _kept(self, seq: int | None, pane: Pane, entry: Entry) -> int | None:
+        pane.kept(entry, seq)
+        self._refresh()
+        return seq
+
+    def _refused(self, failure: Failure, pane: Pane, entry: Entry) -> Failure:
+        pane.refused(entry)
+        self._refresh()
+        return failure
+
+    def _show_line(self, pane: Pane, kind: Kind, text: str) -> None:
+        pane.show(kind, text)
+        self._refresh()
+
+    # What the person does
+
+    def entered(self, line: str) -> None:
+        if line == "exit" and not self._options.literal:
+            self.leave()
+        else:
+            self._do([line], literal=False)
+
+    def pasted(self, lines: Sequence[str]) -> None:
+        self._do(lines, literal=True)
+
+    def turned_to(self, pane: Pane) -> None:
+        if pane.where is not None:
+            self._person.turn(pane.where)
+
+    def scrolled_to(self, pane: Pane) -> None:
+        assert isinstance(pane.where, Room)  # nothing else has a history
+        pane.loading = True
+        log = pane.log
+
+        def loaded(page: Page) -> None:
+            pane.load(page.messages, page.more, log)
+            self._refresh()
+
+        def failed(failure: Failure) -> None:
+            failure.trap(ChatError)
+            pane.load([], False, pane.log)
+            if not self._leaving:
+                self.error(f"there is no history to be had: {clean(str(failure.value))}")
+
+        pane.where.history(before=pane.oldest, limit=PAGE).addCallback(loaded).addErrback(failed).addErrback(
+            lambda failure: self._log.failure("the history cannot be shown", failure)
+        )
+        self._refresh()
+
+    def leave(self) -> None:
+        if self._leaving:
+            self._unsent = self.panes.pending
+            self._client.close(flush=False)
+        else:
+            self._leaving = True
+            self._client.close().addCallback(lambda _: self._finish())
+            self._refresh()
+
+    def members(self, pane: Pane) -> int | None:
+        return pane.where.count if isinstance(pane.where, Room) else None
+
+    def topic(self, pane: Pane) -> str:
+        return clean(pane.where.topic) if isinstance(pane.where, Room) else ""
+
+    def link(self) -> Link:
+        if self._leaving:
+            return Link.LEAVING
+        return Link.UP if self._up else Link.DOWN
+
+    def known(self) -> Known:
+        self._ask_for_rooms()
+        rooms = dict.fromkeys([*(pane.name for pane in self.panes if isinstance(pane.where, Room)), *self._rooms])
+        return Known(self._person.commands(), list(reversed(self.panes.current.nicks.values())), list(rooms))
+
+    def _do(self, lines: Sequence[str], literal: bool) -> None:
+        Deferred.fromCoroutine(self._type(lines, literal)).addErrback(
+            lambda failure: self._log.failure("what was typed cannot be done", failure)
+        )
+
+    async def _type(self, lines: Sequence[str], literal: bool) -> None:
+        try:
+            for line in lines:
+                await self._person.typed(line, literal)
+        except Quit:
+            self.leave()
+
+    # What the server says
+
+    def _listen(self) -> None:
+        self._client.on(StateChanged, self._state_changed)
+        self._client.on(NewLog, lambda event: self._in(event.room, lambda pane: pane.begin_log()))
+        self._client.on(MemberJoined, lambda event: self._in(event.room, lambda pane: pane.comes(event.author)))
+        self._client.on(MemberLeft, lambda event: self._in(event.room, lambda pane: pane.goes(event.author)))
+        self._client.on(NickChanged, self._renamed)
+
+    def _in(self, room: str, do: Callable[[Pane], None]) -> None:
+        pane = self.panes.named(room)
+        if pane is not None:
+            do(pane)
+
+    def _renamed(self, event: NickChanged) -> None:
+        def rename(pane: Pane) -> None:
+            pane.goes(event.author)
+            pane.comes(event.nick)
+
+        self._in(event.room or "", rename)
+
+    def _state_changed(self, change: StateChanged) -> None:
+        up = change.state is State.CONNECTED
+        if change.state is State.CLOSED:
+            if not self._leaving:
+                self._why = clean(f"the connection to {self._options.server} is lost: {change.reason}")
+                self._unsent = self.panes.pending
+            self._finish()
+        elif up and not self._up:
+            self.note("the connection is back")
+            for pane in self.panes:
+                self._ask_who(pane)
+        elif self._up and not up:
+            self.error(f"the connection is lost: {clean(change.reason)}; what you say is sent when it is back")
+        self._up = up
+        self._refresh()
+
+    def _ask_who(self, pane: Pane) -> None:
+        """Get the nicks of a room's members, for completion."""
+        if isinstance(pane.where, Room):
+
+            def told(members: Members) -> None:
+                pane.present(members.members)
+
+            pane.where.who().addCallback(told).addErrback(lambda failure: failure.trap(ChatError) and None)
+
+    def _ask_for_rooms(self) -> None:
+        """Get the names of the rooms, for the next completion."""
+        if self._asking_for_rooms:
+            return
+        self._asking_for_rooms = True
+
+        def told(rooms: list[RoomInfo]) -> None:
+            self._rooms = [clean(room.room) for room in rooms]
+            self._asking_for_rooms = False
+
+        self._client.rooms().addCallback(told).addErrback(lambda failure: failure.trap(ChatError) and None)
+
+    def _finish(self) -> None:
+        """Take the screen away."""
+        self._over = True
+        if self.view.app.is_running and not self.view.app.is_done:
+            self.view.app.exit()

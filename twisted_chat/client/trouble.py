@@ -1,0 +1,34 @@
+"""What went wrong, said in a line for a person, with what to do."""
+
+from __future__ import annotations
+
+import sys
+
+from twisted.internet import error
+
+from .clean import clean
+from .errors import ChatError, RequestError, UnreachableError
+from .options import Options
+
+
+def complain(text: str) -> None:
+    """Say on standard error what went wrong."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def why_not(options: Options, problem: ChatError) -> str:
+    """Say why there is no conversation."""
+    server = options.server
+    if not isinstance(problem, UnreachableError):
+        bad_nick = isinstance(problem, RequestError) and "nick" in problem.code
+        hint = "; choose another one with --nick" if bad_nick else ""
+        return clean(f"{server} does not let you in: {problem}{hint}")
+    match problem.__cause__:
+        case error.ConnectionRefusedError():
+            return f"there is no server at {server}; --host and --port say where to look"
+        case error.DNSLookupError():
+            return f"there is no host with the name {options.host}; --host says where to look"
+        case None:
+            hint = "; if it is an original server, of three fields, add --bare" if problem.foreign else ""
+            return clean(f"{server} did not let you in: {problem.reason}{hint}")
+    return clean(f"cannot reach {server}: {problem.reason}")
