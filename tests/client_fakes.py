@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from twisted.internet.defer import Deferred, fail, succeed
@@ -19,7 +19,10 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_chat import messages as wire
+from twisted_chat import names
+from twisted_chat.client.conversation import RoomState
 from twisted_chat.client.errors import ChatError, RequestError
+from twisted_chat.client.library import Client, Room
 from twisted_chat.messages import AnyRequest, Message
 
 
@@ -31,6 +34,13 @@ def result(deferred: Deferred[Any]) -> Any:
     if isinstance(results[0], Failure):
         results[0].raiseException()
     return results[0]
+
+
+def fake_room(name: str) -> Room:
+    """Make a room that belongs to no client."""
+    room = Room(cast(Client, None))
+    room._state = RoomState(names.room(name), None, Reader())
+    return room
 
 
 def ids() -> Callable[[], str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import accumulate
 from typing import Final
 
 from wcwidth import iter_graphemes, wcwidth
@@ -88,7 +89,7 @@ def wrap(fragments: Iterable[Fragment], columns: int, indent: int) -> list[list[
             while used + cell_width > limit and row:
                 if cell == " ":
                     break
-                keep = breakable or len(row)
+                keep = breakable or _fitting(row, limit)
                 rows.append(row[:keep])
                 row = row[keep:]
                 used, breakable, limit = sum(entry[2] for entry in row), 0, max(2, columns - indent)
@@ -99,6 +100,12 @@ def wrap(fragments: Iterable[Fragment], columns: int, indent: int) -> list[list[
                 breakable = len(row)
     rows.append(row)
     return [_merged(row, indent if i else 0) for i, row in enumerate(rows)]
+
+
+def _fitting(row: list[tuple[str, str, int]], limit: int) -> int:
+    """Say how many cells of a row fit; at least one."""
+    ends = accumulate(cell_width for _, _, cell_width in row)
+    return max(1, sum(end <= limit for end in ends))
 
 
 def graphemes(text: str) -> Iterator[str]:

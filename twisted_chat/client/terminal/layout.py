@@ -106,7 +106,7 @@ class Look:
             at -= self._count(index)
             index += 1
         index, at = max((index, at), self._highest())
-        if index == last and at >= self._count(last) - 1:
+        if index > last or (index == last and at >= self._count(last) - 1):
             self.pane.bottom = None
         else:
             self.pane.bottom = self.pane.entries[index], at

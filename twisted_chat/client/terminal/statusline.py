@@ -66,7 +66,7 @@ def _rooms(panes: Panes) -> Variants:
     return [
         _list(numbered, panes.current, lambda pane: f":{steady(pane.name)}"),
         [] if alone else _list(waiting, panes.current, lambda pane: f":{cut(steady(pane.name), 10)}"),
-        [] if alone else _list(unread, panes.current, lambda pane: ":"),
+        [] if alone else _list(unread, panes.current, lambda pane: ""),
         [],
     ]
 

@@ -94,7 +94,7 @@ class Talk:
     def _end(self) -> int:
         """Say what there is to say when the screen is gone; gives the exit status."""
         for fault in self._faults:
-            complain(fault)
+            complain(clean(fault, "\n"))
         if self._why:
             complain(self._why)
         if self._unsent:
