@@ -73,7 +73,13 @@ class Program(ProcessProtocol):
         self.home = home or folder(test)
         self._waiting: list[tuple[str, Deferred[list[re.Match[str]]], int]] = []
         self._awaiting_end: list[Deferred[None]] = []
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONIOENCODING": "utf-8",
+            "XDG_CONFIG_HOME": str(self.home),  # and not what this user has set
+        }
         fds: dict[int, Any] = {0: "w", 1: "r", 2: "r", **(hand_over or {})}
         reactor.spawnProcess(self, command[0], command, environment, str(self.home), childFDs=fds)
         test.addCleanup(lambda: Deferred.fromCoroutine(self._end()))

@@ -158,6 +158,38 @@ class PersonTests(SynchronousTestCase):
         self.assertEqual(self.type("/leave lobby"), ["! you are not in lobby"])
         self.assertEqual(self.type("/who")[0][0], "!")
 
+    def test_what_is_said_is_shown_where_it_is_said(self) -> None:
+        self.type("hi")
+        self.type("/join other")
+        self.type("hello")
+        self.type("/msg bob  psst ")
+        self.assertEqual(self.screen.own, ["lobby: hi", "other: hello", "bob: psst"])
+
+    def test_an_interface_hears_where_the_person_talks_and_what_is_over(self) -> None:
+        self.type("/join other")
+        self.type("/leave")
+        self.type("/leave")
+        self.assertEqual(self.screen.turns, ["lobby", "other", "lobby", None])
+        self.assertEqual(self.screen.over, ["other", "lobby"])
+
+    def test_a_person_may_stay_in_the_talk_with_one_nick(self) -> None:
+        self.person.turn(Direct(self.client, "bob"))
+        self.type("psst")
+        self.assertEqual((self.screen.own, self.said), (["bob: psst"], []))
+        self.assertEqual(self.type("/topic"), ["! this is a talk with bob alone; /join ROOM turns to a room"])
+        self.assertEqual(self.type("/leave"), [])
+        self.assertEqual((self.screen.over, self.screen.turns[-1]), (["bob"], "lobby"))
+        self.person.turn(Direct(self.client, "bob"))
+        self.assertEqual(self.type("/leave lobby"), ["you left lobby"])
+        self.type("/leave")
+        self.assertEqual((self.screen.over[-1], self.screen.turns[-1]), ("bob", None))
+
+    def test_a_line_may_be_meant_as_it_is(self) -> None:
+        typing = Deferred.fromCoroutine(self.person.typed("/quit", literal=True))
+        self.network.flush()
+        result(typing)
+        self.assertEqual(self.said, ["lobby /quit"])
+
     def test_nick_changes_the_nick(self) -> None:
         self.assertEqual(self.type("/nick al"), ["you are al now"])
         self.assertEqual(self.client.nick, "al")
@@ -244,11 +276,13 @@ class PersonTests(SynchronousTestCase):
 
     def test_after_many_lines_it_waits_for_acks(self) -> None:
         typing = [Deferred.fromCoroutine(self.person.typed(str(i))) for i in range(UNDER_WAY)]
-        self.assertTrue(all(typed.called for typed in typing[:-1]))
+        typing.append(Deferred.fromCoroutine(self.person.typed("one more")))
+        self.assertTrue(all(typed.called for typed in typing[:-2]))
         self.assertNoResult(typing[-1])
         self.network.flush()
         result(typing[-1])
-        self.assertEqual(self.said, [f"lobby {i}" for i in range(UNDER_WAY)])
+        result(typing[-2])
+        self.assertEqual(self.said, [*(f"lobby {i}" for i in range(UNDER_WAY)), "lobby one more"])
 
     def test_who_comes_and_goes_is_told(self) -> None:
         for event, text in (

@@ -220,6 +220,13 @@ class TalkTests(TalkTestCase):
         self.network.flush()
         self.assertEqual(self.pipes.printed, [])
 
+    def test_several_rooms_are_entered_and_the_first_is_talked_in(self) -> None:
+        self.options = replace(OPTIONS, rooms=("lobby", "garden"))
+        self.start()
+        self.type("hi\nexit\n")
+        self.assertEqual((self.status(), self.said), (0, ["hi"]))
+        self.assertEqual(list(self.server.rooms), ["lobby", "garden"])
+
     def test_what_is_meant_literally_is_said(self) -> None:
         self.options = replace(OPTIONS, literal=True)
         self.start()
@@ -402,6 +409,7 @@ class ProgramTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.errors = io.StringIO()
         self.patch(sys, "stderr", self.errors)
+        self.patch(os, "environ", {**os.environ, "XDG_CONFIG_HOME": "/nowhere"})
 
     def run_with(self, result: Deferred[int]) -> int:
         reactor = FakeReactor()
@@ -436,7 +444,7 @@ class ProgramTests(SynchronousTestCase):
     def test_it_leaves_the_terminal_as_it_was(self) -> None:
         installed: list[None] = []
         self.patch(asyncioreactor, "install", lambda: installed.append(None))
-        self.patch(program, "start", lambda reactor, options: succeed(0))
+        self.patch(lines_module, "start", lambda reactor, options: succeed(0))
         blocking = [os.get_blocking(descriptor) for descriptor in range(3)]
 
         def run(reactor: Any, start: Any) -> int:
@@ -448,6 +456,24 @@ class ProgramTests(SynchronousTestCase):
         self.assertEqual(program.main(["--nick", "alice"]), 0)
         self.assertEqual([os.get_blocking(descriptor) for descriptor in range(3)], blocking)
         self.assertEqual(len(installed), 1)
+
+    def test_a_bad_configuration_ends_it_with_a_line(self) -> None:
+        self.assertEqual(program.main(["--config", "/nowhere"]), 2)
+        self.assertEqual(self.errors.getvalue(), "there is no file /nowhere\n")
+
+    def test_a_terminal_is_used_whole_where_it_can_be(self) -> None:
+        from twisted_chat.client import terminal
+
+        xterm = {"TERM": "xterm"}
+        self.patch(os, "isatty", lambda descriptor: True)
+        self.assertIs(program._interface(OPTIONS, xterm), terminal.start)
+        for term in ({}, {"TERM": ""}, {"TERM": "dumb"}, {"TERM": "unknown"}):
+            self.assertIs(program._interface(OPTIONS, term), lines_module.start)
+        for options in (replace(OPTIONS, plain=True), replace(OPTIONS, bare=True)):
+            self.assertIs(program._interface(options, xterm), lines_module.start)
+        for pipe in (0, 1):
+            self.patch(os, "isatty", lambda descriptor, pipe=pipe: descriptor != pipe)
+            self.assertIs(program._interface(OPTIONS, xterm), lines_module.start)
 
     def test_what_was_closed_is_opened(self) -> None:
         opened = iter([1, 2, 3])

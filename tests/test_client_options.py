@@ -5,10 +5,13 @@ from __future__ import annotations
 import getpass
 import io
 import sys
+from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import __version__
+from twisted_chat.client import options as options_module
+from twisted_chat.client.config import BadConfig
 from twisted_chat.client.options import default_nick, read_options
 from twisted_chat.messages import WireError
 
@@ -19,6 +22,8 @@ class OptionsTests(SynchronousTestCase):
         self.patch(sys, "stdout", self.output)
         self.patch(sys, "stderr", self.errors)
         self.patch(getpass, "getuser", lambda: "alice")
+        self.config = Path(self.mktemp())
+        self.patch(options_module, "default_path", lambda: self.config)
 
     def test_there_is_a_default_for_each(self) -> None:
         options = read_options([])
@@ -26,6 +31,7 @@ class OptionsTests(SynchronousTestCase):
             (options.host, options.port, options.nick, options.rooms, options.bare, options.literal),
             ("127.0.0.1", 14900, "alice", ("lobby",), False, False),
         )
+        self.assertEqual((options.plain, options.color), (False, None))
         self.assertEqual(options.server, "127.0.0.1:14900")
 
     def test_all_can_be_given(self) -> None:
@@ -37,6 +43,43 @@ class OptionsTests(SynchronousTestCase):
         )
         self.assertEqual(options.server, "[::1]:1")
         self.assertTrue(read_options(["--bare"]).bare)
+        self.assertEqual(read_options(["--room", "a", "--room", "b"]).rooms, ("a", "b"))
+        options = read_options(["--plain", "--no-color"])
+        self.assertEqual((options.plain, options.color), (True, False))
+
+    def test_what_is_not_typed_is_in_the_file(self) -> None:
+        self.config.write_text(
+            'host = "[::1]"\nport = 1\nnick = "bob"\nroom = ["a", "b"]\ncolor = false\nplain = true\n'
+        )
+        options = read_options([])
+        self.assertEqual(
+            (options.server, options.nick, options.rooms, options.color, options.plain),
+            ("[::1]:1", "bob", ("a", "b"), False, True),
+        )
+        self.config.write_text('room = "garden"')
+        self.assertEqual(read_options(["--bare"]).rooms, ("garden",))
+
+    def test_what_is_typed_comes_first(self) -> None:
+        self.config.write_text('host = "x"\nport = 1\nnick = "bob"\nroom = ["a", "b"]\ncolor = false\nplain = true\n')
+        arguments = ["--host", "y", "--port", "2", "--nick", "al", "--room", "c", "--color", "--no-plain"]
+        options = read_options(arguments)
+        self.assertEqual(
+            (options.server, options.nick, options.rooms, options.color, options.plain),
+            ("y:2", "al", ("c",), True, False),
+        )
+
+    def test_the_file_may_be_another_one(self) -> None:
+        self.config.write_text('nick = "bob"')
+        other = Path(self.mktemp())
+        self.assertRaises(BadConfig, read_options, ["--config", str(other)])
+        other.write_text('nick = "carol"')
+        self.assertEqual(read_options(["--config", str(other)]).nick, "carol")
+        self.assertEqual(read_options(["--config", "/dev/null"]).nick, "alice")
+
+    def test_a_name_in_the_file_is_checked_too(self) -> None:
+        self.config.write_text('nick = "a b"')
+        self.assertRaises(WireError, read_options, [])
+        self.assertEqual(self.assertRaises(WireError, read_options, ["--nick", ""]).code, "bad-nick")
 
     def test_a_login_name_that_is_no_nick_is_not_the_default(self) -> None:
         self.patch(getpass, "getuser", lambda: "Alice Smith")
@@ -72,6 +115,7 @@ class OptionsTests(SynchronousTestCase):
 
     def test_help_has_examples_and_there_is_a_version(self) -> None:
         self.assertEqual(self.assertRaises(SystemExit, read_options, ["--help"]).code, 0)
+        self.assertIn(str(self.config), self.output.getvalue())
         self.assertIn("printf 'hi\\nexit\\n' | python -m twisted_chat.client --nick bot", self.output.getvalue())
         self.assertEqual(self.assertRaises(SystemExit, read_options, ["--version"]).code, 0)
         self.assertIn(__version__, self.output.getvalue())

@@ -289,7 +289,7 @@ async def _leave(person: Person, argument: str) -> None:
     await room.leave()
     if person.here is room:
         person.turn(next(iter(person.client.joined.values()), None))
-    now = f"; you are in {clean(person.here.name)}" if person.here is not None else ""
+    now = f"; you are in {clean(person.here.name)}" if isinstance(person.here, Room) else ""
     person.screen.note(f"you left {clean(room.name)}{now}")
 
 

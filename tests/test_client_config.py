@@ -1,0 +1,71 @@
+"""The configuration file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_chat.client.config import BadConfig, default_path, read_config
+
+
+class ConfigTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.path = Path(self.mktemp())
+
+    def read(self, text: str | bytes) -> dict[str, object]:
+        self.path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return read_config(self.path, must_be_there=True)
+
+    def refused(self, text: str | bytes) -> str:
+        """Give what is said of a file that cannot be used, without its name, which comes first."""
+        error = str(self.assertRaises(BadConfig, self.read, text))
+        self.assertTrue(error.startswith(str(self.path)), error)
+        return error.removeprefix(str(self.path)).lstrip(": ")
+
+    def test_all_can_be_set(self) -> None:
+        text = 'host = "::1"\nport = 1\nnick = "Юра"\nroom = ["a", "b"]\ncolor = false\nplain = true\n'
+        expected = {"host": "::1", "port": 1, "nick": "Юра", "room": ["a", "b"], "color": False, "plain": True}
+        self.assertEqual(self.read(text), expected)
+        self.assertEqual(self.read('room = "lobby"'), {"room": "lobby"})
+        self.assertEqual(self.read("# nothing"), {})
+
+    def test_what_is_of_the_wrong_kind_is_said_with_what_is_right(self) -> None:
+        for text, error in (
+            ("port = 0", "port takes a number from 1 to 65535, not 0"),
+            ("port = 65536", "port takes a number from 1 to 65535, not 65536"),
+            ('port = "14900"', 'port takes a number from 1 to 65535, not "14900"'),
+            ("port = true", "port takes a number from 1 to 65535, not true"),
+            ("host = 1", 'host takes a name or an address such as "chat.example", not 1'),
+            ('host = ""', 'host takes a name or an address such as "chat.example", not ""'),
+            ('host = "a b"', 'host takes a name or an address such as "chat.example", not "a b"'),
+            ("nick = 1", 'nick takes a text such as "alice", not 1'),
+            ("room = []", 'room takes a text such as "lobby", or several: ["lobby", "garden"], not []'),
+            ("room = [1]", 'room takes a text such as "lobby", or several: ["lobby", "garden"], not [1]'),
+            ("color = 0", "color takes true or false, not 0"),
+            ('plain = "yes"', 'plain takes true or false, not "yes"'),
+        ):
+            self.assertEqual(self.refused(text), error)
+
+    def test_what_cannot_be_set_is_said_with_what_can(self) -> None:
+        self.assertEqual(self.refused("colour = true"), "there is no setting colour; did you mean color?")
+        self.assertEqual(self.refused("x = 1"), "there is no setting x; there are host, port, nick, room, color, plain")
+
+    def test_what_is_no_toml_is_said_with_its_place(self) -> None:
+        self.assertRegex(self.refused("nick = alice"), r"is no TOML: .*line 1, column 8")
+        self.assertEqual(self.refused(b'nick = "\xff"'), "is not in UTF-8: see byte 8")
+
+    def test_a_file_that_is_not_there_sets_nothing_unless_it_was_asked_for(self) -> None:
+        self.assertEqual(read_config(self.path, must_be_there=False), {})
+        error = self.assertRaises(BadConfig, read_config, self.path, must_be_there=True)
+        self.assertEqual(str(error), f"there is no file {self.path}")
+
+    def test_a_file_that_cannot_be_read_is_said_to_be_so(self) -> None:
+        self.path.mkdir()
+        error = self.assertRaises(BadConfig, read_config, self.path, must_be_there=False)
+        self.assertEqual(str(error), f"{self.path} cannot be read: Is a directory")
+
+    def test_it_is_in_the_users_configuration_folder(self) -> None:
+        self.patch(os, "environ", {**os.environ, "XDG_CONFIG_HOME": "/somewhere"})
+        self.assertEqual(default_path().parts[-2:], ("twisted_chat", "client.toml"))
