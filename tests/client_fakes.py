@@ -283,6 +283,10 @@ class FakeTransport(StringTransport):
         self.dead = False
         self.session = FakeSession(network.server, self.reply)
 
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        self.network.wrote()
+
     def reply(self, reply: Any) -> None:
         self.replies.append(wire.encode_line(reply))
         if isinstance(reply, wire.Stop):
@@ -295,6 +299,7 @@ class FakeTransport(StringTransport):
         self.clear()
         self.replies.clear()
         self.ending = ConnectionLost("aborted")
+        self.network.wrote()
 
     def flush(self) -> bool:
         """Let what is under way arrive; say whether there was any."""
@@ -331,6 +336,8 @@ class Network:
         """Connections so far."""
         self.error: Exception | None = None
         """Why there are no connections."""
+        self.wrote: Callable[[], None] = lambda: None
+        """Called when there is something to flush."""
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:
         if self.error is not None:

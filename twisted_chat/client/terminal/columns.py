@@ -65,14 +65,10 @@ def cut(text: str, columns: int) -> str:
     """Cut a steady text so that it fits, with two dots where something is missing."""
     if width(text) <= columns:
         return text
-    room = max(0, columns - 2)
-    kept = ""
-    for cell, cell_width in _cells(text):
-        if cell_width > room:
-            break
-        kept += cell
-        room -= cell_width
-    return kept + ".."[: max(0, columns)]
+    cells = list(_cells(text))
+    ends = accumulate(cell_width for _, cell_width in cells)
+    kept = sum(end <= columns - 2 for end in ends)
+    return "".join(cell for cell, _ in cells[:kept]) + ".."[: max(0, columns)]
 
 
 def wrap(fragments: Iterable[Fragment], columns: int, indent: int) -> list[list[Fragment]]:

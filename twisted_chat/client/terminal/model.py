@@ -243,7 +243,7 @@ class Pane:
             return place
         for i in range(place - 1, -1, -1):
             other = self.entries[i]
-            if other.seq is None or other.fate is not Fate.KEPT:
+            if other.seq is None:
                 continue
             if (other.log, other.seq) == (entry.log, entry.seq):
                 return None

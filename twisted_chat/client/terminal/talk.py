@@ -105,7 +105,7 @@ class Talk:
         """Note an error of the program's own, a log event, which must not be written over the screen."""
         failure = event.get("log_failure")
         if event.get("log_level") is LogLevel.critical and failure is not None:
-            self._faults.append(failure.getTraceback())
+            self._faults.append(failure.getTraceback().rstrip())
             self.error(f"a fault of this program: {clean(repr(failure.value))}")
 
     def _refresh(self) -> None:
@@ -287,7 +287,7 @@ class Talk:
             def told(members: Members) -> None:
                 pane.present(members.members)
 
-            pane.where.who().addCallback(told).addErrback(lambda failure: failure.trap(ChatError) and None)
+            pane.where.who().addCallback(told).addErrback(lambda failure: failure.trap(ChatError))
 
     def _ask_for_rooms(self) -> None:
         """Get the names of the rooms, for the next completion."""
@@ -297,9 +297,11 @@ class Talk:
 
         def told(rooms: list[RoomInfo]) -> None:
             self._rooms = [clean(room.room) for room in rooms]
+
+        def done(_: object) -> None:
             self._asking_for_rooms = False
 
-        self._client.rooms().addCallback(told).addErrback(lambda failure: failure.trap(ChatError) and None)
+        self._client.rooms().addCallback(told).addErrback(lambda failure: failure.trap(ChatError)).addCallback(done)
 
     def _finish(self) -> None:
         """Take the screen away."""
