@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -36,7 +37,7 @@ from twisted.trial.unittest import TestCase
 
 import twisted_chat
 
-TIMEOUT = 30.0
+TIMEOUT = 8.0
 """Seconds after which what does not come is given up: far more than a busy machine takes."""
 
 PACE = 0.010
@@ -80,9 +81,12 @@ class Program(ProcessProtocol):
             "PYTHONIOENCODING": "utf-8",
             "XDG_CONFIG_HOME": str(self.home),  # and not what this user has set
         }
-        fds: dict[int, Any] = {0: "w", 1: "r", 2: "r", **(hand_over or {})}
-        reactor.spawnProcess(self, command[0], command, environment, str(self.home), childFDs=fds)
+        self._spawn(command, environment, hand_over or {})
         test.addCleanup(lambda: Deferred.fromCoroutine(self._end()))
+
+    def _spawn(self, command: Sequence[str], environment: dict[str, str], hand_over: dict[int, int]) -> None:
+        fds: dict[int, Any] = {0: "w", 1: "r", 2: "r", **hand_over}
+        reactor.spawnProcess(self, command[0], command, environment, str(self.home), childFDs=fds)
 
     @property
     def pid(self) -> int:

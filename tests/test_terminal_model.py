@@ -111,6 +111,10 @@ class PaneTests(SynchronousTestCase):
         self.pane.show(Kind.NOTICE, "bob left")
         self.hear(2)
         self.assertEqual(self.texts, ["1", "bob left", "2"])
+        self.hear(4)
+        self.pane.show(Kind.NOTICE, "carol left")
+        self.hear(3)
+        self.assertEqual(self.texts, ["1", "bob left", "2", "3", "4", "carol left"])
 
     def test_history_comes_before_what_is_there(self) -> None:
         self.pane.show(Kind.NOTE, "hello")

@@ -390,6 +390,25 @@ class EditingTests(TalkTestCase):
 
         self.play(scene)
 
+    def test_the_rooms_to_complete_are_asked_for_one_time_at_a_time(self) -> None:
+        asked: list[object] = []
+
+        def refuse(request: wire.AnyRequest) -> WireError | None:
+            asked.extend([request] if isinstance(request, wire.Rooms) else [])
+            return None
+
+        async def scene(stage: Stage) -> None:
+            self.server.refuse = refuse
+            for _ in range(3):
+                stage.talk.known()
+            stage.network.flush()
+            self.assertEqual(len(asked), 1)
+            stage.talk.known()
+            stage.network.flush()
+            self.assertEqual(len(asked), 2)
+
+        self.play(scene)
+
     def test_many_lines_are_asked_about_first(self) -> None:
         async def scene(stage: Stage) -> None:
             lines = pasted("one\r\n\n/quit\n\tthree\x1b[2J\n")

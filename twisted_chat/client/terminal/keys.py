@@ -82,7 +82,7 @@ def _add_editing(keys: KeyBindings, view: View, asking: Condition) -> None:
         if view.buffer.complete_state:
             view.buffer.complete_next()
         else:
-            view.buffer.start_completion(insert_common_part=True)
+            view.complete()
 
     @keys.add(Keys.BracketedPaste, filter=~asking)
     def _(event: KeyPressEvent) -> None:

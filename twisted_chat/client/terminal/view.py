@@ -7,13 +7,13 @@ What is shown where is decided in `layout.py` and `statusline.py`, what a key do
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from prompt_toolkit.application import Application
-from prompt_toolkit.buffer import Buffer
-from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.buffer import Buffer, CompletionState
+from prompt_toolkit.completion import Completion, get_common_complete_suffix
 from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import StyleAndTextTuples
@@ -131,9 +131,7 @@ class View:
         self.doer = doer
         self.question: Question | None = None
         self.look = Look(panes.current, 80, 24)
-        self.buffer = Buffer(
-            completer=_Completer(doer), history=InMemoryHistory(), multiline=False, complete_while_typing=False
-        )
+        self.buffer = Buffer(history=InMemoryHistory(), multiline=False)
         self.app: Application[None] = Application(
             layout=Layout(self._layout(), focused_element=self.buffer),
             key_bindings=bindings(self),
@@ -153,6 +151,24 @@ class View:
             self.buffer.document = Document(pane.draft)
         self.panes.turn(pane)
         self.refresh()
+
+    def complete(self) -> None:
+        """Complete the word before the cursor: as far as there is one way, or else show the ways there are."""
+        document = self.buffer.document
+        word = word_before(document.text_before_cursor)
+        ways = [
+            Completion(
+                ending.text, start_position=-len(word), display=steady(ending.shown), display_meta=steady(ending.help)
+            )
+            for ending in endings(document.text_before_cursor, self.doer.known())
+        ]
+        common = get_common_complete_suffix(document, ways)
+        if len(ways) == 1:
+            self.buffer.apply_completion(ways[0])
+        elif common:
+            self.buffer.insert_text(common)
+        elif ways:
+            self.buffer.complete_state = CompletionState(document, ways)
 
     def refresh(self) -> None:
         """Show what has changed, soon."""
@@ -215,22 +231,10 @@ class _PaneControl(UIControl):
         look = self._view.look = Look(self._view.panes.current, width, height)
         rows = look.window()
         above = look.rows - len(rows)
-        return UIContent(lambda i: [*rows[i - above]] if i >= above else [], line_count=look.rows, show_cursor=False)
-
-
-class _Completer(Completer):
-    def __init__(self, doer: Doer) -> None:
-        self._doer = doer
-
-    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
-        before = document.text_before_cursor
-        for ending in endings(before, self._doer.known()):
-            yield Completion(
-                ending.text,
-                start_position=-len(word_before(before)),
-                display=steady(ending.shown),
-                display_meta=ending.help,
-            )
+        # The space at the end: a mark on the last character would be shown a second time behind it.
+        return UIContent(
+            lambda i: [*rows[i - above], ("", " ")] if i >= above else [], line_count=look.rows, show_cursor=False
+        )
 
 
 class _Steady(Processor):

@@ -1,0 +1,259 @@
+"""The real client on a real terminal, against the real server."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+from typing import Any
+
+from twisted.trial.unittest import TestCase
+
+from .programs import Server, folder
+from .terminals import Terminal
+
+PAGE_UP, PAGE_DOWN = "\x1b[5~", "\x1b[6~"
+
+SENTENCE = "Привет, 你好 👋 שלום مرحبا e\u0301"
+
+
+def talk(test: TestCase, server: Server, *arguments: str, nick: str = "alice", **more: Any) -> Terminal:
+    """Start the client on a terminal."""
+    command = (sys.executable, "-m", "twisted_chat.client", "--port", str(server.port), "--nick", nick)
+    return Terminal(test, *command, *arguments, **more)
+
+
+class ScreenTests(TestCase):
+    async def test_two_people_talk(self) -> None:
+        server = await Server.start(self)
+        alice, bob = (talk(self, server, nick=nick) for nick in ("alice", "bob"))
+        for person in (alice, bob):
+            await person.says(r"\| 2 members \| online")
+        alice.types(f"{SENTENCE}\r")
+        await bob.says(rf"\n\d\d:\d\d alice: {SENTENCE}\n")
+        await alice.says(rf"\n\d\d:\d\d alice: {SENTENCE}\n1:lobby \| alice \| 2 members \| online\n>\n")
+        bob.types("hi alice!\r")
+        await alice.says(r"\n\d\d:\d\d!bob: hi alice!\n")
+        alice.types("exit\r")
+        await bob.says(r"\* alice left lobby\n1:lobby \| bob \| 1 member \| online\n>\n")
+        self.assertEqual(await alice.ends(), 0)
+        self.assertEqual(alice.current_modes(), alice.modes)
+        self.assertIn(b"\x1b[?1049l", alice.raw)
+
+    async def test_text_of_others_does_nothing_to_the_terminal(self) -> None:
+        server = await Server.start(self)
+        eve = await server.hello(self, "eve", "lobby")
+        eve.says(type="topic", room="lobby", msg="\x1b]2;owned\x07\u202etopic")
+        alice = talk(self, server)
+        await alice.says("1:lobby")
+        eve.says(type="", room="lobby", msg="a\x1b[2J\x1b]2;owned\x07\x9b5A\u202eb\u200b\x08\r\nc")
+        eve.says(type="", to="alice", msg="\x1b[5;5Hpsst")
+        await alice.says(r"^lobby: \]2;ownedtopic\n(.*\n)*\d\d:\d\d eve: a\[2J\]2;owned5Ab c\n1:lobby 2:@eve\(1!\)")
+        alice.types("\x1b2")
+        await alice.says(r"\d\d:\d\d eve: \[5;5Hpsst\n")
+        for bad in (b"\x1b]", b"\x07", "\u202e".encode(), "\u200b".encode(), "\x9b".encode(), b"\x1b[2J", b"\x1b[5;5H"):
+            self.assertNotIn(bad, alice.raw.replace(b"\x1b[0m\x1b[?7l\x1b[2J", b""))
+        self.assertEqual(alice.screen.title, "")
+
+    async def test_the_line_being_typed_is_not_broken(self) -> None:
+        server = await Server.start(self)
+        bob = await server.hello(self, "bob", "lobby")
+        alice = talk(self, server)
+        await alice.says("1:lobby")
+        for i in range(5):
+            alice.types(f"часть {i} 你好 ")
+            bob.says(type="", room="lobby", msg=f"message {i}")
+            typed = "".join(f"часть {part} 你好 " for part in range(i + 1)).strip()
+            # What is longer than the line goes on in the next one, and a wide character is not cut in two.
+            await alice.says(rf"bob: message {i}\n1:lobby .*\n> {re.escape(typed[:70])}")
+        alice.types("\r")
+        heard = await bob.hears_all(2)
+        self.assertEqual(heard[-1]["msg"], "".join(f"часть {part} 你好 " for part in range(5)))
+
+    async def test_twenty_columns_and_a_size_that_changes(self) -> None:
+        server = await Server.start(self)
+        bob = await server.hello(self, "bob", "lobby")
+        alice = talk(self, server, columns=20, rows=10)
+        await alice.says(r"2 members \| online")
+        bob.says(type="", room="lobby", msg="a message that is longer than a line, 你好你好你好你好你好")
+        await alice.says(r"bob: a message that\n is longer than a\n line, 你好你好你好\n 你好你好\n2 members")
+        alice.types("this is being typed while")
+        await alice.says(r"online\n> this is being typ\ned while\n$")
+        alice.resize(60, 12)
+        await alice.says(
+            r"\n\d\d:\d\d bob: a message that is longer than a line, 你好\n      你好你好你好你好\n1:lobby"
+        )
+        await alice.says(r"\n> this is being typed while\n")
+        alice.types(" it is resized")
+        alice.resize(30, 12)
+        await alice.says(
+            r"\n> this is being typed while it \nis resized\n|\n> this is being typed while it\nis resized\n"
+        )
+        alice.types("\r")
+        self.assertEqual((await bob.hears_all(2))[-1]["msg"], "this is being typed while it is resized")
+
+    async def test_rooms_with_what_is_unread_in_them(self) -> None:
+        server = await Server.start(self)
+        bob = await server.hello(self, "bob", "lobby", "garden", "кухня")
+        alice = talk(self, server, "--room", "lobby", "--room", "garden")
+        await alice.says("1:lobby 2:garden")
+        alice.types("/join к\t\r")
+        await alice.says("1:lobby 2:garden 3:кухня")
+        bob.says(type="", room="garden", msg="one")
+        bob.says(type="", room="garden", msg="two")
+        bob.says(type="", room="lobby", msg="Alice?")
+        await alice.says(r"1:lobby\(1!\) 2:garden\(2\) 3:кухня")
+        alice.types("\x1ba")
+        await alice.says(r"bob: Alice\?\n1:lobby 2:garden\(2\) 3:кухня")
+        alice.types("\x0e")
+        await alice.says(r"bob: one\n.*bob: two\n1:lobby 2:garden 3:кухня")
+        alice.types("b\t")
+        await alice.says(r"\n> bob:")
+        alice.types("yes\r")
+        await alice.says(r"alice: bob: yes\n1:lobby")
+
+    async def test_many_lines_are_asked_about(self) -> None:
+        server = await Server.start(self)
+        bob = await server.hello(self, "bob", "lobby")
+        alice = talk(self, server)
+        await alice.says("2 members")
+        alice.types("\x1b[200~one\n/quit\nthree\n\x1b[201~")
+        await alice.says(r"3 lines were pasted\. y: say them in lobby, one by one; j: join them")
+        alice.types("y")
+        await alice.says(r"alice: one\n.*alice: /quit\n.*alice: three\n")
+        self.assertEqual([heard["msg"] for heard in (await bob.hears_all(4))[1:]], ["one", "/quit", "three"])
+
+    async def test_a_signal_ends_it_and_leaves_the_terminal_as_it_was(self) -> None:
+        server = await Server.start(self)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            alice = talk(self, server)
+            await alice.says("1 member ")
+            alice.signal(number)
+            self.assertEqual(await alice.ends(), 130)
+            self.assertEqual(alice.current_modes(), alice.modes)
+            self.assertIn(b"\x1b[?1049l", alice.raw)
+
+
+class HistoryTests(TestCase):
+    """Rooms with more in them than a screen."""
+
+    async def start(self, messages: int) -> tuple[Server, Terminal]:
+        server = await Server.start(self, "--rate", "0", "--burst", "1000000")
+        bob = await server.hello(self, "bob", "lobby")
+        for i in range(messages):
+            bob.says(type="", room="lobby", msg=f"message {i}")
+        await bob.asks(type="ping")
+        self.bob = bob
+        alice = talk(self, server)
+        await alice.says("2 members")
+        return server, alice
+
+    async def test_two_thousand_messages_can_be_looked_back_over(self) -> None:
+        _, alice = await self.start(2000)
+        await alice.says("bob: message 1999\n")
+        seen = 2000
+        while seen > 20:
+            alice.types(PAGE_UP)
+            (match,) = await alice.says(rf"\A.*\n(older messages.*|.*bob: message (?!{seen}\n)(\d+))\n")
+            seen = int(match[2] or seen)
+        for _ in range(3):
+            alice.types(PAGE_UP)
+        await alice.says(r"this is the beginning of lobby\n.*\n.*bob: message 0\n.*bob: message 1\n")
+        alice.types("\x1b[1;5F")
+        await alice.says("bob: message 1999\n")
+
+    async def test_a_burst_of_five_thousand_does_not_stop_it(self) -> None:
+        _, alice = await self.start(0)
+        for i in range(5000):
+            self.bob.says(type="", room="lobby", msg=f"message {i}")
+        alice.types("typed in the burst\r")
+        await alice.says("bob: message 4999\n")
+        while (await self.bob.hears()).get("msg") != "typed in the burst":
+            pass
+        self.assertLess(alice.raw.count(b"\x1b[?25l"), 1000, "it is not drawn for each message")
+        alice.types("\x1b[5~")
+        await alice.says("scrolled back")
+
+
+class ConnectionTests(TestCase):
+    async def test_a_server_that_is_killed_and_comes_back(self) -> None:
+        home = folder(self)
+        server = await Server.start(self, home=home)
+        port = server.addresses[0].rpartition(":")[2]
+        alice, bob = (talk(self, server, nick=nick) for nick in ("alice", "bob"))
+        for person in (alice, bob):
+            await person.says("2 members")
+        for number in (signal.SIGKILL, signal.SIGTERM):
+            alice.types(f"before {number}\r")
+            await bob.says(f"alice: before {number}\n")
+            alice.types("typed ")
+            await server.stop(number)
+            await alice.says("offline, trying again")
+            await bob.says("offline, trying again")
+            alice.types(f"while {number}\r")
+            await alice.says(rf"~alice: typed while {number}\n1:lobby .* offline, 1 unsent")
+            bob.types(f"bob, too {number}\r")
+            await bob.says("1 unsent")
+            server = await Server.start(self, "--port", port, home=home)
+            for person in (alice, bob):
+                await person.says(rf" alice: typed while {number}\n(.*\n)*.*\| 2 members \| online")
+                await person.says(rf"bob: bob, too {number}\n(.*\n)*.*\| 2 members \| online")
+        said = r"(?<=: )((?:before|typed while|bob, too) \d+)\n"
+        orders = [re.findall(said, person.output) for person in (alice, bob)]
+        self.assertEqual(len(orders[0]), 6)
+        self.assertEqual(len(set(orders[0])), 6)
+        self.assertEqual(*orders)
+
+    async def test_who_leaves_without_waiting_is_told_what_may_be_lost(self) -> None:
+        server = await Server.start(self)
+        alice = talk(self, server)
+        await alice.says("1 member ")
+        await server.stop(signal.SIGKILL)
+        await alice.says("offline")
+        alice.types("lost words\r")
+        await alice.says("1 unsent")
+        alice.types("\x04")
+        await alice.says("leaving, 1 unsent, Ctrl-C leaves at once")
+        alice.types("\x03")
+        self.assertEqual(await alice.ends(), 1)
+        self.assertIn(b"1 of what you said may be lost", alice.raw)
+
+
+class ChoiceTests(TestCase):
+    """Colours or none, the whole screen or lines."""
+
+    async def test_colours_are_as_they_are_asked_for(self) -> None:
+        server = await Server.start(self)
+        for arguments, environment, colours in (
+            ((), {}, True),
+            ((), {"NO_COLOR": "1"}, False),
+            (("--no-color",), {}, False),
+            (("--color",), {"NO_COLOR": "1"}, True),
+        ):
+            alice = talk(self, server, *arguments, environment=environment)
+            await alice.says("1 member ")
+            alice.types("hi\r/quit\r")
+            self.assertEqual(await alice.ends(), 0)
+            self.assertEqual(
+                re.search(rb"\x1b\[[\d;]*[34]8;", alice.raw) is not None, colours, (arguments, environment)
+            )
+
+    async def test_a_terminal_that_is_dumb_or_not_wanted_gets_lines(self) -> None:
+        server = await Server.start(self)
+        for arguments, environment in (((), {"TERM": "dumb"}), (("--plain",), {})):
+            alice = talk(self, server, *arguments, environment=environment)
+            await alice.says(r"\A\* you are alice in lobby; /help shows what you can do\n")
+            self.assertNotIn(b"\x1b", alice.raw)
+            alice.types("exit\r")
+            self.assertEqual(await alice.ends(), 0)
+
+    async def test_the_configuration_file_is_read(self) -> None:
+        server = await Server.start(self)
+        home = folder(self)
+        (home / "twisted_chat").mkdir()
+        (home / "twisted_chat" / "client.toml").write_text(f'port = {server.port}\nnick = "zoe"\nroom = "garden"\n')
+        command = (sys.executable, "-m", "twisted_chat.client")
+        zoe = Terminal(self, *command, environment={"XDG_CONFIG_HOME": str(home)})
+        await zoe.says(r"1:garden \| zoe \| 1 member \| online")
+        zoe.types("\x04")
+        self.assertEqual(await zoe.ends(), 0)
