@@ -16,10 +16,12 @@ from twisted.trial.unittest import TestCase
 
 from twisted_chat import client as library
 from twisted_chat import tap
+from twisted_chat.client.commands import COMMANDS
+from twisted_chat.client.config import BadConfig, read_config
 from twisted_chat.limits import Limits
 from twisted_chat.messages import BareMessage, Code, decode_bare, decode_reply, decode_request, encode
 
-from .programs import ROOT, TIMEOUT, Client, Program, Server
+from .programs import ROOT, TIMEOUT, Client, Program, Server, folder
 
 TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ")
 VERSION = re.compile(r"twisted_chat \d+\.\d+\S*")
@@ -191,7 +193,7 @@ class ReadmeTests(TestCase):
 
     def test_it_names_every_document(self) -> None:
         documents = sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))
-        self.assertEqual(sorted(set(re.findall(r"\((docs/[^)#]+)\)", self.text))), documents)
+        self.assertEqual(sorted(set(re.findall(r"\((docs/[^)#]+\.md)\)", self.text))), documents)
 
     def test_the_conversation_has_the_limits_of_today(self) -> None:
         (limits,) = re.findall(r'"limits":(\{[^}]*\})', self.text)
@@ -228,6 +230,37 @@ class LibraryTests(TestCase):
             for name in vars(kind):
                 if not name.startswith("_") and name not in ("on", "room"):
                     self.assertRegex(self.text, rf"`({prefix}\.)?{name}[`(]", name)
+
+
+class TerminalTests(TestCase):
+    """docs/terminal.md has what the client has."""
+
+    text = read("docs/terminal.md")
+
+    def test_the_commands(self) -> None:
+        shown = [(row[0].strip("`"), row[1]) for row in table(self.text, "command")]
+        self.assertEqual(shown, [(command.usage, command.help) for command in COMMANDS.values()])
+
+    def test_the_settings(self) -> None:
+        (example,) = blocks(self.text, "toml")
+        path = folder(self) / "client.toml"
+        path.write_text(example)
+        settings = read_config(path, must_be_there=True)
+        self.assertEqual([row[0].strip("`") for row in table(self.text, "setting")], list(settings))
+        path.write_text("x = 1")
+        error = self.assertRaises(BadConfig, read_config, path, must_be_there=True)
+        self.assertIn(f"there are {', '.join(settings)}", str(error))
+
+    def test_the_options(self) -> None:
+        command = (sys.executable, "-m", "twisted_chat.client", "--help")
+        usage = subprocess.run(command, capture_output=True, text=True, check=True).stdout.partition("examples:")[0]
+        shown = {flag for row in table(self.text, "option") for flag in re.findall(r"--[a-z-]+", row[0])}
+        self.assertEqual(shown, set(re.findall(r"--[a-z-]+", usage)))
+
+    def test_the_picture(self) -> None:
+        for name, place in (("docs/terminal.md", "docs"), ("README.md", ".")):
+            (picture,) = re.findall(r"!\[[^]]+\]\(([^)]+\.svg)\)", read(name))
+            self.assertIn("<svg", read(f"{place}/{picture}"))
 
 
 def has_nc() -> bool:
