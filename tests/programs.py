@@ -37,7 +37,7 @@ from twisted.trial.unittest import TestCase
 
 import twisted_chat
 
-TIMEOUT = 8.0
+TIMEOUT = 30.0
 """Seconds after which what does not come is given up: far more than a busy machine takes."""
 
 PACE = 0.010
