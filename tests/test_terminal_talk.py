@@ -385,6 +385,10 @@ class EditingTests(TalkTestCase):
             await stage.types("ба\t", lambda: stage.buffer.text == "Барт: ")
             await stage.types("\x15/jo\t", lambda: stage.buffer.text == "/join ")
             await stage.types("g\t", lambda: stage.buffer.text == "/join garden ")
+            await stage.types("\x15/n\tx\tx", lambda: stage.buffer.text == "/nick xx")
+            await stage.types("\x15", lambda: stage.buffer.text == "")
+            stage.panes.current.present(["rob", "robert"])
+            await stage.types("r\t", lambda: stage.buffer.text == "rob")
             await stage.types("\x15/\t", lambda: stage.buffer.complete_state)
             await stage.types("\t\t", lambda: stage.buffer.text == "/leave ")
 
