@@ -184,11 +184,18 @@ class PersonTests(SynchronousTestCase):
         self.type("/leave")
         self.assertEqual((self.screen.over[-1], self.screen.turns[-1]), ("bob", None))
 
-    def test_a_line_may_be_meant_as_it_is(self) -> None:
-        typing = Deferred.fromCoroutine(self.person.typed("/quit", literal=True))
+    def test_many_lines_are_said_as_they_are_in_one_place(self) -> None:
+        lines = [f"/{i}" for i in range(UNDER_WAY + 10)]
+        saying = Deferred.fromCoroutine(self.person.say_all(lines))
+        self.person.turn(Direct(self.client, "bob"))
         self.network.flush()
-        result(typing)
-        self.assertEqual(self.said, ["lobby /quit"])
+        result(saying)
+        self.assertEqual(self.said, [f"lobby {line}" for line in lines])
+
+    def test_in_no_room_nothing_is_said(self) -> None:
+        self.person.turn(None)
+        result(Deferred.fromCoroutine(self.person.say_all(["a", "b"])))
+        self.assertEqual(self.screen.shown, ["! you are in no room; /join ROOM enters one"])
 
     def test_nick_changes_the_nick(self) -> None:
         self.assertEqual(self.type("/nick al"), ["you are al now"])

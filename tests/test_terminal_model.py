@@ -187,6 +187,12 @@ class PaneTests(SynchronousTestCase):
         self.pane.present(["bob", "frank"])
         self.assertEqual(list(self.pane.nicks), ["bob", "frank", "erin", "carol"])
 
+    def test_not_all_who_ever_spoke_are_remembered(self) -> None:
+        self.patch(model, "NICKS", 2)
+        for nick in ("a", "b", "a", "c"):
+            self.pane.speaks(nick)
+        self.assertEqual(list(self.pane.nicks), ["a", "c"])
+
     @given(st.lists(st.integers(1, 12)), st.integers(0, 12))
     def test_in_whatever_order_they_come_they_stand_in_order_and_once(self, seqs: list[int], page: int) -> None:
         pane = Pane(fake_room("lobby"), "alice", whole=False)

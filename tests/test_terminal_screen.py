@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.trial.unittest import TestCase
 
-from .programs import Server, folder
+from .programs import Program, Server, folder
 from .terminals import Terminal
 
 PAGE_UP, PAGE_DOWN = "\x1b[5~", "\x1b[6~"
@@ -246,6 +246,12 @@ class ChoiceTests(TestCase):
             self.assertNotIn(b"\x1b", alice.raw)
             alice.types("exit\r")
             self.assertEqual(await alice.ends(), 0)
+
+    async def test_who_needs_no_whole_screen_does_not_load_it(self) -> None:
+        modules = "twisted_chat.client.library, twisted_chat.client.lines, twisted_chat.client.__main__"
+        code = f"import sys, {modules}; print(sorted({{'prompt_toolkit', 'platformdirs'}} & set(sys.modules)))"
+        program = Program(self, sys.executable, "-c", code)
+        self.assertEqual((await program.ends(), program.output), (0, "[]\n"))
 
     async def test_the_configuration_file_is_read(self) -> None:
         server = await Server.start(self)

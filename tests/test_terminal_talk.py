@@ -597,12 +597,14 @@ class ConnectionTests(TalkTestCase):
         async def scene(stage: Stage) -> None:
             self.server.refuse = lambda request: WireError("banned", "not\x07 you")
             stage.network.cut()
+            await stage.types("hi\r", lambda: stage.panes.pending)
             stage.network.pass_time(10)
             await stage.until(lambda: stage.status is not None)
 
         self.play(scene, status=1)
-        (line,) = self.complaints
-        self.assertRegex(line, r"^the connection to 127\.0\.0\.1:14900 is lost: .*not you$")
+        why, lost = self.complaints
+        self.assertRegex(why, r"^the connection to 127\.0\.0\.1:14900 is lost: .*not you$")
+        self.assertEqual(lost, "1 of what you said may be lost")
 
     def test_a_server_that_ends_it_before_the_screen_is_there_ends_it_too(self) -> None:
         async def scene(stage: Stage) -> None:
@@ -713,6 +715,16 @@ class ScreenTests(TalkTestCase):
 
         self.play(scene, status=1)
         self.assertIn("ZeroDivisionError: what[2J", self.complaints[-1])
+
+    def test_what_fails_while_it_is_drawn_is_logged(self) -> None:
+        async def scene(stage: Stage) -> None:
+            loop = asyncio.get_running_loop()
+            loop.call_exception_handler({"message": "a callback failed", "exception": ZeroDivisionError()})
+            loop.call_exception_handler({"message": "something else"})
+
+        self.play(scene)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 
     def test_a_command_that_breaks_is_logged(self) -> None:
         async def scene(stage: Stage) -> None:

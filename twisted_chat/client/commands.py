@@ -7,7 +7,7 @@ completion of an interface are made from the table.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -167,12 +167,12 @@ class Person:
         """List what can be done here."""
         return [command for command in COMMANDS.values() if command.bare or self._client is not None]
 
-    async def typed(self, line: str, literal: bool = False) -> None:
-        """Do what a line says, or say it as it is (`literal`); what goes wrong is shown. Raises `Quit`."""
+    async def typed(self, line: str) -> None:
+        """Do what a line says; what goes wrong is shown. Raises `Quit`."""
         try:
-            what = line if literal or self._literal else parse(line)
+            what = line if self._literal else parse(line)
             if isinstance(what, str):
-                await self._say(what)
+                await self._say(what, self._place())
             else:
                 command, argument = what
                 if not command.bare:
@@ -181,6 +181,15 @@ class Person:
         except (Mistake, ChatError) as error:
             self.refused += 1
             self.screen.error(clean(str(error)))
+
+    async def say_all(self, lines: Iterable[str]) -> None:
+        """Say these lines as they are, and all of them here, also when the person turns to another place meanwhile."""
+        try:
+            here = self._place()
+            for line in lines:
+                await self._say(line, here)
+        except Mistake as error:
+            self.screen.error(str(error))
 
     async def join(self, name: str) -> Room:
         """Enter a room, or turn to it if one is in it already. Raises `RequestError`."""
@@ -200,15 +209,15 @@ class Person:
 
     def room(self) -> Room:
         """Give the room that is talked in; raises `Mistake`."""
-        here = self._place()
-        if isinstance(here, Direct):
-            raise Mistake(f"this is a talk with {clean(here.name)} alone; /join ROOM turns to a room")
-        return here
-
-    def _place(self) -> Room | Direct:
+        if isinstance(self.here, Direct):
+            raise Mistake(f"this is a talk with {clean(self.here.name)} alone; /join ROOM turns to a room")
         if self.here is None:
             raise Mistake("you are in no room; /join ROOM enters one")
         return self.here
+
+    def _place(self) -> Room | Direct | None:
+        """Say where what is typed goes to; None where the server knows no rooms. Raises `Mistake`."""
+        return self.here if self._talker is not None or self.here is not None else self.room()
 
     async def _read(self, room: Room) -> None:
         try:
@@ -218,10 +227,12 @@ class Person:
             pass  # RoomLost and StateChanged tell of it
         self.screen.left(room)
 
-    async def _say(self, text: str) -> None:
+    async def _say(self, text: str, where: Room | Direct | None) -> None:
         """Say something, and wait until there is space for more."""
-        answer = (self._talker or self._place()).say(text)
-        self.screen.said(text, self.here, answer)
+        talker = where or self._talker
+        assert talker is not None
+        answer = talker.say(text)
+        self.screen.said(text, where, answer)
         self._under_way += 1
         answer.addErrback(self._not_said).addBoth(self._done)
         if self._under_way >= UNDER_WAY:

@@ -22,6 +22,9 @@ from .mentions import mentions
 KEPT: Final = 20_000
 """Entries of a conversation that stay in memory, some 10 MB. Older ones of a room are in its history."""
 
+NICKS: Final = 2_000
+"""Nicks of a conversation that are remembered for completion."""
+
 SPARE: Final = 1_000
 """Entries beyond those that are kept before the oldest are dropped: not one at a time."""
 
@@ -189,6 +192,8 @@ class Pane:
         key = key_of(nick)
         self.nicks.pop(key, None)
         self.nicks[key] = clean(nick)
+        if len(self.nicks) > NICKS:
+            del self.nicks[next(iter(self.nicks))]
 
     def comes(self, nick: str) -> None:
         """Remember a nick that has not spoken."""

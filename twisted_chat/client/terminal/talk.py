@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -59,6 +59,7 @@ class Talk:
         self._why = ""
         """Why the conversation was ended by the other side."""
         self._unsent = 0
+        """How much of what was said is not known to be kept, and will not be."""
         self._faults: list[str] = []
 
     async def run(self) -> int:
@@ -72,7 +73,6 @@ class Talk:
             if not (isinstance(problem, ClosedError) and problem.wanted):
                 self._why = why_not(self._options, problem)
         self._leaving = True
-        self._unsent = self._unsent or self.panes.pending
         await self._client.close(flush=False)
         return self._end()
 
@@ -88,8 +88,14 @@ class Talk:
     async def _show(self) -> None:
         """Let the person talk, until they leave or the other side ends it."""
         if not self._over:
+            asyncio.get_running_loop().set_exception_handler(self._broken)
             with suppress(EOFError):  # the terminal is gone
                 await self.view.app.run_async(handle_sigint=False, set_exception_handler=False)
+
+    def _broken(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Log what went wrong while something was drawn; asyncio would write it over the screen."""
+        error = context.get("exception") or RuntimeError(context["message"])
+        self._log.failure("drawing failed", Failure(error))
 
     def _end(self) -> int:
         """Say what there is to say when the screen is gone; gives the exit status."""
@@ -122,11 +128,12 @@ class Talk:
 
     def said(self, text: str, where: Room | Direct | None, answer: Deferred[Any]) -> None:
         assert where is not None  # nobody can say anything in no room
+        known = self.panes.find(where)
         pane = self.panes.of(where)
         entry = pane.say(text)
         answer.addCallbacks(self._kept, self._refused, callbackArgs=(pane, entry), errbackArgs=(pane, entry))
-        if pane is not self.panes.current:
-            self._person.turn(pane.where)
+        if known is None or known.where is not where:
+            self._person.turn(pane.where)  # it was said with /msg, from another place
         self._refresh()
 
     def note(self, text: str) -> None:
@@ -164,6 +171,7 @@ class Talk:
 
     def _refused(self, failure: Failure, pane: Pane, entry: Entry) -> Failure:
         pane.refused(entry)
+        self._unsent += failure.check(ClosedError) is not None
         self._refresh()
         return failure
 
@@ -177,10 +185,10 @@ class Talk:
         if line == "exit" and not self._options.literal:
             self.leave()
         else:
-            self._do([line], literal=False)
+            self._do(self._type(line))
 
     def pasted(self, lines: Sequence[str]) -> None:
-        self._do(lines, literal=True)
+        self._do(self._person.say_all(lines))
 
     def turned_to(self, pane: Pane) -> None:
         if pane.where is not None:
@@ -208,7 +216,6 @@ class Talk:
 
     def leave(self) -> None:
         if self._leaving:
-            self._unsent = self.panes.pending
             self._client.close(flush=False)
         else:
             self._leaving = True
@@ -231,15 +238,14 @@ class Talk:
         rooms = dict.fromkeys([*(pane.name for pane in self.panes if isinstance(pane.where, Room)), *self._rooms])
         return Known(self._person.commands(), list(reversed(self.panes.current.nicks.values())), list(rooms))
 
-    def _do(self, lines: Sequence[str], literal: bool) -> None:
-        Deferred.fromCoroutine(self._type(lines, literal)).addErrback(
+    def _do(self, doing: Coroutine[Deferred[Any], Any, None]) -> None:
+        Deferred.fromCoroutine(doing).addErrback(
             lambda failure: self._log.failure("what was typed cannot be done", failure)
         )
 
-    async def _type(self, lines: Sequence[str], literal: bool) -> None:
+    async def _type(self, line: str) -> None:
         try:
-            for line in lines:
-                await self._person.typed(line, literal)
+            await self._person.typed(line)
         except Quit:
             self.leave()
 
@@ -269,7 +275,6 @@ class Talk:
         if change.state is State.CLOSED:
             if not self._leaving:
                 self._why = clean(f"the connection to {self._options.server} is lost: {change.reason}")
-                self._unsent = self.panes.pending
             self._finish()
         elif up and not self._up:
             self.note("the connection is back")
