@@ -9,7 +9,6 @@ from prompt_toolkit.filters import Condition, has_completions
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
 
-from ..clean import clean
 from .columns import graphemes
 
 if TYPE_CHECKING:
@@ -86,13 +85,7 @@ def _add_editing(keys: KeyBindings, view: View, asking: Condition) -> None:
 
     @keys.add(Keys.BracketedPaste, filter=~asking)
     def _(event: KeyPressEvent) -> None:
-        from .view import Question
-
-        lines = [line for line in clean(event.data, "\n").split("\n") if line.strip()]
-        if len(lines) > 1:
-            view.question = Question(lines)
-        else:
-            view.buffer.insert_text("".join(lines))
+        view.paste(event.data)
 
     _add_characters(keys, view, asking)
 

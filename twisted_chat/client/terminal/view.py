@@ -39,8 +39,10 @@ from prompt_toolkit.layout.utils import explode_text_fragments
 from prompt_toolkit.output import ColorDepth, Output
 from prompt_toolkit.styles import Style
 
+from ..clean import clean
 from .columns import steady, steady_parts
 from .completing import Known, endings, word_before
+from .keys import bindings
 from .layout import Look
 from .model import Pane, Panes
 from .statusline import Link, status, title
@@ -125,8 +127,6 @@ class View:
         self, panes: Panes, doer: Doer, color: bool | None, source: Input | None = None, screen: Output | None = None
     ) -> None:
         """`color` is None where the environment decides; `source` and `screen` are for tests, else the terminal."""
-        from .keys import bindings
-
         self.panes = panes
         self.doer = doer
         self.question: Question | None = None
@@ -151,6 +151,14 @@ class View:
             self.buffer.document = Document(pane.draft)
         self.panes.turn(pane)
         self.refresh()
+
+    def paste(self, text: str) -> None:
+        """Put what was pasted into the line; of several lines, ask what to do with them."""
+        lines = [line for line in clean(text, "\n").split("\n") if line.strip()]
+        if len(lines) > 1:
+            self.question = Question(lines)
+        else:
+            self.buffer.insert_text("".join(lines))
 
     def complete(self) -> None:
         """Complete the word before the cursor: as far as there is one way, or else show the ways there are."""
