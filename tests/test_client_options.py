@@ -28,8 +28,8 @@ class OptionsTests(SynchronousTestCase):
     def test_there_is_a_default_for_each(self) -> None:
         options = read_options([])
         self.assertEqual(
-            (options.host, options.port, options.nick, options.rooms, options.bare, options.literal),
-            ("127.0.0.1", 14900, "alice", ("lobby",), False, False),
+            (options.host, options.port, options.nick, options.rooms, options.bare, options.literal, options.way),
+            ("127.0.0.1", 14900, "alice", ("lobby",), False, False, "tcp"),
         )
         self.assertEqual((options.plain, options.color), (False, None))
         self.assertEqual(options.server, "127.0.0.1:14900")
@@ -43,6 +43,7 @@ class OptionsTests(SynchronousTestCase):
         )
         self.assertEqual(options.server, "[::1]:1")
         self.assertTrue(read_options(["--bare"]).bare)
+        self.assertEqual([read_options([f"--{way}"]).way for way in ("tls", "udp")], ["tls", "udp"])
         self.assertEqual(read_options(["--room", "a", "--room", "b"]).rooms, ("a", "b"))
         options = read_options(["--plain", "--no-color"])
         self.assertEqual((options.plain, options.color), (True, False))
@@ -102,10 +103,17 @@ class OptionsTests(SynchronousTestCase):
             (["what"], "what"),
             (["--bare", "--nick", "foo"], "--bare goes without --nick and --room"),
             (["--bare", "--room", "foo"], "--bare goes without --nick and --room"),
+            (["--bare", "--udp"], "--bare goes without --udp"),
+            (["--tls", "--udp"], "not allowed with argument"),
         ):
             error = self.assertRaises(SystemExit, read_options, arguments)
             self.assertEqual(error.code, 2)
             self.assertIn(text, self.errors.getvalue())
+
+    def test_tls_needs_more_packages(self) -> None:
+        self.patch(options_module, "find_spec", lambda _: None)
+        self.assertEqual(self.assertRaises(SystemExit, read_options, ["--tls"]).code, 2)
+        self.assertIn("pip install 'twisted[tls]'", self.errors.getvalue())
 
     def test_a_nick_or_a_room_that_cannot_be_is_said_in_a_line(self) -> None:
         self.assertRegex(
