@@ -97,6 +97,8 @@ class ScreenTests(TestCase):
         bob = await server.hello(self, "bob", "lobby", "garden", "кухня")
         alice = talk(self, server, "--room", "lobby", "--room", "garden")
         await alice.says("1:lobby 2:garden")
+        alice.types("/rooms\r")  # which is answered after the question for the rooms to complete
+        await alice.says(r"\* кухня \(1\)")
         alice.types("/join к\t\r")
         await alice.says("1:lobby 2:garden 3:кухня")
         bob.says(type="", room="garden", msg="one")
@@ -197,7 +199,7 @@ class ConnectionTests(TestCase):
             server = await Server.start(self, "--port", port, home=home)
             for person in (alice, bob):
                 await person.says(rf" alice: typed while {number}\n(.*\n)*.*\| 2 members \| online")
-                await person.says(rf"bob: bob, too {number}\n(.*\n)*.*\| 2 members \| online")
+                await person.says(rf" bob: bob, too {number}\n(.*\n)*.*\| 2 members \| online")
         said = r"(?<=: )((?:before|typed while|bob, too) \d+)\n"
         orders = [re.findall(said, person.output) for person in (alice, bob)]
         self.assertEqual(len(orders[0]), 6)
