@@ -33,7 +33,7 @@ from twisted.internet.interfaces import IProcessTransport, IReactorFromThreads, 
 from twisted.internet.protocol import ProcessProtocol, Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 import twisted_chat
 
@@ -49,7 +49,7 @@ TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()",
 """The command `twistd`, with the interpreter that runs the tests."""
 
 
-def folder(test: TestCase) -> Path:
+def folder(test: SynchronousTestCase) -> Path:
     """Make a folder that is gone after the test."""
     path = tempfile.mkdtemp()
     test.addCleanup(shutil.rmtree, path, ignore_errors=True)

@@ -63,7 +63,7 @@ class WholeTests(SynchronousTestCase):
     timeout = 300
 
     def test_all_cases(self) -> None:
-        home = folder(self)  # type: ignore[arg-type]
+        home = folder(self)
         saved, picture = str(home / "results.json"), str(home / "results.png")
         status, output, errors = run("--save", saved, "--plot", picture, "--folder", str(home))
         self.assertEqual((status, errors), (0, ""))
@@ -118,7 +118,7 @@ class WholeTests(SynchronousTestCase):
         self.assertIn("| an event of 10,000 in one room", output)
 
     def test_a_part(self) -> None:
-        home = folder(self)  # type: ignore[arg-type]
+        home = folder(self)
         saved = str(home / "part.json")
         status, output, _ = run("--only", "crowd", "--connections", "3", "--processes", "2", "--save", saved)
         self.assertEqual(status, 0)
@@ -155,7 +155,7 @@ class ProgramTests(SynchronousTestCase):
         self.assertRegex(output, r"\n400 +1,000\n")
 
     def test_a_file_that_is_something_else(self) -> None:
-        path = folder(self) / "other.json"  # type: ignore[arg-type]
+        path = folder(self) / "other.json"
         for text in ("[]", "{}", "nonsense"):
             path.write_text(text)
             status, _, errors = run("--from", str(path))
@@ -169,7 +169,7 @@ class ProgramTests(SynchronousTestCase):
         row = dict.fromkeys(("messages_per_s", "deliveries_per_s", "p50_ms", "p99_ms", "cpu_s", "load_cpu_s"), 1.0)
         counts = {"members": 2, "messages": 10, "complete": 8, "surplus": 3, "whole": False}
         rows = [{**row, **counts, "case": "single", "seconds": 0.0, "cpu_us_per_delivery": 12.3}]
-        path = folder(self) / "results.json"  # type: ignore[arg-type]
+        path = folder(self) / "results.json"
         machine = dict.fromkeys(("processor", "cores", "memory", "kernel"), "some")
         Results("2026-11-22", "", machine, {}, rows).save(str(path))
         status, output, _ = run("--from", str(path))

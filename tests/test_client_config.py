@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat.client.config import BadConfig, default_path, read_config
 
+from .programs import folder
+
 
 class ConfigTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.path = Path(self.mktemp())
+        self.path = folder(self) / "client.toml"
 
     def read(self, text: str | bytes) -> dict[str, object]:
         self.path.write_bytes(text.encode() if isinstance(text, str) else text)

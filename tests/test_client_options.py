@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import io
 import sys
-from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -15,6 +14,8 @@ from twisted_chat.client.config import BadConfig
 from twisted_chat.client.options import default_nick, read_options
 from twisted_chat.messages import WireError
 
+from .programs import folder
+
 
 class OptionsTests(SynchronousTestCase):
     def setUp(self) -> None:
@@ -22,7 +23,7 @@ class OptionsTests(SynchronousTestCase):
         self.patch(sys, "stdout", self.output)
         self.patch(sys, "stderr", self.errors)
         self.patch(getpass, "getuser", lambda: "alice")
-        self.config = Path(self.mktemp())
+        self.config = folder(self) / "client.toml"
         self.patch(options_module, "default_path", lambda: self.config)
 
     def test_there_is_a_default_for_each(self) -> None:
@@ -71,7 +72,7 @@ class OptionsTests(SynchronousTestCase):
 
     def test_the_file_may_be_another_one(self) -> None:
         self.config.write_text('nick = "bob"')
-        other = Path(self.mktemp())
+        other = folder(self) / "other.toml"
         self.assertRaises(BadConfig, read_options, ["--config", str(other)])
         other.write_text('nick = "carol"')
         self.assertEqual(read_options(["--config", str(other)]).nick, "carol")
