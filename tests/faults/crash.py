@@ -13,7 +13,7 @@ LOAD_SECONDS: Final = 0.8
 
 async def crash(scene: Scene) -> str:
     """`kill -9` at random moments, while 8 talk and 20 listen in three rooms."""
-    await scene.server.start()
+    await scene.server.start("--memory", scene.random.choice("01"))
     scene.crowd(8, 20, 3)
     kills = scene.random.randint(1, 3)
     for _ in range(kills):
@@ -21,7 +21,7 @@ async def crash(scene: Scene) -> str:
         scene.talk()
         await asyncio.sleep(scene.random.random() * LOAD_SECONDS)
         await scene.server.kill()
-        await scene.server.start()
+        await scene.server.start("--memory", scene.random.choice("01"))
     await scene.until_all_are_in()
     await scene.judge()
     return f"killed {kills} times"

@@ -77,7 +77,7 @@ class Cutter:
 
 async def cut(scene: Scene) -> str:
     """Cut connections in every state, by a reset and by silence, while 8 talk and 20 listen in three rooms."""
-    await scene.server.start()
+    await scene.server.start("--memory", scene.random.choice("01"))
     relay = Relay(scene.where)
     await relay.open()
     try:
