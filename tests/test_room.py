@@ -451,14 +451,26 @@ class KeepingTests(SynchronousTestCase):
         self.alice.say("1")
         self.server.settle()
         fired = self.settled()
-        for _ in range(2):  # the turn that is being kept, and the one that gathers meanwhile
-            self.assertEqual(fired, [])
-            self.bob.say("on and on")
-            self.server.settle()
-            self.server.fake.release()
-            self.bob.say("and on")
-            self.server.settle()
+        self.bob.say("on and on")
+        self.server.settle()
+        self.assertEqual(fired, [])
+        self.server.fake.release()
+        self.bob.say("and on")
+        self.server.settle()
         self.assertEqual(fired, [None])
+
+    def test_who_floods_puts_it_off_for_nobody(self) -> None:
+        self.patch(room, "MESSAGES_A_TURN", 2)
+        append: Any = self.server.fake._append
+        self.patch(self.server.fake, "append_now", lambda *turn: append(*turn) is None)
+        for number in range(4):
+            self.alice.say(str(number))
+        fired = self.settled()
+        for expected in ([], [None]):
+            for number in range(4):
+                self.bob.say(str(number))
+            self.server.clock.turn()
+            self.assertEqual(fired, expected)
 
 
 class CountTests(SynchronousTestCase):

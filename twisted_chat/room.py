@@ -205,13 +205,13 @@ class Rooms:
         self._behind: deque[Member] = deque()
         self._pages: deque[_SharedPage] = deque(maxlen=SHARED_PAGES)
         """What was read from the store last."""
-        self._keeping = False
-        """The log is busy with a turn's entries."""
+        self._keeping = 0
+        """Entries that the log is busy with."""
+        self._handled = 0
+        """Entries so far that were kept, or refused."""
         self._scheduled = False
-        self._waiting: list[Deferred[None]] = []
-        """Those who asked when what was said so far is settled."""
-        self._settled: list[Deferred[None]] = []
-        """Those of them for whom it is, once it is written."""
+        self._waiting: deque[tuple[int, Deferred[None]]] = deque()
+        """Those who asked when what was said so far is settled, each with what `_handled` will be then."""
         self._emptied: list[Room] = []
         """Rooms that may be let go when nothing is on its way into them."""
         self._tail_left = tail_bytes
@@ -355,7 +355,7 @@ class Rooms:
     def settled(self) -> Deferred[None]:
         """Fire when everything said so far is kept and acked, or refused."""
         done: Deferred[None] = Deferred()
-        self._waiting.append(done)
+        self._waiting.append((self._handled + self._keeping + len(self._entries), done))
         self._schedule()
         return done
 
@@ -383,32 +383,26 @@ class Rooms:
             self._schedule()
         elif self._emptied and not self._keeping:
             self._forget_emptied()
-        if not (self._entries or self._keeping):
-            self._settled += self._waiting
-            self._waiting.clear()
-        settled, self._settled = self._settled, []
-        for done in settled:
-            done.callback(None)
+        while self._waiting and self._waiting[0][0] <= self._handled:
+            self._waiting.popleft()[1].callback(None)
 
     def _keep(self) -> None:
         entries, self._entries = self._entries[:MESSAGES_A_TURN], self._entries[MESSAGES_A_TURN:]
-        self._keeping = True
-        waiting: list[Deferred[None]] = []
-        if not self._entries:
-            waiting, self._waiting = self._waiting, waiting
+        self._keeping = len(entries)
         time = clock.milliseconds(self._reactor)
         try:
             now = self._log.append_now(entries, time)
         except Exception:
-            self._kept(Failure(), entries, waiting)
+            self._kept(Failure(), entries)
             return
         if now:
-            self._kept(None, entries, waiting)
+            self._kept(None, entries)
         else:
-            maybeDeferred(self._log.append, entries, time).addBoth(self._kept, entries, waiting)
+            maybeDeferred(self._log.append, entries, time).addBoth(self._kept, entries)
 
-    def _kept(self, result: Failure | None, entries: list[Entry], waiting: list[Deferred[None]]) -> None:
-        self._keeping = False
+    def _kept(self, result: Failure | None, entries: list[Entry]) -> None:
+        self._keeping = 0
+        self._handled += len(entries)
         try:
             if result is None:
                 self._fan_out_all(entries)
@@ -417,7 +411,6 @@ class Rooms:
         except Exception:
             _log.failure("A turn's messages are kept, and not everybody was handed them")
         self._settle(entries)
-        self._settled += waiting
         if not self._scheduled:  # the log took longer than the turn
             self._schedule()
 
