@@ -65,7 +65,7 @@ class Guest:
 
     def send(self, *objects: dict[str, Any]) -> None:
         for obj in objects:
-            self.server.send(self.address, json.dumps(obj).encode())
+            self.server.send(self.address, json.dumps(obj, ensure_ascii=False).encode())
 
     def got(self) -> list[dict[str, Any]]:
         """Read what came, without its number."""
@@ -713,6 +713,17 @@ class SizeTests(UDPTests):
         self.assertEqual(texts, [str(number) for number in range(40)])
         (page,) = self.al.ask(type="history", room="lobby", limit=500)
         self.assertEqual((page["messages"][-1]["msg"], page["more"]), ("39", True))
+
+    def test_a_page_that_is_too_long_without_any_text_is_an_error(self) -> None:
+        far = "\U00020000"
+        carol = self.server.welcome(far * 32, far * 64)
+        self.server.room(far * 64).log.seq = 10**12
+        carol.say("x" * 12_000, room=far * 64)
+        (answer,) = self.al.ask(type="history", room=far * 64, after=0, limit=2, id="\x01" * 64)
+        self.assertEqual((answer["type"], answer["code"], answer["id"]), ("error", "too-long", "\x01" * 64))
+        (page,) = self.al.ask(type="history", room=far * 64, after=0, limit=2, id="x")
+        (message,) = page["messages"]
+        self.assertEqual(len(message["msg"]) + message["rest"], 12_000)
 
     def test_a_long_message_for_one_nick_comes_in_pieces(self) -> None:
         self.bob.send({"type": "", "to": "al", "msg": self.LONG, "id": "1"})

@@ -31,8 +31,10 @@ from twisted.logger import Logger
 
 from ..chat import Chat
 from ..messages import (
+    SERVER,
     Cookie,
     Envelope,
+    Error,
     HistoryPage,
     Joined,
     MemberLeft,
@@ -464,7 +466,11 @@ def _fitting(line: bytes) -> list[bytes]:
             page.messages = []
             room = UDPWire.longest_answer - len(encode(page))
             page.messages = [msgspec.Raw(encode(_cut_message(decode_message(raw), room)))]
-            return [encode(page)]
+            answer = encode(page)
+            if len(answer) > UDPWire.longest_answer:  # the longest of names, all of it escaped
+                text = "this page does not fit into a datagram: ask for it with a shorter id"
+                answer = encode(Error(code="too-long", msg=text, author=SERVER, id=page.id))
+            return [answer]
         case RoomList(rooms=[info]) as rooms:
             _cut(rooms, info, "topic")
             return [encode(rooms)]
@@ -505,4 +511,4 @@ def _cut(whole: msgspec.Struct, part: msgspec.Struct, field: str, most: int = UD
         setattr(part, field, text[:count])
         return len(encode(whole))
 
-    setattr(part, field, text[: bisect_right(range(len(text) + 1), most, key=size) - 1])
+    setattr(part, field, text[: max(0, bisect_right(range(len(text) + 1), most, key=size) - 1)])
