@@ -71,7 +71,7 @@ class _Turn(NamedTuple):
     fresh: list[Entry]
     """Those that are new, with their numbers."""
     said: _Said
-    """Those of them that have an `id`; others that were said before may be among them."""
+    """Those of them that have an `id`."""
     made: dict[str, int]
     """The row of each room that had none, by its key."""
 
@@ -255,7 +255,7 @@ class SQLiteLog:
         None is returned where another program wrote to the file.
         """
         known: _Said = {}
-        while (turn := self._number(entries, time, dict(known))) is not None:
+        while (turn := self._number(entries, time, known)) is not None:
             try:
                 made = database.keep(connection, self._epoch, turn.fresh) if turn.fresh else {}
             except database.Repeated as repeated:
@@ -264,12 +264,13 @@ class SQLiteLog:
             return None if made is None else turn._replace(made=made)
         return None
 
-    def _number(self, entries: Sequence[Entry], time: int, said: _Said) -> _Turn | None:
-        """Give each entry its number, or the first one's, as far as those that were `said` are known.
+    def _number(self, entries: Sequence[Entry], time: int, known: _Said) -> _Turn | None:
+        """Give each entry its number, or the first one's: of those `known` in the file, in the journal, in this turn.
 
         None is returned where something is known of a room that may not be so any more.
         """
-        fresh = []
+        fresh: list[Entry] = []
+        said: _Said = {}
         heads: dict[RoomLog, int] = {}
         for entry in entries:
             room = entry.room
@@ -277,7 +278,7 @@ class SQLiteLog:
                 return None
             if entry.id is not None:
                 key = _key_of(entry)
-                first = said.get(key) or self._journaled.get(key)
+                first = said.get(key) or self._journaled.get(key) or known.get(key)
                 if first:
                     entry.seq, entry.time = first
                     continue

@@ -85,7 +85,7 @@ BUGS: Final = (
     Bug(
         "an id that was said is forgotten",
         "sqlite.py",
-        "first = said.get(key) or self._journaled.get(key)",
+        "first = said.get(key) or self._journaled.get(key) or known.get(key)",
         "first = None",
         ("crash", "cut"),
     ),
