@@ -718,7 +718,9 @@ class SizeTests(UDPTests):
         far = "\U00020000"
         carol = self.server.welcome(far * 32, far * 64)
         self.server.room(far * 64).log.seq = 10**12
-        carol.say("x" * 12_000, room=far * 64)
+        for text in ("x" * 12_000, "and more"):
+            carol.say(text, room=far * 64)
+        self.next()
         (answer,) = self.al.ask(type="history", room=far * 64, after=0, limit=2, id="\x01" * 64)
         self.assertEqual((answer["type"], answer["code"], answer["id"]), ("error", "too-long", "\x01" * 64))
         (page,) = self.al.ask(type="history", room=far * 64, after=0, limit=2, id="x")
