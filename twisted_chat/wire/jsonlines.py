@@ -47,8 +47,9 @@ def _is_plain(transport: object) -> TypeGuard[Connection]:
 def writer(transport: _Transport) -> Callable[[bytes], None]:
     """Make a function that writes to a transport without a detour through the reactor, where that can be.
 
-    A TLS transport gathers what is written until the next turn; a turn's lines come as one write here. It hands what
-    it has encrypted to a plain one.
+    A TLS transport gathers what is written until the next turn, for those who write little by little; here a turn's
+    lines come as one piece, so it is left out. What TLS has encrypted goes to a plain transport beneath, by its `write`,
+    which is the only way in.
     """
     if _is_plain(transport):
         return _straight(transport)
