@@ -66,7 +66,9 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--only", metavar="CASE", type=_cases, default=list(CASES), help="these alone, by commas")
     parser.add_argument("--quick", action="store_true", help="less of everything: a minute or two")
     parser.add_argument("--connections", metavar="N", type=int, help=f"of the case crowd [{FULL.connections}]")
-    parser.add_argument("--processes", metavar="N", type=int, help="of the load [one for each processor but one]")
+    parser.add_argument(
+        "--processes", metavar="N", type=int, help="of the load [one for each processor but one, four at most]"
+    )
     parser.add_argument("--folder", help="where the logs are kept while it runs [a temporary folder]")
     parser.add_argument("--save", metavar="FILE", help="write the results, as JSON")
     parser.add_argument("--plot", metavar="FILE", help="draw throughput and latency, as PNG")

@@ -48,8 +48,8 @@ def writer(transport: _Transport) -> Callable[[bytes], None]:
     """Make a function that writes to a transport without a detour through the reactor, where that can be.
 
     A TLS transport gathers what is written until the next turn, for those who write little by little; here a turn's
-    lines come as one piece, so it is left out. What TLS has encrypted goes to a plain transport beneath, by its `write`,
-    which is the only way in.
+    lines come as one piece, so that is left out. What TLS has encrypted it hands to the `write` of the plain transport
+    beneath, which is the only way in.
     """
     if _is_plain(transport):
         return _straight(transport)
