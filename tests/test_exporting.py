@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from unittest import mock
 
@@ -105,6 +107,18 @@ class Export(CommandTestCase):
         path = Path(self.folder) / "no" / "out"
         outcome = self.here("export", str(path))
         self.assertEqual(outcome, (1, "", f"twisted-chat: cannot write {path}: No such file or directory\n"))
+
+    def test_a_database_is_not_replaced(self) -> None:
+        self.filled(close=False)
+        other = os.path.join(self.folder, "other.sqlite")
+        with closing(sqlite3.connect(other)) as connection:
+            connection.execute("CREATE TABLE theirs (x)")
+        for path in (self.path, f"{self.path}-wal", f"{self.path}-shm", f"{self.path}-lock", other):
+            before = Path(path).read_bytes()
+            outcome = self.here("export", path)
+            self.assertEqual((outcome.status, outcome.output), (1, ""))
+            self.assertIn(f"{path} is a database, which the export would replace", outcome.errors)
+            self.assertEqual(Path(path).read_bytes(), before)
 
     def test_a_room_that_is_not_there(self) -> None:
         self.filled()

@@ -18,6 +18,9 @@ from . import Command, Problem
 from .files import PAGE, Line, RoomRow, reading, rooms, takes_database
 from .progress import Progress
 
+_SQLITE: Final = b"SQLite format 3\x00"
+"""How a database begins (SQLite's file format, section 1.3)."""
+
 _UNITS: Final = {"h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
 
 
@@ -34,6 +37,7 @@ def _arguments(parser: ArgumentParser) -> None:
 
 def _run(options: Namespace) -> int:
     since = _since(options.since) if options.since else 0
+    _spare_databases(options.file, options.database)
     with reading(options.database) as connection:
         chosen = _chosen(rooms(connection), options.room)
         with _output(options.file) as output, Progress("messages", sum(room.messages for room in chosen)) as progress:
@@ -44,6 +48,18 @@ def _run(options: Namespace) -> int:
                     output.writelines(_line(room.name, row) for row in page if row[1] >= since)
                     progress.add(len(page))
     return 0
+
+
+def _spare_databases(path: str, database: str) -> None:
+    """See that an export does not take the place of the server's file, or of another database; raises `Problem`."""
+    own = {os.path.realpath(f"{database}{end}") for end in ("", "-wal", "-shm", "-lock")}
+    try:
+        with open(path, "rb") as file:
+            is_database = file.read(len(_SQLITE)) == _SQLITE
+    except OSError:
+        is_database = False  # it is not there, or `_output` says what is wrong with it
+    if is_database or os.path.realpath(path) in own:
+        raise Problem(f"{path} is a database, which the export would replace: name another file to write to")
 
 
 def _since(text: str) -> int:
