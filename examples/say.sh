@@ -7,6 +7,7 @@
 #     sh examples/say.sh 14900 the backup is done
 
 export LC_ALL=C # so that tr and sed look at bytes, and no text is wrong for them
+[ $# -gt 1 ] || { echo "usage: sh $0 PORT TEXT..." >&2 && exit 2; }
 port=$1 && shift
 text=$(printf %s "$*" | tr '[:cntrl:]' ' ' | sed 's/[\\"]/\\&/g')
 id=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n') # never the same twice: a server keeps a message once for each id
