@@ -107,6 +107,26 @@ class PartialLogTests(SynchronousTestCase):
         place.read(0, dict.fromkeys(range(1, MAX_OWN + 2), "x"), False)
         self.assertEqual((self.out(place), place.own, place.missing()), ([], set(), []))
 
+    def test_own_messages_between_those_of_others_are_passed_over(self) -> None:
+        place = PartialLog[str](0)
+        for seq in range(1, 2 * MAX_OWN + 5, 2):
+            place.acked(seq)
+            self.hear(place, seq + 1)
+            self.assertEqual((self.out(place), place.own, place.missing()), ([seq + 1], set(), []))
+
+    def test_own_messages_that_are_in_the_log_no_more_are_looked_for_once(self) -> None:
+        place = PartialLog[str](0)
+        place.own |= set(range(1, MAX_OWN + 2))
+        place.read(0, {}, False)
+        self.assertEqual(place.missing(), [])
+        for seq in range(MAX_OWN + 2, 2 * MAX_OWN + 3):
+            place.acked(seq)
+        self.assertEqual(place.missing(), [0])
+        self.hear(place, 5000)
+        self.assertEqual((self.out(place), place.own, place.missing()), ([5000], set(), []))
+        place.own |= set(range(5001, 5002 + MAX_OWN))
+        self.assertEqual(place.missing(), [5000])
+
     def test_where_nothing_is_kept_of_what_there_was_it_goes_on_with_what_comes(self) -> None:
         place = PartialLog[str](0)
         place.start(7)

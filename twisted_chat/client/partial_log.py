@@ -26,6 +26,9 @@ class PartialLog(Generic[M]):
         self.seq = seq
         """All up to here was handed out."""
         self.own: set[int] = set()
+        """The numbers of one's own messages behind the place, as far as they were acked."""
+        self._unseen = 0
+        """How many of them the end of the log did not show: they are in the log no more, or were not yet."""
         self.start(seq)
 
     def start(self, edge: int) -> None:
@@ -75,6 +78,7 @@ class PartialLog(Generic[M]):
         if at >= self._edge:
             self._edge = at
             self._broken = more
+            self._unseen = 0 if more else sum(seq > at for seq in self.own)
         elif more:
             self._ends.add(at)
         elif beyond := [seq for seq in self._known if seq > at]:  # what was between them is in the log no more
@@ -95,13 +99,15 @@ class PartialLog(Generic[M]):
         """Go on behind the next message."""
         self.seq = self._next.pop(self.seq)
         self._known.pop(self.seq, None)
-        self.own.discard(self.seq)
+        if self.own:  # between two messages of others there may be many of one's own
+            self.own = {seq for seq in self.own if seq > self.seq}
+            self._unseen = min(self._unseen, len(self.own))
 
     def missing(self) -> list[int]:
         """List the messages behind which the log has to be read, oldest first."""
         missing = sorted(self._ends)
         if self._broken:
             missing.append(self._edge)
-        elif len(self.own) > MAX_OWN and not self._next and not missing:
+        elif len(self.own) - self._unseen > MAX_OWN and not self._next and not missing:
             missing.append(self.seq)
         return missing if len(self._known) < MOST else missing[:1]
