@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -804,6 +805,18 @@ class RealTests(TestCase):
             al.timeout = 0.1
             await deferToThread(al.say, "x")
         await deferToThread(al.close, False)
+
+    async def test_closing_while_the_server_says_nothing(self) -> None:
+        self.patch(talk, "QUIT_TIME", 0.1)
+        server = await Server.start(self)
+        al = await self.client(server.port, "al")
+        os.kill(server.pid, signal.SIGSTOP)
+        self.addCleanup(os.kill, server.pid, signal.SIGCONT)
+        al.say("x", wait=False)
+        al.timeout = 0.1
+        with self.assertRaises(TimeoutError):
+            await deferToThread(al.close)
+        self.assertEqual((al.state, al._loop.is_alive()), (State.CLOSED, False))
 
     async def test_callbacks_may_ask_the_server(self) -> None:
         server = await Server.start(self)

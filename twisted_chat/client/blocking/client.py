@@ -263,14 +263,19 @@ class Client:
         return _each(self.receive)
 
     def close(self, flush: bool = True) -> None:
-        """Close the client, when everything asked so far is answered; with `flush=False`, now."""
-        if self._loop.is_alive():
-            if flush:
+        """Close the client, when everything asked so far is answered; with `flush=False`, now.
+
+        Raises `TimeoutError` where the answers do not come within the client's `timeout`; it is closed all the same.
+        """
+        try:
+            if flush and self._loop.is_alive():
                 with suppress(ChatError):
                     self._do(self._talk.settle, Call({}))
-            self._loop.do(self._talk.quit)
-            self._loop.join()
-        self._inbox.wait_for_callbacks(QUIT_TIME)
+        finally:
+            if self._loop.is_alive():
+                self._loop.do(self._talk.quit)
+                self._loop.join()
+            self._inbox.wait_for_callbacks(QUIT_TIME)
 
     def _do(self, task: Callable[[Call], None], call: Call, wait: bool = True) -> Any:
         if "type" in call.request:
