@@ -818,6 +818,34 @@ class RealTests(TestCase):
             await deferToThread(al.close)
         self.assertEqual((al.state, al._loop.is_alive()), (State.CLOSED, False))
 
+    async def test_who_gives_up_does_not_wait_for_a_connection_that_is_being_made(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            client = blocking.Client("127.0.0.1", listener.getsockname()[1], "al", timeout=0.1)
+            loop, connect, connecting = client._loop, client._loop._connect, threading.Event()
+            self.addCleanup(connecting.set)
+
+            def connect_late() -> links.Link:
+                connecting.wait(TIMEOUT)
+                return connect()
+
+            loop._connect = connect_late
+            with self.assertRaises(TimeoutError):
+                await deferToThread(client.start)
+            await deferToThread(client.close)
+            self.assertEqual((client.state, loop.is_alive()), (State.CLOSED, True))
+            self.assertRaises(ClosedError, client.rooms)
+            connecting.set()
+            await deferToThread(loop.join)
+            with listener.accept()[0] as late:
+                self.assertEqual(late.recv(1), b"", "it says nothing")
+
+    def test_who_closes_before_a_connection_is_made_needs_none(self) -> None:
+        client = blocking.Client("127.0.0.1", 1, "al")
+        client._loop.do(client._talk.quit)
+        client._loop._connect = lambda: self.fail("it connects")
+        client._loop.run()
+        self.assertIs(client.state, State.CLOSED)
+
     async def test_callbacks_may_ask_the_server(self) -> None:
         server = await Server.start(self)
         bob = await server.hello(self, "bob", "lobby")

@@ -273,8 +273,7 @@ class Client:
                     self._do(self._talk.settle, Call({}))
         finally:
             if self._loop.is_alive():
-                self._loop.do(self._talk.quit)
-                self._loop.join()
+                self._loop.close()
             self._inbox.wait_for_callbacks(QUIT_TIME)
 
     def _do(self, task: Callable[[Call], None], call: Call, wait: bool = True) -> Any:

@@ -25,6 +25,8 @@ class Loop(threading.Thread):
         self._tasks: deque[Callable[[], None]] = deque()
         self._ending = threading.Lock()
         self._ended = False
+        """There is nothing more to do here."""
+        self._connecting = False
         self._selector = selectors.DefaultSelector()
         self._asleep, self._waker = socket.socketpair()
         for end in (self._asleep, self._waker):
@@ -41,10 +43,26 @@ class Loop(threading.Thread):
                 return
         task()
 
+    def close(self) -> None:
+        """End the conversation, and wait for that; but not for a connection that is being made, which takes long."""
+        self.do(self._talk.quit)
+        with self._ending:
+            if self._connecting and not self._ended:
+                self._ended = True
+                try:
+                    self._do_tasks()
+                except LostError as error:
+                    self._talk.ended(str(error))
+                self._do_tasks()
+            over = self._ended
+        if not over:
+            self.join()
+
     def run(self) -> None:
         try:
             while self._talk.error is None:
-                pause = self._talk.ended(self._converse())
+                reason = self._converse()
+                pause = self._talk.ended(reason) if self._talk.error is None else None
                 if pause is not None:
                     self._wait(time.monotonic() + pause)
         except BaseException as error:
@@ -68,8 +86,8 @@ class Loop(threading.Thread):
     def _converse(self) -> str:
         """Talk over one connection; return why it ended."""
         try:
-            link = self._connect()
-        except OSError as error:
+            link = self._open()
+        except (LostError, OSError) as error:
             return str(error)
         try:
             self._selector.register(link.socket, selectors.EVENT_READ)
@@ -81,6 +99,21 @@ class Loop(threading.Thread):
         finally:
             self._selector.unregister(link.socket)
             link.close()
+
+    def _open(self) -> Link:
+        """Make a connection. Meanwhile another thread may `close`."""
+        with self._ending:
+            self._do_tasks()
+            self._connecting = True
+        try:
+            link = self._connect()
+        finally:
+            with self._ending:
+                self._connecting = False
+        if self._ended:
+            link.close()
+            raise LostError("the client is closed")
+        return link
 
     def _turn(self, link: Link | None, until: float | None) -> None:
         """Wait until there is something to do, and do it."""
