@@ -927,6 +927,13 @@ class RealTests(TestCase):
             with self.assertRaises(UnreachableError):
                 await deferToThread(client.start)
 
+    async def test_a_host_that_cannot_be_one(self) -> None:
+        for udp in (False, True):
+            client = blocking.Client("x" * 70, 1, "al", udp=udp)
+            with self.assertRaises(UnreachableError) as caught:
+                await deferToThread(client.start)
+            self.assertEqual(str(caught.exception), f"'{'x' * 70}' is not the name of a host")
+
     async def test_a_nick_that_is_taken(self) -> None:
         server = await Server.start(self)
         await self.client(server.port, "al")

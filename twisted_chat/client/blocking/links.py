@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from ..datagrams import FIRST_PATIENCE, Object, decode, encode
@@ -23,13 +24,14 @@ class Stream:
     """Objects over TCP or TLS, one a line."""
 
     def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
-        opened = socket.create_connection((host, port), timeout=OPEN_TIME)
-        try:
-            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.socket = tls.wrap_socket(opened, server_hostname=host) if tls else opened
-        except BaseException:
-            opened.close()
-            raise
+        with _naming(host):
+            opened = socket.create_connection((host, port), timeout=OPEN_TIME)
+            try:
+                opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self.socket = tls.wrap_socket(opened, server_hostname=host) if tls else opened
+            except BaseException:
+                opened.close()
+                raise
         self.socket.setblocking(False)
         self._in = b""
         self._out = b""
@@ -78,7 +80,8 @@ class Packets:
     unsent = False
 
     def __init__(self, host: str, port: int, token: str) -> None:
-        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+        with _naming(host):
+            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
         while True:
             family, kind, protocol, _, address = addresses.pop(0)
             self.socket = socket.socket(family, kind, protocol)
@@ -129,6 +132,15 @@ class Packets:
 
     def close(self) -> None:
         self.socket.close()
+
+
+@contextmanager
+def _naming(host: str) -> Iterator[None]:
+    """Make an `OSError` of what Python says of a host that cannot be one, such as a name with 70 letters and no dot."""
+    try:
+        yield
+    except ValueError as error:  # UnicodeError is one, and what TLS raises
+        raise OSError(f"{host!r} is not the name of a host") from error
 
 
 Link = Stream | Packets
