@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -140,18 +141,31 @@ class PacketsTests(SynchronousTestCase):
         self.assertEqual((len(self.link.receive()), len(self.link.receive())), (100, 50))
 
     def test_a_full_socket_loses_datagrams(self) -> None:
-        class Full:
+        self.fails(BlockingIOError())
+        self.assertIn(b"pong", self.server.recv(2000))
+
+    def test_a_network_that_is_away_for_a_moment_loses_datagrams(self) -> None:
+        self.fails(OSError(errno.ENETUNREACH, "Network is unreachable"))
+        self.assertIn(b"pong", self.server.recv(2000))
+
+    def test_a_server_that_is_gone_ends_it(self) -> None:
+        self.assertRaises(ConnectionRefusedError, self.fails, ConnectionRefusedError())
+
+    def fails(self, error: OSError) -> None:
+        """Send what the socket does not take, and then something else."""
+
+        class Failing:
             def send(self, _: bytes) -> int:
-                raise BlockingIOError
+                raise error
 
         link = self.link.socket
-        self.link.socket = Full()  # type: ignore[assignment]
+        self.link.socket = Failing()  # type: ignore[assignment]
+        self.addCleanup(setattr, self.link, "socket", link)
         self.link.send({"type": "pong"})
         self.link.flush()
         self.link.socket = link
         self.link.send({"type": "pong"})
         self.link.flush()
-        self.assertIn(b"pong", self.server.recv(2000))
 
     def test_an_address_that_cannot_be_reached_is_an_error(self) -> None:
         self.assertRaises(OSError, Packets, "255.255.255.255", 1, "secret")

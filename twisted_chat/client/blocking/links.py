@@ -113,8 +113,12 @@ class Packets:
 
     def flush(self) -> None:
         for datagram in self._session.take_datagrams():
-            with suppress(BlockingIOError):  # it is lost then, as others are
+            try:
                 self.socket.send(datagram)
+            except ConnectionRefusedError:  # the other machine says that nobody is there
+                raise
+            except OSError:  # it is lost then, as others are: there is no space, or no network for a moment
+                pass
 
     def receive(self) -> list[Object]:
         now = time.monotonic()
