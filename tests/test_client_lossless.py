@@ -313,6 +313,16 @@ class GoodNetworkTests(LosslessTestCase):
         self.assertEqual([message["msg"] for message in self.ada.heard("garden")], ["in the garden"])
         self.assertEqual(self.ada.texts(), [])
 
+    def test_two_rooms_for_the_server_are_two(self) -> None:
+        self.ada.answer(type="join", room="straße")
+        said = self.ada.say("in the one", room="STRAßE")
+        joining = self.ada.ask(type="join", room="strasse", since=0)
+        self.net.passes(0.1)
+        self.assertEqual((self.ada.answers[joining]["seq"], self.ada.answers[said]["seq"]), (0, 1))
+        self.net.server.welcome("cyd", "strasse").say("in the other", room="strasse")
+        self.net.passes(0.5)
+        self.assertEqual([message["msg"] for message in self.ada.heard("strasse")], ["in the other"])
+
     def test_a_room_that_cannot_be_entered_is_none(self) -> None:
         self.assertEqual(self.ada.answer(type="join", room="a b")["code"], "bad-room")
 

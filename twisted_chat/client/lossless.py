@@ -7,13 +7,13 @@ is UDP. No socket, no thread and no clock here either.
 
 from __future__ import annotations
 
-import unicodedata
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from .datagrams import HOLE, Datagrams, Object
+from .keys import key
 from .partial_log import PartialLog
 
 PAGE: Final = 500
@@ -86,9 +86,9 @@ class Lossless:
         """Ask something."""
         match obj:
             case {"type": "", "room": name, "id": id}:
-                self._said[id] = _key(name)
+                self._said[id] = key(name)
             case {"type": "join", "room": name, "id": id}:
-                self._joining[id] = _key(name), set()
+                self._joining[id] = key(name), set()
         self._datagrams.send(obj, now)
 
     def received(self, datagram: bytes, now: float) -> None:
@@ -159,7 +159,7 @@ class Lossless:
         if name in self._rooms:
             self._rooms[name].log.acked(seq)
         for joining, own in self._joining.values():
-            if joining == _key(name):
+            if joining == key(name):
                 own.add(seq)
 
     def _hand_out(self, room: _Room, now: float) -> None:
@@ -182,8 +182,8 @@ class Lossless:
         if message["author"] != self._nick:
             return False
         if room.held[0] != seq:
-            key = _key(room.name)
-            room.held = seq, frozenset(id for id, said_in in self._said.items() if said_in == key)
+            here = key(room.name)
+            room.held = seq, frozenset(id for id, said_in in self._said.items() if said_in == here)
         return not room.held[1].isdisjoint(self._said)
 
     def _fill(self, room: _Room, after: int, now: float) -> None:
@@ -224,8 +224,3 @@ class Lossless:
         id = str(uuid.uuid4())
         self._reads[id] = read
         self._datagrams.send({"type": "history", "id": id, **read.where}, now)
-
-
-def _key(name: str) -> str:
-    """Give the same for two names that the server takes for one; its own rules are finer."""
-    return unicodedata.normalize("NFKC", name).casefold()

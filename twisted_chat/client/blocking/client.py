@@ -11,12 +11,13 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from ..errors import ChatError, ClosedError, RequestError
+from ..keys import key
 from ..states import State
 from .calls import Call
 from .inbox import Inbox, Slot
 from .links import Packets, Stream
 from .loop import Loop
-from .objects import Members, Message, Object, Page, RoomInfo, key, read, read_page
+from .objects import Members, Message, Object, Page, RoomInfo, read, read_page
 from .talk import LOW, QUIT_TIME, RoomState, Talk
 
 E = TypeVar("E")

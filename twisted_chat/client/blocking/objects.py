@@ -5,7 +5,6 @@ The library has the same from `twisted_chat.messages`, which needs a package tha
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass, fields
 from typing import Any, Final, TypeVar
 
@@ -151,8 +150,3 @@ def read_message(obj: Object) -> Message:
 def read_page(page: Object) -> Page:
     """Read a part of a room's history."""
     return Page([read_message(message) for message in page["messages"]], bool(page["more"]))
-
-
-def key(name: str) -> str:
-    """Give the same for two names that the server takes for one."""
-    return unicodedata.normalize("NFKC", name).lower()

@@ -13,12 +13,13 @@ from typing import Any, Final
 
 from ..datagrams import encode
 from ..errors import ChatError, ClosedError, RequestError, UnreachableError
+from ..keys import key
 from ..partial_log import MOST, PartialLog
 from ..states import RoomLost, State, StateChanged
 from .calls import Call
 from .inbox import Inbox, Slot
 from .links import OPEN_TIME, Link, LostError
-from .objects import NOTICES, DirectMessage, Error, Message, Object, key, read, read_message
+from .objects import NOTICES, DirectMessage, Error, Message, Object, read, read_message
 
 QUIET_TIME: Final = 15.0
 """Seconds of silence after which the server is asked whether it is there."""

@@ -1,0 +1,14 @@
+"""What a name is known by, for clients that have nothing but Python."""
+
+from __future__ import annotations
+
+import unicodedata
+
+
+def key(name: str) -> str:
+    """Give the same for two names that the server takes for one.
+
+    The server's own rules (`twisted_chat.names`) say besides what is no name. They lower, and do not fold: `ß` and `ss`
+    are two (RFC 8265, section 3.3.2).
+    """
+    return unicodedata.normalize("NFKC", name).lower()
