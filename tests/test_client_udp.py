@@ -11,7 +11,7 @@ from twisted.internet import reactor
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import clientFromString, connectProtocol
-from twisted.internet.error import ConnectionAborted, ConnectionDone, DNSLookupError, NoProtocol
+from twisted.internet.error import CannotListenError, ConnectionAborted, ConnectionDone, DNSLookupError, NoProtocol
 from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -108,6 +108,27 @@ class EndpointTests(TestCase):
         addresses = [("127.0.0.1", self.free_port()), ("127.0.0.1", port)]
         infos = [(socket.AF_INET, socket.SOCK_DGRAM, 0, "", address) for address in addresses]
         self.patch(socket, "getaddrinfo", lambda *_, **__: infos)
+        lines = await connectProtocol(UDPEndpoint(reactor, "chat.example", 1), Lines())
+        self.assertEqual(lines.transport.getPeer(), IPv4Address("UDP", "127.0.0.1", port))
+        lines.transport.loseConnection()
+        await lines.lost
+
+    async def test_without_ipv6_the_next_address_is_taken(self) -> None:
+        _, port = await start(self)
+        udp: Any = reactor
+        listen = udp.listenUDP
+
+        def listen_without_ipv6(port: int, protocol: Any, interface: str) -> Any:
+            if interface == "::":
+                raise CannotListenError(interface, 0, OSError("Address family not supported by protocol"))
+            return listen(port, protocol, interface=interface)
+
+        self.patch(reactor, "listenUDP", listen_without_ipv6)
+        infos = [(socket.AF_INET6, socket.SOCK_DGRAM, 0, "", ("::1", port, 0, 0))]
+        self.patch(socket, "getaddrinfo", lambda *_, **__: infos)
+        text = await self.fails(UDPEndpoint(reactor, "chat.example", 1), OSError)
+        self.assertEqual(text, "Address family not supported by protocol")
+        infos.append((socket.AF_INET, socket.SOCK_DGRAM, 0, "", ("127.0.0.1", port)))  # type: ignore[arg-type]
         lines = await connectProtocol(UDPEndpoint(reactor, "chat.example", 1), Lines())
         self.assertEqual(lines.transport.getPeer(), IPv4Address("UDP", "127.0.0.1", port))
         lines.transport.loseConnection()

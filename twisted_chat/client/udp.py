@@ -15,6 +15,7 @@ from typing import Any, Final
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import (
+    CannotListenError,
     ConnectionAborted,
     ConnectionDone,
     DNSLookupError,
@@ -124,7 +125,10 @@ class Connection(DatagramProtocol):
     def open(self, host: str, port: int, timeout: float) -> Deferred[None]:
         """Wait until the server has answered. Raises `OSError` where there is no way to it."""
         self._peer = host, port
-        self._socket = self._reactor.listenUDP(0, self, interface="::" if ":" in host else "")
+        try:
+            self._socket = self._reactor.listenUDP(0, self, interface="::" if ":" in host else "")
+        except CannotListenError as error:  # such as for IPv6 on a machine that has none
+            raise OSError(str(error.socketError)) from error
         late = TimeoutError(f"the server did not answer within {timeout:g} seconds")
         self._timers = [
             self._reactor.callLater(0, self._turn),
