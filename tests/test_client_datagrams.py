@@ -264,5 +264,13 @@ class OrderTests(DatagramsTestCase):
         self.assertEqual(self.comes(joined | {"n": 4}, {"type": "b", "n": 3}), [])
         self.assertEqual(self.comes(joined | {"n": 2}), [joined, {"type": "b"}])
 
+    def test_what_has_no_id_answers_nothing_whatever_the_ids_are(self) -> None:
+        self.ask("ping", "None")
+        others: list[dict[str, Any]] = [{"type": "a"}, {"type": "b", "id": None}, {"type": "c", "id": []}]
+        for number, obj in enumerate(others, 1):
+            self.assertEqual(self.comes(obj | {"n": number}), [obj])
+        pong = {"type": "pong", "id": "None"}
+        self.assertEqual(self.comes(pong | {"n": 4}), [pong])
+
     def test_what_is_no_object_is_passed_over(self) -> None:
         self.assertEqual(self.comes(b"", b"x", b"[]", b"{}", {"type": "x"}, {"type": "x", "n": "1"}), [])

@@ -215,11 +215,11 @@ class Datagrams:
                 self._datagrams.append(encode(asked.obj))
 
     def _take(self, number: int, obj: Object, now: float) -> None:
-        id = str(obj.get("id"))
+        id = _id(obj)
         late = self._next is not None and number < self._next
         if late and obj.get("type") == "history":
             return  # it says where the log ended, before what was handed on meanwhile; it is asked for again
-        if id in self._asked:
+        if id is not None and id in self._asked:
             asked = self._arrived[id] = self._asked.pop(id)
             self._answered = now
             if asked.tries == 1:
@@ -254,10 +254,11 @@ class Datagrams:
                 break
 
     def _hand_on(self, obj: Object) -> None:
-        if "id" not in obj:
+        id = _id(obj)
+        if id is None:
             self._objects.append((obj, None))
             return
-        asked = self._arrived.pop(str(obj["id"]), None)
+        asked = self._arrived.pop(id, None)
         if asked is None:  # it answers once more what is answered
             return
         if not asked.given_id:
@@ -266,6 +267,12 @@ class Datagrams:
         if obj.get("type") == "joined" and asked.holes != self._holes:
             # The server may have given this answer before, and it was lost: then what followed it came before this.
             self._objects.append((HOLE, None))
+
+
+def _id(obj: Object) -> str | None:
+    """Say which request an object answers, if it answers one."""
+    id = obj.get("id")
+    return id if isinstance(id, str) else None
 
 
 def encode(obj: Object) -> bytes:
