@@ -5,10 +5,12 @@ Start a server, and then the feed:
     .venv/bin/twistd -n chat
     .venv/bin/python examples/feed.py --port 14900 --room logs tail -n 5 -f README.md
 
-The exit status is the command's. Where the room takes less than the command prints, the command waits.
+The exit status is the command's, and 130 after Ctrl-C. Where the room takes less than the command prints, the command
+waits.
 """
 
 import argparse
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -59,6 +61,6 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        pass
+        sys.exit(128 + signal.SIGINT)  # as a shell has it
     except (ChatError, OSError) as error:
         sys.exit(f"feed: {error}")

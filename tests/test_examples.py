@@ -355,7 +355,7 @@ class FeedTests(TestCase):
             end.write("new\nunfinished")
         self.assertEqual(await said(alice), "feed: new")
         os.killpg(feed.pid, signal.SIGINT)  # what a terminal does when Ctrl-C is typed: the command gets it, too
-        self.assertEqual(await feed.ends(), 0)
+        self.assertEqual(await feed.ends(), 130)
         self.assertEqual(feed.output, "")
 
     async def test_it_ends_as_the_command_does(self) -> None:
