@@ -8,11 +8,6 @@ ChatError               anything of the below
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:  # `twisted_chat.client.blocking` has these errors too, on machines that have no Twisted
-    from twisted.python.failure import Failure
-
 
 class ChatError(Exception):
     """Anything that can go wrong in a conversation. Its text is for a person."""
@@ -51,22 +46,3 @@ class ClosedError(ChatError):
         super().__init__(text)
         self.wanted = wanted
         """The program itself closed or left. An iteration that is going on then ends, without an error."""
-
-
-def reason_text(reason: Failure) -> str:
-    """Say for a person why a connection has ended."""
-    if reason.check("twisted.internet.error.ConnectionDone"):
-        return "the server ended the connection"
-    return tls_problem(reason) or reason.getErrorMessage()
-
-
-def tls_problem(reason: Failure) -> str:
-    """Say for a person why there was no TLS; empty where that is not why a connection has ended."""
-    if reason.check("service_identity.exceptions.VerificationError"):
-        return "its certificate is for another name"
-    if not reason.check("OpenSSL.SSL.Error"):
-        return ""
-    why = ", ".join(entry[-1] for entry in reason.value.args[0]) if reason.value and reason.value.args else ""
-    if why == "certificate verify failed":
-        return "its certificate is not one that this machine trusts"
-    return f"it does not speak TLS as we do ({why})"

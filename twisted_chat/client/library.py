@@ -51,10 +51,11 @@ from ..messages import (
 )
 from .answers import Answer, Waiters
 from .conversation import Conversation, RoomState
-from .errors import ChatError, ClosedError, RequestError, UnreachableError, reason_text, tls_problem
+from .errors import ChatError, ClosedError, RequestError, UnreachableError
 from .events import Callback, Listeners, State, StateChanged
 from .feed import Feed
 from .ids import Ids
+from .reasons import reason_text, tls_problem
 
 E = TypeVar("E")
 
