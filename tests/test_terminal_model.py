@@ -225,6 +225,53 @@ class PanesTests(SynchronousTestCase):
         self.assertIs(self.panes.named("garden"), self.garden)
         self.assertIsNone(self.panes.named("bob"))
 
+    def talks(self, *nicks: str) -> list[Pane]:
+        """Hear something of each of these, an hour apart; what they said is not read."""
+        panes = []
+        for hour, nick in enumerate(nicks):
+            panes.append(pane := self.panes.of(direct(nick)))
+            said = Message(msg="psst", author=nick, to="alice", time=f"2026-11-22T{hour:02}:00:00Z")
+            self.panes.heard(pane, pane.hear(said))
+        return panes
+
+    def open_talks(self) -> list[str]:
+        return [pane.name for pane in self.panes if isinstance(pane.where, Direct)]
+
+    def test_of_too_many_talks_the_oldest_that_is_read_goes(self) -> None:
+        self.patch(model, "DIRECTS", 4)
+        bob, cyd, dan, _ = self.talks("bob", "cyd", "dan", "eve")
+        for pane in (dan, cyd):
+            self.panes.turn(pane)
+        self.panes.turn(bob)
+        for came, stay in (("fay", "@bob @dan @eve @fay"), ("gus", "@bob @eve @fay @gus")):
+            self.talks(came)
+            self.assertEqual(" ".join(self.open_talks()), stay)
+        self.assertEqual([pane.name for pane in self.panes][:3], ["lobby", "garden", "кухня"])
+
+    def test_and_without_any_the_oldest(self) -> None:
+        self.patch(model, "DIRECTS", 3)
+        first, *_ = self.talks("bob", "cyd", "dan")
+        first.hear(Message(msg="again", author="bob", to="alice", time="2026-11-22T23:00:00Z"))
+        self.talks("eve")
+        self.assertEqual(self.open_talks(), ["@bob", "@dan", "@eve"])
+
+    def test_what_is_not_known_to_be_kept_or_not_sent_stays(self) -> None:
+        self.patch(model, "DIRECTS", 3)
+        said, typed, _ = self.panes.of(direct("bob")), self.panes.of(direct("cyd")), self.panes.of(direct("dan"))
+        entry = said.say("hi")
+        typed.draft = "hel"
+        self.talks("eve", "fay")
+        self.assertEqual(self.open_talks(), ["@bob", "@cyd", "@fay"])
+        self.patch(model, "DIRECTS", 1)
+        self.panes.close(typed.where or self.rooms[0])
+        for nick in ("fay", "gus"):
+            pane = self.panes.of(direct(nick))
+            pane.say("hi")
+        self.assertEqual(self.open_talks(), ["@bob", "@fay", "@gus"])
+        said.kept(entry, None)
+        self.panes.of(direct("hal"))
+        self.assertEqual(self.open_talks(), ["@fay", "@gus", "@hal"])
+
     def test_what_is_not_seen_is_counted(self) -> None:
         self.panes.turn(self.lobby)
         self.hear(self.lobby, 1)

@@ -25,6 +25,9 @@ KEPT: Final = 20_000
 NICKS: Final = 2_000
 """Nicks of a conversation that are remembered for completion."""
 
+DIRECTS: Final = 50
+"""Talks with one nick alone that stay open: anybody may begin one, and as many as there are nicks."""
+
 SPARE: Final = 1_000
 """Entries beyond those that are kept before the oldest are dropped: not one at a time."""
 
@@ -114,6 +117,11 @@ class Pane:
     def oldest(self) -> int | None:
         """The lowest number that is here, if there is any."""
         return next((entry.seq for entry in self.entries if entry.seq is not None and entry.log == self.log), None)
+
+    @property
+    def last(self) -> datetime:
+        """When something was said or shown here last."""
+        return self.entries[-1].time if self.entries else datetime.min.replace(tzinfo=UTC)
 
     # What comes
 
@@ -307,12 +315,25 @@ class Panes:
         return sum(pane.pending for pane in self.all)
 
     def of(self, where: Room | Direct) -> Pane:
-        """Find the pane of a conversation, or make one."""
+        """Find the pane of a conversation, or make one.
+
+        Of too many with one nick alone, the one in which nothing was said for longest goes, of those that are read if
+        there are any; never the one that is shown, nor one where something waits to be kept or sent.
+        """
         found = self.find(where)
         if found is None:
+            if isinstance(where, Direct):
+                self._make_space()
             found = Pane(where, self._nick, whole=isinstance(where, Direct))
             self.all.append(found)
         return found
+
+    def _make_space(self) -> None:
+        """Let go of one talk with one nick alone, if there are too many."""
+        talks = [pane for pane in self.all if isinstance(pane.where, Direct)]
+        spare = [pane for pane in talks if pane is not self.current and not (pane.pending or pane.draft)]
+        if len(talks) >= DIRECTS and spare:
+            self.all.remove(min(spare, key=lambda pane: (pane.unread > 0, pane.last)))
 
     def find(self, where: Room | Direct) -> Pane | None:
         """Find the pane of a conversation."""
