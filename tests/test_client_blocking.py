@@ -792,6 +792,14 @@ class RealTests(TestCase):
         al, bo = await self.client(port, "al", udp=True), await self.client(port, "bo", udp=True)
         await deferToThread(self.use, al, bo)
 
+    async def test_a_place_beyond_the_log_is_one_of_another_log(self) -> None:
+        server, port = await start(self)
+        bob = await server.hello(self, "bob", "lobby")
+        await bob.asks(type="", room="lobby", msg="first", id="1")
+        for nick, udp in (("al", False), ("cy", True)):
+            client = await self.client(port if udp else server.port, nick, udp=udp, since=1000)
+            self.assertEqual((await deferToThread(client.receive, TIMEOUT)).msg, "first")
+
     async def test_a_long_message_is_whole_over_udp(self) -> None:
         server, port = await start(self)
         bob = await server.hello(self, "bob", "lobby")

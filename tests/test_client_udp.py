@@ -262,6 +262,15 @@ class LibraryTests(TestCase):
             self.assertEqual((await room.who()).members, ["ada", "bob"])
         self.assertEqual((await bob.hears())["type"], "leave")
 
+    async def test_a_place_beyond_the_log_is_one_of_another_log(self) -> None:
+        server, port = await start(self)
+        bob = await server.hello(self, "bob", "lobby")
+        await bob.asks(type="", room="lobby", msg="first", id="1")
+        for nick, description in (("ada", f"udp:127.0.0.1:{port}"), ("cyd", f"tcp:127.0.0.1:{server.port}")):
+            async with await connect(description, nick=nick) as client:
+                room = await client.join("lobby", since=1000)
+                self.assertEqual((await room.receive()).msg, "first")
+
     async def test_without_a_server_it_says_so(self) -> None:
         server, port = await start(self)
         await server.stop()
