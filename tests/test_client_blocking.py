@@ -26,6 +26,7 @@ from twisted_chat.client.blocking import (
     MemberJoined,
     MemberLeft,
     Message,
+    NewLog,
     NickChanged,
     Presence,
     RequestError,
@@ -355,6 +356,7 @@ class TalkTests(SynchronousTestCase):
         self.assertEqual(heard, [str(seq) for seq in range(1, many)])
 
     def test_a_new_log_is_read_from_its_beginning(self) -> None:
+        new = self.told(NewLog)
         self.welcome()
         self.join(seq=50)
         self.talk.ended("lost")
@@ -363,6 +365,8 @@ class TalkTests(SynchronousTestCase):
         self.joined(2)
         self.page(1, 2)
         self.assertEqual(self.taken(), ["1", "2"])
+        self.tell_all()
+        self.assertEqual(new, [NewLog("lobby")])
 
     def test_messages_have_a_pace(self) -> None:
         self.welcome(burst=10, rate=10)

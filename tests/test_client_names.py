@@ -74,6 +74,7 @@ class NamesTests(SynchronousTestCase):
             "State",
             "StateChanged",
             "RoomLost",
+            "NewLog",
         ):
             self.assertIs(getattr(library, name), getattr(blocking, name))
 

@@ -7,25 +7,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from ..messages import Message
+from .states import NewLog as NewLog
 from .states import RoomLost as RoomLost
 from .states import State as State
 from .states import StateChanged as StateChanged
 
 E = TypeVar("E")
-
-
-@dataclass(frozen=True, slots=True)
-class NewLog:
-    """A room's log is a new one, as where a server that keeps nothing on disk was started again: numbers begin anew."""
-
-    room: str
 
 
 class DirectMessage(Message, tag="", kw_only=True):

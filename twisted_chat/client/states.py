@@ -36,3 +36,10 @@ class RoomLost:
 
     room: str
     error: ChatError
+
+
+@dataclass(frozen=True, slots=True)
+class NewLog:
+    """A room's log is a new one, as where a server that keeps nothing on disk was started again: numbers begin anew."""
+
+    room: str

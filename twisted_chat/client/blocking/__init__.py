@@ -20,7 +20,7 @@ anything but Python's own.
 """
 
 from ..errors import ChatError, ClosedError, RequestError, UnreachableError
-from ..states import RoomLost, State, StateChanged
+from ..states import NewLog, RoomLost, State, StateChanged
 from .client import Client, Room, connect
 from .objects import (
     DirectMessage,
@@ -47,6 +47,7 @@ __all__ = [
     "MemberLeft",
     "Members",
     "Message",
+    "NewLog",
     "NickChanged",
     "Page",
     "Presence",

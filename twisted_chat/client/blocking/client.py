@@ -56,7 +56,8 @@ class Room:
     def on(self, kind: type[E], callback: Callable[[E], object]) -> Callable[[], None]:
         """Call back for what happens in this room; what this returns ends it.
 
-        `kind` is `Message`, `MemberJoined`, `MemberLeft`, `NickChanged`, `TopicChanged`, `Presence` or `RoomLost`.
+        `kind` is `Message`, `MemberJoined`, `MemberLeft`, `NickChanged`, `TopicChanged`, `Presence`, `NewLog` or
+        `RoomLost`.
         With a callback for `Message`, here or at the client, messages of this room cannot be taken otherwise.
         """
         return self._client._inbox.on(self._state, kind, callback)

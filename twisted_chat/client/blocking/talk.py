@@ -15,7 +15,7 @@ from ..datagrams import encode
 from ..errors import ChatError, ClosedError, RequestError, UnreachableError
 from ..keys import key
 from ..partial_log import MOST, PartialLog
-from ..states import RoomLost, State, StateChanged
+from ..states import NewLog, RoomLost, State, StateChanged
 from .calls import Call
 from .inbox import Inbox, Slot
 from .links import OPEN_TIME, Link, LostError
@@ -468,9 +468,10 @@ class Talk:
         seq = int(joined["seq"])
         if room.place is None:
             room.place = PartialLog[Message](seq)
-        elif seq < room.place.seq:  # the log is a new one, and nothing of it was heard
+        elif seq < room.place.seq:  # the log is another one, and nothing of it was heard
             room.place = PartialLog[Message](0)
             room.place.start(seq)
+            self._inbox.tell(room, NewLog(room.name))
         else:
             room.place.start(room.place.seq)
         room.joined = True
