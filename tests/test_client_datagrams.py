@@ -243,7 +243,7 @@ class OrderTests(DatagramsTestCase):
         self.comes({"type": "a", "n": 1}, {"type": "c", "n": 3})
         self.passes(1)
         self.sent()
-        page = {"type": "history", "id": "1"}
+        page = {"type": "history", "id": "1", "messages": [], "more": False}
         self.assertEqual(self.comes(page | {"n": 2}), [])
         self.passes(1)
         self.assertEqual([obj["type"] for obj in self.sent()], ["history"])
@@ -273,4 +273,46 @@ class OrderTests(DatagramsTestCase):
         self.assertEqual(self.comes(pong | {"n": 4}), [pong])
 
     def test_what_is_no_object_is_passed_over(self) -> None:
-        self.assertEqual(self.comes(b"", b"x", b"[]", b"{}", {"type": "x"}, {"type": "x", "n": "1"}), [])
+        nothing = (b"", b"x", b"[]", b"{}", b"\xff", b'"\xed\xa0\x80"', b"[" * 1100)
+        unread: list[dict[str, Any]] = [{"type": "x"}, {"type": "x", "n": "1"}, {"type": "x", "n": True}]
+        self.assertEqual(self.comes(*nothing, b'{"n":1,"type":"\\ud800"}', *unread), [])
+        self.assertEqual(self.comes({"type": "\U0001f600", "n": 1}), [{"type": "\U0001f600"}])
+
+    def test_what_cannot_be_read_is_a_hole(self) -> None:
+        said: dict[str, Any] = {"type": "", "author": "bob", "msg": "hi", "room": "lobby", "seq": 1}
+        page: dict[str, Any] = {"type": "history", "messages": [said], "more": False}
+        unsound: list[dict[str, Any]] = [
+            {"author": "bob"},
+            {"type": None},
+            *({key: value for key, value in said.items() if key != left_out} for left_out in said),
+            *(said | {key: []} for key in said),
+            said | {"seq": True},
+            said | {"rest": "5"},
+            {"type": "", "to": "al", "msg": "hi"},
+            {"type": "history", "messages": [said]},
+            page | {"messages": [5]},
+            page | {"messages": [said | {"msg": 5}]},
+            page | {"messages": [{"type": "", "to": "al", "author": "bob", "msg": "hi"}]},
+            {"type": "welcome", "limits": {"object": "many"}},
+            {"type": "error", "retry": -1},
+            {"type": "error", "retry": 1e999},
+            {"type": "error", "retry": "soon"},
+        ]
+        for number, obj in enumerate(unsound, 1):
+            self.assertEqual(self.comes(obj | {"n": number}), [HOLE], obj)
+        direct = {"type": "", "to": "al", "author": "bob", "msg": "hi"}
+        sound: list[dict[str, Any]] = [said, page, direct, {"type": "error", "retry": 0.5}]
+        for number, obj in enumerate(sound, len(unsound) + 1):
+            self.assertEqual(self.comes(obj | {"n": number}), [obj])
+
+    def test_an_answer_that_cannot_be_read_is_asked_for_again(self) -> None:
+        self.ask("history")
+        (asked,) = self.sent()
+        self.comes({"type": "history", "id": "1", "messages": {}, "more": False, "n": 1})
+        self.passes(1)
+        self.assertEqual(self.sent(), [asked])
+
+    def test_a_cookie_that_cannot_be_read_is_none(self) -> None:
+        self.session = Datagrams("secret", self.now)
+        self.comes({"type": "cookie"}, {"type": "cookie", "cookie": 5}, b'{"type":"cookie","cookie":"\\ud800"}')
+        self.assertFalse(self.session.proven)

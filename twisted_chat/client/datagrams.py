@@ -8,6 +8,7 @@ of this what TCP would give.
 from __future__ import annotations
 
 import json
+import math
 import uuid
 from collections import deque
 from dataclasses import dataclass
@@ -44,7 +45,19 @@ UNNUMBERED: Final = frozenset({"hello", "history", "who", "rooms", "ping"})
 """Requests that do no harm where they are taken twice, or later: they need no number."""
 
 HOLE: Final[Object] = {"type": "hole"}
-"""In the place of objects that got lost on the way."""
+"""In the place of objects that got lost on the way, or that cannot be read."""
+
+FIELDS: Final[dict[str, type]] = {
+    **dict.fromkeys(("type", "id", "cookie", "room", "author", "msg", "nick"), str),
+    **dict.fromkeys(("n", "seq", "rest"), int),
+    "limits": dict,
+    "messages": list,
+    "more": bool,
+}
+"""What the fields are that are used here and in `lossless.py`. The others are for those who read them."""
+
+NEEDED: Final = {"cookie": ("cookie",), "history": ("messages", "more")}
+"""Fields that an object of a type must have. Those of messages: `_is_direct`, `_is_message`."""
 
 
 @dataclass(slots=True)
@@ -144,11 +157,12 @@ class Datagrams:
         obj = decode(datagram)
         if obj is None:
             return
-        if obj.get("type") == "cookie":
-            self._take_cookie(str(obj.get("cookie")))
-        elif isinstance(obj.get("n"), int):
+        sound = is_sound(obj)
+        if sound and obj["type"] == "cookie":
+            self._take_cookie(obj["cookie"])
+        elif type(obj.get("n")) is int:
             self._heard = now
-            self._take(obj.pop("n"), obj, now)
+            self._take(obj.pop("n"), obj if sound else HOLE, now)
         self._send_waiting()
 
     def tick(self, now: float) -> None:
@@ -281,9 +295,38 @@ def encode(obj: Object) -> bytes:
 
 
 def decode(data: bytes) -> Object | None:
-    """Read an object; what is none gives None."""
+    """Read an object; what is none, or has half a character in it, gives None."""
     try:
-        obj = json.loads(data)
+        obj = json.loads(str(data, "utf-8"))
+        if b"\\u" in data:
+            encode(obj)
     except (ValueError, RecursionError):
         return None
     return obj if isinstance(obj, dict) else None
+
+
+def is_sound(obj: Object) -> bool:
+    """Tell whether an object of a server has what its type needs, and all fields that are used are of their types."""
+    if "type" not in obj or not _has_types(obj) or any(field not in obj for field in NEEDED.get(obj["type"], ())):
+        return False
+    if not all(type(limit) is int for limit in obj.get("limits", {}).values()):
+        return False
+    if obj["type"] == "" and not (_is_direct(obj) or _is_message(obj)):
+        return False
+    return all(map(_is_message, obj.get("messages", ())))
+
+
+def _is_direct(obj: Object) -> bool:
+    return "to" in obj and "author" in obj and "msg" in obj
+
+
+def _is_message(obj: object) -> bool:
+    """Tell whether something is a message of a room."""
+    return isinstance(obj, dict) and _has_types(obj) and {"author", "msg", "room", "seq"} <= obj.keys()
+
+
+def _has_types(obj: Object) -> bool:
+    retry = obj.get("retry", 0)  # seconds
+    if type(retry) not in (int, float) or not 0 <= retry < math.inf:
+        return False
+    return all(type(obj[field]) is kind for field, kind in FIELDS.items() if field in obj)
