@@ -41,9 +41,10 @@ from twisted_chat.client.blocking import (
 )
 from twisted_chat.client.blocking.calls import Call
 from twisted_chat.client.blocking.inbox import Inbox
-from twisted_chat.client.blocking.links import LostError, Packets, Stream
+from twisted_chat.client.blocking.links import MAX_LINE, LostError, Packets, Stream
 from twisted_chat.client.blocking.objects import NOTICES
 from twisted_chat.client.blocking.talk import RoomState, Talk
+from twisted_chat.client.datagrams import encode
 
 from .certificates import certificate
 from .programs import TIMEOUT, Server, folder
@@ -88,6 +89,28 @@ class StreamTests(SynchronousTestCase):
         self.assertEqual(self.link.receive(), [{"type": "a"}])
         self.server.sendall(b'pe":"b"}\n\nx\n')
         self.assertEqual(self.link.receive(), [{"type": "b"}])
+
+    def test_a_line_may_come_in_many_pieces(self) -> None:
+        obj = {"msg": "x" * (MAX_LINE - 10)}
+        sending = threading.Thread(target=self.server.sendall, args=(encode(obj) + b'\n{"type":"a"}\n',))
+        sending.start()
+        self.addCleanup(sending.join)
+        received: list[dict[str, Any]] = []
+        while len(received) < 2:
+            received += self.link.receive()
+        self.assertEqual(received, [obj, {"type": "a"}])
+
+    def test_a_line_without_an_end_is_the_end(self) -> None:
+        def send() -> None:
+            self.server.sendall(b"x" * (MAX_LINE + 1))
+            self.server.close()
+
+        sending = threading.Thread(target=send)
+        sending.start()
+        self.addCleanup(sending.join)
+        with self.assertRaisesRegex(LostError, "a line of more than 1,048,576 bytes"):
+            while True:
+                self.assertEqual(self.link.receive(), [])
 
     def test_its_end_is_one(self) -> None:
         self.server.close()

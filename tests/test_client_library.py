@@ -34,7 +34,7 @@ from twisted_chat.client import (
     connect,
 )
 from twisted_chat.client.feed import HIGH
-from twisted_chat.client.library import DEAD_TIME, QUIET_TIME, QUIT_TIME, WELCOME_TIME
+from twisted_chat.client.library import DEAD_TIME, MAX_FRAME, QUIET_TIME, QUIT_TIME, WELCOME_TIME
 from twisted_chat.messages import AnyRequest, WireError
 
 from .client_fakes import FakeServer, FakeTransport, Network, result
@@ -508,6 +508,17 @@ class WireTests(LibraryTestCase):
         self.hear(b'{"type":"new"}\n[1]\n{]}\n{"type":"","msg":1}\n{"type":"join","id":"x","author":"\xff"}\n')
         self.hear(b'{"type":"","msg":"hi","author":"bob","room":"lobby","seq":3,"new":[{}]}\n')
         self.assertEqual(self.hears(self.room, 1), ["hi"])
+
+    def test_an_object_without_an_end_ends_the_connection(self) -> None:
+        states: list[StateChanged] = []
+        self.client.on(StateChanged, states.append)
+        self.hear(b'{"type":"","msg":"' + b"x" * (MAX_FRAME - 18))
+        self.assertEqual(states, [])
+        self.hear(b"x")
+        self.network.flush()
+        self.assertEqual(
+            states, [StateChanged(State.WAITING, "the server sent an object of more than 1,048,576 bytes")]
+        )
 
     def test_objects_may_stand_back_to_back_and_come_in_pieces(self) -> None:
         objects = b"".join(

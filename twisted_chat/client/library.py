@@ -59,8 +59,8 @@ from .reasons import reason_text, tls_problem
 
 E = TypeVar("E")
 
-MAX_FRAME: Final = 16 * 1024 * 1024
-"""Bytes of one object of a server. A page of history may have 500 messages of 16 KiB; ours ends its pages earlier."""
+MAX_FRAME: Final = 2**20
+"""Bytes of one object of a server. Ours writes a quarter of that at most: a page of history."""
 
 WELCOME_TIME: Final = 30.0
 """Seconds in which a server must answer a hello."""
@@ -105,6 +105,9 @@ class Link(Protocol):
         for frame in self._framer.feed(data):
             if isinstance(frame, WireError):
                 self._log.warn("the server sent what is no object: {error}", error=frame)
+                if frame.code == "too-long":
+                    self._client._give_up(self, f"the server sent an object of more than {MAX_FRAME:,} bytes")
+                    return
             else:
                 self._client._received(frame)
 
@@ -567,13 +570,16 @@ class Client:
         self._reason = ""
         self._told = False
         self._talk.connected()
-        self._later(WELCOME_TIME, lambda: self._give_up(link))
+        self._later(WELCOME_TIME, lambda: self._miss_welcome(link))
 
-    def _give_up(self, link: Link) -> None:
+    def _miss_welcome(self, link: Link) -> None:
         """Hang up if the server has not said welcome: it has had the time."""
         if self._link is link and not self._talk.welcomed:
-            self._reason = f"the server did not answer within {WELCOME_TIME:.0f} seconds"
-            link.hang_up()
+            self._give_up(link, f"the server did not answer within {WELCOME_TIME:.0f} seconds")
+
+    def _give_up(self, link: Link, reason: str) -> None:
+        self._reason = reason
+        link.hang_up()
 
     def _received(self, frame: bytes) -> None:
         try:

@@ -15,6 +15,9 @@ from ..lossless import Lossless
 OPEN_TIME: Final = 10.0
 """Seconds in which a connection must be made."""
 
+MAX_LINE: Final = 2**20
+"""Bytes of a line of a server, about. Ours writes a quarter of that at most: a page of history."""
+
 
 class LostError(Exception):
     """The connection is lost, and why, for a person."""
@@ -33,7 +36,8 @@ class Stream:
                 opened.close()
                 raise
         self.socket.setblocking(False)
-        self._in = b""
+        self._in = bytearray()
+        """The line that has no end yet."""
         self._out = b""
 
     @property
@@ -53,14 +57,20 @@ class Stream:
             pass
 
     def receive(self) -> list[Object]:
-        """Read what has come."""
+        """Read what has come. Raises `LostError` at the end, or where a line has none."""
         try:
             data = self.socket.recv(65536)  # more than a record of TLS, so that nothing is left where no one looks
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return []
         if not data:
             raise LostError("the server ended it")
-        *lines, self._in = (self._in + data).split(b"\n")
+        *lines, rest = data.split(b"\n")
+        if lines:
+            lines[0] = bytes(self._in) + lines[0]
+            self._in.clear()
+        self._in += rest
+        if len(self._in) > MAX_LINE:
+            raise LostError(f"the server sent a line of more than {MAX_LINE:,} bytes")
         return list(filter(None, map(decode, lines)))
 
     def due(self) -> float | None:
