@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat.client import datagrams
 from twisted_chat.client.datagrams import MAX_DATAGRAM, encode
-from twisted_chat.client.lossless import REST_SECONDS, Lossless
+from twisted_chat.client.lossless import MAX_TEXT, REST_SECONDS, Lossless
 from twisted_chat.limits import Limits
 from twisted_chat.log import Unavailable
 
@@ -387,6 +387,54 @@ class GoodNetworkTests(LosslessTestCase):
             for handed in session.take_objects():
                 self.assertIsInstance(handed["type"], str)
                 encode(handed)
+
+    def reads(self, page: dict[str, Any]) -> int:
+        """Answer each read of the log with this and lose something behind it; return how many come in ten seconds."""
+        session = self.ada.session
+        count = 0
+        end = self.net.now + 10.0
+        while self.net.now < end:
+            for request in map(json.loads, session.take_datagrams()):
+                if request["type"] == "history":
+                    answer = {"type": "history", "id": request["id"], "n": self.number + 1, **page}
+                    self.number += 3
+                    for obj in (answer, {"type": "new", "n": self.number}):
+                        session.received(encode(obj), self.net.now)
+                    count += 1
+            self.net.server.clock.advance(0.01)
+            session.tick(self.net.now)
+        return count
+
+    def test_a_log_that_brings_nothing_is_read_more_and_more_slowly(self) -> None:
+        self.join()
+        self.number = 10
+        self.ada.session.received(encode({"type": "new", "n": self.number}), self.net.now)
+        nothing: dict[str, Any] = {"messages": [], "more": True}
+        self.assertIn(self.reads(nothing), range(10, 20))
+        self.assertIn(self.reads(nothing), range(4, 7))
+        said = {"type": "", "msg": "x", "author": "bob", "room": "lobby", "seq": 1}
+        self.assertIn(self.reads({"messages": [said], "more": True}), range(10, 20))
+
+    def test_a_text_that_never_ends_is_cut_off(self) -> None:
+        self.join()
+        said = {"type": "", "msg": "x", "author": "bob", "room": "lobby", "seq": 1, "rest": 10**9}
+        self.ada.session.received(encode(said | {"n": 3}), self.net.now)
+        session = self.ada.session
+        for number in range(4, 4 + 2 * MAX_TEXT // 900):
+            for request in map(json.loads, session.take_datagrams()):
+                page = {"type": "history", "messages": [said | {"msg": "x" * 900}], "more": True}
+                session.received(encode(page | {"id": request["id"], "n": number}), self.net.now)
+        (message,) = session.take_objects()
+        self.assertTrue(MAX_TEXT <= len(message["msg"]) < MAX_TEXT + 900)
+
+    def test_a_rest_that_brings_nothing_is_the_end_of_a_text(self) -> None:
+        self.join()
+        said = {"type": "", "msg": "x", "author": "bob", "room": "lobby", "seq": 1, "rest": 10**9}
+        self.ada.session.received(encode(said | {"n": 3}), self.net.now)
+        (request,) = map(json.loads, self.ada.session.take_datagrams())
+        page = {"type": "history", "messages": [said | {"msg": ""}], "more": True, "id": request["id"], "n": 4}
+        self.ada.session.received(encode(page), self.net.now)
+        self.assertEqual([message["msg"] for message in self.ada.session.take_objects()], ["x"])
 
     def test_after_a_long_silence_it_is_still_there(self) -> None:
         self.net.passes(70)

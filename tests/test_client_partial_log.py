@@ -87,6 +87,21 @@ class PartialLogTests(SynchronousTestCase):
         place.read(0, {1: "x", 2: "x", 3: "x", 4: "x"}, False)
         self.assertEqual(self.out(place), [4])
 
+    def test_a_page_that_brings_nothing_new_is_the_end(self) -> None:
+        for page in ({}, {3: "x", 7: "x"}):
+            place = PartialLog[str](4)
+            self.hear(place, 7)
+            place.broken()
+            self.hear(place, 9)
+            place.read(7, page, True)
+            self.assertEqual((self.out(place), place.missing()), ([7, 9], []))
+
+    def test_a_page_is_put_in_order(self) -> None:
+        place = PartialLog[str](0)
+        place.broken()
+        place.read(0, {2: "x", 1: "x", 3: "x"}, False)
+        self.assertEqual((self.out(place), place.missing()), ([1, 2, 3], []))
+
     def test_own_messages_are_passed_over(self) -> None:
         place = PartialLog[str](0)
         place.own |= {1, 3}

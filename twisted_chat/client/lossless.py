@@ -26,6 +26,16 @@ REST_SECONDS: Final = 2.0
 """After so long a part of the log that was refused is asked for again, where the server does not say when."""
 
 
+FREE_READS: Final = 4
+"""So often in a row a log is read at once though that brings nothing new; then there are growing pauses."""
+
+FIRST_PAUSE: Final = 0.05
+"""Seconds of the first of them; the longest has `REST_SECONDS`."""
+
+MAX_TEXT: Final = 2**16
+"""Characters of a text whose parts are read; a server takes a quarter of that in one message."""
+
+
 class _Room:
     """A room that the server has us in."""
 
@@ -34,6 +44,8 @@ class _Room:
         self.log = log
         self.reading: set[int] = set()
         """Behind which messages the log is being read."""
+        self.fruitless = 0
+        """How often that has brought nothing new, the last times."""
         self.completing = 0
         """Of which message the rest of its text is being read."""
         self.held: tuple[int, frozenset[str]] = 0, frozenset()
@@ -132,8 +144,7 @@ class Lossless:
         elif obj["type"] == "history":
             read.take(obj, now)
         else:
-            pause = obj.get("retry")
-            self._put_off.append((now + (REST_SECONDS if pause is None else pause), read))
+            self._put_off.append((now + max(FIRST_PAUSE, obj.get("retry", REST_SECONDS)), read))
 
     def _answered(self, answer: Object, request: Object) -> None:
         """Note what an answer says of the session."""
@@ -191,18 +202,26 @@ class Lossless:
 
         def take(page: Object, _: float) -> None:
             room.reading.discard(after)
-            room.log.read(after, {message["seq"]: message for message in page["messages"]}, page["more"])
+            messages = {message["seq"]: message for message in page["messages"]}
+            room.fruitless = 0 if any(seq > after for seq in messages) else room.fruitless + 1
+            room.log.read(after, messages, page["more"])
 
         room.reading.add(after)
-        self._ask(_Read({"room": room.name, "after": after, "limit": PAGE}, take), now)
+        read = _Read({"room": room.name, "after": after, "limit": PAGE}, take)
+        if room.fruitless < FREE_READS:
+            self._ask(read, now)
+        else:
+            pause = FIRST_PAUSE * 2.0 ** min(room.fruitless - FREE_READS, 10)
+            self._put_off.append((now + min(pause, REST_SECONDS), read))
 
     def _complete(self, message: Object, now: float, done: Callable[[], None]) -> None:
         """Read what follows of a text that did not fit into a datagram; where there is no more, that was all."""
 
         def take(page: Object, now: float) -> None:
             parts = [part for part in page["messages"] if part["seq"] == message["seq"]]
-            message["msg"] += parts[0]["msg"] if parts else ""
-            if parts and parts[0].get("rest"):
+            part = parts[0]["msg"] if parts else ""
+            message["msg"] += part
+            if part and parts[0].get("rest") and len(message["msg"]) < MAX_TEXT:
                 self._complete(message, now, done)
             else:
                 del message["rest"]

@@ -67,7 +67,12 @@ class PartialLog(Generic[M]):
             self.own.add(seq)
 
     def read(self, after: int, messages: dict[int, M], more: bool) -> None:
-        """Take a page of the log: all there is behind `after`, by its numbers, up to the last of them."""
+        """Take a page of the log: all there is behind `after`, by its numbers, up to the last of them.
+
+        One that brings nothing new is the end of what there is, whatever it says of `more`.
+        """
+        messages = {seq: messages[seq] for seq in sorted(messages) if seq > after}
+        more = more and bool(messages)
         at = after
         for seq, message in messages.items():
             if seq > self.seq:
