@@ -27,7 +27,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from twisted_chat import chat
+from twisted_chat import bare, chat
 from twisted_chat.chat import Chat
 from twisted_chat.log import Log
 from twisted_chat.messages import MAX_OBJECT
@@ -639,6 +639,65 @@ class ConnectionTests(TestCase):
 
     def test_over_tls(self) -> Deferred[None]:
         return self.converse(self.tls())
+
+    def before_handshake(self) -> Deferred[Recorder]:
+        """Connect to a place with TLS, and say nothing of it."""
+        certificate = ssl.KeyPair.generate(size=2048).selfSignedCert(1, commonName="localhost")
+        port = reactor.listenSSL(0, self.factory, certificate.options(), interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        self.made: Deferred[JSONLines] = Deferred()
+        build = self.factory.buildProtocol
+
+        def built(addr: Any) -> JSONLines:
+            protocol = build(addr)
+            reactor.callLater(0, self.made.callback, protocol)
+            return protocol
+
+        self.patch(self.factory, "buildProtocol", built)
+        return self.dial(lambda factory: reactor.connectTCP("127.0.0.1", port.getHost().port, factory))
+
+    @inlineCallbacks
+    def test_without_a_handshake_there_is_nobody(self) -> Generator[Deferred[Any], Any, None]:
+        self.patch(bare, "GRACE_SECONDS", 0.0)
+        client = yield self.before_handshake()
+        protocol = yield self.made
+        for _ in range(3):
+            yield deferLater(reactor, 0)
+        self.assertEqual((len(self.chat._wires), self.chat.nicks), (1, {}))
+        protocol.handshakeCompleted()
+        while not self.chat.nicks:
+            yield deferLater(reactor, 0)
+        client.transport.loseConnection()
+        yield client.end()
+
+    @inlineCallbacks
+    def test_a_handshake_that_takes_too_long_is_cut(self) -> Generator[Deferred[Any], Any, None]:
+        self.patch(jsonlines, "HANDSHAKE_SECONDS", 0.05)
+        client = yield self.before_handshake()
+        yield client.end()
+        self.assertEqual(client.received, b"")
+
+    @inlineCallbacks
+    def test_one_that_is_done_is_not(self) -> Generator[Deferred[Any], Any, None]:
+        client = yield self.tls()
+        while not self.chat._wires or any(cast(JSONLines, wire)._cut for wire in self.chat._wires):
+            yield deferLater(reactor, 0)
+        client.transport.write(b'{"type":"hello","nick":"alice"}\n')
+        yield client.until(lambda data: b"welcome" in data)
+
+    @inlineCallbacks
+    def test_a_server_that_stops_waits_for_no_handshake(self) -> Generator[Deferred[Any], Any, None]:
+        self.patch(chat, "STOP_SECONDS", 0.1)
+        client = yield self.before_handshake()
+        protocol = yield self.made
+        stopped = self.chat.stop("maintenance")
+        protocol.handshakeCompleted()
+        while not protocol._closing:
+            yield deferLater(reactor, 0)
+        protocol.handshakeCompleted()
+        yield stopped
+        yield client.end()
+        self.assertEqual(self.chat.nicks, {})
 
     @inlineCallbacks
     def test_a_client_that_only_closes_its_own_side_reads_what_it_asked_for(

@@ -112,7 +112,12 @@ class Bare:
         self._drained = False
         """It has had its time; nothing more is handed to it."""
         self._deadline: IDelayedCall | None = None
-        self._timer: IDelayedCall | None = reactor.callLater(GRACE_SECONDS, self._says_nothing)
+        self._timer: IDelayedCall | None = None
+
+    def begin(self) -> None:
+        """Hear that objects can come from now on: from here the time counts in which it has to say what it is."""
+        if self._ending is None:
+            self._timer = self._reactor.callLater(GRACE_SECONDS, self._says_nothing)
 
     @property
     def paused(self) -> bool:

@@ -83,15 +83,25 @@ class Chat:
         lobby.pinned = True
         self._lobby = lobby
 
-    def connected(self, wire: Wire) -> None:
-        """Take a new connection; `wire.participant` is set."""
+    def connected(self, wire: Wire, ready: bool = True) -> None:
+        """Take a new connection; `wire.participant` is set.
+
+        One that is not `ready` counts among the connections, and is nobody until `begin` is called.
+        """
         assert self._lobby
         self._wires.add(wire)
         self._addresses[wire.address] += 1
         bucket = Bucket(self.limits, self.reactor.seconds())
         wire.participant = Bare(self, self.reactor, wire, bucket, self._lobby, self._refusal(wire))
+        if ready:
+            self.begin(wire)
         if self._tick is None:
             self._tick = self.reactor.callLater(TICK_SECONDS, self._look_around)
+
+    def begin(self, wire: Wire) -> None:
+        """Hear that objects can come from a new connection."""
+        assert isinstance(wire.participant, Bare)
+        wire.participant.begin()
 
     def _refusal(self, wire: Wire) -> WireError | None:
         if len(self._wires) > self.limits.connections:

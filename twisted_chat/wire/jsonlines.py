@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Final, Protocol, TypeGuard
+from typing import TYPE_CHECKING, Final, Protocol, TypeGuard
 
-from twisted.internet.interfaces import IAddress, IDelayedCall, IHalfCloseableProtocol, ISSLTransport, ITCPTransport
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IHalfCloseableProtocol,
+    IHandshakeListener,
+    ISSLTransport,
+    ITCPTransport,
+)
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.internet.tcp import Connection
 from twisted.protocols.basic import LineReceiver
@@ -18,6 +25,12 @@ from ..chat import Chat
 from ..framing import Framer
 from ..messages import MAX_OBJECT
 from ..session import Participant
+
+if TYPE_CHECKING:
+    from twisted.protocols.tls import TLSMemoryBIOProtocol
+
+HANDSHAKE_SECONDS: Final = 10.0
+"""How long a handshake of TLS may take. Until it is done, the connection is nobody, but takes a place."""
 
 CLOSE_SECONDS: Final = 30.0
 """How long a connection that is being ended may take to read what was written; then it is cut."""
@@ -44,6 +57,15 @@ def _is_plain(transport: object) -> TypeGuard[Connection]:
     return isinstance(transport, Connection) and not transport.TLS
 
 
+def _is_tls(transport: object) -> TypeGuard[TLSMemoryBIOProtocol]:
+    """Tell whether a transport encrypts, and says when its handshake is done."""
+    if not (ISSLTransport.providedBy(transport) and isinstance(transport, ProtocolWrapper)):
+        return False
+    from twisted.protocols.tls import TLSMemoryBIOProtocol  # it needs OpenSSL, which is there now
+
+    return isinstance(transport, TLSMemoryBIOProtocol)
+
+
 def writer(transport: _Transport) -> Callable[[bytes], None]:
     """Make a function that writes to a transport without a detour through the reactor, where that can be.
 
@@ -53,12 +75,12 @@ def writer(transport: _Transport) -> Callable[[bytes], None]:
     """
     if _is_plain(transport):
         return _straight(transport)
-    if ISSLTransport.providedBy(transport) and isinstance(transport, ProtocolWrapper):
-        from twisted.protocols.tls import TLSMemoryBIOProtocol  # it needs OpenSSL, which is there now
+    if _is_tls(transport):
+        from twisted.protocols.tls import TLSMemoryBIOProtocol
 
         beneath = transport.transport
-        if isinstance(transport, TLSMemoryBIOProtocol) and _is_plain(beneath):
-            beneath.write = _straight(beneath)
+        if _is_plain(beneath):
+            beneath.write = _straight(beneath)  # type: ignore[method-assign]
             return partial(TLSMemoryBIOProtocol.write, transport)
     return transport.write
 
@@ -87,7 +109,7 @@ def _straight(transport: Connection) -> Callable[[bytes], None]:
     return write
 
 
-@implementer(IHalfCloseableProtocol)
+@implementer(IHalfCloseableProtocol, IHandshakeListener)
 class JSONLines(LineReceiver):
     """One connection: what arrives goes as objects to its participant, and lines go to the other end.
 
@@ -131,7 +153,15 @@ class JSONLines(LineReceiver):
             self.transport.setTcpNoDelay(True)
             self.transport.setTcpKeepAlive(True)
         self.write = writer(self.transport)
-        self._chat.connected(self)
+        handshakes = _is_tls(self.transport)
+        self._chat.connected(self, ready=not handshakes)
+        if handshakes:
+            self._cut = self._chat.reactor.callLater(HANDSHAKE_SECONDS, self._cut_off)
+
+    def handshakeCompleted(self) -> None:
+        if not self._closing:
+            self._keep()
+            self._chat.begin(self)
 
     def dataReceived(self, data: bytes) -> None:
         if self._closing:
@@ -152,8 +182,7 @@ class JSONLines(LineReceiver):
         self._cut = self._chat.reactor.callLater(LINGER_SECONDS, self._let_go)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if self._cut is not None:
-            self._cut.cancel()
+        self._keep()
         self._chat.disconnected(self)
 
     # From the participant
@@ -161,12 +190,19 @@ class JSONLines(LineReceiver):
     def close(self) -> None:
         self._closing = True
         self.transport.unregisterProducer()
+        self._keep()
         self._cut = self._chat.reactor.callLater(CLOSE_SECONDS, self._cut_off)
         if _is_plain(self.transport):
             self.transport.resumeProducing()  # what comes now is thrown away, but it has to be taken
             self.transport.loseWriteConnection()
         else:
             self.transport.loseConnection()
+
+    def _keep(self) -> None:
+        """Do not cut it."""
+        if self._cut is not None:
+            self._cut.cancel()
+            self._cut = None
 
     def _cut_off(self) -> None:
         self._cut = None
