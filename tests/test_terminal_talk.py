@@ -338,6 +338,50 @@ class RoomsTests(TalkTestCase):
 
         self.play(scene)
 
+    def test_who_speaks_to_nobody_stays_where_they_are(self) -> None:
+        self.server.refuse = lambda request: (
+            WireError("no-such-nick", "there is no z") if getattr(request, "to", None) == "z" else None
+        )
+
+        async def scene(stage: Stage) -> None:
+            await stage.types("\x0e/msg z psst\r", stage.shows("there is no z"))
+            self.assertEqual(stage.title, "garden")
+            self.assertNotIn("@z", stage.line)
+            await stage.types("for the garden\r", stage.says("for the garden", "garden"))
+
+        self.play(scene)
+
+    def test_what_is_being_typed_to_nobody_does_not_go_to_a_room(self) -> None:
+        self.server.refuse = lambda request: (
+            WireError("no-such-nick", "there is no z") if getattr(request, "to", None) == "z" else None
+        )
+
+        async def scene(stage: Stage) -> None:
+            stage.network.cut()
+            await stage.types("/msg z psst\rsecret", lambda: stage.buffer.text == "secret")
+            stage.network.pass_time(10)
+            await stage.until(lambda: stage.shows("there is no z")() or stage.shows("not said: there is no z")())
+            self.assertEqual(stage.title, "@z")
+            await stage.types("\r", lambda: stage.title == "lobby")
+            self.assertEqual(self.server.room("lobby").log, [])
+
+        self.play(scene)
+
+    def test_who_looks_elsewhere_meanwhile_stays_there(self) -> None:
+        self.server.refuse = lambda request: (
+            WireError("no-such-nick", "there is no z") if getattr(request, "to", None) == "z" else None
+        )
+
+        async def scene(stage: Stage) -> None:
+            stage.network.cut()
+            await stage.types("/msg z psst\r\x1b2", lambda: stage.title == "garden")
+            stage.network.pass_time(10)
+            await stage.until(stage.shows("there is no z"))
+            self.assertEqual(stage.title, "garden")
+            self.assertNotIn("@z", stage.line)
+
+        self.play(scene)
+
 
 class EditingTests(TalkTestCase):
     def test_arrows_go_through_what_was_typed(self) -> None:

@@ -17,13 +17,13 @@ from twisted.python.failure import Failure
 from ...messages import MemberJoined, MemberLeft, Members, Message, NickChanged, RoomInfo
 from ..clean import clean
 from ..commands import Direct, Person, Quit
-from ..errors import ChatError, ClosedError
+from ..errors import ChatError, ClosedError, RequestError
 from ..events import NewLog, State, StateChanged
 from ..library import Client, Page, Room
 from ..options import Options
 from ..trouble import complain, why_not
 from .completing import Known
-from .model import Entry, Kind, Pane, Panes, key_of
+from .model import Entry, Fate, Kind, Pane, Panes, key_of
 from .statusline import Link
 from .view import View
 
@@ -56,6 +56,8 @@ class Talk:
         self._up = True
         self._leaving = False
         self._over = False
+        self._before: Room | Direct | None = None
+        """Where the person was before they turned to another place with /msg."""
         self._why = ""
         """Why the conversation was ended by the other side."""
         self._unsent = 0
@@ -131,9 +133,11 @@ class Talk:
         known = self.panes.find(where)
         pane = self.panes.of(where)
         entry = pane.say(text)
-        answer.addCallbacks(self._kept, self._refused, callbackArgs=(pane, entry), errbackArgs=(pane, entry))
         if known is None or known.where is not where:
+            if pane is not self.panes.current:
+                self._before = self._person.here
             self._person.turn(pane.where)  # it was said with /msg, from another place
+        answer.addCallbacks(self._kept, self._refused, callbackArgs=(pane, entry), errbackArgs=(pane, entry))
         self._refresh()
 
     def note(self, text: str) -> None:
@@ -172,8 +176,21 @@ class Talk:
     def _refused(self, failure: Failure, pane: Pane, entry: Entry) -> Failure:
         pane.refused(entry)
         self._unsent += failure.check(ClosedError) is not None
+        if failure.check(RequestError):
+            self._go_back(pane)
         self._refresh()
         return failure
+
+    def _go_back(self, pane: Pane) -> None:
+        """Close a talk in which all was refused, as with a nick that nobody has, unless more is being typed there."""
+        said = any(entry.kind is Kind.MESSAGE and entry.fate is not Fate.REFUSED for entry in pane.entries)
+        shown = pane is self.panes.current
+        if not isinstance(pane.where, Direct) or said or (self.view.buffer.text if shown else pane.draft):
+            return
+        self.panes.close(pane.where)
+        if shown:
+            back = self._before if self._before and self.panes.find(self._before) else None
+            self._person.turn(back or next(iter(self._client.joined.values()), None))
 
     def _show_line(self, pane: Pane, kind: Kind, text: str) -> None:
         pane.show(kind, text)
