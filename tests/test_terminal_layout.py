@@ -227,20 +227,50 @@ class StatusTests(SynchronousTestCase):
         )
 
     def test_with_fewer_columns_it_says_less(self) -> None:
-        self.assertEqual(self.status(20), "12 members | online")
-        self.assertEqual(self.status(15), "12 | online")
-        self.assertEqual(self.status(8), "online")
+        self.assertEqual(self.status(30), "1:lobby | alice | 12 | online")
+        self.assertEqual(self.status(20), "1:lobby | online")
+        self.assertEqual(self.status(15), "online")
         self.assertEqual(self.status(3), "online")
         self.more()
-        self.assertEqual(self.status(60), "1:lobby 2:a-garden..(3) 3:@bob(1!) | 12 members | online")
-        self.assertEqual(self.status(40), "2(3) 3(1!) | 12 | online")
-        self.assertEqual(self.status(20), "12 | online")
+        self.assertEqual(self.status(60), "1:lobby 2(3) 3:@bob(1!) .. | alice | 12 members | online")
+        self.assertEqual(self.status(40), "1:lobby 2(3) 3(1!) .. | alice | online")
+        self.assertEqual(self.status(20), "1:lobby .. | online")
+
+    def test_names_have_the_space_there_is(self) -> None:
+        for name in ("garden", "kitchen", "attic", "cellar", "library", "workshop", "balcony", "hall", "a-long-named"):
+            self.panes.of(fake_room(name))
+        kitchen, cellar = self.panes.all[2], self.panes.all[4]
+        kitchen.unread, cellar.unread = 40, 1
+        self.assertEqual(
+            self.status(80),
+            "1:lobby 2:garden 3:kitchen(40) .. 5:cellar(1) .. | alice | 12 members | online",
+        )
+        self.assertTrue(self.status(200).startswith("1:lobby 2:garden 3:kitchen(40) 4:attic 5:cellar(1) 6:library"))
+        self.assertIn(" 10:a-long-named | alice", self.status(200))
+        self.panes.turn(self.panes.all[9])
+        self.assertIn("10:a-long-named", self.status(70))
+        self.assertIn("3(40) .. 5(1) .. 10:a-long-named", self.status(70))
+
+    def test_of_many_rooms_with_something_unread_those_that_fit_are_shown(self) -> None:
+        for i in range(100):
+            self.panes.of(fake_room(f"room{i}")).unread = 1
+        self.panes.all[90].mentioned = True
+        self.assertEqual(self.status(60), "1:lobby 2(1) 3(1) 4(1) 5(1) .. 91(1!) .. | alice | online")
+        self.panes.turn(self.panes.nowhere)
+        self.assertTrue(self.status(60).startswith(".. 2(1) 3(1)"))
+
+    def test_every_width_has_the_current_room_before_other_names(self) -> None:
+        self.more()
+        for columns in range(18, 120):
+            self.assertTrue(self.status(columns).startswith("1:lobby"), columns)
+            if ":@bob" in self.status(columns):
+                self.assertIn("| alice |", self.status(columns))
 
     def test_it_tells_of_a_connection_that_is_lost(self) -> None:
         self.assertEqual(self.status(link=Link.DOWN), "1:lobby | alice | 12 members | offline, trying again")
         self.lobby.say("hi")
         self.assertEqual(self.status(link=Link.DOWN), "1:lobby | alice | 12 members | offline, 1 unsent, trying again")
-        self.assertEqual(self.status(25, Link.DOWN), "12 | offline, 1 unsent")
+        self.assertEqual(self.status(25, Link.DOWN), "offline, 1 unsent")
         self.assertEqual(self.status(), "1:lobby | alice | 12 members | online")
         self.assertIn("leaving, 1 unsent, Ctrl-C leaves at once", self.status(link=Link.LEAVING))
 
@@ -250,7 +280,7 @@ class StatusTests(SynchronousTestCase):
         self.assertIn("scrolled back |", self.status())
         self.lobby.unread = 2
         self.assertIn("| scrolled back, 2 new below |", self.status())
-        self.assertEqual(self.status(20), "back | 12 | online")
+        self.assertEqual(self.status(26), "1:lobby(2) | back | online")
 
     def test_a_talk_with_one_nick_has_no_members(self) -> None:
         self.assertEqual(self.status(members=None), "1:lobby | alice | online")
