@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
@@ -75,6 +76,10 @@ class FakeScreen:
 
     async def message(self, message: Message, room: Room | None) -> None:
         self.messages.append(f"{room.name if room else 'direct'} {message.author}: {message.msg}")
+
+    async def past(self, messages: Sequence[Message], room: Room) -> None:
+        for message in messages:
+            await self.message(message, room)
 
     def note(self, text: str) -> None:
         self.shown.append(text)
@@ -226,6 +231,9 @@ class PersonTests(SynchronousTestCase):
         self.server.refuse = lambda request: WireError("no-such-nick", "there is no bob")
         self.assertEqual(self.type("/msg bob hi"), ["! there is no bob"])
 
+    def test_history_of_a_room_without_any_says_so(self) -> None:
+        self.assertEqual(self.type("/history"), ["nothing has been said in lobby yet"])
+
     def test_history_shows_messages(self) -> None:
         for i in range(30):
             self.server.say(str(i))
@@ -243,6 +251,9 @@ class PersonTests(SynchronousTestCase):
 
     def test_help_shows_the_commands(self) -> None:
         self.assertEqual(len(self.type("/help")), len(COMMANDS) + 1)
+        self.person.keys = "Tab completes"
+        self.assertEqual(self.type("/help")[-1], "keys: Tab completes")
+        self.assertEqual(len(self.type("/help who")), 1)
         self.assertEqual(self.type("/help /join"), [f"/join ROOM  {COMMANDS['join'].help}"])
         self.assertEqual(self.type("/help what")[0][0], "!")
 

@@ -321,7 +321,7 @@ class TalkTests(TalkTestCase):
         for error, text in (
             (Refused(), "there is no server at 127.0.0.1:14900; --host and --port say where to look"),
             (DNSLookupError(), "there is no host with the name 127.0.0.1; --host says where to look"),
-            (TimedOut(), "cannot reach 127.0.0.1:14900: User timeout"),
+            (TimedOut(), "cannot reach 127.0.0.1:14900: there was no answer in time"),
         ):
             self.network.error = error
             self.start()

@@ -198,6 +198,7 @@ class TalkingTests(TalkTestCase):
 
     def test_commands_are_done_and_mistakes_are_shown(self) -> None:
         async def scene(stage: Stage) -> None:
+            await stage.types("/help\r", lambda: any(text.startswith("keys: PageUp") for text in stage.entries))
             await stage.types("/who\r", stage.shows("in lobby: alice"))
             await stage.types("/what\r", stage.shows("there is no command /what; /help shows those there are"))
             await stage.types("/nick al\r", stage.shows("you are al now"))
@@ -332,7 +333,7 @@ class RoomsTests(TalkTestCase):
             connection.reply(wire.Message(msg="from elsewhere", author="alice", to="bob"))
             await stage.until(stage.shows("from elsewhere"))
             await stage.types("\x1b1/msg carol hello\r", lambda: stage.title == "@carol" and not stage.panes.pending)
-            self.assertEqual(stage.entries, ["hello"])
+            await stage.types("/msg carol again\r", lambda: stage.entries == ["hello", "again"])
             await stage.types("/leave\r", lambda: stage.title == "lobby")
             self.assertNotIn("carol", stage.line)
 
@@ -480,6 +481,17 @@ class EditingTests(TalkTestCase):
 
         self.play(scene)
 
+    def test_a_long_line_is_asked_about_first_and_does_not_fill_the_screen(self) -> None:
+        async def scene(stage: Stage) -> None:
+            await stage.types(pasted("x" * 25_000), lambda: stage.talk.view.question is not None)
+            self.assertTrue(stage.question.startswith("25,000 characters were pasted. y: say them in lobby;"))
+            await stage.types("j", lambda: len(stage.buffer.text) == 25_000)
+            await stage.types("\r", lambda: any("not said" in text for text in stage.entries))
+            self.assertEqual({len(text) for text in stage.entries if text.startswith("xxx")}, {500})
+            await stage.types(UP, lambda: len(stage.buffer.text) == 25_000)
+
+        self.play(scene)
+
     def test_a_question_fits_where_it_can(self) -> None:
         async def scene(stage: Stage) -> None:
             stage.paper.size = Size(rows=5, columns=20)
@@ -521,6 +533,32 @@ class ScrollingTests(TalkTestCase):
                 stage.talk.view.look.scroll(-10)
             self.assertEqual(self.numbers(stage)[0], 0)
             self.assertIn("scrolled back", stage.line)
+
+        self.play(scene)
+
+    def test_history_shows_so_many_messages(self) -> None:
+        async def scene(stage: Stage) -> None:
+            await stage.until(stage.shows(str(2 * PAGE)))
+            await stage.types("/history 5\r", stage.shows("above: the last 5 messages of lobby"))
+            self.assertIsNone(stage.panes.current.bottom)
+            await stage.types("/history 1\r", stage.shows("above: the last message of lobby"))
+            await stage.types("/history 250\r", stage.shows("above: the last 250 messages of lobby"))
+            self.assertEqual(self.numbers(stage)[0], 50)
+            self.assertIn("scrolled back", stage.line)
+            await stage.types("/history 2\r\x0e", stage.shows("above: the last 2 messages of lobby"))
+
+        self.play(scene)
+
+    def test_history_that_comes_while_one_looks_elsewhere_does_not_scroll(self) -> None:
+        self.options = replace(OPTIONS, rooms=("garden", "lobby"))
+
+        async def scene(stage: Stage) -> None:
+            lobby = stage.panes.all[1]
+            stage.network.cut()
+            await stage.types("\x0e/history 250\r\x10", lambda: stage.title == "garden" and not stage.buffer.text)
+            stage.network.pass_time(10)
+            await stage.until(lambda: any(entry.text.startswith("above: ") for entry in lobby.entries))
+            self.assertIsNone(lobby.bottom)
 
         self.play(scene)
 
@@ -585,7 +623,7 @@ class ConnectionTests(TalkTestCase):
             stage.network.cut()
             stage.panes.of(Direct(stage.talk._client, "bob"))
             await stage.until(lambda: "offline, trying again" in stage.line)
-            self.assertTrue(any(text.startswith("the connection is lost: ") for text in stage.entries))
+            self.assertTrue(any(text.startswith("the connection is lost") for text in stage.entries))
             await stage.types("one\rtwo\r", lambda: "offline, 2 unsent" in stage.line)
             self.server.say("missed")
             self.assertEqual(stage.rows[-2:], ["alice: one", "alice: two"])

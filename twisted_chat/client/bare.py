@@ -154,7 +154,7 @@ def connect_bare(
     client = BareClient(clock, heard, ended)
 
     def unreachable(failure: Failure) -> BareClient:
-        reason = failure.getErrorMessage()
+        reason = reason_text(failure)
         raise UnreachableError(f"cannot reach the server: {reason}", reason) from failure.value
 
     return Answer.following(endpoint.connect(_Bare(client)).addCallbacks(lambda _: client, unreachable))

@@ -7,7 +7,7 @@ completion of an interface are made from the table.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -33,6 +33,9 @@ class Screen(Protocol):
 
     def message(self, message: Message, room: Room | None) -> Awaitable[None]:
         """Show a message; `room` is None for a direct one. The next one comes when this is done."""
+
+    def past(self, messages: Sequence[Message], room: Room) -> Awaitable[None]:
+        """Show the last messages of a room, which were asked for."""
 
     def said(self, text: str, where: Room | Direct | None, answer: Deferred[Any]) -> None:
         """Show what this person says; the answer comes when it is kept."""
@@ -148,6 +151,8 @@ class Person:
         """Where what is typed goes to. Only an interface that shows it takes a `Direct`."""
         self.refused = 0
         """How much of what was typed was refused: what was to be said and was not, and commands."""
+        self.keys = ""
+        """What `/help` says of the interface's keys."""
         self._client = client
         self._talker = talker
         self._literal = literal
@@ -355,13 +360,17 @@ async def _history(person: Person, argument: str) -> None:
         raise Mistake(f"/history takes a number from 1 to {MAX_PAGE}, not {clean(argument)!r}")
     room = person.room()
     page = await room.history(limit=int(argument or HISTORY))
-    for message in page.messages:
-        await person.screen.message(message, room)
+    if page.messages:
+        await person.screen.past(page.messages, room)
+    else:
+        person.screen.note(f"nothing has been said in {clean(room.name)} yet")
 
 
 async def _help(person: Person, argument: str) -> None:
     for line in help_lines([find(argument.removeprefix("/"))] if argument else person.commands()):
         person.screen.note(line)
+    if person.keys and not argument:
+        person.screen.note(f"keys: {person.keys}")
 
 
 async def _quit(person: Person, argument: str) -> None:

@@ -557,7 +557,7 @@ class Client:
 
     def _unreachable(self, failure: Failure) -> None:
         """Give up: the first connection was not made."""
-        reason = failure.getErrorMessage()
+        reason = reason_text(failure)
         error = UnreachableError(f"cannot reach {self._where}: {reason}", reason)
         error.__cause__ = failure.value
         # Not here: this is called by the service, which cannot be stopped from within its own step.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, Final, cast
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -22,7 +23,7 @@ from .errors import ChatError
 from .events import State, StateChanged
 from .library import Client, Room
 from .options import Options
-from .trouble import complain, why_not
+from .trouble import complain, lost, why_not
 from .way import endpoint
 
 MAX_LINE: Final = 4 * MAX_OBJECT
@@ -147,6 +148,10 @@ class LineScreen:
         self._lines.write(f"{author}: {clean(message.msg)}")
         await self._lines.writable()
 
+    async def past(self, messages: Sequence[Message], room: Room) -> None:
+        for message in messages:
+            await self.message(message, room)
+
     def said(self, text: str, where: Room | Direct | None, answer: Deferred[Any]) -> None:
         """Show nothing: what is typed is seen as it is typed."""
 
@@ -238,8 +243,9 @@ class Talk:
     def _complain_of_end(self) -> None:
         unkept = self._client.unanswered if self._client is not None else 0
         if self._why:
-            lost = f"; {unkept:,} of what you said may be lost" if unkept else ""
-            complain(f"the connection to {self._options.server} is lost: {self._why}{lost}")
+            unsaid = f"; {unkept:,} of what you said may be lost" if unkept else ""
+            server = self._options.server
+            complain(lost(f"the connection to {server}", server, self._why) + unsaid)
 
     def _end(self, why: str) -> None:
         """End the conversation: the server is gone, or nobody reads standard output any more."""

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import os
+from typing import Final
+
 from twisted.python.failure import Failure
+
+LOST: Final = "the connection was lost"
+"""Why a connection has ended, where there is no more to say than that."""
+
+REFUSED: Final = "nobody listens there"
+"""Why a connection was not made, where the machine has no such server."""
+
+_REASONS: Final = {
+    "twisted.internet.error.ConnectionDone": "the server ended the connection",
+    "twisted.internet.error.ConnectionLost": LOST,
+    "twisted.internet.error.ConnectionAborted": LOST,
+    "twisted.internet.error.ConnectionRefusedError": REFUSED,
+    "twisted.internet.error.TimeoutError": "there was no answer in time",
+    "twisted.internet.error.TCPTimedOutError": "there was no answer in time",
+}
 
 
 def reason_text(reason: Failure) -> str:
-    """Say for a person why a connection has ended."""
-    if reason.check("twisted.internet.error.ConnectionDone"):
-        return "the server ended the connection"
-    return tls_problem(reason) or reason.getErrorMessage()
+    """Say for a person why a connection has ended or was not made."""
+    known = next((text for name, text in _REASONS.items() if reason.check(name)), "")
+    return known or tls_problem(reason) or reason.getErrorMessage().rstrip(".")
 
 
 def tls_problem(reason: Failure) -> str:
@@ -20,5 +37,14 @@ def tls_problem(reason: Failure) -> str:
         return ""
     why = ", ".join(entry[-1] for entry in reason.value.args[0]) if reason.value and reason.value.args else ""
     if why == "certificate verify failed":
-        return "its certificate is not one that this machine trusts"
+        return f"its certificate is not one that this machine trusts{_no_file()}"
     return f"it does not speak TLS as we do ({why})"
+
+
+def _no_file() -> str:
+    """Name what was to say whom to trust, where it is not there: OpenSSL goes on without it and says nothing."""
+    for variable, kind, there in (("SSL_CERT_FILE", "file", os.path.isfile), ("SSL_CERT_DIR", "folder", os.path.isdir)):
+        path = os.environ.get(variable)
+        if path and not there(path):
+            return f"; {variable} is {path}, and there is no such {kind}"
+    return ""

@@ -9,11 +9,18 @@ from twisted.internet import error
 from .clean import clean
 from .errors import ChatError, RequestError, UnreachableError
 from .options import Options
+from .reasons import LOST, REFUSED
 
 
 def complain(text: str) -> None:
     """Say on standard error what went wrong."""
     print(text, file=sys.stderr, flush=True)
+
+
+def lost(connection: str, server: str, reason: str) -> str:
+    """Say that a connection is lost, and why where there is more to say."""
+    why = {LOST: "", REFUSED: f": nobody listens at {server}"}.get(reason, f": {reason.rstrip('.')}")
+    return clean(f"{connection} is lost{why}")
 
 
 def why_not(options: Options, problem: ChatError) -> str:

@@ -111,6 +111,13 @@ class Look:
         else:
             self.pane.bottom = self.pane.entries[index], at
 
+    def show(self, index: int) -> None:
+        """Look at the newest or, where this entry would not be seen then, move the window so that it is at its top."""
+        self.pane.bottom = None
+        below = sum(self._count(i) for i in range(index, len(self.pane.entries)))
+        if below > self.rows:
+            self.scroll(self.rows - below)
+
     def _highest(self) -> tuple[int, int]:
         """Give the lowest row of the window when its highest row is the first there is."""
         left = self.rows - 1  # the row that says what is above

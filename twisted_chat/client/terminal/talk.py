@@ -21,14 +21,19 @@ from ..errors import ChatError, ClosedError, RequestError
 from ..events import NewLog, State, StateChanged
 from ..library import Client, Page, Room
 from ..options import Options
-from ..trouble import complain, why_not
+from ..trouble import complain, lost, why_not
+from .columns import cut
 from .completing import Known
+from .keys import HELP
 from .model import Entry, Fate, Kind, Pane, Panes, key_of
 from .statusline import Link
 from .view import View
 
 PAGE: Final = 100
 """Messages of the history that are asked for at once: two screens of a tall terminal."""
+
+REFUSED: Final = 500
+"""Columns that are shown of a message that was refused: one that is too long would fill the screen."""
 
 
 class Talk:
@@ -50,6 +55,7 @@ class Talk:
         self.panes = Panes(options.nick)
         self.view = View(self.panes, self, options.color, source, screen)
         self._person = Person(self, self._client, literal=options.literal)
+        self._person.keys = HELP
         self._rooms: list[str] = []
         """The server's rooms, as last heard of."""
         self._asking_for_rooms = False
@@ -128,6 +134,18 @@ class Talk:
         self.panes.heard(pane, pane.hear(message))
         self._refresh()
 
+    async def past(self, messages: Sequence[Message], room: Room) -> None:
+        pane = self.panes.of(room)
+        for message in messages:
+            pane.hear(message)
+        asked = {message.seq for message in messages}
+        first = next((i for i, entry in enumerate(pane.entries) if entry.log == pane.log and entry.seq in asked), 0)
+        count = "message" if len(messages) == 1 else f"{len(messages):,} messages"
+        pane.show(Kind.NOTE, f"above: the last {count} of {pane.name}")
+        if pane is self.view.look.pane:
+            self.view.look.show(first)
+        self._refresh()
+
     def said(self, text: str, where: Room | Direct | None, answer: Deferred[Any]) -> None:
         assert where is not None  # nobody can say anything in no room
         known = self.panes.find(where)
@@ -175,6 +193,7 @@ class Talk:
 
     def _refused(self, failure: Failure, pane: Pane, entry: Entry) -> Failure:
         pane.refused(entry)
+        entry.text = cut(entry.text, REFUSED)
         self._unsent += failure.check(ClosedError) is not None
         if failure.check(RequestError):
             self._go_back(pane)
@@ -291,14 +310,16 @@ class Talk:
         up = change.state is State.CONNECTED
         if change.state is State.CLOSED:
             if not self._leaving:
-                self._why = clean(f"the connection to {self._options.server} is lost: {change.reason}")
+                self._why = lost(f"the connection to {self._options.server}", self._options.server, change.reason)
             self._finish()
         elif up and not self._up:
             self.note("the connection is back")
             for pane in self.panes:
                 self._ask_who(pane)
         elif self._up and not up:
-            self.error(f"the connection is lost: {clean(change.reason)}; what you say is sent when it is back")
+            self.error(
+                f"{lost('the connection', self._options.server, change.reason)}; what you say is sent when it is back"
+            )
         self._up = up
         self._refresh()
 

@@ -53,6 +53,9 @@ REDRAW: Final = 0.05
 SMALL: Final = 6
 """Rows below which there is no title."""
 
+LONG: Final = 2_000
+"""Characters of one line that are pasted without a question: a whole screen of 80 columns and 24 rows."""
+
 STYLE: Final = Style.from_dict(
     {
         "title": "reverse",
@@ -114,6 +117,11 @@ class Question:
     def text(self, pane: Pane) -> str:
         """Ask."""
         where = steady(pane.name)
+        if len(self.lines) == 1:
+            return (
+                f"{len(self.lines[0]):,} characters were pasted. y: say them in {where}; j: put them in the line that "
+                "is typed; n: drop them"
+            )
         return (
             f"{len(self.lines):,} lines were pasted. y: say them in {where}, one by one; j: join them in the line that "
             "is typed; n: drop them"
@@ -155,7 +163,7 @@ class View:
     def paste(self, text: str) -> None:
         """Put what was pasted into the line; of several lines, ask what to do with them."""
         lines = [line for line in clean(text, "\n").split("\n") if line.strip()]
-        if len(lines) > 1:
+        if len(lines) > 1 or any(len(line) > LONG for line in lines):
             self.question = Question(lines)
         else:
             self.buffer.insert_text("".join(lines))
