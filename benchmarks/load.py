@@ -241,6 +241,8 @@ class _Worker:
             size = member.socket.recv_into(self.buffer)
         except (BlockingIOError, ssl.SSLWantReadError):
             return 0
+        except ConnectionError:
+            size = 0
         if not size:
             raise Failed(f"the server ended connection {member.index}")
         return size
@@ -341,7 +343,8 @@ class _Worker:
         room = self.crowd.room(member.room.number)
         line = f'{{"type":"","msg":"{TEXT}","room":"{room}","id":"{os.getpid()}-{member.number}"}}\n'.encode()
         member.said.append(time.monotonic())
-        member.socket.sendall(line)
+        with suppress(ConnectionError):  # it is over, which is found when it is read from
+            member.socket.sendall(line)
 
     def _ring(self) -> None:
         for port in self.others:
