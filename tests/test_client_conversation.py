@@ -646,6 +646,14 @@ class SlowConsumerTests(ConversationTestCase):
         self.message(19)
         self.assertEqual(self.reader.seqs, list(range(11, 20)))
 
+    def test_a_page_of_nothing_is_the_end_whatever_it_says(self) -> None:
+        for seq in range(11, 19):
+            self.message(seq)
+        self.take(3)
+        self.page(more=True)
+        (request,) = self.sent()
+        self.assertEqual(request["type"], "join")
+
     def test_what_it_says_is_acked_meanwhile(self) -> None:
         for seq in range(11, 19):
             self.message(seq)

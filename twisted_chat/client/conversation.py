@@ -483,7 +483,7 @@ class Conversation:
     def _page(self, room: RoomState, page: HistoryPage) -> None:
         """Give the consumer what it had no space for."""
         if all(self._put(room, message) for message in self._messages(page)):
-            room.behind = page.more
+            room.behind = page.more and bool(page.messages)  # a page of nothing is the end, whatever it says
 
     def _confirm(self, room: RoomState, page: HistoryPage) -> None:
         """Move the place over one's own messages."""
