@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Awaitable
 from contextlib import closing
 from pathlib import Path
@@ -73,6 +74,18 @@ class Appending(MemoryTestCase):
         self.say(entry(self.room, "a"), time=9)
         self.say(entry(self.room, "b"), time=3)
         self.assertEqual(self.after(), [Record(1, 9, "alice", "a"), Record(2, 3, "alice", "b")])
+
+    def test_a_turn_of_one_is_one_statement_and_one_of_many_is_one_transaction(self) -> None:
+        self.say(entry(self.room, "the first one makes the room", "1"))
+        statements: list[str] = []
+        self.log._writer.set_trace_callback(statements.append)
+        self.addCleanup(self.log._writer.set_trace_callback, None)
+        self.say(entry(self.room, "a", "2"))
+        self.assertEqual([statement.split()[0] for statement in statements], ["INSERT"])
+        del statements[:]
+        self.say(*(entry(self.room, "a", f"{number}") for number in range(3, 103)))
+        kinds = Counter(statement.split()[0] for statement in statements)
+        self.assertEqual(kinds, {"BEGIN": 1, "INSERT": 100, "SELECT": 2, "COMMIT": 1})
 
     def test_a_name_is_kept_as_it_is_written(self) -> None:
         self.say(entry(self.room, "a", author="ALICE"))
