@@ -11,7 +11,7 @@ from twisted_chat import bare
 from twisted_chat.limits import MAX_ERRORS, Limits
 from twisted_chat.log import Unavailable
 
-from .helpers import NOW, Peer, Server
+from .helpers import NOW, FakeWire, Peer, Server
 
 
 def text(msg: str, author: str) -> dict[str, Any]:
@@ -196,6 +196,17 @@ class ComingTests(BareTestCase):
     def test_a_name_of_a_bare_client_is_taken(self) -> None:
         self.bare()
         self.assertEqual(self.alice.ask(type="nick", nick="49474")[0]["code"], "nick-taken")
+
+
+class BeginningTests(SynchronousTestCase):
+    def test_one_that_is_ended_before_anything_can_come_stays_ended(self) -> None:
+        server = Server()
+        wire = FakeWire()
+        server.chat.connected(wire, ready=False)
+        wire.participant.end("why")
+        timers = server.clock.getDelayedCalls()
+        server.chat.begin(wire)
+        self.assertEqual(server.clock.getDelayedCalls(), timers)
 
 
 class PaceTests(BareTestCase):

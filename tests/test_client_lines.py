@@ -177,6 +177,13 @@ class TalkTests(TalkTestCase):
         self.assertNoResult(self.running)
         self.assertEqual((self.status(), self.said), (0, ["hi"]))
 
+    def test_history_is_printed_like_everything_else(self) -> None:
+        self.server.say("before")
+        self.start()
+        self.type("/history\nexit\n")
+        self.assertEqual(self.status(), 0)
+        self.assertIn("bob: before", self.pipes.output.decode())
+
     def test_quit_leaves(self) -> None:
         self.start()
         self.type("hi\n/quit\n")

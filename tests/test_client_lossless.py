@@ -196,6 +196,14 @@ class BadNetworkTests(LosslessTestCase):
         self.assertEqual(heard, [record.seq for record in log if record.seq > since and record.seq not in acked])
 
 
+class AckTests(LosslessTestCase):
+    def test_an_ack_counts_in_its_room_and_in_one_that_is_being_entered(self) -> None:
+        client = self.network().client("ada").session
+        client._joining = {"1": ("lobby", set()), "2": ("garden", set())}
+        client._acked("Lobby", 7)
+        self.assertEqual(client._joining, {"1": ("lobby", {7}), "2": ("garden", set())})
+
+
 class GoodNetworkTests(LosslessTestCase):
     """One client on a network that loses what it is told to."""
 
