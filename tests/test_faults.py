@@ -24,15 +24,18 @@ class FaultTests(TestCase):
     timeout = TIMEOUT
 
     def survives(self, fault: str) -> None:
-        run = subprocess.run(
-            [sys.executable, "-m", "tests.faults", "--only", fault],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=TIMEOUT,
-        )
+        try:
+            run = subprocess.run(
+                [sys.executable, "-m", "tests.faults", "--only", fault],
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=TIMEOUT,
+            )
+        except subprocess.TimeoutExpired as late:
+            self.fail(f"{late}. It had said: {late.stdout!r}")  # the seed, above all
         self.assertEqual(run.returncode, 0, run.stdout)
 
     def test_each_deliberate_bug_still_fits_the_code(self) -> None:

@@ -65,7 +65,8 @@ async def _hear(speaker: asyncio.StreamWriter, listener: asyncio.StreamReader, t
     """Let one bare client, whose messages go by timers, hear what another one says."""
     speaker.write(json.dumps({"msg": text}).encode())
     try:
-        await asyncio.wait_for(listener.readuntil(text.encode()), HEARD_SECONDS)
+        async with asyncio.timeout(HEARD_SECONDS):
+            await listener.readuntil(text.encode())
     except TimeoutError:
         raise Stuck(f"a bare client did not hear within {HEARD_SECONDS:g} seconds that {text}") from None
 

@@ -96,7 +96,8 @@ class Person:
                 connection.send(type="ping")
             heard = connection.bytes
             try:
-                await asyncio.wait_for(connection.lost.wait(), self._patience / 2)
+                async with asyncio.timeout(self._patience / 2):  # `wait_for` of Python 3.11 can lose a cancellation
+                    await connection.lost.wait()
                 return
             except TimeoutError:
                 asked = asked and self.is_reading

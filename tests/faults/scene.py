@@ -144,10 +144,11 @@ class Scene:
 
     async def close(self) -> None:
         """Let all go, and stop the server."""
-        lives = tuple(self._lives)
-        for life in lives:
+        for life in self._lives:
             life.cancel()
-        await asyncio.gather(*lives, return_exceptions=True)
+        if self._lives:
+            _, alive = await asyncio.wait(self._lives, timeout=SETTLE_SECONDS)
+            self.broken += [f"the runner itself has a fault: a person goes on: {life!r}" for life in alive]
         await self.server.kill()
 
 

@@ -59,7 +59,8 @@ class Server:
         )
         self._reading = loop.create_task(self._read(self._process, self._listening))
         try:
-            self.address = await asyncio.wait_for(self._listening, START_SECONDS)
+            async with asyncio.timeout(START_SECONDS):
+                self.address = await self._listening
         except Refused:
             await self._process.wait()
             raise Refused("\n".join(self.output[first:])) from None
