@@ -6,7 +6,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,13 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.internet.testing import EventLoggingObserver
+from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import TestCase
 
 from twisted_chat import names
 from twisted_chat.database import Durability
-from twisted_chat.log import Entry, Record, RoomLog
+from twisted_chat.log import Entry, Record, RoomLog, Unavailable
 from twisted_chat.sqlite import SQLiteLog
 
 MOST = 1_000
@@ -72,6 +74,36 @@ class StoreTestCase(TestCase):
         if os.geteuid() == 0:
             os.seteuid(65534)
             self.addCleanup(os.seteuid, 0)
+
+
+class FileTestCase(StoreTestCase):
+    """What happens in files and threads."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.seen: list[str] = []
+        observer = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+        self.events = observer
+
+    def logged(self) -> list[str]:
+        """List what the store told the person who runs the server."""
+        formats = [event for event in self.events if str(event.get("log_namespace", "")).startswith("twisted_chat")]
+        return [str(event["log_format"]).format(**event) for event in formats]
+
+    async def unavailable(self, done: Awaitable[Any]) -> str:
+        """Wait for an `Unavailable`; returns what it says."""
+        try:
+            await done
+        except Unavailable as error:
+            return str(error)
+        raise AssertionError("it worked")
+
+    def advance_while(self, done: Deferred[Any], seconds: float = 0.1) -> None:
+        """Let the store's time go by until something is done."""
+        for _ in range(200):
+            if done.called:
+                return
+            self.clock.advance(seconds)
 
 
 def size_of(path: str) -> int:

@@ -53,13 +53,13 @@ class Export(CommandTestCase):
         for number in range(1, 12):
             self.successResultOf(log.append([entry(lobby, "\x00" if number == 8 else "a")], 1))
             if number == 5:
-                self.successResultOf(log._lock.run(log._move))
+                self.successResultOf(log._file.lock.run(log._move))
         moved: list[Deferred[None]] = []
         line = exporting._line
 
         def moving(*args: object) -> bytes:
             if len(moved) < 4:
-                moved.append(log._lock.run(log._move))
+                moved.append(log._file.lock.run(log._move))
                 self.successResultOf(log.append([entry(lobby, "more")], 1))
             return line(*args)  # type: ignore[arg-type]
 

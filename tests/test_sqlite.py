@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Awaitable
-from contextlib import closing
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -19,18 +16,27 @@ from unittest import mock
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.task import deferLater
-from twisted.internet.testing import EventLoggingObserver
-from twisted.logger import globalLogPublisher
 
-from twisted_chat import database, names, retention, sqlite
-from twisted_chat.log import Entry, Record, RoomLog, RoomSummary, Unavailable, Unusable
+from twisted_chat import database, database_file, names, retention, sqlite
+from twisted_chat.log import Entry, Record, RoomLog, RoomSummary, Unavailable
 from twisted_chat.retention import Keep
 from twisted_chat.sqlite import SQLiteLog
 
-from .stores import MOST, PLENTY, StoreTestCase, entry, keep, numbers, read_bytes, room, size_of, texts, write_bytes
+from .stores import (
+    MOST,
+    PLENTY,
+    FileTestCase,
+    StoreTestCase,
+    entry,
+    keep,
+    numbers,
+    read_bytes,
+    room,
+    size_of,
+    texts,
+    write_bytes,
+)
 
 WHOLE = 2**40
 """A number behind all others."""
@@ -48,7 +54,7 @@ class MemoryTestCase(StoreTestCase):
         self.assertTrue(self.log.append_now(entries, time))
 
     def move(self) -> None:
-        self.successResultOf(self.log._lock.run(self.log._move))
+        self.successResultOf(self.log._file.lock.run(self.log._move))
 
     def after(self, seq: int = 0, most: int = MOST, most_bytes: int = PLENTY) -> list[Record]:
         return self.successResultOf(self.room.after(seq, most, most_bytes))
@@ -78,8 +84,8 @@ class Appending(MemoryTestCase):
     def test_a_turn_of_one_is_one_statement_and_one_of_many_is_one_transaction(self) -> None:
         self.say(entry(self.room, "the first one makes the room", "1"))
         statements: list[str] = []
-        self.log._writer.set_trace_callback(statements.append)
-        self.addCleanup(self.log._writer.set_trace_callback, None)
+        self.log._file.writer.set_trace_callback(statements.append)
+        self.addCleanup(self.log._file.writer.set_trace_callback, None)
         self.say(entry(self.room, "a", "2"))
         self.assertEqual([statement.split()[0] for statement in statements], ["INSERT"])
         del statements[:]
@@ -320,36 +326,6 @@ class RoomsKept(MemoryTestCase):
         self.assertEqual(texts(self.successResultOf(again.after(0, 5, PLENTY))), ["a"])
 
 
-class FileTestCase(StoreTestCase):
-    """What happens in files and threads."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.seen: list[str] = []
-        observer = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
-        self.events = observer
-
-    def logged(self) -> list[str]:
-        """List what the store told the person who runs the server."""
-        formats = [event for event in self.events if str(event.get("log_namespace", "")).startswith("twisted_chat")]
-        return [str(event["log_format"]).format(**event) for event in formats]
-
-    async def unavailable(self, done: Awaitable[Any]) -> str:
-        """Wait for an `Unavailable`; returns what it says."""
-        try:
-            await done
-        except Unavailable as error:
-            return str(error)
-        raise AssertionError("it worked")
-
-    def advance_while(self, done: Deferred[Any], seconds: float = 0.1) -> None:
-        """Let the store's time go by until something is done."""
-        for _ in range(200):
-            if done.called:
-                return
-            self.clock.advance(seconds)
-
-
 class Restart(FileTestCase):
     async def test_everything_is_there_again(self) -> None:
         log = self.open_store()
@@ -395,7 +371,7 @@ class Restart(FileTestCase):
         again = self.open_store(copy)
         lobby = await room(again)
         self.assertEqual((lobby.seq, texts(await lobby.after(0, 5, PLENTY))), (1, ["a"]))
-        self.assertEqual(again._writer.execute("SELECT count(*) FROM journal").fetchone(), (0,))
+        self.assertEqual(again._file.writer.execute("SELECT count(*) FROM journal").fetchone(), (0,))
 
     async def test_nothing_that_was_acked_is_lost_when_the_process_is_killed(self) -> None:
         for durability in ("process", "power"):
@@ -448,7 +424,7 @@ class Moving(FileTestCase):
         lobby = await room(log)
         for number in range(200):
             await keep(log, [entry(lobby, str(number), str(number))], 1)
-        await log._lock.run(lambda: None)
+        await log._file.lock.run(lambda: None)
         self.assertLess(log._journal_bytes, 2**15)
         self.assertEqual(texts(await lobby.after(0, MOST, PLENTY)), [str(number) for number in range(200)])
         again = entry(lobby, "0", "0")
@@ -460,14 +436,14 @@ class Moving(FileTestCase):
         lobby = await room(log)
         await keep(log, [entry(lobby, "x" * 16_000) for _ in range(64)], 1)
         self.assertTrue(log._moving)
-        await log._lock.run(lambda: None)
+        await log._file.lock.run(lambda: None)
         self.assertEqual((log._moving, log._journal_bytes), (False, 0))
 
     async def test_an_append_waits_for_a_move_and_goes_on_behind_it(self) -> None:
         log = self.open_store()
         lobby = await room(log)
         await keep(log, [entry(lobby, "a")], 1)
-        moved = log._lock.run(log._move)
+        moved = log._file.lock.run(log._move)
         said = entry(lobby, "b")
         kept = log.append([said], 1)
         self.assertNoResult(kept)
@@ -480,7 +456,7 @@ class Moving(FileTestCase):
         lobby = await room(log)
         for number in range(60):
             await keep(log, [entry(lobby, str(number))], 1)
-            moved = log._lock.run(log._move if number % 3 == 0 else lambda: None)
+            moved = log._file.lock.run(log._move if number % 3 == 0 else lambda: None)
             after, before = lobby.after(0, MOST, PLENTY), lobby.before(WHOLE, MOST, PLENTY)
             everything = [str(said) for said in range(number + 1)]
             self.assertEqual((texts(await after), texts(await before)), (everything, everything))
@@ -490,15 +466,15 @@ class Moving(FileTestCase):
         log = self.open_store()
         lobby = await room(log)
         await keep(log, [entry(lobby, "a")], 1)
-        reading, read = log._read, Deferred[None]()
+        reading, read = log._file.read, Deferred[None]()
 
         def slow(function: Any, *args: Any) -> Deferred[Any]:
             return reading(function, *args).addCallback(lambda result: read.addCallback(lambda _: result))
 
-        with mock.patch.object(log, "_read", slow):
+        with mock.patch.object(log._file, "read", slow):
             pages = [lobby.after(0, 5, PLENTY), lobby.before(WHOLE, 5, PLENTY)]
             await reading(lambda connection: None)
-            await log._lock.run(log._move)
+            await log._file.lock.run(log._move)
             read.callback(None)
             self.assertEqual([texts(await page) for page in pages], [["a"], ["a"]])
 
@@ -508,34 +484,34 @@ class Moving(FileTestCase):
         for first in ("a", None):
             if first:
                 await keep(log, [entry(lobby, first)], 1)
-            reading, begin = log._read, Deferred[None]()
+            reading, begin = log._file.read, Deferred[None]()
 
             def late(function: Any, *args: Any, reading: Any = reading, begin: Any = begin) -> Deferred[Any]:
                 done: Deferred[Any] = Deferred()
                 begin.addCallback(lambda _: reading(function, *args).chainDeferred(done))
                 return done
 
-            with mock.patch.object(log, "_read", late):
+            with mock.patch.object(log._file, "read", late):
                 pages = [lobby.after(0, 9, PLENTY), lobby.before(WHOLE, 9, PLENTY)]
                 said = list(range(1, lobby.seq + 1))
                 await keep(log, [entry(lobby, "in the journal")], 1)
                 await keep(log, [entry(lobby, "\x00, which does not go by it")], 1)
                 begin.callback(None)
                 self.assertEqual([numbers(await page) for page in pages], [said, said])
-            await log._lock.run(log._move)
+            await log._file.lock.run(log._move)
 
     async def test_a_room_opened_while_it_is_written_and_let_go_has_its_number(self) -> None:
         log = self.open_store()
-        reading, read = log._read, Deferred[None]()
+        reading, read = log._file.read, Deferred[None]()
 
         def slow(function: Any, *args: Any) -> Deferred[Any]:
             return reading(function, *args).addCallback(lambda result: read.addCallback(lambda _: result))
 
-        with mock.patch.object(log, "_read", slow):
+        with mock.patch.object(log._file, "read", slow):
             late = room(log)
             await reading(lambda connection: None)
         await keep(log, [entry(await room(log), "a")], 1)
-        await log._lock.run(log._move)
+        await log._file.lock.run(log._move)
         self.assertNotIn("lobby", log._open)
         read.callback(None)
         self.assertEqual((await late).seq, 1)
@@ -550,34 +526,34 @@ class Moving(FileTestCase):
         lobby = await room(log)
         await keep(log, [entry(lobby, "a")], 1)
         go_on = threading.Event()
-        readers = [log._read(lambda connection: go_on.wait(20)) for _ in range(4)]
-        await log._lock.run(log._move)
+        readers = [log._file.read(lambda connection: go_on.wait(20)) for _ in range(4)]
+        await log._file.lock.run(log._move)
         go_on.set()
         self.assertEqual(await gatherResults(readers), [True] * 4)
 
     async def test_the_write_ahead_log_begins_anew_when_it_has_grown(self) -> None:
-        self.patch(sqlite, "WAL_BYTES", 2**17)
+        self.patch(database_file, "WAL_BYTES", 2**17)
         log = self.open_store()
         lobby = await room(log)
         for _ in range(30):
             await keep(log, [entry(lobby, "x" * 10_000) for _ in range(10)], 1)
-            await log._lock.run(log._move)
-            await log._lock.run(lambda: None)
-            while log._copying:
-                await log._read(lambda connection: None)
-                await log._lock.run(lambda: None)
+            await log._file.lock.run(log._move)
+            await log._file.lock.run(lambda: None)
+            while log._file._copying:
+                await log._file.read(lambda connection: None)
+                await log._file.lock.run(lambda: None)
         self.assertLess(size_of(self.path + "-wal"), 2**20)
         self.assertGreater(size_of(self.path), 3_000_000 - 2**20)
 
     async def test_topics_alone_do_not_let_it_grow(self) -> None:
-        self.patch(sqlite, "WAL_BYTES", 2**16)
+        self.patch(database_file, "WAL_BYTES", 2**16)
         log = self.open_store()
         lobby = await room(log)
         for number in range(100):
             await lobby.set_topic(str(number))
-            while log._copying:
-                await log._read(lambda connection: None)
-                await log._lock.run(lambda: None)
+            while log._file._copying:
+                await log._file.read(lambda connection: None)
+                await log._file.lock.run(lambda: None)
         self.assertLess(size_of(self.path + "-wal"), 2**17)
 
 
@@ -614,7 +590,7 @@ class Together(FileTestCase):
 
     async def assert_together(self, durability: database.Durability) -> None:
         self.patch(sqlite, "JOURNAL_BYTES", 2**14)
-        self.patch(sqlite, "WAL_BYTES", 2**17)
+        self.patch(database_file, "WAL_BYTES", 2**17)
         self.patch(retention, "LOOK_SECONDS", 3.0)
         self.all_said = False
         self.seen_once: dict[tuple[RoomLog, int], str | None] = {}
@@ -633,45 +609,15 @@ class Together(FileTestCase):
         await self.assert_together("power")
 
 
-class Power(FileTestCase):
-    async def test_an_append_waits_for_the_disk_in_a_thread(self) -> None:
-        log = self.open_store(durability="power")
-        lobby = await room(log)
-        said = [entry(lobby, "a", "1"), entry(lobby, "b")]
-        kept = log.append(said, 1)
-        self.assertNoResult(kept)
-        self.assertEqual(lobby.seq, 0)
-        await kept
-        self.assertEqual([e.seq for e in said], [1, 2])
-        self.assertEqual(lobby.seq, 2)
-
-    async def test_what_is_kept_is_the_same(self) -> None:
-        log = self.open_store(durability="power")
-        lobby = await room(log)
-        await lobby.set_topic("t")
-        for text in ("a", "\x00", "b", "b"):
-            await keep(log, [entry(lobby, text, text)], 1)
-            await log._lock.run(log._move)
-        await log.close()
-        again = await room(self.open_store())
-        self.assertEqual((again.topic, texts(await again.after(0, 5, PLENTY))), ("t", ["a", "\x00", "b"]))
-
-    async def test_only_there_every_commit_is_written_to_the_disk(self) -> None:
-        for durability, level in (("process", 1), ("power", 2)):
-            log = self.open_store(f"{self.path}-{durability}", durability)  # type: ignore[arg-type]
-            level_of = lambda connection: connection.execute("PRAGMA synchronous").fetchone()[0]  # noqa: E731
-            self.assertEqual(await log._write(level_of), level)
-
-
 class Full(FileTestCase):
     """A disk that is full, and then is not."""
 
     def fill(self, log: SQLiteLog) -> None:
-        (pages,) = log._writer.execute("PRAGMA page_count").fetchone()
-        log._writer.execute(f"PRAGMA max_page_count = {pages}")
+        (pages,) = log._file.writer.execute("PRAGMA page_count").fetchone()
+        log._file.writer.execute(f"PRAGMA max_page_count = {pages}")
 
     def free(self, log: SQLiteLog) -> None:
-        log._writer.execute("PRAGMA max_page_count = 1000000")
+        log._file.writer.execute("PRAGMA max_page_count = 1000000")
 
     async def test_nothing_of_a_turn_is_kept_and_later_everything_works(self) -> None:
         log = self.open_store()
@@ -720,7 +666,7 @@ class Full(FileTestCase):
         lobby = await room(log)
         await keep(log, [entry(lobby, "a", "1"), entry(lobby, "b")], 1)
         with mock.patch.object(database, "move", side_effect=_failing("disk I/O error", sqlite3.SQLITE_IOERR)):
-            self.assertEqual(await self.unavailable(log._lock.run(log._move)), "disk I/O error")
+            self.assertEqual(await self.unavailable(log._file.lock.run(log._move)), "disk I/O error")
         self.assertEqual(texts(await lobby.before(WHOLE, 5, PLENTY)), ["a", "b"])
         again = entry(lobby, "a", "1")
         await keep(log, [again], 1)
@@ -786,12 +732,12 @@ class Busy(FileTestCase):
         self.assertEqual(lobby.seq, 1)
 
     async def test_a_move_waits_for_it_and_the_reactor_does_not(self) -> None:
-        self.patch(sqlite, "PATIENCE", 20.0)
+        self.patch(database_file, "PATIENCE", 20.0)
         log = self.open_store()
         lobby = await room(log)
         await keep(log, [entry(lobby, "a")], 1)
         with self.written_to():
-            moved = log._lock.run(log._move)
+            moved = log._file.lock.run(log._move)
             self.assertEqual(texts(await lobby.after(0, 5, PLENTY)), ["a"])
             self.assertNoResult(moved)
         await moved
@@ -817,7 +763,7 @@ class Busy(FileTestCase):
         late = entry(other, "b")
         await keep(log, [late], 5)  # in a room that was not looked at with the first one
         self.assertEqual(late.seq, 10)
-        await log._lock.run(log._move)
+        await log._file.lock.run(log._move)
         self.assertEqual(numbers(await other.after(0, 9, PLENTY)), [1, 9, 10])
 
     async def test_also_the_ids_of_an_author_who_had_none(self) -> None:
@@ -849,12 +795,12 @@ class Busy(FileTestCase):
     async def test_a_room_opened_while_it_was_written_is_looked_at_again(self) -> None:
         log = self.open_store()
         lobby = await room(log)
-        reading, read = log._read, Deferred[None]()
+        reading, read = log._file.read, Deferred[None]()
 
         def slow(function: Any, *args: Any) -> Deferred[Any]:
             return reading(function, *args).addCallback(lambda result: read.addCallback(lambda _: result))
 
-        with mock.patch.object(log, "_read", slow):
+        with mock.patch.object(log._file, "read", slow):
             late = room(log, "other")
             await reading(lambda connection: None)
         with self.written_to() as beside:
@@ -879,209 +825,3 @@ class Busy(FileTestCase):
             self.assertNoResult(kept)
         await kept
         self.assertEqual(said.seq, 8)
-
-
-class Files(FileTestCase):
-    """A file that is not as it should be."""
-
-    def refusal(self) -> str:
-        before = threading.active_count()
-        text = str(self.assertRaises(Unusable, SQLiteLog.open_file, self.path, reactor))
-        self.assertEqual(threading.active_count(), before)
-        database.unlock(database.lock_alone(os.path.realpath(self.path)))  # it was given up
-        return text
-
-    def test_no_database(self) -> None:
-        Path(self.path).write_text("no database " * 100)
-        self.assertEqual(self.refusal(), f"{self.path} cannot be used: it is no SQLite database")
-        self.assertEqual(Path(self.path).read_text(), "no database " * 100)
-
-    def test_a_folder(self) -> None:
-        os.mkdir(self.path)
-        self.assertEqual(self.refusal(), f"{self.path} cannot be used: it cannot be opened")
-
-    def test_another_program_s(self) -> None:
-        self.beside().execute("CREATE TABLE theirs (x)")
-        self.assertIn("another program", self.refusal())
-
-    async def test_a_newer_version_s(self) -> None:
-        await self.open_store().close()
-        self.beside().execute("PRAGMA user_version = 1000")
-        self.assertIn("newer version", self.refusal())
-
-    async def test_one_that_may_not_be_written_to(self) -> None:
-        await self.open_store().close()
-        os.chmod(self.path, 0o444)
-        os.chmod(self.path + "-lock", 0o666)
-        self.folder.chmod(0o777)
-        self.as_somebody()
-        self.assertEqual(self.refusal(), f"{self.path} cannot be used: it may not be written to")
-
-    async def test_one_that_may_not_be_written_to_any_more(self) -> None:
-        log = self.open_store()
-        lobby = await room(log)
-        log._writer.execute("PRAGMA query_only = ON")
-        self.assertEqual(await self.unavailable(keep(log, [entry(lobby, "a")], 1)), "it may not be written to")
-        log._writer.execute("PRAGMA query_only = OFF")
-        await keep(log, [entry(lobby, "a")], 1)
-        self.assertEqual(lobby.seq, 1)
-
-    async def test_a_damaged_one(self) -> None:
-        log = self.open_store()
-        lobby = await room(log)
-        for _ in range(20):
-            await keep(log, [entry(lobby, "x" * 1_000) for _ in range(50)], 1)
-        await log.close()
-        data = bytearray(read_bytes(self.path))
-        data[4096 * 8 :] = b"\xa5" * (len(data) - 4096 * 8)
-        write_bytes(self.path, bytes(data))
-        log = self.open_store()
-        damaged = "it is damaged; stop the server and put a backup in its place"
-        lobby = await room(log, "another")
-        self.assertEqual(await self.unavailable((await self.opened(log)).after(0, MOST, PLENTY)), damaged)
-        self.assertIn(f"{self.path} does not work now: {damaged}", self.logged())
-
-    async def opened(self, log: SQLiteLog) -> RoomLog:
-        """Open the lobby of a file of which only the first pages can be read."""
-        lobby = await room(log, "lobby2")
-        lobby.id = 1
-        return lobby
-
-    async def test_one_that_another_server_uses(self) -> None:
-        self.open_store()
-        error = self.assertRaises(Unusable, SQLiteLog.open_file, self.path, reactor)
-        self.assertIn("in use by another server", str(error))
-
-    async def test_by_whatever_link_it_is_named(self) -> None:
-        self.open_store()
-        os.symlink(self.path, self.folder / "link.sqlite")
-        os.symlink(self.folder, self.folder / "folder")
-        for other in (self.folder / "link.sqlite", self.folder / "folder" / "chat.sqlite"):
-            error = self.assertRaises(Unusable, SQLiteLog.open_file, str(other), reactor)
-            self.assertIn("in use by another server", str(error))
-
-    async def test_a_file_in_another_one_s_place_gets_nothing(self) -> None:
-        log = self.open_store()
-        lobby = await room(log)
-        await keep(log, [entry(lobby, "a")], 1)
-        away = self.folder / "away"
-        os.rename(self.path, away)
-        gone = "it is gone, or another file is in its place: put it back, or restart the server"
-        self.assertEqual(await self.unavailable(keep(log, [entry(lobby, "b")], 1)), gone)
-        write_bytes(self.path, b"")
-        self.assertEqual(await self.unavailable(keep(log, [entry(lobby, "b")], 1)), gone)
-        self.assertEqual(self.logged(), [f"{self.path} does not work now: {gone}"])
-        os.rename(away, self.path)
-        await keep(log, [entry(lobby, "b")], 1)
-        self.assertEqual(texts(await lobby.after(0, 5, PLENTY)), ["a", "b"])
-
-    async def test_a_write_ahead_log_that_is_taken_away_is_saved_and_nothing_more_is_acked(self) -> None:
-        log = self.open_store()
-        lobby = await room(log)
-        await keep(log, [entry(lobby, "a")], 1)
-        os.unlink(f"{self.path}-wal")
-        trouble = "its write-ahead log (-wal) was taken away; what is kept is safe: restart the server"
-        self.assertEqual(await self.unavailable(keep(log, [entry(lobby, "b")], 1)), trouble)
-        self.assertEqual(await self.unavailable(lobby.set_topic("t")), trouble)
-        copy = self.folder / "copy"
-        shutil.copy(self.path, copy)
-        with closing(sqlite3.connect(copy)) as file:
-            self.assertEqual(file.execute("SELECT msg FROM said").fetchall(), [("a",)])
-
-    async def test_a_write_ahead_log_that_cannot_be_saved(self) -> None:
-        log = self.open_store()
-        lobby = await room(log)
-        await keep(log, [entry(lobby, "a")], 1)
-        os.unlink(f"{self.path}-wal")
-        broken = mock.Mock(wraps=log._writer)
-        broken.execute.side_effect = sqlite3.OperationalError("disk I/O error")
-        self.patch(log, "_writer", broken)
-        self.assertEqual(await self.unavailable(keep(log, [entry(lobby, "b")], 1)), "disk I/O error")
-
-    async def test_a_folder_that_is_gone(self) -> None:
-        log = self.open_store()
-        lobby = await room(log)
-        os.rename(self.folder, f"{self.folder}-away")
-        self.assertIn("it is gone", await self.unavailable(keep(log, [entry(lobby, "b")], 1)))
-        os.rename(f"{self.folder}-away", self.folder)
-        await keep(log, [entry(lobby, "b")], 1)
-
-    def test_a_sqlite_that_is_too_old(self) -> None:
-        self.patch(sqlite3, "sqlite_version_info", (3, 36, 0))
-        self.assertIn("too old", self.refusal())
-
-    def test_a_start_that_fails_otherwise_lets_go_of_everything(self) -> None:
-        with mock.patch.object(database, "prepare", side_effect=MemoryError):
-            self.assertRaises(MemoryError, SQLiteLog.open_file, self.path, reactor)
-        self.open_store()
-
-
-class TheEnd(FileTestCase):
-    async def test_before_the_reactor_runs_everything_is_at_once(self) -> None:
-        self.clock.running = False
-        log = self.open_store()
-        lobby = self.successResultOf(room(log))
-        self.successResultOf(log.append([entry(lobby, "a")], 1))
-        self.assertEqual(texts(self.successResultOf(lobby.after(0, 5, PLENTY))), ["a"])
-        self.successResultOf(log.close())
-
-    async def test_no_thread_is_left(self) -> None:
-        before = set(threading.enumerate())
-        log = self.open_store()
-        await keep(log, [entry(await room(log), "a")], 1)
-        await log._lock.run(log._move)
-        self.assertGreater(set(threading.enumerate()), before)
-        await log.close()
-        self.assertEqual(set(threading.enumerate()), before)
-
-    async def test_closing_waits_for_what_is_under_way_and_is_done_once(self) -> None:
-        log = self.open_store()
-        lobby = await room(log)
-        await keep(log, [entry(lobby, "a")], 1)
-        moved = log._lock.run(log._move)
-        kept = log.append([entry(lobby, "b")], 1)
-        page = lobby.after(0, 5, PLENTY)
-        await gatherResults([log.close(), log.close()])
-        self.successResultOf(moved)
-        self.successResultOf(kept)
-        self.assertEqual(texts(await page)[:1], ["a"])
-        self.assertEqual((await room(self.open_store())).seq, 2)
-
-    async def test_whatever_comes_later_is_refused(self) -> None:
-        log = self.open_store()
-        lobby = await room(log)
-        await log.close()
-        for done in (
-            log.append([entry(lobby, "a")], 1),
-            lobby.after(0, 5, PLENTY),
-            lobby.set_topic("t"),
-            room(log, "other"),
-            log.rooms(5),
-        ):
-            self.assertIn("closed", await self.unavailable(done))
-
-    async def test_a_file_that_is_written_to_is_closed_and_nothing_is_lost(self) -> None:
-        self.patch(sqlite, "PATIENCE", 0.01)
-        log = self.open_store()
-        await keep(log, [entry(await room(log), "a")], 1)
-        with self.written_to():
-            await log.close()
-        self.assertIn(f"The journal of {self.path} was not moved on; the next start does it", self.logged())
-        self.assertEqual((await room(self.open_store())).seq, 1)
-
-    async def test_a_fault_of_our_own_leaves_no_lock(self) -> None:
-        log = self.open_store()
-        with mock.patch.object(database, "move", side_effect=ZeroDivisionError), self.assertRaises(ZeroDivisionError):
-            await log.close()
-        self.open_store()
-
-    async def test_a_fault_of_our_own_where_nobody_waits_is_logged(self) -> None:
-        self.patch(sqlite, "JOURNAL_BYTES", 0)
-        log = self.open_store()
-        log._move_at = 0
-        with mock.patch.object(database, "move", side_effect=ZeroDivisionError):
-            await keep(log, [entry(await room(log), "a")], 1)
-            await log._lock.run(lambda: None)
-            await deferLater(reactor, 0)
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        self.assertFalse(log._moving)

@@ -29,7 +29,7 @@ class Stats(CommandTestCase):
             for number in range(count):
                 self.successResultOf(log.append([entry(opened, "я" * 10)], 1_000 + number * 60_000))
             if name == "b":
-                self.successResultOf(log._lock.run(log._move))
+                self.successResultOf(log._file.lock.run(log._move))
         self.successResultOf(self.successResultOf(room(log, "d")).set_topic("t"))
         with mock.patch("time.time", return_value=3_600 + 30):
             cells = self.cells()

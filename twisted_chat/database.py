@@ -1,7 +1,7 @@
 """The file of the embedded store: how it is opened, checked and upgraded, and what is read and written in it.
 
 Everything here takes a connection and can be done in any thread, and in another program beside the server
-(`commands`). `sqlite.py` decides when it is done.
+(`commands`). `sqlite.py` decides when it is done, and `database_file.py` in which thread.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ def prepare(connection: sqlite3.Connection, path: str, scripts: Traversable = _S
     for step in range(version + 1, newest + 1) if version else ():
         _run(connection, _script(scripts, f"upgrade-{step}.sql"))
     move(connection)  # what a server that was killed left
+    epoch(connection)  # so that a file in which something is missing is refused here
 
 
 def check(connection: sqlite3.Connection, path: str, newest: int | None = None) -> int:

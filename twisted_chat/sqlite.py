@@ -5,32 +5,26 @@ all that an ack waits for. Rows go on to `message`, where they can be found by r
 Where that thread writes, an append waits for it; the reactor never does. Until then what is in the journal is in memory
 too, and a page is what the file has and what memory has, merged, so that reading waits for no writer.
 
-`journal_mode=WAL` with `synchronous=NORMAL` survives `kill -9`: what was written is in the operating system's hands.
-With `durability="power"` (`synchronous=FULL`) each append waits for the disk, in a thread, and survives a power cut.
-Checkpoints, which wait for the disk, happen in a thread.
+`database_file.py` has the threads, and says what survives which end.
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import threading
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from operator import attrgetter
 from typing import Any, Final, NamedTuple, TypeVar, cast
 from weakref import WeakValueDictionary
 
-from twisted.internet.defer import Deferred, DeferredLock, fail, inlineCallbacks, succeed
-from twisted.internet.task import deferLater
-from twisted.internet.threads import deferToThreadPool
+from twisted.internet.defer import Deferred, fail, inlineCallbacks, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.python.threadpool import ThreadPool
 
 from . import database
-from .database import AFTER, BEFORE, PATIENCE, WAL_BYTES, Durability, RoomState, Trimmed
-from .log import Entry, Record, RoomLog, RoomSummary, Unavailable, Unusable
+from .database import AFTER, BEFORE, Durability, RoomState, Trimmed
+from .database_file import DatabaseFile, report
+from .log import Entry, Record, RoomLog, RoomSummary, Unavailable
 from .names import Name
 from .retention import EVERYTHING, Keep, Store, Trimmer
 
@@ -43,16 +37,6 @@ ROW_BYTES: Final = 512
 
 MAX_JOURNAL_BYTES: Final = 10 * JOURNAL_BYTES
 """Bytes above which nothing more is kept until the journal can be moved on."""
-
-READERS: Final = 2
-"""Threads that read."""
-
-THREAD_PATIENCE: Final = 1.0
-"""Seconds that a thread waits for another program that writes to the file. What it wanted to move is moved later; and
-who stops the server waits for the thread."""
-
-BUSY_PAUSE: Final = 0.02
-"""Seconds between two attempts to write to a file that another program writes to."""
 
 _log = Logger("twisted_chat.sqlite")
 _T = TypeVar("_T")
@@ -107,42 +91,9 @@ class SQLiteRoomLog:
 class SQLiteLog:
     """A store in one file; see `log.Log`. `open_file` opens it."""
 
-    def __init__(
-        self,
-        path: str,
-        reactor: Any,
-        writer: sqlite3.Connection,
-        lock_file: int | None = None,
-        durability: Durability = "process",
-        keep: Keep = EVERYTHING,
-    ) -> None:
-        self.path = path
-        self._reactor = reactor
-        self._writer = writer
-        self._lock_file = lock_file
-        self._durability: Durability = durability
-        self._lock = DeferredLock()
-        """Held by whoever writes to the file, for as long as that takes."""
-        self._writing: ThreadPool | None = None
-        self._reading: ThreadPool | None = None
-        """The threads: none for what is in memory only. Who reads does not stand in the way of who writes."""
-        self._file = self._wal = (0, 0)
-        self._spare: list[sqlite3.Connection] = []
-        """Connections that no thread has taken yet."""
-        if path != ":memory:":
-            self._writing = _threads(1, "writing")
-            self._reading = _threads(READERS, "reading")
-            self._file = _identity(path)
-            self._wal = _identity(f"{path}-wal")
-            # Now, and not when a thread first needs one: a crowd of connections may have taken all descriptors by then.
-            self._spare = [database.connect(path, durability, THREAD_PATIENCE) for _ in range(1 + READERS)]
-        self._of_thread = threading.local()
-        self._connections = [writer, *self._spare]
-        self._closing = False
-        self._closed = False
-        self._trouble = ""
-        """What is wrong with the file, while something is."""
-        self._epoch = database.epoch(writer)
+    def __init__(self, file: DatabaseFile, reactor: Any, keep: Keep = EVERYTHING) -> None:
+        self._file = file
+        self._epoch = database.epoch(file.writer)
         self._changes = 0
         """How often something was written elsewhere than in the journal, which a room just being opened may miss."""
         self._open: WeakValueDictionary[str, SQLiteRoomLog] = WeakValueDictionary()
@@ -153,7 +104,6 @@ class SQLiteLog:
         self._journal_bytes = 0
         self._move_at = JOURNAL_BYTES
         self._moving = False
-        self._copying = False
         self._keep = keep
         self._trimmer = None if keep == EVERYTHING else Trimmer(reactor, Store(self._overdue, self._trim))
 
@@ -162,19 +112,7 @@ class SQLiteLog:
         cls, path: str, reactor: Any = None, durability: Durability = "process", keep: Keep = EVERYTHING
     ) -> SQLiteLog:
         """Open a file, or begin one; `:memory:` is nothing on disk. Raises `Unusable`."""
-        if sqlite3.sqlite_version_info < database.OLDEST_SQLITE:
-            raise Unusable(f"SQLite {sqlite3.sqlite_version} is too old: 3.37 or newer is needed")
-        lock_file = None
-        if path != ":memory:":
-            path = os.path.realpath(path)  # by whatever link it is named, its lock is the same
-            lock_file = database.lock_alone(path)
-        try:
-            return cls(path, reactor, _open_writer(path, durability), lock_file, durability, keep)
-        except BaseException as error:
-            database.unlock(lock_file)
-            if isinstance(error, sqlite3.Error):
-                raise Unusable(f"{path} cannot be used: {database.explain(error)}") from None
-            raise
+        return cls(DatabaseFile.open(path, reactor, durability), reactor, keep)
 
     # Rooms
 
@@ -182,7 +120,7 @@ class SQLiteLog:
     def open(self, name: Name) -> Generator[Deferred[Any], Any, RoomLog]:
         while (room := self._open.get(name.key)) is None:
             changes = self._changes
-            state: RoomState = yield self._read(database.room_state, name.key)
+            state: RoomState = yield self._file.read(database.room_state, name.key)
             if name.key not in self._open and changes == self._changes:  # otherwise it may be out of date
                 room = self._open[name.key] = SQLiteRoomLog(self, name)
                 room.take(state)
@@ -190,16 +128,16 @@ class SQLiteLog:
         return cast(RoomLog, room)
 
     def rooms(self, most: int) -> Deferred[list[RoomSummary]]:
-        return self._read(database.summaries, most)
+        return self._file.read(database.summaries, most)
 
     def _set_topic(self, room: SQLiteRoomLog, topic: str) -> Deferred[None]:
         if room.topic == topic:
             return succeed(None)
         try:
-            self._see_file()
+            self._file.see()
         except Unavailable:
             return fail()
-        return self._lock.run(self._write, database.set_topic, room.name, topic).addCallback(
+        return self._file.lock.run(self._file.write, database.set_topic, room.name, topic).addCallback(
             self._topic_kept, room, topic
         )
 
@@ -207,16 +145,16 @@ class SQLiteLog:
         self._changes += 1
         room.id = id
         room.topic = topic
-        self._copy_wal()
+        self._file.copy_wal()
 
     # Appending
 
     def append_now(self, entries: Sequence[Entry], time: int) -> bool:
-        if self._durability == "power" or self._lock.locked or self._journal_bytes >= MAX_JOURNAL_BYTES:
+        if self._file.must_wait or self._journal_bytes >= MAX_JOURNAL_BYTES:
             return False
         try:
-            self._see_file()
-            turn = self._write_turn(self._writer, entries, time)
+            self._file.see()
+            turn = self._write_turn(self._file.writer, entries, time)
         except (Unavailable, sqlite3.Error):
             return False  # `append` meets it again, unless it has passed, and says what it is
         if turn is None:
@@ -225,15 +163,15 @@ class SQLiteLog:
         return True
 
     def append(self, entries: Sequence[Entry], time: int) -> Deferred[None]:
-        return self._lock.run(self._append, entries, time)
+        return self._file.lock.run(self._append, entries, time)
 
     @inlineCallbacks
     def _append(self, entries: Sequence[Entry], time: int) -> Generator[Deferred[Any], Any, None]:
         if self._journal_bytes >= MAX_JOURNAL_BYTES:
             yield self._move()
         while True:
-            self._see_file()
-            turn: _Turn | None = yield self._write(self._write_turn, entries, time)
+            self._file.see()
+            turn: _Turn | None = yield self._file.write(self._write_turn, entries, time)
             if turn is not None:
                 self._kept(turn)
                 return
@@ -243,7 +181,7 @@ class SQLiteLog:
     def _look_again(self, entries: Sequence[Entry]) -> Generator[Deferred[Any], Any, None]:
         """Learn what another program wrote to the rooms of these entries."""
         rooms = list({entry.room: None for entry in entries})
-        states: list[RoomState] = yield self._write(database.look_again, [room.name.key for room in rooms])
+        states: list[RoomState] = yield self._file.write(database.look_again, [room.name.key for room in rooms])
         self._journal_moved()
         self._epoch = states[0].epoch
         for room, state in zip(rooms, states, strict=True):
@@ -291,9 +229,7 @@ class SQLiteLog:
 
     def _kept(self, turn: _Turn) -> None:
         """Note what was written."""
-        if self._trouble:
-            self._trouble = ""
-            _log.info("{path} works again", path=self.path)
+        self._file.works()
         journal = self._journal
         for entry in turn.fresh:
             room = entry.room
@@ -316,7 +252,7 @@ class SQLiteLog:
         if self._journal_bytes >= self._move_at and not self._moving:
             self._moving = True
             self._move_at = self._journal_bytes + JOURNAL_BYTES  # where it fails, it is tried again after as many
-            self._lock.run(self._move_once).addErrback(_report, "The journal could not be moved")
+            self._file.lock.run(self._move_once).addErrback(report, "The journal could not be moved")
 
     def _move_once(self) -> Deferred[None]:
         return self._move().addBoth(self._moved)
@@ -327,7 +263,7 @@ class SQLiteLog:
 
     def _move(self) -> Deferred[None]:
         """Move the journal's rows to where they can be found. Fails with `Unavailable`; nothing is lost then."""
-        return self._in_thread(self._writing, database.move).addCallback(self._journal_moved)
+        return self._file.write_in_thread(database.move).addCallback(self._journal_moved)
 
     def _journal_moved(self, _: object = None) -> None:
         """Forget the journal: it is empty."""
@@ -336,32 +272,20 @@ class SQLiteLog:
         self._journal_bytes = 0
         self._move_at = JOURNAL_BYTES
         self._changes += 1
-        self._copy_wal()
-
-    def _copy_wal(self) -> None:
-        """Copy the write-ahead log into the file, where it has grown: most of it while appends go on, then the rest."""
-        if self._copying or self._closed or _size(f"{self.path}-wal") < WAL_BYTES:
-            return
-        self._copying = True
-        done = self._read(database.copy_wal)
-        done.addCallback(lambda _: self._lock.run(self._in_thread, self._writing, database.copy_wal))
-        done.addErrback(_report, "The write-ahead log could not be copied").addBoth(self._copied)
-
-    def _copied(self, _: object) -> None:
-        self._copying = False
+        self._file.copy_wal()
 
     # Retention
 
     @inlineCallbacks
     def _overdue(self, now: int) -> Generator[Deferred[Any], Any, list[int]]:
-        yield self._lock.run(self._move)  # what is in the journal counts, and may itself be too much
-        rooms: list[int] = yield self._read(database.overdue, self._keep, now)
+        yield self._file.lock.run(self._move)  # what is in the journal counts, and may itself be too much
+        rooms: list[int] = yield self._file.read(database.overdue, self._keep, now)
         return rooms
 
     @inlineCallbacks
     def _trim(self, room: int, now: int) -> Generator[Deferred[Any], Any, bool]:
-        yield self._read(database.look_up_oldest, room)
-        trimmed: Trimmed = yield self._lock.run(self._in_thread, self._writing, database.trim, room, self._keep, now)
+        yield self._file.read(database.look_up_oldest, room)
+        trimmed: Trimmed = yield self._file.lock.run(self._file.write_in_thread, database.trim, room, self._keep, now)
         return self._trimmed(trimmed)
 
     def _trimmed(self, trimmed: Trimmed) -> bool:
@@ -370,7 +294,7 @@ class SQLiteLog:
         if room is not None:
             in_journal = self._journal.get(room)
             room.oldest = trimmed.oldest or (in_journal[0].seq if in_journal else room.seq + 1)
-        self._copy_wal()
+        self._file.copy_wal()
         return trimmed.more
 
     # Reading: what is kept at the time of the call. Every message of it is in the journal's list then, or in the file,
@@ -382,7 +306,7 @@ class SQLiteLog:
     ) -> Generator[Deferred[Any], Any, list[Record]]:
         journal = self._journal.get(room, [])  # it is this list that grows, and is let go when it was moved on
         head = room.seq
-        records: list[Record] = yield self._read(database.page, AFTER, room.id, seq, most, most_bytes)
+        records: list[Record] = yield self._file.read(database.page, AFTER, room.id, seq, most, most_bytes)
         while records and records[-1].seq > head:
             records.pop()
         start, end = (bisect_right(journal, number, key=_number_of) for number in (seq, head))
@@ -397,149 +321,23 @@ class SQLiteLog:
     ) -> Generator[Deferred[Any], Any, list[Record]]:
         journal = self._journal.get(room, [])
         seq = min(seq, room.seq + 1)
-        records: list[Record] = yield self._read(database.page, BEFORE, room.id, seq, most, most_bytes)
+        records: list[Record] = yield self._file.read(database.page, BEFORE, room.id, seq, most, most_bytes)
         end = bisect_left(journal, seq, key=_number_of)
         if end == 0:
             return records
         merged = sorted({*records, *map(_record, journal[max(0, end - most) : end])})[-most:]
         return merged[-_fitting(reversed(merged), most_bytes) :]
 
-    # Connections and threads
-
-    def _write(self, function: Callable[..., _T], *args: object) -> Deferred[_T]:
-        """Call `function(connection, *args)` where it may write: in a thread if it has to wait for the disk."""
-        if self._durability == "power":
-            return self._in_thread(self._writing, function, *args)
-        return self._patiently(function, *args)
-
-    @inlineCallbacks
-    def _patiently(self, function: Callable[..., _T], *args: object) -> Generator[Deferred[None], None, _T]:
-        """Write in the reactor's thread; where another program writes to the file just now, try again for a while."""
-        until = self._reactor.seconds() + PATIENCE
-        while True:
-            try:
-                return function(self._writer, *args)
-            except sqlite3.Error as error:
-                if not database.is_busy(error) or self._closing or self._reactor.seconds() >= until:
-                    raise self._unavailable(error) from None
-            yield deferLater(self._reactor, BUSY_PAUSE)
-
-    def _read(self, function: Callable[..., _T], *args: object) -> Deferred[_T]:
-        return self._in_thread(self._reading, function, *args)
-
-    @inlineCallbacks
-    def _in_thread(
-        self, threads: ThreadPool | None, function: Callable[..., _T], *args: object
-    ) -> Generator[Deferred[_T], _T, _T]:
-        """Call `function(connection, *args)` in a thread with a connection of its own. Fails with `Unavailable`.
-
-        What is in memory is read here, and so is everything before the reactor runs: nobody waits yet.
-        """
-        if self._closed:
-            raise Unavailable("the store is closed")
-        try:
-            if threads is None or not self._reactor.running:
-                return function(self._writer, *args)
-            result = yield deferToThreadPool(self._reactor, threads, self._with_connection, function, *args)
-        except sqlite3.Error as error:
-            raise self._unavailable(error) from None
-        return result
-
-    def _with_connection(self, function: Callable[..., _T], *args: object) -> _T:
-        connection: sqlite3.Connection | None = getattr(self._of_thread, "connection", None)
-        if connection is None:
-            connection = self._of_thread.connection = self._spare.pop()
-        return function(connection, *args)
-
-    # What can go wrong
-
-    def _see_file(self) -> None:
-        """See that the file is where it was, so that nothing goes into one that nobody will find; or `Unavailable`."""
-        if self._closed:
-            raise Unavailable("the store is closed")
-        if self._writing is not None and _identity(self.path) != self._file:
-            raise self._trouble_with("it is gone, or another file is in its place: put it back, or restart the server")
-        if self._writing is not None and _identity(f"{self.path}-wal") != self._wal:
-            raise self._save_wal()
-
-    def _save_wal(self) -> Unavailable:
-        """Somebody took the write-ahead log away. Copy what we still hold of it; no other connection can find it."""
-        try:
-            self._writer.execute("PRAGMA wal_checkpoint(FULL)")
-        except sqlite3.Error as error:
-            return self._unavailable(error)
-        return self._trouble_with("its write-ahead log (-wal) was taken away; what is kept is safe: restart the server")
-
-    def _unavailable(self, error: sqlite3.Error) -> Unavailable:
-        return self._trouble_with(database.explain(error))
-
-    def _trouble_with(self, trouble: str) -> Unavailable:
-        if trouble != self._trouble:  # once, not for each message
-            self._trouble = trouble
-            _log.error("{path} does not work now: {trouble}", path=self.path, trouble=trouble)
-        return Unavailable(trouble)
-
     # The end
 
     def close(self) -> Deferred[None]:
-        self._closing = True
-        return self._lock.run(self._close)
-
-    @inlineCallbacks
-    def _close(self) -> Generator[Deferred[Any], Any, None]:
-        if self._closed:
-            return
-        try:
-            yield self._in_thread(self._writing, database.move_if_free)
-        except Unavailable:
-            _log.warn("The journal of {path} was not moved on; the next start does it", path=self.path)
-        finally:
-            self._let_go()
-
-    def _let_go(self) -> None:
-        self._closed = True
         if self._trimmer is not None:
             self._trimmer.stop()
-        for threads in (self._writing, self._reading):
-            if threads is not None:
-                threads.stop()
-        for connection in self._connections:
-            connection.close()  # the last one copies the write-ahead log, and removes it
-        database.unlock(self._lock_file)
+        return self._file.close(database.move_if_free).addErrback(self._not_moved)
 
-
-def _open_writer(path: str, durability: Durability) -> sqlite3.Connection:
-    writer = database.connect(path, durability, PATIENCE)
-    try:
-        database.prepare(writer, path)
-        writer.execute("PRAGMA wal_checkpoint(PASSIVE)")  # so that the file alone is a database from the start
-        writer.execute("PRAGMA busy_timeout = 0")  # from now on it is the reactor that waits
-    except BaseException:
-        writer.close()
-        raise
-    return writer
-
-
-def _threads(most: int, name: str) -> ThreadPool:
-    threads = ThreadPool(0, most, f"twisted_chat.sqlite, {name}")
-    threads.start()
-    return threads
-
-
-def _identity(path: str) -> tuple[int, int]:
-    """Tell a file from one that was put in its place."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return 0, 0
-    return status.st_dev, status.st_ino
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return 0
+    def _not_moved(self, failure: Failure) -> None:
+        failure.trap(Unavailable)
+        _log.warn("The journal of {path} was not moved on; the next start does it", path=self._file.path)
 
 
 def _key_of(entry: Entry) -> _SaidKey:
@@ -560,9 +358,3 @@ def _fitting(records: Iterable[Record], most_bytes: int) -> int:
         if most_bytes <= 0:
             break
     return count
-
-
-def _report(failure: Failure, what: str) -> None:
-    """Log what went wrong where nobody waits; what an `Unavailable` says was logged already."""
-    if not failure.check(Unavailable):
-        _log.failure(what, failure)

@@ -1,0 +1,264 @@
+"""The file of the embedded store and its threads: what survives what, what can go wrong with it, and the end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import threading
+from contextlib import closing
+from pathlib import Path
+from unittest import mock
+
+from twisted.internet import reactor
+from twisted.internet.defer import gatherResults
+from twisted.internet.task import deferLater
+
+from twisted_chat import database, database_file, sqlite
+from twisted_chat.log import RoomLog, Unusable
+from twisted_chat.sqlite import SQLiteLog
+
+from .stores import MOST, PLENTY, FileTestCase, entry, keep, read_bytes, room, texts, write_bytes
+
+
+class Power(FileTestCase):
+    async def test_an_append_waits_for_the_disk_in_a_thread(self) -> None:
+        log = self.open_store(durability="power")
+        lobby = await room(log)
+        said = [entry(lobby, "a", "1"), entry(lobby, "b")]
+        kept = log.append(said, 1)
+        self.assertNoResult(kept)
+        self.assertEqual(lobby.seq, 0)
+        await kept
+        self.assertEqual([e.seq for e in said], [1, 2])
+        self.assertEqual(lobby.seq, 2)
+
+    async def test_what_is_kept_is_the_same(self) -> None:
+        log = self.open_store(durability="power")
+        lobby = await room(log)
+        await lobby.set_topic("t")
+        for text in ("a", "\x00", "b", "b"):
+            await keep(log, [entry(lobby, text, text)], 1)
+            await log._file.lock.run(log._move)
+        await log.close()
+        again = await room(self.open_store())
+        self.assertEqual((again.topic, texts(await again.after(0, 5, PLENTY))), ("t", ["a", "\x00", "b"]))
+
+    async def test_only_there_every_commit_is_written_to_the_disk(self) -> None:
+        for durability, level in (("process", 1), ("power", 2)):
+            log = self.open_store(f"{self.path}-{durability}", durability)  # type: ignore[arg-type]
+            level_of = lambda connection: connection.execute("PRAGMA synchronous").fetchone()[0]  # noqa: E731
+            self.assertEqual(await log._file.write(level_of), level)
+
+
+class Files(FileTestCase):
+    """A file that is not as it should be."""
+
+    def refusal(self) -> str:
+        before = threading.active_count()
+        text = str(self.assertRaises(Unusable, SQLiteLog.open_file, self.path, reactor))
+        self.assertEqual(threading.active_count(), before)
+        database.unlock(database.lock_alone(os.path.realpath(self.path)))  # it was given up
+        return text
+
+    def test_no_database(self) -> None:
+        Path(self.path).write_text("no database " * 100)
+        self.assertEqual(self.refusal(), f"{self.path} cannot be used: it is no SQLite database")
+        self.assertEqual(Path(self.path).read_text(), "no database " * 100)
+
+    def test_a_folder(self) -> None:
+        os.mkdir(self.path)
+        self.assertEqual(self.refusal(), f"{self.path} cannot be used: it cannot be opened")
+
+    def test_another_program_s(self) -> None:
+        self.beside().execute("CREATE TABLE theirs (x)")
+        self.assertIn("another program", self.refusal())
+
+    async def test_a_newer_version_s(self) -> None:
+        await self.open_store().close()
+        self.beside().execute("PRAGMA user_version = 1000")
+        self.assertIn("newer version", self.refusal())
+
+    async def test_one_in_which_a_table_is_missing(self) -> None:
+        for table in ("store", "journal"):
+            await self.open_store().close()
+            self.beside().execute(f"ALTER TABLE {table} RENAME TO {table}_away")
+            self.assertEqual(self.refusal(), f"{self.path} cannot be used: no such table: {table}")
+            self.beside().execute(f"ALTER TABLE {table}_away RENAME TO {table}")
+
+    async def test_one_that_may_not_be_written_to(self) -> None:
+        await self.open_store().close()
+        os.chmod(self.path, 0o444)
+        os.chmod(self.path + "-lock", 0o666)
+        self.folder.chmod(0o777)
+        self.as_somebody()
+        self.assertEqual(self.refusal(), f"{self.path} cannot be used: it may not be written to")
+
+    async def test_one_that_may_not_be_written_to_any_more(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        log._file.writer.execute("PRAGMA query_only = ON")
+        self.assertEqual(await self.unavailable(keep(log, [entry(lobby, "a")], 1)), "it may not be written to")
+        log._file.writer.execute("PRAGMA query_only = OFF")
+        await keep(log, [entry(lobby, "a")], 1)
+        self.assertEqual(lobby.seq, 1)
+
+    async def test_a_damaged_one(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        for _ in range(20):
+            await keep(log, [entry(lobby, "x" * 1_000) for _ in range(50)], 1)
+        await log.close()
+        data = bytearray(read_bytes(self.path))
+        data[4096 * 8 :] = b"\xa5" * (len(data) - 4096 * 8)
+        write_bytes(self.path, bytes(data))
+        log = self.open_store()
+        damaged = "it is damaged; stop the server and put a backup in its place"
+        lobby = await room(log, "another")
+        self.assertEqual(await self.unavailable((await self.opened(log)).after(0, MOST, PLENTY)), damaged)
+        self.assertIn(f"{self.path} does not work now: {damaged}", self.logged())
+
+    async def opened(self, log: SQLiteLog) -> RoomLog:
+        """Open the lobby of a file of which only the first pages can be read."""
+        lobby = await room(log, "lobby2")
+        lobby.id = 1
+        return lobby
+
+    async def test_one_that_another_server_uses(self) -> None:
+        self.open_store()
+        error = self.assertRaises(Unusable, SQLiteLog.open_file, self.path, reactor)
+        self.assertIn("in use by another server", str(error))
+
+    async def test_by_whatever_link_it_is_named(self) -> None:
+        self.open_store()
+        os.symlink(self.path, self.folder / "link.sqlite")
+        os.symlink(self.folder, self.folder / "folder")
+        for other in (self.folder / "link.sqlite", self.folder / "folder" / "chat.sqlite"):
+            error = self.assertRaises(Unusable, SQLiteLog.open_file, str(other), reactor)
+            self.assertIn("in use by another server", str(error))
+
+    async def test_a_file_in_another_one_s_place_gets_nothing(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        await keep(log, [entry(lobby, "a")], 1)
+        away = self.folder / "away"
+        os.rename(self.path, away)
+        gone = "it is gone, or another file is in its place: put it back, or restart the server"
+        self.assertEqual(await self.unavailable(keep(log, [entry(lobby, "b")], 1)), gone)
+        write_bytes(self.path, b"")
+        self.assertEqual(await self.unavailable(keep(log, [entry(lobby, "b")], 1)), gone)
+        self.assertEqual(self.logged(), [f"{self.path} does not work now: {gone}"])
+        os.rename(away, self.path)
+        await keep(log, [entry(lobby, "b")], 1)
+        self.assertEqual(texts(await lobby.after(0, 5, PLENTY)), ["a", "b"])
+
+    async def test_a_write_ahead_log_that_is_taken_away_is_saved_and_nothing_more_is_acked(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        await keep(log, [entry(lobby, "a")], 1)
+        os.unlink(f"{self.path}-wal")
+        trouble = "its write-ahead log (-wal) was taken away; what is kept is safe: restart the server"
+        self.assertEqual(await self.unavailable(keep(log, [entry(lobby, "b")], 1)), trouble)
+        self.assertEqual(await self.unavailable(lobby.set_topic("t")), trouble)
+        copy = self.folder / "copy"
+        shutil.copy(self.path, copy)
+        with closing(sqlite3.connect(copy)) as file:
+            self.assertEqual(file.execute("SELECT msg FROM said").fetchall(), [("a",)])
+
+    async def test_a_write_ahead_log_that_cannot_be_saved(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        await keep(log, [entry(lobby, "a")], 1)
+        os.unlink(f"{self.path}-wal")
+        broken = mock.Mock(wraps=log._file.writer)
+        broken.execute.side_effect = sqlite3.OperationalError("disk I/O error")
+        self.patch(log._file, "writer", broken)
+        self.assertEqual(await self.unavailable(keep(log, [entry(lobby, "b")], 1)), "disk I/O error")
+
+    async def test_a_folder_that_is_gone(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        os.rename(self.folder, f"{self.folder}-away")
+        self.assertIn("it is gone", await self.unavailable(keep(log, [entry(lobby, "b")], 1)))
+        os.rename(f"{self.folder}-away", self.folder)
+        await keep(log, [entry(lobby, "b")], 1)
+
+    def test_a_sqlite_that_is_too_old(self) -> None:
+        self.patch(sqlite3, "sqlite_version_info", (3, 36, 0))
+        self.assertIn("too old", self.refusal())
+
+    def test_a_start_that_fails_otherwise_lets_go_of_everything(self) -> None:
+        with mock.patch.object(database, "prepare", side_effect=MemoryError):
+            self.assertRaises(MemoryError, SQLiteLog.open_file, self.path, reactor)
+        self.open_store()
+
+
+class TheEnd(FileTestCase):
+    async def test_before_the_reactor_runs_everything_is_at_once(self) -> None:
+        self.clock.running = False
+        log = self.open_store()
+        lobby = self.successResultOf(room(log))
+        self.successResultOf(log.append([entry(lobby, "a")], 1))
+        self.assertEqual(texts(self.successResultOf(lobby.after(0, 5, PLENTY))), ["a"])
+        self.successResultOf(log.close())
+
+    async def test_no_thread_is_left(self) -> None:
+        before = set(threading.enumerate())
+        log = self.open_store()
+        await keep(log, [entry(await room(log), "a")], 1)
+        await log._file.lock.run(log._move)
+        self.assertGreater(set(threading.enumerate()), before)
+        await log.close()
+        self.assertEqual(set(threading.enumerate()), before)
+
+    async def test_closing_waits_for_what_is_under_way_and_is_done_once(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        await keep(log, [entry(lobby, "a")], 1)
+        moved = log._file.lock.run(log._move)
+        kept = log.append([entry(lobby, "b")], 1)
+        page = lobby.after(0, 5, PLENTY)
+        await gatherResults([log.close(), log.close()])
+        self.successResultOf(moved)
+        self.successResultOf(kept)
+        self.assertEqual(texts(await page)[:1], ["a"])
+        self.assertEqual((await room(self.open_store())).seq, 2)
+
+    async def test_whatever_comes_later_is_refused(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        await log.close()
+        for done in (
+            log.append([entry(lobby, "a")], 1),
+            lobby.after(0, 5, PLENTY),
+            lobby.set_topic("t"),
+            room(log, "other"),
+            log.rooms(5),
+        ):
+            self.assertIn("closed", await self.unavailable(done))
+
+    async def test_a_file_that_is_written_to_is_closed_and_nothing_is_lost(self) -> None:
+        self.patch(database_file, "PATIENCE", 0.01)
+        log = self.open_store()
+        await keep(log, [entry(await room(log), "a")], 1)
+        with self.written_to():
+            await log.close()
+        self.assertIn(f"The journal of {self.path} was not moved on; the next start does it", self.logged())
+        self.assertEqual((await room(self.open_store())).seq, 1)
+
+    async def test_a_fault_of_our_own_leaves_no_lock(self) -> None:
+        log = self.open_store()
+        with mock.patch.object(database, "move", side_effect=ZeroDivisionError), self.assertRaises(ZeroDivisionError):
+            await log.close()
+        self.open_store()
+
+    async def test_a_fault_of_our_own_where_nobody_waits_is_logged(self) -> None:
+        self.patch(sqlite, "JOURNAL_BYTES", 0)
+        log = self.open_store()
+        log._move_at = 0
+        with mock.patch.object(database, "move", side_effect=ZeroDivisionError):
+            await keep(log, [entry(await room(log), "a")], 1)
+            await log._file.lock.run(lambda: None)
+            await deferLater(reactor, 0)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertFalse(log._moving)
