@@ -193,19 +193,21 @@ class SQLiteLog:
         None is returned where another program wrote to the file.
         """
         known: _Said = {}
-        while (turn := self._number(entries, time, known)) is not None:
+        while (numbered := self._number(entries, time, known)) is not None:
+            fresh, said = numbered
             try:
-                made = database.keep(connection, self._epoch, turn.fresh) if turn.fresh else {}
+                made = database.keep(connection, self._epoch, fresh) if fresh else {}
             except database.Repeated as repeated:
-                known |= {_key_of(turn.fresh[place]): first for place, first in repeated.first.items()}
+                known |= {_key_of(fresh[place]): first for place, first in repeated.first.items()}
                 continue
-            return None if made is None else turn._replace(made=made)
+            return None if made is None else _Turn(fresh, said, made)
         return None
 
-    def _number(self, entries: Sequence[Entry], time: int, known: _Said) -> _Turn | None:
+    def _number(self, entries: Sequence[Entry], time: int, known: _Said) -> tuple[list[Entry], _Said] | None:
         """Give each entry its number, or the first one's: of those `known` in the file, in the journal, in this turn.
 
-        None is returned where something is known of a room that may not be so any more.
+        Returns those that are new, and those of them that have an `id`; None where something is known of a room that
+        may not be so any more.
         """
         fresh: list[Entry] = []
         said: _Said = {}
@@ -225,7 +227,7 @@ class SQLiteLog:
             fresh.append(entry)
             if entry.id is not None:
                 said[key] = entry.seq, time
-        return _Turn(fresh, said, {})
+        return fresh, said
 
     def _kept(self, turn: _Turn) -> None:
         """Note what was written."""
