@@ -26,9 +26,11 @@ class ConfigTests(SynchronousTestCase):
         return error.removeprefix(str(self.path)).lstrip(": ")
 
     def test_all_can_be_set(self) -> None:
-        text = 'host = "::1"\nport = 1\nnick = "Юра"\nroom = ["a", "b"]\ncolor = false\nplain = true\n'
-        expected = {"host": "::1", "port": 1, "nick": "Юра", "room": ["a", "b"], "color": False, "plain": True}
+        text = 'host = "::1"\nport = 1\nnick = "Юра"\nroom = ["a", "b"]\n'
+        expected = {"host": "::1", "port": 1, "nick": "Юра", "room": ["a", "b"]}
         self.assertEqual(self.read(text), expected)
+        switches = {"tls": True, "udp": False, "color": False, "plain": True}
+        self.assertEqual(self.read("tls = true\nudp = false\ncolor = false\nplain = true\n"), switches)
         self.assertEqual(self.read('room = "lobby"'), {"room": "lobby"})
         self.assertEqual(self.read("# nothing"), {})
 
@@ -44,6 +46,8 @@ class ConfigTests(SynchronousTestCase):
             ("nick = 1", 'nick takes a text such as "alice", not 1'),
             ("room = []", 'room takes a text such as "lobby", or several: ["lobby", "garden"], not []'),
             ("room = [1]", 'room takes a text such as "lobby", or several: ["lobby", "garden"], not [1]'),
+            ("tls = 1", "tls takes true or false, not 1"),
+            ('udp = "yes"', 'udp takes true or false, not "yes"'),
             ("color = 0", "color takes true or false, not 0"),
             ('plain = "yes"', 'plain takes true or false, not "yes"'),
         ):
@@ -51,7 +55,14 @@ class ConfigTests(SynchronousTestCase):
 
     def test_what_cannot_be_set_is_said_with_what_can(self) -> None:
         self.assertEqual(self.refused("colour = true"), "there is no setting colour; did you mean color?")
-        self.assertEqual(self.refused("x = 1"), "there is no setting x; there are host, port, nick, room, color, plain")
+        all_there_are = "host, port, nick, room, tls, udp, color, plain"
+        self.assertEqual(self.refused("x = 1"), f"there is no setting x; there are {all_there_are}")
+
+    def test_a_file_that_asks_for_tls_and_udp_is_told_so(self) -> None:
+        self.assertEqual(
+            self.refused("tls = true\nudp = true"),
+            "tls and udp cannot both be true, since over UDP nothing is encrypted; leave one out",
+        )
 
     def test_what_is_no_toml_is_said_with_its_place(self) -> None:
         self.assertRegex(self.refused("nick = alice"), r"is no TOML: .*line 1, column 8")

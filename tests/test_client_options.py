@@ -70,6 +70,23 @@ class OptionsTests(SynchronousTestCase):
             ("y:2", "al", ("c",), True, False),
         )
 
+    def test_the_way_to_the_server_may_be_in_the_file(self) -> None:
+        for settings, arguments, way in (
+            ("tls = true", [], "tls"),
+            ("udp = true", [], "udp"),
+            ("tls = false\nudp = false", [], "tcp"),
+            ("tls = true", ["--no-tls"], "tcp"),
+            ("udp = true", ["--no-udp"], "tcp"),
+            ("tls = true", ["--udp"], "udp"),
+            ("udp = true", ["--tls"], "tls"),
+            ("tls = true", ["--no-udp"], "tls"),
+            ("udp = true", ["--no-tls"], "udp"),
+            ("tls = true", ["--bare"], "tls"),
+            ("udp = true", ["--bare"], "tcp"),  # an original server has no datagrams
+        ):
+            self.config.write_text(settings)
+            self.assertEqual(read_options(arguments).way, way, (settings, arguments))
+
     def test_the_file_may_be_another_one(self) -> None:
         self.config.write_text('nick = "bob"')
         other = folder(self) / "other.toml"
@@ -105,7 +122,7 @@ class OptionsTests(SynchronousTestCase):
             (["--bare", "--nick", "foo"], "--bare goes without --nick and --room"),
             (["--bare", "--room", "foo"], "--bare goes without --nick and --room"),
             (["--bare", "--udp"], "--bare goes without --udp"),
-            (["--tls", "--udp"], "not allowed with argument"),
+            (["--tls", "--udp"], "--tls goes without --udp: over UDP nothing is encrypted"),
         ):
             error = self.assertRaises(SystemExit, read_options, arguments)
             self.assertEqual(error.code, 2)
@@ -114,7 +131,11 @@ class OptionsTests(SynchronousTestCase):
     def test_tls_needs_more_packages(self) -> None:
         self.patch(options_module, "find_spec", lambda _: None)
         self.assertEqual(self.assertRaises(SystemExit, read_options, ["--tls"]).code, 2)
-        self.assertIn("pip install 'twisted[tls]'", self.errors.getvalue())
+        self.assertIn("--tls needs more packages: pip install 'twisted[tls]'", self.errors.getvalue())
+        self.config.write_text("tls = true")
+        error = self.assertRaises(BadConfig, read_options, [])
+        self.assertEqual(str(error), f"{self.config}: tls needs more packages: pip install 'twisted[tls]'")
+        self.assertEqual(read_options(["--no-tls"]).way, "tcp")
 
     def test_a_nick_or_a_room_that_cannot_be_is_said_in_a_line(self) -> None:
         self.assertRegex(

@@ -4,6 +4,7 @@
     port = 14900
     nick = "alice"
     room = ["lobby", "garden"]
+    tls = true
     color = false
     plain = true
 
@@ -48,7 +49,10 @@ def read_config(path: Path, must_be_there: bool) -> dict[str, Any]:
         raise BadConfig(f"{path} is not in UTF-8: see byte {error.start}") from None
     except tomllib.TOMLDecodeError as error:
         raise BadConfig(f"{path} is no TOML: {error}") from None
-    return {name: _check(path, name, value) for name, value in settings.items()}
+    checked = {name: _check(path, name, value) for name, value in settings.items()}
+    if checked.get("tls") and checked.get("udp"):
+        raise BadConfig(f"{path}: tls and udp cannot both be true, since over UDP nothing is encrypted; leave one out")
+    return checked
 
 
 def _check(path: Path, name: str, value: Any) -> Any:
@@ -95,6 +99,8 @@ _SETTINGS: Final[Mapping[str, tuple[str, Callable[[Any], bool]]]] = {
     "port": ("a number from 1 to 65535", _is_port),
     "nick": ('a text such as "alice"', _is_text),
     "room": ('a text such as "lobby", or several: ["lobby", "garden"]', _is_rooms),
+    "tls": ("true or false", _is_bool),
+    "udp": ("true or false", _is_bool),
     "color": ("true or false", _is_bool),
     "plain": ("true or false", _is_bool),
 }

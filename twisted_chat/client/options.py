@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import getpass
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from .. import __version__, names
 from ..messages import WireError
-from .config import default_path, read_config
+from .config import BadConfig, default_path, read_config
 
 LOBBY: Final = "lobby"
 """The room of who names none."""
@@ -47,8 +47,8 @@ configuration file cannot be read. (On a whole screen, what was refused was seen
   host = "chat.example"
   nick = "alice"
   room = ["lobby", "garden"]
-and also port, color (true or false) and plain (true or false). What is typed on the command line comes first. Without
-either, NO_COLOR in the environment turns colours off (https://no-color.org).
+and also port, and tls, udp, color and plain (true or false). What is typed on the command line comes first. Where
+neither says so, NO_COLOR in the environment turns colours off (https://no-color.org).
 """
 
 
@@ -87,11 +87,18 @@ def read_options(arguments: Sequence[str]) -> Options:
     given = parser.parse_args(arguments)
     if given.bare and (given.nick is not None or given.room is not None):
         parser.error("--bare goes without --nick and --room: an original server has neither nicks nor rooms")
-    if given.bare and given.way == "udp":
+    if given.bare and given.udp:
         parser.error("--bare goes without --udp: an original server has no datagrams")
-    if given.way == "tls" and find_spec("OpenSSL") is None:
-        parser.error("--tls needs more packages: pip install 'twisted[tls]'")
-    config = read_config(given.config or path, must_be_there=given.config is not None)
+    if given.tls and given.udp:
+        parser.error("--tls goes without --udp: over UDP nothing is encrypted")
+    path = given.config or path
+    config = read_config(path, must_be_there=given.config is not None)
+    way = _way(given, config)
+    if way == "tls" and find_spec("OpenSSL") is None:
+        needs = "needs more packages: pip install 'twisted[tls]'"
+        if not given.tls:
+            raise BadConfig(f"{path}: tls {needs}")
+        parser.error(f"--tls {needs}")
 
     def choose(name: str, default: Any) -> Any:
         typed = getattr(given, name)
@@ -105,10 +112,20 @@ def read_options(arguments: Sequence[str]) -> Options:
         rooms=tuple(_name("--room", names.room, room) for room in ([rooms] if isinstance(rooms, str) else rooms)),
         bare=given.bare,
         literal=given.literal,
-        way=given.way,
+        way=way,
         plain=choose("plain", False),
         color=choose("color", None),
     )
+
+
+def _way(given: argparse.Namespace, config: Mapping[str, Any]) -> str:
+    """Choose the way to the server: the one that was typed, or else the file's, unless `--no-...` was typed."""
+    for way in ("tls", "udp"):
+        if getattr(given, way):
+            return way
+    if config.get("tls") and given.tls is None:
+        return "tls"
+    return "udp" if config.get("udp") and given.udp is None and not given.bare else "tcp"
 
 
 def _name(option: str, check: Callable[[str], names.Name], name: str) -> str:
@@ -148,16 +165,12 @@ def _parser(config: Path) -> argparse.ArgumentParser:
     )
     parser.add_argument("--host", type=_host, help="the server's name or address (127.0.0.1)")
     parser.add_argument("--port", type=_port, help="the server's port (14900)")
-    way = parser.add_mutually_exclusive_group()
-    way.add_argument(
+    parser.add_argument(
         "--tls",
-        action="store_const",
-        dest="way",
-        const="tls",
+        action=argparse.BooleanOptionalAction,
         help="encrypted; the certificate must be for the host's name, and one that this machine trusts",
     )
-    way.add_argument("--udp", action="store_const", dest="way", const="udp", help="over UDP, which is not encrypted")
-    parser.set_defaults(way="tcp")
+    parser.add_argument("--udp", action=argparse.BooleanOptionalAction, help="over UDP, which is not encrypted")
     parser.add_argument("--nick", help="what to be called (the login name)")
     parser.add_argument(
         "--room", action="append", help=f"the room to enter; again, for more, the first one to talk in ({LOBBY})"
