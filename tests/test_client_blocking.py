@@ -43,7 +43,7 @@ from twisted_chat.client.blocking.calls import Call
 from twisted_chat.client.blocking.inbox import Inbox
 from twisted_chat.client.blocking.links import MAX_LINE, LostError, Packets, Stream
 from twisted_chat.client.blocking.objects import NOTICES
-from twisted_chat.client.blocking.talk import RoomState, Talk
+from twisted_chat.client.blocking.talk import STEADY_TIME, RoomState, Talk
 from twisted_chat.client.datagrams import encode
 
 from .certificates import certificate
@@ -664,6 +664,21 @@ class TalkTests(SynchronousTestCase):
         self.assertRaises(LostError, self.error, self.hello["id"], "banned")
         self.assertEqual(self.talk.ended("banned"), None)
         self.assertRaises(ClosedError, self.inbox.take, None, 0)
+
+    def test_pauses_grow_until_a_connection_has_lasted(self) -> None:
+        def pause(seconds: float) -> float:
+            """Give the pause after a connection that broke so many seconds after its welcome."""
+            self.welcome()
+            self.passes(seconds)
+            after = self.talk.ended("lost")
+            self.connect()
+            assert after is not None
+            return after
+
+        pauses = [pause(STEADY_TIME - 1) for _ in range(10)]
+        self.assertLess(pauses[0], 1)
+        self.assertTrue(all(30 <= after <= 45 for after in pauses[7:]), pauses)
+        self.assertLess(pause(STEADY_TIME), 1)
 
     def test_at_the_end_all_who_wait_are_told(self) -> None:
         self.welcome()

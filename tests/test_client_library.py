@@ -34,7 +34,7 @@ from twisted_chat.client import (
     connect,
 )
 from twisted_chat.client.feed import HIGH
-from twisted_chat.client.library import DEAD_TIME, MAX_FRAME, QUIET_TIME, QUIT_TIME, WELCOME_TIME
+from twisted_chat.client.library import DEAD_TIME, MAX_FRAME, QUIET_TIME, QUIT_TIME, STEADY_TIME, WELCOME_TIME
 from twisted_chat.messages import AnyRequest, WireError
 
 from .client_fakes import FakeServer, FakeTransport, Network, result
@@ -265,6 +265,28 @@ class ReconnectTests(LibraryTestCase):
         self.network.error = None
         self.network.pass_time(32)
         self.assertEqual(self.client.state, State.CONNECTED)
+
+    def pause(self) -> float:
+        """Lose the connection; gives the seconds until the next one is made."""
+        self.network.cut()
+        lost = self.clock.seconds()
+        while not self.network.connections and self.clock.seconds() < lost + 60:
+            self.clock.advance(0.25)
+        return self.clock.seconds() - lost
+
+    def test_pauses_grow_while_connections_break_before_the_welcome(self) -> None:
+        pauses = [self.pause() for _ in range(9)]
+        self.assertTrue(all(30 <= pause <= 31.5 for pause in pauses[6:]), pauses)
+
+    def test_pauses_grow_while_connections_break_soon_after_the_welcome(self) -> None:
+        pauses = []
+        for _ in range(9):
+            pauses.append(self.pause())
+            self.network.pass_time(STEADY_TIME - 1)
+            self.assertEqual(self.client.state, State.CONNECTED)
+        self.assertTrue(all(30 <= pause <= 31.5 for pause in pauses[6:]), pauses)
+        self.network.pass_time(2)
+        self.assertLess(self.pause(), 3)
 
     def test_its_own_last_connection_may_hold_its_nick_for_a_while(self) -> None:
         ghost = self.connect("ghost")

@@ -78,6 +78,10 @@ PAUSES: Final = backoffPolicy(initialDelay=0.5, maxDelay=30.0, factor=2.0)
 """Seconds before the n-th try to connect again: 1, 2, 4, ... 30, each with up to one more, so that a server that was
 started again does not get all of its clients at once."""
 
+STEADY_TIME: Final = 10.0
+"""Seconds that a connection must last after its welcome before the pauses begin anew: a server that lets everybody in
+and then ends each connection is not asked every second for ever."""
+
 
 class Link(Protocol):
     """One connection: bytes in, objects out, and a look at whether the other side lives."""
@@ -352,8 +356,8 @@ class Client:
 
         `endpoint` is a description such as `"tcp:chat.example:14900"`, `"tls:chat.example:14943"`,
         `"udp:chat.example:14900"` or `"unix:/run/chat.sock"`, or an endpoint. `retry` gives the seconds before the
-        n-th try to connect again; it should grow, and be a little random. Raises `ValueError` for a bad description
-        and `RequestError` for a bad nick.
+        n-th try to connect again, counted from the last connection that lasted for a while; it should grow, and be a
+        little random. Raises `ValueError` for a bad description and `RequestError` for a bad nick.
         """
         if reactor is None:
             from twisted.internet import reactor  # here, so that importing the library installs no reactor
@@ -379,8 +383,8 @@ class Client:
         """Why the connection ends, where that is known before it does."""
         self._told = False
         """It is known from the server itself."""
-        self._refusals = 0
-        """How often in a row the server has not let us in again."""
+        self._tries = 0
+        """How often there was a pause since the last connection that lasted."""
         self._gone: Answer[None] | None = None
         """For who waits for the end of the connection."""
 
@@ -552,8 +556,13 @@ class Client:
         self._stopped = True
         self._stopping.fire()
 
-    def _pause(self, attempt: int) -> float:
-        return self._retry(attempt + self._refusals)
+    def _pause(self, _: int) -> float:
+        # The service counts from the last connection that was made, however short it was.
+        self._tries += 1
+        return self._retry(self._tries)
+
+    def _has_lasted(self) -> None:
+        self._tries = 0
 
     def _unreachable(self, failure: Failure) -> None:
         """Give up: the first connection was not made."""
@@ -645,7 +654,7 @@ class Client:
 
     def _welcomed(self, welcome: Welcome) -> None:
         self._server = welcome.server
-        self._refusals = 0
+        self._later(STEADY_TIME, self._has_lasted)
         self._state = State.CONNECTED
         self._tell(StateChanged(State.CONNECTED))
         if not self._started.called:
@@ -660,7 +669,6 @@ class Client:
             self._end(closed)
         else:
             assert self._link is not None
-            self._refusals += 1
             self._reason = str(error)
             self._link.hang_up()
 

@@ -33,6 +33,10 @@ QUIT_TIME: Final = 5.0
 LONGEST_PAUSE: Final = 30.0
 """Seconds between two tries to connect again: 0.5, 1, 2, ... 30, each made a little longer by chance."""
 
+STEADY_TIME: Final = 10.0
+"""Seconds that a connection must last after its welcome before the pauses begin anew: a server that lets everybody in
+and then ends each connection is not asked twice a second for ever."""
+
 WINDOW: Final = 256
 """Messages under way at once."""
 
@@ -114,7 +118,7 @@ class Talk:
         self._settled: list[Call] = []
         self._closing = False
         self._tries = 0
-        """How often in a row there was no connection."""
+        """How often there was a pause since the last connection that lasted."""
 
     # The connection
 
@@ -170,7 +174,7 @@ class Talk:
         self.limits = dict(welcome["limits"])
         self._tokens = self.limits.get("burst", 0) * SHARE
         self._change(State.CONNECTED)
-        self._tries = 0
+        self._later(STEADY_TIME, self._has_lasted)
         for call in tuple(self._calls.values()):
             self._send(call)
         for room in tuple(self.rooms.values()):
@@ -178,6 +182,9 @@ class Talk:
         self._pump()
         self._rename()
         self.started.succeed(None)
+
+    def _has_lasted(self) -> None:
+        self._tries = 0
 
     def _shut(self, error: RequestError) -> None:
         self.refused = error
