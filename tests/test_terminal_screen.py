@@ -125,6 +125,18 @@ class ScreenTests(TestCase):
         await alice.says(r"alice: one\n.*alice: /quit\n.*alice: three\n")
         self.assertEqual([heard["msg"] for heard in (await bob.hears_all(4))[1:]], ["one", "/quit", "three"])
 
+    async def test_the_question_about_many_lines_can_be_read_in_twenty_columns(self) -> None:
+        server = await Server.start(self)
+        alice = talk(self, server, "--room", "кухня", columns=20, rows=12)
+        await alice.says(r"1:кухня \| online")
+        alice.types("\x1b[200~один\n二\n\x1b[201~")
+        await alice.says(
+            r"\| online\n2 lines were pasted\.\ny: say them in\nкухня, one by one;\nj: join them in the\n"
+            r"line that is typed;\nn: drop them\n$"
+        )
+        alice.types("j")
+        await alice.says(r"\| online\n> один 二\n$")
+
     async def test_a_signal_ends_it_and_leaves_the_terminal_as_it_was(self) -> None:
         server = await Server.start(self)
         for number in (signal.SIGTERM, signal.SIGINT):

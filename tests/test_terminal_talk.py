@@ -126,8 +126,7 @@ class Stage:
     @property
     def question(self) -> str:
         """What is asked, if anything is."""
-        question = self.talk.view.question
-        return "" if question is None else question.text(self.panes.current)
+        return self.talk.view._question()
 
     def shows(self, text: str) -> Callable[[], bool]:
         """Make a condition: the current conversation has this text."""
@@ -492,10 +491,38 @@ class EditingTests(TalkTestCase):
 
         self.play(scene)
 
-    def test_a_question_fits_where_it_can(self) -> None:
+    def test_a_question_is_broken_between_words(self) -> None:
+        async def scene(stage: Stage) -> None:
+            await stage.types(pasted("a\nb"), lambda: stage.talk.view.question is not None)
+            for columns, rows in (
+                (
+                    20,
+                    "2 lines were pasted.\ny: say them in\nlobby, one by one;\nj: join them in the\n"
+                    "line that is typed;\nn: drop them",
+                ),
+                (
+                    40,
+                    "2 lines were pasted. y: say them in\nlobby, one by one; j: join them in the\n"
+                    "line that is typed; n: drop them",
+                ),
+            ):
+                stage.paper.size = Size(rows=24, columns=columns)
+                self.assertEqual(stage.question, rows)
+            await stage.types("n", lambda: stage.talk.view.question is None)
+            self.assertEqual(stage.question, "")
+
+        self.play(scene)
+
+    def test_a_question_is_asked_briefly_where_there_are_few_rows(self) -> None:
         async def scene(stage: Stage) -> None:
             stage.paper.size = Size(rows=5, columns=20)
+            await stage.types("/join 中文聊天室一二三四五六七\r", lambda: stage.title.startswith("中文"))
             await stage.types(pasted("a\nb"), lambda: stage.talk.view.question is not None)
+            self.assertEqual(stage.question, "y: say 2 lines in 中\n文聊天..; j: join;\nn: drop")
+            await stage.types("n" + pasted("x" * 2001), lambda: "it" in stage.question)
+            self.assertEqual(stage.question, "y: say it in 中文聊\n天..; j: type it; n:\ndrop it")
+            stage.paper.size = Size(rows=1, columns=1)  # nobody can read it, and nothing breaks
+            self.assertTrue(stage.question)
             await stage.types("n", lambda: stage.talk.view.question is None)
 
         self.play(scene)

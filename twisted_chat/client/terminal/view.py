@@ -40,7 +40,7 @@ from prompt_toolkit.output import ColorDepth, Output
 from prompt_toolkit.styles import Style
 
 from ..clean import clean
-from .columns import steady, steady_parts
+from .columns import cut, steady, steady_parts, wrap
 from .completing import Known, endings, word_before
 from .keys import bindings
 from .layout import Look
@@ -114,17 +114,20 @@ class Question:
 
     lines: Sequence[str]
 
-    def text(self, pane: Pane) -> str:
-        """Ask."""
+    def ways(self, pane: Pane) -> tuple[str, str]:
+        """Ask, at length and briefly."""
         where = steady(pane.name)
+        near = cut(where, 10)
         if len(self.lines) == 1:
             return (
                 f"{len(self.lines[0]):,} characters were pasted. y: say them in {where}; j: put them in the line that "
-                "is typed; n: drop them"
+                "is typed; n: drop them",
+                f"y: say it in {near}; j: type it; n: drop it",
             )
         return (
             f"{len(self.lines):,} lines were pasted. y: say them in {where}, one by one; j: join them in the line that "
-            "is typed; n: drop them"
+            "is typed; n: drop them",
+            f"y: say {len(self.lines):,} lines in {near}; j: join; n: drop",
         )
 
 
@@ -204,9 +207,8 @@ class View:
             dont_extend_height=True,
         )
         question = Window(
-            FormattedTextControl(lambda: self.question.text(self.panes.current) if self.question else ""),
+            FormattedTextControl(self._question),
             height=lambda: Dimension(min=1, max=max(1, self._rows - 1)),
-            wrap_lines=True,
             dont_extend_height=True,
             style="class:question",
         )
@@ -235,6 +237,16 @@ class View:
     def _status(self) -> StyleAndTextTuples:
         pane = self.panes.current
         return [*status(self.panes, self.doer.members(pane), self.doer.link(), self._columns)]
+
+    def _question(self) -> str:
+        """Ask, in rows that are broken at spaces: prompt_toolkit would break them where they are full."""
+        if self.question is None:
+            return ""
+        for text in self.question.ways(self.panes.current):
+            rows = wrap([("", text)], max(2, self._columns), 0)
+            if len(rows) <= self._rows - (3 if self._rows >= SMALL else 2):  # title, a row of what was said, status
+                break
+        return "\n".join("".join(part for _, part in row) for row in rows)
 
 
 class _PaneControl(UIControl):
