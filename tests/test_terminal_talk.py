@@ -32,7 +32,7 @@ from twisted_chat.client.terminal.model import Fate, Pane
 from twisted_chat.client.terminal.talk import PAGE, Talk
 from twisted_chat.messages import WireError
 
-from .client_fakes import FakeServer, Network, result
+from .client_fakes import FakeServer, FakeSession, Network, result
 from .programs import TIMEOUT
 
 OPTIONS = Options("127.0.0.1", 14900, "alice", ("lobby",), False)
@@ -690,6 +690,35 @@ class ConnectionTests(TalkTestCase):
             stage.network.cut()
             await stage.types("hi\r\x03", lambda: "leaving" in stage.line)
             await stage.types("\x03", lambda: stage.status is not None)
+
+        self.play(scene, status=1)
+        self.assertEqual(self.complaints, ["1 of what you said may be lost"])
+
+    def test_without_a_connection_nothing_that_was_only_asked_for_is_waited_for(self) -> None:
+        for leaving in ("/quit\r", "\x03", "\x04"):
+
+            async def scene(stage: Stage, leaving: str = leaving) -> None:
+                stage.network.cut()
+                await stage.types(f"/history\r/who\r{leaving}", lambda: stage.status is not None)
+
+            self.play(scene)
+        self.assertEqual(self.complaints, [])
+
+    def test_a_connection_that_breaks_while_one_leaves_is_not_waited_for_either(self) -> None:
+        async def scene(stage: Stage) -> None:
+            self.patch(FakeSession, "do_rooms", lambda session, request: None)  # which never answers
+            await stage.types("/rooms\r\x04", lambda: "leaving" in stage.line)
+            stage.network.cut()
+            await stage.until(lambda: stage.status is not None)
+
+        self.play(scene)
+
+    def test_what_was_said_is_waited_for_also_where_its_conversation_was_left(self) -> None:
+        async def scene(stage: Stage) -> None:
+            stage.network.cut()
+            await stage.types("/msg bob hi\r", lambda: stage.title == "@bob")
+            await stage.types("/who lobby\r/leave\r\x04", lambda: "leaving" in stage.line)
+            await stage.types("\x04", lambda: stage.status is not None)
 
         self.play(scene, status=1)
         self.assertEqual(self.complaints, ["1 of what you said may be lost"])

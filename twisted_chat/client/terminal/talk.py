@@ -66,6 +66,8 @@ class Talk:
         """Where the person was before they turned to another place with /msg."""
         self._why = ""
         """Why the conversation was ended by the other side."""
+        self._waiting = 0
+        """How much of what was said waits to be kept."""
         self._unsent = 0
         """How much of what was said is not known to be kept, and will not be."""
         self._faults: list[str] = []
@@ -155,6 +157,7 @@ class Talk:
             if pane is not self.panes.current:
                 self._before = self._person.here
             self._person.turn(pane.where)  # it was said with /msg, from another place
+        self._waiting += 1
         answer.addCallbacks(self._kept, self._refused, callbackArgs=(pane, entry), errbackArgs=(pane, entry))
         self._refresh()
 
@@ -187,11 +190,13 @@ class Talk:
         return Direct(self._client, (message.to or "") if own else message.author)
 
     def _kept(self, seq: int | None, pane: Pane, entry: Entry) -> int | None:
+        self._waiting -= 1
         pane.kept(entry, seq)
         self._refresh()
         return seq
 
     def _refused(self, failure: Failure, pane: Pane, entry: Entry) -> Failure:
+        self._waiting -= 1
         pane.refused(entry)
         entry.text = cut(entry.text, REFUSED)
         self._unsent += failure.check(ClosedError) is not None
@@ -251,12 +256,19 @@ class Talk:
         self._refresh()
 
     def leave(self) -> None:
-        if self._leaving:
+        again, self._leaving = self._leaving, True
+        if again or self._has_nothing_to_wait_for():
             self._client.close(flush=False)
         else:
-            self._leaving = True
             self._client.close().addCallback(lambda _: self._finish())
             self._refresh()
+
+    def _has_nothing_to_wait_for(self) -> bool:
+        """Say whether there is no connection, and nothing was said that is to be kept on the next one.
+
+        What was only asked for (`/who`, `/history`, names to complete) is of no use to who leaves.
+        """
+        return not (self._up or self._waiting)
 
     def members(self, pane: Pane) -> int | None:
         return pane.where.count if isinstance(pane.where, Room) else None
@@ -321,6 +333,8 @@ class Talk:
                 f"{lost('the connection', self._options.server, change.reason)}; what you say is sent when it is back"
             )
         self._up = up
+        if self._leaving and change.state is State.WAITING and self._has_nothing_to_wait_for():
+            self._client.close(flush=False)
         self._refresh()
 
     def _ask_who(self, pane: Pane) -> None:
