@@ -261,6 +261,20 @@ class ChoiceTests(TestCase):
             alice.types("exit\r")
             self.assertEqual(await alice.ends(), 0)
 
+    async def test_in_lines_what_is_being_typed_can_be_shown_again(self) -> None:
+        server = await Server.start(self)
+        alice = talk(self, server, "--plain")
+        await alice.says("you are alice in lobby")
+        bob = await server.hello(self, "bob", "lobby")
+        alice.types("typed in")
+        await alice.says("typed in")
+        bob.says(type="", room="lobby", msg="hi")
+        await alice.says("bob: hi\n")
+        alice.types("\x12")
+        await alice.says(r"bob: hi\n\^R\ntyped in\n")
+        alice.types(" two parts\r")
+        self.assertEqual((await bob.hears())["msg"], "typed in two parts")
+
     async def test_who_needs_no_whole_screen_does_not_load_it(self) -> None:
         modules = "twisted_chat.client.library, twisted_chat.client.lines, twisted_chat.client.__main__"
         code = f"import sys, {modules}; print(sorted({{'prompt_toolkit', 'platformdirs'}} & set(sys.modules)))"

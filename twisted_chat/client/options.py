@@ -36,7 +36,8 @@ Alt-1 to Alt-9 turn to another room, Alt-A to one with something new; PageUp and
 connection that is lost comes back by itself, and what was said meanwhile is sent then.
 
 In a pipe, where TERM is dumb, with --plain and with --bare, lines that are read are said and messages are printed, a
-line each. It ends when the connection is lost.
+line each. It ends when the connection is lost. What comes while you type stands in the middle of it; Ctrl-R shows what
+you have typed so far.
 
 Type /help in the conversation for what can be done there. `exit`, /quit or the end of input leaves, after the server
 has kept everything that was said. The exit status is 0 then; 1 when there is no server, when it does not let you in
