@@ -193,7 +193,8 @@ class OptionsTests(TestCase):
     def test_takes_a_folder_of_certificates(self) -> None:
         home = folder(self)
         certificate(home)
-        self.assertEqual(self.listens("--port", f"tls:{home}:14943"), [(14943, "::")])
+        everywhere, one = f"tls:{home}:14943", f"tls:{home}:14944:interface=127.0.0.1"
+        self.assertEqual(self.listens("--port", everywhere, "--listen", one), [(14943, "::"), (14944, "127.0.0.1")])
 
     def test_refuses_a_port_that_is_none(self) -> None:
         for port in ("-1", "65536"):
