@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from prompt_toolkit.application import get_app
 from prompt_toolkit.filters import Condition, has_completions
@@ -10,9 +10,7 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
 
 from .columns import graphemes
-
-if TYPE_CHECKING:
-    from .view import View
+from .view import View
 
 HELP: Final = "PageUp looks back, Ctrl-End returns, Tab completes, Ctrl-N is the next room, Alt-A the next unread one"
 """The keys that nobody guesses, for `/help`."""

@@ -24,7 +24,7 @@ from ..options import Options
 from ..trouble import complain, lost, why_not
 from .columns import cut
 from .completing import Known
-from .keys import HELP
+from .keys import HELP, bindings
 from .model import Entry, Fate, Kind, Pane, Panes, key_of
 from .statusline import Link
 from .view import View
@@ -53,7 +53,7 @@ class Talk:
         self._options = options
         self._client = Client(endpoint, options.nick, reactor=reactor)
         self.panes = Panes(options.nick)
-        self.view = View(self.panes, self, options.color, source, screen)
+        self.view = View(self.panes, self, bindings, options.color, source, screen)
         self._person = Person(self, self._client, literal=options.literal)
         self._person.keys = HELP
         self._rooms: list[str] = []

@@ -7,7 +7,7 @@ What is shown where is decided in `layout.py` and `statusline.py`, what a key do
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -20,6 +20,7 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.formatted_text.utils import fragment_list_to_text
 from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.input import Input
+from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.layout import (
     BufferControl,
     ConditionalContainer,
@@ -42,7 +43,6 @@ from prompt_toolkit.styles import Style
 from ..clean import clean
 from .columns import cut, steady, steady_parts, wrap
 from .completing import Known, endings, word_before
-from .keys import bindings
 from .layout import Look
 from .model import Pane, Panes
 from .statusline import Link, status, title
@@ -135,7 +135,13 @@ class View:
     """The screen of one person."""
 
     def __init__(
-        self, panes: Panes, doer: Doer, color: bool | None, source: Input | None = None, screen: Output | None = None
+        self,
+        panes: Panes,
+        doer: Doer,
+        keys: Callable[[View], KeyBindings],
+        color: bool | None,
+        source: Input | None = None,
+        screen: Output | None = None,
     ) -> None:
         """`color` is None where the environment decides; `source` and `screen` are for tests, else the terminal."""
         self.panes = panes
@@ -145,7 +151,7 @@ class View:
         self.buffer = Buffer(history=InMemoryHistory(), multiline=False)
         self.app: Application[None] = Application(
             layout=Layout(self._layout(), focused_element=self.buffer),
-            key_bindings=bindings(self),
+            key_bindings=keys(self),
             style=STYLE,
             full_screen=True,
             color_depth={None: None, True: ColorDepth.DEPTH_8_BIT, False: ColorDepth.DEPTH_1_BIT}[color],
