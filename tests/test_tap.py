@@ -316,7 +316,7 @@ class BacklogTests(TestCase):
     """Many may ask to be let in at once."""
 
     def test_an_endpoint_gets_a_long_queue(self) -> None:
-        for kind in ("tcp:1", "tcp6:1", "ssl:1", "unix:chat.sock"):
+        for kind in ("tcp:1", "tcp6:1", "ssl:1", "tls:keys:1", "unix:chat.sock"):
             self.assertEqual(tap._with_backlog(kind), f"{kind}:backlog=4096")
 
     def test_whoever_says_a_number_gets_that(self) -> None:

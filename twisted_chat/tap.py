@@ -334,7 +334,7 @@ def _address_hint(text: str) -> str:
 def _with_backlog(text: str) -> str:
     """Say how many may wait, where the type of endpoint takes that and the description does not have it."""
     kind = text.partition(":")[0]
-    takes_it = kind in ("tcp", "tcp6", "ssl", "unix") and "backlog=" not in text
+    takes_it = kind in ("tcp", "tcp6", "ssl", "tls", "unix") and "backlog=" not in text
     return f"{text}:{BACKLOG}" if takes_it else text
 
 
