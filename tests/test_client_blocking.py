@@ -45,6 +45,7 @@ from twisted_chat.client.blocking.links import MAX_LINE, LostError, Packets, Str
 from twisted_chat.client.blocking.objects import NOTICES
 from twisted_chat.client.blocking.talk import STEADY_TIME, RoomState, Talk
 from twisted_chat.client.datagrams import encode
+from twisted_chat.client.room_reader import FIRST_PAUSE, FREE_READS
 
 from .certificates import certificate
 from .programs import TIMEOUT, Server, folder
@@ -360,6 +361,33 @@ class TalkTests(SynchronousTestCase):
         self.gets(type="presence", room="lobby", count=7)
         self.page(1)
         self.assertEqual(self.taken(), ["1"])
+
+    def test_a_page_that_makes_no_sense_is_asked_for_again(self) -> None:
+        self.welcome()
+        self.join()
+        self.miss()
+        self.answer(type="history", room="lobby", messages=[{"seq": 1}], more=False)
+        self.gets(type="presence", room="lobby", count=7)
+        self.page(1)
+        self.assertEqual(self.taken(), ["1"])
+
+    def test_a_log_that_brings_nothing_is_read_more_and_more_slowly(self) -> None:
+        self.welcome(rate=0)
+        self.join()
+        for _ in range(FREE_READS):
+            self.miss()
+            self.page(more=True)
+        for pause in (FIRST_PAUSE, 2 * FIRST_PAUSE):
+            self.miss()
+            self.passes(0.9 * pause)
+            self.assertEqual(self.link.sent(), [])
+            self.passes(0.1 * pause)
+            self.page(more=True)
+        self.miss()
+        self.passes(4 * FIRST_PAUSE)
+        self.page(1, more=True)
+        self.page(2)
+        self.assertEqual(self.taken(), ["1", "2"])
 
     def test_a_slow_consumer_gets_the_rest_from_the_log(self) -> None:
         self.welcome(rate=0)

@@ -11,10 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_chat.client import datagrams, lossless
+from twisted_chat.client import datagrams
 from twisted_chat.client.datagrams import MAX_DATAGRAM, encode
 from twisted_chat.client.lossless import MAX_TEXT, REST_SECONDS, Lossless
-from twisted_chat.client.partial_log import PartialLog
 from twisted_chat.limits import Limits
 from twisted_chat.log import Unavailable
 
@@ -203,16 +202,6 @@ class AckTests(LosslessTestCase):
         client._joining = {"1": ("lobby", set()), "2": ("garden", set())}
         client._acked("Lobby", 7)
         self.assertEqual(client._joining, {"1": ("lobby", {7}), "2": ("garden", set())})
-
-    def test_a_message_of_ones_own_is_held_until_what_was_said_is_acked(self) -> None:
-        session = self.network().client("ada").session
-        session._nick, session._said = "ada", {"1": "lobby"}
-        room = lossless._Room("Lobby", PartialLog(0))
-        for _ in range(2):
-            self.assertTrue(session._is_held(room, 5, {"author": "ada"}))
-        self.assertFalse(session._is_held(room, 5, {"author": "bob"}))
-        session._said.clear()
-        self.assertFalse(session._is_held(room, 5, {"author": "ada"}))
 
 
 class GoodNetworkTests(LosslessTestCase):

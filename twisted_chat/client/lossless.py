@@ -8,48 +8,33 @@ is UDP. No socket, no thread and no clock here either.
 from __future__ import annotations
 
 import uuid
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
 from .datagrams import HOLE, Datagrams, Object
 from .keys import key
 from .partial_log import PartialLog
-
-PAGE: Final = 500
-"""Messages of the log that are asked for at once; the server hands out as many as fit."""
-
-GAPS: Final = 8
-"""Gaps in a room's log that are filled at once."""
+from .room_reader import FIRST_PAUSE, PAGE, RoomReader
 
 REST_SECONDS: Final = 2.0
 """After so long a part of the log that was refused is asked for again, where the server does not say when."""
-
-
-FREE_READS: Final = 4
-"""So often in a row a log is read at once though that brings nothing new; then there are growing pauses."""
-
-FIRST_PAUSE: Final = 0.05
-"""Seconds of the first of them; the longest has `REST_SECONDS`."""
 
 MAX_TEXT: Final = 2**16
 """Characters of a text whose parts are read; a server takes a quarter of that in one message."""
 
 
-class _Room:
+class _Room(RoomReader[Object]):
     """A room that the server has us in."""
 
     def __init__(self, name: str, log: PartialLog[Object]) -> None:
+        super().__init__(log, itemgetter("author"))
         self.name = name
-        self.log = log
-        self.reading: set[int] = set()
-        """Behind which messages the log is being read."""
-        self.fruitless = 0
-        """How often that has brought nothing new, the last times."""
+        self.key = key(name)
         self.completing = 0
         """Of which message the rest of its text is being read."""
-        self.held: tuple[int, frozenset[str]] = 0, frozenset()
-        """Of the next message, if it has our nick: its number, and our messages under way that it may be one of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +52,8 @@ class Lossless:
         self._datagrams = Datagrams(token, now)
         self._nick = ""
         self._rooms: dict[str, _Room] = {}
-        self._said: dict[str, str] = {}
-        """Messages under way by their ids, each with the key of its room."""
+        self._said: defaultdict[str, set[str]] = defaultdict(set)
+        """The ids of messages under way, by the keys of their rooms."""
         self._joining: dict[str, tuple[str, set[int]]] = {}
         """Joins under way by their ids: the key of the room, and what was acked there since the join was asked for."""
         self._reads: dict[str, _Read] = {}
@@ -98,7 +83,7 @@ class Lossless:
         """Ask something."""
         match obj:
             case {"type": "", "room": name, "id": id}:
-                self._said[id] = key(name)
+                self._said[key(name)].add(id)
             case {"type": "join", "room": name, "id": id}:
                 self._joining[id] = key(name), set()
         self._datagrams.send(obj, now)
@@ -148,7 +133,8 @@ class Lossless:
 
     def _answered(self, answer: Object, request: Object) -> None:
         """Note what an answer says of the session."""
-        self._said.pop(request["id"], None)
+        if request["type"] == "" and "room" in request:
+            self._said[key(request["room"])].discard(request["id"])
         _, own = self._joining.pop(request["id"], ("", set()))
         match answer["type"], request["type"]:
             case "welcome", _:
@@ -175,44 +161,28 @@ class Lossless:
 
     def _hand_out(self, room: _Room, now: float) -> None:
         """Hand out what is known, and ask for what is not."""
-        while (entry := room.log.peek()) is not None and not self._is_held(room, *entry):
-            seq, message = entry
+        while (message := room.ready(self._nick, self._said[room.key])) is not None:
             if message.get("rest"):
-                if room.completing != seq:
-                    room.completing = seq
+                if room.completing != message["seq"]:
+                    room.completing = message["seq"]
                     self._complete(message, now, lambda: None)
                 break
             self._objects.append(message)
             room.log.advance()
-        for after in room.log.missing()[: GAPS - len(room.reading)]:
-            if after not in room.reading:
-                self._fill(room, after, now)
-
-    def _is_held(self, room: _Room, seq: int, message: Object) -> bool:
-        """Say whether a message may be our own, and only its ack is missing."""
-        if message["author"] != self._nick:
-            return False
-        if room.held[0] != seq:
-            here = key(room.name)
-            room.held = seq, frozenset(id for id, said_in in self._said.items() if said_in == here)
-        return not room.held[1].isdisjoint(self._said)
+        for after in room.gaps():
+            self._fill(room, after, now)
 
     def _fill(self, room: _Room, after: int, now: float) -> None:
         """Read what is missing behind a message."""
 
         def take(page: Object, _: float) -> None:
-            room.reading.discard(after)
-            messages = {message["seq"]: message for message in page["messages"]}
-            room.fruitless = 0 if any(seq > after for seq in messages) else room.fruitless + 1
-            room.log.read(after, messages, page["more"])
+            room.read(after, {message["seq"]: message for message in page["messages"]}, page["more"])
 
-        room.reading.add(after)
         read = _Read({"room": room.name, "after": after, "limit": PAGE}, take)
-        if room.fruitless < FREE_READS:
-            self._ask(read, now)
+        if room.pause:
+            self._put_off.append((now + room.pause, read))
         else:
-            pause = FIRST_PAUSE * 2.0 ** min(room.fruitless - FREE_READS, 10)
-            self._put_off.append((now + min(pause, REST_SECONDS), read))
+            self._ask(read, now)
 
     def _complete(self, message: Object, now: float, done: Callable[[], None]) -> None:
         """Read what follows of a text that did not fit into a datagram; where there is no more, that was all."""

@@ -13,10 +13,10 @@ with the same id until the server has it, over any number of lost connections, a
 A call returns when the server has answered. Calls may come from any thread.
 
 How it is made, from the bottom up: `links` carries objects to and from a server. `talk` speaks the protocol, with a
-`PartialLog` of each room, which knows what was seen of its log and what is missing. They live in one thread, `loop`.
-`client` hands it what is to be done, and takes messages from the `inbox`. Nothing here, nor in the modules that this
-shares with the library on Twisted (`lossless`, `datagrams`, `partial_log`, `errors`, `keys`, `states`), imports
-anything but Python's own.
+`RoomReader` of each room, and its `PartialLog`, which knows what was seen of its log and what is missing. They live in
+one thread, `loop`. `client` hands it what is to be done, and takes messages from the `inbox`. Nothing here, nor in the
+modules that this shares with the library on Twisted (`lossless`, `datagrams`, `room_reader`, `partial_log`, `errors`,
+`keys`, `states`), imports anything but Python's own.
 """
 
 from ..errors import ChatError, ClosedError, RequestError, UnreachableError

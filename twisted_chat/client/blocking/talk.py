@@ -9,12 +9,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from operator import attrgetter
 from typing import Any, Final
 
 from ..datagrams import encode
 from ..errors import ChatError, ClosedError, RequestError, UnreachableError
 from ..keys import key
 from ..partial_log import MOST, PartialLog
+from ..room_reader import PAGE, RoomReader
 from ..states import NewLog, RoomLost, State, StateChanged
 from .calls import Call
 from .inbox import Inbox, Slot
@@ -46,12 +48,6 @@ HIGH: Final = MOST
 LOW: Final = 250
 """Messages of a room left in the queue when it is filled again."""
 
-GAPS: Final = 8
-"""Gaps in a room's log that are filled at once."""
-
-PAGE: Final = 500
-"""Messages of the log that are asked for at once; the server hands out as many as fit."""
-
 SHARE: Final = 0.9
 """Of what the server takes of one client, how much is used: clocks differ, and a network may hold back and hurry."""
 
@@ -72,11 +68,10 @@ class RoomState(Slot):
         self.topic = ""
         self.count = 0
         self.oldest = 0
-        self.joined = False
-        self.asked: set[int] = set()
-        """Where the log is being read."""
-        self.held: tuple[int, set[str]] = 0, set()
-        """Of the next message, if it has our nick: its number, and the messages under way that it may be one of."""
+        self.reader: RoomReader[Message] | None = None
+        """Reads on from the place, while one is in the room."""
+        self.unacked: set[str] = set()
+        """The ids of messages that were sent at least once, and of which it is not known what became of them."""
         self.entered = Call({})
         self.left: Call | None = None
         """Somebody waits to have left it."""
@@ -150,8 +145,8 @@ class Talk:
         if self.state is State.CONNECTED and not self._closing:
             self._change(State.WAITING, reason)
         for room in self.rooms.values():
-            room.joined = room.leaving = False
-            room.asked.clear()
+            room.reader = None
+            room.leaving = False
 
     def end(self, error: ChatError) -> None:
         """Take nothing more, and tell everybody why."""
@@ -306,12 +301,14 @@ class Talk:
     def _send(self, call: Call) -> None:
         assert self._link
         call.sent = True
+        if call.room is not None:
+            call.room.unacked.add(call.id)
         self._tokens -= 1
         self._link.send(call.request)
 
     def _pump(self) -> None:
         """Send of what was said as much as may be sent now."""
-        if self.state is not State.CONNECTED or self._resting or not all(room.joined for room in self.rooms.values()):
+        if self.state is not State.CONNECTED or self._resting or not all(room.reader for room in self.rooms.values()):
             return
         while self._waiting and len(self._flight) < self._window:
             if self._renames and not any(call.sent for _, call in self._waiting):
@@ -410,7 +407,7 @@ class Talk:
     def _release(self, call: Call) -> None:
         """Note that it is known of a message what became of it."""
         if call.room is not None:
-            call.room.held[1].discard(call.id)
+            call.room.unacked.discard(call.id)
 
     def _error(self, obj: Object) -> None:
         id = obj.get("id") or ""
@@ -481,7 +478,7 @@ class Talk:
             self._inbox.tell(room, NewLog(room.name))
         else:
             room.place.start(room.place.seq)
-        room.joined = True
+        room.reader = RoomReader(room.place, attrgetter("author"))
         room.entered.succeed(None)
 
     def _not_joined(self, room: RoomState, error: RequestError) -> None:
@@ -528,44 +525,36 @@ class Talk:
 
     def step(self, room: RoomState) -> None:
         """Do what comes next for a room: hand out what is known, read what is missing, leave."""
-        place = room.place
-        if place is None or not room.joined:
+        reader = room.reader
+        if reader is None:
             return
-        while (entry := place.peek()) is not None and self._hand_out(room, *entry):
-            place.advance()
+        while room.queued < HIGH and (message := reader.ready(self.nick, room.unacked)) is not None:
+            self._inbox.put(room, message)
+            reader.log.advance()
         if room.queued < HIGH:
-            for after in place.missing()[: GAPS - len(room.asked)]:
-                if after not in room.asked:
-                    self._read(room, place, after)
+            for after in reader.gaps():
+                self._fill(room.name, reader, after)
         if room.left is not None:
             self._leave(room)
 
-    def _hand_out(self, room: RoomState, seq: int, message: Message) -> bool:
-        """Put a message into the inbox; say whether that could be done now."""
-        if room.queued >= HIGH:
-            return False
-        if message.author == self.nick:
-            if room.held[0] != seq:
-                said = (call for _, call in (*self._waiting, *self._flight.values()) if call.room is room and call.sent)
-                room.held = seq, {call.id for call in said}
-            if room.held[1]:
-                return False
-        self._inbox.put(room, message)
-        return True
+    def _fill(self, room: str, reader: RoomReader[Message], after: int) -> None:
+        """Read what is missing behind a message."""
 
-    def _read(self, room: RoomState, place: PartialLog[Message], after: int) -> None:
-        """Read on in a room's log."""
-        room.asked.add(after)
+        def ask() -> None:
+            self._ask({"type": "history", "room": room, "after": after, "limit": PAGE}, take, refused)
 
-        def read_on(page: Object) -> None:
-            room.asked.discard(after)
+        def take(page: Object) -> None:
+            reader.release(after)  # first: a page that makes no sense is passed over, and asked for again
             messages = map(read_message, page["messages"])
-            place.read(after, {message.seq or 0: message for message in messages}, bool(page["more"]))
+            reader.read(after, {message.seq or 0: message for message in messages}, bool(page["more"]))
 
         def refused(_: RequestError) -> None:
-            self._later(_pause(3), lambda: room.asked.discard(after))
+            self._later(_pause(3), lambda: reader.release(after))
 
-        self._ask({"type": "history", "room": room.name, "after": after, "limit": PAGE}, read_on, refused)
+        if reader.pause:
+            self._later(reader.pause, ask)
+        else:
+            ask()
 
 
 def _ignore(_: RequestError) -> None:

@@ -1,0 +1,122 @@
+"""How a room's log is read: what is handed out, what waits for an ack, and how often the log is asked."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_chat.client.partial_log import PartialLog
+from twisted_chat.client.room_reader import FIRST_PAUSE, FREE_READS, GAPS, LONGEST_PAUSE, RoomReader
+
+
+class RoomReaderTests(SynchronousTestCase):
+    """Messages are texts here: the nick of the author, and a number."""
+
+    def setUp(self) -> None:
+        self.reader = RoomReader[str](PartialLog(0), author=lambda message: message.split()[0])
+
+    def hears(self, *messages: str) -> None:
+        for message in messages:
+            self.reader.log.heard(int(message.split()[1]), message)
+
+    def ready(self, *unacked: str) -> list[str]:
+        """Take all that is ready for `ada`."""
+        messages = []
+        while (message := self.reader.ready("ada", {*unacked})) is not None:
+            messages.append(message)
+            self.reader.log.advance()
+        return messages
+
+
+class ReadyTests(RoomReaderTests):
+    def test_what_is_known_is_handed_out_in_order(self) -> None:
+        self.hears("bob 1", "cyd 3")
+        self.reader.log.broken()
+        self.hears("bob 7")
+        self.assertEqual((self.ready("x"), self.ready("x")), (["bob 1", "cyd 3"], []))
+        self.reader.read(3, {4: "cyd 4", 7: "bob 7"}, more=False)
+        self.assertEqual(self.ready("x"), ["cyd 4", "bob 7"])
+
+    def test_under_ones_own_nick_it_waits_for_what_is_not_acked(self) -> None:
+        self.hears("ada 1", "bob 2")
+        self.assertEqual(self.ready("x", "y"), [])
+        self.assertEqual(self.ready("y"), [])
+        self.assertEqual(self.ready(), ["ada 1", "bob 2"])
+
+    def test_and_is_passed_over_when_it_is_ones_own(self) -> None:
+        self.hears("ada 1", "bob 2")
+        self.assertEqual(self.ready("x"), [])
+        self.reader.log.acked(1)
+        self.assertEqual(self.ready(), ["bob 2"])
+
+    def test_what_is_said_later_comes_behind_it(self) -> None:
+        self.hears("ada 1")
+        self.assertEqual(self.ready("x"), [])
+        self.assertEqual(self.ready("x", "later"), [])
+        self.assertEqual(self.ready("later"), ["ada 1"])
+
+    def test_each_message_waits_for_what_was_said_before_it_came(self) -> None:
+        self.hears("ada 1", "ada 2")
+        self.assertEqual(self.ready("x"), [])
+        self.assertEqual(self.ready("y"), ["ada 1"])
+        self.assertEqual(self.ready("z"), ["ada 2"])
+
+
+class GapsTests(RoomReaderTests):
+    def lose(self, count: int) -> None:
+        """Hear messages with something missing in front of each."""
+        edge = self.reader.log.seq
+        for seq in range(edge + 10, edge + 10 * count + 10, 10):
+            self.reader.log.broken()
+            self.hears(f"bob {seq}")
+
+    def test_where_nothing_is_missing_there_is_none(self) -> None:
+        self.hears("bob 1", "bob 2")
+        self.assertEqual(self.reader.gaps(), [])
+
+    def test_each_is_given_out_once(self) -> None:
+        self.lose(2)
+        self.assertEqual((self.reader.gaps(), self.reader.gaps()), ([0, 10], []))
+
+    def test_so_many_at_once_and_the_others_as_pages_come(self) -> None:
+        self.lose(GAPS + 3)
+        first = self.reader.gaps()
+        self.assertEqual((first, self.reader.gaps()), ([10 * number for number in range(GAPS)], []))
+        self.reader.read(0, {10: "bob 10"}, more=True)
+        self.reader.read(20, {30: "bob 30"}, more=True)
+        self.assertEqual(self.reader.gaps(), [10 * GAPS, 10 * GAPS + 10])
+
+    def test_one_whose_page_does_not_come_is_given_out_again(self) -> None:
+        self.lose(2)
+        self.reader.gaps()
+        self.reader.release(10)
+        self.assertEqual(self.reader.gaps(), [10])
+
+    def test_behind_a_page_that_does_not_fill_it_the_rest_is_one(self) -> None:
+        self.lose(1)
+        self.reader.gaps()
+        self.reader.read(0, {4: "bob 4"}, more=True)
+        self.assertEqual((self.ready(), self.reader.gaps()), (["bob 4"], [4]))
+
+
+class PauseTests(RoomReaderTests):
+    def pauses(self, count: int) -> list[float]:
+        """Read pages that bring nothing new; return the pause behind each."""
+        pauses = []
+        for _ in range(count):
+            self.reader.read(0, {0: "bob 0"}, more=True)
+            pauses.append(self.reader.pause)
+        return pauses
+
+    def test_at_first_there_is_none(self) -> None:
+        self.assertEqual(self.reader.pause, 0)
+        self.assertEqual(self.pauses(FREE_READS - 1), [0] * (FREE_READS - 1))
+
+    def test_then_they_grow_up_to_the_longest(self) -> None:
+        pauses = self.pauses(FREE_READS + 100)[FREE_READS - 1 :]
+        self.assertEqual(pauses[:3], [FIRST_PAUSE, 2 * FIRST_PAUSE, 4 * FIRST_PAUSE])
+        self.assertEqual((pauses, pauses[-1]), (sorted(pauses), LONGEST_PAUSE))
+
+    def test_something_new_ends_them(self) -> None:
+        self.pauses(FREE_READS + 3)
+        self.reader.read(0, {1: "bob 1"}, more=True)
+        self.assertEqual(self.reader.pause, 0)

@@ -1,0 +1,81 @@
+"""How a client reads a room's log: what is handed out now, what waits, and what is asked for.
+
+No socket, no thread and no clock here. The client that has those hands out what is `ready`, asks for a page behind
+each of the `gaps`, after the `pause`, and hands in what comes (`log`, `read`, `release`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Set
+from typing import Final, Generic, TypeVar
+
+from .partial_log import PartialLog
+
+M = TypeVar("M")
+
+PAGE: Final = 500
+"""Messages of the log that are asked for at once; the server hands out as many as fit."""
+
+GAPS: Final = 8
+"""Gaps in a room's log that are filled at once."""
+
+FREE_READS: Final = 4
+"""So often in a row a log is read at once though that brings nothing new; then there are growing pauses."""
+
+FIRST_PAUSE: Final = 0.05
+LONGEST_PAUSE: Final = 2.0
+"""Seconds of the first pause, and of the longest."""
+
+
+class RoomReader(Generic[M]):
+    """A reader of one room's log, for as long as the server has it in the room."""
+
+    def __init__(self, log: PartialLog[M], author: Callable[[M], str]) -> None:
+        """Begin to read; `author` says whose a message is."""
+        self.log = log
+        self._author = author
+        self._held: tuple[int, frozenset[str]] = 0, frozenset()
+        """Of the next message, if it has one's nick: its number, and one's messages that it may be one of."""
+        self._reading: set[int] = set()
+        """Behind which messages a page is asked for."""
+        self._fruitless = 0
+        """How many pages brought nothing new, the last ones."""
+
+    def ready(self, nick: str, unacked: Set[str]) -> M | None:
+        """Give the next message, if it is known and not one's own; `log.advance` then goes on behind it.
+
+        `unacked` are the ids of what one has said here and of which it is not known yet what became of it. Under one's
+        own nick (`nick`) a message may be one of those, until they are known: an ack may come after what it is for.
+        """
+        entry = self.log.peek()
+        if entry is None:
+            return None
+        seq, message = entry
+        return None if self._author(message) == nick and self._is_held(seq, unacked) else message
+
+    def _is_held(self, seq: int, unacked: Set[str]) -> bool:
+        if self._held[0] != seq:  # what is said from now on comes behind it
+            self._held = seq, frozenset(unacked)
+        return not self._held[1].isdisjoint(unacked)
+
+    def gaps(self) -> list[int]:
+        """Take the gaps to be filled now, by the messages in front of them: each once, until it is answered."""
+        gaps = [seq for seq in self.log.missing() if seq not in self._reading][: GAPS - len(self._reading)]
+        self._reading.update(gaps)
+        return gaps
+
+    @property
+    def pause(self) -> float:
+        """Seconds after which a page is to be asked for: a log that brings nothing new is not asked all the time."""
+        pauses = self._fruitless - FREE_READS
+        return 0.0 if pauses < 0 else min(FIRST_PAUSE * 2.0 ** min(pauses, 10), LONGEST_PAUSE)
+
+    def read(self, after: int, messages: dict[int, M], more: bool) -> None:
+        """Take the page behind a message, as `PartialLog.read` does."""
+        self._reading.discard(after)
+        self._fruitless = 0 if any(seq > after for seq in messages) else self._fruitless + 1
+        self.log.read(after, messages, more)
+
+    def release(self, after: int) -> None:
+        """Hear that the page behind a message does not come, or is none: if it is needed, it is asked for again."""
+        self._reading.discard(after)
