@@ -1,0 +1,90 @@
+"""What does not fit into a datagram: what is left of it, and how the rest can be had."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Raw, Struct
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_chat.messages import (
+    Error,
+    HistoryPage,
+    Joined,
+    MemberLeft,
+    Message,
+    Pong,
+    RoomInfo,
+    RoomList,
+    TopicChanged,
+    decode_message,
+    decode_reply,
+    encode,
+)
+from twisted_chat.wire.udp.fitting import LONGEST, MAX_DATAGRAM, objects
+
+TEXTS = st.builds(str.__mul__, st.text('aж👋"\\\x01', min_size=1, max_size=5), st.integers(1, 2000))
+
+
+class FittingTests(SynchronousTestCase):
+    def cut(self, whole: Struct) -> list[object]:
+        """Cut an object, see that all that comes of it fits, and read it."""
+        fitting = objects(encode(whole) + b"\n")
+        self.assertTrue(all(len(obj) <= LONGEST for obj in fitting))
+        return [decode_reply(obj) for obj in fitting]
+
+    def test_lines_that_fit_stay_as_they_are(self) -> None:
+        longest = b'{"msg":"%s"}' % (b"x" * (LONGEST - 10))
+        self.assertEqual(len(longest), LONGEST)
+        self.assertEqual(objects(b'{"a":1}\n' + longest + b'\n{"b":2}\n'), (b'{"a":1}', longest, b'{"b":2}'))
+
+    def test_there_is_space_for_the_number(self) -> None:
+        self.assertEqual(MAX_DATAGRAM - LONGEST, len(',"n":1234567890'))
+
+    def test_the_same_lines_are_cut_once_for_all_sessions(self) -> None:
+        line = encode(Message("x" * 5000, "bob", "lobby", seq=1)) + b"\n"
+        self.assertIs(objects(line), objects(bytes(bytearray(line))))
+
+    @given(TEXTS)
+    def test_a_message_of_a_room_says_how_much_is_missing(self, text: str) -> None:
+        (message,) = self.cut(Message(text, "bob", "lobby", seq=7))
+        assert isinstance(message, Message)
+        self.assertEqual(message.msg, text[: len(message.msg)])
+        self.assertEqual(len(message.msg) + (message.rest or 0), len(text))
+
+    def test_as_much_as_fits_is_left(self) -> None:
+        (obj,) = objects(encode(Message("x" * 5000, "bob", "lobby", seq=7)))
+        self.assertGreater(len(obj), LONGEST - 2, "the digits of what is missing take some")
+
+    @given(TEXTS)
+    def test_a_message_for_one_nick_comes_in_pieces(self, text: str) -> None:
+        pieces = self.cut(Message(text, "bob", to="al"))
+        self.assertEqual("".join(piece.msg for piece in pieces if isinstance(piece, Message)), text)
+
+    def test_a_page_has_the_beginning_of_its_one_message(self) -> None:
+        raw = Raw(encode(Message("x" * 5000, "bob", "lobby", seq=7)))
+        (page,) = self.cut(HistoryPage(room="lobby", messages=[raw], more=True, id="1"))
+        assert isinstance(page, HistoryPage)
+        message = decode_message(page.messages[0])
+        self.assertEqual((page.id, page.more, len(message.msg) + (message.rest or 0)), ("1", True, 5000))
+
+    def test_a_page_that_is_too_long_without_any_text_is_an_error(self) -> None:
+        far = "\U00020000"
+        raw = Raw(encode(Message("x" * 5000, far * 32, far * 64, seq=10**12, time="2026-11-22T11:06:36.123Z")))
+        (error,) = self.cut(HistoryPage(room=far * 64, messages=[raw], more=True, id="\x01" * 64))
+        assert isinstance(error, Error)
+        self.assertEqual((error.code, error.id), ("too-long", "\x01" * 64))
+
+    def test_a_title_or_a_farewell_loses_its_end(self) -> None:
+        text = "\x01" * 256
+        (rooms,) = self.cut(RoomList(rooms=[RoomInfo("lobby", 2, text)]))
+        (joined,) = self.cut(Joined(room="lobby", topic=text, seq=1, oldest=1, count=2))
+        (changed,) = self.cut(TopicChanged(author="bob", room="lobby", msg=text))
+        (left,) = self.cut(MemberLeft(author="bob", room="lobby", msg=text))
+        assert isinstance(rooms, RoomList) and isinstance(joined, Joined)
+        assert isinstance(changed, TopicChanged) and isinstance(left, MemberLeft)
+        for cut in (rooms.rooms[0].topic, joined.topic, changed.msg, left.msg):
+            self.assertTrue(100 < len(cut) < 256 and text.startswith(cut))
+
+    def test_what_cannot_be_too_long_is_a_fault(self) -> None:
+        self.assertRaises(AssertionError, objects, encode(Pong(id="x" * 1300)))

@@ -1,0 +1,93 @@
+"""The port: who is listened to, and whose datagram it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from twisted.internet.protocol import DatagramProtocol
+from twisted.logger import Logger
+
+from ...chat import Chat
+from ...messages import Cookie, Envelope, encode
+from .cookies import Address, Cookies
+from .requests import read_envelope
+from .wire import UDPWire
+
+_log = Logger("twisted_chat.wire.udp")
+
+
+class UDPPort(DatagramProtocol):
+    """A port: hands what arrives to the session of its address, and opens sessions."""
+
+    noisy = False
+
+    def __init__(self, chat: Chat) -> None:
+        self.chat = chat
+        self._cookies = Cookies(chat.reactor.seconds)
+        self._wires: dict[Address, UDPWire] = {}
+        self._tokens: dict[str, UDPWire] = {}
+
+    def datagramReceived(self, datagram: bytes, addr: tuple[Any, ...]) -> None:
+        address = addr[0], addr[1]
+        try:
+            envelope = read_envelope(datagram)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            envelope = None
+        wire = self._wires.get(address)
+        if envelope is not None and envelope.type == "hello":
+            self._hello(datagram, address, envelope, wire)
+        elif wire is not None:
+            wire.received(datagram, envelope)
+
+    def _hello(self, datagram: bytes, address: Address, hello: Envelope, wire: UDPWire | None) -> None:
+        cookie = hello.cookie or ""
+        time = self._cookies.time(cookie, address)
+        if wire is not None and cookie == wire.cookie:
+            wire.hello(datagram, hello)
+        elif not time:
+            self._challenge(len(datagram), address)
+        elif wire is not None and (wire.is_greeted_by(hello) or time <= wire.time):
+            wire.hello(datagram, hello)
+        elif not self.chat.stopping:
+            self._open(datagram, address, hello, time)
+
+    def _challenge(self, most: int, address: Address) -> None:
+        """Give an address its cookie, in no more bytes than it has sent: its datagram may be a forgery."""
+        answer = encode(Cookie(cookie=self._cookies.make(address)))
+        if len(answer) <= most:
+            self.send(answer, address)
+
+    def _open(self, datagram: bytes, address: Address, hello: Envelope, time: int) -> None:
+        """Begin a session. One that the client has still here, or at an address that it had before, is over."""
+        for old in (self._wires.get(address), self._tokens.get(hello.token or "")):
+            if old is not None:
+                old.abort()
+                old.forget()
+        wire = self._wires[address] = UDPWire(self, address, hello.cookie or "", time)
+        if hello.token is not None:
+            self._tokens[hello.token] = wire
+        self.chat.connected(wire)
+        wire.hello(datagram, hello)
+
+    def send(self, datagram: bytes, address: Address) -> bool:
+        """Send, and say whether that could be done now."""
+        assert self.transport
+        try:
+            self.transport.write(datagram, address)
+        except OSError as error:  # no space in the socket's buffer, or no way there just now
+            _log.debug("cannot send to {address}: {error}", address=address, error=error)
+            return False
+        return True
+
+    def forget(self, wire: UDPWire) -> None:
+        """Hear that nothing more comes of a session, not even its last word."""
+        if self._wires.get(wire.at) is wire:
+            del self._wires[wire.at]
+        if self._tokens.get(wire.token or "") is wire:
+            del self._tokens[wire.token or ""]
+
+    def stopProtocol(self) -> None:
+        for wire in tuple(self._wires.values()):
+            wire.abort()
+            wire.forget()

@@ -1,0 +1,206 @@
+"""One session over UDP."""
+
+from __future__ import annotations
+
+import hmac
+from typing import TYPE_CHECKING, Any, Final
+
+from twisted.internet.interfaces import IDelayedCall
+
+from ...messages import Envelope, PingSent, WireError, encode
+from ...session import Participant
+from .cookies import Address
+from .fitting import LONGEST, MAX_DATAGRAM, objects
+from .requests import NumberedRequests
+from .sending import Sender
+from .silence import Silence
+
+if TYPE_CHECKING:
+    from .port import UDPPort
+
+SILENCE_SECONDS: Final = 60.0
+"""A session that says nothing for so long is over."""
+
+LINGER_SECONDS: Final = 10.0
+"""How long the last word of a session that is over is said again to who asks: it may have got lost."""
+
+PACE_SECONDS: Final = 0.02
+"""Between two bursts that are due to the rate."""
+
+HIGH: Final = 128
+"""Datagrams that wait to be sent, above which a session's rooms wait for it; they go on at the low mark."""
+
+LOW: Final = 16
+
+_PING: Final = encode(PingSent())
+
+
+class UDPWire:
+    """One session, a `session.Wire`: from a hello with a good cookie until one side ends it or is silent."""
+
+    longest_object = MAX_DATAGRAM
+    longest_answer = LONGEST
+    participant: Participant
+
+    def __init__(self, port: UDPPort, address: Address, cookie: str, time: int) -> None:
+        self.at = address
+        self.address, label = address
+        self.label = str(label)
+        self.cookie = cookie
+        self.time = time
+        """When its cookie was made: what has an older one is a late datagram of a client that was here before."""
+        self.token: str | None = None
+        self._port = port
+        self._reactor: Any = port.chat.reactor
+        self._greeting: tuple[str, str | None, str | None] | None = None
+        """What is looked at to tell a hello that is said again."""
+        self._welcome: bytes | None = None
+        self._requests = NumberedRequests()
+        self._sender = Sender(lambda datagram: port.send(datagram, address), self._reactor.seconds())
+        self._silence = Silence(self._reactor, self._silent, self._probe)
+        self._timer: IDelayedCall | None = None
+        """When more may be sent; at the end, when the session is forgotten."""
+        self._paused = False
+        """The participant was told to write no more for now."""
+        self._deaf = False
+        """What arrives is let go, since the participant takes nothing; the client says it again."""
+        self._closing = False
+        self._over = False
+
+    # From the port
+
+    def is_greeted_by(self, hello: Envelope) -> bool:
+        """Tell a hello that is said again, since its answer was lost, from a new one."""
+        return not self._over and self._greeting == (hello.nick, hello.id, hello.token)
+
+    def hello(self, datagram: bytes, hello: Envelope) -> None:
+        """Take a hello from the session's own address; one that is said again gets the same answer."""
+        if self._over or not self.is_greeted_by(hello):
+            if self._welcome is None:
+                self._greeting = hello.nick, hello.id, hello.token
+                self.token = hello.token
+            self.received(datagram, hello)
+        elif self._welcome is not None:
+            self._silence.heard()
+            self._answer_again(self._welcome)
+
+    def received(self, datagram: bytes, envelope: Envelope | None) -> None:
+        """Take what came from the session's address, if it proves to be the session's."""
+        if self.token is not None and (envelope is None or not _is_same(envelope.token or "", self.token)):
+            return
+        self._silence.heard()
+        if self._over or (self._closing and not self._sender.waiting):
+            self._sender.send_again()
+        elif self._deaf or not datagram:
+            pass
+        elif len(datagram) > MAX_DATAGRAM:
+            self.participant.received(WireError("too-long", f"a datagram has at most {MAX_DATAGRAM} bytes"))
+        elif envelope is None or not envelope.n:
+            self.participant.received(datagram)
+        elif answer := self._requests.received(envelope.n, envelope.id, datagram):
+            self._answer_again(answer)
+        else:
+            self._take()
+
+    def _answer_again(self, answer: bytes) -> None:
+        if len(self._sender.waiting) < HIGH:  # otherwise there is enough to be read, and the client asks once more
+            self._sender.waiting.append(answer)
+            self._pump()
+
+    def _take(self) -> None:
+        """Hand on the numbered requests whose turn it is."""
+        while not (self._deaf or self._closing) and (datagram := self._requests.take()) is not None:
+            self.participant.received(datagram)
+
+    # From the watch over silence
+
+    def _silent(self, seconds: float) -> None:
+        if self._closing:
+            self.abort()
+        elif seconds >= SILENCE_SECONDS:
+            self.participant.end("nothing was heard of you for a minute")
+        elif self._welcome is not None:
+            self.write(_PING)
+
+    def _probe(self) -> bool:
+        if self._sender.waiting or self._closing:
+            return False
+        self.write(_PING)
+        return True
+
+    # From the participant
+
+    def write(self, data: bytes) -> None:
+        for obj in objects(data):
+            if self._welcome is None:
+                self._answer_hello(obj)
+            else:
+                self._requests.answered(obj)
+            self._sender.waiting.append(obj)
+        self._pump()
+        if len(self._sender.waiting) > HIGH and not self._paused:
+            self._paused = True
+            self.participant.pauseProducing()
+
+    def _answer_hello(self, obj: bytes) -> None:
+        if obj.startswith(b'{"type":"welcome"'):
+            self._welcome = obj
+        else:
+            self._greeting = None  # it was refused, and may be tried again
+
+    def close(self) -> None:
+        self._closing = True
+        if self._timer is None:
+            self._timer = self._reactor.callLater(0, self._pump_later)
+
+    def abort(self) -> None:
+        """Be over, but for the last word, which may have to be said again."""
+        if self._over:
+            return
+        self._over = self._closing = True
+        self._silence.end()
+        self._cancel_timer()
+        self._sender.waiting.clear()
+        self._requests.clear()
+        self._timer = self._reactor.callLater(LINGER_SECONDS, self.forget)
+        self._port.chat.disconnected(self)
+
+    def stop_reading(self) -> None:
+        self._deaf = True
+
+    def go_on_reading(self) -> None:
+        self._deaf = False
+        self._take()
+
+    # To the port
+
+    def _pump_later(self) -> None:
+        self._timer = None
+        self._pump()
+        if self._closing and not self._sender.waiting:
+            self.abort()
+
+    def _pump(self) -> None:
+        """Send as much as is allowed now, and the rest later."""
+        if self._timer is not None:
+            return
+        if self._sender.send(self._reactor.seconds()):
+            self._silence.said()
+        if self._sender.waiting or self._closing:
+            self._timer = self._reactor.callLater(PACE_SECONDS, self._pump_later)
+        if self._paused and len(self._sender.waiting) <= LOW:
+            self._paused = False
+            self.participant.resumeProducing()
+
+    def forget(self) -> None:
+        """Be gone for good."""
+        self._cancel_timer()
+        self._port.forget(self)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+
+
+def _is_same(token: str, other: str) -> bool:
+    return hmac.compare_digest(token.encode(), other.encode())
