@@ -41,7 +41,7 @@ from twisted_chat.client.blocking import (
 )
 from twisted_chat.client.blocking.calls import Call
 from twisted_chat.client.blocking.inbox import Inbox
-from twisted_chat.client.blocking.links import MAX_LINE, LostError, Packets, Stream
+from twisted_chat.client.blocking.links import MAX_LINE, DatagramLink, LostError, StreamLink
 from twisted_chat.client.blocking.objects import NOTICES
 from twisted_chat.client.blocking.talk import STEADY_TIME, RoomState, Talk
 from twisted_chat.client.datagrams import encode
@@ -62,13 +62,13 @@ class FakeTime:
         return self.now
 
 
-class StreamTests(SynchronousTestCase):
+class StreamLinkTests(SynchronousTestCase):
     """Objects over TCP."""
 
     def setUp(self) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(self.listener.close)
-        self.link = Stream("127.0.0.1", self.listener.getsockname()[1], None)
+        self.link = StreamLink("127.0.0.1", self.listener.getsockname()[1], None)
         self.addCleanup(self.link.close)
         self.server, _ = self.listener.accept()
         self.addCleanup(self.server.close)
@@ -118,7 +118,7 @@ class StreamTests(SynchronousTestCase):
         self.assertRaises(LostError, self.link.receive)
 
 
-class PacketsTests(SynchronousTestCase):
+class DatagramLinkTests(SynchronousTestCase):
     """Objects over UDP: only the socket, the rest is `Lossless`."""
 
     def setUp(self) -> None:
@@ -133,16 +133,16 @@ class PacketsTests(SynchronousTestCase):
         answering.join()
 
     def answer(self) -> None:
-        """Let the first knock go by, and answer the second one."""
+        """Let the first hello go by, and answer the second one."""
         self.server.recv(2000)
         _, address = self.server.recvfrom(2000)
         self.server.sendto(b'{"type":"cookie","cookie":"c"}', address)
 
-    def open(self, *addresses: tuple[str, int]) -> Packets:
+    def open(self, *addresses: tuple[str, int]) -> DatagramLink:
         infos = [(socket.AF_INET, socket.SOCK_DGRAM, 0, "", address) for address in addresses]
         patch = self.patch(socket, "getaddrinfo", lambda *_, **__: infos)
         try:
-            return Packets("chat.example", 1, "secret")
+            return DatagramLink("chat.example", 1, "secret")
         finally:
             patch.restore()
 
@@ -193,7 +193,7 @@ class PacketsTests(SynchronousTestCase):
         self.link.flush()
 
     def test_an_address_that_cannot_be_reached_is_an_error(self) -> None:
-        self.assertRaises(OSError, Packets, "255.255.255.255", 1, "secret")
+        self.assertRaises(OSError, DatagramLink, "255.255.255.255", 1, "secret")
 
 
 class FakeLink:

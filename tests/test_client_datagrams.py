@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_chat.client.datagrams import ASK_SECONDS, FIRST_PATIENCE, HOLE, MAX_DATAGRAM, Datagrams, encode
+from twisted_chat.client.datagrams import ASK_SECONDS, FIRST_PATIENCE, GAP, MAX_DATAGRAM, Datagrams, encode
 
 
 class DatagramsTestCase(SynchronousTestCase):
@@ -55,16 +55,16 @@ class DatagramsTestCase(SynchronousTestCase):
 
 
 class OpeningTests(DatagramsTestCase):
-    def test_it_knocks_until_there_is_an_answer(self) -> None:
+    def test_the_first_hello_is_said_until_there_is_an_answer(self) -> None:
         self.assertEqual(self.due, 0)
         self.passes(0)
-        (knock,) = self.sent()
-        self.assertEqual((knock["type"], self.session.proven), ("hello", False))
-        self.assertGreaterEqual(len(encode(knock)), 240)
+        (hello,) = self.sent()
+        self.assertEqual((hello["type"], self.session.proven), ("hello", False))
+        self.assertGreaterEqual(len(encode(hello)), 240)
         self.passes(self.due - 0.001)
         self.assertEqual(self.sent(), [])
         self.passes(0.001)
-        self.assertEqual(self.sent(), [knock])
+        self.assertEqual(self.sent(), [hello])
         self.comes({"type": "cookie", "cookie": "c"})
         self.assertTrue(self.session.proven)
 
@@ -220,7 +220,7 @@ class OrderTests(DatagramsTestCase):
 
     def test_what_does_not_come_is_given_up(self) -> None:
         self.comes({"type": "a", "n": 1}, {"type": "c", "n": 3}, {"type": "e", "n": 5})
-        self.assertEqual(self.passes(self.due), [HOLE, {"type": "c"}, HOLE, {"type": "e"}])
+        self.assertEqual(self.passes(self.due), [GAP, {"type": "c"}, GAP, {"type": "e"}])
         self.assertEqual(self.comes({"type": "b", "n": 2}), [])
         self.assertEqual(self.comes({"type": "f", "n": 6}), [{"type": "f"}])
 
@@ -229,14 +229,14 @@ class OrderTests(DatagramsTestCase):
         handed = []
         for number in range(3, 300):
             handed += self.comes({"type": "x", "n": number})
-        self.assertEqual(handed[0], HOLE)
+        self.assertEqual(handed[0], GAP)
         self.assertEqual(len(handed), 298)
 
     def test_an_answer_that_comes_late_is_one(self) -> None:
         self.ask("nick")
         self.comes({"type": "a", "n": 1}, {"type": "c", "n": 3})
         self.passes(1)
-        self.assertEqual(self.comes({"type": "nick", "id": "1", "n": 2}), [{"type": "nick", "id": "1"}, HOLE])
+        self.assertEqual(self.comes({"type": "nick", "id": "1", "n": 2}), [{"type": "nick", "id": "1"}, GAP])
 
     def test_but_not_one_that_says_where_a_log_ends(self) -> None:
         self.ask("history")
@@ -255,7 +255,7 @@ class OrderTests(DatagramsTestCase):
         self.comes({"type": "b", "n": 3})
         self.passes(1)
         joined = {"type": "joined", "id": "1"}
-        self.assertEqual(self.comes(joined | {"n": 4}), [joined, HOLE])
+        self.assertEqual(self.comes(joined | {"n": 4}), [joined, GAP])
 
     def test_of_two_answers_the_first_in_order_counts(self) -> None:
         self.comes({"type": "a", "n": 1})
@@ -268,7 +268,7 @@ class OrderTests(DatagramsTestCase):
         self.ask("ping", "None")
         others: list[dict[str, Any]] = [{"type": "a"}, {"type": "b", "id": None}, {"type": "c", "id": []}]
         for number, obj in enumerate(others, 1):
-            self.assertEqual(self.comes(obj | {"n": number}), [obj if "id" not in obj else {"type": "hole"}])
+            self.assertEqual(self.comes(obj | {"n": number}), [obj if "id" not in obj else {"type": "gap"}])
         pong = {"type": "pong", "id": "None"}
         self.assertEqual(self.comes(pong | {"n": 4}), [pong])
 
@@ -299,7 +299,7 @@ class OrderTests(DatagramsTestCase):
             {"type": "error", "retry": "soon"},
         ]
         for number, obj in enumerate(unsound, 1):
-            self.assertEqual(self.comes(obj | {"n": number}), [HOLE], obj)
+            self.assertEqual(self.comes(obj | {"n": number}), [GAP], obj)
         direct = {"type": "", "to": "al", "author": "bob", "msg": "hi"}
         sound: list[dict[str, Any]] = [said, page, direct, {"type": "error", "retry": 0.5}]
         for number, obj in enumerate(sound, len(unsound) + 1):

@@ -29,7 +29,7 @@ class OptionsTests(SynchronousTestCase):
     def test_there_is_a_default_for_each(self) -> None:
         options = read_options([])
         self.assertEqual(
-            (options.host, options.port, options.nick, options.rooms, options.bare, options.literal, options.way),
+            (options.host, options.port, options.nick, options.rooms, options.bare, options.literal, options.transport),
             ("127.0.0.1", 14900, "alice", ("lobby",), False, False, "tcp"),
         )
         self.assertEqual((options.plain, options.color), (False, None))
@@ -44,7 +44,7 @@ class OptionsTests(SynchronousTestCase):
         )
         self.assertEqual(options.server, "[::1]:1")
         self.assertTrue(read_options(["--bare"]).bare)
-        self.assertEqual([read_options([f"--{way}"]).way for way in ("tls", "udp")], ["tls", "udp"])
+        self.assertEqual([read_options([f"--{way}"]).transport for way in ("tls", "udp")], ["tls", "udp"])
         self.assertEqual(read_options(["--room", "a", "--room", "b"]).rooms, ("a", "b"))
         options = read_options(["--plain", "--no-color"])
         self.assertEqual((options.plain, options.color), (True, False))
@@ -85,7 +85,7 @@ class OptionsTests(SynchronousTestCase):
             ("udp = true", ["--bare"], "tcp"),  # an original server has no datagrams
         ):
             self.config.write_text(settings)
-            self.assertEqual(read_options(arguments).way, way, (settings, arguments))
+            self.assertEqual(read_options(arguments).transport, way, (settings, arguments))
 
     def test_the_file_may_be_another_one(self) -> None:
         self.config.write_text('nick = "bob"')
@@ -135,7 +135,7 @@ class OptionsTests(SynchronousTestCase):
         self.config.write_text("tls = true")
         error = self.assertRaises(BadConfig, read_options, [])
         self.assertEqual(str(error), f"{self.config}: tls needs more packages: pip install 'twisted[tls]'")
-        self.assertEqual(read_options(["--no-tls"]).way, "tcp")
+        self.assertEqual(read_options(["--no-tls"]).transport, "tcp")
 
     def test_a_nick_or_a_room_that_cannot_be_is_said_in_a_line(self) -> None:
         self.assertRegex(

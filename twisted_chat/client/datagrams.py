@@ -44,7 +44,7 @@ PATIENT_TRIES: Final = 4
 UNNUMBERED: Final = frozenset({"hello", "history", "who", "rooms", "ping"})
 """Requests that do no harm where they are taken twice, or later: they need no number."""
 
-HOLE: Final[Object] = {"type": "hole"}
+GAP: Final[Object] = {"type": "gap"}
 """In the place of objects that got lost on the way, or that cannot be read."""
 
 FIELDS: Final[dict[str, type]] = {
@@ -71,17 +71,17 @@ class Asked:
     said: float = 0.0
     """When it was said first, and when last."""
     tries: int = 0
-    holes: int = 0
-    """How many holes there had been when it was said first."""
+    gaps: int = 0
+    """How many gaps there had been when it was said first."""
     given_id: bool = True
     """Its id is not ours."""
 
 
 class Datagrams:
-    """One session, from the first hello: requests go in, what the server says comes out in order, with its holes.
+    """One session, from the first hello: requests go in, what the server says comes out in order, with its gaps.
 
-    The server sends nothing to an address before that has proved itself. So the session begins by knocking, with a
-    hello that says nothing, until there is a cookie; the real hello waits for that.
+    The server sends nothing to an address before that has proved itself. So the session begins with a hello that says
+    nothing, again and again until there is a cookie; the real hello waits for that.
     """
 
     def __init__(self, token: str, now: float) -> None:
@@ -89,7 +89,7 @@ class Datagrams:
         """The server has answered: it has given us a cookie."""
         self._token = token
         self._cookie = ""
-        self._knock = Asked({"type": "hello", "pad": "." * 224}, due=now)
+        self._first_hello = Asked({"type": "hello", "pad": "." * 224}, due=now)
         self._asked: dict[str, Asked] = {}
         self._arrived: dict[str, Asked] = {}
         """Requests whose answers are here, but wait for what comes before them."""
@@ -102,12 +102,12 @@ class Datagrams:
         self._early: dict[int, Object] = {}
         self._give_up = 0.0
         """When what is missing in front of `_early` is given up."""
-        self._holes = 0
+        self._gaps = 0
         self._heard = now
         self._answered = now
-        self._trip = FIRST_PATIENCE / 2
+        self._round_trip = FIRST_PATIENCE / 2
         """About how long an answer takes, in seconds."""
-        self._slack = 1.0
+        self._backoff = 1.0
         """How much longer it may take than was learned. Of what was said twice nobody knows which one is answered, so
         where all is, because the way is long, nothing could be learned at the old pace (Karn and Partridge, 1987)."""
         self._objects: list[tuple[Object, Object | None]] = []
@@ -123,7 +123,7 @@ class Datagrams:
         return datagrams
 
     def take_objects(self) -> list[tuple[Object, Object | None]]:
-        """Take what the server said, and `HOLE` where something is missing; each with the request that it answers."""
+        """Take what the server said, and `GAP` where something is missing; each with the request that it answers."""
         objects, self._objects = self._objects, []
         return objects
 
@@ -132,7 +132,7 @@ class Datagrams:
         if self._objects:
             return 0.0
         if not self.proven:
-            return self._knock.due
+            return self._first_hello.due
         times = [asked.due for asked in self._asked.values()] or [self._answered + ASK_SECONDS]
         return min(*times, self._give_up) if self._early else min(times)
 
@@ -162,15 +162,15 @@ class Datagrams:
             self._take_cookie(obj["cookie"])
         elif type(obj.get("n")) is int:
             self._heard = now
-            self._take(obj.pop("n"), obj if sound else HOLE, now)
+            self._take(obj.pop("n"), obj if sound else GAP, now)
         self._send_waiting()
 
     def tick(self, now: float) -> None:
         """Do what is due. Raises `TimeoutError` when the server is gone, or knows nothing of this session."""
         if not self.proven:
-            if self._knock.due <= now:
-                self._knock.due = now + FIRST_PATIENCE
-                self._datagrams.append(encode(self._knock.obj))
+            if self._first_hello.due <= now:
+                self._first_hello.due = now + FIRST_PATIENCE
+                self._datagrams.append(encode(self._first_hello.obj))
             return
         if not self._asked and now - self._answered >= ASK_SECONDS:
             self.send({"type": "ping"}, now)
@@ -215,10 +215,10 @@ class Datagrams:
             if asked.due <= now:
                 is_hello = asked.obj["type"] == "hello"
                 grown = 1.0 if is_hello else 1.5 ** min(max(0, asked.tries - PATIENT_TRIES), 20)
-                patience = max(2 * self._trip * self._slack, LEAST_PATIENCE) * grown
+                patience = max(2 * self._round_trip * self._backoff, LEAST_PATIENCE) * grown
                 if asked.tries == 0:
                     asked.first = now
-                    asked.holes = self._holes
+                    asked.gaps = self._gaps
                 elif (
                     now - max(asked.first, self._heard) > DEAD_SECONDS and asked.tries > PATIENT_TRIES and not is_hello
                 ):
@@ -237,19 +237,19 @@ class Datagrams:
             asked = self._arrived[id] = self._asked.pop(id)
             self._answered = now
             if asked.tries == 1:
-                self._trip += (now - asked.said - self._trip) / 8
-                self._slack = 1.0
+                self._round_trip += (now - asked.said - self._round_trip) / 8
+                self._backoff = 1.0
             else:
-                self._slack = min(self._slack * 1.25, LONGEST_PATIENCE / max(self._trip, 0.001))
+                self._backoff = min(self._backoff * 1.25, LONGEST_PATIENCE / max(self._round_trip, 0.001))
         if self._next is None:
             self._next = number
         if late:  # it was given up, and so was what came around it
             if id in self._arrived:
                 self._hand_on(obj)
-                self._objects.append((HOLE, None))
+                self._objects.append((GAP, None))
         elif number not in self._early:
             if not self._early:
-                self._give_up = now + min(max(self._trip, LEAST_PATIENCE), LONGEST_PATIENCE)
+                self._give_up = now + min(max(self._round_trip, LEAST_PATIENCE), LONGEST_PATIENCE)
             self._early[number] = obj
             self._put_in_order(now)
 
@@ -261,8 +261,8 @@ class Datagrams:
                 self._hand_on(self._early.pop(self._next))
                 self._next += 1
             elif now >= self._give_up or len(self._early) > 4 * WINDOW:
-                self._holes += 1
-                self._objects.append((HOLE, None))
+                self._gaps += 1
+                self._objects.append((GAP, None))
                 self._next = min(self._early)
             else:
                 break
@@ -278,9 +278,9 @@ class Datagrams:
         if not asked.given_id:
             del obj["id"]
         self._objects.append((obj, asked.obj))
-        if obj.get("type") == "joined" and asked.holes != self._holes:
+        if obj.get("type") == "joined" and asked.gaps != self._gaps:
             # The server may have given this answer before, and it was lost: then what followed it came before this.
-            self._objects.append((HOLE, None))
+            self._objects.append((GAP, None))
 
 
 def _id(obj: Object) -> str | None:

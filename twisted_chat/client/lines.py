@@ -19,12 +19,12 @@ from .answers import Answer
 from .bare import BareClient, BareHeard, connect_bare
 from .clean import clean
 from .commands import Direct, Person, Quit
+from .endpoint import endpoint
 from .errors import ChatError
 from .events import State, StateChanged
 from .library import Client, Room
 from .options import Options
 from .trouble import complain, lost, why_not
-from .way import endpoint
 
 MAX_LINE: Final = 4 * MAX_OBJECT
 """Bytes of a typed line that are kept. It is more than can be said, so that a longer one is refused as too long."""

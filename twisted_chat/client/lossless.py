@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Final
 
-from .datagrams import HOLE, Datagrams, Object
+from .datagrams import GAP, Datagrams, Object
 from .keys import key
 from .partial_log import PartialLog
 from .room_reader import FIRST_PAUSE, PAGE, RoomReader
@@ -46,7 +46,7 @@ class _Read:
 
 
 class Lossless:
-    """One session over UDP, with the interface of `Datagrams`, and without its holes."""
+    """One session over UDP, with the interface of `Datagrams`, and without its gaps."""
 
     def __init__(self, token: str, now: float) -> None:
         self._datagrams = Datagrams(token, now)
@@ -114,7 +114,7 @@ class Lossless:
             self._hand_out(room, now)
 
     def _take(self, obj: Object, request: Object | None, now: float) -> None:
-        if obj is HOLE:
+        if obj is GAP:
             for room in self._rooms.values():
                 room.log.broken()
         elif obj["type"] == "" and "to" not in obj:

@@ -64,7 +64,7 @@ class Options:
     """The rooms to enter. The first one is talked in."""
     bare: bool
     literal: bool = False
-    way: str = "tcp"
+    transport: str = "tcp"
     """How to reach the server: `tcp`, `tls` or `udp`."""
     plain: bool = False
     """Lines, even on a terminal."""
@@ -94,8 +94,8 @@ def read_options(arguments: Sequence[str]) -> Options:
         parser.error("--tls goes without --udp: over UDP nothing is encrypted")
     path = given.config or path
     config = read_config(path, must_be_there=given.config is not None)
-    way = _way(given, config)
-    if way == "tls" and find_spec("OpenSSL") is None:
+    transport = _transport(given, config)
+    if transport == "tls" and find_spec("OpenSSL") is None:
         needs = "needs more packages: pip install 'twisted[tls]'"
         if not given.tls:
             raise BadConfig(f"{path}: tls {needs}")
@@ -113,17 +113,17 @@ def read_options(arguments: Sequence[str]) -> Options:
         rooms=tuple(_name("--room", names.room, room) for room in ([rooms] if isinstance(rooms, str) else rooms)),
         bare=given.bare,
         literal=given.literal,
-        way=way,
+        transport=transport,
         plain=choose("plain", False),
         color=choose("color", None),
     )
 
 
-def _way(given: argparse.Namespace, config: Mapping[str, Any]) -> str:
-    """Choose the way to the server: the one that was typed, or else the file's, unless `--no-...` was typed."""
-    for way in ("tls", "udp"):
-        if getattr(given, way):
-            return way
+def _transport(given: argparse.Namespace, config: Mapping[str, Any]) -> str:
+    """Choose the transport: the one that was typed, or else the file's, unless `--no-...` was typed."""
+    for transport in ("tls", "udp"):
+        if getattr(given, transport):
+            return transport
     if config.get("tls") and given.tls is None:
         return "tls"
     return "udp" if config.get("udp") and given.udp is None and not given.bare else "tcp"

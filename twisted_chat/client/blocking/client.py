@@ -15,7 +15,7 @@ from ..keys import key
 from ..states import State
 from .calls import Call
 from .inbox import Inbox, Slot
-from .links import Packets, Stream
+from .links import DatagramLink, StreamLink
 from .loop import Loop
 from .objects import Members, Message, Object, Page, RoomInfo, read, read_page
 from .talk import LOW, QUIT_TIME, RoomState, Talk
@@ -129,7 +129,9 @@ class Client:
         self.timeout = timeout
         self._inbox = Inbox(self._taken)
         self._talk = Talk(nick, self._inbox)
-        self._loop = Loop(lambda: Packets(host, port, token) if udp else Stream(host, port, context), self._talk)
+        self._loop = Loop(
+            lambda: DatagramLink(host, port, token) if udp else StreamLink(host, port, context), self._talk
+        )
         self._room = room
         self._since = since
         self._first: Room | None = None

@@ -23,7 +23,7 @@ class LostError(Exception):
     """The connection is lost, and why, for a person."""
 
 
-class Stream:
+class StreamLink:
     """Objects over TCP or TLS, one a line."""
 
     def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
@@ -84,7 +84,7 @@ class Stream:
         self.socket.close()
 
 
-class Packets:
+class DatagramLink:
     """Objects over UDP: what gets lost is said again and read again within `Lossless`."""
 
     unsent = False
@@ -98,14 +98,14 @@ class Packets:
             self._session = Lossless(token, time.monotonic())
             try:
                 self.socket.connect(address)
-                self._knock()
+                self._handshake()
                 return
             except OSError:
                 self.socket.close()
                 if not addresses:
                     raise
 
-    def _knock(self) -> None:
+    def _handshake(self) -> None:
         """Wait until somebody answers at this address."""
         latest = time.monotonic() + OPEN_TIME
         self.socket.settimeout(FIRST_PATIENCE)
@@ -157,4 +157,4 @@ def _naming(host: str) -> Iterator[None]:
         raise OSError(f"{host!r} is not the name of a host") from error
 
 
-Link = Stream | Packets
+Link = StreamLink | DatagramLink

@@ -11,8 +11,8 @@ from typing import Any, cast
 from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, globalLogBeginner
 
+from ..endpoint import endpoint
 from ..options import Options
-from ..way import endpoint
 from .talk import Talk
 
 

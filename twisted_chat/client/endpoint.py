@@ -1,4 +1,4 @@
-"""The way to the server that was asked for on the command line."""
+"""The endpoint of the server that was asked for on the command line."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .udp import UDPEndpoint
 
 def endpoint(reactor: Any, options: Options) -> IStreamClientEndpoint:
     """Make the endpoint of the server, for `Client`."""
-    if options.way == "udp":
+    if options.transport == "udp":
         return UDPEndpoint(reactor, options.host, options.port)
     stream = HostnameEndpoint(reactor, options.host, options.port)
-    if options.way == "tls":
+    if options.transport == "tls":
         from twisted.internet.ssl import optionsForClientTLS  # here, since it needs more packages
 
         return wrapClientTLS(optionsForClientTLS(options.host), stream)
