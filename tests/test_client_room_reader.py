@@ -18,6 +18,10 @@ class RoomReaderTests(SynchronousTestCase):
         for message in messages:
             self.reader.log.heard(int(message.split()[1]), message)
 
+    def page(self, after: int, messages: dict[int, str], more: bool) -> None:
+        self.reader.release(after)
+        self.reader.read(after, messages, more)
+
     def ready(self, *unacked: str) -> list[str]:
         """Take all that is ready for `ada`."""
         messages = []
@@ -33,7 +37,7 @@ class ReadyTests(RoomReaderTests):
         self.reader.log.broken()
         self.hears("bob 7")
         self.assertEqual((self.ready("x"), self.ready("x")), (["bob 1", "cyd 3"], []))
-        self.reader.read(3, {4: "cyd 4", 7: "bob 7"}, more=False)
+        self.page(3, {4: "cyd 4", 7: "bob 7"}, more=False)
         self.assertEqual(self.ready("x"), ["cyd 4", "bob 7"])
 
     def test_under_ones_own_nick_it_waits_for_what_is_not_acked(self) -> None:
@@ -81,8 +85,8 @@ class GapsTests(RoomReaderTests):
         self.lose(GAPS + 3)
         first = self.reader.gaps()
         self.assertEqual((first, self.reader.gaps()), ([10 * number for number in range(GAPS)], []))
-        self.reader.read(0, {10: "bob 10"}, more=True)
-        self.reader.read(20, {30: "bob 30"}, more=True)
+        self.page(0, {10: "bob 10"}, more=True)
+        self.page(20, {30: "bob 30"}, more=True)
         self.assertEqual(self.reader.gaps(), [10 * GAPS, 10 * GAPS + 10])
 
     def test_one_whose_page_does_not_come_is_given_out_again(self) -> None:
@@ -94,7 +98,7 @@ class GapsTests(RoomReaderTests):
     def test_behind_a_page_that_does_not_fill_it_the_rest_is_one(self) -> None:
         self.lose(1)
         self.reader.gaps()
-        self.reader.read(0, {4: "bob 4"}, more=True)
+        self.page(0, {4: "bob 4"}, more=True)
         self.assertEqual((self.ready(), self.reader.gaps()), (["bob 4"], [4]))
 
 
@@ -103,7 +107,7 @@ class PauseTests(RoomReaderTests):
         """Read pages that bring nothing new; return the pause behind each."""
         pauses = []
         for _ in range(count):
-            self.reader.read(0, {0: "bob 0"}, more=True)
+            self.page(0, {0: "bob 0"}, more=True)
             pauses.append(self.reader.pause)
         return pauses
 
@@ -116,7 +120,12 @@ class PauseTests(RoomReaderTests):
         self.assertEqual(pauses[:3], [FIRST_PAUSE, 2 * FIRST_PAUSE, 4 * FIRST_PAUSE])
         self.assertEqual((pauses, pauses[-1]), (sorted(pauses), LONGEST_PAUSE))
 
+    def test_no_page_is_one_that_brings_nothing(self) -> None:
+        for _ in range(FREE_READS):
+            self.reader.release(0)
+        self.assertEqual(self.reader.pause, FIRST_PAUSE)
+
     def test_something_new_ends_them(self) -> None:
         self.pauses(FREE_READS + 3)
-        self.reader.read(0, {1: "bob 1"}, more=True)
+        self.page(0, {1: "bob 1"}, more=True)
         self.assertEqual(self.reader.pause, 0)

@@ -176,6 +176,7 @@ class Lossless:
         """Read what is missing behind a message."""
 
         def take(page: Object, _: float) -> None:
+            room.release(after)
             room.read(after, {message["seq"]: message for message in page["messages"]}, page["more"])
 
         read = _Read({"room": room.name, "after": after, "limit": PAGE}, take)

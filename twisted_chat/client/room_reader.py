@@ -1,7 +1,7 @@
 """How a client reads a room's log: what is handed out now, what waits, and what is asked for.
 
 No socket, no thread and no clock here. The client that has those hands out what is `ready`, asks for a page behind
-each of the `gaps`, after the `pause`, and hands in what comes (`log`, `read`, `release`).
+each of the `gaps`, after the `pause`, and hands in what comes (`log`, `release`, `read`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class RoomReader(Generic[M]):
         self._reading: set[int] = set()
         """Behind which messages a page is asked for."""
         self._fruitless = 0
-        """How many pages brought nothing new, the last ones."""
+        """How many answers brought nothing new, the last ones."""
 
     def ready(self, nick: str, unacked: Set[str]) -> M | None:
         """Give the next message, if it is known and not one's own; `log.advance` then goes on behind it.
@@ -70,12 +70,13 @@ class RoomReader(Generic[M]):
         pauses = self._fruitless - FREE_READS
         return 0.0 if pauses < 0 else min(FIRST_PAUSE * 2.0 ** min(pauses, 10), LONGEST_PAUSE)
 
-    def read(self, after: int, messages: dict[int, M], more: bool) -> None:
-        """Take the page behind a message, as `PartialLog.read` does."""
-        self._reading.discard(after)
-        self._fruitless = 0 if any(seq > after for seq in messages) else self._fruitless + 1
-        self.log.read(after, messages, more)
-
     def release(self, after: int) -> None:
-        """Hear that the page behind a message does not come, or is none: if it is needed, it is asked for again."""
+        """Hear that the page behind a message was answered, by whatever; if it is needed, it is asked for again."""
         self._reading.discard(after)
+        self._fruitless += 1
+
+    def read(self, after: int, messages: dict[int, M], more: bool) -> None:
+        """Take the page behind a message, as `PartialLog.read` does, when it was released."""
+        if any(seq > after for seq in messages):
+            self._fruitless = 0
+        self.log.read(after, messages, more)

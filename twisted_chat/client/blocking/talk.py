@@ -544,7 +544,7 @@ class Talk:
             self._ask({"type": "history", "room": room, "after": after, "limit": PAGE}, take, refused)
 
         def take(page: Object) -> None:
-            reader.release(after)  # first: a page that makes no sense is passed over, and asked for again
+            reader.release(after)  # first: the page may make no sense
             messages = map(read_message, page["messages"])
             reader.read(after, {message.seq or 0: message for message in messages}, bool(page["more"]))
 
