@@ -533,15 +533,15 @@ class Talk:
             reader.log.advance()
         if room.queued < HIGH:
             for after in reader.gaps():
-                self._fill(room.name, reader, after)
+                self._fill(room, reader, after)
         if room.left is not None:
             self._leave(room)
 
-    def _fill(self, room: str, reader: RoomReader[Message], after: int) -> None:
+    def _fill(self, room: RoomState, reader: RoomReader[Message], after: int) -> None:
         """Read what is missing behind a message."""
 
         def ask() -> None:
-            self._ask({"type": "history", "room": room, "after": after, "limit": PAGE}, take, refused)
+            self._ask({"type": "history", "room": room.name, "after": after, "limit": PAGE}, take, refused)
 
         def take(page: Object) -> None:
             reader.release(after)  # first: the page may make no sense
@@ -549,7 +549,11 @@ class Talk:
             reader.read(after, {message.seq or 0: message for message in messages}, bool(page["more"]))
 
         def refused(_: RequestError) -> None:
-            self._later(_pause(3), lambda: reader.release(after))
+            self._later(_pause(3), again)
+
+        def again() -> None:
+            reader.release(after)
+            self.step(room)
 
         if reader.pause:
             self._later(reader.pause, ask)
