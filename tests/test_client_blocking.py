@@ -504,6 +504,17 @@ class TalkTests(SynchronousTestCase):
         self.talk.leave(room, again)
         again.wait(0)
 
+    def test_a_room_that_was_left_is_read_no_more(self) -> None:
+        self.welcome()
+        room = self.join()
+        self.miss()
+        (reading,) = self.link.sent()
+        self.talk.leave(room, Call({}))
+        self.answer(type="left", room="lobby")
+        self.error(reading["id"])
+        self.passes(4)
+        self.assertEqual(self.link.sent(), [])
+
     def test_a_room_that_refuses_is_lost(self) -> None:
         self.welcome()
         room = RoomState("a b", None)

@@ -505,6 +505,7 @@ class Talk:
 
     def _end_room(self, room: RoomState, error: ChatError) -> None:
         del self.rooms[key(room.name)]
+        room.reader = None
         if room.entered.done and isinstance(error, RequestError):
             self._inbox.tell(room, RoomLost(room.name, error))
         room.entered.fail(error)
