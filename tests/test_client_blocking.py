@@ -380,7 +380,7 @@ class TalkTests(SynchronousTestCase):
             self.miss()
             self.passes(0.9 * pause)
             self.assertEqual(self.link.sent(), [])
-            self.passes(0.1 * pause)
+            self.passes(0.2 * pause)
             self.page(more=True)
         self.miss()
         self.passes(4 * FIRST_PAUSE)
@@ -512,6 +512,18 @@ class TalkTests(SynchronousTestCase):
         self.talk.leave(room, Call({}))
         self.answer(type="left", room="lobby")
         self.error(reading["id"])
+        self.passes(4)
+        self.assertEqual(self.link.sent(), [])
+
+    def test_nor_after_a_pause(self) -> None:
+        self.welcome(rate=0)
+        room = self.join()
+        for _ in range(FREE_READS):
+            self.miss()
+            self.page(more=True)
+        self.miss()
+        self.talk.leave(room, Call({}))
+        self.answer(type="left", room="lobby")
         self.passes(4)
         self.assertEqual(self.link.sent(), [])
 

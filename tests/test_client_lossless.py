@@ -154,7 +154,7 @@ class LosslessTestCase(SynchronousTestCase):
 
 
 class BadNetworkTests(LosslessTestCase):
-    @settings(max_examples=10, deadline=None)
+    @settings(max_examples=10)
     @given(st.integers(0, 2**32), st.sampled_from([0.0, 0.05, 0.2, 0.4]))
     def test_each_message_comes_once_and_in_order(self, seed: int, loss: float) -> None:
         self.patch(datagrams, "DEAD_SECONDS", 60.0)
@@ -315,6 +315,18 @@ class GoodNetworkTests(LosslessTestCase):
         self.net.passes(REST_SECONDS + 1.0)
         self.assertEqual(self.ada.texts(), ["lost", "known"])
 
+    def test_where_it_cannot_be_read_it_is_not_once_the_room_was_left(self) -> None:
+        self.join()
+        self.net.server.fake.failing["after"] = Unavailable("the disk is busy")
+        self.lose(lambda: self.bob.say("lost"))
+        self.forget()
+        self.bob.say("known")
+        self.net.passes(1.0)
+        self.ada.answer(type="leave", room="lobby")
+        self.join()
+        self.net.passes(REST_SECONDS + 1.0)
+        self.assertEqual((self.ada.session._reads, self.ada.session._put_off), ({}, []))
+
     def test_after_leaving_nothing_comes(self) -> None:
         self.join()
         self.ada.answer(type="leave", room="lobby")
@@ -375,7 +387,6 @@ class GoodNetworkTests(LosslessTestCase):
         self.net.passes(0.5)
         self.assertEqual(self.ada.texts(), ["hi"])
 
-    @settings(deadline=None)
     @given(st.lists(NONSENSE))
     def test_no_server_can_break_it(self, objs: list[dict[str, Any]]) -> None:
         now = 1000.0

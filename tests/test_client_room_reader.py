@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat.client.partial_log import PartialLog
-from twisted_chat.client.room_reader import FIRST_PAUSE, FREE_READS, GAPS, LONGEST_PAUSE, RoomReader
+from twisted_chat.client.room_reader import FIRST_PAUSE, FREE_READS, GAPS_AT_ONCE, LONGEST_PAUSE, RoomReader
 
 
 class RoomReaderTests(SynchronousTestCase):
@@ -82,12 +82,12 @@ class GapsTests(RoomReaderTests):
         self.assertEqual((self.reader.gaps(), self.reader.gaps()), ([0, 10], []))
 
     def test_so_many_at_once_and_the_others_as_pages_come(self) -> None:
-        self.lose(GAPS + 3)
+        self.lose(GAPS_AT_ONCE + 3)
         first = self.reader.gaps()
-        self.assertEqual((first, self.reader.gaps()), ([10 * number for number in range(GAPS)], []))
+        self.assertEqual((first, self.reader.gaps()), ([10 * number for number in range(GAPS_AT_ONCE)], []))
         self.page(0, {10: "bob 10"}, more=True)
         self.page(20, {30: "bob 30"}, more=True)
-        self.assertEqual(self.reader.gaps(), [10 * GAPS, 10 * GAPS + 10])
+        self.assertEqual(self.reader.gaps(), [10 * GAPS_AT_ONCE, 10 * GAPS_AT_ONCE + 10])
 
     def test_one_whose_page_does_not_come_is_given_out_again(self) -> None:
         self.lose(2)

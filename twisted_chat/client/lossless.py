@@ -17,10 +17,13 @@ from typing import Final
 from .datagrams import GAP, Datagrams, Object
 from .keys import key
 from .partial_log import PartialLog
-from .room_reader import FIRST_PAUSE, PAGE, RoomReader
+from .room_reader import PAGE, RoomReader
 
 REST_SECONDS: Final = 2.0
 """After so long a part of the log that was refused is asked for again, where the server does not say when."""
+
+LEAST_REST: Final = 0.05
+"""Seconds that it waits at least, whatever the server says: a `retry` of 0 must not keep both of them busy."""
 
 MAX_TEXT: Final = 2**16
 """Characters of a text whose parts are read; a server takes a quarter of that in one message."""
@@ -43,6 +46,8 @@ class _Read:
 
     where: Object
     take: Callable[[Object, float], None]
+    room: _Room | None = None
+    """The room for which it is read on, and only while one is in it."""
 
 
 class Lossless:
@@ -98,7 +103,8 @@ class Lossless:
         due = [read for when, read in self._put_off if when <= now]
         self._put_off = [(when, read) for when, read in self._put_off if when > now]
         for read in due:
-            self._ask(read, now)
+            if read.room is None or self._rooms.get(read.room.name) is read.room:
+                self._ask(read, now)
         self._datagrams.tick(now)
         self._go_on(now)
 
@@ -129,7 +135,7 @@ class Lossless:
         elif obj["type"] == "history":
             read.take(obj, now)
         else:
-            self._put_off.append((now + max(FIRST_PAUSE, obj.get("retry", REST_SECONDS)), read))
+            self._put_off.append((now + max(LEAST_REST, obj.get("retry", REST_SECONDS)), read))
 
     def _answered(self, answer: Object, request: Object) -> None:
         """Note what an answer says of the session."""
@@ -179,7 +185,7 @@ class Lossless:
             room.release(after)
             room.read(after, {message["seq"]: message for message in page["messages"]}, page["more"])
 
-        read = _Read({"room": room.name, "after": after, "limit": PAGE}, take)
+        read = _Read({"room": room.name, "after": after, "limit": PAGE}, take, room)
         if room.pause:
             self._put_off.append((now + room.pause, read))
         else:

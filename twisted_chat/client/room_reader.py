@@ -16,7 +16,7 @@ M = TypeVar("M")
 PAGE: Final = 500
 """Messages of the log that are asked for at once; the server hands out as many as fit."""
 
-GAPS: Final = 8
+GAPS_AT_ONCE: Final = 8
 """Gaps in a room's log that are filled at once."""
 
 FREE_READS: Final = 4
@@ -60,7 +60,7 @@ class RoomReader(Generic[M]):
 
     def gaps(self) -> list[int]:
         """Take the gaps to be filled now, by the messages in front of them: each once, until it is answered."""
-        gaps = [seq for seq in self.log.missing() if seq not in self._reading][: GAPS - len(self._reading)]
+        gaps = [seq for seq in self.log.missing() if seq not in self._reading][: GAPS_AT_ONCE - len(self._reading)]
         self._reading.update(gaps)
         return gaps
 
@@ -76,7 +76,7 @@ class RoomReader(Generic[M]):
         self._fruitless += 1
 
     def read(self, after: int, messages: dict[int, M], more: bool) -> None:
-        """Take the page behind a message, as `PartialLog.read` does, when it was released."""
+        """Take the page behind a message, as `PartialLog.read` does, after `release`: what came may make no sense."""
         if any(seq > after for seq in messages):
             self._fruitless = 0
         self.log.read(after, messages, more)

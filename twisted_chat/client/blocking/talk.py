@@ -542,7 +542,8 @@ class Talk:
         """Read what is missing behind a message."""
 
         def ask() -> None:
-            self._ask({"type": "history", "room": room.name, "after": after, "limit": PAGE}, take, refused)
+            if room.reader is reader:
+                self._ask({"type": "history", "room": room.name, "after": after, "limit": PAGE}, take, refused)
 
         def take(page: Object) -> None:
             reader.release(after)  # first: the page may make no sense
