@@ -81,9 +81,7 @@ class FileTestCase(StoreTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.seen: list[str] = []
-        observer = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
-        self.events = observer
+        self.events = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
 
     def logged(self) -> list[str]:
         """List what the store told the person who runs the server."""
@@ -97,13 +95,6 @@ class FileTestCase(StoreTestCase):
         except Unavailable as error:
             return str(error)
         raise AssertionError("it worked")
-
-    def advance_while(self, done: Deferred[Any], seconds: float = 0.1) -> None:
-        """Let the store's time go by until something is done."""
-        for _ in range(200):
-            if done.called:
-                return
-            self.clock.advance(seconds)
 
 
 def size_of(path: str) -> int:

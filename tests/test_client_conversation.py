@@ -702,14 +702,14 @@ class PauseTests(SynchronousTestCase):
 class AnyNetworkTests(SynchronousTestCase):
     """Whatever the network does, each message comes once and in order."""
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(st.integers(), st.integers(2, 40))
     def test_each_message_comes_once_and_in_order(self, seed: int, space: int) -> None:
         trial = self.run_trial(seed, space, refusing=0)
         own = [message.msg for message in trial.log if message.author == "alice"]
         self.assertEqual(own, [str(i) for i in range(trial.said)])
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(st.integers(), st.integers(2, 40))
     def test_each_message_comes_once_where_the_server_refuses_some_for_now(self, seed: int, space: int) -> None:
         """Their order is kept when the server refuses all that follow, too; this one does not."""

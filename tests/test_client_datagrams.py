@@ -278,7 +278,7 @@ class OrderTests(DatagramsTestCase):
         self.assertEqual(self.comes(*nothing, b'{"n":1,"type":"\\ud800"}', *unread), [])
         self.assertEqual(self.comes({"type": "\U0001f600", "n": 1}), [{"type": "\U0001f600"}])
 
-    def test_what_cannot_be_read_is_a_hole(self) -> None:
+    def test_what_cannot_be_read_is_a_gap(self) -> None:
         said: dict[str, Any] = {"type": "", "author": "bob", "msg": "hi", "room": "lobby", "seq": 1}
         page: dict[str, Any] = {"type": "history", "messages": [said], "more": False}
         unsound: list[dict[str, Any]] = [

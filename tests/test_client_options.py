@@ -44,7 +44,7 @@ class OptionsTests(SynchronousTestCase):
         )
         self.assertEqual(options.server, "[::1]:1")
         self.assertTrue(read_options(["--bare"]).bare)
-        self.assertEqual([read_options([f"--{way}"]).transport for way in ("tls", "udp")], ["tls", "udp"])
+        self.assertEqual([read_options([option]).transport for option in ("--tls", "--udp")], ["tls", "udp"])
         self.assertEqual(read_options(["--room", "a", "--room", "b"]).rooms, ("a", "b"))
         options = read_options(["--plain", "--no-color"])
         self.assertEqual((options.plain, options.color), (True, False))
@@ -70,8 +70,8 @@ class OptionsTests(SynchronousTestCase):
             ("y:2", "al", ("c",), True, False),
         )
 
-    def test_the_way_to_the_server_may_be_in_the_file(self) -> None:
-        for settings, arguments, way in (
+    def test_the_transport_may_be_in_the_file(self) -> None:
+        for settings, arguments, transport in (
             ("tls = true", [], "tls"),
             ("udp = true", [], "udp"),
             ("tls = false\nudp = false", [], "tcp"),
@@ -85,7 +85,7 @@ class OptionsTests(SynchronousTestCase):
             ("udp = true", ["--bare"], "tcp"),  # an original server has no datagrams
         ):
             self.config.write_text(settings)
-            self.assertEqual(read_options(arguments).transport, way, (settings, arguments))
+            self.assertEqual(read_options(arguments).transport, transport, (settings, arguments))
 
     def test_the_file_may_be_another_one(self) -> None:
         self.config.write_text('nick = "bob"')

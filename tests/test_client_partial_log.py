@@ -33,7 +33,7 @@ class PartialLogTests(SynchronousTestCase):
         self.hear(place, 3, 4, 5, 5)
         self.assertEqual(self.out(place), [5])
 
-    def test_behind_a_hole_the_log_is_read(self) -> None:
+    def test_behind_a_gap_the_log_is_read(self) -> None:
         place = PartialLog[str](4)
         self.hear(place, 5)
         place.broken()

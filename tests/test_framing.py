@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
@@ -130,7 +130,6 @@ objects = st.dictionaries(st.text(max_size=5), st.text() | st.integers() | st.di
 
 
 class Anything(TestCase):
-    @settings(deadline=None)
     @given(streams, st.lists(st.integers(0, 200), max_size=8))
     @example(b'{"a":"x}\n{}', [3])
     @example(rb'{"\\"}{"\"}"}', [3, 4])
@@ -139,12 +138,10 @@ class Anything(TestCase):
         pieces = [stream[a:b] for a, b in pairwise(cuts)]
         self.assertEqual(seen(frames(*pieces)), seen(frames(stream)))
 
-    @settings(deadline=None)
     @given(streams)
     def test_a_line_end_makes_a_new_start(self, stream: bytes) -> None:
         self.assertEqual(seen(frames(stream + b'\n{"b":2}\n'))[-1], b'{"b":2}')
 
-    @settings(deadline=None)
     @given(st.lists(st.tuples(objects, st.sampled_from([b"", b"\n", b"\r\n", b" \n\n"]))))
     def test_every_object_written_is_read(self, written: list[tuple[dict[str, object], bytes]]) -> None:
         texts = [(json.dumps(fields, ensure_ascii=False).encode("utf-8", "replace"), end) for fields, end in written]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
@@ -58,7 +58,6 @@ class Rate(TestCase):
         self.assertEqual((error.code, error.text), ("rate-limited", "that is too fast: 2.5 a second are served"))
         self.assertEqual(error.retry, 0.401)
 
-    @settings(deadline=None)
     @given(st.floats(0.1, 10_000), st.integers(1, 100), st.floats(1, 2e9), st.lists(st.floats(0, 1), max_size=20))
     def test_who_comes_again_then_is_served(self, rate: float, burst: int, now: float, pauses: list[float]) -> None:
         bucket = Bucket(Limits(rate=rate, burst=burst), now)

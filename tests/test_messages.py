@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
@@ -160,7 +160,6 @@ class Wrong(TestCase):
             messages._plain(msgspec.ValidationError("Invalid value 'SECRET'")), "a value that is not allowed"
         )
 
-    @settings(deadline=None)
     @given(st.binary(max_size=60) | st.binary(max_size=60).map(lambda inner: b'{"' + inner + b'"}'))
     def test_whatever_comes_is_a_request_or_an_error_of_the_wire(self, frame: bytes) -> None:
         try:
@@ -168,7 +167,6 @@ class Wrong(TestCase):
         except WireError as error:
             self.assertIn(error.code, ("bad-json", "unknown-type", "bad-message"))
 
-    @settings(deadline=None)
     @given(
         st.dictionaries(
             st.sampled_from(["type", "id", "msg", "room", "to", "since", "limit", "nick", "x"]),
@@ -242,7 +240,6 @@ class Times(TestCase):
         for text in ("", "yesterday", "2026-13-01", "11:06"):
             self.assertRaises(ValueError, time_milliseconds, text)
 
-    @settings(deadline=None)
     @given(st.integers(0, int(datetime(9999, 12, 31, tzinfo=UTC).timestamp() * 1000)))
     def test_every_millisecond_comes_back(self, milliseconds: int) -> None:
         self.assertEqual(time_milliseconds(time_text(milliseconds)), milliseconds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import precis_i18n
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
@@ -53,12 +53,10 @@ class Same(TestCase):
     def test_letters_of_other_scripts_that_look_alike_are_others(self) -> None:
         self.assertNotEqual(names.nick("alice").key, names.nick("аlice").key)
 
-    @settings(deadline=None)
     @given(st.from_regex(names._ascii, fullmatch=True))
     def test_the_short_way_for_ascii_is_what_the_profile_says(self, name: str) -> None:
         self.assertEqual(names._key(name), precis_i18n.get_profile("UsernameCaseMapped").enforce(name))
 
-    @settings(deadline=None)
     @given(st.text(min_size=1, max_size=names.MAX_ROOM))
     def test_a_key_is_a_name_whose_key_it_is(self, name: str) -> None:
         try:

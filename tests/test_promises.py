@@ -213,7 +213,7 @@ ACTIONS: Final = [
 
 
 class PromisesTests(SynchronousTestCase):
-    @settings(max_examples=100, deadline=None, database=None)
+    @settings(max_examples=100, database=None)
     @given(
         st.sampled_from([0, 300, 100_000]),
         st.lists(st.tuples(st.sampled_from(ACTIONS), st.sampled_from(NICKS)), min_size=60, max_size=120),

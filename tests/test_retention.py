@@ -216,7 +216,7 @@ class InTheStore(StoreTestCase):
         self.say(log, [1])
         self.assertEqual(texts(self.successResultOf(self.successResultOf(room(log)).after(0, 9, PLENTY))), ["2", "1"])
 
-    @settings(deadline=None, suppress_health_check=[HealthCheck.differing_executors])
+    @settings(suppress_health_check=[HealthCheck.differing_executors])
     @given(
         st.lists(st.tuples(st.integers(1, 5), st.integers(0, 20)), max_size=20),
         st.integers(1, 12) | st.none(),

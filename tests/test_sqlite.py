@@ -243,7 +243,7 @@ class Reading(MemoryTestCase):
         self.assertEqual(self.successResultOf(other.after(0, 5, PLENTY)), [])
         self.assertEqual(self.successResultOf(other.before(5, 5, PLENTY)), [])
 
-    @settings(deadline=None, suppress_health_check=[HealthCheck.differing_executors])
+    @settings(suppress_health_check=[HealthCheck.differing_executors])
     @given(
         st.lists(
             st.tuples(st.text(max_size=6), st.sampled_from([None, "1", "2", "3"]), st.sampled_from(["al", "Al", "bo"]))
@@ -478,7 +478,7 @@ class Moving(FileTestCase):
             read.callback(None)
             self.assertEqual([texts(await page) for page in pages], [["a"], ["a"]])
 
-    async def test_what_is_said_while_a_page_is_read_makes_no_hole_in_it(self) -> None:
+    async def test_what_is_said_while_a_page_is_read_makes_no_gap_in_it(self) -> None:
         log = self.open_store()
         lobby = await room(log)
         for first in ("a", None):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
@@ -23,7 +23,6 @@ class Widths(TestCase):
         self.assertEqual(cut("愛麗絲", 4), "愛…")
         self.assertEqual(cut("愛麗絲", 5), "愛麗…")
 
-    @settings(deadline=None)
     @given(st.text(max_size=20), st.integers(1, 20))
     def test_any_name_fits_in_any_width(self, text: str, width: int) -> None:
         self.assertLessEqual(width_of(cut(text, width)), max(width, 1))

@@ -162,10 +162,10 @@ async def _run(outer: Scene, name: str, load: Load, be_slow: _Slowness | None) -
         took = time.monotonic() - begin
         await say(speaker, 10, load.rate)  # to see that all are live
         await scene.judge()
-        outer.broken += scene.broken
         return Outcome(delays, memory), took
     finally:
         await scene.close()
+        outer.broken += scene.broken
 
 
 async def _most_memory(scene: Scene, work: Awaitable[None]) -> int:
