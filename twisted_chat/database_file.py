@@ -168,7 +168,7 @@ class DatabaseFile:
 
     # What can go wrong
 
-    def see(self) -> None:
+    def check_in_place(self) -> None:
         """See that the file is where it was, so that nothing goes into one that nobody will find; or `Unavailable`."""
         if self._closed:
             raise Unavailable("the store is closed")
@@ -194,7 +194,7 @@ class DatabaseFile:
             _log.error("{path} does not work now: {trouble}", path=self.path, trouble=trouble)
         return Unavailable(trouble)
 
-    def works(self) -> None:
+    def has_worked(self) -> None:
         """Hear that something was written: whatever was wrong is over."""
         if self._trouble:
             self._trouble = ""

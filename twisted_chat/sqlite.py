@@ -134,7 +134,7 @@ class SQLiteLog:
         if room.topic == topic:
             return succeed(None)
         try:
-            self._file.see()
+            self._file.check_in_place()
         except Unavailable:
             return fail()
         return self._file.lock.run(self._file.write, database.set_topic, room.name, topic).addCallback(
@@ -153,7 +153,7 @@ class SQLiteLog:
         if self._file.must_wait or self._journal_bytes >= MAX_JOURNAL_BYTES:
             return False
         try:
-            self._file.see()
+            self._file.check_in_place()
             turn = self._write_turn(self._file.writer, entries, time)
         except (Unavailable, sqlite3.Error):
             return False  # `append` meets it again, unless it has passed, and says what it is
@@ -170,7 +170,7 @@ class SQLiteLog:
         if self._journal_bytes >= MAX_JOURNAL_BYTES:
             yield self._move()
         while True:
-            self._file.see()
+            self._file.check_in_place()
             turn: _Turn | None = yield self._file.write(self._write_turn, entries, time)
             if turn is not None:
                 self._kept(turn)
@@ -231,7 +231,7 @@ class SQLiteLog:
 
     def _kept(self, turn: _Turn) -> None:
         """Note what was written."""
-        self._file.works()
+        self._file.has_worked()
         journal = self._journal
         for entry in turn.fresh:
             room = entry.room

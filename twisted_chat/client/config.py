@@ -1,7 +1,7 @@
 """The configuration file: what one does not want to type each time. TOML, in the user's configuration folder.
 
     host = "chat.example"
-    port = 14900
+    port = 14943
     nick = "alice"
     room = ["lobby", "garden"]
     tls = true

@@ -1,6 +1,6 @@
 """A place in a room's log: what of it has been seen.
 
-The author of a message gets its `ack` and not the message, so a reader's own messages are holes in what it sees. When
+The author of a message gets its `ack` and not the message, so a reader's own messages are gaps in what it sees. When
 it joins again from its place, the log has them all, and those that were acked must not come out as another's.
 """
 

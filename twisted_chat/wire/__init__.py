@@ -1,1 +1,1 @@
-"""One module a wire: frames in, frames out, and no decision about chat."""
+"""One module or package a wire: frames in, frames out, and no decision about chat."""

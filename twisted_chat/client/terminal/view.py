@@ -114,7 +114,7 @@ class Question:
 
     lines: Sequence[str]
 
-    def ways(self, pane: Pane) -> tuple[str, str]:
+    def wordings(self, pane: Pane) -> tuple[str, str]:
         """Ask, at length and briefly."""
         where = steady(pane.name)
         near = cut(where, 10)
@@ -248,9 +248,10 @@ class View:
         """Ask, in rows that are broken at spaces: prompt_toolkit would break them where they are full."""
         if self.question is None:
             return ""
-        for text in self.question.ways(self.panes.current):
+        others = 3 if self._rows >= SMALL else 2  # the title, where there is one, a row of what was said, the status
+        for text in self.question.wordings(self.panes.current):
             rows = wrap([("", text)], max(2, self._columns), 0)
-            if len(rows) <= self._rows - (3 if self._rows >= SMALL else 2):  # title, a row of what was said, status
+            if len(rows) <= self._rows - others:
                 break
         return "\n".join("".join(part for _, part in row) for row in rows)
 

@@ -75,7 +75,7 @@ class UDPWire:
 
     def hello(self, datagram: bytes, hello: Envelope) -> None:
         """Take a hello from the session's own address; one that is said again gets the same answer."""
-        if self._over or not self.is_greeted_by(hello):
+        if not self.is_greeted_by(hello):
             if self._welcome is None:
                 self._greeting = hello.nick, hello.id, hello.token
                 self.token = hello.token
