@@ -450,6 +450,17 @@ class TokenTests(UDPTests):
         self.assertEqual(guest.types(type="ping", token=TOKEN), ["pong"])
         self.assertEqual(len(self.server.port._wires), 1)
 
+    def test_it_is_that_of_the_hello_that_was_welcome(self) -> None:
+        other = TOKEN[::-1]
+        self.assertEqual(self.guest.hello("a b", token=other)[0]["code"], "bad-nick")
+        self.assertEqual(self.guest.hello("al", token=TOKEN)[0]["type"], "welcome")
+        self.assertEqual(list(self.server.port._tokens), [TOKEN])
+        moved = Guest(self.server, THERE)
+        self.assertEqual(moved.hello("al", token=TOKEN)[0]["type"], "welcome")
+        self.assertEqual(moved.types(type="quit", token=TOKEN), ["stop"])
+        self.server.clock.pump([wire.LINGER_SECONDS])
+        self.assertEqual((self.server.port._wires, self.server.port._tokens), ({}, {}))
+
     def test_without_it_the_nick_is_taken(self) -> None:
         self.welcome("al", "lobby", token=TOKEN)
         self.assertEqual(Guest(self.server, THERE).hello("al", token=TOKEN[::-1])[0]["code"], "nick-taken")

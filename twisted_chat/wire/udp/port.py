@@ -65,8 +65,6 @@ class UDPPort(DatagramProtocol):
                 old.abort()
                 old.forget()
         wire = self._wires[address] = UDPWire(self, address, hello.cookie or "", time)
-        if hello.token is not None:
-            self._tokens[hello.token] = wire
         self.chat.connected(wire)
         wire.hello(datagram, hello)
 
@@ -79,6 +77,11 @@ class UDPPort(DatagramProtocol):
             _log.debug("cannot send to {address}: {error}", address=address, error=error)
             return False
         return True
+
+    def welcomed(self, wire: UDPWire) -> None:
+        """Hear that a session has begun: from now on it has its token for good."""
+        if wire.token is not None:
+            self._tokens[wire.token] = wire
 
     def forget(self, wire: UDPWire) -> None:
         """Hear that nothing more comes of a session, not even its last word."""

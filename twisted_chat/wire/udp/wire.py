@@ -145,6 +145,7 @@ class UDPWire:
     def _answer_hello(self, obj: bytes) -> None:
         if obj.startswith(b'{"type":"welcome"'):
             self._welcome = obj
+            self._port.welcomed(self)
         else:
             self._greeting = None  # it was refused, and may be tried again
 
