@@ -167,6 +167,19 @@ class Import(CommandTestCase):
             self.give()
         self.assertEqual(self.slept, [0.25])
 
+    def refused_without(self, end: str) -> None:
+        self.filled(close=False)
+        os.unlink(self.path + end)
+        outcome = self.give(line(100))
+        self.assertEqual(outcome.status, 1)
+        self.assertIn(f"{self.path}{end} was taken away while a server runs: stop the server first", outcome.errors)
+
+    def test_a_server_s_write_ahead_log_that_was_taken_away_is_not_made_anew(self) -> None:
+        self.refused_without("-wal")
+
+    def test_nor_the_file_of_its_locks(self) -> None:
+        self.refused_without("-shm")
+
     def test_an_older_file_is_not_changed_under_a_server(self) -> None:
         self.filled(close=False)
         with mock.patch.object(database, "version_of", return_value=database.version_of() + 1):

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from .. import database
+from ..log import Unusable
 from . import Problem
 
 PAGE: Final = 5_000
@@ -69,7 +70,8 @@ def reading(path: str) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def writing(path: str) -> Iterator[sqlite3.Connection]:
-    """Open a file, or begin one, to write to it; raises `Unusable`."""
+    """Open a file, or begin one, to write to it; raises `Problem` and `Unusable`."""
+    _see_server(path)
     with closing(database.connect(path, timeout=WRITE_PATIENCE)) as connection:
         if database.check(connection, path) < database.version_of():
             lock_file = database.lock_alone(os.path.realpath(path))  # no server may run while that changes
@@ -78,6 +80,20 @@ def writing(path: str) -> Iterator[sqlite3.Connection]:
             finally:
                 database.unlock(lock_file)
         yield connection
+
+
+def _see_server(path: str) -> None:
+    """See that a server that runs on a file shares its locks and its write-ahead log with us; raises `Problem`.
+
+    SQLite makes both anew for us where somebody took them away. Then the server and we would write over each other.
+    """
+    path = os.path.realpath(path)
+    try:
+        database.unlock(database.lock_alone(path))
+    except Unusable:
+        for end in ("-wal", "-shm"):
+            if os.path.exists(path) and not os.path.exists(path + end):
+                raise Problem(f"{path}{end} was taken away while a server runs: stop the server first") from None
 
 
 def rooms(connection: sqlite3.Connection) -> list[RoomRow]:
