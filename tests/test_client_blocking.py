@@ -366,7 +366,8 @@ class TalkTests(SynchronousTestCase):
         self.join()
         self.miss()
         self.answer(type="history", room="lobby", messages=[{"seq": 1}], more=False)
-        self.gets(type="presence", room="lobby", count=7)
+        self.assertEqual(self.link.sent(), [])
+        self.passes(4)
         self.page(1)
         self.assertEqual(self.taken(), ["1"])
 
@@ -428,6 +429,35 @@ class TalkTests(SynchronousTestCase):
         self.assertLessEqual(at_once, 10)
         self.passes(1)
         self.assertTrue(1 <= len(self.link.sent()) <= 10)
+
+    def test_a_server_cannot_keep_it_busy(self) -> None:
+        self.welcome()
+        room = self.join()
+        self.say(room)
+        self.error(self.link.sent()[0]["id"], "rate-limited", retry=0)
+        self.passes(0.9 * talk.LEAST_PAUSE)
+        self.assertEqual(self.link.sent(), [])
+        self.passes(0.2 * talk.LEAST_PAUSE)
+        self.answer(type="ack", room="lobby", seq=1)
+
+    def test_a_server_that_takes_no_burst_still_takes_one_at_a_time(self) -> None:
+        self.welcome(burst=0, rate=10)
+        self.talk.enter(RoomState("lobby", None))
+        self.joined()
+        self.say(self.talk.rooms["lobby"])
+        self.passes(1)
+        self.assertEqual(len(self.link.sent()), 1)
+
+    def test_an_answer_that_makes_no_sense_fails_its_request(self) -> None:
+        self.welcome()
+        room = self.join()
+        said = self.say(room)
+        self.answer(type="ack", room="lobby", seq="x")
+        entering = RoomState("garden", None)
+        self.talk.enter(entering)
+        self.answer(type="joined")
+        for call in (said, entering.entered):
+            self.assertEqual(self.assertRaises(RequestError, call.wait, 0).code, "internal")
 
     def test_what_is_refused_for_now_is_said_again_one_at_a_time(self) -> None:
         self.welcome()

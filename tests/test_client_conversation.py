@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import messages as wire
 from twisted_chat import names
-from twisted_chat.client.conversation import MAX_OWN, Conversation, RoomState, pause
+from twisted_chat.client.conversation import LEAST_PAUSE, MAX_OWN, Conversation, RoomState, pause
 from twisted_chat.client.errors import ClosedError, RequestError
 from twisted_chat.client.events import DirectMessage, NewLog, RoomLost
 from twisted_chat.messages import AnyRequest, Message, WireError
@@ -147,6 +147,23 @@ class RequestTests(ConversationTestCase):
         self.world.clock.advance(60)
         self.assertEqual(self.sent(), [], "it was answered meanwhile")
         self.assertEqual(result(answer).rooms, [])
+
+    def test_a_server_cannot_keep_it_busy(self) -> None:
+        self.talk.ask(wire.Rooms())
+        (request,) = self.sent()
+        self.refuse(request["id"], "rate-limited", retry=0.0)
+        self.world.clock.advance(0.9 * LEAST_PAUSE)
+        self.assertEqual(self.sent(), [])
+        self.world.clock.advance(0.2 * LEAST_PAUSE)
+        self.assertEqual(self.sent(), [request])
+
+    def test_what_is_answered_by_something_else_fails(self) -> None:
+        asked = self.talk.ask(wire.Rooms())
+        self.hear(wire.PongSent(id=self.sent()[0]["id"]))
+        renamed = self.talk.rename("al")
+        self.ack(self.sent()[0]["id"], 1)
+        for answer in (asked, renamed):
+            self.assertEqual(self.failureResultOf(answer, RequestError).value.code, "internal")
 
     def test_an_answer_that_cannot_be_read_fails_its_request(self) -> None:
         answer = self.talk.ask(wire.Rooms())

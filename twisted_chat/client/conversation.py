@@ -46,16 +46,20 @@ from ..messages import (
     Message,
     Nick,
     NickChanged,
+    Ping,
     PingSent,
     Pong,
     PongSent,
     Presence,
     Reply,
     RoomList,
+    Rooms,
     Say,
     Stop,
+    Topic,
     TopicChanged,
     Welcome,
+    Who,
     WireError,
     decode_message,
 )
@@ -75,9 +79,25 @@ FOR_GOOD: Final = frozenset({"bad-message", "unknown-type", "bad-nick", "auth-fa
 """Refusals of a hello that the next one would get too. (`nick-taken` is not among them: it is one's own last connection
 that the server has not noticed to be dead.)"""
 
+ANSWERS: Final[dict[type[AnyRequest], type[Reply]]] = {
+    Say: Ack,
+    Join: Joined,
+    Leave: Left,
+    History: HistoryPage,
+    Who: Members,
+    Rooms: RoomList,
+    Nick: NickChanged,
+    Topic: TopicChanged,
+    Ping: PongSent,
+}
+"""What is asked, and what it is answered by."""
+
 FOR_NOW: Final = frozenset({"full", "internal"})
 """Refusals of a room one was in that are tried again, beside those that every request tries again."""
 
+
+LEAST_PAUSE: Final = 0.01
+"""Seconds before the same is asked again, whatever the server says: a `retry` of 0 must not keep both of them busy."""
 
 LONGEST_PAUSE: Final = 30.0
 """Seconds between two tries, without the jitter."""
@@ -294,16 +314,24 @@ class Conversation:
         self._rename()
         self._outside.welcome(welcome)
 
+    def _request(self, reply: Any) -> Pending | None:
+        """Find what a reply answers. A request that is answered by something else fails, so that nobody waits."""
+        pending = self.requests.get(reply.id)
+        if pending is None or isinstance(reply, ANSWERS[type(pending.request)]):
+            return pending
+        self._fail(pending, RequestError("internal", "the server answered something else than was asked for"))
+        return None
+
     def _answered(self, reply: Any) -> None:
         """Give a reply to whoever asked for it."""
-        pending = self.requests.get(reply.id)
+        pending = self._request(reply)
         if pending is not None:
             self.requests.take(pending)
             pending.succeed(reply)
             self.requests.check_settled()
 
     def _acked(self, ack: Ack) -> None:
-        pending = self.requests.get(ack.id)
+        pending = self._request(ack)
         if pending is None:
             return
         self.requests.take(pending)
@@ -354,7 +382,7 @@ class Conversation:
             elif pending in self.requests:
                 self._send(pending.request)
 
-        self._outside.later(pause(pending.tries) if retry is None else retry, again)
+        self._outside.later(pause(pending.tries) if retry is None else max(LEAST_PAUSE, retry), again)
 
     # Sending what was said
 
@@ -401,7 +429,7 @@ class Conversation:
         self._rename()
 
     def _nick_changed(self, change: NickChanged) -> None:
-        pending = self.requests.get(change.id)
+        pending = self._request(change)
         if pending is None:
             self._outside.tell(change)
             return

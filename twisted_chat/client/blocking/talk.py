@@ -35,6 +35,9 @@ QUIT_TIME: Final = 5.0
 LONGEST_PAUSE: Final = 30.0
 """Seconds between two tries to connect again: 0.5, 1, 2, ... 30, each made a little longer by chance."""
 
+LEAST_PAUSE: Final = 0.01
+"""Seconds before the same is asked again, whatever the server says: a `retry` of 0 must not keep both of them busy."""
+
 STEADY_TIME: Final = 10.0
 """Seconds that a connection must last after its welcome before the pauses begin anew: a server that lets everybody in
 and then ends each connection is not asked twice a second for ever."""
@@ -50,6 +53,8 @@ LOW: Final = 250
 
 SHARE: Final = 0.9
 """Of what the server takes of one client, how much is used: clocks differ, and a network may hold back and hurry."""
+
+UNREADABLE: Final = "the server's answer cannot be read; it may be newer than this client"
 
 FOR_GOOD: Final = frozenset({"bad-message", "unknown-type", "bad-nick", "auth-failed", "denied", "banned"})
 """Refusals of a hello that the next one would get too."""
@@ -326,7 +331,7 @@ class Talk:
         if self._tokens >= 1 or not rate:
             return 0.0
         now = time.monotonic()
-        self._tokens = min(self.limits.get("burst", 0) * SHARE, self._tokens + (now - self._counted) * rate)
+        self._tokens = min(max(1.0, self.limits.get("burst", 0) * SHARE), self._tokens + (now - self._counted) * rate)
         self._counted = now
         return 0.0 if self._tokens >= 1 else max(0.05, (1 - self._tokens) / rate)
 
@@ -357,9 +362,11 @@ class Talk:
         if type == "error":
             self._error(obj)
         elif type == "ack" and id in self._flight:
-            self._acked(self._flight.pop(id)[1], obj)
+            call = self._flight.pop(id)[1]
+            self._answer(call, lambda: self._acked(call, obj))
         elif id in self._calls:
-            self._calls.pop(id).succeed(obj)
+            call = self._calls.pop(id)
+            self._answer(call, lambda: call.succeed(obj))
         elif type == "":
             self._message(read_message(obj))
         elif type == "ping":
@@ -373,6 +380,14 @@ class Talk:
         self._pump()
         self._rename()
         self._check_settled()
+
+    def _answer(self, call: Call, take: Callable[[], None]) -> None:
+        """Take an answer. Whoever waits for one that makes no sense hears that."""
+        try:
+            take()
+        except (KeyError, TypeError, ValueError):
+            self._release(call)
+            call.fail(RequestError("internal", UNREADABLE))
 
     def _answer_ping(self) -> None:
         assert self._link
@@ -438,7 +453,7 @@ class Talk:
 
     def _put_off(self, call: Call, error: RequestError) -> float:
         call.tries += 1
-        return error.retry if error.retry is not None else _pause(call.tries)
+        return _pause(call.tries) if error.retry is None else max(LEAST_PAUSE, error.retry)
 
     def _check_settled(self) -> None:
         asked = [call for call in self._calls.values() if not call.belongs]
@@ -546,9 +561,9 @@ class Talk:
                 self._ask({"type": "history", "room": room.name, "after": after, "limit": PAGE}, take, refused)
 
         def take(page: Object) -> None:
-            reader.release(after)  # first: the page may make no sense
-            messages = map(read_message, page["messages"])
-            reader.read(after, {message.seq or 0: message for message in messages}, bool(page["more"]))
+            messages, more = list(map(read_message, page["messages"])), bool(page["more"])
+            reader.release(after)
+            reader.read(after, {message.seq or 0: message for message in messages}, more)
 
         def refused(_: RequestError) -> None:
             self._later(_pause(3), again)
