@@ -303,25 +303,24 @@ class GoodNetworkTests(LosslessTestCase):
         self.net.passes(2.0)
         self.assertEqual(self.ada.texts(), ["his"])
 
-    def test_a_part_of_the_log_that_is_refused_is_asked_for_again(self) -> None:
+    def miss(self) -> None:
+        """Lose a message while the log cannot be read."""
         self.join()
         self.net.server.fake.failing["after"] = Unavailable("the disk is busy")
         self.lose(lambda: self.bob.say("lost"))
         self.forget()
         self.bob.say("known")
         self.net.passes(1.0)
+
+    def test_a_part_of_the_log_that_is_refused_is_asked_for_again(self) -> None:
+        self.miss()
         self.assertEqual(self.ada.texts(), [])
         self.net.server.fake.failing.clear()
         self.net.passes(REST_SECONDS + 1.0)
         self.assertEqual(self.ada.texts(), ["lost", "known"])
 
     def test_where_it_cannot_be_read_it_is_not_once_the_room_was_left(self) -> None:
-        self.join()
-        self.net.server.fake.failing["after"] = Unavailable("the disk is busy")
-        self.lose(lambda: self.bob.say("lost"))
-        self.forget()
-        self.bob.say("known")
-        self.net.passes(1.0)
+        self.miss()
         self.ada.answer(type="leave", room="lobby")
         self.join()
         self.net.passes(REST_SECONDS + 1.0)

@@ -8,6 +8,10 @@ ChatError               anything of the below
 
 from __future__ import annotations
 
+from typing import Final
+
+UNREADABLE: Final = "the server's answer cannot be read; it may be newer than this client"
+
 
 class ChatError(Exception):
     """Anything that can go wrong in a conversation. Its text is for a person."""

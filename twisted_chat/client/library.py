@@ -51,7 +51,7 @@ from ..messages import (
 )
 from .answers import Answer, Waiters
 from .conversation import Conversation, RoomState
-from .errors import ChatError, ClosedError, RequestError, UnreachableError
+from .errors import UNREADABLE, ChatError, ClosedError, RequestError, UnreachableError
 from .events import Callback, Listeners, State, StateChanged
 from .feed import Feed
 from .ids import Ids
@@ -606,7 +606,7 @@ class Client:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return
         if isinstance(envelope.id, str):
-            text = envelope.msg or "the server's answer cannot be read; it may be newer than this client"
+            text = envelope.msg or UNREADABLE
             self._talk.unreadable(envelope.id, str(envelope.code), str(text))
 
     def _lost(self, reason: Failure) -> None:

@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 from ..datagrams import encode
-from ..errors import ChatError, ClosedError, RequestError, UnreachableError
+from ..errors import UNREADABLE, ChatError, ClosedError, RequestError, UnreachableError
 from ..keys import key
 from ..partial_log import MOST, PartialLog
 from ..room_reader import PAGE, RoomReader
@@ -53,8 +53,6 @@ LOW: Final = 250
 
 SHARE: Final = 0.9
 """Of what the server takes of one client, how much is used: clocks differ, and a network may hold back and hurry."""
-
-UNREADABLE: Final = "the server's answer cannot be read; it may be newer than this client"
 
 FOR_GOOD: Final = frozenset({"bad-message", "unknown-type", "bad-nick", "auth-failed", "denied", "banned"})
 """Refusals of a hello that the next one would get too."""
