@@ -10,8 +10,10 @@ from twisted.internet import error
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from twisted_chat.client.errors import UnreachableError
+from twisted_chat.client.options import Options
 from twisted_chat.client.reasons import reason_text
-from twisted_chat.client.trouble import lost
+from twisted_chat.client.trouble import lost, why_not
 
 
 class LostTests(SynchronousTestCase):
@@ -32,6 +34,19 @@ class LostTests(SynchronousTestCase):
 
     def test_what_a_server_says_is_clean_and_ends_without_a_full_stop(self) -> None:
         self.assertEqual(lost("it", "there", "back\x1b soon."), "it is lost: back soon")
+
+
+class ForeignTests(SynchronousTestCase):
+    def why(self, transport: str, foreign: bool = True) -> str:
+        options = Options("chat.example", 14900, "al", ("lobby",), False, transport=transport)
+        return why_not(options, UnreachableError("", "the server ended the connection", foreign))
+
+    def test_where_something_else_answers_it_is_said_what_it_may_be(self) -> None:
+        ended = "chat.example:14900 did not let you in: the server ended the connection"
+        tls, old = "if the port is one for TLS, add --tls", "if it is an original server, of three fields, add --bare"
+        self.assertEqual(self.why("tcp"), f"{ended}; {tls}; {old}")
+        self.assertEqual(self.why("tls"), f"{ended}; {old}")
+        self.assertEqual(self.why("tcp", foreign=False), ended)
 
 
 class TrustTests(SynchronousTestCase):

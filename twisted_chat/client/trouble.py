@@ -36,6 +36,11 @@ def why_not(options: Options, problem: ChatError) -> str:
         case error.DNSLookupError():
             return f"there is no host with the name {options.host}; --host says where to look"
         case None:
-            hint = "; if it is an original server, of three fields, add --bare" if problem.foreign else ""
-            return clean(f"{server} did not let you in: {problem.reason}{hint}")
+            return clean(f"{server} did not let you in: {problem.reason}{_foreign(options) if problem.foreign else ''}")
     return clean(f"cannot reach {server}: {problem.reason}")
+
+
+def _foreign(options: Options) -> str:
+    """Say what to do where what answers speaks something else."""
+    tls = "if the port is one for TLS, add --tls; " if options.transport == "tcp" else ""
+    return f"; {tls}if it is an original server, of three fields, add --bare"
