@@ -8,7 +8,7 @@ from typing import Any, cast
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat.client.commands import Direct
-from twisted_chat.client.terminal import layout
+from twisted_chat.client.terminal import layout, model
 from twisted_chat.client.terminal.colours import PALETTE, colour
 from twisted_chat.client.terminal.columns import width
 from twisted_chat.client.terminal.layout import Look
@@ -26,6 +26,7 @@ def text_of(row: Any) -> str:
 
 class LookTestCase(SynchronousTestCase):
     def setUp(self) -> None:
+        self.patch(model, "now", lambda: NOON)
         self.pane = Pane(fake_room("lobby"), "alice")
 
     def add(self, text: str = "hi", author: str = "bob", kind: Kind = Kind.MESSAGE, **more: Any) -> Entry:

@@ -7,6 +7,7 @@ import io
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, cast
 from unittest import mock
@@ -26,7 +27,7 @@ from twisted_chat.client import terminal
 from twisted_chat.client.commands import Direct
 from twisted_chat.client.errors import ClosedError
 from twisted_chat.client.options import Options
-from twisted_chat.client.terminal import view
+from twisted_chat.client.terminal import model, view
 from twisted_chat.client.terminal.layout import Look
 from twisted_chat.client.terminal.model import Fate, Pane
 from twisted_chat.client.terminal.talk import PAGE, Talk
@@ -43,6 +44,10 @@ PAGE_UP, PAGE_DOWN, CTRL_END = "\x1b[5~", "\x1b[6~", "\x1b[1;5F"
 
 def pasted(text: str) -> str:
     return f"\x1b[200~{text}\x1b[201~"
+
+
+NOW = datetime(2026, 11, 22, 11, 6, 37, tzinfo=UTC)
+"""A moment after all that the server of these tests says."""
 
 
 class Paper(DummyOutput):
@@ -141,6 +146,7 @@ class TalkTestCase(SynchronousTestCase):
     options = OPTIONS
 
     def setUp(self) -> None:
+        self.patch(model, "now", lambda: NOW)
         self.errors = io.StringIO()
         self.patch(sys, "stderr", self.errors)
         self.patch(view, "REDRAW", 0)

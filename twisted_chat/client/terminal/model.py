@@ -154,7 +154,7 @@ class Pane:
 
     def show(self, kind: Kind, text: str) -> Entry:
         """Take a line of the program's own."""
-        entry = Entry(kind, text, datetime.now(UTC))
+        entry = Entry(kind, text, now())
         self._append(entry)
         return entry
 
@@ -163,7 +163,7 @@ class Pane:
         entry = Entry(
             Kind.MESSAGE,
             clean(text),
-            datetime.now(UTC),
+            now(),
             clean(self.nick),
             log=self.log,
             own=True,
@@ -276,13 +276,18 @@ class Pane:
             self.bottom = (self.entries[0], 0)
 
 
+def now() -> datetime:
+    """Say what time it is, for what the server has not given one yet."""
+    return datetime.now(UTC)
+
+
 def _time(text: str | None) -> datetime:
     """Read a message's time; one that cannot be read, or that is missing, is now."""
     try:
         time = datetime.fromisoformat(text or "")
         return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
     except ValueError:
-        return datetime.now(UTC)
+        return now()
 
 
 class Panes:
