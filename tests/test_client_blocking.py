@@ -459,6 +459,15 @@ class TalkTests(SynchronousTestCase):
         for call in (said, entering.entered):
             self.assertEqual(self.assertRaises(RequestError, call.wait, 0).code, "internal")
 
+    def test_nor_is_a_nick_asked_for_again_then(self) -> None:
+        self.welcome()
+        rename = Call({"type": "nick", "nick": "alf"}, self.talk.renamed)
+        self.talk.rename(rename)
+        self.answer(type="nick")
+        self.assertRaises(RequestError, rename.wait, 0)
+        self.gets(type="ping")
+        self.assertEqual([obj["type"] for obj in self.link.sent()], ["pong"])
+
     def test_what_is_refused_for_now_is_said_again_one_at_a_time(self) -> None:
         self.welcome()
         room = self.join()

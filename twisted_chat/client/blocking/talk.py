@@ -384,8 +384,13 @@ class Talk:
         try:
             take()
         except (KeyError, TypeError, ValueError):
-            self._release(call)
-            call.fail(RequestError("internal", UNREADABLE))
+            self._fail(call, RequestError("internal", UNREADABLE))
+
+    def _fail(self, call: Call, error: RequestError) -> None:
+        self._release(call)
+        call.fail(error)
+        if call in self._renames:
+            self._renames.remove(call)
 
     def _answer_ping(self) -> None:
         assert self._link
@@ -435,17 +440,14 @@ class Talk:
                 self._window = 1
                 self._rest(self._put_off(call, error))
             else:
-                self._release(call)
-                call.fail(error)
+                self._fail(call, error)
         elif id in self._calls:
             call = self._calls[id]
             if error.code in FOR_NOW and self.state is State.CONNECTED:
                 self._later(self._put_off(call, error), lambda: self._send(call))
             else:
                 del self._calls[id]
-                call.fail(error)
-                if call in self._renames:
-                    self._renames.remove(call)
+                self._fail(call, error)
         else:
             self._inbox.tell(None, read(Error, obj))
 
