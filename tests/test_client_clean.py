@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_chat.client.clean import MAX_MARKS, clean
+from twisted_chat.client.program.clean import MAX_MARKS, clean
 
 FAMILY = "👩‍❤️‍👨"
 SCOTLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_chat import messages as wire
 from twisted_chat.client import Client, Message, RequestError, Room
 from twisted_chat.client.answers import Answer
-from twisted_chat.client.commands import (
+from twisted_chat.client.program.commands import (
     COMMANDS,
     UNDER_WAY,
     Command,

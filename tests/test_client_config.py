@@ -6,7 +6,7 @@ import os
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_chat.client.config import BadConfig, default_path, read_config
+from twisted_chat.client.program.config import BadConfig, default_path, read_config
 
 from .programs import folder
 

@@ -20,10 +20,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import messages as wire
 from twisted_chat.client import __main__ as program
-from twisted_chat.client import lines as lines_module
 from twisted_chat.client.library import WELCOME_TIME
-from twisted_chat.client.lines import MAX_LINE, MAX_LINES, Lines, Talk, start
-from twisted_chat.client.options import Options
+from twisted_chat.client.program import lines as lines_module
+from twisted_chat.client.program.lines import MAX_LINE, MAX_LINES, Lines, Talk, start
+from twisted_chat.client.program.options import Options
 from twisted_chat.messages import WireError
 
 from .client_fakes import FakeServer, Network, result

@@ -9,9 +9,9 @@ import sys
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import __version__
-from twisted_chat.client import options as options_module
-from twisted_chat.client.config import BadConfig
-from twisted_chat.client.options import default_nick, read_options
+from twisted_chat.client.program import options as options_module
+from twisted_chat.client.program.config import BadConfig
+from twisted_chat.client.program.options import default_nick, read_options
 from twisted_chat.messages import WireError
 
 from .programs import folder

@@ -11,9 +11,9 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat.client.errors import UnreachableError
-from twisted_chat.client.options import Options
+from twisted_chat.client.program.options import Options
+from twisted_chat.client.program.trouble import lost, why_not
 from twisted_chat.client.reasons import reason_text
-from twisted_chat.client.trouble import lost, why_not
 
 
 class LostTests(SynchronousTestCase):

@@ -16,8 +16,8 @@ from twisted.trial.unittest import TestCase
 
 from twisted_chat import client as library
 from twisted_chat import tap
-from twisted_chat.client.commands import COMMANDS
-from twisted_chat.client.config import BadConfig, read_config
+from twisted_chat.client.program.commands import COMMANDS
+from twisted_chat.client.program.config import BadConfig, read_config
 from twisted_chat.limits import Limits
 from twisted_chat.messages import BareMessage, Code, decode_bare, decode_reply, decode_request, encode
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_chat.client.commands import COMMANDS
+from twisted_chat.client.program.commands import COMMANDS
 from twisted_chat.client.terminal.completing import Known, endings, word_before
 
 KNOWN = Known(list(COMMANDS.values()), ["bob", "Барт", "alice"], ["lobby", "кухня"])

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_chat.client.commands import Direct
+from twisted_chat.client.program.commands import Direct
 from twisted_chat.client.terminal import layout, model
 from twisted_chat.client.terminal.colours import PALETTE, colour
 from twisted_chat.client.terminal.columns import width

@@ -276,7 +276,7 @@ class ChoiceTests(TestCase):
         self.assertEqual((await bob.hears())["msg"], "typed in two parts")
 
     async def test_who_needs_no_whole_screen_does_not_load_it(self) -> None:
-        modules = "twisted_chat.client.library, twisted_chat.client.lines, twisted_chat.client.__main__"
+        modules = "twisted_chat.client.library, twisted_chat.client.program.lines, twisted_chat.client.__main__"
         code = f"import sys, {modules}; print(sorted({{'prompt_toolkit', 'platformdirs'}} & set(sys.modules)))"
         program = Program(self, sys.executable, "-c", code)
         self.assertEqual((await program.ends(), program.output), (0, "[]\n"))

@@ -24,9 +24,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import messages as wire
 from twisted_chat.client import terminal
-from twisted_chat.client.commands import Direct
 from twisted_chat.client.errors import ClosedError
-from twisted_chat.client.options import Options
+from twisted_chat.client.program.commands import Direct
+from twisted_chat.client.program.options import Options
 from twisted_chat.client.terminal import model, view
 from twisted_chat.client.terminal.layout import Look
 from twisted_chat.client.terminal.model import Fate, Pane

@@ -12,10 +12,10 @@ from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.python.failure import Failure
 
 from ..messages import WireError
-from . import lines
-from .config import BadConfig
-from .options import Options, read_options
-from .trouble import complain
+from .program import lines
+from .program.config import BadConfig
+from .program.options import Options, read_options
+from .program.trouble import complain
 
 INTERRUPTED: Final = 130
 """The exit status of a program that was interrupted, as shells have it."""

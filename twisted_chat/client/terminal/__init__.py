@@ -11,8 +11,8 @@ from typing import Any, cast
 from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, globalLogBeginner
 
-from ..endpoint import endpoint
-from ..options import Options
+from ..program.endpoint import endpoint
+from ..program.options import Options
 from .talk import Talk
 
 

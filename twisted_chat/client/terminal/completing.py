@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..commands import COMMANDS, Command
+from ..program.commands import COMMANDS, Command
 
 
 @dataclass(frozen=True, slots=True)

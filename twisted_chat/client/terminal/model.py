@@ -14,9 +14,9 @@ from typing import Final
 
 from ... import names
 from ...messages import Message, WireError
-from ..clean import clean
-from ..commands import Direct
 from ..library import Room
+from ..program.clean import clean
+from ..program.commands import Direct
 from .mentions import mentions
 
 KEPT: Final = 20_000

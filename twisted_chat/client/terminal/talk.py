@@ -15,13 +15,13 @@ from twisted.logger import LogEvent, Logger, LogLevel
 from twisted.python.failure import Failure
 
 from ...messages import MemberJoined, MemberLeft, Members, Message, NickChanged, RoomInfo
-from ..clean import clean
-from ..commands import Direct, Person, Quit
 from ..errors import ChatError, ClosedError, RequestError
 from ..events import NewLog, State, StateChanged
 from ..library import Client, Page, Room
-from ..options import Options
-from ..trouble import complain, lost, why_not
+from ..program.clean import clean
+from ..program.commands import Direct, Person, Quit
+from ..program.options import Options
+from ..program.trouble import complain, lost, why_not
 from .columns import cut
 from .completing import Known
 from .keys import HELP, bindings

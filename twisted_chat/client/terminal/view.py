@@ -40,7 +40,7 @@ from prompt_toolkit.layout.utils import explode_text_fragments
 from prompt_toolkit.output import ColorDepth, Output
 from prompt_toolkit.styles import Style
 
-from ..clean import clean
+from ..program.clean import clean
 from .columns import cut, steady, steady_parts, wrap
 from .completing import Known, endings, word_before
 from .layout import Look

@@ -17,11 +17,11 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
-from ..framing import Framer
-from ..messages import MAX_OBJECT, SERVER, BareMessage, WireError, encode
-from .answers import Answer
-from .errors import ChatError, ClosedError, RequestError, UnreachableError
-from .reasons import reason_text
+from ...framing import Framer
+from ...messages import MAX_OBJECT, SERVER, BareMessage, WireError, encode
+from ..answers import Answer
+from ..errors import ChatError, ClosedError, RequestError, UnreachableError
+from ..reasons import reason_text
 
 PACE: Final = 0.02
 """Seconds between two objects. 0.01 is what the wire asks for; a server of threads may be late by as much again."""

@@ -11,8 +11,8 @@ from pathlib import Path
 from random import randrange
 from typing import Any, Final
 
-from .. import __version__, names
-from ..messages import WireError
+from ... import __version__, names
+from ...messages import WireError
 from .config import BadConfig, default_path, read_config
 
 LOBBY: Final = "lobby"

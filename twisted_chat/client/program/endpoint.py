@@ -7,8 +7,8 @@ from typing import Any
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
 
+from ..udp import UDPEndpoint
 from .options import Options
-from .udp import UDPEndpoint
 
 
 def endpoint(reactor: Any, options: Options) -> IStreamClientEndpoint:

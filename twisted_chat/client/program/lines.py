@@ -14,15 +14,15 @@ from twisted.internet.stdio import StandardIO
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ..messages import MAX_OBJECT, Message
-from .answers import Answer
+from ...messages import MAX_OBJECT, Message
+from ..answers import Answer
+from ..errors import ChatError
+from ..events import State, StateChanged
+from ..library import Client, Room
 from .bare import BareClient, BareHeard, connect_bare
 from .clean import clean
 from .commands import Direct, Person, Quit
 from .endpoint import endpoint
-from .errors import ChatError
-from .events import State, StateChanged
-from .library import Client, Room
 from .options import Options
 from .trouble import complain, lost, why_not
 

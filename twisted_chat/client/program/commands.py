@@ -14,12 +14,12 @@ from typing import Any, Final, Protocol
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from ..messages import MAX_PAGE, MemberJoined, MemberLeft, Message, NickChanged, TopicChanged
-from .answers import Answer, Waiters
+from ...messages import MAX_PAGE, MemberJoined, MemberLeft, Message, NickChanged, TopicChanged
+from ..answers import Answer, Waiters
+from ..errors import ChatError, ClosedError
+from ..events import DirectMessage, RoomLost
+from ..library import Client, Room
 from .clean import clean
-from .errors import ChatError, ClosedError
-from .events import DirectMessage, RoomLost
-from .library import Client, Room
 
 HISTORY: Final = 20
 """Messages that `/history` shows when it is not told how many: what fits on a small screen."""

@@ -6,10 +6,10 @@ import sys
 
 from twisted.internet import error
 
+from ..errors import ChatError, RequestError, UnreachableError
+from ..reasons import LOST, REFUSED
 from .clean import clean
-from .errors import ChatError, RequestError, UnreachableError
 from .options import Options
-from .reasons import LOST, REFUSED
 
 
 def complain(text: str) -> None:
