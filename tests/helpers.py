@@ -19,7 +19,7 @@ from twisted_chat.log import Entry, Log, Record, RoomLog, RoomSummary, Unavailab
 from twisted_chat.messages import MAX_OBJECT
 from twisted_chat.names import Name
 from twisted_chat.room import TAIL_BYTES, Room, Rooms
-from twisted_chat.session import Participant
+from twisted_chat.session import SILENCE_SECONDS, Participant
 
 NOW = 1_795_345_596.125
 """When the tests begin: 2026-11-22T11:06:36.125Z, a time that a float holds exactly."""
@@ -164,6 +164,7 @@ class FakeWire:
     participant: Participant
     longest_object = MAX_OBJECT
     longest_answer = 2**18
+    silence_seconds = SILENCE_SECONDS
 
     def __init__(self, address: str = "192.0.2.1", label: str = "49474") -> None:
         self.address = address

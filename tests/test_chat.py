@@ -97,6 +97,139 @@ class HelloTests(ChatTestCase):
         self.assertEqual(self.server.connect().ask(type="hello", nick="alice")[0]["type"], "welcome")
 
 
+TOKEN = "0123456789abcdef"
+
+
+class TokenTests(ChatTestCase):
+    """A hello with the nick and the token of another session takes its place."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.old = self.server.connect()
+        self.new = self.server.connect()
+        self.old.ask(type="hello", nick="carol", token=TOKEN)
+        self.old.ask(type="join", room="lobby")
+        self.server.hush(self.alice, self.bob)
+
+    def take_over(self, **fields: Any) -> dict[str, Any]:
+        (answer,) = self.new.ask(**{"type": "hello", "nick": "carol", "token": TOKEN, **fields})
+        return answer
+
+    def test_the_old_connection_is_told_why_and_ended(self) -> None:
+        self.assertEqual(self.take_over()["type"], "welcome")
+        (stop,) = self.old.got()
+        self.assertEqual((stop["type"], stop["author"]), ("stop", "server"))
+        self.assertIn("new connection of yours", stop["msg"])
+        self.assertTrue(self.old.wire.closed)
+        self.assertFalse(self.new.wire.closed)
+
+    def test_one_that_takes_nothing_more_is_ended_too(self) -> None:
+        self.old.pause()
+        self.assertEqual(self.take_over()["type"], "welcome")
+        self.assertTrue(self.old.wire.closed)
+
+    def test_its_rooms_are_left_and_nobody_is_there_twice(self) -> None:
+        self.take_over()
+        (left,) = self.alice.got()
+        expected = {"type": "leave", "author": "carol", "room": "lobby", "msg": "connecting again"}
+        self.assertEqual(left, expected)
+        self.new.ask(type="join", room="lobby")
+        self.assertEqual([obj["type"] for obj in self.alice.got()], ["join"])
+        (members,) = self.alice.ask(type="who", room="lobby")
+        self.assertEqual(members["members"], ["alice", "bob", "carol"])
+
+    def test_the_end_of_the_old_connection_disturbs_nothing(self) -> None:
+        self.take_over()
+        self.old.cut()
+        self.server.settle()
+        self.assertEqual([obj["type"] for obj in self.alice.got()], ["leave"])
+        self.server.hush(self.bob)
+        self.assertEqual(self.error(self.bob, type="nick", nick="carol"), "nick-taken")
+
+    def test_what_was_on_its_way_is_kept_once_and_acked_when_said_again(self) -> None:
+        self.server.fake.held.add("append")
+        self.old.say("hi", id="1")
+        self.server.settle()
+        self.take_over()
+        self.new.ask(type="join", room="lobby", since=0)
+        self.new.say("hi", id="1")
+        self.server.fake.held.clear()
+        self.server.fake.release()
+        self.server.settle()
+        answers = self.new.got()
+        self.assertEqual([(obj["type"], obj.get("seq")) for obj in answers], [("", 1), ("ack", 1)])
+        self.assertEqual(self.alice.texts(), ["hi"])
+        self.assertEqual([obj["type"] for obj in self.old.got()], ["stop"])
+
+    def test_what_waits_behind_a_request_of_the_old_connection_is_not_done(self) -> None:
+        self.server.fake.held.add("rooms")
+        self.old.send({"type": "rooms"}, {"type": "", "room": "lobby", "msg": "unacked", "id": "1"})
+        self.take_over()
+        self.server.fake.release()
+        self.server.settle()
+        self.assertEqual(([obj["type"] for obj in self.old.got()], self.alice.texts()), (["stop"], []))
+
+    def test_a_join_that_is_under_way_puts_nobody_into_a_room(self) -> None:
+        self.server.fake.held.add("open")
+        self.old.send({"type": "join", "room": "den"})
+        self.take_over()
+        self.server.fake.release()
+        self.server.settle()
+        self.server.hush(self.alice)
+        (members,) = self.alice.ask(type="who", room="den")
+        self.assertEqual(members["count"], 0)
+
+    def test_another_token_or_none_does_not_help(self) -> None:
+        for fields in ({"token": TOKEN[::-1]}, {"token": None}, {"token": TOKEN + "x"}, {"token": "ä" * 16}):
+            self.assertEqual(self.take_over(**fields)["code"], "nick-taken")
+        self.assertFalse(self.old.wire.closed)
+
+    def test_two_without_a_token_do_not_have_the_same(self) -> None:
+        self.assertEqual(self.take_over(nick="alice", token=None)["code"], "nick-taken")
+        self.assertEqual(self.take_over(nick="alice")["code"], "nick-taken")
+
+    def test_with_another_nick_both_stay(self) -> None:
+        self.assertEqual(self.take_over(nick="carol2")["type"], "welcome")
+        self.assertFalse(self.old.wire.closed)
+
+    def test_it_goes_with_the_session_when_the_nick_changes(self) -> None:
+        self.old.ask(type="nick", nick="caro")
+        self.assertEqual(self.take_over(nick="Caro")["nick"], "Caro")
+        self.assertTrue(self.old.wire.closed)
+
+    def test_a_change_of_nick_takes_no_place(self) -> None:
+        self.take_over(nick="carol2")
+        self.assertEqual(self.error(self.new, type="nick", nick="carol"), "nick-taken")
+
+    def test_one_of_another_length_is_a_bad_message(self) -> None:
+        for token in ("x" * 15, "x" * 65, 7):
+            self.assertEqual(self.take_over(token=token)["code"], "bad-message")
+        self.assertEqual(self.take_over(nick="dave", token="x" * 64)["type"], "welcome")
+
+    def test_a_bare_client_has_none(self) -> None:
+        bare = self.server.connect(label="40000")
+        bare.ask(type="", msg="hi")
+        self.assertEqual(self.take_over(nick="40000"), self.take_over(nick="40000", token=None))
+        self.assertFalse(bare.wire.closed)
+
+    def test_a_refusal_says_when_a_silent_connection_is_over(self) -> None:
+        for seconds, left in ((0, 180), (30, 150), (90, 60), (30, 30)):
+            self.server.clock.pump([30] * (seconds // 30))
+            self.server.hush(self.new)
+            text = self.take_over(token=None)["msg"]
+            self.assertTrue(text.endswith(f"the nick will be free in about {left} s"), text)
+        self.server.clock.advance(30)
+        self.server.hush(self.new)
+        self.assertEqual(self.take_over(token=None)["type"], "welcome")
+
+    def test_it_does_not_promise_that_of_one_that_is_waited_for(self) -> None:
+        self.old.pause()
+        self.assertEqual(self.take_over(token=None)["msg"], "somebody else has this nick: take another one")
+
+    def test_a_refusal_does_not_tell_the_token(self) -> None:
+        self.assertNotIn(TOKEN, str(self.take_over(token=None)) + str(self.take_over(token=TOKEN * 8)))
+
+
 class SayTests(ChatTestCase):
     def test_in_a_room_it_is_acked_and_the_others_get_it(self) -> None:
         ack = {"type": "ack", "id": "7", "room": "lobby", "seq": 1, "time": TIME}

@@ -20,7 +20,7 @@ from twisted_chat import __version__
 from twisted_chat.messages import MAX_OBJECT
 
 from .certificates import certificate
-from .programs import TWISTD, Client, OldClient, Program, Server, Talk, connect, endpoint, folder, reactor_turn
+from .programs import TIMEOUT, TWISTD, Client, OldClient, Program, Server, Talk, connect, endpoint, folder, reactor_turn
 
 TIME = r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ$"
 
@@ -392,6 +392,32 @@ class TLSTests(TestCase):
         for client in (alice, bob):
             (stop,) = await client.hears_the_end()
             self.assertEqual(stop["type"], "stop")
+
+    async def test_a_session_moves_from_wire_to_wire_with_its_token(self) -> None:
+        home = folder(self)
+        trusts = optionsForClientTLS("localhost", trustRoot=certificate(home))
+        places = ["--port", f"tls:{home}:0:interface=127.0.0.1", "--listen", "0", "--listen", "unix:a.sock"]
+        server = await Server.start(self, *places, "--udp", "0", home=home, places=3)
+        (udp,) = await server.says(r"listening on udp 127.0.0.1:(\d+)\n")
+        hello = {"type": "hello", "nick": "alice", "token": "0123456789abcdef"}
+        ways = [(address, None) for address in server.addresses[1:]] + [(server.addresses[0], trusts)]
+        datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(datagrams.close)
+        datagrams.settimeout(TIMEOUT)
+        datagrams.connect(("127.0.0.1", int(udp[1])))
+        datagrams.send(json.dumps({**hello, "pad": "x" * 99}).encode())
+        datagrams.send(json.dumps({**hello, "cookie": json.loads(datagrams.recv(1200))["cookie"]}).encode())
+        self.assertEqual(json.loads(datagrams.recv(1200))["type"], "welcome")
+        old: Client | None = None
+        for address, trust in ways * 2:
+            client = await connect(self, endpoint(address), trust)
+            self.assertEqual((await client.asks(**hello))["type"], "welcome")
+            stops = await old.hears_the_end() if old else [json.loads(datagrams.recv(1200))]
+            self.assertEqual([obj["type"] for obj in stops], ["stop"])
+            self.assertIn("new connection of yours", stops[0]["msg"])
+            old = client
+        self.assertEqual(await server.stop(), 0, server.output)
+        self.assertNotIn(hello["token"], server.output)
 
     async def test_somebody_who_reads_nothing_does_not_keep_it_from_ending(self) -> None:
         server, trusts = await self.start()

@@ -85,7 +85,7 @@ class World:
         client = self.clients[nick]
         if client.peer is None:
             client.peer = self.server.connect()
-            client.peer.send({"type": "hello", "nick": nick})
+            client.peer.send({"type": "hello", "nick": nick, "token": f"the secret of {nick}"})
             client.inside, client.asked = False, []
             if client.unacked:
                 self.join(nick)
@@ -150,6 +150,16 @@ class World:
             client.peer = None
             client.inside = False
 
+    def take_over(self, nick: str) -> None:
+        """Come back while the old connection is still there: it is ended, and nothing more comes from it."""
+        client = self.clients[nick]
+        client.take(self.model)
+        old, client.peer, client.inside = client.peer, None, False
+        self.arrive(nick)
+        if old:
+            assert old.wire.closed
+            old.cut()
+
     # What happens to the server
 
     def turn(self, nick: str = "") -> None:
@@ -207,7 +217,8 @@ class World:
 
 ACTIONS: Final = [
     *[World.say, World.turn, World.pause, World.resume, World.release] * 2,
-    *(World.arrive, World.join, World.join_at_the_end, World.leave, World.cut, World.pause_in_each_write),
+    *(World.arrive, World.join, World.join_at_the_end, World.leave, World.cut, World.take_over),
+    World.pause_in_each_write,
     *(World.slow_down, World.keep_and_tell_later, World.trim, World.restart, World.quiet),
 ]
 

@@ -366,7 +366,7 @@ class SessionTests(UDPTests):
     def test_all_are_gone_when_the_port_is_closed(self) -> None:
         self.welcome("al", token=TOKEN)
         self.server.port.stopProtocol()
-        self.assertEqual((self.server.port._wires, self.server.port._tokens, self.members()), ({}, {}, []))
+        self.assertEqual((self.server.port._wires, self.members()), ({}, []))
 
 
 class ProbeTests(UDPTests):
@@ -438,8 +438,33 @@ class TokenTests(UDPTests):
         self.welcome("al", "lobby", token=TOKEN)
         moved = Guest(self.server, THERE)
         self.assertEqual(moved.hello("al", token=TOKEN)[0]["type"], "welcome")
-        self.assertEqual(Guest(self.server).ask(type="ping", token=TOKEN), [])
+        old = Guest(self.server)
+        self.assertEqual([obj["type"] for obj in old.got()], ["stop"])
+        self.assertEqual(old.types(type="ping", token=TOKEN), ["stop"], "the answer to it may have got lost")
         self.assertEqual(moved.types(type="ping", token=TOKEN), ["pong"])
+        self.server.clock.pump([wire.LINGER_SECONDS])
+        self.assertEqual((list(self.server.port._wires), self.members()), ([THERE], ["al"]))
+
+    def test_with_it_a_session_takes_the_place_of_one_by_another_wire(self) -> None:
+        bob = self.newcomer()
+        peer = self.server.connect()
+        peer.ask(type="hello", nick="al", token=TOKEN)
+        peer.ask(type="join", room="lobby")
+        guest = self.welcome("al", "lobby", token=TOKEN)
+        self.assertTrue(peer.wire.closed)
+        again = self.server.connect()
+        self.assertEqual(again.ask(type="hello", nick="al", token=TOKEN)[0]["type"], "welcome")
+        self.assertEqual([obj["type"] for obj in guest.got()], ["stop"])
+        self.assertEqual([obj["type"] for obj in bob.got()], ["join", "leave", "join", "leave"])
+
+    def test_it_goes_with_the_session_when_the_nick_changes(self) -> None:
+        self.welcome("al", token=TOKEN).ask(type="nick", nick="bo", token=TOKEN)
+        self.assertEqual(Guest(self.server, THERE).hello("bo", token=TOKEN)[0]["type"], "welcome")
+
+    def test_a_hello_with_it_that_is_refused_ends_nothing(self) -> None:
+        guest = self.welcome("al", token=TOKEN)
+        self.assertEqual(Guest(self.server, THERE).hello("a b", token=TOKEN)[0]["code"], "bad-nick")
+        self.assertEqual(guest.types(type="ping", token=TOKEN), ["pong"])
 
     def test_with_it_a_new_session_takes_the_place_of_the_old_one(self) -> None:
         guest = self.welcome("al", "lobby", token=TOKEN, id="1")
@@ -454,16 +479,18 @@ class TokenTests(UDPTests):
         other = TOKEN[::-1]
         self.assertEqual(self.guest.hello("a b", token=other)[0]["code"], "bad-nick")
         self.assertEqual(self.guest.hello("al", token=TOKEN)[0]["type"], "welcome")
-        self.assertEqual(list(self.server.port._tokens), [TOKEN])
+        self.assertEqual(Guest(self.server, THERE).hello("al", token=other)[0]["code"], "nick-taken")
         moved = Guest(self.server, THERE)
         self.assertEqual(moved.hello("al", token=TOKEN)[0]["type"], "welcome")
         self.assertEqual(moved.types(type="quit", token=TOKEN), ["stop"])
         self.server.clock.pump([wire.LINGER_SECONDS])
-        self.assertEqual((self.server.port._wires, self.server.port._tokens), ({}, {}))
+        self.assertEqual(self.server.port._wires, {})
 
     def test_without_it_the_nick_is_taken(self) -> None:
         self.welcome("al", "lobby", token=TOKEN)
-        self.assertEqual(Guest(self.server, THERE).hello("al", token=TOKEN[::-1])[0]["code"], "nick-taken")
+        (error,) = Guest(self.server, THERE).hello("al", token=TOKEN[::-1])
+        self.assertEqual(error["code"], "nick-taken")
+        self.assertTrue(error["msg"].endswith("free in about 60 s"), error)
 
     def test_one_that_is_too_short_to_be_a_secret_is_none(self) -> None:
         self.assertEqual(self.guest.hello(token="short"), [])

@@ -7,6 +7,7 @@ A request is one function here and one struct in `messages`: `@_answers` puts th
 from __future__ import annotations
 
 import heapq
+import hmac
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -271,7 +272,8 @@ def _hello(chat: Chat, session: Session, request: messages.Hello) -> None:
         raise WireError("bad-message", "you are welcome already; to change your nick, send a request of type nick")
     if request.password is not None:
         raise WireError("auth-failed", "there are no accounts here: say hello without a password")
-    session.nick = _take_nick(chat, session, request.nick)
+    session.nick = _take_nick(chat, session, request.nick, request.token)
+    session.token = request.token
     server = f"twisted_chat {__version__}"
     limits = chat.limits.for_clients() | {"object": session.wire.longest_object}
     session.reply(
@@ -281,13 +283,31 @@ def _hello(chat: Chat, session: Session, request: messages.Hello) -> None:
     )
 
 
-def _take_nick(chat: Chat, session: Session, nick: str) -> Name:
+def _take_nick(chat: Chat, session: Session, nick: str, token: str | None = None) -> Name:
+    """Give a session a nick that nobody has, or whose bearer has the same token and is ended; raises `WireError`."""
     name = names.nick(nick)
     if name.key in RESERVED:
-        raise WireError("nick-taken", "this nick is no member's, but stands for the server: take another one")
-    if chat.nicks.setdefault(name.key, session) is not session:
-        raise WireError("nick-taken", "somebody else has this nick: take another one")
+        raise WireError("nick-taken", "this nick is reserved for the server: take another one")
+    bearer = chat.nicks.get(name.key)
+    if bearer is not None and bearer is not session:
+        if not isinstance(bearer, Session) or not _is_same_secret(bearer.token, token):
+            raise WireError("nick-taken", f"somebody else has this nick: take another one{_until_free(bearer)}")
+        bearer.end("a new connection of yours has taken the place of this one", farewell="connecting again")
+    chat.nicks[name.key] = session
     return name
+
+
+def _is_same_secret(token: str | None, other: str | None) -> bool:
+    """Compare two tokens in a time that does not depend on where they differ; no token equals none."""
+    return token is not None and other is not None and hmac.compare_digest(token.encode(), other.encode())
+
+
+def _until_free(bearer: Session | Bare) -> str:
+    """Say when a nick is free whose bearer may be a connection that nobody is behind any more."""
+    seconds = bearer.free_in() if isinstance(bearer, Session) else None
+    if seconds is None:
+        return ""
+    return f". If that is your own connection, which has gone silent, the nick will be free in about {round(seconds)} s"
 
 
 @_answers(messages.Nick)

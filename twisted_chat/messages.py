@@ -117,6 +117,8 @@ class Hello(Request, tag="hello"):
     password: str | None = None
     cookie: str | None = None
     """Over UDP: the proof that the address is the client's own."""
+    token: Token | None = None
+    """The session's secret: a later hello with the same nick and token takes its place."""
 
 
 class Join(Request, tag="join", kw_only=True):

@@ -33,6 +33,9 @@ PING_TICKS: Final = 2
 SILENT_TICKS: Final = PING_TICKS + 4
 """Ticks of silence after which a connection is ended: two minutes after the ping."""
 
+SILENCE_SECONDS: Final = SILENT_TICKS * TICK_SECONDS
+"""The same in seconds, within the length of a tick."""
+
 _log = Logger("twisted_chat.session")
 
 
@@ -46,6 +49,8 @@ class Wire(Protocol):
     """The other end's address, by which its connections are counted; empty where it has none of its own."""
     label: str
     """The other end's port, or what else tells it from others; a bare client's name is made of it."""
+    silence_seconds: float
+    """Seconds without a sign of life after which its session is ended."""
     participant: Participant
     """Who gets what arrives."""
     longest_object: int
@@ -123,6 +128,7 @@ class Session:
         "nick",
         "out",
         "paused",
+        "token",
         "unsettled",
         "wire",
         "write",
@@ -135,6 +141,8 @@ class Session:
         self.bucket = bucket
         self.nick: Name | None = None
         """None until it is welcome."""
+        self.token: str | None = None
+        """The secret of its hello: whoever has it may take the place of this session."""
         self.members: dict[str, Member] = {}
         """Its places, by the room's key."""
         self.out: list[bytes] | None = None
@@ -307,6 +315,12 @@ class Session:
             self.reply(PingSent())
         elif self._silent >= SILENT_TICKS:
             self.end("nothing was heard of you for two minutes")
+
+    def free_in(self) -> float | None:
+        """Seconds after which its nick is free if nothing is heard from it; None while its silence is not counted."""
+        if self.paused or self._unread:
+            return None
+        return max(TICK_SECONDS, self.wire.silence_seconds - self._silent * TICK_SECONDS)
 
     # Backpressure
 

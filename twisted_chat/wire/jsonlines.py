@@ -24,7 +24,7 @@ from zope.interface import implementer
 from ..chat import Chat
 from ..framing import Framer
 from ..messages import MAX_OBJECT
-from ..session import Participant
+from ..session import SILENCE_SECONDS, Participant
 
 if TYPE_CHECKING:
     from twisted.protocols.tls import TLSMemoryBIOProtocol
@@ -121,6 +121,7 @@ class JSONLines(LineReceiver):
     longest_object = MAX_OBJECT
     longest_answer = 2**18
     """What a client holds as one line."""
+    silence_seconds = SILENCE_SECONDS
     transport: _Transport  # type: ignore[assignment]  # Twisted says ITransport, and gives more
     write: Callable[[bytes], None]
     """Hand whole lines to the transport."""

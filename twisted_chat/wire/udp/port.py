@@ -26,7 +26,6 @@ class UDPPort(DatagramProtocol):
         self.chat = chat
         self._cookies = Cookies(chat.reactor.seconds)
         self._wires: dict[Address, UDPWire] = {}
-        self._tokens: dict[str, UDPWire] = {}
 
     def datagramReceived(self, datagram: bytes, addr: tuple[Any, ...]) -> None:
         address = addr[0], addr[1]
@@ -59,11 +58,11 @@ class UDPPort(DatagramProtocol):
             self.send(answer, address)
 
     def _open(self, datagram: bytes, address: Address, hello: Envelope, time: int) -> None:
-        """Begin a session. One that the client has still here, or at an address that it had before, is over."""
-        for old in (self._wires.get(address), self._tokens.get(hello.token or "")):
-            if old is not None:
-                old.abort()
-                old.forget()
+        """Begin a session. One that the client had at the same address is over."""
+        old = self._wires.get(address)
+        if old is not None:
+            old.abort()
+            old.forget()
         wire = self._wires[address] = UDPWire(self, address, hello.cookie or "", time)
         self.chat.connected(wire)
         wire.hello(datagram, hello)
@@ -78,17 +77,10 @@ class UDPPort(DatagramProtocol):
             return False
         return True
 
-    def welcomed(self, wire: UDPWire) -> None:
-        """Hear that a session has begun: from now on it has its token for good."""
-        if wire.token is not None:
-            self._tokens[wire.token] = wire
-
     def forget(self, wire: UDPWire) -> None:
         """Hear that nothing more comes of a session, not even its last word."""
         if self._wires.get(wire.at) is wire:
             del self._wires[wire.at]
-        if self._tokens.get(wire.token or "") is wire:
-            del self._tokens[wire.token or ""]
 
     def stopProtocol(self) -> None:
         for wire in tuple(self._wires.values()):

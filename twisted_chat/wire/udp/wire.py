@@ -40,6 +40,7 @@ class UDPWire:
 
     longest_object = MAX_DATAGRAM
     longest_answer = LONGEST
+    silence_seconds = SILENCE_SECONDS
     participant: Participant
 
     def __init__(self, port: UDPPort, address: Address, cookie: str, time: int) -> None:
@@ -145,7 +146,6 @@ class UDPWire:
     def _answer_hello(self, obj: bytes) -> None:
         if obj.startswith(b'{"type":"welcome"'):
             self._welcome = obj
-            self._port.welcomed(self)
         else:
             self._greeting = None  # it was refused, and may be tried again
 
