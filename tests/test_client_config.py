@@ -55,7 +55,7 @@ class ConfigTests(SynchronousTestCase):
 
     def test_what_cannot_be_set_is_said_with_what_can(self) -> None:
         self.assertEqual(self.refused("colour = true"), "there is no setting colour; did you mean color?")
-        all_there_are = "host, port, nick, room, tls, udp, color, plain"
+        all_there_are = "host, port, nick, room, tls, udp, color, plain, remember, mouse"
         self.assertEqual(self.refused("x = 1"), f"there is no setting x; there are {all_there_are}")
 
     def test_a_file_that_asks_for_tls_and_udp_is_told_so(self) -> None:

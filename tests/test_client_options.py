@@ -49,6 +49,20 @@ class OptionsTests(SynchronousTestCase):
         options = read_options(["--plain", "--no-color"])
         self.assertEqual((options.plain, options.color), (True, False))
 
+    def test_the_screen_remembers_and_scrolls_by_mouse_unless_told_otherwise(self) -> None:
+        self.assertEqual((read_options([]).remember, read_options([]).mouse), (True, True))
+        options = read_options(["--no-remember", "--no-mouse"])
+        self.assertEqual((options.remember, options.mouse), (False, False))
+        self.config.write_text("remember = false\nmouse = false\n")
+        self.assertEqual((read_options([]).remember, read_options([]).mouse), (False, False))
+        self.assertTrue(read_options(["--mouse"]).mouse)
+
+    def test_options_tell_where_the_rooms_were_named(self) -> None:
+        self.assertEqual(read_options([]).rooms_from, "default")
+        self.assertEqual(read_options(["--room", "lobby"]).rooms_from, "command line")
+        self.config.write_text('room = "lobby"\n')
+        self.assertEqual(read_options([]).rooms_from, "file")
+
     def test_what_is_not_typed_is_in_the_file(self) -> None:
         self.config.write_text(
             'host = "[::1]"\nport = 1\nnick = "bob"\nroom = ["a", "b"]\ncolor = false\nplain = true\n'

@@ -103,5 +103,7 @@ _SETTINGS: Final[Mapping[str, tuple[str, Callable[[Any], bool]]]] = {
     "udp": ("true or false", _is_bool),
     "color": ("true or false", _is_bool),
     "plain": ("true or false", _is_bool),
+    "remember": ("true or false", _is_bool),
+    "mouse": ("true or false", _is_bool),
 }
 """What can be set, each with what it takes."""

@@ -48,8 +48,8 @@ configuration file cannot be read. (On a whole screen, what was refused was seen
   host = "chat.example"
   nick = "alice"
   room = ["lobby", "garden"]
-and also port, and tls, udp, color and plain (true or false). What is typed on the command line comes first. Where
-neither says so, NO_COLOR in the environment turns colours off (https://no-color.org).
+and also port, and tls, udp, color, plain, remember and mouse (true or false). What is
+typed on the command line comes first. Where neither says so, NO_COLOR in the environment turns colours off (https://no-color.org).
 """
 
 
@@ -70,6 +70,12 @@ class Options:
     """Lines, even on a terminal."""
     color: bool | None = None
     """Whether to use colours; None: as the environment says."""
+    rooms_from: str = "command line"
+    """Where the rooms were named: on the `command line`, in the `file`, or nowhere (`default`)."""
+    remember: bool = True
+    """On a whole screen: keep in a file which rooms one is in, and how far they are read."""
+    mouse: bool = True
+    """On a whole screen: the mouse wheel scrolls."""
 
     @property
     def server(self) -> str:
@@ -116,6 +122,9 @@ def read_options(arguments: Sequence[str]) -> Options:
         transport=transport,
         plain=choose("plain", False),
         color=choose("color", None),
+        rooms_from="command line" if given.room is not None else "file" if "room" in config else "default",
+        remember=choose("remember", True),
+        mouse=choose("mouse", True),
     )
 
 
@@ -178,6 +187,14 @@ def _parser(config: Path) -> argparse.ArgumentParser:
     )
     parser.add_argument("--plain", action=argparse.BooleanOptionalAction, help="a line a message, also on a terminal")
     parser.add_argument("--color", action=argparse.BooleanOptionalAction, help="with colours, or without")
+    parser.add_argument(
+        "--remember",
+        action=argparse.BooleanOptionalAction,
+        help="on a whole screen, keep in a file which rooms you are in and how far you have read (yes)",
+    )
+    parser.add_argument(
+        "--mouse", action=argparse.BooleanOptionalAction, help="on a whole screen, scroll with the mouse wheel (yes)"
+    )
     parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration file, if it is another one")
     parser.add_argument(
         "--literal", action="store_true", help="say every line as it is, also `exit` and one that begins with a slash"
