@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_chat.client.program.clean import MAX_MARKS, clean
+from twisted_chat.client.program.clean import MAX_BLANKS, MAX_INDENT, MAX_MARKS, clean, clean_lines
 
 FAMILY = "👩‍❤️‍👨"
 SCOTLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"
@@ -31,7 +31,9 @@ class CleanTests(SynchronousTestCase):
 
     def test_nothing_that_is_not_seen_stays(self) -> None:
         hidden = "\u00ad\u034f\u115f\u1160\u17b4\u180e\u200b\u2060\u2061\u2064\u206a\u2800\u3164\ufeff\uffa0\ufff9"
-        for character in hidden + "\U000e0001\U000e0041\U000e0100\ufe00\U0001d173":
+        for character in (
+            hidden + "\U000e0001\U000e0041\U000e0100\ufe00\U0001d173\U0001d159\u2065\ufff0\U000e0fff\U00016fe4"
+        ):
             self.assertEqual(clean(f"я{character}я"), "яя", hex(ord(character)))
 
     def test_line_ends_and_tabs_are_spaces_or_what_is_asked_for(self) -> None:
@@ -61,9 +63,43 @@ class CleanTests(SynchronousTestCase):
     def test_signs_that_are_formats_and_are_seen_stay(self) -> None:
         self.assert_kept("\u0600١٢")
 
+    def test_a_run_of_blanks_cannot_push_what_follows_into_another_row(self) -> None:
+        wide = " ", "\u00a0", "\u2003", "\u3000", "\t", " \u200b", "\u2800 ", "\u3164 ", "\U000e0fff ", "\n"
+        for blank in wide:
+            shown = clean(f"ok{blank * 70}09:01 alice: yes")
+            self.assertEqual(shown, f"ok{' ' * MAX_BLANKS}09:01 alice: yes", repr(blank))
+            self.assertEqual(clean(f"{blank * 70}x"), f"{' ' * MAX_BLANKS}x", repr(blank))
+        self.assert_kept(f"a{' ' * MAX_BLANKS}b", "a\u3000b")
+
     @given(st.text())
     def test_whatever_comes_it_is_one_line_that_can_be_shown(self, text: str) -> None:
         shown = clean(text)
         self.assertEqual(len(shown.splitlines()), 1 if shown else 0)
         self.assertFalse({"Cc", "Cs"} & {unicodedata.category(character) for character in shown})
         self.assertEqual(clean(shown), shown)
+
+
+class CleanLinesTests(SynchronousTestCase):
+    def test_lines_stay_lines_with_their_indentation(self) -> None:
+        self.assertEqual(
+            clean_lines("def f(x):\n\treturn x\r\n\n    y = 1 \n"), ["def f(x):", "    return x", "", "    y = 1"]
+        )
+        self.assertEqual(clean_lines("hi"), ["hi"])
+
+    def test_each_line_is_cleaned(self) -> None:
+        self.assertEqual(clean_lines("a\x1b[2J\u2028\u202eb"), ["a[2J", "b"])
+
+    def test_blank_lines_do_not_fill_the_screen(self) -> None:
+        self.assertEqual(clean_lines("\n \n\u200b\na\n\n\u3000\n\nb\n\n"), ["a", "", "b"])
+        for text in ("", "\n", " \n\t\n"):
+            self.assertEqual(clean_lines(text), [""])
+
+    def test_blanks_are_bounded_within_a_line_and_before_it(self) -> None:
+        self.assertEqual(clean_lines(f"a\n{' ' * 70}b{' ' * 70}c"), ["a", f"{' ' * MAX_INDENT}b{' ' * MAX_BLANKS}c"])
+        self.assertEqual(clean_lines(f"a\n{' ' * 12}b"), ["a", f"{' ' * 12}b"])
+
+    @given(st.text())
+    def test_whatever_comes_no_line_holds_a_line_end_or_a_control(self, text: str) -> None:
+        for line in clean_lines(text):
+            self.assertLessEqual(len(line.splitlines()), 1)
+            self.assertFalse({"Cc", "Cs"} & {unicodedata.category(character) for character in line})

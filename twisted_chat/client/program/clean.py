@@ -1,14 +1,16 @@
-"""Make text from others fit to be shown: it cannot move the cursor, set titles, ring, hide text or turn its direction.
+"""Text from others, made fit to be shown.
 
-One function, for every interface. What it takes away:
+It cannot move the cursor, set titles, ring the bell, hide something, turn the direction of writing, or lay out a line
+that looks like another person's. Every interface uses these functions. They remove:
 
-- control characters, C0, DEL and C1 (a terminal obeys them), but for tab and line ends;
+- control characters, C0, DEL and C1 (a terminal obeys them), except tabs and line ends;
 - bidirectional overrides, embeddings, isolates and marks (UAX #9, section 2; CVE-2021-42574 shows what they do);
-- what is not seen: zero-width spaces, invisible operators, tags, fillers, variation selectors that select nothing;
-- heaps of combining marks, which grow over the lines above and below.
+- invisible characters: zero-width spaces, invisible operators, tags, fillers, variation selectors that select nothing;
+- piles of combining marks, which grow over the lines above and below;
+- long runs of blanks, which push what follows to the edge of the screen and into the next row, as if it began there.
 
 What writing needs stays: joiners inside emoji and inside words of scripts that have them, one variation selector after
-a character, the tags that make a flag, marks as Vietnamese, Hebrew or Thai stack them.
+a character, the tags that make a flag, marks as Vietnamese, Hebrew or Thai stack them, and the indentation of code.
 """
 
 from __future__ import annotations
@@ -20,41 +22,77 @@ from typing import Final
 MAX_MARKS: Final = 8
 """Combining marks on one character. Pointed and cantillated Hebrew and Tibetan stay below it."""
 
+MAX_BLANKS: Final = 8
+"""Blanks in a row within a line: enough for a table, too few to reach the edge of a screen."""
+
+MAX_INDENT: Final = 32
+"""Blanks at the beginning of a line: eight levels of code."""
+
+TAB: Final = 4
+"""Columns between two tab stops."""
+
 _line_end = re.compile("\r\n|[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 """All that `str.splitlines` takes for a line end."""
+
+_blanks = re.compile(f"[ \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]{{{MAX_BLANKS + 1},}}")
+"""A run of blanks that is too long. All of category Zs are blanks, narrow or wide."""
 
 _JOINERS = "\u200c\u200d"
 """ZERO WIDTH NON-JOINER and JOINER."""
 
 _FIRST_THAT_JOINS = "\u0590"
-"""Latin, Greek, Cyrillic and Armenian letters are in front of it, and have no use for joiners."""
+"""Latin, Greek, Cyrillic and Armenian letters come before it; they have no use for joiners."""
 
 _SELECTORS = "\ufe0e\ufe0f"
 """The variation selectors that choose between text and emoji."""
 
 _BLACK_FLAG = "\U0001f3f4"
 _flag_tags = re.compile("[\U000e0030-\U000e0039\U000e0061-\U000e007a]{1,6}\U000e007f")
-"""What makes a flag of a region after a black flag (UTS #51, annex C)."""
+"""The tags that make the flag of a region of a black flag (UTS #51, annex C)."""
 
 _unseen = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0d\uffa0\U000e0100-\U000e01ef\u2800]"
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0d\uffa0\ufff0-\ufff8"
+    "\U000e0000-\U000e0fff\u2800\U00016fe4\U0001d159]"
 )
-"""Not seen, though their category is one of letters, marks or symbols: Default_Ignorable_Code_Point, and an empty
-Braille cell."""
+"""Invisible, though their category is one of letters, marks, symbols or unassigned characters: those with
+Default_Ignorable_Code_Point, an empty Braille cell, the Khitan filler and the null notehead."""
 
 _seen_formats = re.compile("[\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd]")
-"""Seen, though their category is that of formats: Prepended_Concatenation_Mark."""
+"""Visible, though their category is the one of formats: Prepended_Concatenation_Mark."""
 
 
 def clean(text: str, line_end: str = " ") -> str:
-    """Make text from others fit to be shown. Line ends become `line_end`; tabs become spaces."""
-    if text.isascii() and text.isprintable():
+    """Text from others as it can be shown. Line ends become `line_end`, tabs a space."""
+    if text.isascii() and text.isprintable() and " " * (MAX_BLANKS + 1) not in text:
         return text
-    lines = _line_end.split(text)
-    return line_end.join(_clean_line(line) for line in lines)
+    return _without_runs(line_end.join(map(_without_unseen, _line_end.split(text))))
 
 
-def _clean_line(line: str) -> str:
+def clean_lines(text: str) -> list[str]:
+    """Text from others as lines that can be shown, at least one, each with its indentation and no blanks at its end.
+
+    Blank lines at the beginning and at the end are left out, and of several in a row there is one.
+    """
+    lines: list[str] = []
+    for line in _line_end.split(text):
+        line = _without_runs(_without_unseen(line.expandtabs(TAB)), MAX_INDENT).rstrip()
+        if line or (lines and lines[-1]):
+            lines.append(line)
+    if lines and not lines[-1]:
+        lines.pop()
+    return lines or [""]
+
+
+def _without_runs(line: str, indent: int = MAX_BLANKS) -> str:
+    """Shorten long runs of blanks; `indent` is the number of them that may stand at the beginning."""
+
+    def shortened(run: re.Match[str]) -> str:
+        return " " * (MAX_BLANKS if run.start() else min(len(run[0]), indent))
+
+    return _blanks.sub(shortened, line)
+
+
+def _without_unseen(line: str) -> str:
     kept: list[str] = []
     marks = 0
     at = 0
@@ -73,7 +111,7 @@ def _clean_line(line: str) -> str:
 
 
 def _is_shown(character: str, before: str, after: str) -> bool:
-    """Say whether this character is seen, where it stands."""
+    """True if this character is seen where it stands."""
     if character in _JOINERS:
         return _joins(before) and _joins(after)
     if character in _SELECTORS:
@@ -82,7 +120,7 @@ def _is_shown(character: str, before: str, after: str) -> bool:
 
 
 def _joins(neighbour: str) -> bool:
-    """Say whether this can stand beside a joiner: emoji, and letters and marks of scripts that may join."""
+    """True if this can stand beside a joiner: emoji, and letters and marks of scripts that may join."""
     return neighbour >= _FIRST_THAT_JOINS and (neighbour in _SELECTORS or _is_seen(neighbour))
 
 
