@@ -13,7 +13,8 @@ import socket
 from typing import Any, cast
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
@@ -42,14 +43,15 @@ class Relay(DatagramProtocol):
     def __init__(self, test: TestCase, server: int) -> None:
         self.sent = self.lost = self.doubled = 0
         self.cut = False
-        """Nothing goes through."""
-        self._test = test
+        """True while nothing goes through."""
+        self.under_way: set[IDelayedCall] = set()
+        """Datagrams that have not arrived yet."""
         self._server = server
         self._random = random.Random(4)
         self._ways: dict[tuple[str, int], _Way] = {}
         self._port: Any = cast(Any, reactor).listenUDP(0, self, "127.0.0.1")
-        test.addCleanup(self._port.stopListening)
-        test.addCleanup(setattr, self, "cut", True)
+        self._ports = [self._port]
+        test.addCleanup(self.stop)
 
     @property
     def port(self) -> int:
@@ -63,8 +65,7 @@ class Relay(DatagramProtocol):
     def datagramReceived(self, datagram: bytes, addr: tuple[str, int]) -> None:
         if addr not in self._ways:
             self._ways[addr] = _Way(self, addr)
-            port: Any = cast(Any, reactor).listenUDP(0, self._ways[addr], "127.0.0.1")
-            self._test.addCleanup(port.stopListening)
+            self._ports.append(cast(Any, reactor).listenUDP(0, self._ways[addr], "127.0.0.1"))
         self.deliver(self._ways[addr], datagram, ("127.0.0.1", self._server))
 
     def deliver(self, way: DatagramProtocol, datagram: bytes, address: tuple[str, int]) -> None:
@@ -80,10 +81,18 @@ class Relay(DatagramProtocol):
 
     def _send_later(self, way: DatagramProtocol, datagram: bytes, address: tuple[str, int]) -> None:
         def send() -> None:
-            if not self.cut:
-                way.transport.write(datagram, address)  # type: ignore[union-attr]
+            self.under_way.remove(call)
+            way.transport.write(datagram, address)  # type: ignore[union-attr] # it listens until the relay stops
 
-        reactor.callLater(self._random.random() * DELAY, send)
+        call: IDelayedCall = reactor.callLater(self._random.random() * DELAY, send)
+        self.under_way.add(call)
+
+    def stop(self) -> Deferred[Any]:
+        """Stop as a whole: nothing arrives from now on, and what is under way is lost."""
+        for call in self.under_way:
+            call.cancel()
+        self.under_way.clear()
+        return gatherResults([maybeDeferred(port.stopListening) for port in self._ports])
 
 
 class _Way(DatagramProtocol):
@@ -262,6 +271,19 @@ class LossyTests(TestCase):
         heard = await deferToThread(lambda: [ada.receive(TIMEOUT).msg for _ in range(100)])
         self.assertEqual(heard, [str(number) for number in range(100)])
         await deferToThread(ada.close)
+
+
+class RelayTests(TestCase):
+    """The relay itself."""
+
+    async def test_nothing_is_left_of_it_when_it_stops_with_datagramsunder_way(self) -> None:
+        relay = Relay(self, 9)
+        for _ in range(100):
+            relay.datagramReceived(b"{}", ("127.0.0.1", 9))
+        calls = tuple(relay.under_way)
+        self.assertGreater(len(calls), 50)
+        await relay.stop()
+        self.assertFalse(any(call.active() for call in calls))
 
 
 class PlainTests(TestCase):
