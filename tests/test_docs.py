@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -18,14 +19,19 @@ from twisted_chat import client as library
 from twisted_chat import tap
 from twisted_chat.client.program.commands import COMMANDS
 from twisted_chat.client.program.config import BadConfig, read_config
+from twisted_chat.client.program.options import read_options
 from twisted_chat.limits import Limits
 from twisted_chat.messages import BareMessage, Code, decode_bare, decode_reply, decode_request, encode
 
+from .certificates import certificate
 from .programs import ROOT, TIMEOUT, Client, Program, Server, folder
 
 TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ")
 VERSION = re.compile(r"twisted_chat \d+\.\d+\S*")
 PORT = re.compile(r"\b\d{4,5}\b")
+
+FOLDERS = (".", "docs", "examples")
+DOCUMENTS = sorted(str(path.relative_to(ROOT)) for place in FOLDERS for path in (ROOT / place).glob("*.md"))
 
 
 def read(name: str) -> str:
@@ -66,7 +72,7 @@ class ProtocolTests(TestCase):
 
     def test_requests_are_requests_and_answers_are_answers(self) -> None:
         examples = blocks(self.text, "json")
-        self.assertEqual(len(examples), 12)
+        self.assertEqual(len(examples), 13)
         for example in examples:
             request, *answers = example.splitlines()
             self.check_is(request, decode_request(request.encode()))
@@ -270,19 +276,83 @@ def has_nc() -> bool:
 
 
 class OptionsTests(TestCase):
-    """The tables of options are what `twistd chat --help` says."""
+    """The options in the documents are those of `twistd chat --help`."""
 
-    def check_is_help(self, name: str) -> None:
-        shown = {flag for row in table(read(name), "option") for flag in re.findall(r"(?<![\w-])--?[a-z-]+", row[0])}
+    def test_the_reference_has_all_of_them_with_their_defaults(self) -> None:
+        options = table(read("docs/reference.md"), "option")
+        shown = {flag for row in options for flag in re.findall(r"(?<![\w-])--?[a-z-]+", row[0])}
         usage = tap.Options().getUsage(width=1000)
         self.assertEqual(shown, set(re.findall(r"(?<=[ ,])--?[a-z-]+(?==|,|  )", usage.partition("Options:")[2])))
-        for option, default, _ in table(read(name), "option"):
+        for option, default, _ in options:
             if default.startswith("`"):
                 said = re.search(rf"{re.findall(r'--[a-z-]+', option)[-1]}=.*\[default: (.*)\]", usage)
                 self.assertEqual(said and said[1], default.strip("`"), option)
 
-    def test_in_the_reference(self) -> None:
-        self.check_is_help("docs/reference.md")
 
-    def test_in_the_readme(self) -> None:
-        self.check_is_help("README.md")
+class CommandsTests(TestCase):
+    """The commands in the documents are ones that the programs take."""
+
+    def arguments(self, program: str) -> list[list[str]]:
+        """Find what the blocks for a shell or for systemd give to a program."""
+        found = []
+        for name in DOCUMENTS:
+            for block in blocks(read(name), "(?:sh|ini)"):
+                pattern = rf"(?:^|[ /]){re.escape(program)}((?: [^|>&;#\n]*)?)$"
+                lines = re.sub(r" (?:[|>&;#]|&&) ", "\n ", block.replace("\\\n", ""))
+                found += [shlex.split(words) for words in re.findall(pattern, lines, re.MULTILINE)]
+        return found
+
+    def test_the_server_takes_its_options(self) -> None:
+        home = folder(self)
+        certificate(home)
+        commands = [words for words in self.arguments("twistd") if "chat" in words]
+        self.assertGreater(len(commands), 10)
+        for words in commands:
+            # The folders of a server are this test's here, and systemd hands over nothing.
+            here = [re.sub(r"/etc/chat/certificates|/(run|var/lib)/chat\b", str(home), word) for word in words]
+            options = [re.sub(r"^systemd:.*", "0", word) for word in here[words.index("chat") + 1 :]]
+            tap.Options().parseOptions(options)
+
+    def test_the_client_takes_its_options(self) -> None:
+        commands = self.arguments("twisted_chat.client")
+        self.assertGreater(len(commands), 5)
+        for words in commands:
+            if "--help" not in words:
+                read_options(words)
+
+    async def test_the_commands_for_the_file_work(self) -> None:
+        server = await Server.start(self)
+        alice = await server.hello(self, "alice", "lobby")
+        alice.says(type="", room="lobby", msg="hi", id="1")
+        await alice.hears()
+        shutil.copy(server.home / "chat.sqlite", server.home / "chat-2026-11-22.sqlite")
+        commands = [words for words in self.arguments("twisted-chat") if words[0] != "talk"]
+        self.assertEqual([words[0] for words in commands], ["stats", "export", "import"])
+        for words in commands:
+            program = Program(self, sys.executable, "-m", "twisted_chat", *words, home=server.home)
+            self.assertEqual(await program.ends(), 0, program.output)
+
+
+class LinkTests(TestCase):
+    """The links in the documents lead somewhere."""
+
+    def test_files_and_headings_exist(self) -> None:
+        count = 0
+        for name in DOCUMENTS:
+            text = re.sub(r"^```.*?^```$", "", read(name), flags=re.DOTALL | re.MULTILINE)
+            for target in re.findall(r"\]\(([^)]+)\)", text):
+                if "://" in target:
+                    continue
+                file, _, heading = target.partition("#")
+                path = (ROOT / name).parent / file if file else ROOT / name
+                self.assertTrue(path.exists(), f"{name}: {target}")
+                if heading:
+                    self.assertIn(heading, headings(path.read_text("utf-8")), f"{name}: {target}")
+                count += 1
+        self.assertGreater(count, 40)
+
+
+def headings(text: str) -> set[str]:
+    """Find the anchors that a document's headings have."""
+    words = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in words}
