@@ -31,8 +31,8 @@ from twisted_chat import names
 from twisted_chat.commands.progress import Progress
 from twisted_chat.commands.table import table
 from twisted_chat.log import Entry
-from twisted_chat.retention import Keep
-from twisted_chat.sqlite import SQLiteLog
+from twisted_chat.stores.retention import Keep
+from twisted_chat.stores.sqlite.log import SQLiteLog
 
 TIMES = 50
 """How often each thing is measured; the median is told, and the largest."""

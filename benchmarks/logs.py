@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 
-from twisted_chat import database, names
+from twisted_chat import names
+from twisted_chat.stores.sqlite import database
 
 STEP = 200_000
 TEXT = 80

@@ -19,9 +19,9 @@ from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import TestCase
 
 from twisted_chat import names
-from twisted_chat.database import Durability
 from twisted_chat.log import Entry, Record, RoomLog, Unavailable
-from twisted_chat.sqlite import SQLiteLog
+from twisted_chat.stores.sqlite.database import Durability
+from twisted_chat.stores.sqlite.log import SQLiteLog
 
 MOST = 1_000
 PLENTY = 2**20

@@ -11,9 +11,9 @@ from unittest import mock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from twisted_chat import database
 from twisted_chat.commands import importing
-from twisted_chat.database import connect
+from twisted_chat.stores.sqlite import database
+from twisted_chat.stores.sqlite.database import connect
 
 from .commands import CommandTestCase, Outcome
 from .stores import MOST, PLENTY, entry, numbers

@@ -7,7 +7,7 @@ from twisted.trial.unittest import TestCase
 
 from twisted_chat import names
 from twisted_chat.log import Entry, Record
-from twisted_chat.sqlite import SQLiteLog
+from twisted_chat.stores.sqlite.log import SQLiteLog
 
 
 class Words(TestCase):

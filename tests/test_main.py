@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 from unittest import mock
 
-from twisted_chat import __version__, database
+from twisted_chat import __version__
 from twisted_chat.__main__ import COMMANDS
+from twisted_chat.stores.sqlite import database
 
 from .commands import CommandTestCase
 
@@ -71,7 +72,7 @@ class Faults(CommandTestCase):
 
     def test_one_of_an_older_version(self) -> None:
         self.filled()
-        with mock.patch("twisted_chat.database.version_of", return_value=database.version_of() + 1):
+        with mock.patch("twisted_chat.stores.sqlite.database.version_of", return_value=database.version_of() + 1):
             outcome = self.here("stats")
         self.assertEqual(outcome.status, 1)
         self.assertIn("was written by an older version: start the server once", outcome.errors)

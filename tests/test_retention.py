@@ -8,10 +8,11 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
-from twisted_chat import database, names
+from twisted_chat import names
 from twisted_chat.log import Unavailable
-from twisted_chat.retention import EVERYTHING, LOOK_SECONDS, Keep, Store, Trimmer, read_keep
-from twisted_chat.sqlite import SQLiteLog
+from twisted_chat.stores.retention import EVERYTHING, LOOK_SECONDS, Keep, Store, Trimmer, read_keep
+from twisted_chat.stores.sqlite import database
+from twisted_chat.stores.sqlite.log import SQLiteLog
 
 from .stores import MOST, PLENTY, StoreTestCase, entry, numbers, room, texts
 

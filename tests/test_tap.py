@@ -41,8 +41,8 @@ from zope.interface import directlyProvides
 from twisted_chat import __version__, tap
 from twisted_chat.limits import Limits
 from twisted_chat.log import Unavailable, Unusable
-from twisted_chat.retention import Keep
 from twisted_chat.room import Soon
+from twisted_chat.stores.retention import Keep
 
 from .certificates import certificate
 

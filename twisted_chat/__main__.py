@@ -14,8 +14,8 @@ from .commands import Command, Problem
 from .commands.exporting import EXPORT
 from .commands.importing import IMPORT
 from .commands.stats import STATS
-from .database import explain
 from .log import Unusable
+from .stores.sqlite.database import explain
 
 COMMANDS: Final[tuple[Command, ...]] = (EXPORT, IMPORT, STATS)
 

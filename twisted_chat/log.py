@@ -1,8 +1,8 @@
 """What a store has to do: keep each room's log, hand out its pages, and keep what is known of a room.
 
 A room is a log: what is said is appended, gets a number that rises strictly in its room, and is read from any place.
-`sqlite.py` is one such store; another one is another module that offers `Log` and `RoomLog`. This module has no code
-of its own to run; it holds the words that the store and the rooms share.
+`stores/sqlite` is one such store; another store is another package that offers `Log` and `RoomLog`. This module has no
+code of its own to run; it holds the words that the stores and the rooms share.
 """
 
 from __future__ import annotations

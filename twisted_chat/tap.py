@@ -38,12 +38,12 @@ from twisted.python.failure import Failure
 from . import __version__
 from .chat import Chat
 from .clock import keep_steady
-from .database import Durability
 from .limits import Limits
 from .log import Unavailable, Unusable
-from .retention import EVERYTHING, Keep, read_keep
 from .room import TAIL_BYTES, Soon
-from .sqlite import SQLiteLog
+from .stores.retention import EVERYTHING, Keep, read_keep
+from .stores.sqlite.database import Durability
+from .stores.sqlite.log import SQLiteLog
 from .wire.jsonlines import JSONLinesFactory
 from .wire.udp import UDPPort
 

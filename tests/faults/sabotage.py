@@ -70,7 +70,7 @@ BUGS: Final = (
     ),
     Bug(
         "one message is shown twice at the border between the file and the journal",
-        "sqlite.py",
+        "stores/sqlite/log.py",
         "merged = sorted({*records, *map(_record, journal[start : min(end, start + most)])})[:most]",
         "merged = sorted([*records, *map(_record, journal[max(0, start - 1) : min(end, start + most)])])[:most]",
         ("crash", "cut", "slow-all", "replay"),
@@ -84,14 +84,14 @@ BUGS: Final = (
     ),
     Bug(
         "an id that was said is forgotten",
-        "sqlite.py",
+        "stores/sqlite/log.py",
         "first = said.get(key) or self._journaled.get(key) or known.get(key)",
         "first = None",
         ("crash", "cut"),
     ),
     Bug(
         "an id that was said is forgotten once it is out of memory",
-        "database.py",
+        "stores/sqlite/database.py",
         "        if first:\n",
         "        if False:\n",
         ("crash", "cut"),

@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from .. import database
 from ..log import Unusable
+from ..stores.sqlite import database
 from . import Problem
 
 PAGE: Final = 5_000

@@ -17,10 +17,11 @@ from typing import BinaryIO, Final, NamedTuple
 
 import msgspec
 
-from .. import database, names
+from .. import names
 from ..limits import MAX_TOPIC
 from ..messages import MAX_ID, MAX_OBJECT, WireError, time_milliseconds
 from ..names import Name
+from ..stores.sqlite import database
 from . import Command, Problem
 from .files import Line, takes_database, writing
 from .progress import Progress

@@ -14,9 +14,11 @@ from twisted.internet import reactor
 from twisted.internet.defer import gatherResults
 from twisted.internet.task import deferLater
 
-from twisted_chat import database, database_file, sqlite
 from twisted_chat.log import RoomLog, Unusable
-from twisted_chat.sqlite import SQLiteLog
+from twisted_chat.stores.sqlite import database
+from twisted_chat.stores.sqlite import file as database_file
+from twisted_chat.stores.sqlite import log as sqlite
+from twisted_chat.stores.sqlite.log import SQLiteLog
 
 from .stores import MOST, PLENTY, FileTestCase, entry, keep, read_bytes, room, texts, write_bytes
 

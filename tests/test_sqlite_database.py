@@ -7,9 +7,10 @@ import os
 import sqlite3
 from pathlib import Path
 
-from twisted_chat import database, names
-from twisted_chat.database import connect, prepare, transaction
+from twisted_chat import names
 from twisted_chat.log import Unusable
+from twisted_chat.stores.sqlite import database
+from twisted_chat.stores.sqlite.database import connect, prepare, transaction
 
 from .stores import StoreTestCase
 

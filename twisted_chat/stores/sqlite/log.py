@@ -5,7 +5,7 @@ all that an ack waits for. Rows go on to `message`, where they can be found by r
 Where that thread writes, an append waits for it; the reactor never does. Until then what is in the journal is in memory
 too, and a page is what the file has and what memory has, merged, so that reading waits for no writer.
 
-`database_file.py` has the threads, and says what survives which end.
+`file.py` has the threads, and says what survives which end.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from twisted.internet.defer import Deferred, fail, inlineCallbacks, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ...log import Entry, Record, RoomLog, RoomSummary, Unavailable
+from ...names import Name
+from ..retention import EVERYTHING, Keep, Store, Trimmer
 from . import database
 from .database import AFTER, BEFORE, Durability, RoomState, Trimmed
-from .database_file import DatabaseFile, report
-from .log import Entry, Record, RoomLog, RoomSummary, Unavailable
-from .names import Name
-from .retention import EVERYTHING, Keep, Store, Trimmer
+from .file import DatabaseFile, report
 
 JOURNAL_BYTES: Final = 2**20
 """Bytes in memory of what gathers in the journal before it is moved on: one move then takes the file's lock for some
@@ -38,7 +38,7 @@ ROW_BYTES: Final = 512
 MAX_JOURNAL_BYTES: Final = 10 * JOURNAL_BYTES
 """Bytes above which nothing more is kept until the journal can be moved on."""
 
-_log = Logger("twisted_chat.sqlite")
+_log = Logger("twisted_chat.stores.sqlite.log")
 _T = TypeVar("_T")
 _number_of = attrgetter("seq")
 

@@ -14,8 +14,8 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from . import clock
-from .log import Unavailable
+from .. import clock
+from ..log import Unavailable
 
 LOOK_SECONDS: Final = 60.0
 """How often it is looked what is to go: for so long a message may stay that is too old."""
@@ -25,7 +25,7 @@ STEP_PAUSE: Final = 0.01
 
 _UNITS: Final = {"h": 3_600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
 
-_log = Logger("twisted_chat.retention")
+_log = Logger("twisted_chat.stores.retention")
 
 
 class Keep(NamedTuple):

@@ -23,9 +23,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
+from ...log import Unavailable, Unusable
 from . import database
 from .database import PATIENCE, WAL_BYTES, Durability
-from .log import Unavailable, Unusable
 
 READERS: Final = 2
 """Threads that read."""
@@ -40,7 +40,7 @@ BUSY_PAUSE: Final = 0.02
 IN_MEMORY: Final = ":memory:"
 """The path of a database that is in no file; everything happens in the reactor's thread then."""
 
-_log = Logger("twisted_chat.database_file")
+_log = Logger("twisted_chat.stores.sqlite.file")
 _T = TypeVar("_T")
 
 
@@ -245,7 +245,7 @@ def _open_writer(path: str, durability: Durability) -> sqlite3.Connection:
 
 
 def _threads(most: int, name: str) -> ThreadPool:
-    threads = ThreadPool(0, most, f"twisted_chat.database_file, {name}")
+    threads = ThreadPool(0, most, f"twisted_chat.stores.sqlite.file, {name}")
     threads.start()
     return threads
 

@@ -1,7 +1,7 @@
 """The file of the embedded store: how it is opened, checked and upgraded, and what is read and written in it.
 
 Everything here takes a connection and can be done in any thread, and in another program beside the server
-(`commands`). `sqlite.py` decides when it is done, and `database_file.py` in which thread.
+(`commands`). `log.py` decides when it is done, and `file.py` in which thread.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from .log import Entry, Record, RoomSummary, Unusable
-from .names import Name
-from .retention import Keep
+from ...log import Entry, Record, RoomSummary, Unusable
+from ...names import Name
+from ..retention import Keep
 
 APPLICATION_ID: Final = 0x54774368
 

@@ -18,10 +18,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, gatherResults
 
-from twisted_chat import database, database_file, names, retention, sqlite
+from twisted_chat import names
 from twisted_chat.log import Entry, Record, RoomLog, RoomSummary, Unavailable
-from twisted_chat.retention import Keep
-from twisted_chat.sqlite import SQLiteLog
+from twisted_chat.stores import retention
+from twisted_chat.stores.retention import Keep
+from twisted_chat.stores.sqlite import database
+from twisted_chat.stores.sqlite import file as database_file
+from twisted_chat.stores.sqlite import log as sqlite
+from twisted_chat.stores.sqlite.log import SQLiteLog
 
 from .stores import (
     MOST,
@@ -403,8 +407,8 @@ APPENDS_FOR_EVER = """
 import sys
 from itertools import count
 from tests.stores import FakeTime, entry, room
-from twisted_chat.retention import Keep
-from twisted_chat.sqlite import SQLiteLog
+from twisted_chat.stores.retention import Keep
+from twisted_chat.stores.sqlite.log import SQLiteLog
 
 clock = FakeTime()
 clock.running = False
