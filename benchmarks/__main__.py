@@ -4,8 +4,8 @@
     python -m benchmarks --quick --only single,everyone
     python -m benchmarks --from results.json --markdown
 
-The first takes a quarter of an hour, 3 GB of disk for the largest log, and a limit of open files (`ulimit -Hn`) above
-the number of connections; where that is lower, there are fewer.
+The first takes a quarter of an hour and 3 GB of disk for the largest log. The limit on open files (`ulimit -Hn`) has to
+be above the number of connections; with a lower limit, fewer connections are measured.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .results import Results, load_results, results
 
 
 def main(arguments: Sequence[str], sizes: Sizes | None = None) -> int:
-    """Do what the arguments ask for; `sizes` are in place of those of a whole run. Returns the exit status."""
+    """Run what the arguments request, with other sizes than a full run's if given; return the exit status."""
     parser = _options()
     options = parser.parse_args(arguments)
     if options.plot:
@@ -63,17 +63,21 @@ def _options() -> argparse.ArgumentParser:
         epilog=f"cases:\n{cases}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--only", metavar="CASE", type=_cases, default=list(CASES), help="these alone, by commas")
-    parser.add_argument("--quick", action="store_true", help="less of everything: a minute or two")
-    parser.add_argument("--connections", metavar="N", type=int, help=f"of the case crowd [{FULL.connections}]")
     parser.add_argument(
-        "--processes", metavar="N", type=int, help="of the load [one for each processor but one, four at most]"
+        "--only", metavar="CASE", type=_cases, default=list(CASES), help="measure only these cases, separated by commas"
     )
-    parser.add_argument("--folder", help="where the logs are kept while it runs [a temporary folder]")
+    parser.add_argument("--quick", action="store_true", help="measure less of everything, in a minute or two")
+    parser.add_argument(
+        "--connections", metavar="N", type=int, help=f"connections of the case crowd [{FULL.connections}]"
+    )
+    parser.add_argument(
+        "--processes", metavar="N", type=int, help="processes of the load [one per processor except one, at most four]"
+    )
+    parser.add_argument("--folder", help="folder for the logs during the run [a temporary folder]")
     parser.add_argument("--save", metavar="FILE", help="write the results, as JSON")
-    parser.add_argument("--plot", metavar="FILE", help="draw throughput and latency, as PNG")
-    parser.add_argument("--markdown", action="store_true", help="print Markdown in place of tables for a terminal")
-    parser.add_argument("--from", metavar="FILE", dest="read", help="show what --save wrote, and measure nothing")
+    parser.add_argument("--plot", metavar="FILE", help="plot throughput and latency, as PNG")
+    parser.add_argument("--markdown", action="store_true", help="print Markdown instead of tables for a terminal")
+    parser.add_argument("--from", metavar="FILE", dest="read", help="show results written by --save, without measuring")
     return parser
 
 
@@ -85,7 +89,7 @@ def _cases(names: str) -> list[str]:
 
 
 def _need(module: str, what: str) -> None:
-    """Say before minutes are measured that something is not installed."""
+    """Exit with an error, before minutes of measuring, if a module is not installed."""
     try:
         __import__(module)
     except ImportError:
@@ -93,7 +97,7 @@ def _need(module: str, what: str) -> None:
 
 
 def _measure(bench: Bench, names: Sequence[str]) -> tuple[list[Row], list[str]]:
-    """Take all steps, with a bar on a terminal; returns what was measured, and what went wrong."""
+    """Run all steps, with a progress bar on a terminal; return the rows and the failures."""
     _need("tqdm", "the progress bar")
     from tqdm import tqdm
 

@@ -1,4 +1,4 @@
-"""What is measured: each case is a few steps, and each step is a fresh server, a load, and rows of figures.
+"""The cases that are measured. A case has steps; a step is a fresh server, a load, and rows of figures.
 
 To add a case: a function with `@case` that returns its steps, and its columns in `report`.
 """
@@ -22,12 +22,12 @@ from .logs import make
 from .server import Server
 
 Row = dict[str, Any]
-"""One line of the results; what its keys mean is said in `report`."""
+"""One row of the results. `report` explains its keys."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """A part of a case that takes some seconds."""
+    """A part of a case, which takes some seconds."""
 
     label: str
     run: Callable[[], list[Row]]
@@ -35,20 +35,20 @@ class Step:
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is measured."""
+    """The sizes of what is measured."""
 
     members: tuple[int, ...] = (2, 10, 100, 1_000, 5_000, 15_000)
     """Of one room."""
     all_talking: int = 5_000
-    """Members of the largest room in which all talk: each of N is sent N lines a round."""
+    """Members of the largest room in which all send: each of N receives N lines per round."""
     deliveries: int = 400_000
-    """Of one measurement, about."""
+    """Approximate number in one measurement."""
     most_messages: int = 10_000
     rooms: int = 100
     per_room: int = 10
     """Members of each of the rooms."""
     connections: int = 15_000
-    """Of the crowd in one room."""
+    """Members of the crowd in one room."""
     tls_members: int = 200
     logs: tuple[int, ...] = (0, 1_000_000, 10_000_000)
     """Messages in the room."""
@@ -57,10 +57,10 @@ class Sizes:
     """Connections."""
     idle_seconds: float = 10.0
     joiners: int = 10
-    """Clients that are in many rooms each, for what a room takes."""
+    """Clients that join many rooms each, to measure the memory of a room."""
 
     def messages(self, members: int, least: int = 20) -> int:
-        """Say how many messages to a room make a measurement."""
+        """Return how many messages to a room of this size make a measurement."""
         return max(least, min(self.most_messages, self.deliveries // members))
 
 
@@ -79,32 +79,32 @@ QUICK: Final = Sizes(
 )
 
 ROOMS_OF_ONE: Final = 400
-"""Rooms that one client joins: fewer than a session may be in."""
+"""Rooms that one client joins: fewer than the limit of a session."""
 
 WARM_UP: Final = Talk(1, 3)
-"""What is said before anything is measured."""
+"""Messages that are sent before the measurement begins."""
 
 FILES: Final = 100
-"""Files that a server needs beside its connections."""
+"""Files that a server opens apart from its connections."""
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Where and how much is measured."""
+    """The settings of a run: sizes, folder, and processes of the load."""
 
     sizes: Sizes = FULL
     folder: str | None = None
-    """Where the logs are kept; None for a temporary folder."""
+    """The folder for the logs; None for a temporary one."""
     processes: int = field(default_factory=lambda: max(1, min(4, len(os.sched_getaffinity(0)) - 1)))
-    """Of the load."""
+    """Processes of the load."""
 
     def most(self, members: int) -> int:
-        """Say how many of these connections the limit of open files allows."""
+        """Return how many of these connections the limit on open files allows."""
         return min(members, resource.getrlimit(resource.RLIMIT_NOFILE)[1] - FILES)
 
     @contextmanager
     def server(self, *options: str, **more: Any) -> Iterator[Server]:
-        """Start a server, on a processor of its own where there are several."""
+        """Start a server, on a processor of its own if there are several."""
         server_on, _ = _processors()
         with (
             TemporaryDirectory(dir=self.folder) as folder,
@@ -116,7 +116,7 @@ class Bench:
         return Load(crowd, self.processes, _processors()[1])
 
     def speak(self, case: str, members: int, talk: Talk, *options: str, rooms: int = 1, **more: Any) -> list[Row]:
-        """Let a crowd talk on a fresh server; `more` is for the server, but for `trusted`."""
+        """Let a crowd send messages on a fresh server; `more` is for the server, except `trusted`."""
         trusted = more.pop("trusted", None)
         with self.server(*options, **more) as server:
             empty = server.memory()
@@ -156,18 +156,18 @@ class Bench:
 
 
 def _processors() -> tuple[list[int], list[int]]:
-    """Share the processors out: one for the server, the others for the load; nothing where there is one."""
+    """Assign one processor to the server and the others to the load; return empty lists if there is only one."""
     first, *others = sorted(os.sched_getaffinity(0))
     return ([first], others) if others else ([], [])
 
 
 _Case = Callable[[Bench], list[Step]]
 CASES: Final[dict[str, tuple[str, _Case]]] = {}
-"""Each case's name: what it shows, and what gives its steps."""
+"""For each name of a case: what it shows, and the function that returns its steps."""
 
 
 def case(what: str) -> Callable[[_Case], _Case]:
-    """Put a case into the list."""
+    """Register a case."""
 
     def register(steps: _Case) -> _Case:
         CASES[steps.__name__] = what, steps
@@ -176,12 +176,12 @@ def case(what: str) -> Callable[[_Case], _Case]:
     return register
 
 
-@case("one talker, one message at a time: latency, and what a message and a delivery cost")
+@case("one sender, one message at a time: latency, and the cost of a message and of a delivery")
 def single(bench: Bench) -> list[Step]:
     return [_one_talker(bench, "single", members, 1) for members in bench.sizes.members]
 
 
-@case("one talker, eight messages under way: the cost of a delivery over the number of members")
+@case("one sender, eight messages in flight: the cost of a delivery by number of members")
 def burst(bench: Bench) -> list[Step]:
     return [_one_talker(bench, "burst", members, 8) for members in bench.sizes.members]
 
@@ -192,7 +192,7 @@ def _one_talker(bench: Bench, name: str, members: int, window: int) -> Step:
     return Step(f"{name}, {members:,} members", lambda: bench.speak(name, members, talk))
 
 
-@case("all talk, each one message at a time: throughput")
+@case("all members send, each one message at a time: throughput")
 def everyone(bench: Bench) -> list[Step]:
     sizes = [bench.most(members) for members in bench.sizes.members if members <= bench.sizes.all_talking]
     return [_all_talk(bench, "everyone", members) for members in sizes]
@@ -204,7 +204,7 @@ def _all_talk(bench: Bench, name: str, members: int, *options: str, **more: Any)
     return Step(f"{name}, {members:,} members", lambda: bench.speak(name, members, talk, *options, **more))
 
 
-@case("many rooms, one member of each talks, eight messages under way: throughput")
+@case("many rooms, one sender in each, eight messages in flight: throughput")
 def rooms(bench: Bench) -> list[Step]:
     count, members = bench.sizes.rooms, bench.sizes.rooms * bench.sizes.per_room
     return [Step(f"{count} rooms", lambda: bench.speak("rooms", members, _room_talk(bench), rooms=count))]
@@ -214,13 +214,13 @@ def _room_talk(bench: Bench) -> Talk:
     return Talk(1, bench.sizes.messages(bench.sizes.rooms * bench.sizes.per_room), 8)
 
 
-@case("many connections in one room: the time until all are in, memory, and a message to all")
+@case("many connections in one room: the time until all have joined, memory, and a message to all")
 def crowd(bench: Bench) -> list[Step]:
     members = bench.most(bench.sizes.connections)
     return [Step(f"{members:,} connections", lambda: bench.speak("crowd", members, Talk(1, 10)))]
 
 
-@case("a log of many messages: the cost of a delivery stays")
+@case("a large log: the cost of a delivery does not grow with it")
 def log(bench: Bench) -> list[Step]:
     def run(size: int) -> list[Row]:
         with TemporaryDirectory(dir=bench.folder) as folder:
@@ -233,7 +233,7 @@ def log(bench: Bench) -> list[Step]:
     return [Step(f"a log of {size:,}", lambda size=size: run(size)) for size in bench.sizes.logs]  # type: ignore[misc]
 
 
-@case("nobody says anything: processor time of an idle server")
+@case("no messages: the processor time of an idle server")
 def idle(bench: Bench) -> list[Step]:
     def run(members: int) -> list[Row]:
         with bench.server() as server:
@@ -258,7 +258,7 @@ def _idle(bench: Bench, server: Server, members: int) -> Row:
     }
 
 
-@case("the longest turn of the reactor, which is the longest that anybody waits")
+@case("the longest turn of the reactor, which is the longest time that anybody waits")
 def turns(bench: Bench) -> list[Step]:
     count, members = bench.sizes.rooms, bench.sizes.rooms * bench.sizes.per_room
     everyone = min(200, max(bench.sizes.members))
@@ -292,7 +292,7 @@ def _turns_replaying(bench: Bench) -> list[Row]:
 
 
 def _replay(port: int, room: str, size: int) -> float:
-    """Read a whole room; returns the seconds."""
+    """Replay a whole room; return the seconds that it took."""
     with socket.create_connection(("127.0.0.1", port), 60) as client:
         client.sendall(f'{{"type":"hello","nick":"reader"}}\n{{"type":"join","room":"{room}","since":0}}\n'.encode())
         start, lines = time.monotonic(), 0
@@ -300,12 +300,12 @@ def _replay(port: int, room: str, size: int) -> float:
             data = client.recv(2**20)
             lines += data.count(b"\n")
             if not data:
-                raise ConnectionError("the server ended a replay")
+                raise ConnectionError("the server closed the connection during a replay")
         return time.monotonic() - start
 
 
 def _turn_rows(server: Server, load: str, names: tuple[str, ...]) -> list[Row]:
-    """Make a row of each phase but the start, in which nobody is there yet."""
+    """Return a row for each phase except the start, when no client is connected yet."""
     return [
         {
             "case": "turns",
@@ -323,7 +323,7 @@ def _turn_rows(server: Server, load: str, names: tuple[str, ...]) -> list[Row]:
 
 
 def _quantile(counts: dict[str, int], part: float) -> float:
-    """Say how many microseconds a part of all turns did not exceed, as a power of two."""
+    """Return the microseconds that this share of the turns did not exceed, as a power of two."""
     left = sum(counts.values()) * part
     for bits in sorted(int(key) for key in counts):
         left -= counts[str(bits)]
@@ -332,7 +332,7 @@ def _quantile(counts: dict[str, int], part: float) -> float:
     return 0.0
 
 
-@case("TLS beside TCP")
+@case("TLS compared with TCP")
 def tls(bench: Bench) -> list[Step]:
     members = min(bench.sizes.tls_members, max(bench.sizes.members))
     alone = Talk(1, bench.sizes.messages(members))
@@ -355,7 +355,7 @@ def tls(bench: Bench) -> list[Step]:
     return [Step(f"{load}, {wire}", lambda pair=(load, wire): run(*pair)) for load, wire in pairs]  # type: ignore[misc]
 
 
-@case("what a room takes of the memory")
+@case("the memory that a room takes")
 def memory(bench: Bench) -> list[Step]:
     def run() -> list[Row]:
         with bench.server() as server:

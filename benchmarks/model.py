@@ -1,4 +1,4 @@
-"""What one machine carries, from what was measured on it."""
+"""An estimate of what one machine carries, from the figures measured on it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .cases import Row
 from .results import Results
 
 BUSY: Final = 0.7
-"""How busy a processor may be, so that those who talk in the same moment wait for milliseconds only."""
+"""The load of a processor up to which messages of the same moment wait for milliseconds only."""
 
 
 @dataclass(frozen=True)
@@ -21,50 +21,52 @@ class Example:
     members: int
     rooms: int
     per_room: int
-    """Members of each room; somebody who is in three counts in each of them."""
+    """Members of each room; a person in three rooms counts in each of them."""
     messages: float
-    """Messages/s in all, when most is said."""
+    """Messages/s in all rooms together, at the busiest time."""
 
 
 EXAMPLES: Final = (
-    Example("a team of 50, each in 10 rooms of 20, half of them typing a message a minute", 50, 25, 20, 25 / 60),
-    Example("a class of 300 in one room, all answer within 10 s", 300, 1, 300, 30.0),
+    Example(
+        "a team of 50, each in 10 rooms of 20 members, half of them sending a message per minute", 50, 25, 20, 25 / 60
+    ),
+    Example("a class of 300 in one room, all answering within 10 s", 300, 1, 300, 30.0),
     Example("an event of 10,000 in one room, 5 messages/s", 10_000, 1, 10_000, 5.0),
 )
 
 
 @dataclass(frozen=True)
 class Model:
-    """What things cost the server on one machine."""
+    """The costs of the server on one machine."""
 
     message: float
-    """Processor time of a message that comes alone (seconds): read, kept, acked."""
+    """Processor time of a message that arrives alone (seconds): to read, store and ack it."""
     delivery: float
-    """Processor time of a message on its way to one member (seconds)."""
+    """Processor time of a delivery to one member (seconds)."""
     gathered: float
-    """Processor time of a delivery where all talk and a turn's messages go together (seconds)."""
+    """Processor time of a delivery if all members send and a turn's messages are sent together (seconds)."""
     base: float
-    """Memory of a server to which nobody is connected (bytes)."""
+    """Memory of a server without connections (bytes)."""
     member: float
     """Memory of a connection in a room (bytes)."""
     room: float
     """Memory of an open room with one member (bytes)."""
 
     def processor(self, example: Example) -> float:
-        """Say how busy a use keeps the server's processor, where no two messages go together; 1 is wholly."""
+        """Return the load of the server's processor if no two messages are sent together; 1 is fully busy."""
         return example.messages * (self.message + self.delivery * (example.per_room - 1))
 
     def messages(self, members: int) -> float:
-        """Say how many messages/s to rooms of so many members keep a processor `BUSY`."""
+        """Return the messages/s to rooms of this size that keep a processor `BUSY`."""
         return BUSY / (self.message + self.delivery * (members - 1))
 
     def memory(self, example: Example) -> float:
-        """Say how much memory a use takes (bytes)."""
+        """Return the memory that a use takes (bytes)."""
         return self.base + self.member * example.members + self.room * example.rooms
 
 
 def model(results: Results) -> Model | None:
-    """Find the costs in what was measured; None where a case that they come from was not."""
+    """Derive the costs from the results; None if a case that they need was not measured."""
     spoken, gathered = results.of("single"), results.of("everyone")
     crowds, rooms, idle = results.of("crowd"), results.of("memory"), results.of("idle")
     if len(spoken) < 2 or not (gathered and crowds and rooms and idle):
@@ -76,7 +78,7 @@ def model(results: Results) -> Model | None:
 
 
 def fit(rows: Sequence[Row]) -> tuple[float, float]:
-    """Find the cost of a message and of a delivery by which all rows come out with the least relative error.
+    """Fit the cost of a message and of a delivery to the rows, with the least relative error.
 
     Least squares of (messages * a + deliveries * b) / seconds = 1.
     """

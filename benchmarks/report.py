@@ -1,4 +1,4 @@
-"""Results for people: as tables of a terminal, and as Markdown."""
+"""The results as tables for a terminal, and as Markdown."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _Column = tuple[str, Callable[[Row], str]]
 
 
 def _number(value: float) -> str:
-    """Write a number with about three digits that count."""
+    """Format a number with about three significant digits."""
     digits = 0 if value >= 100 or not value else 1 if value >= 10 else 2
     return f"{value:,.{digits}f}"
 
@@ -32,7 +32,7 @@ def _count(key: str) -> Callable[[Row], str]:
 
 
 def _busy(row: Row) -> str:
-    """Say how busy the server was, and the load: where it is the load, the server is faster than this shows."""
+    """Return the share of a processor that server and load used. With a load at 100 %, the server could do more."""
     seconds = row["seconds"] or 1.0
     return f"{row['cpu_s'] / seconds:.0%} {row['load_cpu_s'] / seconds:.0%}"
 
@@ -59,7 +59,7 @@ COLUMNS: Final[dict[str, tuple[_Column, ...]]] = {
     "rooms": (("rooms", _count("rooms")), *_TALK),
     "crowd": (
         _MEMBERS,
-        ("all in, s", _field("all_in_s")),
+        ("all joined, s", _field("all_in_s")),
         ("bytes each", _field("memory_per_member")),
         ("to all, ms", _field("p50_ms")),
         ("slowest, ms", _field("max_ms")),
@@ -85,17 +85,18 @@ COLUMNS: Final[dict[str, tuple[_Column, ...]]] = {
 }
 
 LEGEND: Final = (
-    "members: of one room. messages/s: said. deliveries/s: received by the others. p50, p99 ms: from the saying of a "
-    "message to its receipt by the last member. µs each: processor time of the server for a delivery. busy: of a "
-    "processor, the server and the load; where the load is at 100 %, the server is faster than it could show. got: "
-    "all, if each message reached each member exactly once; else how many messages are missing, and lines too many. "
-    "longest, ms: one turn of the reactor, during which all wait. processor, ms: the most processor time of one turn; "
-    "where the turn took much longer, the machine did something else meanwhile."
+    "members: of one room. messages/s: sent. deliveries/s: received by other members. p50, p99 ms: from sending a "
+    "message until the last member has received it. µs each: processor time of the server per delivery. busy: the "
+    "share of a processor that the server and the load used; if the load is at 100 %, the server is faster than the "
+    "figures show. got: all, if each message reached each member exactly once; otherwise the number of missing "
+    "messages and of surplus lines. longest, ms: the longest turn of the reactor, during which everybody waits. "
+    "processor, ms: the most processor time of one turn; if the turn took much longer, the machine was busy with "
+    "something else."
 )
 
 
 def _shown(results: Results) -> Iterator[tuple[str, list[str], list[list[str]], list[str]]]:
-    """Give of each case its name, heads, rows, and what else is to be said."""
+    """Yield the name, the column heads, the rows and the notes of each case."""
     for name in CASES:
         if rows := results.of(name):
             columns = COLUMNS[name]
@@ -104,15 +105,15 @@ def _shown(results: Results) -> Iterator[tuple[str, list[str], list[list[str]], 
 
 
 def _ratios(rows: Sequence[Row]) -> Iterator[str]:
-    """Say how TLS compares."""
+    """Yield a sentence for each load that compares TLS with TCP."""
     by = {(row["load"], row["wire"]): row["messages_per_s"] for row in rows}
     for load, wire in by:
         if wire == "TLS":
-            yield f"{load}: TLS carries {by[load, 'TLS'] / by[load, 'TCP']:.2f} of the messages/s of TCP."
+            yield f"{load}: TLS carries {by[load, 'TLS'] / by[load, 'TCP']:.2f} times the messages/s of TCP."
 
 
 def text(results: Results) -> str:
-    """Write all as plain text, 80 columns wide."""
+    """Return the results as plain text, 80 columns wide."""
     lines = wrap(_setting(results), WIDTH)
     for name, heads, rows, notes in _shown(results):
         lines += ["", *wrap(f"{name}: {CASES[name][0]}", WIDTH), *table(heads, rows, WIDTH), *notes]
@@ -122,7 +123,7 @@ def text(results: Results) -> str:
 
 
 def markdown(results: Results) -> str:
-    """Write all as Markdown."""
+    """Return the results as Markdown."""
     parts = [f"Measured on {results.date}. {_setting(results)}.", f"```sh\n{results.command}\n```", LEGEND]
     for name, heads, rows, notes in _shown(results):
         what = CASES[name][0]
@@ -146,26 +147,27 @@ def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _constants(costs: Model) -> list[str]:
     return [
-        f"A = {_number(costs.message * 1e6)} µs of processor time a message that comes alone",
-        f"B = {_number(costs.delivery * 1e6)} µs of processor time a delivery",
-        f"G = {_number(costs.gathered * 1e6)} µs of processor time a delivery where all talk and messages go together",
-        f"M = {_number(costs.base / 1e6)} MB of memory when nobody is there",
-        f"C = {_number(costs.member)} bytes of memory a connection in a room",
-        f"R = {_number(costs.room)} bytes of memory an open room with one member",
+        f"A = {_number(costs.message * 1e6)} µs of processor time per message that arrives alone",
+        f"B = {_number(costs.delivery * 1e6)} µs of processor time per delivery",
+        f"G = {_number(costs.gathered * 1e6)} µs of processor time per delivery if all members send, and a turn's "
+        "messages go out together",
+        f"M = {_number(costs.base / 1e6)} MB of memory without any connection",
+        f"C = {_number(costs.member)} bytes of memory per connection in a room",
+        f"R = {_number(costs.room)} bytes of memory per open room with one member",
     ]
 
 
 def _capacity(costs: Model) -> Iterator[str]:
-    yield "The server uses one processor. What it costs, from the figures above:"
+    yield "The server uses one processor. Its costs, derived from the figures above:"
     yield "\n".join(f"- {constant}" for constant in _constants(costs))
     yield (
         "For m messages/s in rooms of n members, c connections and r rooms:\n\n"
-        "    processor = m * (A + B * (n - 1))       1 is one processor, wholly busy\n"
-        "    memory    = M + C * c + R * r           and --memory, 1 MiB unless it is set\n"
+        "    processor = m * (A + B * (n - 1))       1 means one processor, fully busy\n"
+        "    memory    = M + C * c + R * r           plus --memory, 1 MiB by default\n"
     )
     yield (
-        f"This is the most that it costs: messages that arrive in one turn go together, down to G a delivery. With "
-        f"{BUSY:.0%} of a processor, which leaves room for many who talk in one moment, it carries:"
+        "These are upper bounds: messages that arrive in one turn are sent together, at a cost down to G per delivery. "
+        f"With {BUSY:.0%} of a processor, which leaves a reserve for moments in which many people talk, it carries:"
     )
     sizes = (2, 10, 100, 1_000, 10_000)
     yield _markdown_table(

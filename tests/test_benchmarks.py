@@ -106,7 +106,7 @@ class WholeTests(SynchronousTestCase):
         for name in CASES:
             self.assertIn(f"\n{name}: ", output)
         self.assertIn("single: TLS carries", output)
-        self.assertIn("a connection in a room", output)
+        self.assertIn("per connection in a room", output)
 
     def check_markdown(self, saved: str) -> None:
         status, output, errors = run("--from", saved, "--markdown")
@@ -401,7 +401,7 @@ class RepliesTests(SynchronousTestCase):
                 cases._ask(client, {"type": "hello"}, b'"joined"')
 
     def test_a_replay_that_ends_early(self) -> None:
-        with self.assertRaisesRegex(ConnectionError, "the server ended a replay"):
+        with self.assertRaisesRegex(ConnectionError, "the server closed the connection during a replay"):
             cases._replay(Cutting(self, 0).port, "b0", 10)
 
     def test_sizes(self) -> None:
