@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from itertools import pairwise
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
+from twisted_chat import framing
 from twisted_chat.framing import Frame, Framer
-from twisted_chat.messages import MAX_OBJECT, WireError, decode_request
+from twisted_chat.messages import MAX_NESTING, MAX_OBJECT, OUTLINE, WireError, decode_request
+
+from .helpers import Calls
 
 
 def frames(*pieces: bytes) -> list[Frame]:
@@ -91,6 +96,15 @@ class Bad(TestCase):
         self.assertEqual(seen(frames(b'{"a":\n{"b":2}\n')), ["bad-json", b'{"b":2}'])
         self.assertEqual(seen(frames(b'{"a":"', b'x\n{"b":2}\n')), ["bad-json", b'{"b":2}'])
 
+    def test_what_follows_an_object_that_is_no_json_is_not_trusted(self) -> None:
+        self.assertEqual(seen(frames(b'{"a" 1}{"b":2}\n{"c":3}')), ["bad-json", b'{"c":3}'])
+        self.assertEqual(seen(frames(b'{"a" 1', b'}{"b":2}\n{"c":3}')), ["bad-json", b'{"c":3}'])
+
+    def test_it_is_said_what_is_wrong_with_it(self) -> None:
+        (error,) = frames(b'{"secret" 1} ')
+        assert isinstance(error, WireError)
+        self.assertEqual(error.text, "this is no JSON object: JSON is malformed: expected ':' (byte 10)")
+
     def test_an_open_text_does_not_swallow_the_next_line(self) -> None:
         self.assertEqual(seen(frames(b'{"a":"x}\n{"b":2}\n')), ["bad-json", b'{"b":2}'])
 
@@ -122,8 +136,129 @@ class TooLong(TestCase):
         self.assertEqual(framer._rest, b"")
 
 
+def arrivals(obj: bytes) -> dict[str, list[bytes]]:
+    """List the ways in which an object can arrive."""
+    half = len(obj) // 2
+    return {
+        "as a line": [obj + b"\n"],
+        "with a carriage return": [obj + b"\r\n"],
+        "without a line end": [obj],
+        "twice": [obj + obj],
+        "in halves": [obj[:half], obj[half:]],
+        "cut off": [obj[:-1] + b"\n"],
+    }
+
+
+LARGE = {
+    "braces": b'{"type":"pong","a":[' + b"{}," * 5400 + b"{}]}",
+    "arrays": b'{"type":"pong","a":[' + b"[]," * 5400 + b"[]]}",
+    "strings": b'{"type":"pong","a":[' + b'"",' * 5400 + b'""]}',
+    "escapes": b'{"type":"pong","a":[' + rb'"\"\\",' * 2300 + b'""]}',
+    "nested": b'{"a":[' + b'{"b":{"c":["}"]}},' * 860 + b"{}]}",
+    "deep": b'{"a":' * 60 + b"1" + b"}" * 60,
+    "far too deep": b'{"a":' * 2500 + b"1" + b"}" * 2500,
+    "open": b"{" * 16_000,
+    "bad in the end": b'{"type":"pong","a":[' + b"{}," * 5400 + b"x]}",
+    "text": b'{"msg":"' + b"x" * 16_000 + b'"}',
+    "escaped text": b'{"msg":"' + rb"\"" * 8_000 + b'"}',
+}
+
+
+class CountingPattern:
+    """A pattern that counts the bytes it may have looked at."""
+
+    def __init__(self, pattern: re.Pattern[bytes]) -> None:
+        self._pattern = pattern
+        self.bytes = 0
+
+    def match(self, data: bytes, start: int, stop: int = sys.maxsize) -> re.Match[bytes] | None:
+        match = self._pattern.match(data, start, stop)
+        self.bytes += (match.end() if match else min(stop, len(data))) - start
+        return match
+
+    def sub(self, by: bytes, data: bytes) -> bytes:
+        self.bytes += len(data)
+        return self._pattern.sub(by, data)
+
+
+PATTERNS = ("OUTLINE", "_TEXTS", "_IN_TEXT", "_SPACE")
+
+
+class Cost(TestCase):
+    """What an object costs depends on its bytes, not on what they are or in which pieces they come."""
+
+    def test_no_object_takes_a_step_for_each_of_its_brackets_or_strings(self) -> None:
+        for name, obj in LARGE.items():
+            for way, pieces in arrivals(obj).items():
+                framer = Framer()
+                with Calls() as calls:
+                    for piece in pieces:
+                        framer.feed(piece)
+                self.assertLess(calls.count, 75, f"{name} {way}")
+
+    def test_byte_for_byte_no_byte_is_looked_at_again_and_again(self) -> None:
+        for name, obj in LARGE.items():
+            patterns = {pattern: CountingPattern(getattr(framing, pattern)) for pattern in PATTERNS}
+            for pattern, counting in patterns.items():
+                self.patch(framing, pattern, counting)
+            framer = Framer()
+            for at in range(len(obj)):
+                framer.feed(obj[at : at + 1])
+            self.assertLess(sum(pattern.bytes for pattern in patterns.values()), 4 * len(obj), name)
+
+    def test_many_small_objects_are_found_in_one_pass(self) -> None:
+        for obj in (b"{}", b'{"a":{"b":[]}}', b'{"a":"}"} '):
+            counting = CountingPattern(OUTLINE)
+            self.patch(framing, "OUTLINE", counting)
+            self.assertEqual(len(frames(obj * 5_000)), 5_000)
+            self.assertEqual(counting.bytes, len(obj.rstrip()) * 5_000)
+
+
+class Nesting(TestCase):
+    """An object that is nested too deeply is found out wherever it stands."""
+
+    DEEPEST = b'{"a":' * MAX_NESTING + b"1" + b"}" * MAX_NESTING
+    TOO_DEEP = b'{"a":' * (MAX_NESTING + 1) + b"1" + b"}" * (MAX_NESTING + 1)
+
+    def test_the_deepest_is_taken(self) -> None:
+        for way in ("as a line", "with a carriage return", "without a line end", "in halves"):
+            self.assertEqual(frames(*arrivals(self.DEEPEST)[way]), [self.DEEPEST], way)
+
+    def test_a_level_more_is_bad_json(self) -> None:
+        for way in ("as a line", "with a carriage return", "without a line end", "in halves"):
+            self.assertEqual(seen(frames(*arrivals(self.TOO_DEEP)[way])), ["bad-json"], way)
+
+    def test_what_follows_on_its_line_is_thrown_away(self) -> None:
+        self.assertEqual(seen(frames(self.TOO_DEEP + b'{"a":1}\n{"b":2}')), ["bad-json", b'{"b":2}'])
+
+    def test_arrays_count_as_objects_do(self) -> None:
+        inner = MAX_NESTING - 1
+        for levels, expected in ((inner, 1), (inner + 1, 0)):
+            obj = b'{"a":' + b"[" * levels + b"]" * levels + b"}"
+            for way in ("without a line end", "in halves"):
+                got = frames(*arrivals(obj)[way])
+                self.assertEqual([frame == obj for frame in got], [bool(expected)], way)
+
+
 alphabet = st.sampled_from(
-    [b"{", b"}", b'"', b"\\", b"\n", b"\r", b" ", b"x", b":", b"1", b'{"a":1}', b'{"msg":"}{"}', b"{}\n", b'"a":']
+    [
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b'"',
+        b"\\",
+        b"\n",
+        b"\r",
+        b" ",
+        b"x",
+        b":",
+        b"1",
+        b'{"a":1}',
+        b'{"msg":"}{"}',
+        b"{}\n",
+        b'"a":',
+    ]
 )
 streams = st.lists(alphabet, max_size=40).map(b"".join)
 objects = st.dictionaries(st.text(max_size=5), st.text() | st.integers() | st.dictionaries(st.text(), st.none()))
@@ -137,6 +272,31 @@ class Anything(TestCase):
         cuts = [0, *sorted(min(place, len(stream)) for place in places), len(stream)]
         pieces = [stream[a:b] for a, b in pairwise(cuts)]
         self.assertEqual(seen(frames(*pieces)), seen(frames(stream)))
+
+    @given(streams)
+    @example(b'{"a":"x')
+    def test_an_object_ends_where_its_first_bracket_is_closed(self, stream: bytes) -> None:
+        """The same with a step for each byte, of a stream without a line end."""
+        stream = b"{" + stream.replace(b"\n", b"")
+        depth, in_text, escaped, end = 0, False, False, 0
+        for at, byte in enumerate(stream):
+            char = chr(byte)
+            if in_text:
+                in_text = escaped or char != '"'
+                escaped = char == "\\" and not escaped
+            else:
+                in_text = char == '"'
+                depth += (char in "{[") - (char in "}]")
+            if not depth:
+                end = at + 1
+                break
+        got = seen(frames(stream))
+        if not end:
+            self.assertEqual(got, [])
+        elif got[0] != "bad-json":
+            self.assertEqual(got[0], stream[:end])
+        else:
+            self.assertRaises(ValueError, json.loads, stream[:end])
 
     @given(streams)
     def test_a_line_end_makes_a_new_start(self, stream: bytes) -> None:

@@ -43,6 +43,8 @@ from twisted_chat.messages import (
     time_text,
 )
 
+from .helpers import Calls
+
 
 def refusal(test: TestCase, frame: bytes) -> WireError:
     """Read what cannot be read."""
@@ -112,6 +114,13 @@ class Wrong(TestCase):
 
     def test_many_objects_beside_each_other_are_no_nesting(self) -> None:
         self.assertEqual(decode_request(b'{"type":"ping","x":[' + b",".join([b"{}"] * 100) + b"]}"), Ping())
+
+    def test_many_brackets_take_no_step_each(self) -> None:
+        for inside in (b"{}", b"[]", b'"["'):
+            frame = b'{"type":"ping","x":[' + b",".join([inside] * 4_000) + b"]}"
+            with Calls() as calls:
+                self.assertEqual(decode_request(frame), Ping())
+            self.assertLess(calls.count, 20)
 
     def test_deep_nesting_in_what_names_no_type(self) -> None:
         deep = b'{"x":' + b"[" * 200_000 + b"]" * 200_000 + b"}"
