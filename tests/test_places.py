@@ -1,0 +1,190 @@
+"""Where the server listens, and what is said where it cannot."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import sys
+from types import SimpleNamespace
+from typing import Any, cast
+from unittest import mock
+
+from twisted.internet.address import UNIXAddress
+from twisted.internet.error import CannotListenError
+from twisted.internet.task import Clock
+from twisted.trial.unittest import TestCase
+
+from twisted_chat.chat import Chat
+from twisted_chat.places import LINES, WIRES, Place, WrongPlace, address_text, read_places, refusal, with_backlog
+
+from .certificates import certificate
+from .ports import Reactor
+from .test_tap import folder
+
+CHAT = cast(Chat, SimpleNamespace(reactor=Clock()))
+
+
+class PlacesTests(TestCase):
+    """Places are read, and opened."""
+
+    def read(self, *texts: str, udp: str = "", interface: str | None = None) -> Reactor:
+        """Open the first place as `--port`, others as `--listen`, one as `--udp`; returns the reactor with all."""
+        reactor = Reactor()
+        options = ["--port", *["--listen"] * len(texts)]
+        places = [(option, LINES, text) for option, text in zip(options, texts, strict=False)]
+        places += [("--udp", WIRES["udp"], udp)] if udp else []
+        for place in read_places(reactor.as_base, places, interface):
+            self.successResultOf(place.listen(CHAT))
+        return reactor
+
+    def refuses(self, *texts: str, **more: Any) -> str:
+        """Return the error for wrong places."""
+        return str(self.assertRaises(WrongPlace, self.read, *texts, **more))
+
+    def resolve(self, *addresses: str) -> None:
+        """Let every name have these addresses."""
+        families = [socket.AF_INET6 if ":" in address else socket.AF_INET for address in addresses]
+        found = [
+            (family, socket.SOCK_STREAM, 6, "", (address, 0))
+            for family, address in zip(families, addresses, strict=True)
+        ]
+        self.patch(socket, "getaddrinfo", lambda *_, **__: found)
+
+    def test_a_number_is_a_port_of_the_interface(self) -> None:
+        self.assertEqual(self.read("0", "14900").tcp_ports, [(0, "127.0.0.1"), (14900, "127.0.0.1")])
+        self.assertEqual(self.read("0", interface="0.0.0.0").tcp_ports, [(0, "0.0.0.0")])
+
+    def test_an_address_of_ipv6_has_brackets_or_none(self) -> None:
+        self.assertEqual(self.read("1", interface="::1").tcp_ports, [(1, "::1")])
+        self.assertEqual(self.read("1", interface="[fe80::1%lo]").tcp_ports, [(1, "fe80::1%lo")])
+
+    def test_a_host_name_is_resolved_and_ipv4_preferred(self) -> None:
+        self.resolve("2001:db8::1", "192.0.2.1")
+        self.assertEqual(self.read("1", interface="chat.example").tcp_ports, [(1, "192.0.2.1")])
+        self.resolve("2001:db8::1")
+        self.assertEqual(self.read("1", interface="chat.example").tcp_ports, [(1, "2001:db8::1")])
+
+    def test_any_endpoint_may_be_named(self) -> None:
+        reactor = self.read("tcp:1:interface=192.0.2.1", "tcp6:2", "3", "haproxy:tcp:port=4")
+        self.assertEqual(reactor.tcp_ports, [(1, "192.0.2.1"), (2, "::"), (3, "127.0.0.1"), (4, "")])
+
+    def test_a_port_for_datagrams_may_have_an_address(self) -> None:
+        self.resolve("192.0.2.1")
+        for text, interface, expected in (
+            ("14900", None, ("127.0.0.1", 14900)),
+            ("14900", "::1", ("::1", 14900)),
+            ("0.0.0.0:0", None, ("0.0.0.0", 0)),
+            ("[::1]:14900", None, ("::1", 14900)),
+            ("chat.example:14900", None, ("192.0.2.1", 14900)),
+        ):
+            streams = ["unix:chat.sock"] if interface else ["1"]
+            self.assertEqual(self.read(*streams, udp=text, interface=interface).udp_ports, [expected])
+
+    def test_what_is_no_port_for_datagrams_is_refused(self) -> None:
+        start = "--udp takes a port, or an address and a port such as 127.0.0.1:14900 or [::1]:14900, not "
+        for text in ("abc", " ", ":14900", "::1:14900", "127.0.0.1:", "[::1]", "udp:14900:x"):
+            self.assertEqual(self.refuses(udp=text), f"{start}'{text}'")
+        for port in ("65536", "-1"):
+            self.assertEqual(self.refuses(udp=f"[::1]:{port}"), f"--udp takes a port from 0 to 65535, not {port}")
+        self.patch(socket, "getaddrinfo", mock.Mock(side_effect=socket.gaierror(-2, "Name or service not known")))
+        self.assertIn("--udp takes an address or a host name", self.refuses(udp="nowhere:1"))
+
+    def test_a_unix_socket_has_a_path(self) -> None:
+        self.assertEqual([address for address, *_ in self.read("unix:/run/chat.sock").unixServers], ["/run/chat.sock"])
+
+    def test_tls_has_a_folder_of_certificates(self) -> None:
+        home = folder(self)
+        certificate(home)
+        reactor = self.read(f"tls:{home}:14943", f"tls:{home}:14944:interface=127.0.0.1")
+        self.assertEqual(reactor.tcp_ports, [(14943, "::"), (14944, "127.0.0.1")])
+
+    def test_a_wrong_port_is_refused(self) -> None:
+        for port in ("-1", "65536"):
+            self.assertEqual(self.refuses(port), f"--port takes a port from 0 to 65535, not {port}")
+            self.assertEqual(self.refuses("1", port), f"--listen takes a port from 0 to 65535, not {port}")
+        for description in ("tcp:65536", "tcp6:port=65536", "ssl:65536", "haproxy:tcp:65536", "tls:/:65536"):
+            self.assertIn("a port is a number from 0 to 65535, not '65536'", self.refuses(description))
+        self.assertIn("not 'http'", self.refuses("tcp:http"))
+
+    def test_what_is_no_endpoint_is_refused(self) -> None:
+        start = "--port takes a port or an endpoint such as tcp:14900:interface=0.0.0.0, not "
+        self.assertEqual(self.refuses("abc"), start + "'abc': Unknown endpoint type: 'abc'")
+        self.assertEqual(self.refuses("tcp:1:backlog=many"), start + "'tcp:1:backlog=many'")
+        for text, address in (
+            ("tcp:0:interface=::1", r"\:\:1"),
+            ("ssl:1:interface=fe80::1:backlog=1", r"fe80\:\:1"),
+        ):
+            expected = f"{start}'{text}': escape the colons of the address, interface={address}"
+            self.assertEqual(self.refuses(text), expected)
+        self.assertEqual(self.refuses("stdio:"), start + "'stdio:': nobody can connect to stdio")
+
+    def test_tls_without_pyopenssl_is_refused(self) -> None:
+        with mock.patch.dict(sys.modules, {"OpenSSL": None}):
+            for description in ("tls:/:1", "ssl:1"):
+                self.assertIn("pip install 'twisted[tls]'", self.refuses(description))
+
+    def test_tls_without_certificates_is_refused(self) -> None:
+        self.assertIn("takes a folder of certificates, and '14943' is not a folder", self.refuses("tls:14943"))
+        home = folder(self)
+        place = f"tls:{home}:14943"
+        self.assertTrue(self.refuses(place).endswith(f": no file *.pem in '{home}' has a certificate"))
+        (home / "chain.pem").write_text("-----BEGIN CERTIFICATE-----\n")
+        self.assertTrue(self.refuses(place).endswith(f": no file *.pem in '{home}' has a private key"))
+        self.assertIn("No such file or directory: /no.pem", self.refuses("ssl:1:privateKey=/no.pem"))
+
+    def test_a_socket_that_systemd_did_not_hand_over_is_refused(self) -> None:
+        for which in ("index=0", "name=chat"):
+            self.assertIn("systemd has handed over no such socket", self.refuses(f"systemd:domain=INET:{which}"))
+
+    def test_an_unknown_interface_is_refused(self) -> None:
+        self.assertIn("and 'a..b' is neither", self.refuses("1", interface="a..b"))
+        self.patch(socket, "getaddrinfo", mock.Mock(side_effect=socket.gaierror(-2, "Name or service not known")))
+        start = "--interface takes an address or a host name of this machine, and 'nowhere' is neither"
+        self.assertEqual(self.refuses("1", interface="nowhere"), f"{start}: Name or service not known")
+
+    def test_an_interface_that_would_not_be_used_is_refused(self) -> None:
+        expected = "--interface is for a port number; in an endpoint, write interface=ADDRESS instead"
+        self.assertEqual(self.refuses("unix:chat.sock", interface="::1"), expected)
+
+
+class BacklogTests(TestCase):
+    """Many clients may connect at once."""
+
+    def test_an_endpoint_gets_a_long_queue(self) -> None:
+        for kind in ("tcp:1", "tcp6:1", "ssl:1", "tls:keys:1", "unix:chat.sock"):
+            self.assertEqual(with_backlog(kind), f"{kind}:backlog=4096")
+
+    def test_a_queue_that_is_named_stays(self) -> None:
+        self.assertEqual(with_backlog("tcp:1:backlog=7"), "tcp:1:backlog=7")
+
+    def test_an_endpoint_without_a_queue_gets_none(self) -> None:
+        self.assertEqual(with_backlog("systemd:domain=INET:index=0"), "systemd:domain=INET:index=0")
+
+
+class TextTests(TestCase):
+    """Places are told in a form that people can use."""
+
+    def refusal(self, error: Exception) -> str:
+        return refusal(Place("127.0.0.1:1", cast(Any, None), cast(Any, None)), error)
+
+    def test_a_unix_socket_is_shown_with_its_whole_path(self) -> None:
+        self.assertEqual(address_text(UNIXAddress("/run/chat.sock")), "/run/chat.sock")
+        self.assertEqual(address_text(UNIXAddress("chat.sock")), os.path.abspath("chat.sock"))
+        self.assertEqual(address_text(UNIXAddress(None)), str(UNIXAddress(None)))
+
+    def test_a_refusal_says_what_to_do(self) -> None:
+        for number, words in (
+            (errno.EADDRINUSE, "something listens there already; stop it, or choose another place"),
+            (errno.EADDRNOTAVAIL, "this machine has no such address"),
+            (errno.EACCES, "choose a port above 1023"),
+            (errno.ENOENT, "make it first"),
+            (errno.ENFILE, os.strerror(errno.ENFILE)),
+        ):
+            error = OSError(number, os.strerror(number))
+            for refused in (error, CannotListenError("127.0.0.1", 1, error)):
+                self.assertTrue(self.refusal(refused).startswith("cannot listen on 127.0.0.1:1: "))
+                self.assertIn(words, self.refusal(refused))
+        taken = CannotListenError(None, b"/run/a", "Cannot acquire lock")
+        self.assertIn("listens there already", self.refusal(taken))
+        self.assertEqual(self.refusal(ValueError("it is late")), "cannot listen on 127.0.0.1:1: it is late")

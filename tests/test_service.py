@@ -1,0 +1,269 @@
+"""How the server starts and stops."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import gc
+import threading
+from functools import partial
+from typing import Any, cast
+
+from twisted.internet.address import UNIXAddress
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import CannotListenError
+from twisted.internet.task import Clock
+from twisted.internet.testing import EventLoggingObserver
+from twisted.logger import globalLogPublisher
+from twisted.trial.unittest import TestCase
+
+from twisted_chat import __version__, service, tap
+from twisted_chat.limits import Limits
+from twisted_chat.log import Log, Unavailable, Unusable
+from twisted_chat.places import LINES, WIRES, Place, read_places
+from twisted_chat.room import Soon
+from twisted_chat.service import CannotStart, ChatService, Store, soon
+
+from .ports import Port, Reactor
+
+
+class SoonTests(TestCase):
+    """What is to happen soon happens at the end of the turn."""
+
+    def test_any_reactor_has_timers(self) -> None:
+        clock = Clock()
+        called: list[int] = []
+        soon(cast(Any, clock))(lambda: called.append(1))
+        self.assertEqual(called, [])
+        clock.advance(0)
+        self.assertEqual(called, [1])
+
+    def test_asyncio_has_a_queue(self) -> None:
+        clock = Clock()
+        called: list[int] = []
+
+        async def turn() -> None:
+            call = soon(cast(Any, clock))
+            for number in (1, 2):
+                call(partial(called.append, number))
+                self.assertEqual(len(called), number - 1)
+                await asyncio.sleep(0)
+
+        loop = asyncio.new_event_loop()
+        self.addCleanup(loop.close)
+        thread = threading.Thread(target=loop.run_until_complete, args=[turn()])
+        thread.start()  # of its own, since this one may run a loop already
+        thread.join()
+        self.assertEqual((called, clock.getDelayedCalls()), ([1, 2], []))
+
+
+class FakeLog:
+    """A log that can only be closed."""
+
+    def __init__(self) -> None:
+        self.is_closed = False
+
+    def close(self) -> Deferred[None]:
+        self.is_closed = True
+        return succeed(None)
+
+
+class FakeStore(Store):
+    """A store whose log is `log`; one named `unusable` cannot be opened."""
+
+    log: FakeLog
+
+    def open(self, reactor: object) -> Log:
+        if self.database == "unusable":
+            raise Unusable("this disk is no disk")
+        self.log = FakeLog()
+        return cast(Log, self.log)
+
+
+class FakeChat:
+    """A chat that starts and stops when it is told to."""
+
+    def __init__(self) -> None:
+        self.starting: Deferred[None] = succeed(None)
+        self.goodbye: Deferred[None] = succeed(None)
+        self.stopped_for = ""
+        self.limits: Limits | None = None
+        self.memory = 0
+
+    def make(self, reactor: object, log: object, limits: Limits | None, soon: Soon, memory: int) -> FakeChat:
+        self.reactor = reactor
+        self.limits = limits
+        self.memory = memory
+        return self
+
+    def start(self) -> Deferred[None]:
+        return self.starting
+
+    def stop(self, why: str) -> Deferred[None]:
+        self.stopped_for = why
+        return self.goodbye
+
+
+def slow_place(listening: Deferred[Port]) -> Place:
+    """Make a place that is open when the Deferred fires."""
+    return Place("slow:", lambda chat: None, lambda _: cast(Any, listening))
+
+
+class ServiceTests(TestCase):
+    """The service opens everything, and closes everything."""
+
+    def setUp(self) -> None:
+        self.reactor = Reactor()
+        self.store = FakeStore(":memory:")
+        self.chat = FakeChat()
+        self.events = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+
+    def service(self, *places: Place | str, limits: Limits | None = None) -> ChatService:
+        """Make a service that listens at places: objects, ports of TCP, or such as `udp:1`."""
+        made = []
+        for place in places:
+            if isinstance(place, str):
+                option, _, port = place.rpartition(":")
+                (place,) = read_places(self.reactor.as_base, [("--port", WIRES.get(option, LINES), port)], None)
+            made.append(place)
+        make_chat = cast(Any, self.chat.make)
+        return ChatService(self.reactor.as_base, made, self.store, limits, make_chat)
+
+    def started(self, *places: Place | str) -> ChatService:
+        made = self.service(*places)
+        made.startService()
+        return made
+
+    def said(self) -> list[str]:
+        return [
+            event["log_format"].format(**event)
+            for event in self.events
+            if event.get("log_namespace") == service.__name__
+        ]
+
+    def cannot_start(self, *places: Place | str) -> str:
+        """Start in vain; returns the reason."""
+        ended = self.assertRaises(CannotStart, self.service(*places).startService)
+        self.assertIsInstance(ended, SystemExit)
+        return str(ended.code)
+
+    def test_the_log_says_where_it_listens_once_it_serves(self) -> None:
+        self.started("1", Place("there", LINES.make, lambda _: succeed(cast(Any, Port(UNIXAddress("/run/c.sock"))))))
+        started = [f"twisted_chat {__version__}, database :memory:"]
+        self.assertEqual(self.said(), started, "while the reactor does not run, nobody is served")
+        self.reactor.run()
+        self.assertEqual(self.said(), [*started, "listening on 127.0.0.1:1", "listening on /run/c.sock"])
+
+    def test_the_chat_gets_its_limits_and_its_memory(self) -> None:
+        self.store = FakeStore(":memory:", memory=7)
+        self.service(limits=Limits(burst=7)).startService()
+        self.assertEqual((self.chat.limits, self.chat.memory), (Limits(burst=7), 7))
+
+    def test_python_seldom_looks_for_cycles(self) -> None:
+        self.addCleanup(gc.set_threshold, *gc.get_threshold())
+        gc.set_threshold(700, 10, 10)
+        self.started()
+        self.assertEqual(gc.get_threshold(), (service.YOUNG_OBJECTS, 10, 10))
+
+    def test_a_log_that_cannot_be_opened_ends_the_start(self) -> None:
+        self.store = FakeStore("unusable")
+        self.assertEqual(self.cannot_start(), "this disk is no disk")
+
+    def test_a_port_that_cannot_be_had_ends_the_start(self) -> None:
+        in_use = CannotListenError("127.0.0.1", 1, OSError(errno.EADDRINUSE, "Address already in use"))
+        self.reactor.refused = {1: in_use}
+        expected = "something listens there already; stop it, or choose another place"
+        self.assertEqual(self.cannot_start("1"), f"cannot listen on 127.0.0.1:1: {expected}")
+        self.assertTrue(self.store.log.is_closed)
+        self.assertEqual(self.cannot_start("udp:1"), f"cannot listen on udp 127.0.0.1:1: {expected}")
+
+    def test_a_log_that_cannot_be_read_ends_the_start(self) -> None:
+        self.chat.starting = Deferred()
+        self.reactor.callLater(1, self.chat.starting.errback, Unavailable("a page is gone"))
+        self.assertEqual(self.cannot_start("1"), ":memory: cannot be read: a page is gone")
+        self.assertEqual(self.reactor.tcpServers, [])
+        self.assertTrue(self.store.log.is_closed)
+
+    def test_nobody_is_let_in_before_the_chat_is_ready(self) -> None:
+        self.chat.starting = Deferred()
+        self.chat.starting.addCallback(lambda _: self.assertEqual(self.reactor.tcpServers, []))
+        self.reactor.callLater(1, self.chat.starting.callback, None)
+        self.started("1")
+        self.assertEqual(len(self.reactor.tcpServers), 1)
+
+    def test_an_endpoint_may_take_its_time(self) -> None:
+        listening: Deferred[Port] = Deferred()
+        self.reactor.callLater(1, listening.callback, Port(UNIXAddress("/run/chat.sock")))
+        self.started(slow_place(listening))
+        self.reactor.run()
+        self.assertEqual(self.said()[-1], "listening on /run/chat.sock")
+
+    def test_a_port_is_closed_again_when_the_next_cannot_be_had(self) -> None:
+        closing: Deferred[None] = Deferred()
+        self.reactor.callLater(1, closing.callback, None)
+        self.cannot_start(
+            slow_place(succeed(Port(UNIXAddress("/run/chat.sock"), closing))), slow_place(fail(OSError(errno.EACCES)))
+        )
+        self.assertTrue(closing.called)
+        self.assertTrue(self.store.log.is_closed)
+
+    def test_stopping_tells_everybody_and_closes_the_log(self) -> None:
+        started = self.started()
+        self.chat.goodbye = Deferred()
+        stopped = started.stopService()
+        self.assertEqual(self.chat.stopped_for, "the server is shutting down")
+        self.assertNoResult(stopped)
+        self.assertFalse(self.store.log.is_closed)
+        self.chat.goodbye.callback(None)
+        self.successResultOf(stopped)
+        self.assertTrue(self.store.log.is_closed)
+
+    def test_a_stop_by_a_signal_is_status_0(self) -> None:
+        self.successResultOf(self.started().stopService())
+        self.assertIsNone(self.reactor._exitSignal)
+
+    def test_stopping_waits_a_while_for_slow_clients(self) -> None:
+        started = self.started()
+        self.chat.goodbye = Deferred()
+        stopped = started.stopService()
+        self.reactor.advance(service.FAREWELL - 0.1)
+        self.assertNoResult(stopped)
+        self.reactor.advance(0.1)
+        self.successResultOf(stopped)
+        self.assertTrue(self.store.log.is_closed)
+        self.assertIn("some clients do not read", self.said()[-1])
+
+    def test_stopping_waits_for_the_ports(self) -> None:
+        closing: Deferred[None] = Deferred()
+        stopped = self.started(slow_place(succeed(Port(UNIXAddress("chat.sock"), closing)))).stopService()
+        self.assertEqual(self.chat.stopped_for, "")
+        closing.callback(None)
+        self.successResultOf(stopped)
+        self.assertNotEqual(self.chat.stopped_for, "")
+
+    def test_a_port_for_datagrams_is_closed_when_everybody_is_told(self) -> None:
+        closing: list[str] = []
+        self.patch(Port, "stopListening", lambda _: closing.append(self.chat.stopped_for))
+        started = self.started("udp:14900")
+        self.reactor.run()
+        self.assertEqual(self.said()[-1], "listening on udp 127.0.0.1:14900")
+        self.successResultOf(started.stopService())
+        self.assertEqual(closing, ["the server is shutting down"])
+
+    def test_stopping_goes_on_where_a_step_fails(self) -> None:
+        closing: Deferred[None] = fail(OSError(errno.ENOENT, "the socket is gone"))
+        started = self.started(slow_place(succeed(Port(UNIXAddress("chat.sock"), closing))))
+        self.chat.goodbye = fail(RuntimeError("no voice"))
+        self.successResultOf(started.stopService())
+        self.assertTrue(self.store.log.is_closed)
+        self.assertEqual(self.said()[-2:], ["closing a port failed", "telling all clients failed"])
+        self.assertEqual(len(self.flushLoggedErrors(OSError, RuntimeError)), 2)
+
+
+class StoreTests(TestCase):
+    """The store of the options is SQLite's."""
+
+    def test_it_is_opened_in_memory(self) -> None:
+        log = Store(tap.MEMORY).open(cast(Any, Clock()))
+        self.assertEqual(self.successResultOf(log.rooms(9)), [])
+        self.successResultOf(log.close())

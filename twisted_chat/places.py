@@ -1,0 +1,284 @@
+"""Where the server listens: what the options name, and how it is opened.
+
+A wire is a way to speak to the server, such as JSON lines over a stream. A new one is a module with a factory (or, for
+datagrams, a protocol) that takes the `Chat`, and a line in `WIRES`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.base import ReactorBase
+from twisted.internet.defer import Deferred, execute
+from twisted.internet.endpoints import quoteStringArgument, serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IAddress, IListeningPort
+
+from .chat import Chat
+from .wire.jsonlines import JSONLinesFactory
+from .wire.udp import UDPPort
+
+BACKLOG: Final = "backlog=4096"
+"""The connections that the kernel queues until the server accepts them: what Linux allows by default. After a restart
+all clients come back at once. With Twisted's 50, a thousand of them needed 16 s, since a client whose connection does
+not fit into the queue tries again only after a second or more."""
+
+
+class WrongPlace(ValueError):
+    """A place that nobody can listen on; the text says what is wrong and what is right, for the user."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place to listen on."""
+
+    text: str
+    """The place for people: `127.0.0.1:14900`, or the description of an endpoint as they wrote it."""
+    make: Callable[[Chat], Any]
+    """Makes what `open` takes; see `Wire.make`."""
+    open: Callable[[Any], Deferred[IListeningPort]]
+
+    def listen(self, chat: Chat) -> Deferred[IListeningPort]:
+        """Open the port."""
+        return self.open(self.make(chat))
+
+
+class Reading(NamedTuple):
+    """What is known while the description of a place is read."""
+
+    reactor: ReactorBase
+    option: str
+    """The option, such as `--port`, for the error."""
+    text: str
+    address: str
+    """The address to listen on where the text is a port number alone."""
+
+
+_Opener = Callable[[Any], Deferred[IListeningPort]]
+
+
+class Wire(NamedTuple):
+    """A way to speak to the server."""
+
+    make: Callable[[Chat], Any]
+    """Makes what listens: a factory for a stream, a protocol for datagrams."""
+    read: Callable[[Reading], tuple[str, _Opener]]
+    """Reads the description of a place; returns its text for people and what opens it. Raises `WrongPlace`."""
+    help: str
+
+
+def read_places(reactor: ReactorBase, texts: Iterable[tuple[str, Wire, str]], interface: str | None) -> Sequence[Place]:
+    """Read descriptions of places, each with its option and its wire; raises `WrongPlace`.
+
+    `interface` is the address, or the name of a host, for those that are a port number alone.
+    """
+    texts = list(texts)
+    numbered = any(is_number(text) for _, _, text in texts)
+    if interface is not None and not numbered:
+        raise WrongPlace("--interface is for a port number; in an endpoint, write interface=ADDRESS instead")
+    address = _resolve("--interface", "127.0.0.1" if interface is None else interface) if numbered else ""
+    places: list[Place] = []
+    for option, wire, text in texts:
+        shown, opener = wire.read(Reading(reactor, option, text, address))
+        places.append(Place(shown, wire.make, opener))
+    return places
+
+
+def is_number(text: str) -> bool:
+    """True for a whole number of at most nine digits."""
+    return re.fullmatch(r"-?[0-9]{1,9}", text) is not None
+
+
+def _is_port(text: str) -> bool:
+    return is_number(text) and 0 <= int(text) <= 65535
+
+
+def _pair(host: str, port: int) -> str:
+    """Write an address and a port as people paste them: RFC 3986 (section 3.2.2) puts IPv6 into brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _resolve(option: str, name: str) -> str:
+    """Find the address to listen on: the first of IPv4 or, where the name has none, the first of IPv6.
+
+    It is one address, since a host name often has one that the host does not listen on (`localhost` and IPv6 in many
+    containers); `--listen` adds others.
+    """
+    name = name.removeprefix("[").removesuffix("]")
+    if isIPAddress(name) or isIPv6Address(name):
+        return name  # as it is: the resolver would lose the scope of fe80::1%eth0
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:  # UnicodeError: what IDNA cannot encode
+        raise WrongPlace(
+            f"{option} takes an address or a host name of this machine, and '{name}' is neither: "
+            f"{getattr(error, 'strerror', error)}"
+        ) from None
+    _, _, _, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+    return str(address[0])
+
+
+# Datagrams
+
+
+def _read_datagrams(reading: Reading) -> tuple[str, _Opener]:
+    """Read where to take datagrams: a port, or an address and a port."""
+    reactor, option, text, address = reading
+    host, colon, port = text.rpartition(":")
+    if not is_number(port) or (colon and (not host or (":" in host and (host[0], host[-1]) != ("[", "]")))):
+        raise WrongPlace(
+            f"{option} takes a port, or an address and a port such as 127.0.0.1:14900 or [::1]:14900, not '{text}'"
+        )
+    if not _is_port(port):
+        raise WrongPlace(f"{option} takes a port from 0 to 65535, not {port}")
+    host = _resolve(option, host) if host else address
+    listen_udp: Callable[..., IListeningPort] = reactor.listenUDP  # type: ignore[attr-defined]  # as every reactor has
+    return f"udp {_pair(host, int(port))}", lambda protocol: execute(listen_udp, int(port), protocol, host)
+
+
+# Streams
+
+
+def _read_stream(reading: Reading) -> tuple[str, _Opener]:
+    """Read where to listen for a stream: a port, or the description of an endpoint."""
+    return _read_number(reading) if is_number(reading.text) else _read_endpoint(reading)
+
+
+def _read_number(reading: Reading) -> tuple[str, _Opener]:
+    reactor, option, text, address = reading
+    if not _is_port(text):
+        raise WrongPlace(f"{option} takes a port from 0 to 65535, not {text}")
+    endpoint = serverFromString(reactor, f"tcp:{int(text)}:interface={quoteStringArgument(address)}:{BACKLOG}")
+    return _pair(address, int(text)), endpoint.listen
+
+
+def _read_endpoint(reading: Reading) -> tuple[str, _Opener]:
+    reactor, option, text, _ = reading
+    try:
+        _check_description(text)
+        return text, serverFromString(reactor, with_backlog(text)).listen
+    except Exception as error:  # each type of endpoint has its own ways to fail
+        why = _address_hint(text) or _reason(error)
+    raise WrongPlace(
+        f"{option} takes a port or an endpoint such as tcp:14900:interface=0.0.0.0, not '{text}'{why and f': {why}'}"
+    )
+
+
+def _address_hint(text: str) -> str:
+    """Say how an address of IPv6 is written, where a description cannot be read for its unescaped colons."""
+    found = re.search(r":interface=([^=]*?)(?=:\w+=|$)", text)
+    address = found[1] if found else ""
+    if not isIPv6Address(address):
+        return ""
+    return f"escape the colons of the address, interface={quoteStringArgument(address)}"
+
+
+def with_backlog(text: str) -> str:
+    """Add the length of the queue, where the type of endpoint takes it and the description does not have it."""
+    kind = text.partition(":")[0]
+    takes_it = kind in ("tcp", "tcp6", "ssl", "tls", "unix") and "backlog=" not in text
+    return f"{text}:{BACKLOG}" if takes_it else text
+
+
+class _Misfit(Exception):
+    """A description of an endpoint that Twisted would read and fail with later, or whose error nobody understands."""
+
+
+_PORT_AT: Final = {"tcp": 1, "tcp6": 1, "ssl": 1, "tls": 2}
+"""Where in a description its port is, counted from the type. It can also be written as `port=`."""
+
+
+def _check_description(text: str) -> None:
+    """Find what Twisted itself does not find, or does not name; raises `_Misfit`."""
+    parts = re.split(r"(?<!\\):", text.removeprefix("haproxy:"))
+    kind = parts[0]
+    if kind == "stdio":
+        raise _Misfit("nobody can connect to stdio")
+    if kind in ("ssl", "tls") and find_spec("OpenSSL") is None:
+        raise _Misfit("TLS needs pyOpenSSL: pip install 'twisted[tls]'")
+    if kind == "tls" and not os.path.isdir(folder := _argument(parts, "path", 1)):
+        raise _Misfit(f"tls:FOLDER:PORT takes a folder of certificates, and '{folder}' is not a folder")
+    port = _argument(parts, "port", _PORT_AT.get(kind, len(parts)))
+    if port and not _is_port(port):
+        raise _Misfit(f"a port is a number from 0 to 65535, not '{port}'")
+    if kind == "tls":
+        _check_certificates(folder)
+
+
+def _check_certificates(folder: str) -> None:
+    """See that there is a certificate and a key, since Twisted would only fail clients; raises `_Misfit`."""
+    pem = b"".join(path.read_bytes() for path in Path(folder).rglob("*.pem") if path.is_file())
+    for what in ("CERTIFICATE", "PRIVATE KEY"):
+        if f"{what}-----".encode() not in pem:
+            raise _Misfit(f"no file *.pem in '{folder}' has a {what.lower()}")
+
+
+def _argument(parts: list[str], name: str, at: int) -> str:
+    """Find an argument in a description's parts by its name or its position; an empty text where it is left out."""
+    named = [part.partition("=")[2] for part in parts if part.startswith(f"{name}=")]
+    return "".join(named or [part for part in parts if "=" not in part][at : at + 1]).replace("\\", "")
+
+
+def _reason(error: Exception) -> str:
+    """Say why a description cannot be read, or nothing where only a programmer would understand it."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.strerror}: {os.fsdecode(error.filename)}"
+    if isinstance(error, IndexError | KeyError):  # of what LISTEN_FDS and LISTEN_FDNAMES tell
+        return "systemd has handed over no such socket"
+    known = isinstance(error, _Misfit) or str(error).startswith("Unknown endpoint type")
+    return str(error) if known else ""
+
+
+# What is said of places
+
+
+def address_text(address: IAddress) -> str:
+    """Write where a port listens, in a form that can be pasted into a client."""
+    if isinstance(address, IPv4Address | IPv6Address):
+        return f"{'udp ' * (address.type == 'UDP')}{_pair(address.host, address.port)}"
+    if isinstance(address, UNIXAddress) and address.name:
+        return os.path.abspath(os.fsdecode(address.name))
+    return str(address)
+
+
+_ADVICE: Final = {
+    errno.EADDRINUSE: "something listens there already; stop it, or choose another place",
+    errno.EADDRNOTAVAIL: "this machine has no such address; give --interface one that it has, or 127.0.0.1",
+    errno.EACCES: "this user may not; choose a port above 1023, or a folder that this user may write to",
+    errno.ENOENT: "its folder does not exist; make it first",
+}
+
+
+def refusal(place: Place, error: Exception) -> str:
+    """Say why a place cannot be listened on, and what to do."""
+    cause = error.socketError if isinstance(error, CannotListenError) else error
+    if isinstance(cause, OSError):
+        why = _ADVICE.get(cause.errno or 0) or cause.strerror
+    elif isinstance(error, CannotListenError) and error.interface is None:  # the lock beside a Unix socket is taken
+        why = _ADVICE[errno.EADDRINUSE]
+    else:
+        why = str(cause)
+    return f"cannot listen on {place.text}: {why}"
+
+
+LINES: Final = Wire(JSONLinesFactory, _read_stream, "Another PLACE to listen on; may be given several times.")
+
+WIRES: Final[dict[str, Wire]] = {
+    "listen": LINES,
+    "udp": Wire(
+        UDPPort,
+        _read_datagrams,
+        "Listen on UDP too, at a port, such as 14900, ADDRESS:14900 or [IPv6]:14900; may be given several times.",
+    ),
+}
+"""The wires, each by the option that says where it is spoken. `--port` is one more `--listen`."""
