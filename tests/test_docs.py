@@ -333,6 +333,23 @@ class CommandsTests(TestCase):
             self.assertEqual(await program.ends(), 0, program.output)
 
 
+class DesignTests(TestCase):
+    """docs/design.md shows the code as it is, and CONTRIBUTING.md names files that exist."""
+
+    def test_every_module_and_package_is_in_the_table(self) -> None:
+        package = ROOT / "twisted_chat"
+        shown = {row[0].strip("`/").split("/")[0] for row in table(read("docs/design.md"), "module")}
+        modules = {path.name for path in package.glob("*.py")} - {"__init__.py"}
+        packages = {path.parent.name for path in package.glob("*/__init__.py")}
+        self.assertEqual(shown, modules | packages)
+
+    def test_the_files_to_change_exist(self) -> None:
+        named = re.findall(r"`((?:twisted_chat|tests|docs)/[\w./-]*)`", read("CONTRIBUTING.md"))
+        self.assertGreater(len(named), 10)
+        for path in named:
+            self.assertTrue((ROOT / path).exists(), path)
+
+
 class LinkTests(TestCase):
     """The links in the documents lead somewhere."""
 
