@@ -29,6 +29,7 @@ from zope.interface.verify import verifyObject
 
 from twisted_chat import bare, chat
 from twisted_chat.chat import Chat
+from twisted_chat.limits import MAX_REFUSED, Limits
 from twisted_chat.log import Log
 from twisted_chat.messages import MAX_OBJECT
 from twisted_chat.wire import jsonlines
@@ -195,6 +196,27 @@ class ProtocolTests(SynchronousTestCase):
         transport = TCPTransport()
         self.factory.buildProtocol(ADDRESS).makeConnection(transport)
         self.assertEqual(transport.options, {"no delay": True, "keep alive": True})
+
+
+class CrowdTests(SynchronousTestCase):
+    """Above the limit of connections, a few are told so, and more are cut."""
+
+    def test_a_connection_beyond_those_that_are_told_is_cut(self) -> None:
+        server = Server(limits=Limits(connections=1))
+        factory = JSONLinesFactory(server.chat)
+        made = []
+        for _ in range(1 + MAX_REFUSED + 1):
+            protocol, transport = factory.buildProtocol(ADDRESS), StringTransport()
+            protocol.makeConnection(transport)
+            made.append((protocol, transport))
+        self.assertEqual([transport.disconnecting for _, transport in made].count(True), 1)
+        last, transport = made[-1]
+        self.assertTrue(transport.disconnecting)
+        last.dataReceived(b'{"type":"ping"}')
+        last.connectionLost()
+        self.assertEqual((transport.value(), server.chat.crowded), (b"", True))
+        made[0][0].connectionLost()
+        self.assertFalse(server.chat.crowded)
 
 
 class BadInputTests(SynchronousTestCase):

@@ -14,10 +14,11 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import CannotListenError
 from twisted.internet.task import Clock
 from twisted.internet.testing import EventLoggingObserver
-from twisted.logger import globalLogPublisher
+from twisted.logger import ILogObserver, Logger, LogPublisher, globalLogPublisher
 from twisted.trial.unittest import TestCase
 
 from twisted_chat import __version__, service, tap
+from twisted_chat.bounded_log import MOST
 from twisted_chat.limits import Limits
 from twisted_chat.log import Log, Unavailable, Unusable
 from twisted_chat.places import LINES, WIRES, Place, read_places
@@ -116,6 +117,8 @@ class ServiceTests(TestCase):
         self.reactor = Reactor()
         self.store = FakeStore(":memory:")
         self.chat = FakeChat()
+        self.written: list[Any] = []
+        self.publisher = LogPublisher(cast(ILogObserver, self.written.append))
         self.events = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
 
     def service(self, *places: Place | str, limits: Limits | None = None) -> ChatService:
@@ -127,7 +130,7 @@ class ServiceTests(TestCase):
                 (place,) = read_places(self.reactor.as_base, [("--port", WIRES.get(option, LINES), port)], None)
             made.append(place)
         make_chat = cast(Any, self.chat.make)
-        return ChatService(self.reactor.as_base, made, self.store, limits, make_chat)
+        return ChatService(self.reactor.as_base, made, self.store, limits, make_chat, self.publisher)
 
     def started(self, *places: Place | str) -> ChatService:
         made = self.service(*places)
@@ -221,6 +224,22 @@ class ServiceTests(TestCase):
     def test_a_stop_by_a_signal_is_status_0(self) -> None:
         self.successResultOf(self.started().stopService())
         self.assertIsNone(self.reactor._exitSignal)
+
+    def test_the_entries_of_the_log_are_bounded_from_when_it_serves_until_it_stops(self) -> None:
+        log = Logger(observer=self.publisher)
+
+        def writes() -> int:
+            self.written.clear()
+            for _ in range(10 * MOST):
+                log.info("again")
+            return len(self.written)
+
+        started = self.started()
+        self.assertEqual(writes(), 10 * MOST)
+        self.reactor.run()
+        self.assertEqual(writes(), MOST)
+        self.successResultOf(started.stopService())
+        self.assertEqual(writes(), 10 * MOST)
 
     def test_stopping_waits_a_while_for_slow_clients(self) -> None:
         started = self.started()

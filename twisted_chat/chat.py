@@ -19,7 +19,7 @@ from twisted.logger import Logger
 
 from . import __version__, clock, messages, names
 from .bare import Bare
-from .limits import MAX_TOPIC, Bucket, Limits
+from .limits import MAX_REFUSED, MAX_TOPIC, Bucket, Limits
 from .log import Entry, Log, RoomSummary
 from .messages import SERVER, AnyRequest, Message, WireError, encode_line
 from .names import Name
@@ -103,6 +103,11 @@ class Chat:
         """Hear that objects can come from a new connection."""
         assert isinstance(wire.participant, Bare)
         wire.participant.begin()
+
+    @property
+    def crowded(self) -> bool:
+        """True while so many connections were refused, and have not ended yet, that others are not even told so."""
+        return len(self._wires) >= self.limits.connections + MAX_REFUSED
 
     def _refusal(self, wire: Wire) -> WireError | None:
         if len(self._wires) > self.limits.connections:

@@ -43,6 +43,11 @@ TOLD: Final = 20
 the server write at once is then bounded: by `burst` times as many, some 20 ms."""
 
 
+MAX_REFUSED: Final = 32
+"""Connections above the limit that are told `full`. More are closed without a word: each takes one of the files that
+the process may open, and the store and the log need some too."""
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What the one who runs the server may set."""
 

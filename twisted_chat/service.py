@@ -12,10 +12,11 @@ from twisted.internet.base import ReactorBase
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.defer import TimeoutError as TookTooLong
 from twisted.internet.interfaces import IListeningPort, IUDPTransport
-from twisted.logger import Logger
+from twisted.logger import Logger, LogPublisher, globalLogPublisher
 from twisted.python.failure import Failure
 
 from . import __version__
+from .bounded_log import bound
 from .chat import Chat
 from .limits import Limits
 from .log import Log, Unavailable, Unusable
@@ -72,12 +73,16 @@ class ChatService(Service):
         store: Store,
         limits: Limits | None = None,
         make_chat: Callable[..., Chat] = Chat,
+        publisher: LogPublisher = globalLogPublisher,
     ) -> None:
         self._reactor = reactor
         self._places = places
         self._store = store
         self._limits = limits
         self._make_chat = make_chat
+        self._publisher = publisher
+        self._unbound: Callable[[], None] | None = None
+        """Takes back the bound on the log's entries."""
         self._ports: list[IListeningPort] = []
 
     def startService(self) -> None:
@@ -124,6 +129,10 @@ class ChatService(Service):
             self._ports.append(port)
             # Logged when the reactor runs: before that, a signal would kill, and a client get no answer.
             self._reactor.callWhenRunning(_log.info, "listening on {address}", address=address_text(port.getHost()))
+        self._reactor.callWhenRunning(self._bound_log)
+
+    def _bound_log(self) -> None:
+        self._unbound = bound(self._publisher, self._reactor)
 
     def stopService(self) -> Deferred[None]:
         """Tell everybody and close everything; fires when the log is closed, soon after `FAREWELL` at the latest."""
@@ -138,6 +147,8 @@ class ChatService(Service):
         await _settled("telling all clients", goodbye.addTimeout(FAREWELL, self._reactor))
         await _close(carriers)
         await _settled("closing the log", maybeDeferred(self._log.close))
+        if self._unbound is not None:
+            self._unbound()
         # twistd would end itself with the signal that stopped it, and there is no public way to say that all is well.
         self._reactor._exitSignal = None
 

@@ -150,6 +150,10 @@ class JSONLines(LineReceiver):
     # From the transport
 
     def connectionMade(self) -> None:
+        if self._chat.crowded:
+            self._closing = True
+            self.abort()
+            return
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
             self.transport.setTcpKeepAlive(True)
@@ -184,7 +188,8 @@ class JSONLines(LineReceiver):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._keep()
-        self._chat.disconnected(self)
+        if self._participant is not None:
+            self._chat.disconnected(self)
 
     # From the participant
 
