@@ -482,7 +482,7 @@ class CountTests(SynchronousTestCase):
     def test_a_burst_is_one_append_and_one_write_for_each_member(self) -> None:
         peers = self.server.crowd(10, "lobby")
         for author in peers[:3]:
-            for i in range(20):
+            for i in range(20):  # more than a quantum
                 author.say(str(i), id=str(i))
         self.server.clock.turn()
         self.assertEqual(self.server.fake.calls["append"], 1)

@@ -65,6 +65,11 @@ class OptionsTests(TestCase):
         limits = parse("--rate", "0", "--burst", "7", "--connections", "8", "--connections-per-address", "9")["limits"]
         self.assertEqual(limits, Limits(rate=0, burst=7, connections=8, connections_per_address=9))
 
+    def test_the_oldest_clients_are_served_or_not(self) -> None:
+        self.assertEqual([parse(*options)["limits"].bare for options in ([], ["--bare", "no"])], [True, False])
+        error = self.assertRaises(UsageError, parse, "--bare", "perhaps")
+        self.assertEqual(str(error), "--bare takes yes or no, not 'perhaps'")
+
     def test_default_limits_are_those_of_the_library(self) -> None:
         limits = parse()["limits"]
         self.assertEqual(msgspec.structs.replace(limits, connections=Limits().connections), Limits())

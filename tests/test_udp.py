@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_chat import session
+from twisted_chat import participant
 from twisted_chat.limits import Limits
 from twisted_chat.wire.udp import UDPPort, fitting, requests, sending, silence, wire
 
@@ -579,7 +579,7 @@ class OrderTests(UDPTests):
         self.assertEqual(self.texts(), ["1", "2"])
 
     def test_what_is_held_while_nothing_is_read_comes_later(self) -> None:
-        self.patch(session, "MAX_UNSETTLED", 1)
+        self.patch(participant, "MAX_UNSETTLED", 1)
         self.server.fake.held.add("append")
         self.al.say("2", n=2)
         self.al.say("1", n=1)

@@ -23,6 +23,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from . import clock
+from .limits import WORK_A_TURN
 from .log import Entry, Log, Record, RoomLog, Unavailable
 from .messages import (
     SERVER,
@@ -91,11 +92,18 @@ class Listener(Protocol):
     def owes(self, size: int) -> None:
         """Hear that so many bytes are on their way to it which it asked for."""
 
-    def settled(self, count: int) -> None:
-        """Hear that this many of its messages were kept, or refused."""
+    def settled(self, count: int, size: int) -> None:
+        """Called when so many of its messages, with so many characters, were kept, or refused."""
 
     def wake(self, member: Member) -> None:
         """Hear, where it reads at its own pace, that there is something to read."""
+
+
+class Busy(Protocol):
+    """Somebody who has more to do than fits into one turn."""
+
+    def take_turn(self) -> int:
+        """Do some of it; returns how much work that was, in requests, and at least one."""
 
 
 Soon = Callable[[Callable[[], None]], object]
@@ -200,6 +208,12 @@ class Rooms:
         self._log = log
         self._open: dict[str, Room] = {}
         self._opening: dict[str, list[Deferred[Room]]] = {}
+        self.turn = 0
+        """Counts the turns of the reactor in which something happened here."""
+        self._busy: deque[Busy] = deque()
+        """Those who have more to do, in the order in which they are served."""
+        self._busy_next: list[Busy] = []
+        """Those among them who have made enough in this turn."""
         self._entries: list[Entry] = []
         self._dirty: list[Listener] = []
         self._behind: deque[Member] = deque()
@@ -270,20 +284,27 @@ class Rooms:
 
     # Members
 
-    def enter(self, room: Room, listener: Listener, since: int | None, paced: bool = False) -> Member:
+    def enter(self, room: Room, listener: Listener, since: int | None) -> Member:
         """Put a participant into a room, behind the number `since`, or at the end; one that is in it starts again."""
         place = room.head if since is None else min(since, room.head)
         old = room.members.get(listener)
         if old is not None:
             self._remove(old)
         member = room.members[listener] = Member(listener, room, place)
-        if paced:
-            room.paced[listener] = member
-        elif place == room.head and not listener.paused:
+        if place == room.head and not listener.paused:
             room.live[listener] = None
         else:
             self.read_on(member)
         return member
+
+    def follow(self, room: Room, listener: Listener, since: int) -> Member:
+        """Let somebody read a room, at their own pace, behind the number `since`, of whom the others know nothing."""
+        member = room.paced[listener] = Member(listener, room, since)
+        return member
+
+    def admit(self, member: Member) -> None:
+        """Make a member of somebody who reads the room already."""
+        member.room.members[member.listener] = member
 
     def leave(self, member: Member) -> None:
         """Take a participant out of a room."""
@@ -293,7 +314,7 @@ class Rooms:
     def _remove(self, member: Member) -> None:
         room, listener = member.room, member.listener
         member.gone = True
-        del room.members[listener]
+        room.members.pop(listener, None)
         room.live.pop(listener, None)
         room.paced.pop(listener, None)
 
@@ -318,6 +339,14 @@ class Rooms:
         self._entries.append(entry)
         if not self._scheduled:
             self._schedule()
+
+    def line_up(self, busy: Busy, next_turn: bool = False) -> None:
+        """Let somebody who has more to do go on when those who lined up before have been served, or in the next turn.
+
+        That is fair queueing: a round gives each one its quantum, and there are as many as fit into the turn.
+        """
+        (self._busy_next if next_turn else self._busy).append(busy)
+        self._schedule()
 
     def send(self, listener: Listener, data: bytes) -> None:
         """Write lines to one participant at the end of this turn, behind what it is to get already."""
@@ -372,6 +401,8 @@ class Rooms:
 
     def _end_turn(self) -> None:
         try:
+            if self._busy:
+                self._serve_busy()
             if self._behind:
                 self._hand_pages()
             if self._entries and not self._keeping:
@@ -379,12 +410,21 @@ class Rooms:
             self._write_out()
         finally:
             self._scheduled = False  # not before: what is sent in here is written in here
-        if self._behind or self._dirty or (self._entries and not self._keeping):
+        self.turn += 1
+        self._busy.extend(self._busy_next)
+        self._busy_next.clear()
+        if self._busy or self._behind or self._dirty or (self._entries and not self._keeping):
             self._schedule()
         elif self._emptied and not self._keeping:
             self._forget_emptied()
         while self._waiting and self._waiting[0][0] <= self._handled:
             self._waiting.popleft()[1].callback(None)
+
+    def _serve_busy(self) -> None:
+        """Serve those who have more to do, a quantum each, as far as the work of one turn goes."""
+        left = WORK_A_TURN
+        while self._busy and left > 0:
+            left -= self._busy.popleft().take_turn()
 
     def _keep(self) -> None:
         entries, self._entries = self._entries[:MESSAGES_A_TURN], self._entries[MESSAGES_A_TURN:]
@@ -466,10 +506,13 @@ class Rooms:
 
     def _settle(self, entries: list[Entry]) -> None:
         counts: dict[Member, int] = {}
+        sizes: dict[Member, int] = {}
         for entry in entries:
-            counts[entry.origin] = counts.get(entry.origin, 0) + 1
+            member = entry.origin
+            counts[member] = counts.get(member, 0) + 1
+            sizes[member] = sizes.get(member, 0) + len(entry.msg)
         for member, count in counts.items():
-            member.listener.settled(count)
+            member.listener.settled(count, sizes[member])
 
     def _fan_out(self, room: Room, entries: list[Entry]) -> None:
         """Hand one turn's messages of a room to its members, and their acks to those who said them."""
@@ -598,7 +641,7 @@ class Rooms:
         room = member.room
         room.live[member.listener] = None
         del member.own[:]  # what it said itself and the log has no more
-        member.listener.settled(0)
+        member.listener.settled(0, 0)
         if member.topic is not room.topic:
             self.send(member.listener, room.topic)
 
@@ -610,7 +653,7 @@ class Rooms:
         if lines:
             self.send(member.listener, b"".join(lines))
         if len(lines) < len(page.lines):
-            member.listener.settled(0)  # there is less of its own to remember
+            member.listener.settled(0, 0)  # there is less of its own to remember
         member.place = page.seqs[-1] if page.seqs else head
         if not member.listener.paused:
             self.read_on(member)

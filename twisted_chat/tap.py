@@ -52,6 +52,7 @@ class Options(usage.Options):
         ["burst", None, "2000", "Requests that one connection may send at once."],
         ["connections", None, "100000", "Connections in all."],
         ["connections-per-address", None, "1000", "Connections from one address."],
+        ["bare", None, "yes", "Serve clients that never say hello, in the room lobby (yes), or end them (no)."],
     ]
 
     def __init__(self, reactor: ReactorBase | None = None) -> None:
@@ -95,6 +96,7 @@ class Options(usage.Options):
             burst=_count("--burst", self["burst"], 1),
             connections=min(_count("--connections", self["connections"], 1), _most_connections()),
             connections_per_address=_count("--connections-per-address", self["connections-per-address"], 1),
+            bare=_yes_or_no("--bare", self["bare"]),
         )
 
 
@@ -118,6 +120,13 @@ def makeService(options: Options) -> ChatService:
     keep_steady(reactor)
     store = Store(options["database"], options["durability"], options["keep"], options["memory"])
     return ChatService(reactor, options["places"], store, options["limits"])
+
+
+def _yes_or_no(option: str, text: str) -> bool:
+    """Read yes or no; raises `UsageError`."""
+    if text not in ("yes", "no"):
+        raise usage.UsageError(f"{option} takes yes or no, not '{text}'")
+    return text == "yes"
 
 
 def _count(option: str, text: str, least: int) -> int:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.interfaces import IDelayedCall
 
-from ...messages import Envelope, PingSent, WireError, encode
-from ...session import Participant
+from ...messages import Envelope, PingSent, WireError, encode, read_request
+from ...participant import Receiver
 from .cookies import Address
 from .fitting import LONGEST, MAX_DATAGRAM, objects
 from .requests import NumberedRequests
@@ -38,10 +38,11 @@ _PING: Final = encode(PingSent())
 class UDPWire:
     """One session, a `session.Wire`: from a hello with a good cookie until one side ends it or is silent."""
 
+    may_be_bare = False
     longest_object = MAX_DATAGRAM
     longest_answer = LONGEST
     silence_seconds = SILENCE_SECONDS
-    participant: Participant
+    participant: Receiver
 
     def __init__(self, port: UDPPort, address: Address, cookie: str, time: int) -> None:
         self.at = address
@@ -95,9 +96,10 @@ class UDPWire:
         elif self._deaf or not datagram:
             pass
         elif len(datagram) > MAX_DATAGRAM:
-            self.participant.received(WireError("too-long", f"a datagram has at most {MAX_DATAGRAM} bytes"))
+            error = WireError("too-long", f"a datagram has at most {MAX_DATAGRAM} bytes")
+            self.participant.received(error, len(datagram))
         elif envelope is None or not envelope.n:
-            self.participant.received(datagram)
+            self.participant.received(read_request(datagram), len(datagram))
         elif answer := self._requests.received(envelope.n, envelope.id, datagram):
             self._answer_again(answer)
         else:
@@ -111,7 +113,7 @@ class UDPWire:
     def _take(self) -> None:
         """Hand on the numbered requests whose turn it is."""
         while not (self._deaf or self._closing) and (datagram := self._requests.take()) is not None:
-            self.participant.received(datagram)
+            self.participant.received(read_request(datagram), len(datagram))
 
     # From the watch over silence
 
