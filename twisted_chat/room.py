@@ -216,7 +216,10 @@ class Rooms:
         """Those among them who have made enough in this turn."""
         self._entries: list[Entry] = []
         self._dirty: list[Listener] = []
-        self._behind: deque[Member] = deque()
+        self._behind: dict[Listener, deque[Member]] = {}
+        """Each listener's members that wait for their next page; it has an entry while one is on its way, too."""
+        self._readers: deque[Listener] = deque()
+        """Those among them for whom no page is on its way, in the order in which they get one."""
         self._pages: deque[_SharedPage] = deque(maxlen=SHARED_PAGES)
         """What was read from the store last."""
         self._keeping = 0
@@ -327,10 +330,15 @@ class Rooms:
 
     def read_on(self, member: Member) -> None:
         """Let a member that is not live have the next page, when it is its turn."""
-        if not (member.behind or member.reading or member.listener in member.room.live):
-            member.behind = True
-            self._behind.append(member)
-            self._schedule()
+        listener = member.listener
+        if member.behind or member.reading or listener in member.room.live:
+            return
+        member.behind = True
+        if listener in self._behind:
+            self._behind[listener].append(member)
+        else:
+            self._behind[listener] = deque((member,))
+            self._line_up_reader(listener)
 
     # What happens in a turn
 
@@ -403,7 +411,7 @@ class Rooms:
         try:
             if self._busy:
                 self._serve_busy()
-            if self._behind:
+            if self._readers:
                 self._hand_pages()
             if self._entries and not self._keeping:
                 self._keep()
@@ -413,7 +421,7 @@ class Rooms:
         self.turn += 1
         self._busy.extend(self._busy_next)
         self._busy_next.clear()
-        if self._busy or self._behind or self._dirty or (self._entries and not self._keeping):
+        if self._busy or self._readers or self._dirty or (self._entries and not self._keeping):
             self._schedule()
         elif self._emptied and not self._keeping:
             self._forget_emptied()
@@ -589,21 +597,39 @@ class Rooms:
     # Reading on
 
     def _hand_pages(self) -> None:
-        for _ in range(min(PAGES_A_TURN, len(self._behind))):
-            member = self._behind.popleft()
+        for _ in range(min(PAGES_A_TURN, len(self._readers))):
+            self._read_next(self._readers.popleft())
+
+    def _read_next(self, listener: Listener) -> None:
+        """Read the next page for a listener, in the room whose turn it is; make it live where there is nothing to read.
+
+        One page at a time is on its way to a listener, whatever the number of its rooms: what it does not take is not
+        read, and does not fill the memory.
+        """
+        members = self._behind[listener]
+        while members and not listener.paused:
+            member = members.popleft()
             member.behind = False
-            if not (member.gone or member.listener.paused):
+            if member.gone:
+                continue
+            if member.place < member.room.head:
                 self._hand_page(member)
-        if self._behind:
-            self._schedule()
+                return
+            self._go_live(member)
+        for member in members:
+            member.behind = False  # its reading begins again when its connection takes more
+        del self._behind[listener]
+
+    def _line_up_reader(self, listener: Listener) -> None:
+        """Let a listener wait for its next page, once the last one is done with."""
+        self._readers.append(listener)
+        self._schedule()
 
     def _hand_page(self, member: Member) -> None:
         room = member.room
-        if member.place >= room.head:
-            self._go_live(member)
-            return
         read = self._read_page(room, member.place)
         if read is None and room.waiting is not None:
+            member.behind = True
             room.waiting.append(member)
             return
         member.reading = True
@@ -633,8 +659,8 @@ class Rooms:
             self._pages.append(_SharedPage(room, room.epoch, start, result))
         waiting, room.waiting = room.waiting, None
         for member in waiting or ():
-            if not (member.gone or member.listener.paused):
-                self.read_on(member)
+            self._behind[member.listener].appendleft(member)
+            self._line_up_reader(member.listener)
         return result
 
     def _go_live(self, member: Member) -> None:
@@ -647,16 +673,16 @@ class Rooms:
 
     def _hand_on(self, page: Page, member: Member, head: int) -> None:
         member.reading = False
-        if member.gone:
-            return
-        lines = without_own(member, page)
-        if lines:
-            self.send(member.listener, b"".join(lines))
-        if len(lines) < len(page.lines):
-            member.listener.settled(0, 0)  # there is less of its own to remember
-        member.place = page.seqs[-1] if page.seqs else head
-        if not member.listener.paused:
+        listener = member.listener
+        if not (member.gone or listener.paused):  # what a listener that is paused by now has not got is read again
+            lines = without_own(member, page)
+            if lines:
+                self.send(listener, b"".join(lines))
+            if len(lines) < len(page.lines):
+                listener.settled(0, 0)  # there is less of its own to remember
+            member.place = page.seqs[-1] if page.seqs else head
             self.read_on(member)
+        self._line_up_reader(listener)
 
     def _read_later(self, failure: Failure, member: Member) -> None:
         if not isinstance(failure.value, Unavailable):
@@ -665,8 +691,9 @@ class Rooms:
 
     def _read_again(self, member: Member) -> None:
         member.reading = False
-        if not member.gone and not member.listener.paused:
+        if not (member.gone or member.listener.paused):
             self.read_on(member)
+        self._line_up_reader(member.listener)
 
 
 def without_own(member: Member, page: Page) -> list[bytes]:
