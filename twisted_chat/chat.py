@@ -290,14 +290,14 @@ def _take_nick(chat: Chat, session: Session, nick: str, token: str | None = None
         raise WireError("nick-taken", "this nick is reserved for the server: take another one")
     bearer = chat.nicks.get(name.key)
     if bearer is not None and bearer is not session:
-        if not isinstance(bearer, Session) or not _is_same_secret(bearer.token, token):
+        if not isinstance(bearer, Session) or not is_same_secret(bearer.token, token):
             raise WireError("nick-taken", f"somebody else has this nick: take another one{_until_free(bearer)}")
         bearer.end("a new connection of yours has taken the place of this one", farewell="connecting again")
     chat.nicks[name.key] = session
     return name
 
 
-def _is_same_secret(token: str | None, other: str | None) -> bool:
+def is_same_secret(token: str | None, other: str | None) -> bool:
     """Compare two tokens in a time that does not depend on where they differ; no token equals none."""
     return token is not None and other is not None and hmac.compare_digest(token.encode(), other.encode())
 
