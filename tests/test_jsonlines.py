@@ -146,6 +146,21 @@ class ProtocolTests(SynchronousTestCase):
         self.assertEqual(self.got(), [{"type": "pong"}] * 2)
 
     def test_what_it_does_not_take_of_one_read_is_not_cut_into_objects(self) -> None:
+        for obj, cut in (
+            (b'{"type":"ping"}\n', jsonlines.PIECE + 16),
+            (b'{"type":"ping"}', jsonlines.PIECE + MAX_OBJECT),
+        ):
+            self.check_how_much_is_cut(obj * 4_000, cut)
+
+    def test_a_whole_line_is_cut_as_one_piece(self) -> None:
+        self.hello()
+        line = b'{"type":"ping","x":[' + b"{}," * 4_000 + b"{}]}\n"
+        matched: list[int] = []
+        self.patch(Framer, "_begin", lambda *_: matched.append(1))
+        self.protocol.dataReceived(line * 5)
+        self.assertEqual((self.got(), matched), ([{"type": "pong"}] * 5, []))
+
+    def check_how_much_is_cut(self, data: bytes, cut: int) -> None:
         self.server = Server(limits=Limits(burst=10, rate=10))
         self.factory = JSONLinesFactory(self.server.chat)
         self.protocol, self.transport = self.connect()
@@ -157,12 +172,13 @@ class ProtocolTests(SynchronousTestCase):
             pieces.append(len(data))
             return feed(data)
 
-        self.patch(Framer, "feed", counted)
-        self.protocol.dataReceived(b'{"type":"ping"}' * 4_000)
+        patched = self.patch(Framer, "feed", counted)
+        self.protocol.dataReceived(data)
+        patched.restore()
         answers = self.got()
         self.assertEqual([obj["type"] for obj in answers], ["pong"] * 9 + ["error"])
         self.assertEqual((answers[-1]["code"], self.transport.producerState), ("rate-limited", "paused"))
-        self.assertEqual(pieces, [jsonlines.PIECE])
+        self.assertEqual(pieces, [cut])
 
     def test_a_participant_that_takes_more_while_it_is_handed_something_gets_it_in_order(self) -> None:
         received: list[str | None] = []

@@ -43,8 +43,9 @@ makes the kernel reset the connection, and the other end may lose what it had no
 
 
 PIECE: Final = 2**12
-"""Bytes of a read that are cut into objects at a time: a read has up to 64 kB, which may be thousands of them, and
-whoever has had its quantum of them keeps nobody waiting with the rest."""
+"""Bytes of a read that are cut into objects at a time, up to the next line end: a read has up to 64 kB, which may be
+thousands of objects, and whoever has had its quantum of them keeps nobody waiting with the rest. A line that comes in
+one piece is found out to be an object at a twentieth of what it costs in several."""
 
 
 class _Transport(Protocol):
@@ -201,8 +202,9 @@ class JSONLines(LineReceiver):
                 frame = frames.popleft()
                 self.participant.received(read_request(frame), 0 if isinstance(frame, WireError) else len(frame))
             elif self._data:
-                frames.extend(self._framer.feed(self._data[:PIECE]))
-                self._data = self._data[PIECE:]
+                end = self._data.find(b"\n", PIECE, PIECE + MAX_OBJECT) + 1 or PIECE + MAX_OBJECT
+                frames.extend(self._framer.feed(self._data[:end]))
+                self._data = self._data[end:]
             else:
                 break
         self._handing_on = False
