@@ -276,3 +276,41 @@ def _raise(*_: object) -> None:
 
 def _fail(*_: object) -> Deferred[None]:
     return execute(_raise)
+
+
+class NamedTests(SynchronousTestCase):
+    """An error names what it is about, so that a client that sent no `id` knows too."""
+
+    def setUp(self) -> None:
+        self.server = Server()
+        self.alice = self.server.welcome("alice", "lobby")
+        self.server.welcome("bob")
+
+    def check(self, request: dict[str, Any], **named: str) -> None:
+        (answer,) = self.alice.ask(**request)
+        self.assertEqual({key: answer.get(key) for key in ("room", "to", "nick") if key in answer}, named)
+
+    def test_a_room(self) -> None:
+        self.check({"type": "", "room": "Den", "msg": "hi"}, room="Den")
+        for type in "leave", "topic":
+            self.check({"type": type, "room": "den"}, room="den")
+
+    def test_a_message_that_cannot_be_kept(self) -> None:
+        self.server.fake.failing["append"] = Unavailable("the disk is full")
+        (answer,) = self.alice.ask(type="", room="lobby", msg="hi")
+        self.assertEqual((answer["code"], answer["room"]), ("unavailable", "lobby"))
+
+    def test_a_nick(self) -> None:
+        self.check({"type": "", "to": "carol", "msg": "hi"}, to="carol")
+        self.check({"type": "nick", "nick": "bob"}, nick="bob")
+
+    def test_one_that_is_too_fast(self) -> None:
+        self.server = Server(limits=Limits(burst=1, rate=0.1))
+        carol = self.server.connect()
+        carol.ask(type="hello", nick="carol")
+        (answer,) = carol.ask(type="", room="den", msg="hi")
+        self.assertEqual((answer["code"], answer["room"]), ("rate-limited", "den"))
+
+    def test_what_is_no_name_is_not_repeated(self) -> None:
+        (answer,) = self.alice.ask(type="join", room="x" * 10_000)
+        self.assertEqual((answer["code"], "room" in answer), ("bad-room", False))

@@ -232,7 +232,7 @@ def _member(session: Session, room: str) -> Member:
     """Find a session's place in a room; raises `WireError`."""
     member = session.members.get(names.room(room).key)
     if member is None:
-        raise WireError("not-joined", "you are not in this room: join it first")
+        raise WireError("not-joined", f"you are not in the room {room}: join it first")
     return member
 
 
@@ -255,9 +255,11 @@ def _tell(chat: Chat, session: Session, request: messages.Say) -> None:
         raise WireError("bad-message", "a message needs a 'room', or a 'to' with somebody's nick")
     other = chat.nicks.get(names.nick(request.to).key)
     if other is None or other.nick is None:
-        raise WireError("no-such-nick", "nobody has this nick now")
+        raise WireError("no-such-nick", f"nobody has the nick {request.to} now")
     if other.paused:
-        raise WireError("unavailable", "this nick's connection takes nothing more just now: say it again later")
+        raise WireError(
+            "unavailable", f"{other.nick.shown}'s connection takes nothing more just now: say it again later"
+        )
     assert session.nick
     to = other.nick.shown
     time = messages.time_text(clock.milliseconds(chat.reactor))

@@ -360,13 +360,19 @@ class Stop(_Object, tag="stop", kw_only=True):
 
 
 class Error(_Object, tag="error", kw_only=True):
-    """Something was wrong: `code` for a program, `msg` for a person."""
+    """Something was wrong: `code` for a program, `msg` for a person.
+
+    `room`, `to` and `nick` are those of the request, where it had any that can be a name.
+    """
 
     code: Code
     msg: str
     author: str
     id: str | None = None
     retry: float | None = None
+    room: str | None = None
+    to: str | None = None
+    nick: str | None = None
 
 
 Reply = (

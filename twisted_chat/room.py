@@ -508,7 +508,9 @@ class Rooms:
             _log.failure("Messages could not be kept", failure)
             code, text = "internal", "the server has a fault, which its log names"
         for entry in entries:
-            line = encode_line(Error(code=code, msg=text, author=SERVER, id=entry.id))
+            line = encode_line(
+                Error(code=code, msg=text, author=SERVER, id=entry.id, room=entry.origin.room.name.shown)
+            )
             entry.origin.listener.owes(len(line))
             self.send(entry.origin.listener, line)
 

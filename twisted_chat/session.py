@@ -13,8 +13,10 @@ import msgspec
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
+from . import names
 from .limits import MAX_OWED, MAX_OWN, Bucket
 from .messages import SERVER, Asked, Error, PingSent, Quit, Say, Stop, WireError, encode_line
+from .names import Name
 from .participant import Host, Participant, Wire
 from .room import Member
 
@@ -97,8 +99,11 @@ class Session(Participant):
         self.host.rooms.send(self, line)
 
     def tell(self, error: WireError, request: Asked) -> None:
-        id = error.id or request.id
-        self.reply(Error(code=error.code, msg=error.text, author=SERVER, id=id, retry=error.retry))
+        answer = Error(code=error.code, msg=error.text, author=SERVER, id=error.id or request.id, retry=error.retry)
+        answer.room = _named(request, "room", names.room)
+        answer.to = _named(request, "to", names.nick)
+        answer.nick = _named(request, "nick", names.nick)
+        self.reply(answer)
 
     def end(self, why: str, id: str | None = None, farewell: str = "") -> None:
         if self.closed:
@@ -156,3 +161,11 @@ class Session(Participant):
 
     def wake(self, member: Member) -> None:
         """Nothing to do: a session's rooms hand it what there is."""
+
+
+def _named(request: Asked, field: str, check: Callable[[str], Name]) -> str | None:
+    """Return what a request names, so that the one who reads the error knows what it was about."""
+    try:
+        return check(getattr(request, field, None) or "").shown
+    except WireError:
+        return None
