@@ -229,7 +229,7 @@ class PersonTests(SynchronousTestCase):
     def test_msg_says_something_to_one_nick(self) -> None:
         self.assertEqual(self.type("/msg bob how are you?"), [])
         self.server.refuse = lambda request: WireError("no-such-nick", "there is no bob")
-        self.assertEqual(self.type("/msg bob hi"), ["! there is no bob"])
+        self.assertEqual(self.type("/msg bob hi"), ["! a message to bob was refused: there is no bob"])
 
     def test_history_of_a_room_without_any_says_so(self) -> None:
         self.assertEqual(self.type("/history"), ["nothing has been said in lobby yet"])
@@ -261,7 +261,7 @@ class PersonTests(SynchronousTestCase):
         self.failureResultOf(Deferred.fromCoroutine(self.person.typed("/quit")), Quit)
 
     def test_what_cannot_be_said_is_shown_and_counted(self) -> None:
-        self.assertIn("! not said: this has", self.type("x" * 20_000)[0])
+        self.assertIn("! a message to lobby was refused: this has", self.type("x" * 20_000)[0])
         self.assertEqual(self.person.refused, 1)
         self.assertEqual(self.type("/what")[0][0], "!")
         self.assertEqual(self.person.refused, 2)

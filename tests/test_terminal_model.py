@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from twisted_chat.client import Message
 from twisted_chat.client.program.commands import Direct
 from twisted_chat.client.terminal import model
 from twisted_chat.client.terminal.mentions import mentions
 from twisted_chat.client.terminal.model import Fate, Kind, Pane, Panes, key_of
-from twisted_chat.messages import Message
 
 from .client_fakes import fake_room
 

@@ -225,7 +225,7 @@ class TalkingTests(TalkTestCase):
     def test_what_is_refused_is_marked(self) -> None:
         async def scene(stage: Stage) -> None:
             stage.buffer.text = "x" * 20_000
-            await stage.types("\r", lambda: any("not said" in text for text in stage.entries))
+            await stage.types("\r", lambda: any("was refused" in text for text in stage.entries))
             self.assertIn(Fate.REFUSED, [entry.fate for entry in stage.panes.current.entries])
 
         self.play(scene)
@@ -350,7 +350,7 @@ class RoomsTests(TalkTestCase):
         )
 
         async def scene(stage: Stage) -> None:
-            await stage.types("\x0e/msg z psst\r", stage.shows("there is no z"))
+            await stage.types("\x0e/msg z psst\r", stage.shows("a message to z was refused: there is no z"))
             self.assertEqual(stage.title, "garden")
             self.assertNotIn("@z", stage.line)
             await stage.types("for the garden\r", stage.says("for the garden", "garden"))
@@ -366,7 +366,7 @@ class RoomsTests(TalkTestCase):
             stage.network.cut()
             await stage.types("/msg z psst\rsecret", lambda: stage.buffer.text == "secret")
             stage.network.pass_time(10)
-            await stage.until(lambda: stage.shows("there is no z")() or stage.shows("not said: there is no z")())
+            await stage.until(lambda: stage.shows("a message to z was refused: there is no z")())
             self.assertEqual(stage.title, "@z")
             await stage.types("\r", lambda: stage.title == "lobby")
             self.assertEqual(self.server.room("lobby").log, [])
@@ -382,7 +382,7 @@ class RoomsTests(TalkTestCase):
             stage.network.cut()
             await stage.types("/msg z psst\r\x1b2", lambda: stage.title == "garden")
             stage.network.pass_time(10)
-            await stage.until(stage.shows("there is no z"))
+            await stage.until(stage.shows("a message to z was refused: there is no z"))
             self.assertEqual(stage.title, "garden")
             self.assertNotIn("@z", stage.line)
 
@@ -491,7 +491,7 @@ class EditingTests(TalkTestCase):
             await stage.types(pasted("x" * 25_000), lambda: stage.talk.view.question is not None)
             self.assertTrue(stage.question.startswith("25,000 characters were pasted. y: say them in lobby;"))
             await stage.types("j", lambda: len(stage.buffer.text) == 25_000)
-            await stage.types("\r", lambda: any("not said" in text for text in stage.entries))
+            await stage.types("\r", lambda: any("was refused" in text for text in stage.entries))
             self.assertEqual({len(text) for text in stage.entries if text.startswith("xxx")}, {500})
             await stage.types(UP, lambda: len(stage.buffer.text) == 25_000)
 
@@ -758,7 +758,7 @@ class ConnectionTests(TalkTestCase):
 
         async def late(talk: Talk) -> None:
             self.server.refuse = lambda request: WireError("banned", "not you")
-            talk._client._end(ClosedError("gone"))
+            talk._client._do(lambda engine: engine.end(ClosedError("gone")))
             await shown(talk)
 
         self.patch(Talk, "_show", late)

@@ -14,10 +14,10 @@ from typing import Any, Final, Protocol
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from ...messages import MAX_PAGE, MemberJoined, MemberLeft, Message, NickChanged, TopicChanged
+from ...messages import MAX_PAGE
 from ..answers import Answer, Waiters
-from ..errors import ChatError, ClosedError
-from ..events import DirectMessage, RoomLost
+from ..errors import ChatError, ClosedError, RequestError
+from ..events import DirectMessage, MemberJoined, MemberLeft, Message, NickChanged, RoomLost, TopicChanged
 from ..library import Client, Room
 from .clean import clean
 
@@ -247,7 +247,8 @@ class Person:
         failure.trap(ChatError)
         self.refused += 1
         if not isinstance(failure.value, ClosedError):  # that one is told once, and not for each text
-            self.screen.error(f"not said: {clean(str(failure.value))}")
+            named = getattr(failure.value, "request", None) is not None
+            self.screen.error(f"{'' if named else 'not said: '}{clean(str(failure.value))}")
 
     def _done(self, _: object) -> None:
         self._under_way -= 1
@@ -270,7 +271,8 @@ class Person:
     def _room_lost(self, event: RoomLost) -> None:
         if isinstance(self.here, Room) and self.here.name == event.room:
             self.turn(None)
-        self.screen.error(f"you are no longer in {clean(event.room)}: {clean(str(event.error))}")
+        why = event.error.text if isinstance(event.error, RequestError) else str(event.error)
+        self.screen.error(f"you are no longer in {clean(event.room)}: {clean(why)}")
 
 
 def _with(text: str, more: str) -> str:

@@ -14,10 +14,10 @@ from twisted.internet.stdio import StandardIO
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ...messages import MAX_OBJECT, Message
+from ...messages import MAX_OBJECT
 from ..answers import Answer
 from ..errors import ChatError
-from ..events import State, StateChanged
+from ..events import Message, State, StateChanged
 from ..library import Client, Room
 from .bare import BareClient, BareHeard, connect_bare
 from .clean import clean

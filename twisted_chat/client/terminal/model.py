@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from ... import names
-from ...messages import Message, WireError
+from ...messages import WireError
+from ..events import Message
 from ..library import Room
 from ..program.clean import clean
 from ..program.commands import Direct

@@ -14,10 +14,20 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.logger import LogEvent, Logger, LogLevel
 from twisted.python.failure import Failure
 
-from ...messages import MemberJoined, MemberLeft, Members, Message, NickChanged, RoomInfo
 from ..errors import ChatError, ClosedError, RequestError
-from ..events import NewLog, State, StateChanged
-from ..library import Client, Page, Room
+from ..events import (
+    MemberJoined,
+    MemberLeft,
+    Members,
+    Message,
+    NewLog,
+    NickChanged,
+    Page,
+    RoomInfo,
+    State,
+    StateChanged,
+)
+from ..library import Client, Room
 from ..program.clean import clean
 from ..program.commands import Direct, Person, Quit
 from ..program.options import Options
@@ -248,7 +258,8 @@ class Talk:
             failure.trap(ChatError)
             pane.load([], False, pane.log)
             if not self._leaving:
-                self.error(f"there is no history to be had: {clean(str(failure.value))}")
+                why = failure.value.text if isinstance(failure.value, RequestError) else str(failure.value)
+                self.error(f"there is no history to be had: {clean(why)}")
 
         pane.where.history(before=pane.oldest, limit=PAGE).addCallback(loaded).addErrback(failed).addErrback(
             lambda failure: self._log.failure("the history cannot be shown", failure)
