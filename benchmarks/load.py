@@ -1,9 +1,9 @@
-"""The load: many clients in a few processes, which send messages and count what they receive.
+"""The load: many clients in a few processes, which say messages and count what arrives.
 
-A client is a non-blocking socket and a count of the lines that it has received. Nothing is parsed: all members of a
-room receive its messages in one order, and an author gets the ack in place of its message, so the k-th line of each
-member is the room's k-th message. A message is complete when every member has received its line. The load is closed: a
-talker has at most `window` messages in flight, and sends the next one when the oldest is complete.
+A client is a socket that does not block and a count of the lines that it was sent. Nothing is parsed: all members of a
+room are sent its messages in one order, and whoever said one gets the ack in its place, so the k-th line of each member
+is the room's k-th message. A message is complete when every member has had its line. The load is closed: a talker has
+at most `window` messages under way, and says the next one when the oldest is complete.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from multiprocessing.sharedctypes import RawArray
 from typing import Any, Final
 
 TEXT: Final = "x" * 100
-"""The text of each message."""
+"""What is said."""
 
 GATHER_FROM: Final = 100
-"""The constant of `twisted_chat.room`. It is not imported from there: without Twisted, the processes start sooner."""
+"""That of `twisted_chat.room`, from which it is not imported: without Twisted, a process of the load begins sooner."""
 
 QUIET: Final = 0.3
 QUIET_IF_GATHERED: Final = 1.3
-"""Seconds without a line after which nothing more is expected. A room with more than `GATHER_FROM` members gets the
-number of its members once a second."""
+"""Seconds without a line after which nothing more comes: a room of more than `GATHER_FROM` is told of who came once a
+second."""
 
 SURPLUS: Final = 0.2
-"""Seconds within which a surplus line would still arrive."""
+"""Seconds in which a line too many would still come."""
 
 PER_ADDRESS: Final = 20_000
 """Connections from one of the addresses 127.0.0.1, 127.0.0.2, ...: each has 28,000 ports."""
@@ -51,23 +51,23 @@ _WAIT: Final = 0.05
 
 
 class Failed(Exception):
-    """The load failed; the text says why."""
+    """The load could not do what it was asked for; the text says why."""
 
 
 @dataclass(frozen=True)
 class Crowd:
-    """The clients that connect, and the port that they connect to."""
+    """Who connects, and where to."""
 
     port: int
     members: int
     rooms: int = 1
     """Member i is in room i modulo `rooms`."""
     prefix: str = "b"
-    """The beginning of the rooms' names."""
+    """What the names of the rooms begin with."""
     trusted: str | None = None
-    """The file with the trusted certificate; None for TCP without TLS."""
+    """The certificate that is trusted, in a file; None for TCP without TLS."""
     patience: float = 120.0
-    """Seconds after which the load gives up what has not arrived."""
+    """Seconds after which what is not there yet is given up."""
 
     def room(self, number: int) -> str:
         return f"{self.prefix}{number}"
@@ -75,42 +75,42 @@ class Crowd:
 
 @dataclass(frozen=True)
 class Talk:
-    """The messages that are sent."""
+    """What is said."""
 
     talkers: int
-    """Members of each room that send messages."""
+    """Members of each room that talk."""
     each: int
-    """Messages that each of them sends."""
+    """Messages of each of them."""
     window: int = 1
-    """Messages of each that are in flight at most."""
+    """Messages of each that are under way at most."""
     patience: float = 120.0
-    """Seconds after which the load gives up what has not arrived."""
+    """Seconds after which what is not there yet is given up."""
 
 
 @dataclass
 class Heard:
-    """What was received."""
+    """What came of it."""
 
     messages: int
-    """Messages that were to be sent."""
+    """Messages that were to be said."""
     complete: int
-    """Messages that reached every other member."""
+    """Those that reached every other member."""
     deliveries: int
-    """Lines that were received, without the acks."""
+    """Lines that were received, but the acks."""
     surplus: int
-    """Surplus lines."""
+    """Lines too many."""
     seconds: float
-    """From the first message sent to the last one received."""
+    """From the first message said to the last one received."""
     latencies: list[float] = field(repr=False)
-    """For each message the seconds from sending it until the last member has received it, sorted."""
+    """Seconds from the saying of each message to its receipt by the last member, in order of length."""
 
     @property
     def whole(self) -> bool:
-        """True if each message reached each member exactly once."""
+        """Whether each message reached each member exactly once."""
         return self.complete == self.messages and not self.surplus
 
     def latency(self, part: float) -> float:
-        """Return the latency that this share of the messages did not exceed (seconds)."""
+        """Say which latency a part of all messages did not exceed (seconds)."""
         return self.latencies[int((len(self.latencies) - 1) * part)] if self.latencies else 0.0
 
 
@@ -118,7 +118,7 @@ class Heard:
 
 
 class _Room:
-    """A room, as one process sees it."""
+    """A room, as one process has it."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -128,21 +128,21 @@ class _Room:
         """Expect `total` lines for each of `members` of this process."""
         self.total = total
         self.at = [members, *(0 for _ in range(total))]
-        """The number of members by the number of lines that they have received."""
+        """How many members have had so many lines."""
         self.low = 0 if members else total
-        """Lines that all members in this process have received."""
+        """Lines that all members of this process have had."""
         self.done = 0
-        """Lines that all members in all processes have received."""
+        """Lines that all members of all processes have had."""
         self.surplus = 0
         self.stamps = array("d")
-        """The time at which each line had reached all members in this process."""
+        """When each line was there for all of this process."""
         self.said: dict[int, float] = {}
-        """The times at which messages of this process were sent, by their place in the room."""
+        """When the messages of this process were said, by their place in the room."""
         self.waiting: dict[int, _Member] = {}
-        """The members that send their next message once the one at this place is complete."""
+        """Who says the next message once the one at this place is complete."""
 
     def move(self, before: int, lines: int) -> bool:
-        """Count lines that a member has received; return whether it was the last one with so few."""
+        """Note that a member has had more lines; say whether that was the last one who had so few."""
         after = before + lines
         if after > self.total:
             self.surplus += after - max(before, self.total)
@@ -166,18 +166,18 @@ class _Member:
         self.room = room
         self.socket = connected
         self.number = 0
-        """Messages that it has sent: each has an `id` of its own."""
+        """Messages that it has said: each has an `id` of its own."""
         self.begin(0)
 
     def begin(self, left: int) -> None:
         self.count = 0
-        """Lines that it has received."""
+        """Lines that it has had."""
         self.left = left
-        """Messages that it has not sent yet."""
+        """Messages that it still has to say."""
         self.said: deque[float] = deque()
-        """The times at which its unacked messages were sent."""
+        """When those were said that have no ack yet."""
         self.carry = b""
-        """The incomplete line of a member that waits for an ack."""
+        """Of one that waits for an ack: the line that is not whole yet."""
 
 
 class _Worker:
@@ -188,10 +188,10 @@ class _Worker:
         self.index = index
         self.of = of
         self.lows = lows
-        """For each process and room, the lines that all its members have received. All processes share it."""
+        """Of each process and room: the lines that all of its members have had. All processes share it."""
         self.bell = bell
         self.others: list[int] = []
-        """The ports of the other processes' bells, which ring when `lows` has changed."""
+        """The ports of the others' bells, which say that `lows` has changed."""
         self.rooms = [_Room(number) for number in range(crowd.rooms)]
         self.members: dict[int, _Member] = {}
         self.buffer = bytearray(_READ)
@@ -199,7 +199,7 @@ class _Worker:
         self.moved: set[_Room] = set()
 
     def enter(self) -> None:
-        """Connect all clients, and wait until they are in their rooms."""
+        """Connect all, and wait until they are in their rooms."""
         context = None
         if self.crowd.trusted is not None:
             context = ssl.create_default_context(cafile=self.crowd.trusted)
@@ -220,7 +220,7 @@ class _Worker:
             self._admit(outside, _WAIT)
         if outside:
             patience = f"{self.crowd.patience:g} s"
-            raise Failed(f"{len(outside):,} of {self.crowd.members:,} clients did not join within {patience}")
+            raise Failed(f"{len(outside):,} of {self.crowd.members:,} clients did not get in within {patience}")
 
     def _admit(self, outside: set[int], wait: float) -> None:
         for fd, _ in self.poll.poll(wait):
@@ -236,7 +236,7 @@ class _Worker:
                     raise Failed(f"the server refused a client: {heard[:300].decode(errors='replace')}")
 
     def _read(self, member: _Member) -> int:
-        """Read what has arrived into the buffer; return the number of bytes."""
+        """Read what is there into the buffer; returns how much."""
         try:
             size = member.socket.recv_into(self.buffer)
         except (BlockingIOError, ssl.SSLWantReadError):
@@ -244,11 +244,11 @@ class _Worker:
         except ConnectionError:
             size = 0
         if not size:
-            raise Failed(f"the server closed connection {member.index}")
+            raise Failed(f"the server ended connection {member.index}")
         return size
 
     def hush(self, seconds: float) -> None:
-        """Read until nothing has arrived for so long; from then on, listen to the other processes' bells."""
+        """Read until nothing comes for so long; from then on the others' bells are heard."""
         quiet = time.monotonic() + seconds
         while (left := quiet - time.monotonic()) > 0:
             for fd, _ in self.poll.poll(left):
@@ -257,7 +257,7 @@ class _Worker:
         self.poll.register(self.bell, select.EPOLLIN)
 
     def prepare(self, talk: Talk) -> None:
-        """Prepare to count. No message is sent before all processes are prepared."""
+        """Be ready to count; nobody says anything before all processes are."""
         total = talk.talkers * talk.each
         inside = [0] * self.crowd.rooms
         for member in self.members.values():
@@ -269,7 +269,7 @@ class _Worker:
             self.lows[self.index * len(self.rooms) + room.number] = room.low
 
     def talk(self, window: int, patience: float) -> None:
-        """Send and count until all messages are complete."""
+        """Say and count until all is complete."""
         until = time.monotonic() + patience
         for _ in range(window):
             for member in self.members.values():
@@ -312,11 +312,11 @@ class _Worker:
                 if room.move(before, lines):
                     self.moved.add(room)
             if self.crowd.trusted is None:
-                break  # TLS may have buffered more, which the poller does not know
+                break  # TLS may have more that the poller does not know of
 
     @staticmethod
     def _find_acks(member: _Member, data: bytes) -> None:
-        """Find the places in the room of the messages that a member has sent."""
+        """Find the places in the room of what a member has said."""
         at, place = data.find(_ACK), member.count + 1
         counted = 0
         while at >= 0 and data.find(b"\n", at) >= 0:
@@ -328,7 +328,7 @@ class _Worker:
         member.carry = data[data.rfind(b"\n") + 1 :] if member.said else b""
 
     def _go_on(self, room: _Room) -> None:
-        """Let the members go on whose messages are complete."""
+        """Let those talk whose messages are complete."""
         done = min(self.lows[room.number :: len(self.rooms)])
         while room.done < done:
             room.done += 1
@@ -337,13 +337,13 @@ class _Worker:
                 self._say(member)
 
     def _say(self, member: _Member) -> None:
-        """Send the next message. All messages of a window fit into the socket's buffer, so it accepts them at once."""
+        """Say the next message: what a window has fits into the socket's buffer, so it is taken at once."""
         member.left -= 1
         member.number += 1
         room = self.crowd.room(member.room.number)
         line = f'{{"type":"","msg":"{TEXT}","room":"{room}","id":"{os.getpid()}-{member.number}"}}\n'.encode()
         member.said.append(time.monotonic())
-        with suppress(ConnectionError):  # the connection is closed, which the next read finds
+        with suppress(ConnectionError):  # it is over, which is found when it is read from
             member.socket.sendall(line)
 
     def _ring(self) -> None:
@@ -357,7 +357,7 @@ class _Worker:
                 pass
 
     def heard(self) -> list[tuple[int, int, array[float], dict[int, float]]]:
-        """Return for each room the lines of all members, the surplus, and when each message was complete and sent."""
+        """Say of each room: lines of all members, lines too many, when each was there, when each was said."""
         lines = [0] * len(self.rooms)
         for member in self.members.values():
             lines[member.room.number] += member.count
@@ -380,7 +380,7 @@ def _connect(crowd: Crowd, index: int, context: ssl.SSLContext | None) -> socket
 
 
 def _work(index: int, of: int, crowd: Crowd, lows: Any, pipe: Connection, processors: list[int]) -> None:
-    """Run a process of the load: do what the pipe requests, until it is closed."""
+    """Do in a process of its own what is asked for, until nothing more is."""
     if processors:
         os.sched_setaffinity(0, processors)
     with socket.socket(type=socket.SOCK_DGRAM) as bell:
@@ -407,7 +407,7 @@ class Load:
     def __init__(self, crowd: Crowd, processes: int = 1, processors: list[int] | None = None) -> None:
         self.crowd = crowd
         self.entered = 0.0
-        """Seconds until all clients had joined."""
+        """Seconds until all were in."""
         processes = max(1, min(processes, crowd.members))
         context = multiprocessing.get_context("spawn")
         lows = RawArray("q", processes * crowd.rooms)
@@ -458,14 +458,14 @@ class Load:
         return answer
 
     def talk(self, talk: Talk, before: Callable[[], object] = lambda: None) -> Heard:
-        """Send the messages; `before` is called when all processes are prepared."""
+        """Let them talk; `before` is called when all are ready."""
         self._all("prepare", talk)
         before()
         self._all("talk", talk.window, talk.patience)
         return self._merge(talk, self._all("heard"))
 
     def cpu(self) -> float:
-        """Return the processor time that the load has used (seconds)."""
+        """Say how much processor time the load has used (seconds)."""
         return float(sum(self._all("cpu")))
 
     def _merge(self, talk: Talk, heard: list[list[tuple[int, int, array[float], dict[int, float]]]]) -> Heard:

@@ -20,7 +20,7 @@ from twisted_chat.places import LINES, WIRES, Place, WrongPlace, address_text, r
 
 from .certificates import certificate
 from .ports import Reactor
-from .programs import folder
+from .test_tap import folder
 
 CHAT = cast(Chat, SimpleNamespace(reactor=Clock()))
 

@@ -1,7 +1,7 @@
-"""The clients, who talk and listen whatever happens to their connections.
+"""Those who talk and listen, whatever happens to their connections.
 
-A person reconnects with its cursor, and sends again, with the same id, what was not acked. The histories of its rooms
-record everything that it sends and receives.
+A person comes back with the place it had, and says again, with the same id, what was not acked. All that it says and
+is shown goes into the histories of its rooms.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from .history import History, Reading, Said
 from .wire import Address, Connection, Line, connect
 
 AGAIN_SECONDS: Final = 0.1
-"""Seconds before a request is repeated that the server could not serve."""
+"""The pause before something is tried again that the server could not do."""
 
 FILLINGS: Final = ("a", "ß", "ж", "日本", "🙂", '"', "\\", "{", "}", "\t", "},{", "\N{RIGHT-TO-LEFT OVERRIDE}")
-"""The contents of texts: letters of all lengths in UTF-8, and characters with a meaning in JSON."""
+"""What texts are made of: letters of all lengths in UTF-8, and what has a meaning in JSON."""
 
 
 def text(random: Random, id: str) -> str:
-    """Make a text that begins with an id: mostly short, sometimes long, and rarely with a NUL."""
+    """Make a text that begins with an id: short ones, now and then a long one, and rarely one with a NUL."""
     size = random.choice((0, 5, 40, 40, 40, 200, 200, 1000))
     return f"{id} {random.choice(FILLINGS) * size}{chr(0) if random.random() < 0.002 else ''}"
 
 
 class Person:
-    """A client with one nick, over all its connections."""
+    """One nick, through all its connections."""
 
     def __init__(
         self,
@@ -43,10 +43,10 @@ class Person:
         receive_buffer: int | None = None,
         make_text: Callable[[Random, str], str] = text,
     ) -> None:
-        """Make a person, which connects when it `live`s.
+        """Make a person that has not come yet.
 
-        It keeps `window` messages in flight while it talks; with 0 it only listens. It first joins with `since`, and
-        gives up a connection on which nothing has arrived for `patience` seconds.
+        It keeps `window` messages under way when it talks; one that has 0 only listens. It asks for all after `since`
+        when it first joins, and gives up a connection on which nothing was heard for `patience` seconds.
         """
         self.nick = nick
         self.random = random
@@ -54,16 +54,16 @@ class Person:
         self.is_talking = False
         self.is_reading = True
         self.unacked: dict[str, tuple[History, str]] = {}
-        """Room and text of its unacked messages, by id."""
+        """Room and text of what was said and not acked, by id."""
         self.readings = {room.room: Reading(room, nick, window > 0, since) for room in rooms}
         self.on_message: Callable[[Line], None] | None = None
-        """Called with each message that it receives."""
+        """Told of each message that it is shown."""
         self.refusals = 0
-        """The number of `unavailable` errors that it received."""
+        """How often it heard `unavailable`."""
         self.connections = 0
         self.connection: Connection | None = None
         self._in: list[History] = []
-        """The rooms that it has joined with this connection."""
+        """The rooms that it is in with this connection."""
         self._where = where
         self._patience = patience
         self._receive_buffer = receive_buffer
@@ -71,14 +71,14 @@ class Person:
         self._count = 0
 
     async def live(self) -> None:
-        """Connect, and reconnect whenever the connection is lost."""
+        """Connect, again and again."""
         while True:
             try:
                 self.connection = await connect(self._where(), self._heard, self._receive_buffer)
                 self.connections += 1
                 await self._stay(self.connection)
             except OSError:
-                pass  # the server is not running
+                pass  # there is no server just now
             finally:
                 self._in.clear()
                 if self.connection is not None:
@@ -87,7 +87,7 @@ class Person:
             await asyncio.sleep(self.random.random() * AGAIN_SECONDS)
 
     async def _stay(self, connection: Connection) -> None:
-        """Say hello, and stay until the connection is lost or silent."""
+        """Say hello, and stay until the connection is lost, or nothing is heard any more."""
         connection.send(type="hello", nick=self.nick)
         heard, asked = -1, False
         while not (asked and heard == connection.bytes):
@@ -102,7 +102,7 @@ class Person:
             except TimeoutError:
                 asked = asked and self.is_reading
 
-    # Receiving
+    # What is heard
 
     def _heard(self, line: Line) -> None:
         assert self.connection
@@ -144,7 +144,7 @@ class Person:
 
     def _refused(self, connection: Connection, line: Line) -> None:
         room, _ = self.unacked.get(line.id or "", (None, ""))
-        if line.code == "nick-taken":  # the server has not noticed yet that the last connection is gone
+        if line.code == "nick-taken":  # the server has not seen yet that the last connection is gone
             self.hang_up()
         elif line.code != "unavailable" or line.id is None:
             for reading in self.readings.values():
@@ -157,21 +157,21 @@ class Person:
 
     def _try_again(self, connection: Connection, id: str) -> None:
         if connection is not self.connection or connection.lost.is_set():
-            return  # the next connection sends everything again anyway
+            return  # all is asked for and said again anyway
         if id in self.unacked:
             self._send(connection, id, *self.unacked[id])
         elif id.startswith("join "):
             self._join(connection, self.readings[id.removeprefix("join ")])
 
-    # Sending
+    # What is said
 
     def talk(self) -> None:
-        """Send messages until the window is full."""
+        """Say something where less is under way than may be."""
         while self.is_talking and self._in and len(self.unacked) < self.window:
             self.say()
 
     def say(self) -> None:
-        """Send a message to one of its rooms."""
+        """Say something in one of the rooms that it is in."""
         assert self.connection
         room = self.random.choice(self._in)
         self._count += 1
@@ -183,30 +183,30 @@ class Person:
         room.says(Said(self.nick, id), text)
         connection.send(type="", room=room.room, msg=text, id=id)
 
-    # State and control
+    # What it does beside that
 
     def is_in(self) -> bool:
-        """True if it has joined all its rooms."""
+        """Tell whether it is in all its rooms."""
         return len(self._in) == len(self.readings)
 
     def has_all(self) -> bool:
-        """True if all its messages are acked and no client knows of a newer message than it does."""
+        """Tell whether all of its own is acked, and nobody knows of anything newer than it does."""
         return not self.unacked and all(self._is_at_the_end(reading) for reading in self.readings.values())
 
     def _is_at_the_end(self, reading: Reading) -> bool:
         place, newest, log = reading.place, reading.history.head, reading.history.log
         while reading.is_author and newest in log and log[newest].said.author == reading.who:
-            newest -= 1  # its own message, for which it got an ack
+            newest -= 1  # its own, for which it got an ack
         return place is not None and place >= newest
 
     def stop_reading(self) -> None:
-        """Stop reading from this connection."""
+        """Read nothing more of this connection."""
         self.is_reading = False
         assert self.connection
         self.connection.transport.pause_reading()
 
     def sip(self, size: int) -> None:
-        """Read at most this number of bytes, and stop again."""
+        """Read so many bytes (at most) and stop again."""
         if self.connection is not None and not self.connection.lost.is_set():
             self.connection.sip = size
             self.connection.transport.resume_reading()
@@ -219,13 +219,13 @@ class Person:
             self.connection.transport.resume_reading()
 
     def hang_up(self) -> None:
-        """Break the connection. The person reconnects, and reads again."""
+        """Break the connection; it comes back, and reads."""
         self._in.clear()
         self.is_reading = True
         if self.connection is not None:
             self.connection.reset()
 
     def quit(self) -> None:
-        """Send `quit`."""
+        """Ask for the end of the connection."""
         if self.connection is not None:
             self.connection.send(type="quit")

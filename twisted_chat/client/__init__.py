@@ -16,25 +16,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .answers import Answer
-    from .errors import ChatError, ClosedError, RequestError, UnreachableError
-    from .library import Client, Room, connect
-    from .protocol.objects import (
-        DirectMessage,
+    from ..messages import (
         Error,
         MemberJoined,
         MemberLeft,
         Members,
         Message,
         NickChanged,
-        Page,
         Presence,
         RoomInfo,
         Stop,
         TopicChanged,
     )
-    from .protocol.requests import Request
-    from .states import NewLog, RoomLost, State, StateChanged
+    from .answers import Answer
+    from .errors import ChatError, ClosedError, RequestError, UnreachableError
+    from .events import DirectMessage, NewLog, RoomLost, State, StateChanged
+    from .library import Client, Page, Room, connect
 
 __all__ = [
     "Answer",
@@ -51,7 +48,6 @@ __all__ = [
     "NickChanged",
     "Page",
     "Presence",
-    "Request",
     "RequestError",
     "Room",
     "RoomInfo",
@@ -64,7 +60,7 @@ __all__ = [
     "connect",
 ]
 
-_MODULES = (".errors", ".states", ".protocol.objects", ".protocol.requests", ".answers", ".library")
+_MODULES = (".answers", ".errors", ".events", ".library", "..messages")
 
 
 def __getattr__(name: str) -> Any:
