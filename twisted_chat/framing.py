@@ -92,7 +92,8 @@ class Framer:
             if data[start] != _OPEN:
                 self._throw(WireError("bad-json", "an object is expected: it begins with {"), frames)
                 return
-            outline = OUTLINE.match(data, start, start + self._limit)
+            ends = data.find(b"}", start) >= 0
+            outline = OUTLINE.match(data, start, start + self._limit) if ends else None
             if outline is None:
                 self._begin(data[start:], frames)
                 return
@@ -128,7 +129,8 @@ class Framer:
                 return False
             self._in_text = False
             self._scanned += 1
-        beside, quote, text = _TEXTS.sub(b"", data[self._scanned :]).partition(b'"')
+        quoted = max(data.rfind(b'"') + 1, self._scanned)  # no string ends behind it: that is not searched for one
+        beside, quote, text = (_TEXTS.sub(b"", data[self._scanned : quoted]) + data[quoted:]).partition(b'"')
         steps = beside.translate(_STEPS, _OTHERS)
         down = steps.count(_DOWN)
         if down >= self._depth and 0 in accumulate(memoryview(steps).cast("b"), initial=self._depth):
