@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -230,7 +231,7 @@ def log(bench: Bench) -> list[Step]:
             talk = Talk(1, bench.sizes.messages(members), 8)
             return [{**row, "log": size} for row in bench.speak("log", members, talk, folder=Path(folder))]
 
-    return [Step(f"a log of {size:,}", lambda size=size: run(size)) for size in bench.sizes.logs]  # type: ignore[misc]
+    return [Step(f"a log of {size:,}", partial(run, size)) for size in bench.sizes.logs]
 
 
 @case("no messages: the processor time of an idle server")
@@ -243,7 +244,7 @@ def idle(bench: Bench) -> list[Step]:
             with bench.load(Crowd(server.port, members)):
                 return [_idle(bench, server, members)]
 
-    return [Step(f"{members:,} idle", lambda members=members: run(members)) for members in bench.sizes.idle]  # type: ignore[misc]
+    return [Step(f"{members:,} idle", partial(run, members)) for members in bench.sizes.idle]
 
 
 def _idle(bench: Bench, server: Server, members: int) -> Row:
@@ -352,7 +353,7 @@ def tls(bench: Bench) -> list[Step]:
         return [{**row, "load": load, "wire": wire} for row in rows]
 
     pairs = [(load, wire) for load in talks for wire in ("TCP", "TLS")]
-    return [Step(f"{load}, {wire}", lambda pair=(load, wire): run(*pair)) for load, wire in pairs]  # type: ignore[misc]
+    return [Step(f"{load}, {wire}", partial(run, load, wire)) for load, wire in pairs]
 
 
 @case("the memory that a room takes")

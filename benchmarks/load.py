@@ -1,9 +1,9 @@
-"""The load: many clients in a few processes, which say messages and count what arrives.
+"""The load: many clients in a few processes, which send messages and count what they receive.
 
-A client is a socket that does not block and a count of the lines that it was sent. Nothing is parsed: all members of a
-room are sent its messages in one order, and whoever said one gets the ack in its place, so the k-th line of each member
-is the room's k-th message. A message is complete when every member has had its line. The load is closed: a talker has
-at most `window` messages under way, and says the next one when the oldest is complete.
+A client is a non-blocking socket and a count of the lines that it has received. Nothing is parsed: all members of a
+room receive its messages in one order, and an author gets the ack in place of its message, so the k-th line of each
+member is the room's k-th message. A message is complete when every member has received its line. The load is closed: a
+talker has at most `window` messages in flight, and sends the next one when the oldest is complete.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from multiprocessing.sharedctypes import RawArray
 from typing import Any, Final
 
 TEXT: Final = "x" * 100
-"""What is said."""
+"""The text of each message."""
 
 GATHER_FROM: Final = 100
-"""That of `twisted_chat.room`, from which it is not imported: without Twisted, a process of the load begins sooner."""
+"""The constant of `twisted_chat.room`. It is not imported from there: without Twisted, the processes start sooner."""
 
 QUIET: Final = 0.3
 QUIET_IF_GATHERED: Final = 1.3
-"""Seconds without a line after which nothing more comes: a room of more than `GATHER_FROM` is told of who came once a
-second."""
+"""Seconds without a line after which nothing more is expected. A room with more than `GATHER_FROM` members gets the
+number of its members once a second."""
 
 SURPLUS: Final = 0.2
-"""Seconds in which a line too many would still come."""
+"""Seconds within which a surplus line would still arrive."""
 
 PER_ADDRESS: Final = 20_000
 """Connections from one of the addresses 127.0.0.1, 127.0.0.2, ...: each has 28,000 ports."""
@@ -51,23 +51,23 @@ _WAIT: Final = 0.05
 
 
 class Failed(Exception):
-    """The load could not do what it was asked for; the text says why."""
+    """The load failed; the text says why."""
 
 
 @dataclass(frozen=True)
 class Crowd:
-    """Who connects, and where to."""
+    """The clients that connect, and the port that they connect to."""
 
     port: int
     members: int
     rooms: int = 1
     """Member i is in room i modulo `rooms`."""
     prefix: str = "b"
-    """What the names of the rooms begin with."""
+    """The beginning of the rooms' names."""
     trusted: str | None = None
-    """The certificate that is trusted, in a file; None for TCP without TLS."""
+    """The file with the trusted certificate; None for TCP without TLS."""
     patience: float = 120.0
-    """Seconds after which what is not there yet is given up."""
+    """Seconds after which the load gives up what has not arrived."""
 
     def room(self, number: int) -> str:
         return f"{self.prefix}{number}"
@@ -75,42 +75,42 @@ class Crowd:
 
 @dataclass(frozen=True)
 class Talk:
-    """What is said."""
+    """The messages that are sent."""
 
     talkers: int
-    """Members of each room that talk."""
+    """Members of each room that send messages."""
     each: int
-    """Messages of each of them."""
+    """Messages that each of them sends."""
     window: int = 1
-    """Messages of each that are under way at most."""
+    """Messages of each that are in flight at most."""
     patience: float = 120.0
-    """Seconds after which what is not there yet is given up."""
+    """Seconds after which the load gives up what has not arrived."""
 
 
 @dataclass
 class Heard:
-    """What came of it."""
+    """What was received."""
 
     messages: int
-    """Messages that were to be said."""
+    """Messages that were to be sent."""
     complete: int
-    """Those that reached every other member."""
+    """Messages that reached every other member."""
     deliveries: int
-    """Lines that were received, but the acks."""
+    """Lines that were received, without the acks."""
     surplus: int
-    """Lines too many."""
+    """Surplus lines."""
     seconds: float
-    """From the first message said to the last one received."""
+    """From the first message sent to the last one received."""
     latencies: list[float] = field(repr=False)
-    """Seconds from the saying of each message to its receipt by the last member, in order of length."""
+    """For each message the seconds from sending it until the last member has received it, sorted."""
 
     @property
     def whole(self) -> bool:
-        """Whether each message reached each member exactly once."""
+        """True if each message reached each member exactly once."""
         return self.complete == self.messages and not self.surplus
 
     def latency(self, part: float) -> float:
-        """Say which latency a part of all messages did not exceed (seconds)."""
+        """Return the latency that this share of the messages did not exceed (seconds)."""
         return self.latencies[int((len(self.latencies) - 1) * part)] if self.latencies else 0.0
 
 
@@ -118,7 +118,7 @@ class Heard:
 
 
 class _Room:
-    """A room, as one process has it."""
+    """A room, as one process sees it."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -128,21 +128,21 @@ class _Room:
         """Expect `total` lines for each of `members` of this process."""
         self.total = total
         self.at = [members, *(0 for _ in range(total))]
-        """How many members have had so many lines."""
+        """The number of members by the number of lines that they have received."""
         self.low = 0 if members else total
-        """Lines that all members of this process have had."""
+        """Lines that all members in this process have received."""
         self.done = 0
-        """Lines that all members of all processes have had."""
+        """Lines that all members in all processes have received."""
         self.surplus = 0
         self.stamps = array("d")
-        """When each line was there for all of this process."""
+        """The time at which each line had reached all members in this process."""
         self.said: dict[int, float] = {}
-        """When the messages of this process were said, by their place in the room."""
+        """The times at which messages of this process were sent, by their place in the room."""
         self.waiting: dict[int, _Member] = {}
-        """Who says the next message once the one at this place is complete."""
+        """The members that send their next message once the one at this place is complete."""
 
     def move(self, before: int, lines: int) -> bool:
-        """Note that a member has had more lines; say whether that was the last one who had so few."""
+        """Count lines that a member has received; return whether it was the last one with so few."""
         after = before + lines
         if after > self.total:
             self.surplus += after - max(before, self.total)
@@ -166,18 +166,18 @@ class _Member:
         self.room = room
         self.socket = connected
         self.number = 0
-        """Messages that it has said: each has an `id` of its own."""
+        """Messages that it has sent: each has an `id` of its own."""
         self.begin(0)
 
     def begin(self, left: int) -> None:
         self.count = 0
-        """Lines that it has had."""
+        """Lines that it has received."""
         self.left = left
-        """Messages that it still has to say."""
+        """Messages that it has not sent yet."""
         self.said: deque[float] = deque()
-        """When those were said that have no ack yet."""
+        """The times at which its unacked messages were sent."""
         self.carry = b""
-        """Of one that waits for an ack: the line that is not whole yet."""
+        """The incomplete line of a member that waits for an ack."""
 
 
 class _Worker:
@@ -188,10 +188,10 @@ class _Worker:
         self.index = index
         self.of = of
         self.lows = lows
-        """Of each process and room: the lines that all of its members have had. All processes share it."""
+        """For each process and room, the lines that all its members have received. All processes share it."""
         self.bell = bell
         self.others: list[int] = []
-        """The ports of the others' bells, which say that `lows` has changed."""
+        """The ports of the other processes' bells, which ring when `lows` has changed."""
         self.rooms = [_Room(number) for number in range(crowd.rooms)]
         self.members: dict[int, _Member] = {}
         self.buffer = bytearray(_READ)
@@ -199,7 +199,7 @@ class _Worker:
         self.moved: set[_Room] = set()
 
     def enter(self) -> None:
-        """Connect all, and wait until they are in their rooms."""
+        """Connect all clients, and wait until they are in their rooms."""
         context = None
         if self.crowd.trusted is not None:
             context = ssl.create_default_context(cafile=self.crowd.trusted)
@@ -220,7 +220,7 @@ class _Worker:
             self._admit(outside, _WAIT)
         if outside:
             patience = f"{self.crowd.patience:g} s"
-            raise Failed(f"{len(outside):,} of {self.crowd.members:,} clients did not get in within {patience}")
+            raise Failed(f"{len(outside):,} of {self.crowd.members:,} clients did not join within {patience}")
 
     def _admit(self, outside: set[int], wait: float) -> None:
         for fd, _ in self.poll.poll(wait):
@@ -236,7 +236,7 @@ class _Worker:
                     raise Failed(f"the server refused a client: {heard[:300].decode(errors='replace')}")
 
     def _read(self, member: _Member) -> int:
-        """Read what is there into the buffer; returns how much."""
+        """Read what has arrived into the buffer; return the number of bytes."""
         try:
             size = member.socket.recv_into(self.buffer)
         except (BlockingIOError, ssl.SSLWantReadError):
@@ -244,11 +244,11 @@ class _Worker:
         except ConnectionError:
             size = 0
         if not size:
-            raise Failed(f"the server ended connection {member.index}")
+            raise Failed(f"the server closed connection {member.index}")
         return size
 
     def hush(self, seconds: float) -> None:
-        """Read until nothing comes for so long; from then on the others' bells are heard."""
+        """Read until nothing has arrived for so long; from then on, listen to the other processes' bells."""
         quiet = time.monotonic() + seconds
         while (left := quiet - time.monotonic()) > 0:
             for fd, _ in self.poll.poll(left):
@@ -257,7 +257,7 @@ class _Worker:
         self.poll.register(self.bell, select.EPOLLIN)
 
     def prepare(self, talk: Talk) -> None:
-        """Be ready to count; nobody says anything before all processes are."""
+        """Prepare to count. No message is sent before all processes are prepared."""
         total = talk.talkers * talk.each
         inside = [0] * self.crowd.rooms
         for member in self.members.values():
@@ -269,7 +269,7 @@ class _Worker:
             self.lows[self.index * len(self.rooms) + room.number] = room.low
 
     def talk(self, window: int, patience: float) -> None:
-        """Say and count until all is complete."""
+        """Send and count until all messages are complete."""
         until = time.monotonic() + patience
         for _ in range(window):
             for member in self.members.values():
@@ -312,11 +312,11 @@ class _Worker:
                 if room.move(before, lines):
                     self.moved.add(room)
             if self.crowd.trusted is None:
-                break  # TLS may have more that the poller does not know of
+                break  # TLS may have buffered more, which the poller does not know
 
     @staticmethod
     def _find_acks(member: _Member, data: bytes) -> None:
-        """Find the places in the room of what a member has said."""
+        """Find the places in the room of the messages that a member has sent."""
         at, place = data.find(_ACK), member.count + 1
         counted = 0
         while at >= 0 and data.find(b"\n", at) >= 0:
@@ -328,7 +328,7 @@ class _Worker:
         member.carry = data[data.rfind(b"\n") + 1 :] if member.said else b""
 
     def _go_on(self, room: _Room) -> None:
-        """Let those talk whose messages are complete."""
+        """Let the members go on whose messages are complete."""
         done = min(self.lows[room.number :: len(self.rooms)])
         while room.done < done:
             room.done += 1
@@ -337,13 +337,13 @@ class _Worker:
                 self._say(member)
 
     def _say(self, member: _Member) -> None:
-        """Say the next message: what a window has fits into the socket's buffer, so it is taken at once."""
+        """Send the next message. All messages of a window fit into the socket's buffer, so it accepts them at once."""
         member.left -= 1
         member.number += 1
         room = self.crowd.room(member.room.number)
         line = f'{{"type":"","msg":"{TEXT}","room":"{room}","id":"{os.getpid()}-{member.number}"}}\n'.encode()
         member.said.append(time.monotonic())
-        with suppress(ConnectionError):  # it is over, which is found when it is read from
+        with suppress(ConnectionError):  # the connection is closed, which the next read finds
             member.socket.sendall(line)
 
     def _ring(self) -> None:
@@ -357,7 +357,7 @@ class _Worker:
                 pass
 
     def heard(self) -> list[tuple[int, int, array[float], dict[int, float]]]:
-        """Say of each room: lines of all members, lines too many, when each was there, when each was said."""
+        """Return for each room the lines of all members, the surplus, and when each message was complete and sent."""
         lines = [0] * len(self.rooms)
         for member in self.members.values():
             lines[member.room.number] += member.count
@@ -380,7 +380,7 @@ def _connect(crowd: Crowd, index: int, context: ssl.SSLContext | None) -> socket
 
 
 def _work(index: int, of: int, crowd: Crowd, lows: Any, pipe: Connection, processors: list[int]) -> None:
-    """Do in a process of its own what is asked for, until nothing more is."""
+    """Run a process of the load: do what the pipe requests, until it is closed."""
     if processors:
         os.sched_setaffinity(0, processors)
     with socket.socket(type=socket.SOCK_DGRAM) as bell:
@@ -407,7 +407,7 @@ class Load:
     def __init__(self, crowd: Crowd, processes: int = 1, processors: list[int] | None = None) -> None:
         self.crowd = crowd
         self.entered = 0.0
-        """Seconds until all were in."""
+        """Seconds until all clients had joined."""
         processes = max(1, min(processes, crowd.members))
         context = multiprocessing.get_context("spawn")
         lows = RawArray("q", processes * crowd.rooms)
@@ -458,14 +458,14 @@ class Load:
         return answer
 
     def talk(self, talk: Talk, before: Callable[[], object] = lambda: None) -> Heard:
-        """Let them talk; `before` is called when all are ready."""
+        """Send the messages; `before` is called when all processes are prepared."""
         self._all("prepare", talk)
         before()
         self._all("talk", talk.window, talk.patience)
         return self._merge(talk, self._all("heard"))
 
     def cpu(self) -> float:
-        """Say how much processor time the load has used (seconds)."""
+        """Return the processor time that the load has used (seconds)."""
         return float(sum(self._all("cpu")))
 
     def _merge(self, talk: Talk, heard: list[list[tuple[int, int, array[float], dict[int, float]]]]) -> Heard:

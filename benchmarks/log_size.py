@@ -1,9 +1,9 @@
-"""How the store does as a room's log grows: the figures of docs/performance.md.
+"""The store's speed by the size of a room's log: the figures of docs/performance.md.
 
     python benchmarks/log_size.py [--sizes 10000,1000000,10000000] [--folder FOLDER]
 
-It makes a file of each size with one room, in bulk, and measures what a server does with it. With 10 million messages
-that takes some 3 GB of disk and some minutes.
+It writes a database of each size with one room, and measures the operations of a server on it. Ten million messages
+take some 3 GB of disk and some minutes.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from twisted_chat.stores.retention import Keep
 from twisted_chat.stores.sqlite.log import SQLiteLog
 
 TIMES = 50
-"""How often each thing is measured; the median is told, and the largest."""
+"""The number of measurements of each operation. The median and the largest are shown."""
 
 PAGE = 512
 PAGE_BYTES = 2**16
 
 
 def forget(path: str) -> None:
-    """Let the operating system drop what it has of the file in memory, as after a restart of the machine."""
+    """Drop the file from the disk cache, as after a restart of the machine."""
     descriptor = os.open(path, os.O_RDONLY)
     os.fsync(descriptor)
     os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
@@ -50,7 +50,7 @@ def forget(path: str) -> None:
 
 
 def resident() -> int:
-    """Say how much memory this process has now (bytes)."""
+    """Return the resident memory of this process (bytes)."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
@@ -72,7 +72,7 @@ async def timed(times: int, function: Callable[[int], Awaitable[Any]]) -> str:
 
 
 async def measure(path: str, size: int) -> list[str]:
-    """Do what a server does; each is in milliseconds, the median and the largest."""
+    """Measure the operations of a server; each result is the median and the largest, in milliseconds."""
     cold: list[float] = []
     warm: list[float] = []
     for times, drop in ((cold, True), (warm, False)):

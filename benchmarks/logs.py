@@ -1,4 +1,4 @@
-"""Files with long logs, made in bulk."""
+"""Databases with long logs, written in bulk."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from twisted_chat.stores.sqlite import database
 
 STEP = 200_000
 TEXT = 80
-"""Characters of a message, in bytes as well."""
+"""Characters of a message, all of them ASCII."""
 
 AUTHORS = 50
 
 
 def make(path: str, size: int, room: str = "lobby", done: Callable[[int], object] = lambda count: None) -> None:
-    """Make a file with one room of so many messages, each with an `id`, as clients make them up.
+    """Write a database with one room of `size` messages, with `id`s like those of clients.
 
-    `done` is told of each number of messages that are made.
+    `done` is called with the number of messages after each step.
     """
     with closing(database.connect(path)) as connection:
         database.prepare(connection, path)

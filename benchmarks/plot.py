@@ -1,4 +1,4 @@
-"""A picture of the results."""
+"""A plot of the results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LINES: Final = {
 
 
 def plot(results: Results, path: str) -> None:
-    """Draw throughput and latency over the number of members, as a PNG."""
+    """Plot throughput and latency by the number of members, as a PNG."""
     figure = Figure(figsize=(11, 5.6), layout="constrained")
     throughput, latency = figure.subplots(1, 2)
     for number, (case, label) in enumerate(_LINES.items()):
@@ -27,7 +27,7 @@ def plot(results: Results, path: str) -> None:
             latency.plot(members, [row["p50_ms"] for row in rows], "o-", color=color, label=f"{label}, p50")
             latency.plot(members, [row["p99_ms"] for row in rows], "s:", color=color, label=f"{label}, p99")
     throughput.set(title="Throughput", ylabel="deliveries/s")
-    latency.set(title="From the saying to the last receipt", ylabel="ms")
+    latency.set(title="From sending to the last receipt", ylabel="ms")
     for axes in (throughput, latency):
         axes.set(xlabel="members of the room", xscale="log", yscale="log")
         axes.grid(alpha=0.3)

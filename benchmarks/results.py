@@ -1,4 +1,4 @@
-"""What a run has measured, where and with what, as JSON."""
+"""The results of a run, with its machine and versions, as JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .server import ROOT
 
 @dataclass(frozen=True)
 class Results:
-    """A run."""
+    """The results of a run."""
 
     date: str
     command: str
@@ -28,7 +28,7 @@ class Results:
     rows: list[Row]
 
     def of(self, case: str) -> list[Row]:
-        """Find the rows of a case."""
+        """Return the rows of a case."""
         return [row for row in self.rows if row["case"] == case]
 
     def save(self, path: str) -> None:
@@ -36,12 +36,12 @@ class Results:
 
 
 def results(rows: list[Row], command: str) -> Results:
-    """Say where and with what these rows were measured."""
+    """Add to these rows where and with which versions they were measured."""
     return Results(datetime.now(UTC).date().isoformat(), command, _machine(), _versions(), rows)
 
 
 def load_results(path: str) -> Results:
-    """Read what was saved; raises `ValueError` where it is something else."""
+    """Read saved results; raise `ValueError` if the file has something else."""
     try:
         return Results(**json.loads(Path(path).read_text()))
     except (TypeError, ValueError) as error:
@@ -70,7 +70,7 @@ def _versions() -> dict[str, str]:
 
 
 def _commit() -> str:
-    """Say which commit of the project this is, with a + where something was changed since."""
+    """Return the commit of the project, with a + if files have changed since."""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+", "--exclude=*"]
     done = subprocess.run(command, capture_output=True, text=True)
     return done.stdout.strip() or "no commit"

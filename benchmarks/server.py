@@ -1,8 +1,8 @@
-"""The server that is measured: started as users start it, and asked by the kernel what it costs.
+"""The server that is measured. It is started as users start it, and the kernel tells what it costs.
 
     python -m benchmarks.server TURNS.json -n chat --port 14900
 
-is `twistd` with a clock on the reactor: it writes how long the turns took into a file when it ends.
+runs `twistd` with a clock on the reactor, and writes the lengths of the turns into a file when it exits.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[1]
 PATIENCE: Final = 60.0
-"""Seconds for a start: of a server whose log has ten million messages on a disk that is cold."""
+"""Seconds for a start, with a log of ten million messages and an empty disk cache."""
 
 _TWISTD: Final = ("-c", "from twisted.scripts.twistd import run; run()")
 _OPTIONS: Final = ("-n", "--pidfile=", "chat", "--database", "chat.sqlite")
 _RAISED: Final = ("--rate", "0", "--connections-per-address", "1000000")
-"""Limits on one connection and on one address, which a load from one machine meets."""
+"""The limits per connection and per address, which a load from one machine would reach."""
 
 
 class Server:
-    """A server in a folder of its own, with default options but for `_RAISED`."""
+    """A server in a folder of its own, with default options except `_RAISED`."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class Server:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop it in order, or by force where that takes too long."""
+        """Stop the server, by force if that takes too long."""
         self._process.terminate()
         try:
             self._process.wait(PATIENCE)
@@ -83,27 +83,27 @@ class Server:
             self._process.wait()
         self._output.close()
         self.turns: list[dict[str, Any]] = json.loads(self._turns.read_text()) if self._turns.exists() else []
-        """How long the turns of each phase took; see `TimedSelector`."""
+        """The lengths of the turns in each phase; see `TimedSelector`."""
         if self._own:
             self._own.cleanup()
 
     def cpu(self) -> float:
-        """Say how much processor time it has used (seconds), of all its threads, in the kernel too."""
-        # The clock of another process, as clock_getcpuclockid(3) makes its number: no ticks of 10 ms as in /proc.
+        """Return its processor time (seconds), of all its threads and in the kernel."""
+        # The clock of another process, as clock_getcpuclockid(3) makes its number: it has no ticks of 10 ms like /proc.
         return time.clock_gettime(~self._process.pid << 3 | 2)
 
     def memory(self) -> int:
-        """Say how much memory it has resident (bytes)."""
+        """Return its resident memory (bytes)."""
         status = Path(f"/proc/{self._process.pid}/statm").read_text()
         return int(status.split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def next_phase(self) -> None:
-        """Let a new phase begin in what it writes of its turns."""
+        """Begin a new phase in its record of turns."""
         self._process.send_signal(signal.SIGUSR1)
 
 
 class TimedSelector(selectors.DefaultSelector):
-    """Waits for the loop, and notes how long the loop was at work between two waits: one turn of the reactor."""
+    """A selector that measures how long the loop works between two waits, which is one turn of the reactor."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -114,8 +114,8 @@ class TimedSelector(selectors.DefaultSelector):
     def next_phase(self, *_: object) -> None:
         self.counts: dict[int, int] = {}
         self.phase: dict[str, Any] = {"turns": 0, "max": 0.0, "max_cpu": 0.0, "microseconds": self.counts}
-        """Of one phase: how many turns; the longest, and the most processor time of one (seconds: where the first is
-        much more, the machine did something else); and how many turns took up to 2^n microseconds, by n."""
+        """The current phase: the number of turns, the longest turn and the most processor time of a turn (seconds; if
+        the first is much longer, the machine did something else), and the turns of up to 2^n microseconds, by n."""
         self.phases.append(self.phase)
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
@@ -133,7 +133,7 @@ class TimedSelector(selectors.DefaultSelector):
 
 
 def main() -> None:
-    """Run `twistd` on a timed selector."""
+    """Run `twistd` with a timed selector."""
     import asyncio
 
     from twisted.internet import asyncioreactor

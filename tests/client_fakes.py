@@ -1,4 +1,4 @@
-"""What the client's tests talk to: a server of their own, in memory, and the world around a conversation.
+"""What the client's tests talk to: a server of their own, in memory, and a network to it.
 
 `FakeServer` keeps the promises of the wire, and is told when to break a connection or to refuse.
 """
@@ -19,10 +19,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_chat import messages as wire
-from twisted_chat import names
-from twisted_chat.client.conversation import RoomState
-from twisted_chat.client.errors import ChatError, RequestError
 from twisted_chat.client.library import Client, Room
+from twisted_chat.client.protocol.membership import Membership
 from twisted_chat.messages import AnyRequest, Message
 
 
@@ -38,84 +36,13 @@ def result(deferred: Deferred[Any]) -> Any:
 
 def fake_room(name: str) -> Room:
     """Make a room that belongs to no client."""
-    room = Room(cast(Client, None))
-    room._state = RoomState(names.room(name), None, Reader())
-    return room
+    return Room(cast(Client, None), Membership(name, None))
 
 
 def ids() -> Callable[[], str]:
     """Make ids that a test can write down: "1", "2", ..."""
     numbers = count(1)
     return lambda: str(next(numbers))
-
-
-class World:
-    """The outside of a conversation: what it sent, what it told, and a clock."""
-
-    def __init__(self) -> None:
-        self.clock = Clock()
-        self.sent: list[AnyRequest] = []
-        self.told: list[object] = []
-        self.welcomes: list[wire.Welcome] = []
-        self.refusals: list[tuple[RequestError, bool]] = []
-        self.on_send: Callable[[AnyRequest], None] = lambda request: None
-
-    def send(self, request: AnyRequest) -> None:
-        self.sent.append(request)
-        self.on_send(request)
-
-    def tell(self, event: object) -> None:
-        self.told.append(event)
-
-    def now(self) -> float:
-        return self.clock.seconds()
-
-    def later(self, seconds: float, function: Callable[[], None]) -> None:
-        self.clock.callLater(seconds, function)
-
-    def lose(self) -> None:
-        """Lose the connection, and with it what was to be done on it later."""
-        for call in self.clock.getDelayedCalls():
-            call.cancel()
-
-    def welcome(self, welcome: wire.Welcome) -> None:
-        self.welcomes.append(welcome)
-
-    def refuse(self, error: RequestError, for_good: bool) -> None:
-        self.refusals.append((error, for_good))
-
-    def take_sent(self) -> list[AnyRequest]:
-        """Take what was sent since the last time."""
-        sent, self.sent = self.sent, []
-        return sent
-
-
-class Reader:
-    """A room's consumer with so much space."""
-
-    def __init__(self, space: int = 1_000_000, low: int = 0) -> None:
-        self.space = space
-        self.low = low
-        self.messages: list[Message] = []
-        self.waiting: list[Message] = []
-        self.error: ChatError | None = None
-
-    def ready(self) -> bool:
-        return len(self.waiting) < self.space
-
-    def hungry(self) -> bool:
-        return len(self.waiting) <= self.low
-
-    def put(self, message: Message) -> None:
-        self.messages.append(message)
-        self.waiting.append(message)
-
-    def end(self, error: ChatError) -> None:
-        self.error = error
-
-    @property
-    def seqs(self) -> list[int | None]:
-        return [message.seq for message in self.messages]
 
 
 class FakeRoom:

@@ -14,13 +14,14 @@ from twisted.internet.task import Clock
 
 from twisted_chat import names
 from twisted_chat.chat import Chat
-from twisted_chat.framing import Framer
+from twisted_chat.framing import Frame, Framer
 from twisted_chat.limits import Limits
 from twisted_chat.log import Entry, Log, Record, RoomLog, RoomSummary, Unavailable
-from twisted_chat.messages import MAX_OBJECT
+from twisted_chat.messages import MAX_OBJECT, WireError, read_request
 from twisted_chat.names import Name
+from twisted_chat.participant import Receiver
 from twisted_chat.room import TAIL_BYTES, Room, Rooms
-from twisted_chat.session import SILENCE_SECONDS, Participant
+from twisted_chat.session import SILENCE_SECONDS
 
 NOW = 1_795_345_596.125
 """When the tests begin: 2026-11-22T11:06:36.125Z, a time that a float holds exactly."""
@@ -162,7 +163,8 @@ def _seq(record: Record) -> int:
 class FakeWire:
     """A `session.Wire` that remembers what is done with it."""
 
-    participant: Participant
+    participant: Receiver
+    may_be_bare = True
     longest_object = MAX_OBJECT
     longest_answer = 2**18
     silence_seconds = SILENCE_SECONDS
@@ -172,6 +174,9 @@ class FakeWire:
         self.label = label
         self.written: list[bytes] = []
         self.reading = True
+        self.kept: deque[Frame] = deque()
+        """What has arrived, and was not handed on yet."""
+        self.handing_on = False
         self.closed = False
         self.aborted = False
         self.full = False
@@ -197,6 +202,22 @@ class FakeWire:
     def go_on_reading(self) -> None:
         assert not self.reading
         self.reading = True
+        self.hand_on()
+
+    def hear(self, *frames: Frame) -> None:
+        """Let objects arrive."""
+        self.kept.extend(frames)
+        self.hand_on()
+
+    def hand_on(self) -> None:
+        """Hand on what has arrived, as long as it is taken."""
+        if self.handing_on:
+            return
+        self.handing_on = True
+        while self.reading and self.kept:
+            frame = self.kept.popleft()
+            self.participant.received(read_request(frame), 0 if isinstance(frame, WireError) else len(frame))
+        self.handing_on = False
 
 
 class Peer:
@@ -212,8 +233,7 @@ class Peer:
         self.send_bytes(b"".join(json.dumps(obj).encode() + b"\n" for obj in objects))
 
     def send_bytes(self, data: bytes) -> None:
-        for frame in self._framer.feed(data):
-            self.wire.participant.received(frame)
+        self.wire.hear(*self._framer.feed(data))
 
     def ask(self, **fields: Any) -> list[dict[str, Any]]:
         """Send an object, and return what comes of it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from typing import Any, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -61,6 +62,9 @@ class Reactor(MemoryReactorClock):
         opened = Port(IPv4Address("UDP", interface, port))
         directlyProvides(opened, IUDPTransport)
         return opened
+
+    def callFromThread(self, function: Callable[..., object], *args: object) -> None:
+        self.callLater(0, function, *args)
 
     def iterate(self, delay: float = 0) -> None:
         self.advance(delay)

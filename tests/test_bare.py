@@ -8,8 +8,10 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import bare
-from twisted_chat.limits import MAX_ERRORS, Limits
+from twisted_chat.limits import MAX_ERRORS, MAX_REST_SECONDS, Limits
 from twisted_chat.log import Unavailable
+from twisted_chat.newcomer import GRACE_SECONDS, HELLO_SECONDS
+from twisted_chat.room import GATHER_FROM
 
 from .helpers import NOW, FakeWire, Peer, Server
 
@@ -30,10 +32,17 @@ class BareTestCase(SynchronousTestCase):
         self.server = Server()
         self.alice = self.server.welcome("alice", "lobby")
 
-    def bare(self, label: str = "49474") -> Peer:
-        """Connect a bare client, which has said nothing and is taken for one."""
+    def silent(self, label: str = "49474") -> Peer:
+        """Connect a client that says nothing, and is taken for a bare one."""
         peer = self.server.connect(label=label)
-        self.server.clock.advance(bare.GRACE_SECONDS)
+        self.server.clock.advance(GRACE_SECONDS)
+        self.server.hush(self.alice)
+        return peer
+
+    def bare(self, label: str = "49474") -> Peer:
+        """Connect a bare client that has said something, and is a member of the lobby."""
+        peer = self.silent(label)
+        peer.send({"msg": "hello"})
         self.server.hush(self.alice)
         return peer
 
@@ -65,7 +74,8 @@ class ComingTests(BareTestCase):
     def test_however_much_was_wrong_in_front_of_a_hello_it_is_listened_to(self) -> None:
         peer = self.server.connect()
         peer.send_bytes(b"nonsense\n" * (bare.MAX_SEGMENTS + 1) + b'{"type":"hello","nick":"bob"}\n')
-        self.server.settle()
+        self.assertFalse(peer.wire.reading)
+        self.later(2)
         self.assertTrue(peer.wire.reading)
         self.assertEqual(peer.got()[-1]["type"], "welcome")
 
@@ -78,14 +88,59 @@ class ComingTests(BareTestCase):
         for one in peer, self.alice:
             one.cut()
 
-    def test_who_says_nothing_for_a_moment_is_in_the_lobby_under_the_name_of_its_port(self) -> None:
-        peer = self.server.connect()
-        self.server.clock.advance(bare.GRACE_SECONDS / 2)
-        self.assertEqual(self.alice.got(), [])
-        self.server.clock.advance(bare.GRACE_SECONDS / 2)
-        self.assertEqual(self.alice.got(), [{"type": "join", "author": "49474", "room": "lobby"}])
+    def test_who_says_nothing_reads_the_lobby_and_nobody_knows_of_it(self) -> None:
+        peer = self.silent()
         self.say("hi")
         self.assertEqual(self.segments(peer), [text("hi", "alice")])
+        self.assertEqual(self.alice.got(), [])
+        self.assertEqual(self.alice.ask(type="who", room="lobby")[0]["members"], ["alice"])
+        self.assertEqual(self.alice.ask(type="rooms")[0]["rooms"][0]["count"], 1)
+        self.assertEqual(self.alice.ask(type="", to="49474", msg="hi")[0]["code"], "no-such-nick")
+        self.assertEqual(self.alice.ask(type="nick", nick="49474")[0]["type"], "nick")
+        self.assertEqual(self.server.welcome("bob").ask(type="join", room="lobby")[0]["count"], 2)
+        self.server.hush(self.alice)
+        peer.cut()
+        self.server.settle()
+        self.assertEqual((self.alice.got(), self.server.room("lobby").paced), ([], {}))
+
+    def test_the_others_hear_of_it_with_its_first_word(self) -> None:
+        peer = self.silent()
+        peer.send({"msg": "hi"}, {"msg": "there"})
+        self.server.settle()
+        got = [(obj["type"], obj["author"]) for obj in self.alice.got()]
+        self.assertEqual(got, [("join", "49474"), ("", "49474"), ("", "49474")])
+        self.assertEqual(self.alice.ask(type="who", room="lobby")[0]["members"], ["49474", "alice"])
+
+    def test_who_takes_nothing_from_the_start_gets_it_later(self) -> None:
+        peer = self.server.connect()
+        peer.pause()
+        peer.resume()
+        peer.pause()
+        self.server.clock.advance(GRACE_SECONDS)
+        self.say("hi")
+        self.assertEqual(self.segments(peer), [])
+        peer.resume()
+        self.assertEqual(self.segments(peer), [text("hi", "alice")])
+
+    def test_what_is_wrong_after_its_end_is_not_heard(self) -> None:
+        peer = self.server.connect()
+        peer.wire.participant.finished()
+        peer.send_bytes(b"?\n")
+        self.assertEqual(self.segments(peer), [STOP])
+
+    def test_a_hundred_who_say_nothing_do_not_make_the_lobby_a_large_room(self) -> None:
+        for _ in range(GATHER_FROM):
+            self.server.connect()
+        self.server.clock.advance(GRACE_SECONDS)
+        self.server.welcome("bob", "lobby")
+        self.assertEqual(self.alice.got(), [{"type": "join", "author": "bob", "room": "lobby"}])
+
+    def test_what_it_says_first_may_be_too_long_and_it_is_still_nobody(self) -> None:
+        peer = self.silent()
+        peer.send_bytes(b"?\n")
+        self.later(1)
+        peer.cut()
+        self.assertEqual(self.alice.got(), [])
 
     def test_who_says_nothing_gets_what_was_said_since_it_connected(self) -> None:
         self.say("before")
@@ -129,15 +184,15 @@ class ComingTests(BareTestCase):
         self.say("hi")
         self.assertEqual(peer.got(), [])
 
-    def test_a_late_hello_as_the_first_object_makes_it_a_session_that_left_the_lobby(self) -> None:
-        peer = self.bare()
+    def test_a_late_hello_as_the_first_object_makes_it_a_session_of_which_nobody_heard_before(self) -> None:
+        peer = self.silent()
         self.say("hi")
         self.assertEqual([obj["type"] for obj in peer.ask(type="hello", nick="bob")], ["", "welcome"])
-        self.assertEqual(self.alice.got(), [{"type": "leave", "author": "49474", "room": "lobby"}])
+        self.assertEqual(self.alice.got(), [])
         self.assertEqual(self.segments(peer), [])
 
     def test_a_connection_that_takes_nothing_stays_so_when_it_says_hello(self) -> None:
-        peer = self.bare()
+        peer = self.silent()
         peer.pause()
         peer.send({"type": "hello", "nick": "bob"}, {"type": "join", "room": "lobby"})
         self.server.hush(peer)
@@ -302,7 +357,7 @@ class PaceTests(BareTestCase):
     def test_what_was_trimmed_before_it_was_read_is_skipped(self) -> None:
         self.server = Server(tail_bytes=0)
         self.alice = self.server.welcome("alice", "lobby")
-        peer = self.bare()
+        peer = self.silent()
         peer.pause()
         self.say("1", "2")
         self.server.fake.logs["lobby"].trim(2)
@@ -403,12 +458,12 @@ class EndTests(BareTestCase):
         silent = self.server.connect()
         silent.wire.participant.finished()
         self.assertEqual(self.segments(silent), [STOP])
-        self.assertEqual([obj["type"] for obj in self.alice.got()], ["leave"])
+        self.assertEqual([obj["type"] for obj in self.alice.got()], ["leave"], "one of them was a member")
 
     def test_quit_costs_nothing_of_its_rate(self) -> None:
         self.server = Server(limits=Limits(burst=1, rate=0.001))
         self.alice = self.server.welcome("alice")
-        peer = self.bare()
+        peer = self.silent()
         peer.send({"msg": "1"}, {"msg": "2"}, {"type": "quit"})
         refusal, stop = self.segments(peer)
         self.assertIn("too fast", refusal["msg"])
@@ -419,8 +474,9 @@ class EndTests(BareTestCase):
         peer = self.bare()
         for _ in range(2 * MAX_ERRORS):
             peer.send({"msg": "1"})
-            self.segments(peer)
+            self.later(MAX_REST_SECONDS)
         self.assertFalse(peer.wire.closed)
+        peer.cut()
 
     def test_a_server_that_stops_tells_all_whoever_they_are(self) -> None:
         talking, silent = self.bare(), self.server.connect()
@@ -428,7 +484,7 @@ class EndTests(BareTestCase):
         self.server.chat.stop("maintenance")
         self.later(0.1)
         self.assertEqual(talking.got_segments(), [text("1", "alice"), STOP])
-        self.assertEqual(silent.got_segments(), [STOP])
+        self.assertEqual(silent.got_segments(), [text("1", "alice"), STOP])
         for peer in talking, silent, self.alice:
             peer.cut()
 
@@ -493,10 +549,13 @@ class BoundTests(BareTestCase):
 
     def test_it_is_not_read_from_while_many_errors_wait_for_it(self) -> None:
         peer = self.bare()
-        peer.send({"msg": "hi"}, *[{"type": "nonsense"}] * (bare.MAX_SEGMENTS - 1))
-        self.assertTrue(peer.wire.reading)
-        peer.send({"type": "nonsense"})
+        peer.pause()
+        for _ in range(bare.MAX_SEGMENTS):
+            self.assertTrue(peer.wire.reading)
+            peer.send({"type": "nonsense"})
+            self.server.settle()
         self.assertFalse(peer.wire.reading)
+        peer.resume()
         self.server.clock.advance(0.001)
         self.assertTrue(peer.wire.reading)
         self.assertEqual(len(self.segments(peer)), bare.MAX_SEGMENTS)
@@ -530,3 +589,47 @@ class BoundTests(BareTestCase):
         self.server.fake.failing["append"] = Unavailable("the disk is full")
         peer.send({"msg": "hi"})
         self.assertEqual(self.segments(peer), [error("the message cannot be kept now: send it again later")])
+
+
+class NotServedTests(BareTestCase):
+    """Where `--bare no` is given, a client has to say hello."""
+
+    def setUp(self) -> None:
+        self.server = Server(limits=Limits(rate=0, bare=False))
+        self.alice = self.server.welcome("alice", "lobby")
+
+    def test_one_that_says_nothing_is_told_what_to_say_and_ended(self) -> None:
+        peer = self.server.connect()
+        self.server.clock.advance(HELLO_SECONDS - 0.1)
+        self.say("a secret")
+        self.assertEqual((peer.got(), peer.wire.closed), ([], False))
+        self.server.clock.advance(0.1)
+        refusal, stop = peer.got()
+        self.assertEqual((refusal["code"], stop["type"], peer.wire.closed), ("not-welcome", "stop", True))
+        peer.cut()
+
+    def test_three_fields_are_not_welcome_and_a_hello_is(self) -> None:
+        peer = self.server.connect()
+        peer.send({"msg": "hi"}, {"type": "quit"})
+        self.server.settle()
+        self.assertEqual([obj["code"] for obj in peer.got()], ["not-welcome"] * 2)
+        self.assertEqual(peer.ask(type="nonsense")[0]["code"], "unknown-type")
+        self.assertEqual(peer.ask(type="hello", nick="bob")[0]["type"], "welcome")
+        self.server.clock.advance(HELLO_SECONDS)
+        self.assertEqual((self.alice.got(), peer.wire.closed), ([], False))
+
+    def test_a_full_server_says_so_after_a_moment(self) -> None:
+        self.server = Server(limits=Limits(connections=1, bare=False))
+        self.server.connect()
+        peer = self.server.connect()
+        self.server.clock.advance(GRACE_SECONDS)
+        self.assertEqual([(obj["type"], obj.get("code")) for obj in peer.got()], [("error", "full"), ("stop", None)])
+
+    def test_a_server_that_stops_says_so(self) -> None:
+        peer = self.server.connect()
+        self.server.chat.stop("maintenance")
+        self.server.settle()
+        self.assertEqual(peer.got(), [{"type": "stop", "msg": "maintenance", "author": "server"}])
+        self.server.chat.begin(peer.wire)
+        self.assertEqual(peer.got(), [])
+        peer.cut()

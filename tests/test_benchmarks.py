@@ -297,7 +297,7 @@ class LoadTests(SynchronousTestCase):
         self.assertEqual(heard.surplus, 20)
 
     def test_nobody_gets_in(self) -> None:
-        with self.assertRaisesRegex(Failed, "3 of 3 clients did not get in within 0.5 s"):
+        with self.assertRaisesRegex(Failed, "3 of 3 clients did not join within 0.5 s"):
             Load(Crowd(Silent(self, 0).port, 3, patience=0.5)).__enter__()
 
     def test_refused(self) -> None:
@@ -305,7 +305,7 @@ class LoadTests(SynchronousTestCase):
             self.talk(Refusing(self, 0))
 
     def test_cut_off(self) -> None:
-        with self.assertRaisesRegex(Failed, "the server ended connection 0"):
+        with self.assertRaisesRegex(Failed, "the server closed connection 0"):
             self.talk(Cutting(self, 0))
 
     def test_several_processes(self) -> None:

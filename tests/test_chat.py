@@ -8,7 +8,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import __version__, chat, messages
-from twisted_chat.limits import MAX_ERRORS, MAX_TOPIC, TOLD, Limits
+from twisted_chat.limits import MAX_ERRORS, MAX_REST_SECONDS, MAX_TOPIC, TOLD, Limits
 from twisted_chat.log import Unavailable
 
 from .helpers import FakeWire, Peer, Server, message
@@ -532,6 +532,37 @@ class NickTests(ChatTestCase):
         codes = [alice.ask(type="nick", nick=f"a{i}")[-1].get("code") for i in range(5)]
         self.assertEqual(codes, [None] * 4 + ["rate-limited"])
 
+    def test_it_is_paid_for_over_all_rooms_and_what_is_begun_is_paid_for(self) -> None:
+        self.server = Server(limits=Limits(burst=6, rate=0.001))
+        rooms = [f"r{number}" for number in range(3)]
+        alice = self.server.connect()
+        alice.ask(type="hello", nick="alice")
+        for name in rooms:
+            alice.ask(type="join", room=name)
+        for number in range(7):
+            self.server.welcome(f"n{number}", *rooms[:2], *(["r2"] if number else []))  # 7 + 7 + 6 are told
+        self.server.hush(alice)
+        self.assertEqual(alice.ask(type="nick", nick="al")[-1]["nick"], "al")  # 1 for the request, and 1 for all
+        self.assertEqual(alice.ask(type="ping")[0]["code"], "rate-limited")
+
+    def test_what_others_are_told_of_ends_the_turn_of_who_asked(self) -> None:
+        for peer in self.alice, self.bob:
+            peer.ask(type="join", room="den")
+        requests: list[dict[str, Any]] = [
+            {"type": "nick", "nick": "al"},
+            {"type": "leave", "room": "den"},
+            {"type": "join", "room": "den"},
+            {"type": "topic", "room": "lobby", "msg": "all"},
+        ]
+        self.server.hush(self.alice, self.bob)
+        self.alice.send(*requests, {"type": "ping"})
+        self.bob.send({"type": "ping"})
+        for kinds in ["nick", "nick", "pong"], ["leave"], ["join"], ["topic"], []:
+            self.server.clock.turn()
+            self.assertEqual([obj["type"] for obj in self.bob.got()], kinds)
+        self.server.settle()
+        self.assertEqual([obj["type"] for obj in self.alice.got()], ["nick", "left", "joined", "topic", "pong"])
+
     def test_that_is_bad_or_taken_changes_nothing(self) -> None:
         self.assertEqual(self.error(self.alice, type="nick", nick="a b"), "bad-nick")
         self.assertEqual(self.error(self.alice, type="nick", nick="bob"), "nick-taken")
@@ -645,8 +676,19 @@ class LimitTests(ChatTestCase):
         self.server = Server(limits=Limits(burst=2, rate=0.001))
         alice = self.server.welcome("alice")
         alice.ask(type="ping")
-        codes = {alice.ask(type="ping")[0]["code"] for _ in range(2 * MAX_ERRORS)}
+        codes: set[str] = set()
+        for _ in range(2 * MAX_ERRORS):
+            codes.add(alice.ask(type="ping")[0]["code"])
+            self.server.clock.advance(MAX_REST_SECONDS)
         self.assertEqual((codes, alice.wire.closed), ({"rate-limited"}, False))
+
+    def test_what_is_no_object_costs_as_much_as_a_request(self) -> None:
+        self.server = Server(limits=Limits(burst=3, rate=2))
+        alice = self.server.welcome("alice")
+        alice.send_bytes(b"?\n{}\n")
+        self.server.settle()
+        self.assertEqual([obj["code"] for obj in alice.got()], ["bad-json", "bad-message"])
+        self.assertEqual(alice.ask(type="ping")[0]["code"], "rate-limited")
 
     def test_a_full_server_refuses(self) -> None:
         self.server = Server(limits=Limits(connections=1))

@@ -20,10 +20,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import messages as wire
 from twisted_chat.client import __main__ as program
-from twisted_chat.client.library import WELCOME_TIME
 from twisted_chat.client.program import lines as lines_module
 from twisted_chat.client.program.lines import MAX_LINE, MAX_LINES, Lines, Talk, start
 from twisted_chat.client.program.options import Options
+from twisted_chat.client.protocol.engine import WELCOME_TIME
 from twisted_chat.messages import WireError
 
 from .client_fakes import FakeServer, Network, result
@@ -289,7 +289,10 @@ class TalkTests(TalkTestCase):
     def test_a_room_that_does_not_let_it_in_ends_it(self) -> None:
         self.server.refuse = lambda request: WireError("denied", "not you") if isinstance(request, wire.Join) else None
         self.start()
-        self.assertEqual((self.status(), self.complaints), (1, ["127.0.0.1:14900 does not let you in: not you"]))
+        self.assertEqual(
+            (self.status(), self.complaints),
+            (1, ["127.0.0.1:14900 does not let you in: lobby cannot be joined: not you"]),
+        )
 
     def test_a_nick_that_is_taken_ends_it_with_a_line(self) -> None:
         self.server.refuse = lambda request: WireError("nick-taken", "somebody has this nick")

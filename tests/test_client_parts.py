@@ -1,29 +1,26 @@
-"""The parts of a client that know nothing of servers: answers, ids, places, outboxes, pace, feeds, events."""
+"""The parts of a client that know nothing of servers: answers, ids, outboxes, the rate limit, backoff, listeners."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import uuid
-from random import Random
 from typing import Any
 
-from hypothesis import given
-from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat.client.answers import Answer, Waiters
-from twisted_chat.client.errors import ClosedError, RequestError
+from twisted_chat.client.errors import ClosedError
 from twisted_chat.client.events import Listeners, State, StateChanged
-from twisted_chat.client.feed import HIGH, LOW, Feed
 from twisted_chat.client.ids import Ids
-from twisted_chat.client.outbox import WINDOW, Outbox, Pending
-from twisted_chat.client.pace import Pace
-from twisted_chat.client.place import Place
-from twisted_chat.client.requests import Requests
-from twisted_chat.messages import MAX_ID, MAX_OBJECT, Message, Ping, Say
+from twisted_chat.client.protocol.objects import Message
+from twisted_chat.client.protocol.outbox import WINDOW, Outbox
+from twisted_chat.client.protocol.pace import LEAST_PAUSE, Pace, backoff, pause_before_retry
+from twisted_chat.client.protocol.requests import Request
+from twisted_chat.messages import MAX_ID
 
-from .client_fakes import ids, result
+from .client_fakes import result
 
 
 class AnswerTests(SynchronousTestCase):
@@ -166,73 +163,24 @@ class IdsTests(SynchronousTestCase):
         self.assertFalse({one() for _ in range(100)} & {other() for _ in range(100)})
 
 
-class PlaceTests(SynchronousTestCase):
-    def test_what_was_seen_is_no_news(self) -> None:
-        place = Place(5)
-        self.assertFalse(place.is_news(5))
-        self.assertTrue(place.is_news(6))
-        place.advance(7)
-        self.assertFalse(place.is_news(6))
-        place.advance(6)
-        self.assertEqual(place.seq, 7)
-
-    def test_ones_own_is_no_news_and_does_not_move_it(self) -> None:
-        place = Place(5)
-        for seq in (9, 7, 4):
-            place.acked(seq)
-        self.assertEqual((place.seq, place.own), (5, 2))
-        self.assertEqual([seq for seq in range(5, 11) if place.is_news(seq)], [6, 8, 10])
-        place.advance(8)
-        self.assertEqual(place.own, 1)
-        self.assertFalse(place.is_news(9))
-
-    def test_the_log_moves_it_over_ones_own_up_to_anothers(self) -> None:
-        place = Place(5)
-        for seq in (6, 7, 9):
-            place.acked(seq)
-        place.confirm([6, 7, 8, 9])
-        self.assertEqual((place.seq, place.own), (7, 1))
-        place.confirm([])
-        self.assertEqual(place.seq, 7)
-
-    @given(st.sets(st.integers(1, 40)), st.integers())
-    def test_each_message_of_others_is_news_once(self, own: set[int], seed: int) -> None:
-        """However acks come between, and from wherever the log is read again."""
-        random = Random(seed)
-        place = Place(0)
-        unacked = sorted(own)
-        news = []
-        seq = 0
-        while seq < 40:
-            seq += 1
-            while unacked and (unacked[0] <= seq or random.random() < 0.5):
-                place.acked(unacked.pop(0))  # at the latest before it comes by
-            if place.is_news(seq):
-                news.append(seq)
-            place.advance(seq)
-            if random.random() < 0.1:
-                seq = max(0, seq - 5)
-        self.assertEqual(news, [seq for seq in range(1, 41) if seq not in own])
-
-
 class OutboxTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.outbox = Outbox()
         self.made = 0
 
-    def add(self, count: int = 1) -> list[Pending]:
+    def add(self, count: int = 1) -> list[Request]:
         added = []
         for _ in range(count):
             self.made += 1
-            pending = Pending(str(self.made), Say(msg=str(self.made)), self.made, Answer(), outbox=self.outbox)
-            self.outbox.add(pending)
-            added.append(pending)
+            request = Request("message", obj={"id": str(self.made)}, number=self.made)
+            self.outbox.add(request)
+            added.append(request)
         return added
 
-    def take(self, settling: bool = False) -> list[int]:
+    def take(self) -> list[int]:
         taken = []
-        while (pending := self.outbox.take(settling)) is not None:
-            taken.append(pending.number)
+        while self.outbox.first < math.inf:
+            taken.append(self.outbox.take().number)
         return taken
 
     def test_messages_go_in_their_order_some_at_a_time(self) -> None:
@@ -240,22 +188,17 @@ class OutboxTests(SynchronousTestCase):
         self.assertEqual(self.take(), list(range(1, WINDOW + 1)))
         self.outbox.answered(added[0])
         self.assertEqual(self.take(), [WINDOW + 1])
-        self.assertFalse(self.outbox.empty)
+        self.assertFalse(self.outbox.is_empty)
 
     def test_what_was_under_way_goes_first_after_a_lost_connection(self) -> None:
         added = self.add(4)
-        self.outbox.take(False), self.outbox.take(False)
+        self.outbox.take(), self.outbox.take()
         self.outbox.answered(added[0])
-        self.assertFalse(self.outbox.quiet)
         self.outbox.lost()
-        self.assertTrue(self.outbox.unsettled)
-        self.assertFalse(self.outbox.quiet)
-        self.assertEqual(self.take(settling=True), [2])
-        self.assertTrue(self.outbox.unsettled, "it is not known yet what became of it")
+        self.assertEqual(self.outbox.unacked, {"2"}, "it is not known what became of it")
+        self.assertEqual(self.take(), [2, 3, 4])
         self.outbox.answered(added[1])
-        self.assertFalse(self.outbox.unsettled)
-        self.assertTrue(self.outbox.quiet)
-        self.assertEqual(self.take(), [3, 4])
+        self.assertEqual(self.outbox.unacked, {"3", "4"})
 
     def test_what_was_put_off_keeps_its_place_and_the_rest_goes_singly(self) -> None:
         added = self.add(4)
@@ -263,24 +206,48 @@ class OutboxTests(SynchronousTestCase):
         self.outbox.put_off(added[1])
         self.outbox.answered(added[0])
         self.outbox.put_off(added[2])
+        self.assertEqual(self.outbox.unacked, {"4"}, "the server has not stored the others")
         self.assertEqual(self.take(), [], "the server has asked for a rest")
-        self.outbox.resting = False
+        self.outbox.rested()
         self.assertEqual(self.take(), [], "one is still under way")
         self.outbox.answered(added[3])
         self.assertEqual(self.take(), [2])
         self.outbox.answered(added[1])
         self.assertEqual(self.take(), [3])
 
-    def test_settling_goes_up_to_the_last_unsettled_one(self) -> None:
-        added = self.add(3)
-        self.outbox.take(False), self.outbox.take(False)
-        self.outbox.put_off(added[0])
+    def test_when_all_are_acked_several_go_at_once_again(self) -> None:
+        added = self.add(2)
+        self.take()
+        for request in added:
+            self.outbox.put_off(request)
+        self.outbox.rested()
+        for request in added:
+            self.assertEqual(self.take(), [request.number])
+            self.outbox.answered(request)
+        self.add(3)
+        self.assertEqual(self.take(), [3, 4, 5])
+
+    def test_what_was_put_off_may_be_in_the_log_if_a_connection_was_lost_before(self) -> None:
+        (request,) = self.add()
+        self.take()
         self.outbox.lost()
-        self.assertEqual(self.take(settling=True), [1, 2])
+        self.take()
+        self.outbox.put_off(request)
+        self.assertEqual(self.outbox.unacked, {"1"})
+
+    def test_a_change_of_nick_waits_for_what_may_be_in_the_log_and_for_what_can_be_sent_before_it(self) -> None:
+        (request,) = self.add()
+        self.assertTrue(self.outbox.holds_up(2, is_open=True))
+        self.assertFalse(self.outbox.holds_up(2, is_open=False), "the room refuses for now")
+        self.assertFalse(self.outbox.holds_up(1, is_open=True), "it was said later")
+        self.take()
+        self.assertTrue(self.outbox.holds_up(2, is_open=False), "it may be in the log")
+        self.outbox.put_off(request)
+        self.assertFalse(self.outbox.holds_up(2, is_open=True), "the server has asked for a rest")
 
     def test_only_what_was_never_sent_can_be_withdrawn(self) -> None:
         added = self.add(3)
-        self.outbox.take(False)
+        self.outbox.take()
         self.assertFalse(self.outbox.withdraw(added[0]))
         self.assertTrue(self.outbox.withdraw(added[1]))
         self.assertFalse(self.outbox.withdraw(added[1]))
@@ -288,41 +255,11 @@ class OutboxTests(SynchronousTestCase):
         self.outbox.lost()
         self.assertFalse(self.outbox.withdraw(added[0]))
 
-    def test_giving_up_gives_everything_in_order(self) -> None:
+    def test_emptying_it_gives_everything_in_order(self) -> None:
         self.add(3)
-        self.outbox.take(False)
-        self.assertEqual([pending.number for pending in self.outbox.give_up()], [1, 2, 3])
-        self.assertTrue(self.outbox.empty)
-
-    def test_who_does_not_wait_any_more_is_not_told(self) -> None:
-        for fire in (lambda pending: pending.succeed(1), lambda pending: pending.fail(ClosedError(""))):
-            (pending,) = self.add()
-            pending.answer.cancel()
-            self.failureResultOf(pending.answer, CancelledError)
-            fire(pending)
-
-
-class RequestsTests(SynchronousTestCase):
-    def test_what_is_too_long_is_refused_here(self) -> None:
-        requests = Requests(ids())
-        pending = requests.new(Say(msg="я" * (MAX_OBJECT // 2), room="lobby"))
-        self.assertNotIn(pending, requests)
-        error = self.failureResultOf(pending.answer, RequestError).value
-        self.assertEqual(error.code, "too-long")
-        self.assertIn("16,384", str(error))
-        self.assertIn(requests.new(Say(msg="я" * 8000, room="lobby")), requests)
-
-    def test_what_is_no_text_is_refused_here(self) -> None:
-        pending = Requests(ids()).new(Say(msg="\ud800", room="lobby"))
-        self.assertEqual(self.failureResultOf(pending.answer, RequestError).value.code, "bad-message")
-
-    def test_dropping_twice_is_dropping_once(self) -> None:
-        requests = Requests(ids())
-        pending = requests.new(Ping())
-        requests.drop(pending, ClosedError("closed"))
-        requests.drop(pending, ClosedError("closed"))
-        self.failureResultOf(pending.answer, ClosedError)
-        self.assertEqual(requests.owed, 0)
+        self.outbox.take()
+        self.assertEqual([request.number for request in self.outbox.empty()], [1, 2, 3])
+        self.assertTrue(self.outbox.is_empty)
 
 
 class PaceTests(SynchronousTestCase):
@@ -330,84 +267,42 @@ class PaceTests(SynchronousTestCase):
 
     def spend(self, pace: Pace) -> int:
         spent = 0
-        while not pace.pause():
+        while not pace.pause(self.now):
             pace.spend()
             spent += 1
         return spent
 
     def test_it_stays_below_the_servers_limits(self) -> None:
-        pace = Pace({"burst": 100, "rate": 10}, lambda: self.now)
+        pace = Pace({"burst": 100, "rate": 10}, self.now)
         self.assertEqual(self.spend(pace), 80)
-        self.assertGreater(pace.pause(), 0)
+        self.assertGreater(pace.pause(self.now), 0)
         self.now = 5.0
         self.assertEqual(self.spend(pace), 47)
         self.now = 1000.0
         self.assertEqual(self.spend(pace), 80)
 
     def test_after_the_pause_that_it_asks_for_something_may_go(self) -> None:
-        pace = Pace({"burst": 1, "rate": 1}, lambda: self.now)
+        pace = Pace({"burst": 1, "rate": 1}, self.now)
         pace.spend()
         pace.spend()
-        self.now += pace.pause()
-        self.assertEqual(pace.pause(), 0)
+        self.now += pace.pause(self.now)
+        self.assertEqual(pace.pause(self.now), 0)
 
     def test_without_limits_there_are_no_pauses(self) -> None:
-        pace = Pace({}, lambda: self.now)
+        pace = Pace({}, self.now)
         for _ in range(10_000):
             pace.spend()
-        self.assertEqual(pace.pause(), 0)
+        self.assertEqual(pace.pause(self.now), 0)
 
+    def test_pauses_before_a_retry_grow_up_to_half_a_minute_and_differ(self) -> None:
+        pauses = [backoff(tries) for tries in (1, 4, 1000)]
+        self.assertEqual(pauses, sorted(pauses))
+        self.assertTrue(0.5 <= pauses[0] <= 0.75 and 30 <= pauses[-1] <= 45, pauses)
+        self.assertGreater(len({backoff(1) for _ in range(10)}), 1)
 
-class FeedTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.asked = 0
-        self.feed = Feed(self.more)
-
-    def more(self) -> None:
-        self.asked += 1
-
-    def put(self, count: int) -> None:
-        for seq in range(1, count + 1):
-            self.feed.put(Message(msg="", author="bob", seq=seq))
-
-    def test_messages_are_taken_in_order_by_whoever_asked_first(self) -> None:
-        first, second = self.feed.take(), self.feed.take()
-        self.put(3)
-        self.assertEqual([result(taken).seq for taken in (first, second, self.feed.take())], [1, 2, 3])
-
-    def test_a_cancelled_taker_takes_none(self) -> None:
-        first, second = self.feed.take(), self.feed.take()
-        first.cancel()
-        self.failureResultOf(first, CancelledError)
-        self.put(1)
-        self.assertEqual(result(second).seq, 1)
-
-    def test_it_is_bounded_and_asks_for_more_in_time(self) -> None:
-        self.put(HIGH - 1)
-        self.assertTrue(self.feed.ready())
-        self.put(1)
-        self.assertFalse(self.feed.ready())
-        for _ in range(HIGH - LOW - 1):
-            self.feed.take()
-        self.assertEqual((self.asked, self.feed.hungry()), (0, False))
-        self.feed.take()
-        self.assertEqual((self.asked, self.feed.hungry()), (1, True))
-
-    def test_the_end_comes_after_what_is_there(self) -> None:
-        self.put(1)
-        self.feed.end(ClosedError("closed"))
-        self.assertEqual(result(self.feed.take()).seq, 1)
-        self.failureResultOf(self.feed.take(), ClosedError)
-
-    def test_the_end_reaches_who_waits(self) -> None:
-        taker = self.feed.take()
-        self.feed.end(ClosedError("closed"))
-        self.failureResultOf(taker, ClosedError)
-
-    def test_it_can_be_emptied(self) -> None:
-        self.put(2)
-        self.assertEqual(len(self.feed.empty()), 2)
-        self.assertNoResult(self.feed.take())
+    def test_the_server_says_how_long_a_pause_is_but_for_a_least_one(self) -> None:
+        self.assertEqual([pause_before_retry(1, retry) for retry in (3.0, 0.0)], [3.0, LEAST_PAUSE])
+        self.assertTrue(0.5 <= pause_before_retry(1, None) <= 0.75)
 
 
 class ListenersTests(SynchronousTestCase):

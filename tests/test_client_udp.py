@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import socket
 from typing import Any
@@ -17,15 +16,16 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from twisted_chat.client import RequestError, State, StateChanged, UnreachableError, connect, datagrams
+from twisted_chat.client import RequestError, State, StateChanged, UnreachableError, connect
+from twisted_chat.client.protocol import datagrams
 from twisted_chat.client.udp import UDPEndpoint
 
 from .programs import TIMEOUT, Server
 from .test_udp_lossy import Relay, start
 
 
-class Lines(Protocol):
-    """Reads the lines of a connection."""
+class Objects(Protocol):
+    """Reads the objects of a connection."""
 
     transport: Any
 
@@ -35,7 +35,7 @@ class Lines(Protocol):
         self._listening: Deferred[None] | None = None
 
     def says(self, **request: Any) -> None:
-        self.transport.write(json.dumps(request).encode() + b"\n")
+        self.transport.send([{"token": "0123456789abcdef", **request}])
 
     async def hears(self) -> dict[str, Any]:
         if not self.unread:
@@ -43,8 +43,8 @@ class Lines(Protocol):
             await self._listening.addTimeout(TIMEOUT, reactor)
         return self.unread.pop(0)
 
-    def dataReceived(self, data: bytes) -> None:
-        self.unread += map(json.loads, data.splitlines())
+    def objects_received(self, objects: list[dict[str, Any]]) -> None:
+        self.unread += objects
         listening, self._listening = self._listening, None
         if listening is not None:
             listening.callback(None)
@@ -73,7 +73,7 @@ class EndpointTests(TestCase):
 
     async def fails(self, endpoint: UDPEndpoint, kind: type[BaseException]) -> str:
         with self.assertRaises(kind) as caught:
-            await connectProtocol(endpoint, Lines())
+            await connectProtocol(endpoint, Objects())
         return str(caught.exception)
 
     def free_port(self) -> int:
@@ -108,10 +108,10 @@ class EndpointTests(TestCase):
         addresses = [("127.0.0.1", self.free_port()), ("127.0.0.1", port)]
         infos = [(socket.AF_INET, socket.SOCK_DGRAM, 0, "", address) for address in addresses]
         self.patch(socket, "getaddrinfo", lambda *_, **__: infos)
-        lines = await connectProtocol(UDPEndpoint(reactor, "chat.example", 1), Lines())
-        self.assertEqual(lines.transport.getPeer(), IPv4Address("UDP", "127.0.0.1", port))
-        lines.transport.loseConnection()
-        await lines.lost
+        peer = await connectProtocol(UDPEndpoint(reactor, "chat.example", 1), Objects())
+        self.assertEqual(peer.transport.getPeer(), IPv4Address("UDP", "127.0.0.1", port))
+        peer.transport.loseConnection()
+        await peer.lost
 
     async def test_without_ipv6_the_next_address_is_taken(self) -> None:
         _, port = await start(self)
@@ -129,13 +129,13 @@ class EndpointTests(TestCase):
         text = await self.fails(UDPEndpoint(reactor, "chat.example", 1), OSError)
         self.assertEqual(text, "Address family not supported by protocol")
         infos.append((socket.AF_INET, socket.SOCK_DGRAM, 0, "", ("127.0.0.1", port)))  # type: ignore[arg-type]
-        lines = await connectProtocol(UDPEndpoint(reactor, "chat.example", 1), Lines())
-        self.assertEqual(lines.transport.getPeer(), IPv4Address("UDP", "127.0.0.1", port))
-        lines.transport.loseConnection()
-        await lines.lost
+        peer = await connectProtocol(UDPEndpoint(reactor, "chat.example", 1), Objects())
+        self.assertEqual(peer.transport.getPeer(), IPv4Address("UDP", "127.0.0.1", port))
+        peer.transport.loseConnection()
+        await peer.lost
 
     async def test_it_can_be_given_up(self) -> None:
-        connecting = connectProtocol(UDPEndpoint(reactor, "127.0.0.1", self.silent_port()), Lines())
+        connecting = connectProtocol(UDPEndpoint(reactor, "127.0.0.1", self.silent_port()), Objects())
         reactor.callLater(0.05, connecting.cancel)
         with self.assertRaises(CancelledError):
             await connecting
@@ -150,95 +150,85 @@ class EndpointTests(TestCase):
         with self.assertRaises(NoProtocol):
             await UDPEndpoint(reactor, "127.0.0.1", port).connect(Nothing())
 
-    async def connect(self, port: int, host: str = "127.0.0.1") -> Lines:
-        lines: Lines = await connectProtocol(UDPEndpoint(reactor, host, port), Lines())
-        self.addCleanup(lines.transport.abortConnection)
-        return lines
+    async def connect(self, port: int, host: str = "127.0.0.1") -> Objects:
+        peer: Objects = await connectProtocol(UDPEndpoint(reactor, host, port), Objects())
+        self.addCleanup(peer.transport.abortConnection)
+        return peer
 
-    async def test_it_carries_lines(self) -> None:
+    async def test_it_carries_objects(self) -> None:
         _, port = await start(self)
-        lines = await self.connect(port)
-        lines.transport.writeSequence([b'{"type":"hello","nick":"al"}\n{"type":', b'"ping","id":"p"}\nnonsense\n'])
-        self.assertEqual({(await lines.hears())["type"] for _ in range(2)}, {"welcome", "pong"})
-        self.assertEqual(lines.transport.getHost().type, "UDP")
-
-    async def test_it_ends_when_the_server_says_so(self) -> None:
-        server, port = await start(self)
-        lines = await self.connect(port)
-        lines.says(type="hello", nick="al")
-        await lines.hears()
-        await server.stop()
-        self.assertEqual((await lines.hears())["type"], "stop")
-        self.assertIsInstance(await lines.lost, ConnectionDone)
+        peer = await self.connect(port)
+        peer.transport.send([{"type": "hello", "nick": "al", "token": 16 * "t"}, {"type": "ping", "id": "p"}])
+        self.assertEqual({(await peer.hears())["type"] for _ in range(2)}, {"welcome", "pong"})
+        self.assertEqual(peer.transport.getHost().type, "UDP")
 
     async def test_after_the_end_nothing_comes(self) -> None:
         _, port = await start(self)
-        lines = await self.connect(port)
-        for number, type in enumerate(("stop", "ping"), 1):
-            lines.transport._stream.received(b'{"type":"%s","n":%d}' % (type.encode(), number), 0.0)
-        lines.transport._turn()
-        self.assertEqual((await lines.hears())["type"], "stop")
-        self.assertIsInstance(await lines.lost, ConnectionDone)
-        self.assertEqual(lines.unread, [])
+        peer = await self.connect(port)
+        peer.transport.loseConnection()
+        peer.transport._session.received(b'{"type":"ping","n":1}', 0.0)
+        peer.transport._turn()
+        self.assertIsInstance(await peer.lost, ConnectionDone)
+        self.assertEqual(peer.unread, [])
 
     async def test_it_ends_when_the_server_is_gone(self) -> None:
         server, port = await start(self)
-        lines = await self.connect(port)
-        lines.says(type="hello", nick="al")
-        await lines.hears()
+        peer = await self.connect(port)
+        peer.says(type="hello", nick="al")
+        await peer.hears()
         await server.stop(signal.SIGKILL)
-        lines.says(type="rooms", id="r")
-        self.assertIsInstance(await lines.lost, Refused)
+        peer.says(type="rooms", id="r")
+        self.assertIsInstance(await peer.lost, Refused)
 
     async def test_it_ends_when_the_server_says_nothing(self) -> None:
         self.patch(datagrams, "ASK_SECONDS", 0.2)
         self.patch(datagrams, "DEAD_SECONDS", 1.0)
         _, port = await start(self)
         relay = Relay(self, port)
-        lines = await self.connect(relay.port)
+        peer = await self.connect(relay.port)
         relay.cut = True
-        self.assertIsInstance(await lines.lost, TimeoutError)
+        self.assertIsInstance(await peer.lost, TimeoutError)
 
     async def test_it_can_be_ended_from_here(self) -> None:
         _, port = await start(self)
-        lines = await self.connect(port)
-        lines.transport.abortConnection()
-        lines.transport.loseConnection()
-        lines.says(type="hello", nick="al")
-        self.assertIsInstance(await lines.lost, ConnectionAborted)
+        peer = await self.connect(port)
+        peer.transport.abortConnection()
+        peer.transport.loseConnection()
+        peer.says(type="hello", nick="al")
+        self.assertIsInstance(await peer.lost, ConnectionAborted)
 
     async def test_what_cannot_be_sent_now_is_sent_later(self) -> None:
         _, port = await start(self)
-        lines = await self.connect(port)
-        send = lines.transport._socket.write
+        peer = await self.connect(port)
+        send = peer.transport._socket.write
 
         def fail(datagram: bytes) -> None:
-            lines.transport._socket.write = send
+            peer.transport._socket.write = send
             raise BlockingIOError
 
-        lines.transport._socket.write = fail
-        lines.says(type="hello", nick="al")
-        self.assertEqual((await lines.hears())["type"], "welcome")
+        peer.transport._socket.write = fail
+        peer.says(type="hello", nick="al")
+        self.assertEqual((await peer.hears())["type"], "welcome")
 
     async def test_a_refusal_may_come_when_something_is_sent(self) -> None:
         _, port = await start(self)
-        lines = await self.connect(port)
+        peer = await self.connect(port)
         sent: list[bytes] = []
 
         def refuse(datagram: bytes) -> None:
             sent.append(datagram)
-            lines.transport.connectionRefused()
+            peer.transport.connectionRefused()
 
-        lines.transport._socket.write = refuse
-        lines.transport.write(b'{"type":"pong"}\n{"type":"pong"}\n')
-        self.assertIsInstance(await lines.lost, Refused)
+        peer.transport._socket.write = refuse
+        peer.transport.send([{"type": "pong"}, {"type": "pong"}])
+        self.assertIsInstance(await peer.lost, Refused)
         self.assertEqual(len(sent), 1)
 
     async def test_over_ipv6(self) -> None:
         server = await Server.start(self, "--udp", "[::1]:0")
         (match,) = await server.says(r"listening on udp \[::1\]:(\d+)\n")
-        lines = await self.connect(int(match[1]), "::1")
-        self.assertEqual(lines.transport.getPeer(), IPv6Address("UDP", "::1", int(match[1])))
+        peer = await self.connect(int(match[1]), "::1")
+        self.assertEqual(peer.transport.getPeer(), IPv6Address("UDP", "::1", int(match[1])))
 
 
 class LibraryTests(TestCase):

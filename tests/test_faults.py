@@ -137,13 +137,13 @@ class JudgeTests(TestCase):
 
     def test_acked_and_never_said(self) -> None:
         self.history.acks(Said("alice", "a"), 1)
-        self.finds("an ack for a, which alice has not said")
+        self.finds("an ack for a, which alice has not sent")
 
     def test_refused_and_kept(self) -> None:
         self.says("a")
         self.history.refused.add(Said("alice", "a"))
         self.shows_both(1, "a")
-        self.finds("a was refused, and it is in the log as 1")
+        self.finds("a was refused, but it is in the log as 1")
 
     def test_kept_twice(self) -> None:
         self.says("a")
@@ -153,31 +153,31 @@ class JudgeTests(TestCase):
 
     def test_kept_and_never_said(self) -> None:
         self.shows_both(1, "a")
-        self.finds("1 is a in the log, and alice has not said that")
+        self.finds("1 is a in the log, but alice has not sent that")
 
     def test_another_order_for_somebody(self) -> None:
         self.says("a", "b")
         self.shows(self.audit, 1, "a")
         self.shows(self.reader, 1, "b")
-        self.finds("1 is a to others, and b to reader")
+        self.finds("1 is a for others, and b for reader")
 
     def test_shown_and_not_kept(self) -> None:
         self.says("a", "b")
         self.shows_both(1, "a")
         self.shows(Reading(self.history, "alice", is_author=True, begin=1), 2, "b")
-        self.finds("2 was shown to somebody and is not in the log: b")
+        self.finds("2 was delivered and is not in the log: b")
 
     def test_missed(self) -> None:
         self.says("a", "b")
         self.shows_both(1, "a")
         self.shows(self.audit, 2, "b")
-        self.finds("reader, who came at 0, missed 1 of 2: [2]")
+        self.finds("reader, who joined at 0, missed 1 of 2: [2]")
 
     def test_doubled(self) -> None:
         self.says("a")
         self.shows_both(1, "a")
         self.shows(self.reader, 1, "a")
-        self.finds("reader had everything up to 1 and was then shown 1")
+        self.finds("reader had everything up to 1 and then received 1")
 
     def test_an_author_may_have_an_ack_in_place_of_a_message(self) -> None:
         author = Reading(self.history, "alice", is_author=True, begin=0)

@@ -202,7 +202,7 @@ class BadLines(CommandTestCase):
             (b"{}\n", "missing required field `room`"),
             (b'{"room":"\xff"}\n', "it is not UTF-8"),
             (b'{"room":"lobby"}\n', "a message has a room, a seq, a time, an author and a msg"),
-            (b'{"room":"a b","topic":"t"}\n', "a room is made of letters"),
+            (b'{"room":"a b","topic":"t"}\n', "a room consists of letters"),
             (b'{"room":"a","topic":"' + b"x" * 257 + b'"}\n', "a topic has at most 256 characters"),
             (line(1, author=""), "a nick has 1 to 32 characters"),
             (line(0), "a seq is a number from 1 to 9007199254740992"),

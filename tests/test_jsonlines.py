@@ -27,10 +27,12 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from twisted_chat import bare, chat
+from twisted_chat import chat, newcomer
 from twisted_chat.chat import Chat
+from twisted_chat.framing import Frame, Framer
+from twisted_chat.limits import MAX_REFUSED, Limits
 from twisted_chat.log import Log
-from twisted_chat.messages import MAX_OBJECT
+from twisted_chat.messages import MAX_OBJECT, Asked
 from twisted_chat.wire import jsonlines
 from twisted_chat.wire.jsonlines import CLOSE_SECONDS, JSONLines, JSONLinesFactory, writer
 
@@ -133,10 +135,70 @@ class ProtocolTests(SynchronousTestCase):
         self.assertEqual([obj["msg"] for obj in self.got()], ["hi"])
 
     def test_who_asks_too_much_is_not_read_from(self) -> None:
+        self.hello()
         self.protocol.stop_reading()
-        self.assertEqual(self.transport.producerState, "paused")
+        self.assertEqual(self.transport.producerState, "producing")
+        for _ in range(2):
+            self.protocol.dataReceived(b'{"type":"ping"}')
+            self.assertEqual((self.transport.producerState, self.got()), ("paused", []))
         self.protocol.go_on_reading()
         self.assertEqual(self.transport.producerState, "producing")
+        self.assertEqual(self.got(), [{"type": "pong"}] * 2)
+
+    def test_what_it_does_not_take_of_one_read_is_not_cut_into_objects(self) -> None:
+        for obj, cut in (
+            (b'{"type":"ping"}\n', jsonlines.PIECE + 16),
+            (b'{"type":"ping"}', jsonlines.PIECE + MAX_OBJECT),
+        ):
+            self.check_how_much_is_cut(obj * 4_000, cut)
+
+    def test_a_whole_line_is_cut_as_one_piece(self) -> None:
+        self.hello()
+        line = b'{"type":"ping","x":[' + b"{}," * 4_000 + b"{}]}\n"
+        matched: list[int] = []
+        self.patch(Framer, "_begin", lambda *_: matched.append(1))
+        self.protocol.dataReceived(line * 5)
+        self.assertEqual((self.got(), matched), ([{"type": "pong"}] * 5, []))
+
+    def check_how_much_is_cut(self, data: bytes, cut: int) -> None:
+        self.server = Server(limits=Limits(burst=10, rate=10))
+        self.factory = JSONLinesFactory(self.server.chat)
+        self.protocol, self.transport = self.connect()
+        self.hello()
+        pieces: list[int] = []
+        feed = self.protocol._framer.feed
+
+        def counted(_: Framer, data: bytes) -> list[Frame]:
+            pieces.append(len(data))
+            return feed(data)
+
+        patched = self.patch(Framer, "feed", counted)
+        self.protocol.dataReceived(data)
+        patched.restore()
+        answers = self.got()
+        self.assertEqual([obj["type"] for obj in answers], ["pong"] * 9 + ["error"])
+        self.assertEqual((answers[-1]["code"], self.transport.producerState), ("rate-limited", "paused"))
+        self.assertEqual(pieces, [cut])
+
+    def test_a_participant_that_takes_more_while_it_is_handed_something_gets_it_in_order(self) -> None:
+        received: list[str | None] = []
+        participant: Any = self.protocol.participant
+
+        def receive(request: Asked, size: int) -> None:
+            self.protocol.stop_reading()
+            self.protocol.go_on_reading()
+            received.append(request.id)
+
+        self.patch(participant, "received", receive)
+        self.protocol.dataReceived(b'{"type":"ping","id":"1"}{"type":"ping","id":"2"}')
+        self.assertEqual(received, ["1", "2"])
+
+    def test_what_is_left_of_a_read_at_the_end_is_thrown_away(self) -> None:
+        self.hello()
+        self.protocol.dataReceived(b'{"type":"ping"}{"type":"quit"}' + b'{"type":"ping"}' * 1_000)
+        self.assertEqual([obj["type"] for obj in self.got()], ["pong", "stop"])
+        self.protocol.dataReceived(b'{"type":"ping"}')
+        self.assertEqual(self.got(), [])
 
     def test_at_the_end_the_connection_is_ended_when_what_was_written_has_gone(self) -> None:
         self.hello()
@@ -195,6 +257,27 @@ class ProtocolTests(SynchronousTestCase):
         transport = TCPTransport()
         self.factory.buildProtocol(ADDRESS).makeConnection(transport)
         self.assertEqual(transport.options, {"no delay": True, "keep alive": True})
+
+
+class CrowdTests(SynchronousTestCase):
+    """Above the limit of connections, a few are told so, and more are cut."""
+
+    def test_a_connection_beyond_those_that_are_told_is_cut(self) -> None:
+        server = Server(limits=Limits(connections=1))
+        factory = JSONLinesFactory(server.chat)
+        made = []
+        for _ in range(1 + MAX_REFUSED + 1):
+            protocol, transport = factory.buildProtocol(ADDRESS), StringTransport()
+            protocol.makeConnection(transport)
+            made.append((protocol, transport))
+        self.assertEqual([transport.disconnecting for _, transport in made].count(True), 1)
+        last, transport = made[-1]
+        self.assertTrue(transport.disconnecting)
+        last.dataReceived(b'{"type":"ping"}')
+        last.connectionLost()
+        self.assertEqual((transport.value(), server.chat.crowded), (b"", True))
+        made[0][0].connectionLost()
+        self.assertFalse(server.chat.crowded)
 
 
 class BadInputTests(SynchronousTestCase):
@@ -591,8 +674,8 @@ class ConnectionTests(TestCase):
         """Let somebody into the lobby who talks."""
         wire = FakeWire()
         self.chat.connected(wire)
-        wire.participant.received(b'{"type":"hello","nick":"bob"}')
-        wire.participant.received(b'{"type":"join","room":"lobby"}')
+        wire.hear(b'{"type":"hello","nick":"bob"}')
+        wire.hear(b'{"type":"join","room":"lobby"}')
         return wire
 
     @inlineCallbacks
@@ -609,11 +692,11 @@ class ConnectionTests(TestCase):
         line = json.dumps({"type": "", "room": "lobby", "msg": "x" * 16_000}).encode()
         count = 0
         while not session.paused:
-            guest.participant.received(line)
+            guest.hear(line)
             count += 1
             yield deferLater(reactor, 0)
         for _ in range(50):
-            guest.participant.received(line)
+            guest.hear(line)
             count += 1
             yield deferLater(reactor, 0)
         (member,) = session.members.values()
@@ -623,7 +706,7 @@ class ConnectionTests(TestCase):
         objects = [json.loads(line) for line in client.received.splitlines()]
         self.assertEqual([obj["seq"] for obj in objects if obj["type"] == ""], list(range(1, count + 1)))
         client.received = b""
-        guest.participant.received(line)
+        guest.hear(line)
         yield client.until(lambda data: data.endswith(b"\n"))
         client.received = b""
         transport.write(b'{"type":"quit"}\n')
@@ -658,14 +741,16 @@ class ConnectionTests(TestCase):
 
     @inlineCallbacks
     def test_without_a_handshake_there_is_nobody(self) -> Generator[Deferred[Any], Any, None]:
-        self.patch(bare, "GRACE_SECONDS", 0.0)
+        self.patch(newcomer, "GRACE_SECONDS", 0.0)
+        lobby = self.chat.rooms.get("lobby")
+        assert lobby
         client = yield self.before_handshake()
         protocol = yield self.made
         for _ in range(3):
             yield deferLater(reactor, 0)
         self.assertEqual((len(self.chat._wires), self.chat.nicks), (1, {}))
         protocol.handshakeCompleted()
-        while not self.chat.nicks:
+        while not lobby.paced:
             yield deferLater(reactor, 0)
         client.transport.loseConnection()
         yield client.end()
@@ -720,7 +805,7 @@ class ConnectionTests(TestCase):
         guest = self.guest()
         line = json.dumps({"type": "", "room": "lobby", "msg": "x" * 16_000}).encode()
         while not self.chat.nicks["alice"].paused:
-            guest.participant.received(line)
+            guest.hear(line)
             yield deferLater(reactor, 0)
         self.chat.disconnected(guest)
         yield self.chat.stop("maintenance")

@@ -55,7 +55,10 @@ class Rate(TestCase):
         bucket = Bucket(Limits(rate=2.5, burst=1), 0)
         bucket.take(at(0))
         error = self.assertRaises(WireError, bucket.take, at(0))
-        self.assertEqual((error.code, error.text), ("rate-limited", "that is too fast: 2.5 a second are served"))
+        self.assertEqual(
+            (error.code, error.text),
+            ("rate-limited", "that is too fast: 2.5 requests a second are served; try again in 0.401 s"),
+        )
         self.assertEqual(error.retry, 0.401)
 
     @given(st.floats(0.1, 10_000), st.integers(1, 100), st.floats(1, 2e9), st.lists(st.floats(0, 1), max_size=20))

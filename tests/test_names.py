@@ -22,7 +22,7 @@ class Allowed(TestCase):
         for name in [*bad, "💬", "²", "½", "a\ud800", "\ufeffa", "\u0301", "אa", "a\u00a0b", "—"]:
             error = self.assertRaises(WireError, names.nick, name)
             self.assertEqual(
-                (error.code, error.text), ("bad-nick", "a nick is made of letters, digits, '-', '_' and '.'"), name
+                (error.code, error.text), ("bad-nick", "a nick consists of letters, digits, '-', '_' and '.'"), name
             )
             error = self.assertRaises(WireError, names.room, name)
             self.assertEqual(error.code, "bad-room", name)

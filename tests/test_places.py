@@ -20,7 +20,7 @@ from twisted_chat.places import LINES, WIRES, Place, WrongPlace, address_text, r
 
 from .certificates import certificate
 from .ports import Reactor
-from .test_tap import folder
+from .programs import folder
 
 CHAT = cast(Chat, SimpleNamespace(reactor=Clock()))
 

@@ -5,26 +5,36 @@ from __future__ import annotations
 import asyncio
 import errno
 import gc
+import os
+import signal
+import sqlite3
 import threading
+from collections.abc import Callable
+from contextlib import closing
 from functools import partial
+from io import StringIO
 from typing import Any, cast
 
 from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.error import CannotListenError
+from twisted.internet.error import CannotListenError, ReactorNotRunning
 from twisted.internet.task import Clock
 from twisted.internet.testing import EventLoggingObserver
-from twisted.logger import globalLogPublisher
+from twisted.logger import ILogObserver, Logger, LogPublisher, globalLogPublisher
 from twisted.trial.unittest import TestCase
 
-from twisted_chat import __version__, service, tap
+from twisted_chat import __version__, service
+from twisted_chat.bounded_log import MOST
 from twisted_chat.limits import Limits
 from twisted_chat.log import Log, Unavailable, Unusable
 from twisted_chat.places import LINES, WIRES, Place, read_places
 from twisted_chat.room import Soon
 from twisted_chat.service import CannotStart, ChatService, Store, soon
+from twisted_chat.stop_signals import StopSignals
+from twisted_chat.stores.sqlite.file import IN_MEMORY
 
 from .ports import Port, Reactor
+from .programs import folder
 
 
 class SoonTests(TestCase):
@@ -71,7 +81,21 @@ class FakeLog:
 class FakeStore(Store):
     """A store whose log is `log`; one named `unusable` cannot be opened."""
 
-    log: FakeLog
+    log: FakeLog | None = None
+    new = True
+    is_discarded = False
+
+    @property
+    def is_closed(self) -> bool:
+        assert self.log
+        return self.log.is_closed
+
+    def is_new(self) -> bool:
+        return self.new
+
+    def discard(self) -> None:
+        assert self.log is None or self.log.is_closed
+        self.is_discarded = True
 
     def open(self, reactor: object) -> Log:
         if self.database == "unusable":
@@ -86,6 +110,7 @@ class FakeChat:
     def __init__(self) -> None:
         self.starting: Deferred[None] = succeed(None)
         self.goodbye: Deferred[None] = succeed(None)
+        self.during_start: Callable[[], None] = lambda: None
         self.stopped_for = ""
         self.limits: Limits | None = None
         self.memory = 0
@@ -97,11 +122,27 @@ class FakeChat:
         return self
 
     def start(self) -> Deferred[None]:
+        self.during_start()
         return self.starting
 
     def stop(self, why: str) -> Deferred[None]:
         self.stopped_for = why
         return self.goodbye
+
+
+class Terminal(StringIO):
+    """A terminal; with an error, one that has gone."""
+
+    def __init__(self, error: OSError | None = None) -> None:
+        super().__init__()
+        self.said = ""
+        self._error = error
+
+    def write(self, text: str) -> int:
+        if self._error is not None:
+            raise self._error
+        self.said += text
+        return len(text)
 
 
 def slow_place(listening: Deferred[Port]) -> Place:
@@ -116,6 +157,10 @@ class ServiceTests(TestCase):
         self.reactor = Reactor()
         self.store = FakeStore(":memory:")
         self.chat = FakeChat()
+        self.signals = StopSignals()
+        self.terminal: StringIO | None = None
+        self.written: list[Any] = []
+        self.publisher = LogPublisher(cast(ILogObserver, self.written.append))
         self.events = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
 
     def service(self, *places: Place | str, limits: Limits | None = None) -> ChatService:
@@ -127,7 +172,9 @@ class ServiceTests(TestCase):
                 (place,) = read_places(self.reactor.as_base, [("--port", WIRES.get(option, LINES), port)], None)
             made.append(place)
         make_chat = cast(Any, self.chat.make)
-        return ChatService(self.reactor.as_base, made, self.store, limits, make_chat)
+        return ChatService(
+            self.reactor.as_base, made, self.store, limits, make_chat, self.publisher, self.signals, self.terminal
+        )
 
     def started(self, *places: Place | str) -> ChatService:
         made = self.service(*places)
@@ -174,15 +221,68 @@ class ServiceTests(TestCase):
         self.reactor.refused = {1: in_use}
         expected = "something listens there already; stop it, or choose another place"
         self.assertEqual(self.cannot_start("1"), f"cannot listen on 127.0.0.1:1: {expected}")
-        self.assertTrue(self.store.log.is_closed)
+        self.assertTrue(self.store.is_closed)
         self.assertEqual(self.cannot_start("udp:1"), f"cannot listen on udp 127.0.0.1:1: {expected}")
+
+    def test_a_start_in_vain_leaves_no_new_database(self) -> None:
+        self.reactor.refused = {1: OSError(errno.EACCES, "no")}
+        self.cannot_start("1")
+        self.assertTrue(self.store.is_discarded)
+        self.store = FakeStore(":memory:")
+        self.store.new = False
+        self.cannot_start("1")
+        self.assertFalse(self.store.is_discarded, "one that was there before stays")
+
+    def test_a_daemon_says_on_its_terminal_why_it_cannot_start(self) -> None:
+        self.terminal = Terminal()
+        self.reactor.refused = {1: ValueError("it is late")}
+        self.assertEqual(self.cannot_start("1"), "the reason is above, and in the log")
+        self.assertEqual(self.terminal.said, "twistd chat: cannot listen on 127.0.0.1:1: it is late\n")
+        self.assertEqual(self.said()[-1], "cannot listen on 127.0.0.1:1: it is late")
+
+    def test_a_daemon_whose_terminal_has_gone_says_it_in_the_log(self) -> None:
+        self.terminal = Terminal(OSError(errno.EIO, "it is gone"))
+        self.reactor.refused = {1: ValueError("it is late")}
+        self.cannot_start("1")
+        self.assertEqual(self.said()[-1], "cannot listen on 127.0.0.1:1: it is late")
+
+    def test_a_daemon_that_has_started_gives_its_terminal_up(self) -> None:
+        self.terminal = Terminal()
+        self.started()
+        self.assertEqual((self.terminal.said, self.terminal.closed), ("", True))
+
+    def test_a_signal_during_the_start_ends_it_with_status_0(self) -> None:
+        self.terminal = Terminal()
+        for places in (("1",), ()):
+            self.signals = StopSignals()
+            self.chat.during_start = partial(self.signals.receive, signal.SIGINT)
+            self.assertEqual(self.cannot_start(*places), "0")
+        self.assertEqual((self.terminal.said, self.reactor.tcpServers), ("", []))
+        self.assertTrue(self.store.is_discarded)
+
+    def test_a_signal_stops_the_reactor_once_it_runs(self) -> None:
+        stopped: list[str] = []
+        self.patch(self.reactor, "stop", lambda: stopped.append("stopped"))
+        self.started()
+        self.signals.receive(signal.SIGHUP)
+        self.reactor.advance(0)
+        self.assertEqual((stopped, self.said()[-1]), (["stopped"], "received SIGHUP, shutting down"))
+
+    def test_a_signal_while_the_reactor_stops_changes_nothing(self) -> None:
+        def stop() -> None:
+            raise ReactorNotRunning
+
+        self.patch(self.reactor, "stop", stop)
+        self.started()
+        self.signals.receive(signal.SIGINT)
+        self.reactor.advance(0)
 
     def test_a_log_that_cannot_be_read_ends_the_start(self) -> None:
         self.chat.starting = Deferred()
         self.reactor.callLater(1, self.chat.starting.errback, Unavailable("a page is gone"))
         self.assertEqual(self.cannot_start("1"), ":memory: cannot be read: a page is gone")
         self.assertEqual(self.reactor.tcpServers, [])
-        self.assertTrue(self.store.log.is_closed)
+        self.assertTrue(self.store.is_closed)
 
     def test_nobody_is_let_in_before_the_chat_is_ready(self) -> None:
         self.chat.starting = Deferred()
@@ -205,7 +305,7 @@ class ServiceTests(TestCase):
             slow_place(succeed(Port(UNIXAddress("/run/chat.sock"), closing))), slow_place(fail(OSError(errno.EACCES)))
         )
         self.assertTrue(closing.called)
-        self.assertTrue(self.store.log.is_closed)
+        self.assertTrue(self.store.is_closed)
 
     def test_stopping_tells_everybody_and_closes_the_log(self) -> None:
         started = self.started()
@@ -213,14 +313,30 @@ class ServiceTests(TestCase):
         stopped = started.stopService()
         self.assertEqual(self.chat.stopped_for, "the server is shutting down")
         self.assertNoResult(stopped)
-        self.assertFalse(self.store.log.is_closed)
+        self.assertFalse(self.store.is_closed)
         self.chat.goodbye.callback(None)
         self.successResultOf(stopped)
-        self.assertTrue(self.store.log.is_closed)
+        self.assertTrue(self.store.is_closed)
 
     def test_a_stop_by_a_signal_is_status_0(self) -> None:
         self.successResultOf(self.started().stopService())
         self.assertIsNone(self.reactor._exitSignal)
+
+    def test_the_entries_of_the_log_are_bounded_from_when_it_serves_until_it_stops(self) -> None:
+        log = Logger(observer=self.publisher)
+
+        def writes() -> int:
+            self.written.clear()
+            for _ in range(10 * MOST):
+                log.info("again")
+            return len(self.written)
+
+        started = self.started()
+        self.assertEqual(writes(), 10 * MOST)
+        self.reactor.run()
+        self.assertEqual(writes(), MOST)
+        self.successResultOf(started.stopService())
+        self.assertEqual(writes(), 10 * MOST)
 
     def test_stopping_waits_a_while_for_slow_clients(self) -> None:
         started = self.started()
@@ -230,7 +346,7 @@ class ServiceTests(TestCase):
         self.assertNoResult(stopped)
         self.reactor.advance(0.1)
         self.successResultOf(stopped)
-        self.assertTrue(self.store.log.is_closed)
+        self.assertTrue(self.store.is_closed)
         self.assertIn("some clients do not read", self.said()[-1])
 
     def test_stopping_waits_for_the_ports(self) -> None:
@@ -255,7 +371,7 @@ class ServiceTests(TestCase):
         started = self.started(slow_place(succeed(Port(UNIXAddress("chat.sock"), closing))))
         self.chat.goodbye = fail(RuntimeError("no voice"))
         self.successResultOf(started.stopService())
-        self.assertTrue(self.store.log.is_closed)
+        self.assertTrue(self.store.is_closed)
         self.assertEqual(self.said()[-2:], ["closing a port failed", "telling all clients failed"])
         self.assertEqual(len(self.flushLoggedErrors(OSError, RuntimeError)), 2)
 
@@ -264,6 +380,31 @@ class StoreTests(TestCase):
     """The store of the options is SQLite's."""
 
     def test_it_is_opened_in_memory(self) -> None:
-        log = Store(tap.MEMORY).open(cast(Any, Clock()))
+        store = Store(IN_MEMORY)
+        log = store.open(Reactor().as_base)
         self.assertEqual(self.successResultOf(log.rooms(9)), [])
         self.successResultOf(log.close())
+        store.discard()
+
+    def test_a_file_that_was_made_in_vain_is_removed(self) -> None:
+        home = folder(self)
+        store = Store(str(home / "chat.sqlite"))
+        self.assertTrue(store.is_new())
+        log = store.open(Reactor().as_base)
+        self.assertFalse(store.is_new())
+        store.discard()
+        self.assertIn("chat.sqlite", os.listdir(home), "while it is in use, it stays")
+        self.successResultOf(log.close())
+        store.discard()
+        self.assertEqual(os.listdir(home), [])
+        store.discard()
+        self.assertEqual(os.listdir(home), [])
+
+    def test_a_file_in_which_something_was_said_stays(self) -> None:
+        path = str(folder(self) / "chat.sqlite")
+        for content in ("CREATE TABLE room (id INTEGER); INSERT INTO room VALUES (1)", "CREATE TABLE other (id)"):
+            with closing(sqlite3.connect(path)) as database:
+                database.executescript(content)
+            Store(path).discard()
+            self.assertTrue(os.path.exists(path))
+            os.unlink(path)

@@ -8,9 +8,11 @@ from twisted.internet.defer import Deferred, execute, fail
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import chat, messages, session
+from twisted_chat.limits import MAX_REST_SECONDS, MAX_UNSETTLED_BYTES, MAX_WAITING, QUANTUM, WORK_A_TURN, Limits
 from twisted_chat.log import Unavailable
+from twisted_chat.messages import Say
 
-from .helpers import Server
+from .helpers import Peer, Server
 
 
 def kinds(objects: list[dict[str, Any]]) -> list[str]:
@@ -74,6 +76,138 @@ class RequestTests(SynchronousTestCase):
             self.assertEqual(kinds(self.alice.ask(type="who", room="lobby")), ["members"])
 
 
+class ShareTests(SynchronousTestCase):
+    """Whoever asks for much at once has its share of each turn, and the others have theirs."""
+
+    def setUp(self) -> None:
+        self.server = Server()
+        self.alice, self.bob = self.server.crowd(2, "lobby")
+
+    def flood(self, peer: Peer, count: int = 1_000) -> None:
+        peer.send(*[{"type": "ping", "id": str(number)} for number in range(count)])
+
+    def test_what_one_read_brings_is_handled_over_several_turns(self) -> None:
+        self.flood(self.alice)
+        self.server.clock.turn()
+        self.assertEqual(len(self.alice.got()), QUANTUM + WORK_A_TURN)
+        self.bob.send({"type": "ping"})
+        self.server.clock.turn()
+        self.assertEqual((len(self.alice.got()), len(self.bob.got())), (WORK_A_TURN, 1))
+        self.server.settle()
+        self.assertEqual(self.alice.got()[-1]["id"], "999")
+
+    def test_all_who_flood_have_a_bounded_share_together_one_after_the_other(self) -> None:
+        crowd = [self.server.welcome(f"f{number}") for number in range(40)]
+        for peer in crowd:
+            self.flood(peer)
+        served: list[list[int]] = []
+        for turn in range(6):
+            self.server.clock.turn()
+            served.append([len(peer.got()) for peer in crowd])
+            self.assertEqual(sum(served[-1]), WORK_A_TURN + (40 * QUANTUM if turn == 0 else 0))
+        counts = {sum(counts) for counts in zip(*served, strict=True)}
+        self.assertEqual(counts, {3 * QUANTUM, 4 * QUANTUM}, "nobody is a round ahead of the others")
+
+    def test_what_waits_is_bounded_in_requests_and_in_bytes(self) -> None:
+        self.server.fake.held.add("rooms")
+        self.alice.send({"type": "rooms"}, *[{"type": "ping"}] * 1_000)
+        self.assertEqual((self.alice.wire.reading, len(self.alice.wire.kept)), (False, 1_000 - MAX_WAITING))
+        text = "x" * 16_000
+        self.bob.send({"type": "rooms"}, *[{"type": "", "room": "lobby", "msg": text}] * 50)
+        self.assertEqual((self.bob.wire.reading, len(self.bob.wire.kept)), (False, 50 - 5))
+        self.server.fake.release()
+        self.server.fake.release()
+        self.server.settle()
+        self.assertEqual([kind for kind in kinds(self.alice.got()) if kind], ["rooms", *["pong"] * 1_000])
+        self.assertTrue(self.alice.wire.reading and self.bob.wire.reading)
+
+    def test_messages_on_their_way_into_the_log_are_bounded_in_bytes(self) -> None:
+        self.server.fake.held.add("append")
+        for _ in range(MAX_UNSETTLED_BYTES // 16_000 + 1):
+            self.assertTrue(self.alice.wire.reading)
+            self.alice.say("x" * 16_000)
+            self.server.settle()
+        self.assertFalse(self.alice.wire.reading)
+        while self.server.fake.waiting:
+            self.server.fake.release()
+            self.server.settle()
+        self.assertTrue(self.alice.wire.reading)
+
+    def test_whoever_has_no_tokens_is_told_once_and_not_read_from(self) -> None:
+        self.server = Server(limits=Limits(burst=20, rate=100))
+        alice = self.server.welcome("alice")
+        self.flood(alice, 100)
+        self.server.settle()
+        first = alice.got()
+        self.assertEqual(kinds(first), ["pong"] * 19 + ["error"])
+        self.assertEqual((first[-1]["id"], alice.wire.reading), ("19", False))
+        self.server.clock.advance(first[-1]["retry"])
+        then = alice.got()
+        self.assertEqual(kinds(then), ["pong"] * 10 + ["error"])
+        self.assertFalse(alice.wire.reading)
+        alice.cut()
+        self.assertEqual([call for call in self.server.clock.calls if "rest" in str(call.func)], [])
+
+    def test_whoever_owes_many_tokens_is_heard_once_a_second(self) -> None:
+        self.server = Server(limits=Limits(burst=1, rate=0.01))
+        alice = self.server.welcome("alice")
+        alice.send({"type": "ping"}, {"type": "ping"}, {"type": "quit"})
+        self.server.settle()
+        self.assertEqual(kinds(alice.got()), ["error"])
+        self.server.clock.advance(MAX_REST_SECONDS)
+        self.assertEqual(kinds(alice.got()), ["error", "stop"])
+
+
+class QuitTests(SynchronousTestCase):
+    """Whoever says `quit` while it is behind may read on before the end, but not for ever."""
+
+    def setUp(self) -> None:
+        self.server = Server()
+        self.alice, self.bob = self.server.crowd(2, "lobby")
+        self.alice.pause()
+        self.bob.say("1")
+        self.server.settle()
+
+    def test_what_follows_it_is_not_heard_and_not_even_read(self) -> None:
+        self.alice.send({"type": "quit"}, *[{"type": "", "room": "lobby", "msg": "x"}] * 10)
+        self.assertEqual((self.alice.wire.reading, len(self.alice.wire.kept)), (False, 10))
+        self.alice.resume()
+        self.server.settle()
+        self.assertEqual(kinds(self.alice.got()), ["", "stop"])
+        self.assertEqual(self.bob.texts(), [])
+
+    def test_what_follows_it_in_a_wire_that_hands_it_on_is_not_heard_either(self) -> None:
+        self.alice.send({"type": "quit"})
+        self.alice.wire.participant.received(Say(msg="x", room="lobby"), 40)
+        self.alice.resume()
+        self.server.settle()
+        self.assertEqual((kinds(self.alice.got()), self.bob.texts()), (["", "stop"], []))
+
+    def test_the_end_of_what_the_other_side_says_is_the_same(self) -> None:
+        self.alice.wire.participant.finished()
+        self.assertFalse(self.alice.wire.reading)
+        self.alice.resume()
+        self.server.settle()
+        self.assertEqual(kinds(self.alice.got()), ["", "stop"])
+
+    def test_it_has_two_minutes(self) -> None:
+        self.alice.send({"type": "quit"})
+        for tick in range(session.LEAVING_TICKS):
+            self.assertFalse(self.alice.wire.closed)
+            refusal = self.server.connect().ask(type="hello", nick="n0")[0]["msg"]
+            self.assertIn(f"free in about {120 - 30 * tick} s", refusal)
+            self.server.clock.advance(session.TICK_SECONDS)
+        self.assertTrue(self.alice.wire.closed)
+        (stop,) = self.alice.got()
+        self.assertIn("two minutes ago", stop["msg"])
+
+    def test_one_that_is_not_welcome_may_be_followed_by_a_hello(self) -> None:
+        peer = self.server.connect()
+        peer.send({"type": "ping"}, {"type": "quit"}, {"type": "hello", "nick": "carol"})
+        self.server.settle()
+        self.assertEqual(kinds(peer.got()), ["error", "error", "welcome"])
+
+
 class OwedTests(SynchronousTestCase):
     """Who asks for much and reads nothing is not read from; the server's memory does not grow with it."""
 
@@ -85,9 +219,6 @@ class OwedTests(SynchronousTestCase):
     def test_what_is_asked_for_at_once_is_answered_over_several_turns(self) -> None:
         self.alice.send(*[{"type": "rooms", "id": str(i)} for i in range(100)])
         self.server.clock.turn()
-        first = self.alice.wire.written[-1]
-        self.assertLess(len(first), 1_200)
-        self.assertTrue(self.alice.wire.reading)
         self.server.settle()
         self.assertLess(max(map(len, self.alice.wire.written)), 1_200)
         self.assertEqual([obj["id"] for obj in self.alice.got()], list(map(str, range(100))))
@@ -145,3 +276,41 @@ def _raise(*_: object) -> None:
 
 def _fail(*_: object) -> Deferred[None]:
     return execute(_raise)
+
+
+class NamedTests(SynchronousTestCase):
+    """An error names what it is about, so that a client that sent no `id` knows too."""
+
+    def setUp(self) -> None:
+        self.server = Server()
+        self.alice = self.server.welcome("alice", "lobby")
+        self.server.welcome("bob")
+
+    def check(self, request: dict[str, Any], **named: str) -> None:
+        (answer,) = self.alice.ask(**request)
+        self.assertEqual({key: answer.get(key) for key in ("room", "to", "nick") if key in answer}, named)
+
+    def test_a_room(self) -> None:
+        self.check({"type": "", "room": "Den", "msg": "hi"}, room="Den")
+        for type in "leave", "topic":
+            self.check({"type": type, "room": "den"}, room="den")
+
+    def test_a_message_that_cannot_be_kept(self) -> None:
+        self.server.fake.failing["append"] = Unavailable("the disk is full")
+        (answer,) = self.alice.ask(type="", room="lobby", msg="hi")
+        self.assertEqual((answer["code"], answer["room"]), ("unavailable", "lobby"))
+
+    def test_a_nick(self) -> None:
+        self.check({"type": "", "to": "carol", "msg": "hi"}, to="carol")
+        self.check({"type": "nick", "nick": "bob"}, nick="bob")
+
+    def test_one_that_is_too_fast(self) -> None:
+        self.server = Server(limits=Limits(burst=1, rate=0.1))
+        carol = self.server.connect()
+        carol.ask(type="hello", nick="carol")
+        (answer,) = carol.ask(type="", room="den", msg="hi")
+        self.assertEqual((answer["code"], answer["room"]), ("rate-limited", "den"))
+
+    def test_what_is_no_name_is_not_repeated(self) -> None:
+        (answer,) = self.alice.ask(type="join", room="x" * 10_000)
+        self.assertEqual((answer["code"], "room" in answer), ("bad-room", False))

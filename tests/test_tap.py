@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 import resource
-import shutil
 import sys
-import tempfile
 from contextlib import redirect_stdout
 from io import StringIO
-from pathlib import Path
 from typing import Any, cast
 from unittest import mock
 
@@ -23,13 +20,7 @@ from twisted_chat.limits import Limits
 from twisted_chat.stores.retention import Keep
 
 from .ports import Reactor
-
-
-def folder(test: TestCase) -> Path:
-    """Make a folder that is gone after the test."""
-    path = tempfile.mkdtemp()
-    test.addCleanup(shutil.rmtree, path)
-    return Path(path)
+from .programs import folder
 
 
 def parse(*arguments: str) -> tap.Options:
@@ -64,6 +55,11 @@ class OptionsTests(TestCase):
     def test_limits_are_read(self) -> None:
         limits = parse("--rate", "0", "--burst", "7", "--connections", "8", "--connections-per-address", "9")["limits"]
         self.assertEqual(limits, Limits(rate=0, burst=7, connections=8, connections_per_address=9))
+
+    def test_the_oldest_clients_are_served_or_not(self) -> None:
+        self.assertEqual([parse(*options)["limits"].bare for options in ([], ["--bare", "no"])], [True, False])
+        error = self.assertRaises(UsageError, parse, "--bare", "perhaps")
+        self.assertEqual(str(error), "--bare takes yes or no, not 'perhaps'")
 
     def test_default_limits_are_those_of_the_library(self) -> None:
         limits = parse()["limits"]
@@ -108,7 +104,7 @@ class OptionsTests(TestCase):
 
     def test_a_database_is_found_from_the_folder_that_twistd_changes_to(self) -> None:
         options, home = tap.Options(Reactor().as_base), folder(self)
-        options.parent = cast(Any, {"rundir": str(home)})
+        options.parent = cast(Any, {"rundir": str(home), "pidfile": ""})
         options.parseOptions(["--database", "a.sqlite"])
         self.assertEqual(options["database"], str(home / "a.sqlite"))
 
@@ -130,6 +126,25 @@ class OptionsTests(TestCase):
         may.clear()
         self.assertEqual(self.refuses("--database", str(home / "a.sqlite")), f"{start}'{home}'")
 
+    def test_below_twistd_an_error_is_one_line_and_where_to_find_help(self) -> None:
+        for wrong, error in (
+            ("--rate=x", "--rate takes a whole number from 0 on, not 'x'"),
+            ("--no", "option --no not "),
+        ):
+            options = tap.Options(Reactor().as_base)
+            options.parent = cast(Any, {"rundir": "", "pidfile": ""})
+            text = str(self.assertRaises(SystemExit, options.parseOptions, [wrong]).code)
+            self.assertTrue(text.startswith(f"twistd chat: {error}"), text)
+            self.assertEqual(text.splitlines()[1:], ["'twistd chat --help' lists all options."])
+
+    def test_a_pid_file_that_a_killed_server_has_left_is_removed(self) -> None:
+        pid_file = folder(self) / "twistd.pid"
+        pid_file.write_text(str(os.getpid()))
+        options = tap.Options(Reactor().as_base)
+        options.parent = cast(Any, {"rundir": "", "pidfile": str(pid_file)})
+        options.parseOptions([])
+        self.assertFalse(pid_file.exists())
+
     def test_the_version_is_printed(self) -> None:
         with redirect_stdout(StringIO()) as said:
             self.assertEqual(self.assertRaises(SystemExit, parse, "--version").code, 0)
@@ -145,6 +160,25 @@ class MakeServiceTests(TestCase):
         options = parse()
         tap.makeService(options)
         self.assertEqual(steady, [options["reactor"]])
+
+
+class TerminalTests(TestCase):
+    """A daemon keeps its terminal until it has started."""
+
+    def keeps(self, twistd: Any) -> bool:
+        terminal = tap.kept_terminal(twistd)
+        if terminal is not None:
+            terminal.close()
+        return terminal is not None
+
+    def test_it_is_kept_for_a_daemon_only(self) -> None:
+        self.assertEqual(
+            [self.keeps(twistd) for twistd in ({"nodaemon": 0}, {"nodaemon": 1}, None)], [True, False, False]
+        )
+
+    def test_a_daemon_may_have_none(self) -> None:
+        self.patch(os, "dup", mock.Mock(side_effect=OSError("bad file descriptor")))
+        self.assertFalse(self.keeps({"nodaemon": 0}))
 
 
 class ChosenReactorTests(TestCase):

@@ -6,6 +6,8 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 from twisted.internet import reactor
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
@@ -18,8 +20,9 @@ from .programs import Program
 class Twistd(Program):
     """The command `twistd` with any options, in a folder of its own."""
 
-    def __init__(self, test: TestCase, *arguments: str) -> None:
-        super().__init__(test, sys.executable, "-c", "from twisted.scripts.twistd import run; run()", *arguments)
+    def __init__(self, test: TestCase, *arguments: str, home: Path | None = None) -> None:
+        command = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()")
+        super().__init__(test, *command, *arguments, home=home)
 
 
 class StopTests(TestCase):
@@ -36,6 +39,10 @@ class StopTests(TestCase):
         self.assertEqual(await server.ends(), 0, server.output)
         return server
 
+    async def test_sighup_as_when_the_terminal_is_closed(self) -> None:
+        server = await self.check_stops(signal.SIGHUP, "-n", "chat", "--port", "0")
+        self.assertIn("received SIGHUP, shutting down", server.output)
+
     async def test_sigterm(self) -> None:
         server = await self.check_stops(signal.SIGTERM, "-n", "chat", "--port", "0")
         self.assertIn("asyncioreactor", server.output)
@@ -48,31 +55,107 @@ class StopTests(TestCase):
         self.assertEqual(os.listdir(server.home), [])
 
 
+class EarlyStopTests(TestCase):
+    """A signal ends it well at any time after Twisted has handed over to it."""
+
+    async def check_stops(self, module: str, number: int) -> None:
+        """Send a signal when a module is loaded; nothing is said, and nothing left."""
+        code = (
+            "import os, sys\n"
+            "class Hook:\n"
+            "    def find_spec(self, name, path, target=None):\n"
+            f"        if name == {module!r}: os.kill(os.getpid(), {int(number)})\n"
+            "sys.meta_path.insert(0, Hook())\n"
+            "from twisted.scripts.twistd import run\n"
+            "run()"
+        )
+        server = Program(self, sys.executable, "-c", code, "-n", "chat", "--port", "0")
+        self.assertEqual(await server.ends(), 0, server.output)
+        self.assertEqual((server.output, os.listdir(server.home)), ("", []))
+
+    async def test_while_its_modules_are_loaded(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            await self.check_stops("twisted_chat.tap", number)
+
+    async def test_while_the_reactor_is_loaded(self) -> None:
+        await self.check_stops("twisted.internet.asyncioreactor", signal.SIGINT)
+
+    async def test_sighup_stays_ignored_below_nohup(self) -> None:
+        ignore = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
+        run = "from twisted.scripts.twistd import run; run()"
+        server = Program(self, sys.executable, "-c", ignore + run, "-n", "chat", "--port", "0")
+        await server.says("listening on ")
+        server.signal(signal.SIGHUP)
+        server.signal(signal.SIGTERM)
+        self.assertEqual(await server.ends(), 0)
+        self.assertNotIn("SIGHUP", server.output)
+
+
+class RestartTests(TestCase):
+    """A server that was killed can be started again where it was."""
+
+    async def test_its_own_number_in_the_pid_file_and_in_the_lock_of_its_socket_is_no_other_server(self) -> None:
+        # As pid 1 of a container that starts again: the files have the number of the process that reads them.
+        code = (
+            "import os, socket\n"
+            "open('twistd.pid', 'w').write(str(os.getpid()))\n"
+            "os.symlink(str(os.getpid()), 'chat.sock.lock')\n"
+            "socket.socket(socket.AF_UNIX).bind('chat.sock')\n"
+            "from twisted.scripts.twistd import run\n"
+            "run()"
+        )
+        server = Program(self, sys.executable, "-c", code, "-n", "chat", "--port", "unix:chat.sock")
+        await server.says("listening on .*chat.sock")
+        self.assertIn("removed ", server.output)
+        server.signal(signal.SIGTERM)
+        self.assertEqual(await server.ends(), 0)
+
+    async def test_a_server_that_runs_keeps_its_pid_file_and_its_socket(self) -> None:
+        first = Twistd(self, "-n", "chat", "--port", "unix:chat.sock")
+        await first.says("listening on ")
+        for options, reason in (
+            (("--pidfile", "twistd.pid"), f"Another twistd server is running, PID {first.pid}"),
+            (("--pidfile=",), "chat.sock: something listens there already"),
+        ):
+            second = Twistd(self, *options, "-n", "chat", "--port", "unix:chat.sock", "-d", ":memory:", home=first.home)
+            self.assertEqual(await second.ends(), 1)
+            self.assertIn(reason, second.output)
+        first.signal(signal.SIGTERM)
+        self.assertEqual(await first.ends(), 0)
+
+
 class CannotStartTests(TestCase):
     """It says why it cannot start, and leaves nothing behind."""
 
-    async def test_a_wrong_option_is_told(self) -> None:
+    async def test_a_wrong_option_is_told_in_one_line_with_where_to_find_help(self) -> None:
         server = Twistd(self, "-n", "chat", "--port", "abc")
         self.assertEqual(await server.ends(), 1)
-        self.assertIn("--port takes a port or an endpoint such as", server.output)
-        self.assertNotIn("Traceback", server.output)
+        error, advice = server.errors.splitlines()
+        self.assertIn("twistd chat: --port takes a port or an endpoint such as", error)
+        self.assertEqual((advice, server.output), ("'twistd chat --help' lists all options.", server.errors))
 
-    async def check_cannot_start(self, *before: str) -> None:
+    async def check_cannot_start(self, *before: str, left: Sequence[str] = ()) -> Twistd:
         taken = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(taken.close)
         port = taken.getsockname()[1]
-        server = Twistd(self, *before, "-n", "chat", "-p", "unix:chat.sock", "--listen", str(port))
+        server = Twistd(self, *before, "chat", "-p", "unix:chat.sock", "--listen", str(port))
         self.assertEqual(await server.ends(), 1)
-        self.assertIn(f"cannot listen on 127.0.0.1:{port}: something listens there already", server.output)
+        reason = f"cannot listen on 127.0.0.1:{port}: something listens there already; stop it, or choose another place"
+        self.assertIn(reason, server.output)
         self.assertNotIn("Traceback", server.output)
-        left = [name for name in os.listdir(server.home) if not name.startswith("chat.sqlite")]
-        self.assertEqual(left, [], "neither a socket nor a pid file stays")
+        self.assertEqual(os.listdir(server.home), [*left], "neither a database nor a socket nor a pid file stays")
+        return server
 
     async def test_a_port_in_use_is_told(self) -> None:
-        await self.check_cannot_start()
+        await self.check_cannot_start("-n")
 
     async def test_a_port_in_use_is_told_with_another_reactor(self) -> None:
-        await self.check_cannot_start("-r", "epoll" if sys.platform == "linux" else "select")
+        await self.check_cannot_start("-r", "epoll" if sys.platform == "linux" else "select", "-n")
+
+    async def test_a_port_in_use_is_told_on_the_terminal_of_a_daemon_and_in_its_log(self) -> None:
+        server = await self.check_cannot_start(left=["twistd.log"])
+        self.assertTrue(server.errors.startswith("twistd chat: cannot listen on "), server.errors)
+        self.assertIn("something listens there already", (server.home / "twistd.log").read_text())
 
 
 class PluginTests(TestCase):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_chat import session
+from twisted_chat import participant
 from twisted_chat.limits import Limits
 from twisted_chat.wire.udp import UDPPort, fitting, requests, sending, silence, wire
 
@@ -60,6 +60,8 @@ class Guest:
         self.server = server
         self.address = address
         self.cookie = ""
+        self.answers_pings = False
+        """Each ping is answered and not shown."""
         self.numbers: list[int] = []
 
     def send(self, *objects: dict[str, Any]) -> None:
@@ -71,6 +73,9 @@ class Guest:
         self.server.settle()
         objects = [json.loads(datagram) for datagram in self.server.sent_to(self.address)]
         self.numbers = [obj.pop("n") for obj in objects if obj["type"] != "cookie"]
+        if self.answers_pings and {"type": "ping"} in objects:
+            self.send(*[{"type": "pong"}] * objects.count({"type": "ping"}))
+            objects = [obj for obj in objects if obj != {"type": "ping"}]
         return objects
 
     def ask(self, **fields: Any) -> list[dict[str, Any]]:
@@ -238,9 +243,8 @@ class SessionTests(UDPTests):
         numbers = []
         for _ in range(3):
             bob.say("x")
-            guest.got()
-            numbers += guest.numbers
-        self.assertEqual(numbers, [4, 5, 6])
+            numbers += [(obj["type"], number) for obj, number in zip(guest.got(), guest.numbers, strict=True)]
+        self.assertEqual(numbers, [("", 4), ("", 5), ("", 6), ("ping", 7)])
 
     def test_what_is_no_object_is_an_error(self) -> None:
         guest = self.welcome()
@@ -387,7 +391,7 @@ class ProbeTests(UDPTests):
         self.assertEqual(self.types_after(0.2), ["", ""])
         self.assertEqual(self.types_after(0.2), ["ping"])
         self.bob.say("three")
-        self.assertEqual(self.types_after(0.9), ["", "ping", "ping"])
+        self.assertEqual(self.types_after(0.9), ["", "ping", "ping", "ping"], "one of them is the window's question")
         self.guest.send({"type": "pong"})
         self.assertEqual(self.types_after(15), [])
 
@@ -579,7 +583,7 @@ class OrderTests(UDPTests):
         self.assertEqual(self.texts(), ["1", "2"])
 
     def test_what_is_held_while_nothing_is_read_comes_later(self) -> None:
-        self.patch(session, "MAX_UNSETTLED", 1)
+        self.patch(participant, "MAX_UNSETTLED", 1)
         self.server.fake.held.add("append")
         self.al.say("2", n=2)
         self.al.say("1", n=1)
@@ -591,7 +595,10 @@ class OrderTests(UDPTests):
 
 
 class PaceTests(UDPTests):
-    """A replay does not flood, loses nothing, and takes no memory for who does not read it."""
+    """A replay does not flood, loses nothing, and takes no memory for who does not read it.
+
+    The client does no more than answer each ping.
+    """
 
     def setUp(self) -> None:
         super().setUp()
@@ -600,6 +607,7 @@ class PaceTests(UDPTests):
             self.bob.say(str(number))
         self.server.hush(self.bob)
         self.al = self.welcome("al")
+        self.al.answers_pings = True
         self.wire = self.server.port._wires[HERE]
 
     def step(self) -> list[dict[str, Any]]:
@@ -608,7 +616,9 @@ class PaceTests(UDPTests):
 
     def test_a_replay_comes_at_a_pace_and_whole(self) -> None:
         heard = self.al.ask(type="join", room="lobby", since=0)
-        self.assertLessEqual(len(heard), sending.BURST)
+        self.assertEqual(len(heard), sending.FIRST_WINDOW)
+        heard += self.step()
+        self.assertLessEqual(len(heard), sending.BURST + sending.RATE * wire.PACE_SECONDS)
         while len(heard) < 2001:
             more = self.step()
             self.assertTrue(0 < len(more) <= sending.RATE * wire.PACE_SECONDS + 1)
@@ -669,6 +679,7 @@ class PaceTests(UDPTests):
 
     def test_a_hello_or_a_request_said_again_waits_for_its_turn(self) -> None:
         self.al.ask(type="join", room="lobby", since=0, id="j", n=1)
+        self.assertEqual(len(self.al.got()), sending.BURST - sending.FIRST_WINDOW - 1, "as much as the pace allows")
         self.assertEqual(self.al.hello("al"), [])
         self.assertEqual(self.al.ask(type="join", room="lobby", since=0, id="j", n=1), [])
 
@@ -690,6 +701,100 @@ class PaceTests(UDPTests):
         self.wire.abort()
 
 
+class WindowTests(UDPTests):
+    """A client is sent so much and no more until it is heard."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.bob = self.server.welcome("bob", "lobby")
+        for number in range(3000):
+            self.bob.say(f"{number} ".ljust(1000))
+        self.server.hush(self.bob)
+        self.al = self.welcome("al", token=TOKEN)
+
+    def pong(self) -> None:
+        self.al.send({"type": "pong", "token": TOKEN})
+
+    def seconds_to_read_all(self, round_trip: float) -> float:
+        """Replay everything to one that only answers pings, and return how long that took."""
+        began = self.server.clock.seconds()
+        self.al.send({"type": "join", "room": "lobby", "since": 0, "token": TOKEN})
+        heard: list[int] = []
+        while len(heard) < 3000:
+            self.server.clock.advance(0.005)
+            for obj in self.al.got():
+                if obj["type"] == "":
+                    heard.append(int(obj["msg"].split()[0]))
+                elif obj["type"] == "ping":
+                    self.server.clock.callLater(round_trip, self.pong)
+        self.assertEqual(heard, list(range(3000)))
+        return self.server.clock.seconds() - began
+
+    def test_one_that_asks_for_everything_and_is_silent_gets_a_window_and_questions(self) -> None:
+        sent = self.al.ask(type="join", room="lobby", since=0, token=TOKEN)
+        self.server.clock.pump([0.1] * 950)
+        sent += self.al.got()
+        questions = sending.QUESTIONS + len(silence.PROBES) + 2
+        self.assertEqual(
+            [obj["type"] for obj in sent],
+            ["joined", *[""] * 3, "ping", *([""] * 4 + ["ping"]) * 3] + ["ping"] * (questions - 4),
+        )
+        self.assertEqual((self.server.port._wires, self.members()), ({}, ["bob"]))
+
+    def test_it_goes_on_with_a_sign_of_life_of_any_kind(self) -> None:
+        self.al.ask(type="join", room="lobby", since=0, token=TOKEN)
+        for sign in ({"type": "pong"}, {"type": "who", "room": "lobby"}, {"type": "?"}, {"type": "", "msg": 7}):
+            self.server.clock.pump([0.1] * 100)
+            self.al.got()
+            self.server.clock.advance(0.1)
+            self.assertEqual(self.al.got(), [])
+            self.assertGreater(len(self.al.ask(**sign, token=TOKEN)), sending.FIRST_WINDOW)
+
+    def test_what_does_not_have_its_token_is_no_sign(self) -> None:
+        self.al.ask(type="join", room="lobby", since=0, token=TOKEN)
+        for datagram in (b'{"type":"pong"}', b"", b"x", b'{"type":"hello","nick":"al"}'):
+            self.server.send(HERE, datagram)
+            self.assertEqual(self.al.got(), [])
+
+    def test_the_window_never_grows_beyond_a_bound(self) -> None:
+        heard = self.al.ask(type="join", room="lobby", since=0, token=TOKEN)
+        counts = []
+        for _ in range(8):
+            counts.append(len([obj for obj in heard if obj["type"] != "ping"]))
+            self.pong()
+            self.server.clock.pump([0.02] * 20)
+            heard = self.al.got()
+        self.assertEqual(counts, [16, 32, 64, 128, *[sending.WINDOW] * 4])
+
+    def test_where_the_questions_got_lost_it_is_asked_again(self) -> None:
+        self.al.ask(type="history", room="lobby", after=0, limit=1, token=TOKEN)
+        for number in range(20):
+            self.al.send({"type": "", "to": "al", "msg": f"{number}", "token": TOKEN})
+        self.server.clock.advance(0)
+        self.al.got()
+        for _ in range(30):
+            self.bob.send({"type": "", "to": "al", "msg": "x"})
+        self.al.got()
+        self.server.clock.advance(silence.PROBES[0])
+        self.assertEqual([obj["type"] for obj in self.al.got()], ["ping"])
+        self.pong()
+        self.assertGreater(len(self.al.got()), 2)
+
+    def test_answering_pings_is_enough_to_read_at_the_full_rate(self) -> None:
+        self.assertLess(self.seconds_to_read_all(0.02), 1.1 * 3000 / sending.RATE)
+
+    def test_a_long_way_makes_it_little_slower(self) -> None:
+        self.assertLess(self.seconds_to_read_all(0.2), 1.4 * 3000 / sending.RATE)
+
+    def test_one_that_answers_others_is_asked_nothing(self) -> None:
+        self.al.ask(type="join", room="lobby", token=TOKEN)
+        for number in range(50):
+            self.server.clock.advance(0.01)
+            self.bob.say("x")
+            types = self.al.types(type="", room="lobby", msg="y", id=str(number), token=TOKEN)
+            self.assertEqual(types, ["", "ack"])
+
+
 class SizeTests(UDPTests):
     """What does not fit into a datagram."""
 
@@ -699,6 +804,12 @@ class SizeTests(UDPTests):
         super().setUp()
         self.bob = self.server.welcome("bob", "lobby")
         self.al = self.welcome("al", "lobby")
+        self.al.answers_pings = True
+
+    def drain(self) -> None:
+        """Read until nothing more comes."""
+        while self.next():
+            pass
 
     def next(self) -> list[dict[str, Any]]:
         self.server.settle()
@@ -737,7 +848,7 @@ class SizeTests(UDPTests):
     def test_a_page_of_history_has_as_many_as_fit(self) -> None:
         for number in range(40):
             self.bob.say(str(number))
-        self.al.got()
+        self.drain()
         after, texts = 0, []
         while True:
             (page,) = self.al.ask(type="history", room="lobby", after=after, limit=500, id="x" * 64)
@@ -773,7 +884,7 @@ class SizeTests(UDPTests):
     def test_lists_end_where_the_datagram_does(self) -> None:
         for number in range(40):
             self.server.welcome("ж" * 30 + f"{number:02}", "lobby")
-        self.al.got()
+        self.drain()
         after = ""
         nicks: list[str] = []
         while len(nicks) < 42:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import Raw, Struct
+from msgspec import NODEFAULT, Raw, Struct, structs
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat.messages import (
@@ -12,11 +14,16 @@ from twisted_chat.messages import (
     HistoryPage,
     Joined,
     MemberLeft,
+    Members,
     Message,
-    Pong,
+    NickChanged,
+    Presence,
+    Reply,
     RoomInfo,
     RoomList,
+    Stop,
     TopicChanged,
+    Welcome,
     decode_message,
     decode_reply,
     encode,
@@ -86,5 +93,43 @@ class FittingTests(SynchronousTestCase):
         for cut in (rooms.rooms[0].topic, joined.topic, changed.msg, left.msg):
             self.assertTrue(100 < len(cut) < 256 and text.startswith(cut))
 
-    def test_what_cannot_be_too_long_is_a_fault(self) -> None:
-        self.assertRaises(AssertionError, objects, encode(Pong(id="x" * 1300)))
+    def test_a_reason_loses_its_end(self) -> None:
+        (stop,) = self.cut(Stop(msg="x" * 2000, author="server", id="q"))
+        (error,) = self.cut(Error(code="internal", msg="x" * 2000, author="server", id="q", retry=1.5))
+        assert isinstance(stop, Stop) and isinstance(error, Error)
+        for cut in (stop, error):
+            self.assertTrue(1000 < len(cut.msg) < 1200)
+            self.assertEqual((cut.author, cut.id), ("server", "q"))
+        self.assertEqual((error.code, error.retry), ("internal", 1.5))
+
+    def test_whatever_else_is_too_long_is_an_error_with_its_id(self) -> None:
+        for reply in (
+            Welcome(nick="al", server="s" * 2000, protocol=1, limits={}, id="i"),
+            Members(room="lobby", members=["x" * 2000], count=1, id="i"),
+            RoomList(rooms=[RoomInfo("x" * 2000, 1, "")], id="i"),
+            RoomList(rooms=[RoomInfo("x" * 600, 1, ""), RoomInfo("y" * 600, 1, "")], id="i"),
+            HistoryPage(room="x" * 2000, messages=[], more=False, id="i"),
+            TopicChanged(author="x" * 2000, room="lobby", msg="hi", id="i"),
+            NickChanged(author="x" * 2000, nick="al", id="i"),
+        ):
+            (error,) = self.cut(reply)
+            assert isinstance(error, Error)
+            self.assertEqual((error.code, error.id), ("too-long", "i"))
+
+    def test_what_is_no_answer_may_be_too_long_as_well(self) -> None:
+        for reply in (
+            Message("hi", "x" * 2000, "lobby", seq=7),
+            Message("hi" * 2000, "x" * 2000, to="al"),
+            Presence(room="x" * 2000, count=1),
+        ):
+            (error,) = self.cut(reply)
+            assert isinstance(error, Error)
+            self.assertEqual((error.code, error.id), ("too-long", None))
+
+    def test_there_is_a_way_for_each_reply(self) -> None:
+        """A reply that is new has to be thought of: its text is cut, or it is an error."""
+        odd = {"id": "i", "code": "internal", "limits": {}, "messages": [], "members": [], "rooms": [], "more": True}
+        for reply in get_args(Reply):
+            fields = [field for field in structs.fields(reply) if field.default is NODEFAULT]
+            values = {field.name: odd.get(field.name, "x" * 2000 if field.type is str else 1) for field in fields}
+            self.assertTrue(self.cut(reply(**values)))

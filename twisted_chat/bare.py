@@ -1,26 +1,26 @@
 """The oldest client there is: three fields, no hello, and what one read returns is one message.
 
-It says nothing first, so a new connection is a `Newcomer` until it has said something, or has said nothing for a
-moment. A bare client is in the lobby from the start. It reads the room's log at its own pace, an object a segment.
+A bare client reads the lobby's log from the moment it connected, at its own pace, an object a segment. Until it has
+said something it is nobody: no member of the room, and without a nick.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from .framing import Frame
-from .limits import MAX_ERRORS, NOT_ITS_FAULT, Bucket
-from .log import Entry, Unavailable
+from . import participant
+from .limits import Bucket
+from .log import Unavailable
 from .messages import (
     MAX_OBJECT,
     SERVER,
-    AnyRequest,
+    Asked,
     BareMessage,
     Error,
     MemberJoined,
@@ -30,16 +30,12 @@ from .messages import (
     WireError,
     decode_message,
     decode_reply,
-    decode_request,
     encode_line,
 )
 from .names import Name
-from .room import READ_AGAIN_SECONDS, Member, Room, Rooms, without_own
-from .session import Wire
+from .participant import Participant, Wire
+from .room import READ_AGAIN_SECONDS, Member, Room, without_own
 from .tail import Page
-
-GRACE_SECONDS: Final = 0.25
-"""How long a connection may say nothing before it is taken for a bare client: a hello comes with the first segment."""
 
 PACE_SECONDS: Final = 0.015
 """Between two segments to a bare client: 10 ms are promised, and its machine may be slow to wake it."""
@@ -58,170 +54,95 @@ others are told that it takes nothing more."""
 _log = Logger("twisted_chat.bare")
 
 
-class Host(Protocol):
+class Host(participant.Host, Protocol):
     """The chat, as a bare client sees it."""
-
-    rooms: Rooms
-
-    def says_hello(self, wire: Wire, bucket: Bucket) -> Any:
-        """Make a session of a connection that knows more than three fields, and return it."""
 
     def name_bare(self, bare: Bare, label: str) -> Name:
         """Find a nick for a bare client."""
 
-    def gone(self, bare: Bare, farewell: str = "") -> None:
-        """Take it out of everything."""
-
 
 @implementer(IPushProducer)
-class Bare:
-    """A connection that has not said hello: a bare client, or one that has yet to say what it is.
+class Bare(Participant):
+    """A bare client. It is a `room.Listener` that reads at its own pace."""
 
-    It is a `room.Listener` that reads at its own pace, and what a `session.Wire` takes for a participant.
-    """
+    __slots__ = (
+        "_deadline",
+        "_drained",
+        "_farewell",
+        "_held",
+        "_host",
+        "_member",
+        "_page",
+        "_reading",
+        "_segments",
+        "_timer",
+        "ending",
+    )
 
-    def __init__(self, host: Host, reactor: Any, wire: Wire, bucket: Bucket, lobby: Room, refusal: WireError | None):
-        self.nick: Name | None = None
-        self.members: dict[str, Member] = {}
-        self.out: list[bytes] | None = None
-        self.closed = False
-        self.wire = wire
+    def __init__(self, host: Host, wire: Wire, bucket: Bucket, lobby: Room, since: int) -> None:
+        """Let it read what comes after the number `since`, once it is woken."""
+        super().__init__(host, wire, bucket)
         self._host = host
-        self._reactor = reactor
-        self._bucket = bucket
-        self._lobby = lobby
-        self._refusal = refusal
-        """Why it cannot stay, if it cannot."""
-        self._place = lobby.head
-        self._spoken = False
-        self._errors = 0
+        self._member = host.rooms.follow(lobby, self, since)
         self._held = False
-        """Its connection takes no more for now."""
-        self._unread = False
-        """Nothing is read from it for now."""
-        self._unsettled = 0
+        """True while its connection takes no more."""
         self._segments: list[bytes] = []
-        """Errors and direct messages that wait for their turn. A list: an empty deque takes 760 bytes, and everybody is
-        a bare client until the hello is read."""
+        """Errors and direct messages that wait for their turn."""
         self._page: list[bytes] = []
         """Segments of the lobby's messages that were read ahead."""
         self._reading = False
-        self._ending: str | None = None
+        """True while a page is on its way from the store."""
+        self.ending: str | None = None
         """Why it ends, once it does."""
         self._farewell = ""
         self._drained = False
-        """It has had its time; nothing more is handed to it."""
+        """True once it has had its time: nothing more is handed to it."""
         self._deadline: IDelayedCall | None = None
         self._timer: IDelayedCall | None = None
-
-    def begin(self) -> None:
-        """Hear that objects can come from now on: from here the time counts in which it has to say what it is."""
-        if self._ending is None:
-            self._timer = self._reactor.callLater(GRACE_SECONDS, self._says_nothing)
+        self._kick()
 
     @property
     def paused(self) -> bool:
-        """Whether it takes no more for now, or has as much before it as it can take for a while."""
+        """True while it takes no more, or has as much before it as it can take for a while."""
         return self._held or len(self._segments) >= MAX_SEGMENTS
 
-    # From the wire
+    # Requests
 
-    def received(self, frame: Frame) -> None:
-        try:
-            if isinstance(frame, WireError):
-                raise frame
-            request = decode_request(frame)
-        except WireError as error:
-            if self._is_bare(error.type):
-                self._enter()
-                self.fault(error)
-            else:
-                self._says_hello().asked(error)
-            return
-        if self._is_bare("" if _is_for_lobby(request) else "quit" if isinstance(request, Quit) else "other"):
-            self._enter()
-            self._asked(request)
-        else:
-            self._says_hello().asked(request)
+    def received(self, request: Asked, size: int = 0) -> None:
+        """Handle what it says: messages for the lobby, and `quit`; all else needs a hello."""
+        if isinstance(request, Say) and request.room is None and request.to is None:
+            if not (self.closed or self._leaving):
+                self._introduce()
+            request = Say(msg=request.msg, room=self._member.room.name.shown)
+        elif not isinstance(request, Quit | WireError):
+            request = WireError("not-welcome", "to ask for this, say hello first, with a new connection")
+        super().received(request, size)
 
-    def _is_bare(self, type: str) -> bool:
-        """Judge by what it says first: the oldest client has messages and `quit`, and no other type."""
-        return self._spoken or type in ("", "quit")
+    def _introduce(self) -> None:
+        """Become a member of the lobby, with a nick, and tell the others; at most once."""
+        if self.nick is None:
+            room = self._member.room
+            self.nick = self._host.name_bare(self, self.wire.label)
+            self.members[room.name.key] = self._member
+            self.host.rooms.admit(self._member)
+            notice = MemberJoined(author=self.nick.shown, room=room.name.shown)
+            self.charge(self.host.rooms.announce(room, notice, self))
 
-    def _says_hello(self) -> Any:
-        self.closed = True
-        self._cancel()
-        self._host.gone(self)
-        session = self._host.says_hello(self.wire, self._bucket)
-        session.paused = self._held
-        for segment in self._segments:  # what was wrong in front of the hello
-            self.wire.write(segment)
-        if self._unread:
-            self.wire.go_on_reading()
-        if self._ending is not None:
-            session.end(self._ending)
-        if self._refusal is not None:
-            session.fault(self._refusal)
-            session.end(self._refusal.text)
-        return session
+    def tell(self, error: WireError, request: Asked) -> None:
+        self._queue(_of_server("error", error.text))
 
-    def _asked(self, request: AnyRequest) -> None:
-        if self._ending is not None:
-            return
-        self._spoken = True
-        try:
-            if isinstance(request, Quit):
-                self.end("", request.msg)
-                return
-            self._bucket.take(self._reactor.seconds)
-            if isinstance(request, Say) and _is_for_lobby(request):
-                self._say(request)
-            else:
-                raise WireError("not-welcome", "to ask for this, say hello first, with a new connection")
-        except WireError as error:
-            self.fault(error)
-        else:
-            self._errors = 0
-
-    def _says_nothing(self) -> None:
-        self._timer = None
-        self._enter()
-
-    def _enter(self) -> None:
-        """Be in the lobby, from the place on at which the connection was made; at most once."""
-        if self.members or self._ending is not None:
-            return
-        self._cancel()
-        if self._refusal is not None:
-            self.fault(self._refusal)
-            self.end(self._refusal.text)
-            return
-        self.nick = self._host.name_bare(self, self.wire.label)
-        room = self._lobby
-        self.members[room.name.key] = self._host.rooms.enter(room, self, self._place, paced=True)
-        self._host.rooms.announce(room, MemberJoined(author=self.nick.shown, room=room.name.shown), self)
-        self._kick()
-
-    def _say(self, request: Say) -> None:
-        (member,) = self.members.values()
-        assert self.nick
-        self._unsettled += 1
-        self._host.rooms.say(Entry(member.room.log, self.nick, request.msg, None, member))
+    def is_loaded(self) -> bool:
+        return len(self._segments) >= MAX_SEGMENTS
 
     def owes(self, size: int) -> None:
         """Nothing to do: what waits for its turn is counted where it waits."""
 
-    def settled(self, count: int) -> None:
-        self._unsettled -= count
+    def settled(self, count: int, size: int) -> None:
+        super().settled(count, size)
         self._kick()
 
     def finished(self) -> None:
         self.end("")
-
-    def lost(self) -> None:
-        self.closed = True
-        self._cancel()
-        self._host.gone(self)
 
     def tick(self) -> None:
         """Nothing to do: a bare client knows no ping; TCP's keepalive finds out that it is gone."""
@@ -242,33 +163,16 @@ class Bare:
 
     def _queue(self, *segments: bytes) -> None:
         self._segments.extend(segments)
-        self._mind_reading()
+        self.adjust_reading()
         self._kick()
 
-    def _mind_reading(self) -> None:
-        """Read from the connection, or not: it is told of an error as fast as it takes segments, and no faster."""
-        too_much = len(self._segments) >= MAX_SEGMENTS
-        if too_much != self._unread and not self.closed:
-            self._unread = too_much
-            (self.wire.stop_reading if too_much else self.wire.go_on_reading)()
-
-    def fault(self, error: WireError) -> None:
-        """Answer that something was wrong; end the connection where nothing else comes from it."""
-        if self._ending is not None:
-            return
-        self._queue(_of_server("error", error.text))
-        self._errors += error.code not in NOT_ITS_FAULT
-        if self._errors > MAX_ERRORS:
-            self.end(f"{self._errors} errors in a row: this is another protocol")
-
-    def end(self, why: str, farewell: str = "") -> None:
+    def end(self, why: str, id: str | None = None, farewell: str = "") -> None:
         """Say why and end the connection, once it has been handed what it still has to get, or `DRAIN_SECONDS`."""
-        if self._ending is None:
-            if not self.members:
-                self._cancel()  # it said nothing yet: there is no need to wait for it
-            self._ending = why
+        if self.ending is None:
+            self.ending = why
             self._farewell = farewell
-            self._deadline = self._reactor.callLater(DRAIN_SECONDS, self._is_late)
+            self._leaving = True
+            self._deadline = self.host.reactor.callLater(DRAIN_SECONDS, self._is_late)
             self._kick()
 
     def _is_late(self) -> None:
@@ -287,17 +191,14 @@ class Bare:
         self._kick()
 
     def stopProducing(self) -> None:
-        """Hear from the transport that it is gone; `lost` follows."""
+        """Called by the transport when it is gone; `lost` follows."""
 
     # Its pace
 
     def _kick(self) -> None:
         """Write the next segment, now or when the last one was written long enough ago."""
-        if self._timer is None and self._entered() and not self.closed:
-            self._timer = self._reactor.callLater(0, self._pump)
-
-    def _entered(self) -> bool:
-        return bool(self.members) or self._ending is not None
+        if self._timer is None and not self.closed:
+            self._timer = self.host.reactor.callLater(0, self._pump)
 
     def _pump(self) -> None:
         self._timer = None
@@ -309,25 +210,25 @@ class Bare:
         if segment is not None:
             self.wire.write(segment)
             self._pump_in(PACE_SECONDS)
-        elif self._ending is not None and not (self._unsettled or self._reading):
+        elif self.ending is not None and not (self._unsettled or self._reading):
             self._stop()
 
     def _pump_in(self, seconds: float) -> None:
         if self._timer is not None:
             self._timer.cancel()  # a page that was at hand at once asked for the next segment already
-        self._timer = self._reactor.callLater(seconds, self._pump)
+        self._timer = self.host.reactor.callLater(seconds, self._pump)
 
     def _next_segment(self) -> bytes | None:
         if self._segments:
             segment = self._segments.pop(0)
-            self._mind_reading()
+            self.adjust_reading()
             return segment
         if not self._page and not self._reading:
-            for member in self.members.values():
-                self._read(member)
+            self._read()
         return self._page.pop(0) if self._page else None
 
-    def _read(self, member: Member) -> None:
+    def _read(self) -> None:
+        member = self._member
         room = member.room
         if member.place < room.head:
             self._reading = True
@@ -345,25 +246,32 @@ class Bare:
             _log.failure("A bare client could not read on", failure)
         self._reading = False
         if self._timer is None and not self.closed:
-            self._timer = self._reactor.callLater(READ_AGAIN_SECONDS, self._pump)
+            self._timer = self.host.reactor.callLater(READ_AGAIN_SECONDS, self._pump)
+
+    # The end
 
     def _stop(self) -> None:
-        self.closed = True
-        self._cancel()
+        self.close()
         self.wire.write(_of_server("stop", ""))
         self.wire.close()
-        self._host.gone(self, self._farewell)
+        self.host.gone(self, self._farewell)
 
-    def _cancel(self) -> None:
+    def close(self) -> None:
+        if self.closed:
+            return
+        super().close()
         for timer in (self._timer, self._deadline):
             if timer is not None:
                 timer.cancel()
         self._timer = self._deadline = None
+        if self.nick is None:
+            self.host.rooms.leave(self._member)
 
-
-def _is_for_lobby(request: AnyRequest) -> bool:
-    """Tell a message of three fields from one for a room or a nick, which is not for everybody to read."""
-    return isinstance(request, Say) and request.room is None and request.to is None
+    def make_way(self) -> None:
+        """Go without a word, since it was no bare client: what it was to be told is told at once."""
+        self.close()
+        for segment in self._segments:
+            self.wire.write(segment)
 
 
 def _of_server(type: str, text: str) -> bytes:

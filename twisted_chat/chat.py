@@ -19,12 +19,14 @@ from twisted.logger import Logger
 
 from . import __version__, clock, messages, names
 from .bare import Bare
-from .limits import MAX_TOPIC, Bucket, Limits
+from .limits import MAX_REFUSED, MAX_TOPIC, Bucket, Limits
 from .log import Entry, Log, RoomSummary
-from .messages import SERVER, AnyRequest, Message, WireError, encode_line
+from .messages import SERVER, AnyRequest, Asked, Message, WireError, encode_line
 from .names import Name
+from .newcomer import HELLO_FIRST, Newcomer
+from .participant import Wire
 from .room import TAIL_BYTES, Member, Room, Rooms, Soon
-from .session import TICK_SECONDS, Session, Wire
+from .session import TICK_SECONDS, Session
 from .tail import Page
 
 LOBBY: Final = names.room("lobby")
@@ -93,16 +95,23 @@ class Chat:
         self._wires.add(wire)
         self._addresses[wire.address] += 1
         bucket = Bucket(self.limits, self.reactor.seconds())
-        wire.participant = Bare(self, self.reactor, wire, bucket, self._lobby, self._refusal(wire))
+        refusal = self._refusal(wire)
+        may_be_bare = self.limits.bare and wire.may_be_bare
+        wire.participant = Newcomer(self, wire, bucket, self._lobby, may_be_bare, refusal)
         if ready:
             self.begin(wire)
         if self._tick is None:
             self._tick = self.reactor.callLater(TICK_SECONDS, self._look_around)
 
     def begin(self, wire: Wire) -> None:
-        """Hear that objects can come from a new connection."""
-        assert isinstance(wire.participant, Bare)
-        wire.participant.begin()
+        """Called when objects can come from a new connection."""
+        if isinstance(wire.participant, Newcomer):
+            wire.participant.begin()
+
+    @property
+    def crowded(self) -> bool:
+        """True while so many connections were refused, and have not ended yet, that others are not even told so."""
+        return len(self._wires) >= self.limits.connections + MAX_REFUSED
 
     def _refusal(self, wire: Wire) -> WireError | None:
         if len(self._wires) > self.limits.connections:
@@ -164,11 +173,6 @@ class Chat:
 
     # Participants
 
-    def says_hello(self, wire: Wire, bucket: Bucket) -> Session:
-        session = Session(self, wire, bucket)
-        wire.participant = session
-        return session
-
     def name_bare(self, bare: Bare, label: str) -> Name:
         shown, number = label, 1
         while shown in self.nicks:  # a guest may have taken it, or a client of another address have the same port
@@ -193,12 +197,14 @@ class Chat:
 
     # Requests
 
-    def handle(self, session: Session, request: AnyRequest) -> Deferred[None] | None:
+    def handle(self, participant: Any, request: Asked) -> Deferred[None] | None:
         if type(request) is not messages.Quit:
-            session.bucket.take(self.reactor.seconds)
-        if session.nick is None and type(request) is not messages.Hello:
-            raise WireError("not-welcome", 'say hello first, such as {"type": "hello", "nick": "alice"}')
-        return _handlers[type(request)](self, session, request)
+            participant.bucket.take(self.reactor.seconds)
+        if isinstance(request, WireError):
+            raise request
+        if participant.nick is None and type(request) not in (messages.Hello, messages.Quit):
+            raise WireError("not-welcome", HELLO_FIRST)
+        return _handlers[type(request)](self, participant, request)
 
 
 def _cancel(*calls: IDelayedCall | None) -> None:
@@ -209,7 +215,6 @@ def _cancel(*calls: IDelayedCall | None) -> None:
 
 _Handler = Callable[[Chat, Session, Any], "Deferred[None] | None"]
 _F = TypeVar("_F", bound=_Handler)
-_Notice = messages.MemberJoined | messages.MemberLeft | messages.NickChanged
 _handlers: dict[type[msgspec.Struct], _Handler] = {}
 
 
@@ -223,16 +228,11 @@ def _answers(request: type[AnyRequest]) -> Callable[[_F], _F]:
     return register
 
 
-def _announce(chat: Chat, session: Session, room: Room, notice: _Notice) -> None:
-    """Tell the others in a room of what a session did; it pays for that."""
-    session.bucket.charge(chat.rooms.announce(room, notice, session))
-
-
 def _member(session: Session, room: str) -> Member:
     """Find a session's place in a room; raises `WireError`."""
     member = session.members.get(names.room(room).key)
     if member is None:
-        raise WireError("not-joined", "you are not in this room: join it first")
+        raise WireError("not-joined", f"you are not in the room {room}: join it first")
     return member
 
 
@@ -245,7 +245,7 @@ def _say(chat: Chat, session: Session, request: messages.Say) -> None:
         raise WireError("bad-message", "a message has a 'room' or a 'to', not both")
     member = _member(session, request.room)
     assert session.nick
-    session.says()
+    session.says(len(request.msg))
     chat.rooms.say(Entry(member.room.log, session.nick, request.msg, request.id, member))
 
 
@@ -255,9 +255,11 @@ def _tell(chat: Chat, session: Session, request: messages.Say) -> None:
         raise WireError("bad-message", "a message needs a 'room', or a 'to' with somebody's nick")
     other = chat.nicks.get(names.nick(request.to).key)
     if other is None or other.nick is None:
-        raise WireError("no-such-nick", "nobody has this nick now")
+        raise WireError("no-such-nick", f"nobody has the nick {request.to} now")
     if other.paused:
-        raise WireError("unavailable", "this nick's connection takes nothing more just now: say it again later")
+        raise WireError(
+            "unavailable", f"{other.nick.shown}'s connection takes nothing more just now: say it again later"
+        )
     assert session.nick
     to = other.nick.shown
     time = messages.time_text(clock.milliseconds(chat.reactor))
@@ -290,14 +292,14 @@ def _take_nick(chat: Chat, session: Session, nick: str, token: str | None = None
         raise WireError("nick-taken", "this nick is reserved for the server: take another one")
     bearer = chat.nicks.get(name.key)
     if bearer is not None and bearer is not session:
-        if not isinstance(bearer, Session) or not _is_same_secret(bearer.token, token):
+        if not isinstance(bearer, Session) or not is_same_secret(bearer.token, token):
             raise WireError("nick-taken", f"somebody else has this nick: take another one{_until_free(bearer)}")
         bearer.end("a new connection of yours has taken the place of this one", farewell="connecting again")
     chat.nicks[name.key] = session
     return name
 
 
-def _is_same_secret(token: str | None, other: str | None) -> bool:
+def is_same_secret(token: str | None, other: str | None) -> bool:
     """Compare two tokens in a time that does not depend on where they differ; no token equals none."""
     return token is not None and other is not None and hmac.compare_digest(token.encode(), other.encode())
 
@@ -319,9 +321,11 @@ def _nick(chat: Chat, session: Session, request: messages.Nick) -> None:
         del chat.nicks[old.key]
     session.nick = new
     session.reply(messages.NickChanged(author=old.shown, nick=new.shown, id=request.id))
+    told = 0
     for member in session.members.values():
-        room = member.room
-        _announce(chat, session, room, messages.NickChanged(author=old.shown, nick=new.shown, room=room.name.shown))
+        notice = messages.NickChanged(author=old.shown, nick=new.shown, room=member.room.name.shown)
+        told += chat.rooms.announce(member.room, notice, session)
+    session.charge(told)
 
 
 @_answers(messages.Join)
@@ -350,7 +354,8 @@ def _enter(room: Room, chat: Chat, session: Session, request: messages.Join) -> 
     )
     if is_new:
         assert session.nick
-        _announce(chat, session, room, messages.MemberJoined(author=session.nick.shown, room=name))
+        notice = messages.MemberJoined(author=session.nick.shown, room=name)
+        session.charge(chat.rooms.announce(room, notice, session))
 
 
 @_answers(messages.Leave)
@@ -361,7 +366,8 @@ def _leave(chat: Chat, session: Session, request: messages.Leave) -> None:
     chat.rooms.leave(member)
     session.reply(messages.Left(room=room.name.shown, id=request.id))
     assert session.nick
-    _announce(chat, session, room, messages.MemberLeft(author=session.nick.shown, room=room.name.shown))
+    notice = messages.MemberLeft(author=session.nick.shown, room=room.name.shown)
+    session.charge(chat.rooms.announce(room, notice, session))
 
 
 @_answers(messages.History)
@@ -456,7 +462,7 @@ def _topic_set(_: None, chat: Chat, session: Session, room: Room, request: messa
     session.reply(messages.TopicChanged(author=author, room=name, msg=request.msg, id=request.id))
     room = chat.rooms.get(room.name.key) or room  # it may have been let go, and opened again, meanwhile
     notice = messages.TopicChanged(author=author, room=name, msg=request.msg)
-    session.bucket.charge(chat.rooms.tell_topic(room, encode_line(notice), session))
+    session.charge(chat.rooms.tell_topic(room, encode_line(notice), session))
 
 
 @_answers(messages.Ping)
@@ -471,4 +477,6 @@ def _pong(chat: Chat, session: Session, request: messages.Pong) -> None:
 
 @_answers(messages.Quit)
 def _quit(chat: Chat, session: Session, request: messages.Quit) -> None:
+    if session.nick is None and isinstance(session, Session):
+        raise WireError("not-welcome", HELLO_FIRST)
     session.end("", id=request.id, farewell=request.msg)

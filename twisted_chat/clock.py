@@ -1,7 +1,7 @@
-"""Two times: that of day, which somebody may set, and that by which timers go, which nobody may.
+"""Two clocks: the time of day, which can be set, and a steady one for timers.
 
-Twisted takes both from `time.time`. Where the clock is set back by an hour, whatever waits for its time would wait an
-hour longer: a bare client for its next message, a member for its next page, a rate for its next request.
+Twisted takes both from `time.time`. When the time of day is set back by an hour, every timer would wait an hour longer:
+for the next message to a bare client, the next page of a member, the next request under a rate limit.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Any
 
 
 def keep_steady(reactor: Any) -> None:
-    """Let a reactor's timers go on at their pace when the clock is set."""
+    """Give a reactor's timers a steady clock, so that they are not affected when the time of day is set."""
     if not hasattr(reactor, "time_of_day"):
-        begin = reactor.seconds() - time.monotonic()  # so that what is due already stays due when it was
+        begin = reactor.seconds() - time.monotonic()  # so that the timers that exist already stay due at the same time
         reactor.time_of_day = reactor.seconds
         reactor.seconds = lambda: begin + time.monotonic()
 
 
 def milliseconds(reactor: Any) -> int:
-    """Tell the time of day, in milliseconds since 1970. A reactor that is not kept steady has one time for both."""
+    """Return the time of day, in milliseconds since 1970. A reactor without a steady clock has one clock for both."""
     return int(getattr(reactor, "time_of_day", reactor.seconds)() * 1000)

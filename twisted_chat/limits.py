@@ -19,12 +19,24 @@ MAX_ERRORS: Final = 100
 NOT_ITS_FAULT: Final = frozenset(("rate-limited", "unavailable", "full"))
 """Codes of errors that do not count: the same request will be right later."""
 
-MAX_WAITING: Final = 256
-"""Requests of one session that wait for the one in front of them; then nothing more is read from it for a while."""
+MAX_WAITING: Final = 64
+"""Requests of one participant that wait for their turn; then nothing more is read from it for a while. A client over
+UDP may have as many under way."""
+
+MAX_WAITING_BYTES: Final = 2**16
+"""Bytes of requests that wait for their turn, as they came: what one read of a socket brings."""
 
 MAX_UNSETTLED: Final = 512
-"""Messages of one session on their way into the log; then nothing more is read from it. A log that is slow for once
-must not fill the memory: these are 8 MB at most."""
+MAX_UNSETTLED_BYTES: Final = 2**18
+"""Messages of one participant, and characters in them, on their way into the log; then nothing more is read from it. A
+log that is slow for once must not fill the memory: these are 1 MB at most."""
+
+QUANTUM: Final = 16
+"""Work of one participant in one turn of the reactor, in requests of some 20 microseconds; then others have their turn.
+A kilobyte of a request counts as one more, and so do two kilobytes of an answer, and 20 others who are told."""
+
+WORK_A_TURN: Final = 256
+"""Work of all who have more to do than their quantum, in one turn: 5 ms, for which everybody else waits."""
 
 MAX_OWED: Final = 2**16
 """Bytes of answers that one session has asked for and does not read, or has not been written in this turn; then the
@@ -39,8 +51,20 @@ MAX_TOPIC: Final = 256
 
 
 TOLD: Final = 20
-"""Others who are told of a coming, a going, a nick or a topic for the price of one more request. What one client makes
-the server write at once is then bounded: by `burst` times as many, some 20 ms."""
+"""Others who are told of a coming, a going, a nick or a topic for the price of one more request, which is as much work.
+The others are counted over all rooms, and what is begun is paid for."""
+
+REST_SECONDS: Final = 0.1
+"""The least time for which nothing is read from whoever has used up its tokens: at the usual rate it then has 20 of
+them, so that few of a flood's requests are refused, and reading is seldom stopped for one token."""
+
+MAX_REST_SECONDS: Final = 1.0
+"""The longest time for which nothing is read from it, though it may owe more tokens: so its end is noticed."""
+
+
+MAX_REFUSED: Final = 32
+"""Connections above the limit that are told `full`. More are closed without a word: each takes one of the files that
+the process may open, and the store and the log need some too."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +78,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Connections in all; the process's limit of open files may be lower."""
     connections_per_address: int = 1_000
     """Connections from one address: a school or an office behind one."""
+    bare: bool = True
+    """True where the oldest clients are served, which do not say hello."""
     rooms_per_session: int = 500
     """Rooms that one session may be in: each costs memory while it is."""
 
@@ -83,7 +109,7 @@ class Bucket:
         self._at = now
 
     def take(self, clock: Callable[[], float]) -> None:
-        """Take one token; raises `WireError` (`rate-limited`) where there is none. The clock tells seconds."""
+        """Take one token; raises `RateLimited` where there is none. The clock tells seconds."""
         if self._tokens < 1:
             if not self._rate:
                 return
@@ -91,13 +117,20 @@ class Bucket:
             self._tokens = min(self._burst, self._tokens + max(0.0, now - self._at) * self._rate)
             self._at = now
             if self._tokens < 1:
-                raise self._refusal()
+                raise RateLimited(self._rate, (1 - self._tokens) / self._rate)
         self._tokens -= 1
 
-    def charge(self, told: int) -> None:
-        """Pay for what a request made the server tell others: one token for `TOLD` of them, be it on credit."""
-        self._tokens -= told // TOLD
+    def charge(self, told: int) -> int:
+        """Pay for what a request made the server tell others, be it on credit; returns the price in tokens."""
+        price = -(-told // TOLD)
+        self._tokens -= price
+        return price
 
-    def _refusal(self) -> WireError:
-        retry = round((1 - self._tokens) / self._rate + 0.001, 3)  # half a millisecond too late at least
-        return WireError("rate-limited", f"that is too fast: {self._rate:g} a second are served", retry=retry)
+
+class RateLimited(WireError):
+    """A request met an empty bucket. `seconds` later it is served."""
+
+    def __init__(self, rate: float, seconds: float) -> None:
+        self.seconds = round(max(REST_SECONDS, seconds) + 0.001, 3)  # half a millisecond too late at least
+        text = f"that is too fast: {rate:g} requests a second are served; try again in {self.seconds:g} s"
+        super().__init__("rate-limited", text, retry=self.seconds)

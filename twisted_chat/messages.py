@@ -183,6 +183,9 @@ class Quit(Request, tag="quit"):
 
 AnyRequest = Say | Hello | Join | Leave | History | Who | Rooms | Nick | Topic | Ping | Pong | Quit
 
+Asked = AnyRequest | WireError
+"""A request, or what was wrong in the place of one."""
+
 
 class Envelope(msgspec.Struct, gc=False):
     """What of a datagram is the wire's own affair. No request has fields of these names for anything else."""
@@ -357,13 +360,19 @@ class Stop(_Object, tag="stop", kw_only=True):
 
 
 class Error(_Object, tag="error", kw_only=True):
-    """Something was wrong: `code` for a program, `msg` for a person."""
+    """Something was wrong: `code` for a program, `msg` for a person.
+
+    `room`, `to` and `nick` are those of the request, where it had any that can be a name.
+    """
 
     code: Code
     msg: str
     author: str
     id: str | None = None
     retry: float | None = None
+    room: str | None = None
+    to: str | None = None
+    nick: str | None = None
 
 
 Reply = (
@@ -456,6 +465,16 @@ def decode_request(frame: bytes) -> AnyRequest:
         return _decode_misfit(frame, misfit)
     except _MALFORMED as error:
         raise bad_json(error) from None
+
+
+def read_request(frame: bytes | WireError) -> Asked:
+    """Read one object of a client, if it is one; what is wrong with it is returned, for its turn to come."""
+    if isinstance(frame, WireError):
+        return frame
+    try:
+        return decode_request(frame)
+    except WireError as error:
+        return error
 
 
 _MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)

@@ -1,8 +1,8 @@
-"""What a nick and a room may be called, and when two names are one.
+"""The rules for the names of nicks and rooms: which are valid, and which are the same.
 
-A name is made of letters and digits of any script and of `-`, `_` and `.`, out of what the PRECIS identifier class
-allows (RFC 8264, section 4.2). Names that differ only in case or width are one: they have the same key, the name under
-the profile UsernameCaseMapped (RFC 8265, section 3.3). They are shown as they were first written.
+A name consists of letters and digits of any script, `-`, `_` and `.`, as far as the PRECIS identifier class allows them
+(RFC 8264, section 4.2). Names that differ only in case or width are the same. They have the same key, which is the name
+under the profile UsernameCaseMapped (RFC 8265, section 3.3), and are shown as they were first written.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ import precis_i18n
 from .messages import WireError
 
 MAX_NICK: Final = 32
-"""Characters of a nick: a column of a terminal can hold it."""
+"""Characters of a nick, which has to fit into a column of a terminal."""
 
 MAX_ROOM: Final = 64
-"""Characters of a room's name: it fits beside a topic on one line."""
+"""Characters of a room's name, which has to fit beside a topic on one line."""
 
 
 class Name(NamedTuple):
-    """A name, and what it is known by."""
+    """A name and its key."""
 
     shown: str
-    """As it was written."""
+    """The name as it was written."""
     key: str
-    """The same for all names that count as this one."""
+    """The key, which all spellings of the name have in common."""
 
 
 _case_mapped = precis_i18n.get_profile("UsernameCaseMapped")
@@ -38,12 +38,12 @@ _punctuation = "-_."
 
 
 def _key(name: str) -> str:
-    """Map a name to its key; raises `UnicodeEncodeError` (the profile's way to refuse), or `ValueError`."""
+    """Return the key of a name; raise `ValueError` (or its subclass `UnicodeEncodeError`, as the profile does)."""
     if _ascii.fullmatch(name):
-        return name.lower()  # what the profile gives, fifty times as fast
+        return name.lower()  # the same as the profile's result, fifty times as fast
     key: str = _case_mapped.enforce(name)
     if unicodedata.category(key[0])[0] == "M":
-        raise ValueError(key[0])  # it would join what stands in front of the name
+        raise ValueError(key[0])  # a combining mark would join the character before the name
     for character in key:
         # Letters, the marks that belong to them (a vowel sign of Devanagari, an accent) and digits.
         if character not in _punctuation and unicodedata.category(character)[0] not in "LMN":
@@ -57,11 +57,11 @@ def _check(name: str, what: str, longest: int) -> Name:
     try:
         key = _key(name)
     except ValueError:
-        raise ValueError(f"a {what} is made of letters, digits, '-', '_' and '.'") from None
+        raise ValueError(f"a {what} consists of letters, digits, '-', '_' and '.'") from None
     return Name(name, key)
 
 
-@lru_cache(maxsize=8192)  # some 2 MB: the names of a busy server; others are looked at again
+@lru_cache(maxsize=8192)  # some 2 MB, for the names of a busy server; others are checked again
 def _nick(name: str) -> Name:
     return _check(name, "nick", MAX_NICK)
 
@@ -72,7 +72,7 @@ def _room(name: str) -> Name:
 
 
 def nick(name: str) -> Name:
-    """Check a nick; raises `WireError` (`bad-nick`)."""
+    """Check a nick and return its `Name`; raise `WireError` (`bad-nick`)."""
     try:
         return _nick(name)
     except ValueError as error:
@@ -80,7 +80,7 @@ def nick(name: str) -> Name:
 
 
 def room(name: str) -> Name:
-    """Check a room's name; raises `WireError` (`bad-room`)."""
+    """Check a room's name and return its `Name`; raise `WireError` (`bad-room`)."""
     try:
         return _room(name)
     except ValueError as error:

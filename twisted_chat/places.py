@@ -12,6 +12,7 @@ import re
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -22,9 +23,10 @@ from twisted.internet.base import ReactorBase
 from twisted.internet.defer import Deferred, execute
 from twisted.internet.endpoints import quoteStringArgument, serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IAddress, IListeningPort
+from twisted.internet.interfaces import IAddress, IListeningPort, IStreamServerEndpoint
 
 from .chat import Chat
+from .leftovers import remove_socket
 from .wire.jsonlines import JSONLinesFactory
 from .wire.udp import UDPPort
 
@@ -166,12 +168,18 @@ def _read_endpoint(reading: Reading) -> tuple[str, _Opener]:
     reactor, option, text, _ = reading
     try:
         _check_description(text)
-        return text, serverFromString(reactor, with_backlog(text)).listen
+        return text, partial(_listen, _parts(text), serverFromString(reactor, with_backlog(text)))
     except Exception as error:  # each type of endpoint has its own ways to fail
         why = _address_hint(text) or _reason(error)
     raise WrongPlace(
         f"{option} takes a port or an endpoint such as tcp:14900:interface=0.0.0.0, not '{text}'{why and f': {why}'}"
     )
+
+
+def _listen(parts: list[str], endpoint: IStreamServerEndpoint, factory: Any) -> Deferred[IListeningPort]:
+    if parts[0] == "unix":
+        remove_socket(_argument(parts, "address", 1))
+    return endpoint.listen(factory)
 
 
 def _address_hint(text: str) -> str:
@@ -200,7 +208,7 @@ _PORT_AT: Final = {"tcp": 1, "tcp6": 1, "ssl": 1, "tls": 2}
 
 def _check_description(text: str) -> None:
     """Find what Twisted itself does not find, or does not name; raises `_Misfit`."""
-    parts = re.split(r"(?<!\\):", text.removeprefix("haproxy:"))
+    parts = _parts(text)
     kind = parts[0]
     if kind == "stdio":
         raise _Misfit("nobody can connect to stdio")
@@ -221,6 +229,11 @@ def _check_certificates(folder: str) -> None:
     for what in ("CERTIFICATE", "PRIVATE KEY"):
         if f"{what}-----".encode() not in pem:
             raise _Misfit(f"no file *.pem in '{folder}' has a {what.lower()}")
+
+
+def _parts(text: str) -> list[str]:
+    """Split a description; the first part is its type, below a proxy's."""
+    return re.split(r"(?<!\\):", text.removeprefix("haproxy:"))
 
 
 def _argument(parts: list[str], name: str, at: int) -> str:

@@ -23,6 +23,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from . import clock
+from .limits import WORK_A_TURN
 from .log import Entry, Log, Record, RoomLog, Unavailable
 from .messages import (
     SERVER,
@@ -91,11 +92,18 @@ class Listener(Protocol):
     def owes(self, size: int) -> None:
         """Hear that so many bytes are on their way to it which it asked for."""
 
-    def settled(self, count: int) -> None:
-        """Hear that this many of its messages were kept, or refused."""
+    def settled(self, count: int, size: int) -> None:
+        """Called when so many of its messages, with so many characters, were kept, or refused."""
 
     def wake(self, member: Member) -> None:
         """Hear, where it reads at its own pace, that there is something to read."""
+
+
+class Busy(Protocol):
+    """Somebody who has more to do than fits into one turn."""
+
+    def take_turn(self) -> int:
+        """Do some of it; returns how much work that was, in requests, and at least one."""
 
 
 Soon = Callable[[Callable[[], None]], object]
@@ -200,9 +208,18 @@ class Rooms:
         self._log = log
         self._open: dict[str, Room] = {}
         self._opening: dict[str, list[Deferred[Room]]] = {}
+        self.turn = 0
+        """Counts the turns of the reactor in which something happened here."""
+        self._busy: deque[Busy] = deque()
+        """Those who have more to do, in the order in which they are served."""
+        self._busy_next: list[Busy] = []
+        """Those among them who have made enough in this turn."""
         self._entries: list[Entry] = []
         self._dirty: list[Listener] = []
-        self._behind: deque[Member] = deque()
+        self._behind: dict[Listener, deque[Member]] = {}
+        """Each listener's members that wait for their next page; it has an entry while one is on its way, too."""
+        self._readers: deque[Listener] = deque()
+        """Those among them for whom no page is on its way, in the order in which they get one."""
         self._pages: deque[_SharedPage] = deque(maxlen=SHARED_PAGES)
         """What was read from the store last."""
         self._keeping = 0
@@ -270,20 +287,27 @@ class Rooms:
 
     # Members
 
-    def enter(self, room: Room, listener: Listener, since: int | None, paced: bool = False) -> Member:
+    def enter(self, room: Room, listener: Listener, since: int | None) -> Member:
         """Put a participant into a room, behind the number `since`, or at the end; one that is in it starts again."""
         place = room.head if since is None else min(since, room.head)
         old = room.members.get(listener)
         if old is not None:
             self._remove(old)
         member = room.members[listener] = Member(listener, room, place)
-        if paced:
-            room.paced[listener] = member
-        elif place == room.head and not listener.paused:
+        if place == room.head and not listener.paused:
             room.live[listener] = None
         else:
             self.read_on(member)
         return member
+
+    def follow(self, room: Room, listener: Listener, since: int) -> Member:
+        """Let somebody read a room, at their own pace, behind the number `since`, of whom the others know nothing."""
+        member = room.paced[listener] = Member(listener, room, since)
+        return member
+
+    def admit(self, member: Member) -> None:
+        """Make a member of somebody who reads the room already."""
+        member.room.members[member.listener] = member
 
     def leave(self, member: Member) -> None:
         """Take a participant out of a room."""
@@ -293,7 +317,7 @@ class Rooms:
     def _remove(self, member: Member) -> None:
         room, listener = member.room, member.listener
         member.gone = True
-        del room.members[listener]
+        room.members.pop(listener, None)
         room.live.pop(listener, None)
         room.paced.pop(listener, None)
 
@@ -306,10 +330,15 @@ class Rooms:
 
     def read_on(self, member: Member) -> None:
         """Let a member that is not live have the next page, when it is its turn."""
-        if not (member.behind or member.reading or member.listener in member.room.live):
-            member.behind = True
-            self._behind.append(member)
-            self._schedule()
+        listener = member.listener
+        if member.behind or member.reading or listener in member.room.live:
+            return
+        member.behind = True
+        if listener in self._behind:
+            self._behind[listener].append(member)
+        else:
+            self._behind[listener] = deque((member,))
+            self._line_up_reader(listener)
 
     # What happens in a turn
 
@@ -318,6 +347,14 @@ class Rooms:
         self._entries.append(entry)
         if not self._scheduled:
             self._schedule()
+
+    def line_up(self, busy: Busy, next_turn: bool = False) -> None:
+        """Let somebody who has more to do go on when those who lined up before have been served, or in the next turn.
+
+        That is fair queueing: a round gives each one its quantum, and there are as many as fit into the turn.
+        """
+        (self._busy_next if next_turn else self._busy).append(busy)
+        self._schedule()
 
     def send(self, listener: Listener, data: bytes) -> None:
         """Write lines to one participant at the end of this turn, behind what it is to get already."""
@@ -372,19 +409,30 @@ class Rooms:
 
     def _end_turn(self) -> None:
         try:
-            if self._behind:
+            if self._busy:
+                self._serve_busy()
+            if self._readers:
                 self._hand_pages()
             if self._entries and not self._keeping:
                 self._keep()
             self._write_out()
         finally:
             self._scheduled = False  # not before: what is sent in here is written in here
-        if self._behind or self._dirty or (self._entries and not self._keeping):
+        self.turn += 1
+        self._busy.extend(self._busy_next)
+        self._busy_next.clear()
+        if self._busy or self._readers or self._dirty or (self._entries and not self._keeping):
             self._schedule()
         elif self._emptied and not self._keeping:
             self._forget_emptied()
         while self._waiting and self._waiting[0][0] <= self._handled:
             self._waiting.popleft()[1].callback(None)
+
+    def _serve_busy(self) -> None:
+        """Serve those who have more to do, a quantum each, as far as the work of one turn goes."""
+        left = WORK_A_TURN
+        while self._busy and left > 0:
+            left -= self._busy.popleft().take_turn()
 
     def _keep(self) -> None:
         entries, self._entries = self._entries[:MESSAGES_A_TURN], self._entries[MESSAGES_A_TURN:]
@@ -460,16 +508,21 @@ class Rooms:
             _log.failure("Messages could not be kept", failure)
             code, text = "internal", "the server has a fault, which its log names"
         for entry in entries:
-            line = encode_line(Error(code=code, msg=text, author=SERVER, id=entry.id))
+            line = encode_line(
+                Error(code=code, msg=text, author=SERVER, id=entry.id, room=entry.origin.room.name.shown)
+            )
             entry.origin.listener.owes(len(line))
             self.send(entry.origin.listener, line)
 
     def _settle(self, entries: list[Entry]) -> None:
         counts: dict[Member, int] = {}
+        sizes: dict[Member, int] = {}
         for entry in entries:
-            counts[entry.origin] = counts.get(entry.origin, 0) + 1
+            member = entry.origin
+            counts[member] = counts.get(member, 0) + 1
+            sizes[member] = sizes.get(member, 0) + len(entry.msg)
         for member, count in counts.items():
-            member.listener.settled(count)
+            member.listener.settled(count, sizes[member])
 
     def _fan_out(self, room: Room, entries: list[Entry]) -> None:
         """Hand one turn's messages of a room to its members, and their acks to those who said them."""
@@ -546,21 +599,39 @@ class Rooms:
     # Reading on
 
     def _hand_pages(self) -> None:
-        for _ in range(min(PAGES_A_TURN, len(self._behind))):
-            member = self._behind.popleft()
+        for _ in range(min(PAGES_A_TURN, len(self._readers))):
+            self._read_next(self._readers.popleft())
+
+    def _read_next(self, listener: Listener) -> None:
+        """Read the next page for a listener, in the room whose turn it is; make it live where there is nothing to read.
+
+        One page at a time is on its way to a listener, whatever the number of its rooms: what it does not take is not
+        read, and does not fill the memory.
+        """
+        members = self._behind[listener]
+        while members and not listener.paused:
+            member = members.popleft()
             member.behind = False
-            if not (member.gone or member.listener.paused):
+            if member.gone:
+                continue
+            if member.place < member.room.head:
                 self._hand_page(member)
-        if self._behind:
-            self._schedule()
+                return
+            self._go_live(member)
+        for member in members:
+            member.behind = False  # its reading begins again when its connection takes more
+        del self._behind[listener]
+
+    def _line_up_reader(self, listener: Listener) -> None:
+        """Let a listener wait for its next page, once the last one is done with."""
+        self._readers.append(listener)
+        self._schedule()
 
     def _hand_page(self, member: Member) -> None:
         room = member.room
-        if member.place >= room.head:
-            self._go_live(member)
-            return
         read = self._read_page(room, member.place)
         if read is None and room.waiting is not None:
+            member.behind = True
             room.waiting.append(member)
             return
         member.reading = True
@@ -590,30 +661,30 @@ class Rooms:
             self._pages.append(_SharedPage(room, room.epoch, start, result))
         waiting, room.waiting = room.waiting, None
         for member in waiting or ():
-            if not (member.gone or member.listener.paused):
-                self.read_on(member)
+            self._behind[member.listener].appendleft(member)
+            self._line_up_reader(member.listener)
         return result
 
     def _go_live(self, member: Member) -> None:
         room = member.room
         room.live[member.listener] = None
         del member.own[:]  # what it said itself and the log has no more
-        member.listener.settled(0)
+        member.listener.settled(0, 0)
         if member.topic is not room.topic:
             self.send(member.listener, room.topic)
 
     def _hand_on(self, page: Page, member: Member, head: int) -> None:
         member.reading = False
-        if member.gone:
-            return
-        lines = without_own(member, page)
-        if lines:
-            self.send(member.listener, b"".join(lines))
-        if len(lines) < len(page.lines):
-            member.listener.settled(0)  # there is less of its own to remember
-        member.place = page.seqs[-1] if page.seqs else head
-        if not member.listener.paused:
+        listener = member.listener
+        if not (member.gone or listener.paused):  # what a listener that is paused by now has not got is read again
+            lines = without_own(member, page)
+            if lines:
+                self.send(listener, b"".join(lines))
+            if len(lines) < len(page.lines):
+                listener.settled(0, 0)  # there is less of its own to remember
+            member.place = page.seqs[-1] if page.seqs else head
             self.read_on(member)
+        self._line_up_reader(listener)
 
     def _read_later(self, failure: Failure, member: Member) -> None:
         if not isinstance(failure.value, Unavailable):
@@ -622,8 +693,9 @@ class Rooms:
 
     def _read_again(self, member: Member) -> None:
         member.reading = False
-        if not member.gone and not member.listener.paused:
+        if not (member.gone or member.listener.paused):
             self.read_on(member)
+        self._line_up_reader(member.listener)
 
 
 def without_own(member: Member, page: Page) -> list[bytes]:

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import signal
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from contextlib import suppress
+from typing import Any, Final, NamedTuple, TextIO
 
 from twisted.application.service import Service
 from twisted.internet.base import ReactorBase
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.defer import TimeoutError as TookTooLong
+from twisted.internet.error import ReactorNotRunning
 from twisted.internet.interfaces import IListeningPort, IUDPTransport
-from twisted.logger import Logger
+from twisted.logger import Logger, LogPublisher, globalLogPublisher
 from twisted.python.failure import Failure
 
 from . import __version__
+from .bounded_log import bound
 from .chat import Chat
 from .limits import Limits
 from .log import Log, Unavailable, Unusable
 from .places import Place, address_text, refusal
 from .room import TAIL_BYTES, Soon
+from .stop_signals import STOP_SIGNALS, StopSignals
 from .stores.retention import EVERYTHING, Keep
-from .stores.sqlite.database import Durability
+from .stores.sqlite.database import Durability, discard
+from .stores.sqlite.file import IN_MEMORY
 from .stores.sqlite.log import SQLiteLog
 
 FAREWELL: Final = 3.0
@@ -44,6 +51,10 @@ class CannotStart(SystemExit, Exception):
     """
 
 
+class Stopped(CannotStart):
+    """A signal stopped the server before it had started: that is no failure, the status is 0."""
+
+
 class Store(NamedTuple):
     """How the rooms' logs are kept."""
 
@@ -56,6 +67,15 @@ class Store(NamedTuple):
     def open(self, reactor: ReactorBase) -> Log:
         """Open the log; raises `Unusable`."""
         return SQLiteLog.open_file(self.database, reactor, self.durability, self.keep)
+
+    def is_new(self) -> bool:
+        """True if opening it makes a file."""
+        return not os.path.lexists(self.database)
+
+    def discard(self) -> None:
+        """Remove a file that was made in vain, if nothing was said in it."""
+        if self.database != IN_MEMORY:
+            discard(self.database)
 
 
 class ChatService(Service):
@@ -72,20 +92,58 @@ class ChatService(Service):
         store: Store,
         limits: Limits | None = None,
         make_chat: Callable[..., Chat] = Chat,
+        publisher: LogPublisher = globalLogPublisher,
+        signals: StopSignals = STOP_SIGNALS,
+        terminal: TextIO | None = None,
     ) -> None:
+        """Make a service.
+
+        `terminal` is where people look while the server starts, if that is not standard error: a daemon has none. It
+        is closed then.
+        """
         self._reactor = reactor
         self._places = places
         self._store = store
         self._limits = limits
         self._make_chat = make_chat
+        self._publisher = publisher
+        self._terminal = terminal
+        self._signals = signals
+        self._unbound: Callable[[], None] | None = None
+        """Takes back the bound on the log's entries."""
         self._ports: list[IListeningPort] = []
 
     def startService(self) -> None:
-        """Open the log and listen everywhere; raises `CannotStart`, with all closed again.
+        """Open the log and listen everywhere; raises `CannotStart`, with all closed again and no new file left.
 
         It returns when that is done, since only from here does an error reach `twistd`, its exit status, and whoever
         waits for its daemon.
         """
+        is_new = self._store.is_new()
+        try:
+            self._open_everything()
+        except CannotStart as error:
+            if is_new:
+                self._store.discard()
+            raise self._tell(error) from None
+        if self._terminal is not None:
+            self._terminal.close()
+        gc.collect()
+        gc.freeze()  # what lives as long as the server is not looked through again and again
+        gc.set_threshold(YOUNG_OBJECTS)
+        Service.startService(self)
+
+    def _tell(self, error: CannotStart) -> CannotStart:
+        """Write why the server cannot start to the terminal of a daemon, if it is one; returns what else is said."""
+        if self._terminal is None or isinstance(error, Stopped):
+            return error
+        _log.critical("{reason}", reason=str(error))
+        with suppress(OSError), self._terminal:  # the terminal may have gone
+            self._terminal.write(f"twistd chat: {error}\n")
+        return CannotStart("the reason is above, and in the log")
+
+    def _open_everything(self) -> None:
+        self._signals.start()
         self._log = self._open()
         self._chat = self._make_chat(self._reactor, self._log, self._limits, soon(self._reactor), self._store.memory)
         failures: list[Failure] = []
@@ -93,10 +151,13 @@ class ChatService(Service):
         if failures:
             self._turn_until(self.stopService())
             failures[0].raiseException()
-        gc.collect()
-        gc.freeze()  # what lives as long as the server is not looked through again and again
-        gc.set_threshold(YOUNG_OBJECTS)
-        Service.startService(self)
+        self._signals.run(self._reactor, self._received)
+
+    def _received(self, number: int) -> None:
+        """Called for a signal that is to stop the server, in the reactor's thread."""
+        _log.info("received {signal}, shutting down", signal=signal.Signals(number).name)
+        with suppress(ReactorNotRunning):  # it stops already
+            self._reactor.stop()
 
     def _turn_until(self, done: Deferred[Any]) -> None:
         """Turn the reactor, which `twistd` does not run yet, until something is done."""
@@ -117,6 +178,7 @@ class ChatService(Service):
         except Unavailable as error:
             raise CannotStart(f"{self._store.database} cannot be read: {error}") from None
         for place in self._places:
+            self._check_signals()
             try:
                 port = await place.listen(self._chat)
             except Exception as error:  # each type of endpoint has its own ways to fail
@@ -124,6 +186,15 @@ class ChatService(Service):
             self._ports.append(port)
             # Logged when the reactor runs: before that, a signal would kill, and a client get no answer.
             self._reactor.callWhenRunning(_log.info, "listening on {address}", address=address_text(port.getHost()))
+        self._check_signals()
+        self._reactor.callWhenRunning(self._bound_log)
+
+    def _check_signals(self) -> None:
+        if self._signals.received:
+            raise Stopped(0)
+
+    def _bound_log(self) -> None:
+        self._unbound = bound(self._publisher, self._reactor)
 
     def stopService(self) -> Deferred[None]:
         """Tell everybody and close everything; fires when the log is closed, soon after `FAREWELL` at the latest."""
@@ -138,6 +209,8 @@ class ChatService(Service):
         await _settled("telling all clients", goodbye.addTimeout(FAREWELL, self._reactor))
         await _close(carriers)
         await _settled("closing the log", maybeDeferred(self._log.close))
+        if self._unbound is not None:
+            self._unbound()
         # twistd would end itself with the signal that stopped it, and there is no public way to say that all is well.
         self._reactor._exitSignal = None
 

@@ -12,25 +12,28 @@ from __future__ import annotations
 import os
 import resource
 import sys
-from collections.abc import Callable
-from typing import Final, cast, get_args
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TextIO, cast, get_args
 
 from twisted.internet.base import ReactorBase
+from twisted.logger import Logger
 from twisted.python import usage
 
 from . import __version__
 from .clock import keep_steady
+from .leftovers import remove_pid_file
 from .limits import Limits
 from .places import LINES, WIRES, WrongPlace, is_number, read_places
 from .service import ChatService, Store
 from .stores.retention import read_keep
 from .stores.sqlite.database import Durability
+from .stores.sqlite.file import IN_MEMORY
 
 FILES: Final = 64
 """Files that are open beside the connections: the database's, the ports', the log's, Python's own."""
 
-MEMORY: Final = ":memory:"
-"""The name of a database that is on no disk."""
+
+_log = Logger()
 
 
 class Options(usage.Options):
@@ -45,19 +48,29 @@ class Options(usage.Options):
     optParameters = [
         ["port", "p", "14900", "PLACE to listen on; port 0 takes a free one."],
         ["interface", "i", None, "Address or host name for places that are a port number. [default: 127.0.0.1]"],
-        ["database", "d", "chat.sqlite", f"File with the rooms' logs, or {MEMORY} to keep nothing on disk."],
+        ["database", "d", "chat.sqlite", f"File with the rooms' logs, or {IN_MEMORY} to keep nothing on disk."],
         ["durability", None, "process", "What acked messages survive: kill -9 (process) or a power cut too (power)."],
         ["memory", None, "1", "MiB of the newest messages of all rooms that stay in memory."],
         ["rate", None, "200", "Requests per second of one connection, in the long run; 0 is no limit."],
         ["burst", None, "2000", "Requests that one connection may send at once."],
         ["connections", None, "100000", "Connections in all."],
         ["connections-per-address", None, "1000", "Connections from one address."],
+        ["bare", None, "yes", "Serve clients that never say hello, in the room lobby (yes), or end them (no)."],
     ]
 
     def __init__(self, reactor: ReactorBase | None = None) -> None:
         """Make options for a reactor: by default, the one that `chosen_reactor` returns."""
         usage.Options.__init__(self)
         self["reactor"] = reactor
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Read the command line. Below `twistd`, an error is one line, and not one below a page on all options."""
+        try:
+            usage.Options.parseOptions(self, options)
+        except usage.UsageError as error:
+            if self.parent is None:
+                raise
+            raise SystemExit(f"twistd chat: {error}\n'twistd chat --help' lists all options.") from None
 
     def opt_keep(self, limit: str) -> None:
         """How long messages stay, such as 90d, or how many a room, such as 1000000; may be given several times."""
@@ -95,7 +108,10 @@ class Options(usage.Options):
             burst=_count("--burst", self["burst"], 1),
             connections=min(_count("--connections", self["connections"], 1), _most_connections()),
             connections_per_address=_count("--connections-per-address", self["connections-per-address"], 1),
+            bare=_yes_or_no("--bare", self["bare"]),
         )
+        if self.parent and self.parent["pidfile"] and remove_pid_file(pid_file := self.parent["pidfile"]):
+            _log.info("removed {path}, which a server that was killed had left", path=pid_file)
 
 
 def _repeatable(option: str, explained: str) -> Callable[[Options, str], None]:
@@ -117,7 +133,24 @@ def makeService(options: Options) -> ChatService:
     reactor = options["reactor"]
     keep_steady(reactor)
     store = Store(options["database"], options["durability"], options["keep"], options["memory"])
-    return ChatService(reactor, options["places"], store, options["limits"])
+    return ChatService(reactor, options["places"], store, options["limits"], terminal=kept_terminal(options.parent))
+
+
+def kept_terminal(twistd: Any) -> TextIO | None:
+    """Keep the standard error that a daemon is about to give up, so that it can say why it cannot start."""
+    if twistd is None or twistd["nodaemon"]:
+        return None
+    try:
+        return open(os.dup(2), "w")
+    except OSError:  # it is closed
+        return None
+
+
+def _yes_or_no(option: str, text: str) -> bool:
+    """Read yes or no; raises `UsageError`."""
+    if text not in ("yes", "no"):
+        raise usage.UsageError(f"{option} takes yes or no, not '{text}'")
+    return text == "yes"
 
 
 def _count(option: str, text: str, least: int) -> int:
@@ -150,7 +183,7 @@ def chosen_reactor() -> ReactorBase:
 
 def _database(text: str, rundir: str) -> str:
     """Check `--database`; `rundir` is the folder that `twistd` will change to. Returns an absolute path."""
-    if text == MEMORY:
+    if text == IN_MEMORY:
         return text
     path = os.path.abspath(os.path.join(rundir, text))
     folder = os.path.dirname(path)

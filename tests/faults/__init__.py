@@ -1,9 +1,9 @@
-"""A server under faults: the real one is started, people talk, something breaks, and every promise is checked.
+"""The server under faults: it is started, clients talk, something breaks, and every promise is checked.
 
     python -m tests.faults [--rounds N] [--only NAME] [--seed S]
 
-It knows of the server what a user knows, the wire and the command, and has a client of its own: what the project's
-parts believe of each other cannot hide anything here. `history.py` is the judge and the place to begin; `people.py`
-are those who talk, come back after a fault and say again what was not acked; `crash.py`, `cut.py`, `disk.py`,
-`clock.py` and `slow.py` are the faults.
+The tests know the server as a user does, by its protocol and its command, and have a client of their own, so that no
+assumption shared by the parts of the project can hide a bug. Read `history.py`, the judge, first. `people.py` has the
+clients, who come back after a fault and send again what was not acked. The faults are in `crash.py`, `cut.py`,
+`disk.py`, `clock.py` and `slow.py`.
 """

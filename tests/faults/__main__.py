@@ -1,4 +1,4 @@
-"""The command: rounds of faults, a line for each."""
+"""The command: rounds of faults, with a line of output for each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .cut import cut
 from .scene import Scene
 
 MOST_EVIDENCE: Final = 20
-"""Broken promises that are printed of a round; the others are counted."""
+"""Broken promises that are printed for a round; the rest is only counted."""
 
 Fault = Callable[[Scene], Awaitable[str]]
 
@@ -38,7 +38,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "slow-all": slow.slow_all,
     "replay": slow.replay,
 }
-"""What every run goes through, in this order."""
+"""The faults of every run, in this order."""
 
 LONG: Final[dict[str, Fault]] = {
     "slow-200k": slow.slow_200k,
@@ -47,11 +47,11 @@ LONG: Final[dict[str, Fault]] = {
     "slow-500": slow.slow_500,
     "replay-1m": slow.replay_1m,
 }
-"""What takes minutes, and is only run by name."""
+"""Faults that take minutes and run only by name."""
 
 
 def main() -> int:
-    """Run what the command line asks for; returns 1 where a promise was broken."""
+    """Run the faults that the command line asks for; return 1 if a promise was broken."""
     options = _options().parse_args()
     print(f"seed {options.seed}", flush=True)
     names = options.only or list(FAULTS)
@@ -64,30 +64,32 @@ def main() -> int:
 
 
 def _options() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tests.faults", description="A server under faults.")
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description="Test the server under faults.")
     known = [*FAULTS, *LONG]
-    parser.add_argument("--rounds", type=int, default=1, metavar="N", help="how often each fault is run [1]")
+    parser.add_argument("--rounds", type=int, default=1, metavar="N", help="rounds of each fault [1]")
     parser.add_argument(
         "--only",
         action="append",
         choices=known,
         metavar="NAME",
-        help=f"a fault, any number of times: {', '.join(known)}",
+        help=f"run only this fault; can be repeated: {', '.join(known)}",
     )
     parser.add_argument(
-        "--seed", default=str(SystemRandom().randrange(10**6)), help="that of an earlier run, for the same choices"
+        "--seed",
+        default=str(SystemRandom().randrange(10**6)),
+        help="the seed of an earlier run, to repeat its random choices",
     )
     return parser
 
 
 async def _run(name: str, number: int, options: argparse.Namespace) -> bool:
-    """Run one round and print a line for it; returns whether all promises were kept."""
+    """Run one round and print a line for it; return True if all promises were kept."""
     folder = Path(tempfile.mkdtemp(prefix=f"faults-{name}-"))
     scene = Scene(folder, Random(f"{options.seed}/{name}/{number}"))
     begin = time.monotonic()
     progress = asyncio.create_task(_show_progress(f"{number:4} {name}", scene)) if sys.stdout.isatty() else None
     asyncio.get_running_loop().set_exception_handler(lambda _, context: scene.broken.append(_complaint(context)))
-    summary = "did not come to its end"
+    summary = "not completed"
     try:
         summary = await {**FAULTS, **LONG}[name](scene)
     except Exception as error:
@@ -108,16 +110,16 @@ async def _run(name: str, number: int, options: argparse.Namespace) -> bool:
 
 
 def _complaint(context: dict[str, Any]) -> str:
-    return f"the runner itself has a fault: {context['message']}: {context.get('exception')!r}"
+    return f"the test itself failed: {context['message']}: {context.get('exception')!r}"
 
 
 def _show(evidence: list[str], scene: Scene) -> None:
-    """Print what is wrong, where the database is, and what the server said last."""
+    """Print the broken promises, the path of the database, and the last lines of the server's output."""
     for line in evidence[:MOST_EVIDENCE]:
         print(f"     {line}")
     if len(evidence) > MOST_EVIDENCE:
         print(f"     and {len(evidence) - MOST_EVIDENCE} more")
-    print(f"     the database: {scene.server.database}; the server's last words:")
+    print(f"     database: {scene.server.database}; the last lines of the server:")
     for line in scene.server.output[-MOST_EVIDENCE:]:
         print(f"     | {line}")
 

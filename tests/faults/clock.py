@@ -1,8 +1,8 @@
-"""The clock is set back, and forth.
+"""The clock is set back and forward.
 
-Only root may set a clock, and it is everybody's. Here it is `time.time` that the server is given another one of,
-before Twisted is imported, which takes all its times from there. What this does not show: clocks that C code reads,
-SQLite's for one, whose times the server does not use; the kernel's timers do not follow the clock that is set.
+Setting the machine's clock needs root and affects everything else. Instead, the server gets another `time.time` before
+it imports Twisted, which takes all its times from there. This does not cover clocks that C code reads, such as those of
+SQLite, whose times the server does not use, nor the kernel's timers, which do not follow the clock that is set.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ real = time.time
 time.time = lambda: real() + struct.unpack("d", shift)[0]
 {TWISTD}
 """
-"""Starts the server on a clock that goes wrong by the seconds in a file."""
+"""Starts the server with a clock that is wrong by the number of seconds in a file."""
 
 HOUR: Final = 3600.0
 
@@ -31,11 +31,11 @@ SAID: Final = 300
 """Messages that are acked between two settings of the clock."""
 
 HEARD_SECONDS: Final = 5.0
-"""How long it may take until a bare client hears what is said."""
+"""Seconds within which a bare client has to receive a message."""
 
 
 async def clock(scene: Scene) -> str:
-    """Set the clock back by an hour and forth again, under load; then back, and kill the server."""
+    """Set the clock back by an hour and forward again under load, then back, and kill the server."""
     _set(scene, 0)
     scene.server.program = SHIFTED
     options = scene.random.choice(((), ("--reactor", "epoll"), ("--reactor", "poll")))
@@ -58,21 +58,21 @@ async def clock(scene: Scene) -> str:
     scene.talk()
     await scene.until_said(SAID)
     await scene.judge()
-    return f"set {len(shifts) + 1} times, {' '.join(options) or 'the usual reactor'}"
+    return f"set {len(shifts) + 1} times, {' '.join(options) or 'the default reactor'}"
 
 
 async def _hear(speaker: asyncio.StreamWriter, listener: asyncio.StreamReader, text: str) -> None:
-    """Let one bare client, whose messages go by timers, hear what another one says."""
+    """Send a message from one bare client to another one, whose messages depend on timers."""
     speaker.write(json.dumps({"msg": text}).encode())
     try:
         async with asyncio.timeout(HEARD_SECONDS):
             await listener.readuntil(text.encode())
     except TimeoutError:
-        raise Stuck(f"a bare client did not hear within {HEARD_SECONDS:g} seconds that {text}") from None
+        raise Stuck(f"a bare client did not receive within {HEARD_SECONDS:g} seconds: {text}") from None
 
 
 def _set(scene: Scene, seconds: float) -> None:
-    """Set the server's clock forth by so many seconds, or back."""
+    """Set the server's clock forward by this number of seconds, or back if it is negative."""
     path = scene.folder / "clock"
     with path.open("r+b" if path.exists() else "w+b") as file:
         file.write(struct.pack("d", seconds))

@@ -8,11 +8,11 @@ from typing import Final
 from .scene import Scene
 
 LOAD_SECONDS: Final = 0.8
-"""The server is killed within this time after everybody is back."""
+"""Seconds after the return of all clients within which the server is killed."""
 
 
 async def crash(scene: Scene) -> str:
-    """`kill -9` at random moments, while 8 talk and 20 listen in three rooms."""
+    """Kill the server with `kill -9` at random moments, while 8 clients talk and 20 listen in three rooms."""
     await scene.server.start("--memory", scene.random.choice("01"))
     scene.crowd(8, 20, 3)
     kills = scene.random.randint(1, 3)

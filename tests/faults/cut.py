@@ -1,4 +1,4 @@
-"""The connection breaks."""
+"""Connections break."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ OF_ANYBODY: Final[tuple[_Place, ...]] = (
     ("inside the welcome", False, b'"limits"', 1),
     ("inside the join", True, b'"room"', 1),
     ("before the joined", False, b'"joined"', 1),
-    ("at the beginning of what was missed", False, b'"seq":', 2),
-    ("in what was missed", False, b'"seq":', 30),
-    ("in the middle of what others say", False, b'"author"', 100),
+    ("at the beginning of a replay", False, b'"seq":', 2),
+    ("inside a replay", False, b'"seq":', 30),
+    ("among live messages of others", False, b'"author"', 100),
 )
-"""Where a connection is in its life, the way in which it breaks, and the bytes by which that place is known."""
+"""The point in the life of a connection, the direction in which it breaks, and the bytes that mark this point."""
 
 OF_WHO_TALKS: Final[tuple[_Place, ...]] = (
-    ("inside an object that is said", True, b'"msg"', 5),
-    ("between an object and its line end", True, b"\n", 12),
-    ("before it is kept", True, b'"msg"', 1),
+    ("inside a message", True, b'"msg"', 5),
+    ("between a message and its line end", True, b"\n", 12),
+    ("before a message is kept", True, b'"msg"', 1),
     ("between an append and its ack", False, b'"ack"', 1),
     ("between two acks", False, b'"ack"', 5),
     ("inside an ack", False, b'"room":', 20),
 )
 
-WHEN_IT_IS_QUIET: Final[tuple[_Place, ...]] = (("while nothing is said", True, b'"ping"', 1),)
+WHEN_IT_IS_QUIET: Final[tuple[_Place, ...]] = (("during silence", True, b'"ping"', 1),)
 
 AT_THE_END: Final[tuple[_Place, ...]] = (
     ("before the farewell", True, b'"quit"', 1),
@@ -41,18 +41,18 @@ AT_THE_END: Final[tuple[_Place, ...]] = (
 )
 
 PATIENCE: Final = 1.0
-"""Seconds of silence after which these people give a connection up."""
+"""Seconds of silence after which these clients give a connection up."""
 
 
 class Cutter:
-    """Breaks the connections of some people, all at once, and the next ones when those are broken."""
+    """Breaks connections: those of some people at the same time, then those of others."""
 
     def __init__(self, scene: Scene, relay: Relay) -> None:
         self._scene = scene
         self._relay = relay
 
     async def cut(self, places: tuple[_Place, ...], who: list[Person], then: Callable[[Person], None]) -> None:
-        """Break a connection at each place, by a reset and by silence; a connection is new when it is to break."""
+        """Break a new connection at each point, once by a reset and once by silence."""
         cuts = [Cut(*place, by_reset) for place in places for by_reset in (True, False)]
         self._scene.random.shuffle(cuts)
         while cuts:
@@ -76,7 +76,7 @@ class Cutter:
 
 
 async def cut(scene: Scene) -> str:
-    """Cut connections in every state, by a reset and by silence, while 8 talk and 20 listen in three rooms."""
+    """Cut connections in every state, by a reset and by silence, while 8 clients talk and 20 listen in three rooms."""
     await scene.server.start("--memory", scene.random.choice("01"))
     relay = Relay(scene.where)
     await relay.open()
@@ -98,4 +98,4 @@ async def cut(scene: Scene) -> str:
 
 
 def _go_on(person: Person) -> None:
-    """Do nothing: the place comes by itself."""
+    """Do nothing, because the connection reaches this point by itself."""

@@ -1,7 +1,7 @@
-"""The judge: what was said, acked and received in a round, and whether the promises of the protocol were kept.
+"""The judge: the history of what was sent, acked and received in a round, checked against the protocol's promises.
 
-What can be seen at once is noted at once (a number that does not rise, two messages with one number); what takes the
-whole history is in `check`.
+Some violations show at once (a number that does not rise, two messages with the same number). `check` finds those that
+need the whole history.
 """
 
 from __future__ import annotations
@@ -14,60 +14,60 @@ from .wire import Line
 
 
 class Said(NamedTuple):
-    """A message, by who said it and with which id."""
+    """A message, identified by its author and `id`."""
 
     author: str
     id: str
 
 
 class Shown(NamedTuple):
-    """A message as a member was shown it."""
+    """A message as a member received it."""
 
     said: Said
     digest: int
 
 
 class History:
-    """All that happened in one room."""
+    """The history of one room."""
 
     def __init__(self, room: str) -> None:
         self.room = room
         self.said: dict[Said, int] = {}
-        """What was said at least once, with its text's digest."""
+        """All messages that were sent at least once, with the digests of their texts."""
         self.acked: dict[Said, int] = {}
         self.refused: set[Said] = set()
-        """What the server said that it did not keep, and nobody has said again."""
+        """Messages that the server refused and that were not sent again."""
         self.log: dict[int, Shown] = {}
-        """What stands at each number, as the first one saw it who was shown it."""
+        """The message at each number, as the first reader received it."""
         self.head = 0
-        """The newest number that anybody knows of."""
+        """The newest number that any client knows."""
         self.readings: list[Reading] = []
         self.broken: list[str] = []
-        """The evidence."""
+        """Evidence of broken promises."""
 
     def says(self, said: Said, text: str) -> None:
-        """Note that a message goes out, for the first time or again."""
+        """Record that a message is sent, for the first time or again."""
         self.said[said] = hash(text)
         self.refused.discard(said)
 
     def acks(self, said: Said, seq: int) -> None:
-        """Note an ack."""
+        """Record an ack."""
         if said not in self.said:
-            self.breaks(f"an ack for {said.id}, which {said.author} has not said")
+            self.breaks(f"an ack for {said.id}, which {said.author} has not sent")
         elif self.acked.setdefault(said, seq) != seq:
             self.breaks(f"{said.id} was acked as {self.acked[said]}, and then as {seq}")
         self.head = max(self.head, seq)
 
     def breaks(self, evidence: str) -> None:
-        """Note that a promise was broken."""
+        """Record a broken promise."""
         self.broken.append(f"{self.room}: {evidence}")
 
     def check(self, audit: Reading) -> None:
-        """Hold everything against the log as `audit` was shown it, from its beginning to its end."""
+        """Check everything against the log as `audit` received it, from the beginning to the end."""
         log = audit.seqs
         whole = set(log)
         for seq in sorted(self.log.keys() - whole):
-            self.breaks(f"{seq} was shown to somebody and is not in the log: {self.log[seq].said.id}")
+            self.breaks(f"{seq} was delivered and is not in the log: {self.log[seq].said.id}")
         for said, seq in self.acked.items():
             if seq not in whole:
                 self.breaks(f"{said.id} was acked as {seq}, and {seq} is not in the log")
@@ -82,16 +82,16 @@ class History:
         for seq in log:
             said, digest = self.log[seq]
             if self.said.get(said) != digest:
-                self.breaks(f"{seq} is {said.id} in the log, and {said.author} has not said that")
+                self.breaks(f"{seq} is {said.id} in the log, but {said.author} has not sent that")
             elif said in self.refused:
-                self.breaks(f"{said.id} was refused, and it is in the log as {seq}")
+                self.breaks(f"{said.id} was refused, but it is in the log as {seq}")
             elif first.setdefault(said, seq) != seq:
                 self.breaks(f"{said.id} is in the log as {first[said]} and as {seq}")
 
     def _check_reading(self, reading: Reading, log: array[int]) -> None:
         if reading.begin is None:
             return
-        if reading.is_author:  # gets an ack in the place of a message, or the message where the ack was lost
+        if reading.is_author:  # it gets an ack in place of its message, or the message if the ack was lost
             due = array("q", (seq for seq in log if self.log[seq].said.author != reading.who))
             got = array("q", (seq for seq in reading.seqs if self.log[seq].said.author != reading.who))
         else:
@@ -100,36 +100,36 @@ class History:
         if due == got:
             return
         missed = sorted(set(due) - set(got))
-        self.breaks(f"{reading.who}, who came at {reading.begin}, missed {len(missed)} of {len(due)}: {missed[:10]}")
+        self.breaks(f"{reading.who}, who joined at {reading.begin}, missed {len(missed)} of {len(due)}: {missed[:10]}")
 
 
 class Reading:
-    """What one participant was shown of a room, through all its connections."""
+    """What one participant received of a room, over all its connections."""
 
     def __init__(self, history: History, who: str, is_author: bool = False, begin: int | None = None) -> None:
         self.history = history
         self.who = who
         self.is_author = is_author
         self.begin = begin
-        """The number that it came at; None before it was in the room, where it comes at the end."""
+        """The number at which it joined; None before it has joined at the end of the log."""
         self.seqs = array("q")
         history.readings.append(self)
 
     @property
     def place(self) -> int | None:
-        """The number of the last message seen: what it joins again with."""
+        """Its cursor: the number of the last message received, with which it joins again."""
         return self.seqs[-1] if self.seqs else self.begin
 
     def joined(self, line: Line) -> None:
-        """Note the answer to a join: who did not say where to begin begins at the end."""
+        """Record the answer to a join: without `since`, it begins at the end of the log."""
         if self.begin is None:
             self.begin = line.seq
 
     def got(self, line: Line) -> None:
-        """Note a message."""
+        """Record a message."""
         place = self.place
         if place is None or line.seq <= place:
-            self.history.breaks(f"{self.who} had everything up to {place} and was then shown {line.seq}")
+            self.history.breaks(f"{self.who} had everything up to {place} and then received {line.seq}")
             return
         self.seqs.append(line.seq)
         history = self.history
@@ -138,4 +138,4 @@ class Reading:
             history.log[line.seq] = Shown(Said(line.author, line.head), line.digest)
             history.head = max(history.head, line.seq)
         elif first.digest != line.digest or first.said.author != line.author:
-            history.breaks(f"{line.seq} is {first.said.id} to others, and {line.head} to {self.who}")
+            history.breaks(f"{line.seq} is {first.said.id} for others, and {line.head} for {self.who}")

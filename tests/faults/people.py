@@ -1,7 +1,7 @@
-"""Those who talk and listen, whatever happens to their connections.
+"""The clients, who talk and listen whatever happens to their connections.
 
-A person comes back with the place it had, and says again, with the same id, what was not acked. All that it says and
-is shown goes into the histories of its rooms.
+A person reconnects with its cursor, and sends again, with the same id, what was not acked. The histories of its rooms
+record everything that it sends and receives.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from .history import History, Reading, Said
 from .wire import Address, Connection, Line, connect
 
 AGAIN_SECONDS: Final = 0.1
-"""The pause before something is tried again that the server could not do."""
+"""Seconds before a request is repeated that the server could not serve."""
 
 FILLINGS: Final = ("a", "ß", "ж", "日本", "🙂", '"', "\\", "{", "}", "\t", "},{", "\N{RIGHT-TO-LEFT OVERRIDE}")
-"""What texts are made of: letters of all lengths in UTF-8, and what has a meaning in JSON."""
+"""The contents of texts: letters of all lengths in UTF-8, and characters with a meaning in JSON."""
 
 
 def text(random: Random, id: str) -> str:
-    """Make a text that begins with an id: short ones, now and then a long one, and rarely one with a NUL."""
+    """Make a text that begins with an id: mostly short, sometimes long, and rarely with a NUL."""
     size = random.choice((0, 5, 40, 40, 40, 200, 200, 1000))
     return f"{id} {random.choice(FILLINGS) * size}{chr(0) if random.random() < 0.002 else ''}"
 
 
 class Person:
-    """One nick, through all its connections."""
+    """A client with one nick, over all its connections."""
 
     def __init__(
         self,
@@ -43,10 +43,10 @@ class Person:
         receive_buffer: int | None = None,
         make_text: Callable[[Random, str], str] = text,
     ) -> None:
-        """Make a person that has not come yet.
+        """Make a person, which connects when it `live`s.
 
-        It keeps `window` messages under way when it talks; one that has 0 only listens. It asks for all after `since`
-        when it first joins, and gives up a connection on which nothing was heard for `patience` seconds.
+        It keeps `window` messages in flight while it talks; with 0 it only listens. It first joins with `since`, and
+        gives up a connection on which nothing has arrived for `patience` seconds.
         """
         self.nick = nick
         self.random = random
@@ -54,16 +54,16 @@ class Person:
         self.is_talking = False
         self.is_reading = True
         self.unacked: dict[str, tuple[History, str]] = {}
-        """Room and text of what was said and not acked, by id."""
+        """Room and text of its unacked messages, by id."""
         self.readings = {room.room: Reading(room, nick, window > 0, since) for room in rooms}
         self.on_message: Callable[[Line], None] | None = None
-        """Told of each message that it is shown."""
+        """Called with each message that it receives."""
         self.refusals = 0
-        """How often it heard `unavailable`."""
+        """The number of `unavailable` errors that it received."""
         self.connections = 0
         self.connection: Connection | None = None
         self._in: list[History] = []
-        """The rooms that it is in with this connection."""
+        """The rooms that it has joined with this connection."""
         self._where = where
         self._patience = patience
         self._receive_buffer = receive_buffer
@@ -71,14 +71,14 @@ class Person:
         self._count = 0
 
     async def live(self) -> None:
-        """Connect, again and again."""
+        """Connect, and reconnect whenever the connection is lost."""
         while True:
             try:
                 self.connection = await connect(self._where(), self._heard, self._receive_buffer)
                 self.connections += 1
                 await self._stay(self.connection)
             except OSError:
-                pass  # there is no server just now
+                pass  # the server is not running
             finally:
                 self._in.clear()
                 if self.connection is not None:
@@ -87,7 +87,7 @@ class Person:
             await asyncio.sleep(self.random.random() * AGAIN_SECONDS)
 
     async def _stay(self, connection: Connection) -> None:
-        """Say hello, and stay until the connection is lost, or nothing is heard any more."""
+        """Say hello, and stay until the connection is lost or silent."""
         connection.send(type="hello", nick=self.nick)
         heard, asked = -1, False
         while not (asked and heard == connection.bytes):
@@ -102,7 +102,7 @@ class Person:
             except TimeoutError:
                 asked = asked and self.is_reading
 
-    # What is heard
+    # Receiving
 
     def _heard(self, line: Line) -> None:
         assert self.connection
@@ -144,7 +144,7 @@ class Person:
 
     def _refused(self, connection: Connection, line: Line) -> None:
         room, _ = self.unacked.get(line.id or "", (None, ""))
-        if line.code == "nick-taken":  # the server has not seen yet that the last connection is gone
+        if line.code == "nick-taken":  # the server has not noticed yet that the last connection is gone
             self.hang_up()
         elif line.code != "unavailable" or line.id is None:
             for reading in self.readings.values():
@@ -157,21 +157,21 @@ class Person:
 
     def _try_again(self, connection: Connection, id: str) -> None:
         if connection is not self.connection or connection.lost.is_set():
-            return  # all is asked for and said again anyway
+            return  # the next connection sends everything again anyway
         if id in self.unacked:
             self._send(connection, id, *self.unacked[id])
         elif id.startswith("join "):
             self._join(connection, self.readings[id.removeprefix("join ")])
 
-    # What is said
+    # Sending
 
     def talk(self) -> None:
-        """Say something where less is under way than may be."""
+        """Send messages until the window is full."""
         while self.is_talking and self._in and len(self.unacked) < self.window:
             self.say()
 
     def say(self) -> None:
-        """Say something in one of the rooms that it is in."""
+        """Send a message to one of its rooms."""
         assert self.connection
         room = self.random.choice(self._in)
         self._count += 1
@@ -183,30 +183,30 @@ class Person:
         room.says(Said(self.nick, id), text)
         connection.send(type="", room=room.room, msg=text, id=id)
 
-    # What it does beside that
+    # State and control
 
     def is_in(self) -> bool:
-        """Tell whether it is in all its rooms."""
+        """True if it has joined all its rooms."""
         return len(self._in) == len(self.readings)
 
     def has_all(self) -> bool:
-        """Tell whether all of its own is acked, and nobody knows of anything newer than it does."""
+        """True if all its messages are acked and no client knows of a newer message than it does."""
         return not self.unacked and all(self._is_at_the_end(reading) for reading in self.readings.values())
 
     def _is_at_the_end(self, reading: Reading) -> bool:
         place, newest, log = reading.place, reading.history.head, reading.history.log
         while reading.is_author and newest in log and log[newest].said.author == reading.who:
-            newest -= 1  # its own, for which it got an ack
+            newest -= 1  # its own message, for which it got an ack
         return place is not None and place >= newest
 
     def stop_reading(self) -> None:
-        """Read nothing more of this connection."""
+        """Stop reading from this connection."""
         self.is_reading = False
         assert self.connection
         self.connection.transport.pause_reading()
 
     def sip(self, size: int) -> None:
-        """Read so many bytes (at most) and stop again."""
+        """Read at most this number of bytes, and stop again."""
         if self.connection is not None and not self.connection.lost.is_set():
             self.connection.sip = size
             self.connection.transport.resume_reading()
@@ -219,13 +219,13 @@ class Person:
             self.connection.transport.resume_reading()
 
     def hang_up(self) -> None:
-        """Break the connection; it comes back, and reads."""
+        """Break the connection. The person reconnects, and reads again."""
         self._in.clear()
         self.is_reading = True
         if self.connection is not None:
             self.connection.reset()
 
     def quit(self) -> None:
-        """Ask for the end of the connection."""
+        """Send `quit`."""
         if self.connection is not None:
             self.connection.send(type="quit")

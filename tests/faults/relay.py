@@ -1,4 +1,4 @@
-"""A network that breaks where it is told to: it stands between the people and the server."""
+"""A relay between the clients and the server that breaks connections at given points."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from typing import Final, NamedTuple, cast
 from .wire import Address, reset
 
 SILENT_SECONDS: Final = 1.0
-"""How long the server's side of a silent connection stays open: until then the nick is taken."""
+"""Seconds for which the server's side of a silent connection stays open. The nick is taken until then."""
 
 
 class Cut(NamedTuple):
-    """Where a connection breaks, and how."""
+    """The point at which a connection breaks, and how."""
 
     name: str
-    """What the connection is doing then, for people."""
+    """What the connection is doing at this point, for people."""
     to_server: bool
-    """It breaks in what goes to the server, or in what comes from it."""
+    """True if the mark is in the data to the server, False if it is in the data from it."""
     sign: bytes
-    """The bytes at which it breaks; those in front of them still arrive."""
+    """The bytes at which the connection breaks. The bytes before them still arrive."""
     times: int
-    """The how manieth time they come."""
+    """The occurrence of these bytes that counts, from 1."""
     by_reset: bool
-    """Both ends are told, or nobody is: nothing arrives any more."""
+    """True if both ends get a reset; otherwise the connection falls silent."""
 
 
 class Relay:
-    """Hands bytes on, and cuts whom it is told to cut."""
+    """Forwards bytes, and cuts connections."""
 
     def __init__(self, where: Callable[[], Address]) -> None:
         self._where = where
         self.cuts: dict[str, Cut] = {}
-        """For the next connection of each, by nick."""
+        """The cut for the next connection of each nick."""
         self.done: list[Cut] = []
-        """What was cut already."""
+        """The cuts that have happened."""
         self.links: set[Link] = set()
 
     async def open(self) -> None:
@@ -60,12 +60,14 @@ class Relay:
             cut = self.cuts.pop(nick, None)
             await link.run(hello, reader, cut, self._where())
         except (OSError, EOFError):
-            pass  # an end is gone, and so is the other one then
+            pass  # one end has closed, so the other one is closed too
         finally:
             link.end()
             self.links.discard(link)
             if cut is not None and cut not in self.done:
-                self.cuts[nick] = cut  # it ended before that, as one does whose nick is still taken
+                self.cuts[nick] = (
+                    cut  # the connection ended before this point, for example because the nick is still taken
+                )
 
 
 class Link:
@@ -79,7 +81,7 @@ class Link:
         self._broken = asyncio.Event()
 
     async def run(self, hello: bytes, reader: asyncio.StreamReader, cut: Cut | None, server: Address) -> None:
-        """Hand bytes on both ways until an end goes or it is time to break."""
+        """Forward bytes both ways until one end closes or the cut is due."""
         self._cut = cut
         self._left = cut.times if cut is not None else 0
         server_reader, server_writer = await asyncio.open_connection(*server)
@@ -118,7 +120,7 @@ class Link:
             data = b""
 
     def _look(self, cut: Cut, tail: bytes, data: bytes) -> int | None:
-        """Look for the place to break, in what came and the end of what came before; tell how much of it goes on."""
+        """Look for the mark, also across two reads; return how many of the new bytes to forward, or None."""
         whole, at = tail + data, 0
         while (found := whole.find(cut.sign, at)) >= 0:
             self._left -= 1

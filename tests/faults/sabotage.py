@@ -78,8 +78,8 @@ BUGS: Final = (
     Bug(
         "a member that is done with reading on misses what was said meanwhile",
         "room.py",
-        "        if member.place >= room.head:\n",
-        "        if member.place >= room.head - 1:\n",
+        "            if member.place < member.room.head:\n",
+        "            if member.place < member.room.head - 1:\n",
         ("crash", "cut"),
     ),
     Bug(

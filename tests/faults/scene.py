@@ -1,4 +1,4 @@
-"""One round: a server, the people, what they are to live through, and the verdict at the end."""
+"""One round: a server, its clients, what happens to them, and the verdict."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .server import Server
 from .wire import Address
 
 SETTLE_SECONDS: Final = 30.0
-"""After which what has not come is taken for lost."""
+"""Seconds after which a message that has not arrived counts as lost."""
 
 POLL_SECONDS: Final = 0.01
 
@@ -24,11 +24,11 @@ _Where = Callable[[], Address]
 
 
 class Stuck(Exception):
-    """Something that had to happen has not happened. The text says what."""
+    """Something did not happen in time. The text says what."""
 
 
 class Scene:
-    """What a fault works with. It has a folder, and a random generator, of its own."""
+    """The server and the people of a round, with a folder and a random generator of its own."""
 
     def __init__(self, folder: Path, random: Random) -> None:
         self.folder = folder
@@ -37,19 +37,19 @@ class Scene:
         self.histories: dict[str, History] = {}
         self.people: list[Person] = []
         self.broken: list[str] = []
-        """Promises broken beside those that a history finds."""
+        """Broken promises that no history finds."""
         self._lives: set[asyncio.Task[None]] = set()
 
     def where(self) -> Address:
         return self.server.address
 
     def rooms(self, count: int) -> list[History]:
-        """Get so many rooms."""
+        """Return this number of rooms."""
         names = [f"room{number}" for number in range(1, count + 1)]
         return [self.histories.setdefault(name, History(name)) for name in names]
 
     def come(self, nick: str, rooms: Iterable[History], where: _Where | None = None, **how: Any) -> Person:
-        """Let somebody come; see `Person` for `how`."""
+        """Let a person connect; see `Person` for `how`."""
         person = Person(nick, list(rooms), where or self.where, Random(self.random.random()), **how)
         self.people.append(person)
         life = asyncio.get_running_loop().create_task(person.live())
@@ -60,10 +60,10 @@ class Scene:
     def _ended(self, life: asyncio.Task[None]) -> None:
         self._lives.discard(life)
         if not life.cancelled() and (error := life.exception()) is not None:
-            self.broken.append(f"the runner itself has a fault: {error!r}")
+            self.broken.append(f"the test itself failed: {error!r}")
 
     def crowd(self, senders: int, readers: int, rooms: int, where: _Where | None = None, **how: Any) -> None:
-        """Let a crowd come: everybody is in some of the rooms, and each room has somebody who only listens."""
+        """Let a crowd connect. Each person joins some of the rooms, and each room has a person who only listens."""
         all_rooms = self.rooms(rooms)
         for number in range(senders):
             some = self.random.sample(all_rooms, self.random.randint(1, rooms))
@@ -73,7 +73,7 @@ class Scene:
             self.come(f"reader{number}", some, where, since=self.random.choice((None, 0)), **how)
 
     def talk(self) -> None:
-        """Let all talk who have something to say."""
+        """Let all people with a window talk."""
         for person in self.people:
             person.is_talking = True
             person.talk()
@@ -83,16 +83,16 @@ class Scene:
             person.is_talking = False
 
     async def until(self, condition: Callable[[], bool], what: str, seconds: float = SETTLE_SECONDS) -> None:
-        """Wait for something; raises `Stuck` when it does not come."""
+        """Wait for a condition; raise `Stuck` if it does not come true in time."""
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         while not condition():
             if loop.time() > end:
-                raise Stuck(f"after {seconds:g} seconds it was still not so that {what}")
+                raise Stuck(f"within {seconds:g} seconds this did not happen: {what}")
             await asyncio.sleep(POLL_SECONDS)
 
     async def until_said(self, count: int) -> None:
-        """Wait until so many more messages have been acked."""
+        """Wait until this number of further messages has been acked."""
         before = self.acked()
         await self.until(lambda: self.acked() >= before + count, f"{count} more messages were acked")
 
@@ -106,21 +106,23 @@ class Scene:
         return sum(len(history.said) for history in self.histories.values())
 
     def refusals(self) -> int:
-        """Count how often people were told that something is unavailable."""
+        """Return the number of `unavailable` errors that people received."""
         return sum(person.refusals for person in self.people)
 
     def acked(self) -> int:
         return sum(len(history.acked) for history in self.histories.values())
 
     async def settle(self) -> None:
-        """Let nobody talk any more, and wait until all is acked and everybody has everything, or nothing moves."""
+        """Stop all talk, and wait until everything is acked and delivered, or until there is no more progress."""
         self.be_quiet()
         done = -1
         while done < (done := self._progress()) and not self._all_have_all():
             with suppress(Stuck):
                 await self.until(self._all_have_all, "everybody has everything")
         if not self._all_have_all():
-            self.broken.append(f"for {SETTLE_SECONDS:g} seconds nothing moved, and not everybody has everything")
+            self.broken.append(
+                f"there was no progress for {SETTLE_SECONDS:g} seconds, and not everybody has everything"
+            )
             self.broken += [_unfinished(person) for person in self.people if not person.has_all()]
 
     def _progress(self) -> int:
@@ -130,7 +132,7 @@ class Scene:
         return all(person.has_all() for person in self.people)
 
     async def judge(self) -> None:
-        """Let everybody come to the end, and hold all of it against the log."""
+        """Let everybody catch up, and check everything against the log."""
         auditors = {
             name: self.come(f"auditor-of-{name}", [history], since=0) for name, history in self.histories.items()
         }
@@ -139,22 +141,22 @@ class Scene:
             self.histories[name].check(auditor.readings[name])
 
     def evidence(self) -> list[str]:
-        """List all promises that were broken."""
+        """Return the evidence of all broken promises."""
         return [*self.broken, *(line for history in self.histories.values() for line in history.broken)]
 
     async def close(self) -> None:
-        """Let all go, and stop the server."""
+        """Disconnect all people, and stop the server."""
         for life in self._lives:
             life.cancel()
         if self._lives:
             _, alive = await asyncio.wait(self._lives, timeout=SETTLE_SECONDS)
-            self.broken += [f"the runner itself has a fault: a person goes on: {life!r}" for life in alive]
+            self.broken += [f"the test itself failed: a person did not end: {life!r}" for life in alive]
         await self.server.kill()
 
 
 def _unfinished(person: Person) -> str:
     places = {name: (reading.place, reading.history.head) for name, reading in person.readings.items()}
     return (
-        f"{person.nick}: place and newest {places}, in all rooms: {person.is_in()}, "
+        f"{person.nick}: cursor and newest {places}, in all rooms: {person.is_in()}, "
         f"{len(person.unacked)} not acked: {sorted(person.unacked)[:5]}"
     )

@@ -1,4 +1,4 @@
-"""The real server: `twistd chat`, with its database in a folder of the round's own."""
+"""The server, `twistd chat`, with its database in the folder of the round."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from .wire import Address
 ROOT: Final = Path(__file__).parents[2]
 
 TWISTD: Final = "from twisted.scripts.twistd import run; run()"
-"""What the command `twistd` does."""
+"""The code of the command `twistd`."""
 
 START_SECONDS: Final = 30.0
-"""After which a server that neither listens nor ends is given up."""
+"""Seconds after which a server that neither listens nor exits is given up."""
 
 OPTIONS: Final = ("--rate", "0", "--connections-per-address", "10000")
-"""Here, one address stands for all the world."""
+"""Options without the limits that one address for all clients would reach."""
 
 
 class Refused(Exception):
-    """The server ended in place of listening; the text is what it said."""
+    """The server exited instead of listening; the text is its output."""
 
 
 class Server:
-    """One process after the other, all with the same database."""
+    """A server that runs as one process after the other, with the same database."""
 
     address: Address
 
@@ -39,13 +39,13 @@ class Server:
         self.program = program
         """Python code that starts the server."""
         self.output: list[str] = []
-        """The lines that it has said, all processes together."""
+        """The lines of output of all its processes."""
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
         self._listening: asyncio.Future[Address] | None = None
 
     async def start(self, *options: str, before: Sequence[str] = ()) -> None:
-        """Start it and wait until it listens; `before` are options of `twistd` itself. Raises `Refused`."""
+        """Start it and wait until it listens; `before` are options of `twistd` itself. Raise `Refused` if it exits."""
         loop = asyncio.get_running_loop()
         self._listening = loop.create_future()
         first = len(self.output)
@@ -85,11 +85,11 @@ class Server:
         return self._process is not None and self._process.returncode is None
 
     async def kill(self) -> None:
-        """End it as a crash does."""
+        """Kill it."""
         await self.end(signal.SIGKILL)
 
     async def end(self, number: int = signal.SIGTERM) -> None:
-        """Send it a signal and wait for its end."""
+        """Send it a signal and wait until it has exited."""
         if self._process is not None and self._reading is not None:
             if self._process.returncode is None:
                 self._process.send_signal(number)
@@ -97,11 +97,11 @@ class Server:
             await self._reading
 
     def memory(self) -> int:
-        """Tell its resident memory, in bytes."""
+        """Return its resident memory (bytes)."""
         match = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{self.pid}/status").read_text())
         assert match
         return int(match[1]) * 1024
 
     def said(self, pattern: str) -> bool:
-        """Tell whether a line of what it has said matches."""
+        """True if a line of its output matches."""
         return any(re.search(pattern, line) for line in self.output)

@@ -1,4 +1,4 @@
-"""Members that do not read, or hardly, and one that reads all there is: nobody else notices, and they get it all."""
+"""Members that read slowly or not at all, and one that replays a room: they miss nothing and delay nobody."""
 
 from __future__ import annotations
 
@@ -23,50 +23,50 @@ SIZE: Final = 1000
 TICK_SECONDS: Final = 0.01
 
 TAKEN: Final = 0.05
-"""The part of the load that goes by before memory is looked at."""
+"""The share of the load after which the memory is measured."""
 
 GROWTH: Final = 2 * 2**20
 """Bytes by which the memory of the server may grow for a member that does not read."""
 
 GROWTH_OF_ONE_IN_A_CROWD: Final = 2**17
-"""Bytes that each of many may take that do not read: what a transport holds before it says stop, and its session."""
+"""Bytes by which it may grow for each of many such members: the buffer of a transport, and a session."""
 
 RECEIVE_BUFFER: Final = 2**17
-"""Bytes that the kernel keeps for a slow member: few, and still two segments of the loopback, or it would trickle."""
+"""Bytes that the kernel buffers for a slow member: little, but two segments of the loopback, which would else stall."""
 
 SIP: Final = 1000
-"""Bytes/s that a member reads that hardly reads."""
+"""Bytes/s that a very slow member reads."""
 
 EVERY: Final = 10
-"""Of so many messages, the delay of one is looked at."""
+"""The delay of one in this number of messages is measured."""
 
 FILL_SECONDS: Final = 600.0
 
 CROWD_SAYS: Final = 5000
-"""Messages that go by while half of each room is slow: more in each than the kernel holds for a connection."""
+"""Messages that pass while half of each room is slow: more in each than the kernel buffers for a connection."""
 
 REPLAY_RATE: Final = 200
-"""Messages/s that others say during a replay."""
+"""Messages/s that others send during a replay."""
 
 FILLERS: Final = 4
 
 FILLERS_WINDOW: Final = 400
-"""Those who fill a room in no time, and how many messages each has under way."""
+"""The clients that fill a room, and the messages that each has in flight."""
 
 HICCUP_SECONDS: Final = 6.0
-"""How long nobody reads: longer than the kernel holds what is said meanwhile."""
+"""Seconds for which nobody reads: more than the kernel can buffer."""
 
 _Slowness = Callable[[Person], Awaitable[None]]
 
 
 class Load(NamedTuple):
-    """What goes by."""
+    """The messages that pass, and the members."""
 
     messages: int
     rate: float
     """Messages/s."""
     members: int
-    """With those that are slow, without the one who says it all."""
+    """Members that listen, including the slow ones."""
     slow: int = 1
 
 
@@ -77,7 +77,7 @@ CROWD: Final = Load(6_000, 50, 1000, 500)
 
 
 class Delays:
-    """How long messages took from one who said them to those who were shown them (s)."""
+    """The delays of messages, from their author to their readers (seconds)."""
 
     def __init__(self, every: int = EVERY) -> None:
         self._every = every
@@ -94,21 +94,21 @@ class Delays:
 
 
 class Outcome(NamedTuple):
-    """What a load has shown."""
+    """The result of a load."""
 
     delays: Delays
-    """Of those who read."""
+    """The delays of the members that read."""
     memory: int
-    """The most that the server had, in bytes, after the beginning."""
+    """The maximum of the server's memory, after the beginning (bytes)."""
 
 
 def timed_text(random: Random, id: str, size: int = SIZE) -> str:
-    """Make a text that tells when it was said."""
+    """Make a text that contains the time at which it is sent."""
     return f"{id} {time.monotonic():.6f} ".ljust(size, "x")
 
 
 async def say(person: Person, count: int, rate: float) -> None:
-    """Let somebody say so many messages at an even pace (messages/s), whether they are acked in time or not."""
+    """Send messages at an even rate (messages/s), whether they are acked in time or not."""
     begin, said = time.monotonic(), 0
     while said < count:
         due = min(count, int((time.monotonic() - begin) * rate))
@@ -119,21 +119,21 @@ async def say(person: Person, count: int, rate: float) -> None:
 
 
 async def _compare(scene: Scene, load: Load, be_slow: _Slowness) -> str:
-    """Run a load with members that are slow in some way, and the same load without them, and compare."""
+    """Compare a load that has slow members with the same load without them."""
     plain, _ = await _run(scene, "without", load, None)
     slow, took = await _run(scene, "with", load, be_slow)
     growth = slow.memory - plain.memory
     bound = GROWTH if load.slow == 1 else load.slow * GROWTH_OF_ONE_IN_A_CROWD
     if growth >= bound:
-        scene.broken.append(f"who is slow took {growth / 2**20:.1f} MB of the server's memory")
+        scene.broken.append(f"the slow members took {growth / 2**20:.1f} MB of the server's memory")
     return (
         f"the others: {slow.delays}; without: {plain.delays}; memory: {slow.memory / 2**20:.1f} MB, "
-        f"{growth / 2**20:+.1f} MB for the slow; all caught up in {took:.1f} s"
+        f"{growth / 2**20:+.1f} MB for the slow members; all caught up in {took:.1f} s"
     )
 
 
 async def _run(outer: Scene, name: str, load: Load, be_slow: _Slowness | None) -> tuple[Outcome, float]:
-    """Let a load go by with or without slow members; returns what it shows, and how long those took to catch up."""
+    """Run a load with or without slow members; return its outcome, and the seconds that they took to catch up."""
     folder = outer.folder / name
     folder.mkdir()
     scene = Scene(folder, outer.random)
@@ -160,7 +160,7 @@ async def _run(outer: Scene, name: str, load: Load, be_slow: _Slowness | None) -
             person.go_on_reading()
         await scene.settle()
         took = time.monotonic() - begin
-        await say(speaker, 10, load.rate)  # to see that all are live
+        await say(speaker, 10, load.rate)  # all members have to be live
         await scene.judge()
         return Outcome(delays, memory), took
     finally:
@@ -169,7 +169,7 @@ async def _run(outer: Scene, name: str, load: Load, be_slow: _Slowness | None) -
 
 
 async def _most_memory(scene: Scene, work: Awaitable[None]) -> int:
-    """Look at the server's memory while something goes on; returns the most of it."""
+    """Measure the server's memory until some work is done; return the maximum."""
     most = 0
     task = asyncio.ensure_future(work)
     while not task.done():
@@ -184,7 +184,7 @@ async def _reads_nothing(person: Person) -> None:
 
 
 async def _sips(person: Person) -> None:
-    """Read a little each second."""
+    """Read a little every second."""
     person.is_reading = False
     while True:
         person.sip(SIP)
@@ -192,7 +192,7 @@ async def _sips(person: Person) -> None:
 
 
 async def _goes_away(person: Person) -> None:
-    """Stop reading, and go without having read it all, with or without a farewell; come back, and again."""
+    """Stop reading, and leave with or without a `quit`; reconnect, and repeat that."""
     while True:
         if person.is_in():
             person.stop_reading()
@@ -205,27 +205,27 @@ async def _goes_away(person: Person) -> None:
 
 
 async def slow(scene: Scene) -> str:
-    """Let 12 MB go by while one of 12 members reads nothing."""
+    """Send 12 MB while one of 12 members reads nothing."""
     return await _compare(scene, SMALL, _reads_nothing)
 
 
 async def slow_200k(scene: Scene) -> str:
-    """Let 200 MB go by while one of 50 members reads nothing."""
+    """Send 200 MB while one of 50 members reads nothing."""
     return await _compare(scene, LARGE, _reads_nothing)
 
 
 async def slow_1kb(scene: Scene) -> str:
-    """Let 200 MB go by while one of 50 members reads 1 kB/s."""
+    """Send 200 MB while one of 50 members reads 1 kB/s."""
     return await _compare(scene, LARGE, _sips)
 
 
 async def slow_500(scene: Scene) -> str:
-    """Let 6 MB go by while 500 of 1,000 members read nothing."""
+    """Send 6 MB while 500 of 1,000 members read nothing."""
     return await _compare(scene, CROWD, _reads_nothing)
 
 
 async def hiccup(scene: Scene) -> str:
-    """Let all members of a room fall behind for a moment, while somebody goes on to talk: they must be live again."""
+    """Let all members of a room fall behind while messages keep coming; then they have to become live again."""
     await scene.server.start()
     (room,) = scene.rooms(1)
     speaker = scene.come("speaker", [room], window=1, make_text=timed_text)
@@ -251,7 +251,7 @@ async def hiccup(scene: Scene) -> str:
 
 
 async def slow_all(scene: Scene) -> str:
-    """Let half of a room be slow, each in a way of its own, while the others talk."""
+    """Make half of the members of a room slow, each in its own way, while the others talk."""
     await scene.server.start()
     scene.crowd(4, 20, 2, make_text=timed_text)
     slow = [
@@ -271,7 +271,7 @@ async def slow_all(scene: Scene) -> str:
 
 
 async def replay(scene: Scene, count: int = 10_000) -> str:
-    """Let one member join from the beginning on, while others talk."""
+    """Let a member replay a room from the beginning, while others talk."""
     await scene.server.start()
     (room,) = scene.rooms(1)
     for number in range(FILLERS):
@@ -289,7 +289,9 @@ async def replay(scene: Scene, count: int = 10_000) -> str:
     await scene.settle()
     reader.on_message = meanwhile.note
     begin = time.monotonic()
-    with ProcessPoolExecutor(1, get_context("spawn")) as processes:  # a process of its own: to read takes time too
+    with ProcessPoolExecutor(
+        1, get_context("spawn")
+    ) as processes:  # a process of its own, since reading takes processor time too
         replaying = asyncio.get_running_loop().run_in_executor(processes, read_all, scene.where(), room.room)
         while not replaying.done():
             await say(speaker, REPLAY_RATE // 10, REPLAY_RATE)
@@ -301,7 +303,7 @@ async def replay(scene: Scene, count: int = 10_000) -> str:
 
 
 def read_all(address: Address, room: str) -> tuple[list[int], float]:
-    """Join a room from its beginning on, and read up to where it ended then; returns the numbers, and how long (s)."""
+    """Replay a room up to its end at the time of the join; return the numbers, and the seconds that it took."""
     begin = time.monotonic()
     seqs: list[int] = []
     with socket.create_connection(address) as sock, sock.makefile("rb") as file:
@@ -318,5 +320,5 @@ def read_all(address: Address, room: str) -> tuple[list[int], float]:
 
 
 async def replay_1m(scene: Scene) -> str:
-    """Let one member join a room of a million messages from the beginning on, while others talk."""
+    """Let a member replay a room of a million messages from the beginning, while others talk."""
     return await replay(scene, 1_000_000)

@@ -1,4 +1,4 @@
-"""One connection to the server, as anybody could write it who has read the protocol."""
+"""A connection to the server, written from the protocol's documentation alone."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 LINGER_NOT: Final = struct.pack("ii", 1, 0)
-"""Of SO_LINGER: an end without a farewell, by a reset."""
+"""The value of SO_LINGER with which closing a socket sends a reset."""
 
 
 READ_BYTES: Final = 2**16
-"""How much is read in one go."""
+"""Bytes that are read at once."""
 
 
 class Line(msgspec.Struct, gc=False):
-    """Whatever the server writes, with the fields that matter here."""
+    """An object from the server, with the fields that matter here."""
 
     type: str = ""
     msg: str = ""
@@ -33,9 +33,9 @@ class Line(msgspec.Struct, gc=False):
     code: str = ""
     retry: float = 0
     head: str = ""
-    """The text's first word: the id that it was said with."""
+    """The first word of the text, which is the id of the message."""
     digest: int = 0
-    """Of the text: texts are many and long."""
+    """A hash of the text, to be kept instead of it."""
 
     def __post_init__(self) -> None:
         self.head = self.msg.partition(" ")[0]
@@ -43,7 +43,7 @@ class Line(msgspec.Struct, gc=False):
 
 
 class Address(NamedTuple):
-    """Where the server listens, or what stands in front of it."""
+    """The address of the server, or of the relay in front of it."""
 
     host: str
     port: int
@@ -54,24 +54,24 @@ _decode: Final = msgspec.json.Decoder(Line).decode
 
 @lru_cache(maxsize=4096)
 def read(data: bytes) -> Line:
-    """Read one line. Those of a broadcast are the same for all, and are read once."""
+    """Decode one line. The lines of a broadcast are equal for all members, and are decoded once."""
     return _decode(data)
 
 
 class Connection(asyncio.BufferedProtocol):
-    """Writes objects, and hands over the lines that come back."""
+    """A connection that sends objects and passes on the lines that it receives."""
 
     transport: asyncio.Transport
 
     def __init__(self, heard: Callable[[Line], None]) -> None:
         self.sip: int | None = None
-        """How many bytes it takes before it stops reading again; None for one that reads on."""
+        """Bytes to read before it pauses again; None if it does not pause."""
         self._heard = heard
         self._buffer = bytearray(READ_BYTES)
         self._rest = b""
         self.lost = asyncio.Event()
         self.bytes = 0
-        """How much has come."""
+        """The number of bytes received."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -94,26 +94,26 @@ class Connection(asyncio.BufferedProtocol):
         self.lost.set()
 
     def send(self, **fields: Any) -> None:
-        """Write an object, as a line, where there is still a connection; what is None is left out."""
+        """Send an object as a line, without the fields that are None, unless the connection is closed."""
         if not self.transport.is_closing():
             fields = {name: value for name, value in fields.items() if value is not None}
             self.transport.write(json.dumps(fields).encode() + b"\n")
 
     def reset(self) -> None:
-        """End the connection without a farewell."""
+        """Close the connection with a reset."""
         self.lost.set()
         reset(self.transport)
 
 
 def reset(transport: asyncio.Transport) -> None:
-    """End a connection so that the other side is told that it is broken."""
+    """Close a connection with a reset, so that the other side gets an error."""
     if (sock := transport.get_extra_info("socket")) is not None and sock.fileno() >= 0:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
     transport.abort()
 
 
 async def connect(address: Address, heard: Callable[[Line], None], receive_buffer: int | None = None) -> Connection:
-    """Connect; with `receive_buffer` (bytes), who does not read is full soon. Raises `OSError`."""
+    """Connect; a small `receive_buffer` (bytes) fills up soon if nothing is read. Raises `OSError`."""
     sock = socket.socket()
     try:
         sock.setblocking(False)

@@ -16,22 +16,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..messages import (
+    from .answers import Answer
+    from .errors import ChatError, ClosedError, RequestError, UnreachableError
+    from .library import Client, Room, connect
+    from .protocol.objects import (
+        DirectMessage,
         Error,
         MemberJoined,
         MemberLeft,
         Members,
         Message,
         NickChanged,
+        Page,
         Presence,
         RoomInfo,
         Stop,
         TopicChanged,
     )
-    from .answers import Answer
-    from .errors import ChatError, ClosedError, RequestError, UnreachableError
-    from .events import DirectMessage, NewLog, RoomLost, State, StateChanged
-    from .library import Client, Page, Room, connect
+    from .protocol.requests import Request
+    from .states import NewLog, RoomLost, State, StateChanged
 
 __all__ = [
     "Answer",
@@ -48,6 +51,7 @@ __all__ = [
     "NickChanged",
     "Page",
     "Presence",
+    "Request",
     "RequestError",
     "Room",
     "RoomInfo",
@@ -60,7 +64,7 @@ __all__ = [
     "connect",
 ]
 
-_MODULES = (".answers", ".errors", ".events", ".library", "..messages")
+_MODULES = (".errors", ".states", ".protocol.objects", ".protocol.requests", ".answers", ".library")
 
 
 def __getattr__(name: str) -> Any:

@@ -15,6 +15,8 @@ from typing import Any, Self, TypeVar
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
+from .protocol.requests import Request
+
 T = TypeVar("T")
 
 
@@ -27,6 +29,8 @@ class Answer(Deferred[T]):
     an awaitable and wrap it.
     """
 
+    request: Request | None = None
+    """What was asked, for the answer of a client: with the server's number and time, once a message is acked."""
     _wakes_task = False
 
     @classmethod

@@ -8,7 +8,10 @@ ChatError               anything of the below
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from .protocol.requests import Request
 
 UNREADABLE: Final = "the server's answer cannot be read; it may be newer than this client"
 
@@ -20,20 +23,27 @@ class ChatError(Exception):
 class RequestError(ChatError):
     """A request was refused: by the server, or by the client where the server would.
 
-    `code` is one of `twisted_chat.messages.Code`, or another one from a newer server.
+    Its text says what was refused and why, and never what was said: it may be logged. `code` is one of the protocol's,
+    or another one from a newer server.
     """
 
-    def __init__(self, code: str, text: str, retry: float | None = None) -> None:
-        super().__init__(text)
+    def __init__(self, code: str, text: str, retry: float | None = None, request: Request | None = None) -> None:
+        refusal = request.refusal if request is not None else ""
+        super().__init__(f"{refusal}: {text}" if refusal else text)
         self.code = code
         self.text = text
-        """What is wrong and what to do, for a person."""
+        """What is wrong and what to do, for a person, in the server's words."""
         self.retry = retry
         """Seconds after which the request would be served, where the server knows that."""
+        self.request = request
+        """What was refused: its `kind`, `room`, `nick` and `text`. None where the server refuses the client itself."""
 
 
 class UnreachableError(ChatError):
-    """There is no server, or it ends the connection before it says welcome. `__cause__` has more where it is known."""
+    """The first connection was not made, or the server ended it before it said welcome.
+
+    `__cause__` has more where it is known.
+    """
 
     def __init__(self, text: str, reason: str, foreign: bool = False) -> None:
         super().__init__(text)

@@ -1,8 +1,4 @@
-"""What a client tells those who listen, beside the server's own notices.
-
-`Client.on` takes these and, from `twisted_chat.messages`, `Message` (in a room), `MemberJoined`, `MemberLeft`,
-`NickChanged`, `TopicChanged`, `Presence` and `Error` (one that answers no request).
-"""
+"""What a client tells those who listen (`Client.on`): messages, the server's notices, and where the client stands."""
 
 from __future__ import annotations
 
@@ -12,25 +8,25 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from ..messages import Message
+from .protocol.objects import DirectMessage as DirectMessage
+from .protocol.objects import Error as Error
+from .protocol.objects import MemberJoined as MemberJoined
+from .protocol.objects import MemberLeft as MemberLeft
+from .protocol.objects import Members as Members
+from .protocol.objects import Message as Message
+from .protocol.objects import NickChanged as NickChanged
+from .protocol.objects import Page as Page
+from .protocol.objects import Presence as Presence
+from .protocol.objects import RoomInfo as RoomInfo
+from .protocol.objects import Stop as Stop
+from .protocol.objects import TopicChanged as TopicChanged
+from .protocol.requests import Request as Request
 from .states import NewLog as NewLog
 from .states import RoomLost as RoomLost
 from .states import State as State
 from .states import StateChanged as StateChanged
 
 E = TypeVar("E")
-
-
-class DirectMessage(Message, tag="", kw_only=True):
-    """A message for this client's nick alone (`to`)."""
-
-    @classmethod
-    def of(cls, message: Message) -> DirectMessage:
-        """Take a message of the wire for a direct one."""
-        return cls(
-            msg=message.msg, author=message.author, to=message.to, seq=message.seq, time=message.time, room=message.room
-        )
-
 
 Callback = Callable[[E], Deferred[Any] | Coroutine[Deferred[Any], Any, Any] | None]
 """What is told of an event. It may be an `async` function, which then runs as Twisted's coroutines do."""

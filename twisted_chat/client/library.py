@@ -1,138 +1,105 @@
-"""The library: a client and its rooms, on a connection that comes back by itself.
+"""The library: a client and its rooms on Twisted or asyncio, on a connection that comes back by itself.
 
-What is decided is decided in `conversation.py`; here are the reactor, the connection and the names that people use.
+What is decided is decided in `protocol.engine`; here are the reactor, the connection and the names that people use.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, cast
 
-import msgspec
-from twisted.application.internet import ClientService, backoffPolicy
+from twisted.application.internet import ClientService
+from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
+    IProtocol,
+    IProtocolFactory,
     IReactorTime,
     IStreamClientEndpoint,
     ITCPTransport,
     ITransport,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from .. import names
-from ..framing import Framer
-from ..messages import (
-    AnyRequest,
-    Error,
-    History,
-    HistoryPage,
-    Members,
-    Message,
-    Ping,
-    Quit,
-    RoomInfo,
-    Rooms,
-    Stop,
-    Topic,
-    Welcome,
-    Who,
-    WireError,
-    decode_message,
-    decode_reply,
-    encode_line,
-)
+from ..messages import WireError
 from .answers import Answer, Waiters
-from .conversation import Conversation, RoomState
-from .errors import UNREADABLE, ChatError, ClosedError, RequestError, UnreachableError
-from .events import Callback, Listeners, State, StateChanged
-from .feed import Feed
+from .errors import ChatError, ClosedError, RequestError
+from .events import Callback, Error, Listeners, Members, Message, Page, RoomInfo, State
 from .ids import Ids
+from .keys import key
+from .protocol.engine import CLOSED, Engine
+from .protocol.events import Answered, Closed, Ended, Entered, Failed, Heard, Welcomed
+from .protocol.membership import Membership
+from .protocol.objects import Object, decode, encode
+from .protocol.pace import backoff
+from .protocol.requests import Request
 from .reasons import reason_text, tls_problem
+from .udp import DatagramConnection
 
 E = TypeVar("E")
 
-MAX_FRAME: Final = 2**20
-"""Bytes of one object of a server. Ours writes a quarter of that at most: a page of history."""
-
-WELCOME_TIME: Final = 30.0
-"""Seconds in which a server must answer a hello."""
-
-QUIET_TIME: Final = 45.0
-"""Seconds of silence after which the server is asked whether it is there. Half of what a server waits for a client."""
-
-DEAD_TIME: Final = 120.0
-"""Seconds of silence after which a connection is given up: what the server does, too."""
-
-QUIT_TIME: Final = 5.0
-"""Seconds in which a server must end the connection of a client that quits."""
-
-PAUSES: Final = backoffPolicy(initialDelay=0.5, maxDelay=30.0, factor=2.0)
-"""Seconds before the n-th try to connect again: 1, 2, 4, ... 30, each with up to one more, so that a server that was
-started again does not get all of its clients at once."""
-
-STEADY_TIME: Final = 10.0
-"""Seconds that a connection must last after its welcome before the pauses begin anew: a server that lets everybody in
-and then ends each connection is not asked every second for ever."""
+MAX_LINE: Final = 2**20
+"""Bytes of a line of a server. Ours writes a quarter of that at most: a page of history."""
 
 
 class Link(Protocol):
-    """One connection: bytes in, objects out, and a look at whether the other side lives."""
+    """One connection: lines in, objects out. Over UDP, `DatagramConnection` has objects on both of its sides."""
 
     _log = Logger()
 
-    def __init__(self, client: Client, clock: IReactorTime) -> None:
+    def __init__(self, client: Client) -> None:
         self._client = client
-        self._clock = clock
-        self._framer = Framer(MAX_FRAME)
-        self._heard = clock.seconds()
-        self._watch = LoopingCall(self._look)
-        self._watch.clock = clock
+        self._rest = bytearray()
+        """The line that has no end yet."""
+        self._is_over = False
 
     def connectionMade(self) -> None:
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
             self.transport.setTcpKeepAlive(True)
-        self._heard = self._clock.seconds()
-        self._watch.start(QUIET_TIME / 3, now=False)
         self._client._connected(self)
 
     def dataReceived(self, data: bytes) -> None:
-        self._heard = self._clock.seconds()
-        for frame in self._framer.feed(data):
-            if isinstance(frame, WireError):
-                self._log.warn("the server sent what is no object: {error}", error=frame)
-                if frame.code == "too-long":
-                    self._client._give_up(self, f"the server sent an object of more than {MAX_FRAME:,} bytes")
-                    return
-            else:
-                self._client._received(frame)
+        *lines, rest = data.split(b"\n")
+        if lines:
+            lines[0] = bytes(self._rest) + lines[0]
+            self._rest.clear()
+        self._rest += rest
+        self.objects_received(filter(None, map(decode, lines)))
+        if len(self._rest) > MAX_LINE:
+            self._client._give_up(f"the server sent a line of more than {MAX_LINE:,} bytes")
+
+    def objects_received(self, objects: Iterable[Object]) -> None:
+        """Take what the server sent."""
+        self._client._received(objects)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._watch.stop()
+        self._is_over = True
         self._client._lost(reason)
 
-    def send(self, request: AnyRequest) -> None:
-        """Send one object."""
-        cast(ITransport, self.transport).write(encode_line(request))
+    def send(self, objects: list[Object]) -> None:
+        """Send these, unless the connection is about to end."""
+        if self._is_over or not objects:
+            return
+        if isinstance(self.transport, DatagramConnection):
+            self.transport.send(objects)
+        else:
+            cast(ITransport, self.transport).write(b"".join(encode(obj) + b"\n" for obj in objects))
 
     def hang_up(self) -> None:
         """End the connection now, without waiting for the other side."""
-        cast(Any, self.transport).abortConnection()
-
-    def _look(self) -> None:
-        silence = self._clock.seconds() - self._heard
-        if silence >= DEAD_TIME:
-            self.hang_up()
-        elif silence >= QUIET_TIME:
-            self.send(Ping())
+        if not self._is_over:
+            self._is_over = True
+            cast(Any, self.transport).abortConnection()
 
 
 class _Links(Factory):
@@ -140,56 +107,23 @@ class _Links(Factory):
 
     noisy = False
 
-    def __init__(self, client: Client, clock: IReactorTime) -> None:
-        self._client = client
-        self._clock = clock
-
-    def buildProtocol(self, addr: IAddress | None) -> Link:
-        return Link(self._client, self._clock)
-
-
-class _Envelope(msgspec.Struct):
-    """What is looked at in an answer that cannot be read."""
-
-    type: Any = ""
-    id: Any = None
-    code: Any = "internal"
-    msg: Any = ""
-
-
-class _Outside:
-    """What the conversation sees of the client."""
-
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def send(self, request: AnyRequest) -> None:
-        self._client._send(request)
-
-    def tell(self, event: object) -> None:
-        self._client._tell(event)
-
-    def now(self) -> float:
-        return self._client._clock.seconds()
-
-    def later(self, seconds: float, function: Callable[[], None]) -> None:
-        self._client._later(seconds, function)
-
-    def welcome(self, welcome: Welcome) -> None:
-        self._client._welcomed(welcome)
-
-    def refuse(self, error: RequestError, for_good: bool) -> None:
-        self._client._refused(error, for_good)
+    def buildProtocol(self, addr: IAddress | None) -> Link:
+        return Link(self._client)
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A part of a room's history."""
+@implementer(IStreamClientEndpoint)
+class _Endpoint:
+    """An endpoint that tells its client why a connection was not made."""
 
-    messages: Sequence[Message]
-    """In the order of their numbers."""
-    more: bool
-    """There is more beyond them, on the side that was asked for: older ones or, with `after`, newer ones."""
+    def __init__(self, endpoint: IStreamClientEndpoint, client: Client) -> None:
+        self._endpoint = endpoint
+        self._client = client
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        return self._endpoint.connect(protocolFactory).addErrback(self._client._not_connected)
 
 
 class Room:
@@ -202,11 +136,13 @@ class Room:
     Messages that wait to be taken are bounded: a slow consumer misses nothing, it gets the rest from the log.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, membership: Membership) -> None:
         self._client = client
+        self._membership = membership
         self._listeners = Listeners()
-        self._feed = Feed(self._more)
-        self._state: RoomState
+        self._takers: deque[Answer[Message]] = deque()
+        self._entering = Waiters()
+        self._leaving = Waiters()
 
     def __repr__(self) -> str:
         return f"<Room {self.name}>"
@@ -214,22 +150,22 @@ class Room:
     @property
     def name(self) -> str:
         """The room's name, as it was first written."""
-        return self._state.name
+        return self._membership.name
 
     @property
     def topic(self) -> str:
         """The topic as far as the client knows."""
-        return self._state.topic
+        return self._membership.topic
 
     @property
     def count(self) -> int:
         """How many members the room has, as far as the client knows."""
-        return self._state.count
+        return self._membership.count
 
     @property
     def oldest(self) -> int:
         """The number of the oldest message that was kept when the client joined, last time."""
-        return self._state.oldest
+        return self._membership.oldest
 
     def on(self, kind: type[E], callback: Callback[E]) -> Callable[[], None]:
         """Call back for what happens in this room; what this returns ends it.
@@ -239,25 +175,30 @@ class Room:
         With a callback for `Message`, here or at the client, the room cannot be iterated over.
         """
         forget = self._listeners.on(kind, callback)
-        self._drain()
+        self._hand_out()
         return forget
 
     def say(self, text: str) -> Answer[int]:
         """Say something; the answer is its number, when it is in the room's log.
 
-        Until then it is said again on each new connection. Raises `RequestError` (such as `too-long`) or
-        `ClosedError`.
+        Until then it is sent again on each new connection. The answer's `request.time` then is the server's time.
+        Raises `RequestError` (such as `too-long`) or `ClosedError`.
         """
-        return self._client._ask(lambda talk: talk.say(self._state, text))
+        return self._client._ask(lambda engine: engine.say(self._membership, text))
 
     def leave(self) -> Answer[None]:
-        """Leave, when all that was said here is acked. Who iterates over the room is at its end then."""
-        return self._client._ask(lambda talk: talk.leave(self._state))
+        """Leave, when all that was said here is acked. Whoever iterates over the room is at its end then."""
+        if self._client._closing:
+            return Answer.failed(ClosedError(CLOSED, wanted=True))
+        if self._membership.error is not None:
+            return Answer.given(None)
+        answer = self._leaving.add()
+        self._client._do(lambda engine: engine.leave(self._membership))
+        return answer
 
     def history(self, *, before: int | None = None, after: int | None = None, limit: int = 50) -> Answer[Page]:
         """Read the room's log: up to `limit` messages (at most 500) before a number, after one, or the newest."""
-        request = History(room=self.name, before=before, after=after, limit=limit)
-        return self._client._ask(lambda talk: talk.ask(request), _page)
+        return self._client._ask(lambda engine: engine.history(self.name, before, after, limit))
 
     def who(self, after: str = "") -> Answer[Members]:
         """Ask for the members: their `count`, and 500 of them from the nick `after` on, sorted."""
@@ -265,13 +206,21 @@ class Room:
 
     def set_topic(self, text: str) -> Answer[None]:
         """Set the topic; an empty one takes it away."""
-        return self._client._ask(lambda talk: talk.ask(Topic(room=self.name, msg=text)), lambda _: None)
+        return self._client._ask(lambda engine: engine.set_topic(self.name, text))
 
     def receive(self) -> Answer[Message]:
         """Take the next message. Raises `ClosedError` when there are no more; a cancelled call takes none."""
-        if self._called_back:
+        if self._is_called_back:
             return Answer.failed(RuntimeError(f"the messages of {self.name} go to a callback"))
-        return self._feed.take()
+        message = None if self._takers else self._client._engine.take(self._membership)
+        if message is not None:
+            self._client._turn()
+            return Answer.given(message)
+        if self._membership.error is not None:
+            return Answer.failed(self._membership.error)
+        taker: Answer[Message] = Answer(lambda _: self._takers.remove(taker))
+        self._takers.append(taker)
+        return taker
 
     def __aiter__(self) -> Self:
         return self
@@ -284,52 +233,29 @@ class Room:
                 raise StopAsyncIteration from None
             raise
 
-    # What the conversation asks of a consumer
-
-    def _ready(self) -> bool:
-        return self._called_back or self._feed.ready()
-
-    def _hungry(self) -> bool:
-        return self._called_back or self._feed.hungry()
-
-    def _put(self, message: Message) -> None:
-        if self._called_back:
-            self._client._tell(message)
-        else:
-            self._feed.put(message)
-
     @property
-    def _called_back(self) -> bool:
+    def _is_called_back(self) -> bool:
         return self._listeners.has(Message) or self._client._listeners.has(Message)
 
-    def _drain(self) -> None:
-        """Give to the callbacks what came before there were any."""
-        if self._called_back:
-            for message in self._feed.empty():
-                self._client._tell(message)
-            self._more()
+    def _hand_out(self) -> None:
+        """Give those who wait for messages what there is."""
+        while self._takers or self._is_called_back:
+            message = self._client._engine.take(self._membership)
+            if message is None:
+                break
+            if self._takers:
+                self._takers.popleft().callback(message)
+            else:
+                self._client._tell(message, self)
 
-    def _more(self) -> None:
-        self._client._talk.more(self._state)
-
-
-class _Consumer:
-    """What the conversation sees of a room."""
-
-    def __init__(self, room: Room, forget: Callable[[], None]) -> None:
-        self.ready = room._ready
-        self.hungry = room._hungry
-        self.put = room._put
-        self._feed = room._feed
-        self._forget = forget
-
-    def end(self, error: ChatError) -> None:
-        self._forget()
-        self._feed.end(error)
-
-
-def _page(page: HistoryPage) -> Page:
-    return Page([decode_message(message) for message in page.messages], page.more)
+    def _end(self, error: ChatError) -> None:
+        """Called when the client is in the room no more."""
+        self._hand_out()
+        takers, self._takers = self._takers, deque()
+        for taker in takers:
+            taker.errback(error)
+        self._entering.fire(error)
+        self._leaving.fire()
 
 
 class Client:
@@ -350,7 +276,7 @@ class Client:
         nick: str,
         *,
         reactor: Any = None,
-        retry: Callable[[int], float] = PAUSES,
+        retry: Callable[[int], float] = backoff,
     ) -> None:
         """Prepare a client.
 
@@ -362,31 +288,28 @@ class Client:
         if reactor is None:
             from twisted.internet import reactor  # here, so that importing the library installs no reactor
         self._clock: IReactorTime = reactor
-        self._where = endpoint if isinstance(endpoint, str) else repr(endpoint)
+        where = endpoint if isinstance(endpoint, str) else repr(endpoint)
         if isinstance(endpoint, str):
             endpoint = cast(IStreamClientEndpoint, clientFromString(reactor, endpoint))
-        self._retry = retry
-        self._talk = Conversation(_Outside(self), _check(names.nick, nick).shown, Ids())
-        self._service = ClientService(endpoint, _Links(self, self._clock), self._pause, self._clock)
+        self._engine = Engine(_check(names.nick, nick).shown, where, Ids(), retry)
+        self._service = ClientService(
+            _Endpoint(endpoint, self), _Links(self), lambda _: self._engine.pause, self._clock
+        )
         self._listeners = Listeners()
-        self._rooms: dict[str, Room] = {}
+        self._rooms: dict[Membership, Room] = {}
+        self._answers: dict[Request, Answer[Any]] = {}
         self._link: Link | None = None
-        self._timers: list[IDelayedCall] = []
-        """What is to be done on this connection, later."""
-        self._state = State.CONNECTING
-        self._server = ""
-        self._started: Answer[Client] = Answer(lambda _: self._end(ClosedError("the client was closed", wanted=True)))
+        self._timer: IDelayedCall | None = None
+        self._started: Answer[Client] = Answer(
+            lambda _: self._do(lambda engine: engine.end(ClosedError("the client was closed", wanted=True)))
+        )
+        self._is_turning = False
+        self._in_service = False
+        """The service is in the middle of something, and cannot be stopped."""
         self._closing = False
         self._stopped = False
         self._stopping = Waiters()
-        self._reason = ""
-        """Why the connection ends, where that is known before it does."""
-        self._told = False
-        """It is known from the server itself."""
-        self._tries = 0
-        """How often there was a pause since the last connection that lasted."""
-        self._gone: Answer[None] | None = None
-        """For who waits for the end of the connection."""
+        self._settling = Waiters()
 
     async def __aenter__(self) -> Self:
         return self
@@ -401,37 +324,45 @@ class Client:
     @property
     def nick(self) -> str:
         """The client's nick, as the server has it."""
-        return self._talk.nick
+        return self._engine.nick
 
     @property
     def server(self) -> str:
         """The server's name and version."""
-        return self._server
+        return self._engine.server
 
     @property
     def limits(self) -> dict[str, int]:
         """The server's limits by their names."""
-        return self._talk.limits
+        return self._engine.limits
 
     @property
     def state(self) -> State:
         """Where the client stands with its server."""
-        return self._state
+        return self._engine.state
 
     @property
     def joined(self) -> dict[str, Room]:
-        """The rooms one is in, by the names' keys (`twisted_chat.names`)."""
-        return dict(self._rooms)
+        """The rooms that the client is in, by the names' keys (`twisted_chat.names`)."""
+        return {membership.key: room for membership, room in self._rooms.items()}
 
     def room(self, name: str) -> Room | None:
-        """Find a room that one is in."""
-        state = self._talk.room(name)
-        return None if state is None else self._rooms.get(state.key)
+        """Find a room that the client is in."""
+        return self.joined.get(key(name))
 
     @property
     def unanswered(self) -> int:
-        """How much was asked or said that has no answer yet."""
-        return self._talk.requests.owed
+        """The number of requests and messages that have no answer yet."""
+        return self._engine.owed
+
+    @property
+    def waiting(self) -> list[Request]:
+        """What was asked or said and has no answer yet, in the order of asking.
+
+        Without a connection it waits for the next one. It is lost where the client is closed without `flush`; only
+        what `changes` something is missed then: a message, a topic, a nick.
+        """
+        return self._engine.waiting
 
     # What can be done
 
@@ -441,7 +372,6 @@ class Client:
         Raises `UnreachableError` when there is no server, and `RequestError` when it does not let us in
         (`nick-taken`).
         """
-        self._service.whenConnected(failAfterFailures=1).addErrback(self._unreachable)
         self._service.startService()
         return self._started
 
@@ -453,7 +383,7 @@ class Client:
         """
         forget = self._listeners.on(kind, callback)
         for room in tuple(self._rooms.values()):
-            room._drain()
+            room._hand_out()
         return forget
 
     def join(self, room: str, since: int | None = None) -> Answer[Room]:
@@ -470,19 +400,19 @@ class Client:
         (then it is its number). Where it is not kept, and only if the connection breaks before the answer, the other
         may get it twice, since there is no log that would tell.
         """
-        return self._ask(lambda talk: talk.tell(nick, text))
+        return self._ask(lambda engine: engine.tell(nick, text))
 
     def rooms(self) -> Answer[list[RoomInfo]]:
         """Ask for the rooms there are, each with its `room`, `count` of members and `topic`."""
-        return self._ask(lambda talk: talk.ask(Rooms()), lambda rooms: rooms.rooms)
+        return self._ask(lambda engine: engine.rooms())
 
     def who(self, room: str, after: str = "") -> Answer[Members]:
         """Ask for a room's members, as `Room.who` does, without being in it."""
-        return self._ask(lambda talk: talk.ask(Who(room=room, after=after)))
+        return self._ask(lambda engine: engine.who(room, after))
 
     def set_nick(self, nick: str) -> Answer[str]:
         """Take another nick, when all that was said so far is acked. The answer is the nick as the server has it."""
-        return self._ask(lambda talk: talk.rename(nick))
+        return self._ask(lambda engine: engine.rename(nick))
 
     def close(self, flush: bool = True) -> Answer[None]:
         """Close the client, when everything asked so far is answered; with `flush=False`, now.
@@ -493,184 +423,163 @@ class Client:
 
     # How
 
-    def _ask(self, ask: Callable[[Conversation], Answer[Any]], read: Callable[[Any], Any] | None = None) -> Answer[Any]:
+    def _do(self, do: Callable[[Engine], object]) -> None:
+        do(self._engine)
+        self._turn()
+
+    def _ask(self, ask: Callable[[Engine], Request]) -> Answer[Any]:
         if self._closing:
-            return Answer.failed(ClosedError("the client is closed", wanted=True))
-        answer = ask(self._talk)
-        return answer if read is None else Answer.following(answer.addCallback(read))
+            return Answer.failed(ClosedError(CLOSED, wanted=True))
+        request = ask(self._engine)
+        answer: Answer[Any] = Answer(lambda _: self._do(lambda engine: engine.withdraw(request)))
+        answer.request = request
+        self._answers[request] = answer
+        self._turn()
+        return answer
 
-    async def _join(self, room: str, since: int | None) -> Room:
-        name = _check(names.room, room)
+    async def _join(self, name: str, since: int | None) -> Room:
+        shown = _check(names.room, name).shown
         # When a room has been left, another who waited for that may have entered it again.
-        while (known := self._rooms.get(name.key)) is not None and known._state.leaving:
-            await known._state.leaving.add()
-        if self._closing or self._state is State.CLOSED:
-            raise ClosedError("the client is closed", wanted=True)
+        while (known := self.room(name)) is not None and known._membership.leaving:
+            await known._leaving.add()
+        if self._closing or self._engine.error is not None:
+            raise ClosedError(CLOSED, wanted=True)
         if known is None:
-            known = self._rooms[name.key] = Room(self)
-            consumer = _Consumer(known, lambda: self._forget(name))
-            known._state = self._talk.join(name, since, consumer)
+            membership = self._engine.join(shown, since)
+            known = self._rooms[membership] = Room(self, membership)
+            self._turn()
         elif since is not None:
-            raise RequestError("bad-message", f"{name.shown} is joined already: leave it to read it from another place")
-        if not known._state.entered:
-            await known._state.entering.add()
+            raise RequestError("bad-message", f"{shown} is joined already: leave it to read it from another place")
+        if not known._membership.entered:
+            await known._entering.add()
         return known
-
-    def _forget(self, name: names.Name) -> None:
-        self._rooms.pop(name.key, None)
 
     async def _close(self, flush: bool) -> None:
         self._closing = True
-        if flush and self._state in (State.CONNECTED, State.WAITING):
+        if flush and self.state in (State.CONNECTED, State.WAITING) and self._engine.owed:
             # When the client ends meanwhile, those who asked are told.
             with suppress(ChatError):
-                await self._talk.requests.settled()
-        if self._link is not None and self._talk.welcomed:
-            self._link.send(Quit())
-            await self._wait_for_end()
-        self._end(ClosedError("the client is closed", wanted=True))
+                await self._settling.add()
+        self._do(lambda engine: engine.quit())
         if not self._stopped:
             await self._stopping.add()
 
-    async def _wait_for_end(self) -> None:
-        """Give the server the time to end the connection, so that nothing that was written is lost."""
-        gone = self._gone = Answer()
-        self._later(QUIT_TIME, lambda: gone.callback(None))
-        await gone
-
-    def _end(self, error: ChatError) -> None:
-        """Nothing comes any more."""
-        if self._state is State.CLOSED:
-            return
-        self._state = State.CLOSED
-        self._closing = True
-        self._talk.finish(error)
-        if self._link is not None:
-            self._link.hang_up()
+    def _stop(self) -> None:
         self._service.stopService().addCallback(self._has_stopped)
-        if not self._started.called:
-            self._started.errback(error)
-        self._tell(StateChanged(State.CLOSED, str(error)))
 
     def _has_stopped(self, _: object) -> None:
         self._stopped = True
         self._stopping.fire()
 
-    def _pause(self, _: int) -> float:
-        # The service counts from the last connection that was made, however short it was.
-        self._tries += 1
-        return self._retry(self._tries)
-
-    def _has_lasted(self) -> None:
-        self._tries = 0
-
-    def _unreachable(self, failure: Failure) -> None:
-        """Give up: the first connection was not made."""
-        reason = reason_text(failure)
-        error = UnreachableError(f"cannot reach {self._where}: {reason}", reason)
-        error.__cause__ = failure.value
-        # Not here: this is called by the service, which cannot be stopped from within its own step.
-        self._clock.callLater(0, self._end, error)
-
     # What the connection says
 
     def _connected(self, link: Link) -> None:
         self._link = link
-        self._reason = ""
-        self._told = False
-        self._talk.connected()
-        self._later(WELCOME_TIME, lambda: self._miss_welcome(link))
+        self._do(lambda engine: engine.connected(self._clock.seconds()))
 
-    def _miss_welcome(self, link: Link) -> None:
-        """Hang up if the server has not said welcome: it has had the time."""
-        if self._link is link and not self._talk.welcomed:
-            self._give_up(link, f"the server did not answer within {WELCOME_TIME:.0f} seconds")
+    def _received(self, objects: Iterable[Object]) -> None:
+        now = self._clock.seconds()
+        for obj in objects:
+            if self._engine.hang_up is None:
+                self._engine.received(obj, now)
+        self._turn()
 
-    def _give_up(self, link: Link, reason: str) -> None:
-        self._reason = reason
-        link.hang_up()
+    def _give_up(self, reason: str) -> None:
+        self._engine.hang_up = self._engine.hang_up or reason
+        self._hang_up()
 
-    def _received(self, frame: bytes) -> None:
-        try:
-            reply = decode_reply(frame)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            self._unreadable(frame, error)
-        else:
-            self._talk.received(reply)
-
-    def _unreadable(self, frame: bytes, error: Exception) -> None:
-        """Take what this version does not know: an answer fails its request, anything else is passed over."""
-        self._log.debug("the server sent what cannot be read: {error}", error=error)
-        try:
-            envelope = msgspec.json.decode(frame, type=_Envelope)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return
-        if isinstance(envelope.id, str):
-            text = envelope.msg or UNREADABLE
-            self._talk.unreadable(envelope.id, str(envelope.code), str(text))
+    def _hang_up(self) -> None:
+        if self._engine.hang_up is not None and self._link is not None:
+            self._link.hang_up()
 
     def _lost(self, reason: Failure) -> None:
         self._link = None
-        timers, self._timers = self._timers, []
-        for timer in timers:
-            timer.cancel()
-        self._talk.lost()
-        text, self._reason = self._reason or reason_text(reason), ""
-        if self._gone is not None and not self._gone.called:
-            self._gone.callback(None)
-        elif self._state is State.CONNECTING:
-            foreign = not (self._told or tls_problem(reason))
-            self._end(UnreachableError(f"{self._where} did not let us in: {text}", text, foreign))
-        elif self._state is not State.CLOSED:
-            self._state = State.WAITING
-            self._tell(StateChanged(State.WAITING, text))
+        text, foreign = reason_text(reason), not tls_problem(reason)
+        self._do(lambda engine: engine.lost(text, self._clock.seconds(), foreign))
 
-    # What the conversation says
+    def _not_connected(self, failure: Failure) -> Failure:
+        self._in_service = True
+        text = reason_text(failure)
+        self._do(lambda engine: engine.failed(text, self._clock.seconds(), failure.value))
+        self._in_service = False
+        return failure
 
-    def _send(self, request: AnyRequest) -> None:
-        assert self._link is not None
-        self._link.send(request)
+    # What the engine says
 
-    def _later(self, seconds: float, function: Callable[[], None]) -> None:
-        """Do something after a pause, unless the connection is lost before."""
+    def _turn(self) -> None:
+        """Send what is to be sent, and tell what is to be told; a callback may ask for more meanwhile."""
+        if self._is_turning:
+            return
+        self._is_turning = True
+        try:
+            while self._engine.has_work:
+                objects = self._engine.take_objects(self._clock.seconds())
+                if self._link is not None:
+                    self._link.send(objects)
+                for event in self._engine.take_events():
+                    self._happened(event)
+                self._hang_up()
+        finally:
+            self._is_turning = False
+        if not self._engine.owed:
+            self._settling.fire()
+        self._set_timer()
 
-        def now() -> None:
-            self._timers.remove(timer)
-            function()
+    def _set_timer(self) -> None:
+        due = self._engine.due()
+        if self._timer is not None and self._timer.active():
+            if due is not None and self._timer.getTime() == due:
+                return
+            self._timer.cancel()
+        if due is not None:
+            self._timer = self._clock.callLater(max(0.0, due - self._clock.seconds()), self._tick)
 
-        timer: IDelayedCall = self._clock.callLater(seconds, now)
-        self._timers.append(timer)
+    def _tick(self) -> None:
+        self._do(lambda engine: engine.tick(self._clock.seconds()))
 
-    def _tell(self, event: object) -> None:
-        if isinstance(event, Stop):
-            self._reason = event.msg
-            self._told = bool(event.msg)
-        elif isinstance(event, Error) and not self._listeners.has(Error):
-            self._log.warn("the server says {code}: {text}", code=event.code, text=event.msg)
-        room = self._talk.room(getattr(event, "room", None))
-        if room is not None:
-            self._rooms[room.key]._listeners.tell(event)
-        self._listeners.tell(event)
+    def _happened(self, event: object) -> None:
+        match event:
+            case Answered(request, result):
+                self._answer(request, lambda answer: answer.callback(result))
+            case Failed(request, error):
+                self._answer(request, lambda answer: answer.errback(error))
+            case Heard(membership):
+                if membership in self._rooms:
+                    self._rooms[membership]._hand_out()
+            case Entered(membership):
+                self._rooms[membership]._entering.fire()
+            case Ended(membership, error):
+                self._rooms.pop(membership)._end(error)
+            case Welcomed():
+                self._start_with(lambda: self._started.callback(self))
+            case Closed(error):
+                self._closing = True
+                self._start_with(lambda: self._started.errback(error))
+                self._settling.fire(error)
+                if self._in_service:
+                    self._clock.callLater(0, self._stop)
+                else:
+                    self._stop()
+            case _:
+                room = getattr(event, "room", None)
+                self._tell(event, self.room(room) if room is not None else None)
 
-    def _welcomed(self, welcome: Welcome) -> None:
-        self._server = welcome.server
-        self._later(STEADY_TIME, self._has_lasted)
-        self._state = State.CONNECTED
-        self._tell(StateChanged(State.CONNECTED))
+    def _start_with(self, answer: Callable[[], None]) -> None:
         if not self._started.called:
-            self._started.callback(self)
+            answer()
 
-    def _refused(self, error: RequestError, for_good: bool) -> None:
-        if self._state is State.CONNECTING:
-            self._end(error)
-        elif for_good:
-            closed = ClosedError(f"the server does not let this client in again: {error}")
-            closed.__cause__ = error
-            self._end(closed)
-        else:
-            assert self._link is not None
-            self._reason = str(error)
-            self._link.hang_up()
+    def _answer(self, request: Request, give: Callable[[Answer[Any]], None]) -> None:
+        """Answer a request, unless whoever asked does not want to know any more."""
+        answer = self._answers.pop(request)
+        if not answer.called:
+            give(answer)
+
+    def _tell(self, event: object, room: Room | None) -> None:
+        if isinstance(event, Error) and not self._listeners.has(Error):
+            self._log.warn("the server says {code}: {text}", code=event.code, text=event.msg)
+        if room is not None:
+            room._listeners.tell(event)
+        self._listeners.tell(event)
 
 
 def _check(check: Callable[[str], names.Name], name: str) -> names.Name:
@@ -686,7 +595,7 @@ def connect(
     nick: str,
     *,
     reactor: Any = None,
-    retry: Callable[[int], float] = PAUSES,
+    retry: Callable[[int], float] = backoff,
 ) -> Answer[Client]:
     """Connect to a server.
 

@@ -1,16 +1,15 @@
-"""UDP for the library: an endpoint, `udp:chat.example:14900`, whose connections carry lines as those of TCP do.
+"""UDP for the library: an endpoint, `udp:chat.example:14900`, whose connections carry objects in place of bytes.
 
-What gets lost is said again and read again below this (`lossless.py`); here are the sockets and the reactor.
+A session is decided in `protocol.datagrams`, and what gets lost is read from the rooms' logs by the engine; here are
+the sockets and the reactor.
 """
 
 from __future__ import annotations
 
 import socket
-import uuid
-from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred
@@ -37,8 +36,8 @@ from twisted.plugin import IPlugin
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from .datagrams import decode, encode
-from .lossless import Lossless
+from .protocol.datagrams import Datagrams
+from .protocol.objects import Object
 
 OPEN_SECONDS: Final = 10.0
 """In so many a server must answer."""
@@ -56,7 +55,7 @@ class UDPParser:
 
 @implementer(IStreamClientEndpoint)
 class UDPEndpoint:
-    """A server's port for datagrams. It is one client's: a new connection ends the session of the last one."""
+    """A server's port for datagrams, for a protocol that has `objects_received` in place of `dataReceived`."""
 
     def __init__(self, reactor: Any, host: str, port: int, timeout: float = OPEN_SECONDS) -> None:
         """`timeout` is in how many seconds the server must answer."""
@@ -64,7 +63,6 @@ class UDPEndpoint:
         self._host = host
         self._port = port
         self._timeout = timeout
-        self._token = uuid.uuid4().hex
 
     def __repr__(self) -> str:
         return f"<UDP to {self._host}, port {self._port}>"
@@ -80,7 +78,7 @@ class UDPEndpoint:
     async def _connect(self, factory: IProtocolFactory) -> IProtocol:
         addresses = await self._addresses()
         while True:
-            connection = Connection(self._reactor, self._token)
+            connection = DatagramConnection(self._reactor)
             try:
                 await connection.open(*addresses.pop(0), self._timeout)
                 return connection.carry(factory)
@@ -101,16 +99,14 @@ def _endpoint(reactor: Any, host: str, port: str, timeout: float | str = OPEN_SE
     return UDPEndpoint(reactor, host, int(port), float(timeout))
 
 
-@implementer(ITransport)
-class Connection(DatagramProtocol):
-    """One session with a server: datagrams on its one side, lines on its other."""
+class DatagramConnection(DatagramProtocol):
+    """One session with a server, and the transport of a protocol: datagrams on its one side, objects on its other."""
 
     noisy = False
-    disconnecting = False
 
-    def __init__(self, reactor: Any, token: str) -> None:
+    def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
-        self._stream = Lossless(token, reactor.seconds())
+        self._session = Datagrams(reactor.seconds())
         self._socket: Any = None
         self._is_open = True
         self._peer: tuple[str, int] = "", 0
@@ -148,19 +144,16 @@ class Connection(DatagramProtocol):
             self.abortConnection()
             raise NoProtocol
         self._protocol = protocol
-        protocol.makeConnection(self)
+        protocol.makeConnection(cast(ITransport, self))
         return protocol
 
     # For the protocol
 
-    def write(self, data: bytes) -> None:
-        """Send objects, one a line."""
-        for obj in filter(None, map(decode, data.splitlines())):
-            self._stream.send(obj, self._reactor.seconds())
+    def send(self, objects: list[Object]) -> None:
+        """Send objects. Those that are requests are sent again until they are answered."""
+        for obj in objects:
+            self._session.send(obj, self._reactor.seconds())
         self._transmit()
-
-    def writeSequence(self, data: Iterable[bytes]) -> None:
-        self.write(b"".join(data))
 
     def loseConnection(self) -> None:
         """End it. What was not answered may be lost, as what was still on its way is."""
@@ -179,7 +172,7 @@ class Connection(DatagramProtocol):
     # For the socket
 
     def datagramReceived(self, datagram: bytes, addr: object) -> None:
-        self._stream.received(datagram, self._reactor.seconds())
+        self._session.received(datagram, self._reactor.seconds())
         self._turn()
 
     def connectionRefused(self) -> None:
@@ -195,26 +188,24 @@ class Connection(DatagramProtocol):
     def _turn(self) -> None:
         """Do what is due, and hand on what came."""
         try:
-            self._stream.tick(self._reactor.seconds())
+            self._session.tick(self._reactor.seconds())
         except TimeoutError as error:
             self._end(Failure(error))
-        if self._stream.proven and not self._opening.called:
+        if self._session.proven and not self._opening.called:
             self._opening.callback(None)
-        for obj in self._stream.take_objects():
-            if not self._over:
-                self._protocol.dataReceived(encode(obj) + b"\n")
-                if obj["type"] == "stop":
-                    self.loseConnection()
+        objects = self._session.take_objects()
+        if objects and not self._over:
+            self._protocol.objects_received(objects)
         self._transmit()
 
     def _transmit(self) -> None:
         """Send what is to be sent, and be here again when something is due."""
-        for datagram in self._stream.take_datagrams():
+        for datagram in self._session.take_datagrams():
             if not self._over:
                 with suppress(OSError):  # it is lost then, as others are
                     self._socket.write(datagram)
         if not self._over:
-            delay = max(0.0, self._stream.due() - self._reactor.seconds())
+            delay = max(0.0, self._session.due() - self._reactor.seconds())
             if self._timers[0].active():
                 self._timers[0].reset(delay)
             else:

@@ -14,10 +14,10 @@ from twisted.internet.stdio import StandardIO
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ...messages import MAX_OBJECT, Message
+from ...messages import MAX_OBJECT
 from ..answers import Answer
 from ..errors import ChatError
-from ..events import State, StateChanged
+from ..events import Message, State, StateChanged
 from ..library import Client, Room
 from .bare import BareClient, BareHeard, connect_bare
 from .clean import clean
@@ -148,7 +148,7 @@ class LineScreen:
         self._lines.write(f"{author}: {clean(message.msg)}")
         await self._lines.writable()
 
-    async def past(self, messages: Sequence[Message], room: Room, attention: int) -> None:
+    async def past(self, messages: Sequence[Message], room: Room) -> None:
         for message in messages:
             await self.message(message, room)
 
@@ -160,9 +160,6 @@ class LineScreen:
 
     def left(self, where: Room | Direct) -> None:
         """Show nothing: the command that asked for it has an answer."""
-
-    def attention(self) -> int:
-        return 0  # there is no view that could move
 
     def note(self, text: str) -> None:
         self._lines.write(f"* {text}")

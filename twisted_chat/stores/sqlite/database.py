@@ -11,7 +11,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Final, Literal, NamedTuple
@@ -130,6 +130,25 @@ def unlock(lock_file: int | None) -> None:
     """Let others have what `lock_alone` locked."""
     if lock_file is not None:
         os.close(lock_file)
+
+
+def discard(path: str) -> None:
+    """Remove a database that was made in vain, if nothing was said in it and no other server has it by now."""
+    try:
+        lock_file = lock_alone(path)
+    except Unusable:
+        return
+    try:
+        if os.path.exists(path):
+            with closing(sqlite3.connect(path)) as connection:
+                if connection.execute("SELECT 1 FROM room").fetchone() is not None:
+                    return
+            os.unlink(path)
+        os.unlink(f"{path}-lock")
+    except (sqlite3.Error, OSError):  # it is better left
+        pass
+    finally:
+        unlock(lock_file)
 
 
 # What can go wrong

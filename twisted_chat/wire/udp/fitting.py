@@ -15,7 +15,9 @@ from ...messages import (
     Joined,
     MemberLeft,
     Message,
+    Reply,
     RoomList,
+    Stop,
     TopicChanged,
     decode_message,
     decode_reply,
@@ -45,36 +47,45 @@ def objects(data: bytes) -> tuple[bytes, ...]:
 
 
 def _fitting(line: bytes) -> list[bytes]:
-    """Make of an object that does not fit one that does.
+    """Make of an object that does not fit one that does, or several.
 
-    A message out of a log says how much of its text is missing, and `history` gives the rest. A message for one nick
-    is in no log: it is handed on in several. All other texts are titles and farewells, which lose their end.
+    A message for one nick is in no log: it is handed on in several pieces. All else loses the end of its text; what has
+    no text, or is too long without it, is an error of that code.
     """
-    match decode_reply(line):
-        case Message(seq=None) as message:
-            return _split(message)
-        case Message() as message:
-            return [encode(_cut_message(message, LONGEST))]
-        case HistoryPage(messages=[raw]) as page:
-            page.messages = []
-            room = LONGEST - len(encode(page))
-            page.messages = [msgspec.Raw(encode(_cut_message(decode_message(raw), room)))]
-            answer = encode(page)
-            if len(answer) > LONGEST:  # the longest of names, all of it escaped
-                text = "this page does not fit into a datagram: ask for it with a shorter id"
-                answer = encode(Error(code="too-long", msg=text, author=SERVER, id=page.id))
-            return [answer]
-        case RoomList(rooms=[info]) as rooms:
-            _cut(rooms, info, "topic")
-            return [encode(rooms)]
-        case Joined() as joined:
-            _cut(joined, joined, "topic")
-            return [encode(joined)]
-        case TopicChanged() | MemberLeft() as notice:
-            _cut(notice, notice, "msg")
-            return [encode(notice)]
-        case other:
-            raise AssertionError(f"an object of {len(line)} bytes: {type(other)}")
+    reply = decode_reply(line)
+    if isinstance(reply, Message) and reply.seq is None:
+        pieces = _split(reply)
+    else:
+        _shorten(reply)
+        pieces = [encode(reply)]
+    return [piece if len(piece) <= LONGEST else _too_long(reply) for piece in pieces]
+
+
+def _too_long(reply: Reply) -> bytes:
+    """Make the answer in the place of one with the longest of names and of ids, all of it escaped."""
+    text = "the answer does not fit into a datagram: ask for it with a shorter id"
+    return encode(Error(code="too-long", msg=text, author=SERVER, id=getattr(reply, "id", None)))
+
+
+def _shorten(reply: Reply) -> None:
+    """Let a reply lose so much of its text that it fits, if that helps.
+
+    A message out of a log says how much is missing, and `history` gives the rest. All other texts are titles, farewells
+    and reasons.
+    """
+    match reply:
+        case Message():
+            _cut_message(reply, LONGEST)
+        case HistoryPage(messages=[raw]):
+            reply.messages = []
+            message = _cut_message(decode_message(raw), LONGEST - len(encode(reply)))
+            reply.messages = [msgspec.Raw(encode(message))]
+        case RoomList(rooms=[info]):
+            _cut(reply, info, "topic")
+        case Joined():
+            _cut(reply, reply, "topic")
+        case TopicChanged() | MemberLeft() | Stop() | Error():
+            _cut(reply, reply, "msg")
 
 
 def _cut_message(message: Message, most: int) -> Message:
@@ -88,7 +99,7 @@ def _cut_message(message: Message, most: int) -> Message:
 def _split(message: Message) -> list[bytes]:
     pieces: list[bytes] = []
     text = message.msg
-    while text:
+    while text and (not pieces or message.msg):
         message.msg = text
         _cut(message, message, "msg")
         pieces.append(encode(message))

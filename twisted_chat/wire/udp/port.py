@@ -79,8 +79,7 @@ class UDPPort(DatagramProtocol):
 
     def forget(self, wire: UDPWire) -> None:
         """Hear that nothing more comes of a session, not even its last word."""
-        if self._wires.get(wire.at) is wire:
-            del self._wires[wire.at]
+        del self._wires[wire.at]
 
     def stopProtocol(self) -> None:
         for wire in tuple(self._wires.values()):

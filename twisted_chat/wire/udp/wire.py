@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hmac
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.interfaces import IDelayedCall
 
-from ...messages import Envelope, PingSent, WireError, encode
-from ...session import Participant
+from ...chat import is_same_secret
+from ...messages import Envelope, WireError, read_request
+from ...participant import Receiver
 from .cookies import Address
 from .fitting import LONGEST, MAX_DATAGRAM, objects
 from .requests import NumberedRequests
@@ -32,16 +32,15 @@ HIGH: Final = 128
 
 LOW: Final = 16
 
-_PING: Final = encode(PingSent())
-
 
 class UDPWire:
     """One session, a `session.Wire`: from a hello with a good cookie until one side ends it or is silent."""
 
+    may_be_bare = False
     longest_object = MAX_DATAGRAM
     longest_answer = LONGEST
     silence_seconds = SILENCE_SECONDS
-    participant: Participant
+    participant: Receiver
 
     def __init__(self, port: UDPPort, address: Address, cookie: str, time: int) -> None:
         self.at = address
@@ -53,7 +52,7 @@ class UDPWire:
         self.token: str | None = None
         self._port = port
         self._reactor: Any = port.chat.reactor
-        self._greeting: tuple[str, str | None, str | None] | None = None
+        self._greeting: tuple[str, str | None] | None = None
         """What is looked at to tell a hello that is said again."""
         self._welcome: bytes | None = None
         self._requests = NumberedRequests()
@@ -72,36 +71,44 @@ class UDPWire:
 
     def is_greeted_by(self, hello: Envelope) -> bool:
         """Tell a hello that is said again, since its answer was lost, from a new one."""
-        return not self._over and self._greeting == (hello.nick, hello.id, hello.token)
+        same_token = self.token is hello.token is None or is_same_secret(hello.token, self.token)
+        return not self._over and self._greeting == (hello.nick, hello.id) and same_token
 
     def hello(self, datagram: bytes, hello: Envelope) -> None:
         """Take a hello from the session's own address; one that is said again gets the same answer."""
         if not self.is_greeted_by(hello):
             if self._welcome is None:
-                self._greeting = hello.nick, hello.id, hello.token
+                self._greeting = hello.nick, hello.id
                 self.token = hello.token
             self.received(datagram, hello)
         elif self._welcome is not None:
-            self._silence.heard()
+            self._heard()
             self._answer_again(self._welcome)
 
     def received(self, datagram: bytes, envelope: Envelope | None) -> None:
         """Take what came from the session's address, if it proves to be the session's."""
-        if self.token is not None and (envelope is None or not _is_same(envelope.token or "", self.token)):
+        if self.token is not None and not (envelope and is_same_secret(envelope.token, self.token)):
             return
-        self._silence.heard()
+        self._heard()
         if self._over or (self._closing and not self._sender.waiting):
-            self._sender.send_again()
+            self._sender.send_again(self._reactor.seconds())
         elif self._deaf or not datagram:
             pass
         elif len(datagram) > MAX_DATAGRAM:
-            self.participant.received(WireError("too-long", f"a datagram has at most {MAX_DATAGRAM} bytes"))
+            error = WireError("too-long", f"a datagram has at most {MAX_DATAGRAM} bytes")
+            self.participant.received(error, len(datagram))
         elif envelope is None or not envelope.n:
-            self.participant.received(datagram)
+            self.participant.received(read_request(datagram), len(datagram))
         elif answer := self._requests.received(envelope.n, envelope.id, datagram):
             self._answer_again(answer)
         else:
             self._take()
+
+    def _heard(self) -> None:
+        """Take a sign of life."""
+        self._silence.heard()
+        self._sender.heard()
+        self._pump()
 
     def _answer_again(self, answer: bytes) -> None:
         if len(self._sender.waiting) < HIGH:  # otherwise there is enough to be read, and the client asks once more
@@ -111,7 +118,7 @@ class UDPWire:
     def _take(self) -> None:
         """Hand on the numbered requests whose turn it is."""
         while not (self._deaf or self._closing) and (datagram := self._requests.take()) is not None:
-            self.participant.received(datagram)
+            self.participant.received(read_request(datagram), len(datagram))
 
     # From the watch over silence
 
@@ -121,12 +128,12 @@ class UDPWire:
         elif seconds >= SILENCE_SECONDS:
             self.participant.end("nothing was heard of you for a minute")
         elif self._welcome is not None:
-            self.write(_PING)
+            self._sender.ask()
 
     def _probe(self) -> bool:
-        if self._sender.waiting or self._closing:
+        if self._closing or (self._sender.waiting and not self._sender.blocked):
             return False
-        self.write(_PING)
+        self._sender.ask()
         return True
 
     # From the participant
@@ -187,7 +194,7 @@ class UDPWire:
             return
         if self._sender.send(self._reactor.seconds()):
             self._silence.said()
-        if self._sender.waiting or self._closing:
+        if self._closing or (self._sender.waiting and not self._sender.blocked):
             self._timer = self._reactor.callLater(PACE_SECONDS, self._pump_later)
         if self._paused and len(self._sender.waiting) <= LOW:
             self._paused = False
@@ -201,7 +208,3 @@ class UDPWire:
     def _cancel_timer(self) -> None:
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
-
-
-def _is_same(token: str, other: str) -> bool:
-    return hmac.compare_digest(token.encode(), other.encode())

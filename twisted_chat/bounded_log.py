@@ -1,0 +1,100 @@
+"""A bound on what the server writes to its own log (which is not a room's).
+
+Whatever a stranger can make happen, a stranger can make happen a thousand times a second: a connection that no file
+descriptor is left for, a handshake that fails, an error of ours. So each kind of entry is written a few times a minute
+at most, whoever wrote it, Twisted included, and then the log says how many more there were.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from threading import Lock
+from typing import Any, Final
+
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import ILogObserver, LogEvent, Logger, LogPublisher
+from zope.interface import implementer
+
+MOST: Final = 10
+"""Entries of one kind in one period. Ten show whether it was once or is going on, and from how many addresses."""
+
+SECONDS: Final = 60.0
+"""The period: long enough that the log of a day under attack stays below 20 MB, entries with tracebacks included."""
+
+
+def bound(publisher: LogPublisher, reactor: Any) -> Callable[[], None]:
+    """Bound what a publisher hands to the observers that it has now; returns what takes that back."""
+    observers = list(publisher._observers)  # it has no public way to find those that `twistd` has given it
+    bounded = BoundedLog(LogPublisher(*observers), reactor)
+    for observer in observers:
+        publisher.removeObserver(observer)
+    publisher.addObserver(bounded)
+
+    def unbound() -> None:
+        bounded.flush()
+        publisher.removeObserver(bounded)
+        for observer in observers:
+            publisher.addObserver(observer)
+
+    return unbound
+
+
+@implementer(ILogObserver)
+class BoundedLog:
+    """Passes on the first `MOST` entries of a kind in each period, and at its end the number of the others."""
+
+    def __init__(self, pass_on: ILogObserver, reactor: Any) -> None:
+        self._pass_on = pass_on
+        self._reactor = reactor
+        self._log = Logger("twisted_chat", observer=pass_on)
+        self._seen: Counter[object] = Counter()
+        self._left_out: Counter[str] = Counter()
+        self._lock = Lock()
+        """Threads log too."""
+        self._period: IDelayedCall | None = None
+
+    def __call__(self, event: LogEvent) -> None:
+        kind = _kind(event)
+        with self._lock:
+            is_first = not self._seen
+            self._seen[kind] += 1
+            passes = self._seen[kind] <= MOST
+            if not passes:
+                self._left_out[_name(event)] += 1
+        if is_first:
+            self._reactor.callFromThread(self._begin_period)
+        if passes:
+            self._pass_on(event)
+
+    def _begin_period(self) -> None:
+        self._period = self._reactor.callLater(SECONDS, self._end_period)
+
+    def _end_period(self) -> None:
+        self._period = None
+        self.flush()
+
+    def flush(self) -> None:
+        """End the period now."""
+        if self._period is not None:
+            self._period.cancel()
+            self._period = None
+        with self._lock:
+            left_out, self._left_out = self._left_out, Counter()
+            self._seen.clear()
+        for name, count in left_out.items():
+            self._log.warn("… and {count} more in the last minute: {name}", count=count, name=name)
+
+
+def _kind(event: LogEvent) -> object:
+    """Tell what two entries have in common that come from the same place in the code."""
+    failure = event.get("log_failure")
+    raised = (failure.type, *failure.frames[-1][:3]) if failure is not None and failure.frames else None
+    return event.get("log_namespace"), event.get("log_format"), raised
+
+
+def _name(event: LogEvent) -> str:
+    """Name a kind of entry for people, without anything that a peer has sent."""
+    failure = event.get("log_failure")
+    what = event.get("log_format") if failure is None else f"{failure.type.__name__}"
+    return f"[{event.get('log_namespace', '-')}] {what}"

@@ -1,0 +1,317 @@
+"""A session over UDP: objects, one a datagram, are sent again until they are answered, and what comes is put in order.
+
+A shell hands in the datagrams that came and the time, sends what `take_datagrams` gives, and hands to the engine what
+`take_objects` gives, with a `GAP` where something got lost: the engine reads that from the rooms' logs. `docs/udp.md`
+says what is on the wire.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from .objects import GAP, Object, decode, encode
+
+MAX_DATAGRAM: Final = 1200
+"""Bytes of a datagram at most."""
+
+MAX_NUMBER: Final = 10**9
+"""A number of a request that no session comes to."""
+
+WINDOW: Final = 64
+"""Numbered requests under way at once: so many the server puts in order. And as many of the others."""
+
+ASK_SECONDS: Final = 15.0
+"""Without an answer for so long, the server is asked whether it is there. It ends a session after a minute."""
+
+DEAD_SECONDS: Final = 5.0
+"""For so long a server may leave everything unanswered: then it is gone, or knows us by another address."""
+
+FIRST_PATIENCE: Final = 0.25
+LEAST_PATIENCE: Final = 0.03
+LONGEST_PATIENCE: Final = 1.0
+"""Seconds to wait for an answer before the request is said again: as long as it is not known how long an answer takes,
+at least, and at most."""
+
+PATIENT_TRIES: Final = 4
+"""After so many the pauses grow: single losses have nothing to do with how busy the network is."""
+
+UNNUMBERED: Final = frozenset({"hello", "history", "who", "rooms", "ping"})
+"""Requests that do no harm where they are taken twice, or later: they need no number."""
+
+FIELDS: Final[dict[str, type]] = {
+    **dict.fromkeys(("type", "id", "cookie", "room", "author", "msg", "nick"), str),
+    **dict.fromkeys(("n", "seq", "rest"), int),
+    "limits": dict,
+    "messages": list,
+    "more": bool,
+}
+"""What the fields are that are used here and to read rooms' logs. The others are for those who read them."""
+
+NEEDED: Final = {"cookie": ("cookie",), "history": ("messages", "more")}
+"""Fields that an object of a type must have. Those of messages: `_is_direct`, `_is_message`."""
+
+
+@dataclass(slots=True)
+class Asked:
+    """A request that has no answer yet."""
+
+    obj: Object
+    due: float = 0.0
+    """When it is said, or said again."""
+    first: float = 0.0
+    said: float = 0.0
+    """When it was said first, and when last."""
+    tries: int = 0
+    gaps: int = 0
+    """How many gaps there had been when it was said first."""
+    given_id: bool = True
+    """Its id is not ours."""
+
+
+class Datagrams:
+    """One session, from the first hello: requests go in, what the server says comes out in order, with its gaps.
+
+    The server sends nothing to an address before that has proved itself. So the session begins with a hello that says
+    nothing, again and again until there is a cookie; the real hello waits for that.
+    """
+
+    def __init__(self, now: float) -> None:
+        self.proven = False
+        """The server has answered: it has given a cookie."""
+        self._token = ""
+        """The secret of the session: its hello's."""
+        self._cookie = ""
+        self._first_hello = Asked({"type": "hello", "pad": "." * 224}, due=now)
+        self._asked: dict[str, Asked] = {}
+        self._arrived: dict[str, Asked] = {}
+        """Requests whose answers are here, but wait for what comes before them."""
+        self._waiting: tuple[deque[Asked], deque[Asked]] = deque(), deque()
+        """Requests that have to wait, since too many are under way: those without a number, and those with one."""
+        self._count = 0
+        """How many requests got a number."""
+        self._next: int | None = None
+        """The number of the datagram that comes next; unknown before the first."""
+        self._early: dict[int, Object] = {}
+        self._give_up = 0.0
+        """When what is missing in front of `_early` is given up."""
+        self._gaps = 0
+        self._heard = now
+        self._answered = now
+        self._round_trip = FIRST_PATIENCE / 2
+        """About how long an answer takes, in seconds."""
+        self._backoff = 1.0
+        """How much longer it may take than was learned. Of what was said twice nobody knows which one is answered, so
+        where all is, because the way is long, nothing could be learned at the old pace (Karn and Partridge, 1987)."""
+        self._objects: list[Object] = []
+        self._datagrams: list[bytes] = []
+
+    # What the owner takes
+
+    def take_datagrams(self) -> list[bytes]:
+        """Take what is to be sent."""
+        datagrams, self._datagrams = self._datagrams, []
+        return datagrams
+
+    def take_objects(self) -> list[Object]:
+        """Take what the server said, and `GAP` where something is missing."""
+        objects, self._objects = self._objects, []
+        return objects
+
+    def due(self) -> float:
+        """Say when `tick` has something to do."""
+        if self._objects:
+            return 0.0
+        if not self.proven:
+            return self._first_hello.due
+        times = [asked.due for asked in self._asked.values()] or [self._answered + ASK_SECONDS]
+        return min(*times, self._give_up) if self._early else min(times)
+
+    # What the owner hands in
+
+    def send(self, obj: Object, now: float) -> None:
+        """Ask something: it is said until it is answered. What asks for nothing (`pong`) is said once."""
+        if obj["type"] == "pong":
+            self._datagrams.append(encode({**obj, "token": self._token}))
+            return
+        self._token = obj.get("token", self._token)
+        asked = Asked({"id": str(uuid.uuid4()), **obj, "token": self._token}, given_id="id" in obj)
+        if len(encode(asked.obj | {"n": MAX_NUMBER})) > MAX_DATAGRAM:
+            error = {"type": "error", "code": "too-long", "msg": f"a datagram has at most {MAX_DATAGRAM:,} bytes"}
+            self._objects.append({**error, "author": "server", "id": asked.obj["id"]})
+            return
+        self._waiting[obj["type"] not in UNNUMBERED].append(asked)
+        self._send_waiting()
+        self._say_due(now)
+
+    def received(self, datagram: bytes, now: float) -> None:
+        """Take what came."""
+        obj = decode(datagram)
+        if obj is None:
+            return
+        sound = is_sound(obj)
+        if sound and obj["type"] == "cookie":
+            self._take_cookie(obj["cookie"])
+        elif type(obj.get("n")) is int:
+            self._heard = now
+            self._take(obj.pop("n"), obj if sound else GAP, now)
+        self._send_waiting()
+
+    def tick(self, now: float) -> None:
+        """Do what is due. Raises `TimeoutError` when the server is gone, or knows nothing of this session."""
+        if not self.proven:
+            if self._first_hello.due <= now:
+                self._first_hello.due = now + FIRST_PATIENCE
+                self._datagrams.append(encode(self._first_hello.obj))
+            return
+        if not self._asked and now - self._answered >= ASK_SECONDS:
+            self.send({"type": "ping"}, now)
+        self._say_due(now)
+        self._put_in_order(now)
+
+    # How
+
+    def _take_cookie(self, cookie: str) -> None:
+        """Take the proof; a new one, where a hello with the last one was of no use: the server was started again."""
+        self.proven = True
+        hellos = [asked for asked in self._asked.values() if asked.obj["type"] == "hello"]
+        if not self._cookie or any(hello.tries > 1 for hello in hellos):
+            self._cookie = cookie
+        for hello in hellos:
+            hello.obj["cookie"] = self._cookie
+
+    def _send_waiting(self) -> None:
+        """Let requests go as far as there is space for them."""
+        if not self.proven:
+            return
+        free, numbered = self._waiting
+        while free and sum("n" not in asked.obj for asked in self._asked.values()) < WINDOW:
+            asked = free.popleft()
+            if asked.obj["type"] == "hello":
+                asked.obj["cookie"] = self._cookie
+            self._asked[asked.obj["id"]] = asked
+        while numbered and self._count < self._oldest() + WINDOW - 1:
+            asked = numbered.popleft()
+            self._count += 1
+            asked.obj["n"] = self._count
+            self._asked[asked.obj["id"]] = asked
+
+    def _oldest(self) -> int:
+        """Say which numbered request waits longest; the server forgets its answer when so many others came behind."""
+        numbers = (asked.obj["n"] for asked in self._asked.values() if "n" in asked.obj)
+        return next(numbers, self._count + 1)
+
+    def _say_due(self, now: float) -> None:
+        """Say, or say again, what is due."""
+        for asked in self._asked.values():
+            if asked.due <= now:
+                is_hello = asked.obj["type"] == "hello"
+                grown = 1.0 if is_hello else 1.5 ** min(max(0, asked.tries - PATIENT_TRIES), 20)
+                patience = max(2 * self._round_trip * self._backoff, LEAST_PATIENCE) * grown
+                if asked.tries == 0:
+                    asked.first = now
+                    asked.gaps = self._gaps
+                elif (
+                    now - max(asked.first, self._heard) > DEAD_SECONDS and asked.tries > PATIENT_TRIES and not is_hello
+                ):
+                    raise TimeoutError("nothing was heard of the server")
+                asked.tries += 1
+                asked.said = now
+                asked.due = now + min(patience, LONGEST_PATIENCE)
+                self._datagrams.append(encode(asked.obj))
+
+    def _take(self, number: int, obj: Object, now: float) -> None:
+        id = _id(obj)
+        late = self._next is not None and number < self._next
+        if late and obj.get("type") == "history":
+            return  # it says where the log ended, before what was handed on meanwhile; it is asked for again
+        if id is not None and id in self._asked:
+            asked = self._arrived[id] = self._asked.pop(id)
+            self._answered = now
+            if asked.tries == 1:
+                self._round_trip += (now - asked.said - self._round_trip) / 8
+                self._backoff = 1.0
+            else:
+                self._backoff = min(self._backoff * 1.25, LONGEST_PATIENCE / max(self._round_trip, 0.001))
+        if self._next is None:
+            self._next = number
+        if late:  # it was given up, and so was what came around it
+            if id in self._arrived:
+                self._hand_on(obj)
+                self._objects.append(GAP)
+        elif number not in self._early:
+            if not self._early:
+                self._give_up = now + min(max(self._round_trip, LEAST_PATIENCE), LONGEST_PATIENCE)
+            self._early[number] = obj
+            self._put_in_order(now)
+
+    def _put_in_order(self, now: float) -> None:
+        """Hand on what is there, up to what is missing; and beyond it where it is given up."""
+        while self._early:
+            assert self._next is not None
+            if self._next in self._early:
+                self._hand_on(self._early.pop(self._next))
+                self._next += 1
+            elif now >= self._give_up or len(self._early) > 4 * WINDOW:
+                self._gaps += 1
+                self._objects.append(GAP)
+                self._next = min(self._early)
+            else:
+                break
+
+    def _overhead(self) -> int:
+        """Bytes that a request gets beside its own."""
+        return len(encode({"token": self._token, "n": MAX_NUMBER})) - len("{}") + len(",")
+
+    def _hand_on(self, obj: Object) -> None:
+        id = _id(obj)
+        if id is None:
+            self._objects.append(obj)
+            return
+        asked = self._arrived.pop(id, None)
+        if asked is None:  # it answers once more what is answered
+            return
+        if not asked.given_id:
+            del obj["id"]
+        if "object" in obj.get("limits", ()):
+            obj["limits"]["object"] -= self._overhead()
+        self._objects.append(obj)
+        if obj.get("type") == "joined" and asked.gaps != self._gaps:
+            # The server may have given this answer before, and it was lost: then what followed it came before this.
+            self._objects.append(GAP)
+
+
+def _id(obj: Object) -> str | None:
+    """Say which request an object answers, if it answers one."""
+    id = obj.get("id")
+    return id if isinstance(id, str) else None
+
+
+def is_sound(obj: Object) -> bool:
+    """Tell whether an object of a server has what its type needs, and all fields that are used are of their types."""
+    if "type" not in obj or not _has_types(obj) or any(field not in obj for field in NEEDED.get(obj["type"], ())):
+        return False
+    if not all(type(limit) is int for limit in obj.get("limits", {}).values()):
+        return False
+    if obj["type"] == "" and not (_is_direct(obj) or _is_message(obj)):
+        return False
+    return all(map(_is_message, obj.get("messages", ())))
+
+
+def _is_direct(obj: Object) -> bool:
+    return "to" in obj and "author" in obj and "msg" in obj
+
+
+def _is_message(obj: object) -> bool:
+    """Tell whether something is a message of a room."""
+    return isinstance(obj, dict) and _has_types(obj) and {"author", "msg", "room", "seq"} <= obj.keys()
+
+
+def _has_types(obj: Object) -> bool:
+    retry = obj.get("retry", 0)  # seconds
+    if type(retry) not in (int, float) or not 0 <= retry < math.inf:
+        return False
+    return all(type(obj[field]) is kind for field, kind in FIELDS.items() if field in obj)

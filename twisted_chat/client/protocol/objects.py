@@ -1,0 +1,216 @@
+"""The objects of the wire, and what is made of them for programs: messages, notices and answers.
+
+An object is a dict. Whatever cannot be read raises `KeyError`, `TypeError` or `ValueError` (`UNSOUND`).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+Object = dict[str, Any]
+"""An object of the wire."""
+
+GAP: Final[Object] = {"type": "gap"}
+"""In the place of objects that got lost on the way, or that cannot be read."""
+
+UNSOUND: Final = (KeyError, TypeError, ValueError)
+"""What is raised where an object is not what it should be."""
+
+T = TypeVar("T")
+
+
+def encode(obj: Object) -> bytes:
+    """Write an object. Raises `UnicodeEncodeError` for half a character."""
+    return json.dumps(obj, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def decode(data: bytes) -> Object | None:
+    """Read an object; None for what is no object, or has half a character in it."""
+    try:
+        obj = json.loads(str(data, "utf-8"))
+        if b"\\u" in data:
+            encode(obj)
+    except (ValueError, RecursionError):
+        return None
+    return obj if isinstance(obj, dict) else None
+
+
+def field(obj: Object, name: str, kind: type[T]) -> T:
+    """Give a field that must be there, and be of this type."""
+    value = obj[name]
+    if type(value) is not kind:
+        raise TypeError(f"{name} is not of the type {kind.__name__}")
+    return value
+
+
+def optional(obj: Object, name: str, kind: type[T]) -> T | None:
+    """Give a field of this type, or None where it is not there."""
+    return None if obj.get(name) is None else field(obj, name, kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What somebody said."""
+
+    msg: str
+    author: str
+    room: str | None = None
+    to: str | None = None
+    seq: int | None = None
+    time: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DirectMessage(Message):
+    """A message for this client's nick alone (`to`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a room's history."""
+
+    messages: list[Message]
+    """In the order of their numbers."""
+    more: bool
+    """There is more beyond them, on the side that was asked for: older ones or, with `after`, newer ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """Who is in a room: `count` in all, and some of them, sorted."""
+
+    room: str
+    members: list[str]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoomInfo:
+    """A room that there is."""
+
+    room: str
+    count: int
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class MemberJoined:
+    """Somebody else joined a room that the client is in."""
+
+    author: str
+    room: str
+
+
+@dataclass(frozen=True, slots=True)
+class MemberLeft:
+    """Somebody else left a room that the client is in; `msg` is what they said of it."""
+
+    author: str
+    room: str
+    msg: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NickChanged:
+    """`author` is `nick` from now on, in a room that the client is in."""
+
+    author: str
+    nick: str
+    room: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TopicChanged:
+    """`author` set the topic of `room` to `msg`."""
+
+    author: str
+    room: str
+    msg: str
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """A large room has `count` members now."""
+
+    room: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The server ends the connection; `msg` says why."""
+
+    msg: str = ""
+    author: str = "server"
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """Something was wrong that answers no request: `code` for a program, `msg` for a person."""
+
+    code: str
+    msg: str
+    author: str = "server"
+
+
+def read_message(obj: Object) -> Message:
+    """Read what somebody said, in a room or to this client alone."""
+    return (Message if obj.get("to") is None else DirectMessage)(
+        field(obj, "msg", str),
+        field(obj, "author", str),
+        optional(obj, "room", str),
+        optional(obj, "to", str),
+        optional(obj, "seq", int),
+        optional(obj, "time", str),
+    )
+
+
+def read_page(obj: Object) -> Page:
+    """Read a part of a room's history."""
+    return Page([read_message(message) for message in obj["messages"]], field(obj, "more", bool))
+
+
+def read_members(obj: Object) -> Members:
+    """Read who is in a room."""
+    members: list[str] = field(obj, "members", list)
+    if not all(type(nick) is str for nick in members):
+        raise TypeError("a nick is not a string")
+    return Members(field(obj, "room", str), members, field(obj, "count", int))
+
+
+def read_rooms(obj: Object) -> list[RoomInfo]:
+    """Read which rooms there are."""
+    return [
+        RoomInfo(field(room, "room", str), field(room, "count", int), field(room, "topic", str))
+        for room in field(obj, "rooms", list)
+    ]
+
+
+Notice = MemberJoined | MemberLeft | NickChanged | TopicChanged | Presence | Stop | Error
+"""What the server tells without being asked."""
+
+
+def read_notice(obj: Object) -> Notice | None:
+    """Read what the server tells without being asked; None for what this version does not know."""
+
+    def text(name: str) -> str:
+        return field(obj, name, str)
+
+    match obj["type"]:
+        case "join":
+            return MemberJoined(text("author"), text("room"))
+        case "leave":
+            return MemberLeft(text("author"), text("room"), optional(obj, "msg", str) or "")
+        case "nick":
+            return NickChanged(text("author"), text("nick"), optional(obj, "room", str))
+        case "topic":
+            return TopicChanged(text("author"), text("room"), text("msg"))
+        case "presence":
+            return Presence(text("room"), field(obj, "count", int))
+        case "stop":
+            return Stop(optional(obj, "msg", str) or "", optional(obj, "author", str) or "server")
+        case "error":
+            return Error(text("code"), text("msg"), optional(obj, "author", str) or "server")
+    return None

@@ -1,0 +1,115 @@
+"""What has been said and is not acked yet, in one room or to one nick.
+
+Messages go out in the order in which they were said, some at a time. One that the server refuses for now goes back to
+its place in that order. One whose connection was lost before its ack may be in the log or not (it is unsettled): it is
+sent again with the same id, and the server deduplicates.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from typing import Final
+
+from .requests import Request
+
+WINDOW: Final = 256
+"""Messages under way at once. Enough to fill a long line (5,000 messages/s at a round trip of 50 ms), and so few that
+what has to be sent again after a lost connection is soon sent."""
+
+
+class Outbox:
+    """Messages that wait to be sent, in order, and those that are under way."""
+
+    def __init__(self) -> None:
+        self.resting = False
+        """The server has asked for a pause."""
+        self.unacked: set[str] = set()
+        """The ids of the messages that may be in the log: under way, or sent on a connection that was lost."""
+        self._window = WINDOW
+        self._waiting: list[tuple[int, Request]] = []
+        self._flight: dict[str, Request] = {}
+
+    @property
+    def is_empty(self) -> bool:
+        """True while everything is acked, or refused for good."""
+        return not self._waiting and not self._flight
+
+    @property
+    def first(self) -> float:
+        """The number of the next message that may be sent now; infinity where there is none."""
+        if self.resting or not self._waiting or len(self._flight) >= self._window:
+            return math.inf
+        return self._waiting[0][0]
+
+    def holds_up(self, number: int, is_open: bool) -> bool:
+        """True while a change of nick that was asked for as `number` has to wait.
+
+        The server knows a message by author and id, so it must be known of all that was sent whether it is in the log.
+        What was said before it and not yet sent goes first, where it can be sent now (`is_open`).
+        """
+        return bool(self.unacked) or (
+            is_open and not self.resting and bool(self._waiting) and self._waiting[0][0] < number
+        )
+
+    def add(self, request: Request) -> None:
+        """Put a message in its place in the order."""
+        heapq.heappush(self._waiting, (request.number, request))
+
+    def take(self) -> Request:
+        """Take the `first` message, to send it."""
+        request = heapq.heappop(self._waiting)[1]
+        self._flight[request.id] = request
+        self.unacked.add(request.id)
+        return request
+
+    def answered(self, request: Request) -> None:
+        """Forget a message that is acked, or refused for good."""
+        del self._flight[request.id]
+        self.unacked.discard(request.id)
+        if self.is_empty:
+            self._window = WINDOW
+
+    def put_off(self, request: Request) -> None:
+        """Take back a message that the server cannot take now, to send it again after a rest.
+
+        Until all are acked, messages then go one at a time: of several under way, those behind a refused one could be
+        taken, and come before it.
+        """
+        del self._flight[request.id]
+        if not request.unsettled:
+            self.unacked.discard(request.id)
+        self.add(request)
+        self.resting = True
+        self._window = 1
+
+    def rested(self) -> None:
+        """Called when the rest is over."""
+        self.resting = False
+
+    def lost(self) -> None:
+        """Called when the connection is lost. What was under way is unsettled."""
+        for request in self._flight.values():
+            request.unsettled = True
+            self.add(request)
+        self._flight.clear()
+        self.resting = False
+        self._window = WINDOW
+
+    def withdraw(self, request: Request) -> bool:
+        """Take back a message that was never sent; False where it may have been taken by the server."""
+        entry = (request.number, request)
+        if entry not in self._waiting or request.unsettled or request.tries:
+            return False
+        self._waiting.remove(entry)
+        heapq.heapify(self._waiting)
+        return True
+
+    def empty(self) -> list[Request]:
+        """Take all messages, in order: nothing more is sent. What may be in the log stays `unacked`."""
+        requests = sorted(
+            [*(request for _, request in self._waiting), *self._flight.values()], key=lambda one: one.number
+        )
+        self._waiting.clear()
+        self._flight.clear()
+        return sorted(requests, key=lambda request: request.number)

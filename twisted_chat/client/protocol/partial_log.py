@@ -1,0 +1,135 @@
+"""What a client knows of a room's log, in pieces, and in which order that comes out."""
+
+from __future__ import annotations
+
+from typing import Final, Generic, TypeVar
+
+M = TypeVar("M")
+
+MOST: Final = 1000
+"""Messages that are kept in memory, some 100 kB of usual ones. What comes then is read from the log later."""
+
+MAX_OWN: Final = 500
+"""One's own messages that are remembered before the cursor is moved over them by a page of the log: after a lost
+connection they would all be replayed. As many as a page has."""
+
+
+class PartialLog(Generic[M]):
+    """A cursor in a room's log, and what is known beyond it.
+
+    It is known which message follows another if nothing got lost between the two, or if a page of the log says so.
+    From the cursor on, messages are handed out along these links. Where a link is missing, a page is asked for.
+
+    The author of a message gets its ack and not the message, so the client's own messages are passed over.
+    """
+
+    def __init__(self, seq: int) -> None:
+        self.seq = seq
+        """The cursor: all messages up to this one were handed out."""
+        self.own: set[int] = set()
+        """The numbers of the client's own messages behind the cursor, as far as they were acked."""
+        self._unseen = 0
+        """How many of them the end of the log did not show: they are in the log no more, or were not yet."""
+        self.edge = seq
+        """The newest message that was heard, or up to which pages were read."""
+        self._broken = False
+        """Something may be missing behind the edge."""
+        self._ends: set[int] = set()
+        """All other messages behind which something is missing."""
+        self._next: dict[int, int] = {}
+        self._known: dict[int, M] = {}
+
+    def __len__(self) -> int:
+        """Give the number of messages that are known and not handed out."""
+        return len(self._known)
+
+    @property
+    def is_complete(self) -> bool:
+        """True while nothing is known to be missing, and the cursor need not be moved over one's own messages."""
+        return not (self._broken or self._ends or len(self.own) - self._unseen > MAX_OWN)
+
+    def resume(self) -> None:
+        """Called when the server replays everything behind the edge, as after a join with it."""
+        self._broken = False
+
+    def skip(self, edge: int) -> None:
+        """Called when the server sends what is said behind `edge`: what is between the two edges is missing."""
+        self._broken = False
+        if edge > self.edge:
+            self._ends.add(self.edge)
+            self.edge = edge
+
+    def broken(self) -> None:
+        """Called when something got lost: a gap."""
+        self._broken = True
+
+    def heard(self, seq: int, message: M) -> None:
+        """Take a message that was just said, or that is replayed, in order."""
+        if seq <= self.edge:
+            return
+        if len(self._known) >= MOST:
+            self._broken = True
+            return
+        if self._broken:
+            self._ends.add(self.edge)
+            self._broken = False
+        else:
+            self._next[self.edge] = seq
+        self._known[seq] = message
+        self.edge = seq
+
+    def acked(self, seq: int) -> None:
+        """Take the number of one of the client's own messages."""
+        if seq > self.seq:
+            self.own.add(seq)
+
+    def read(self, after: int, messages: dict[int, M], more: bool) -> None:
+        """Take a page of the log: all there is behind `after`, by its numbers, up to the last of them.
+
+        One that brings nothing new is the end of what there is, whatever it says of `more`.
+        """
+        messages = {seq: messages[seq] for seq in sorted(messages) if seq > after}
+        more = more and bool(messages)
+        at = after
+        for seq, message in messages.items():
+            if seq > self.seq:
+                self._next[max(at, self.seq)] = seq
+                self._known.setdefault(seq, message)
+            at = seq
+        at = max(at, self.seq)
+        if at >= self.edge:
+            self.edge = at
+            self._broken = more
+            self._unseen = 0 if more else sum(seq > at for seq in self.own)
+        elif more:
+            self._ends.add(at)
+        elif beyond := [seq for seq in self._known if seq > at]:  # what was between them is in the log no more
+            self._next.setdefault(at, min(beyond))
+        else:
+            self.edge = at
+        self._ends = {end for end in self._ends if end not in self._next and self.seq <= end < self.edge}
+
+    def peek(self) -> tuple[int, M] | None:
+        """Give the next message and its number, if it is known."""
+        while (seq := self._next.get(self.seq)) is not None:
+            if seq not in self.own:
+                return seq, self._known[seq]
+            self.advance()
+        return None
+
+    def advance(self) -> None:
+        """Move the cursor behind the next message."""
+        self.seq = self._next.pop(self.seq)
+        self._known.pop(self.seq, None)
+        if self.own:  # between two messages of others there may be many of one's own
+            self.own = {seq for seq in self.own if seq > self.seq}
+            self._unseen = min(self._unseen, len(self.own))
+
+    def missing(self) -> list[int]:
+        """List the messages behind which the log has to be read, oldest first."""
+        missing = sorted(self._ends)
+        if self._broken:
+            missing.append(self.edge)
+        elif len(self.own) - self._unseen > MAX_OWN and not self._next and not missing:
+            missing.append(self.seq)
+        return missing if len(self._known) < MOST else missing[:1]

@@ -1,0 +1,138 @@
+"""A new connection, until it shows what it is: a bare client, or one that knows more than three fields.
+
+The oldest client has messages and `quit`, and no other type; everything else is a request of a session. Whoever says
+nothing for a moment gets the lobby's messages, as a bare client does, and may say hello all the same.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from twisted.internet.interfaces import IDelayedCall, IPushProducer
+from zope.interface import implementer
+
+from .bare import Bare, Host
+from .limits import Bucket
+from .messages import Asked, Quit, Say, WireError
+from .participant import Wire
+from .room import Room
+from .session import Session
+
+GRACE_SECONDS: Final = 0.25
+"""How long a connection may say nothing before it is taken for a bare client: a hello comes with the first segment."""
+
+HELLO_SECONDS: Final = 10.0
+"""How long a connection may say nothing where bare clients are not served: as long as a handshake of TLS may take."""
+
+HELLO_FIRST: Final = 'say hello first, such as {"type": "hello", "nick": "alice"}'
+
+
+@implementer(IPushProducer)
+class Newcomer:
+    """A connection that has not shown what it is. It is a `participant.Receiver`."""
+
+    def __init__(
+        self, host: Host, wire: Wire, bucket: Bucket, lobby: Room, may_be_bare: bool, refusal: WireError | None
+    ) -> None:
+        self._may_be_bare = may_be_bare
+        self._host = host
+        self._wire = wire
+        self._bucket = bucket
+        self._lobby = lobby
+        self._refusal = refusal
+        """Why it cannot stay, if it cannot."""
+        self._since = lobby.head
+        self._paused = False
+        """True while its connection takes no more."""
+        self._timer: IDelayedCall | None = None
+        self._bare: Bare | None = None
+        """Hands it what a bare client gets, once it has said nothing for a moment, or nothing that could be read."""
+
+    def begin(self) -> None:
+        """Let the time begin in which it has to show what it is: objects can come from now on."""
+        if self._bare is None:
+            seconds = GRACE_SECONDS if self._may_be_bare or self._refusal else HELLO_SECONDS
+            self._timer = self._host.reactor.callLater(seconds, self._says_nothing)
+
+    def _says_nothing(self) -> None:
+        self._timer = None
+        if self._may_be_bare:
+            self._be_bare()
+        else:
+            self._be_session().turn_away(WireError("not-welcome", f"nothing was said: {HELLO_FIRST}"))
+
+    # From the wire
+
+    def received(self, request: Asked, size: int = 0) -> None:
+        """Find out what it is, by the first object that can be read; until then, by what is wrong with it."""
+        if not (self._may_be_bare and _is_of_the_oldest(request)):
+            self._be_session().received(request, size)
+            return
+        bare = self._be_bare()
+        if not isinstance(request, WireError):
+            self._wire.participant = bare
+            bare.received(request, size)
+        elif bare.ending is None:
+            bare.handle(request, size)  # at once: a hello that follows finds nothing that waits
+
+    def _be_bare(self) -> Bare:
+        if self._bare is None:
+            self._cancel()
+            self._bare = Bare(self._host, self._wire, self._bucket, self._lobby, self._since)
+            if self._paused:
+                self._bare.pauseProducing()
+            if self._refusal is not None:
+                self._bare.turn_away(self._refusal)
+        return self._bare
+
+    def _be_session(self) -> Session:
+        self._cancel()
+        session = self._wire.participant = Session(self._host, self._wire, self._bucket)
+        session.paused = self._paused
+        if self._bare is not None:
+            self._bare.make_way()
+        if self._refusal is not None:
+            session.turn_away(self._refusal)
+        elif self._bare is not None and self._bare.ending is not None:
+            session.end(self._bare.ending)
+        return session
+
+    def finished(self) -> None:
+        self.end("")
+
+    def lost(self) -> None:
+        self._cancel()
+        if self._bare is not None:
+            self._bare.lost()
+
+    def tick(self) -> None:
+        """Nothing to do: its first word is waited for as long as TCP's keepalive finds that it is there."""
+
+    def end(self, why: str) -> None:
+        """Say why, and end the connection."""
+        (self._be_bare() if self._may_be_bare else self._be_session()).end(why)
+
+    def pauseProducing(self) -> None:
+        self._paused = True
+        if self._bare is not None:
+            self._bare.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        self._paused = False
+        if self._bare is not None:
+            self._bare.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """Called by the transport when it is gone; `lost` follows."""
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _is_of_the_oldest(request: Asked) -> bool:
+    """True for what a client of three fields says: a message for everybody, or `quit`, even if it cannot be read."""
+    if isinstance(request, WireError):
+        return request.type in ("", "quit")
+    return isinstance(request, Quit) or (isinstance(request, Say) and request.room is None and request.to is None)

@@ -1,0 +1,389 @@
+"""A participant, whatever wire it came by: the order of its requests, and how much it may ask for.
+
+Requests are handled in their order, each one when those before it have been answered. What one participant asks for is
+bounded in four ways, so that nobody else waits long for it and memory does not grow with it:
+
+- Each request costs a token (`limits.Bucket`). Whoever has none is told so once, and rests: nothing is read from it
+  until there are tokens again.
+- Each request is work. Whoever has had its quantum in a turn of the reactor goes on in a later turn, with all others
+  that have more to do (`room.Rooms.line_up`: fair queueing).
+- What waits for its turn is bounded in requests and in bytes; then nothing more is read.
+- What it was sent and does not take (backpressure) stops the reading too.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from .limits import (
+    MAX_ERRORS,
+    MAX_REST_SECONDS,
+    MAX_UNSETTLED,
+    MAX_UNSETTLED_BYTES,
+    MAX_WAITING,
+    MAX_WAITING_BYTES,
+    NOT_ITS_FAULT,
+    QUANTUM,
+    Bucket,
+    RateLimited,
+)
+from .log import Unavailable
+from .messages import Asked, Quit, WireError
+from .names import Name
+from .room import Member, Rooms
+
+_log = Logger("twisted_chat.participant")
+
+
+class Wire(Protocol):
+    """A connection, as a participant sees it."""
+
+    may_be_bare: bool
+    """True where the oldest clients come in, which do not say hello."""
+    address: str
+    """The other end's address, by which its connections are counted; empty where it has none of its own."""
+    label: str
+    """The other end's port, or what else tells it from others; a bare client's name is made of it."""
+    silence_seconds: float
+    """Seconds without a sign of life after which its session is ended."""
+    participant: Receiver
+    """The receiver of what arrives."""
+    longest_object: int
+    """Bytes of one object that may arrive."""
+    longest_answer: int
+    """Bytes of one answer that it hands on at once; what is a list ends there, and the rest is asked for again."""
+
+    def write(self, data: bytes) -> None:
+        """Hand whole lines on."""
+
+    def close(self) -> None:
+        """End the connection when what was written has gone."""
+
+    def abort(self) -> None:
+        """End the connection now."""
+
+    def stop_reading(self) -> None:
+        """Hand on no more requests for now. What has arrived is kept, or comes again."""
+
+    def go_on_reading(self) -> None:
+        """Hand on requests again."""
+
+
+class Receiver(Protocol):
+    """What a wire hands requests to."""
+
+    def received(self, request: Asked, size: int) -> None:
+        """Called with a request, or with what was wrong in the place of one, and its size in bytes."""
+
+    def finished(self) -> None:
+        """Called when the peer has closed its sending side; it may still read what it asked for."""
+
+    def lost(self) -> None:
+        """Called when the connection is gone."""
+
+    def tick(self) -> None:
+        """Called every `session.TICK_SECONDS`, to find out who is silent."""
+
+    def end(self, why: str) -> None:
+        """Say why, and end the connection."""
+
+    def pauseProducing(self) -> None: ...
+
+    def resumeProducing(self) -> None: ...
+
+
+class Host(Protocol):
+    """The chat, as a participant sees it."""
+
+    reactor: Any
+    rooms: Rooms
+
+    def handle(self, participant: Any, request: Asked) -> Deferred[None] | None:
+        """Do what a request asks for; raises `WireError`. A Deferred fires when it is answered, or fails alike."""
+
+    def gone(self, participant: Any, farewell: str = "") -> None:
+        """Take a participant out of everything."""
+
+
+class Participant(ABC):
+    """The part that a `Session` and a `Bare` have in common."""
+
+    __slots__ = (
+        "_busy",
+        "_enough",
+        "_errors",
+        "_going_on",
+        "_leaving",
+        "_lined_up",
+        "_resting",
+        "_silent",
+        "_turn",
+        "_unread",
+        "_unsettled",
+        "_unsettled_bytes",
+        "_waiting",
+        "_waiting_bytes",
+        "_work",
+        "bucket",
+        "closed",
+        "host",
+        "members",
+        "nick",
+        "out",
+        "wire",
+    )
+
+    def __init__(self, host: Host, wire: Wire, bucket: Bucket) -> None:
+        self.host = host
+        self.wire = wire
+        self.bucket = bucket
+        self.nick: Name | None = None
+        """None until the others may know of it."""
+        self.members: dict[str, Member] = {}
+        """Its memberships, by the room's key."""
+        self.out: list[bytes] | None = None
+        self.closed = False
+        self._waiting: deque[tuple[Asked, int]] | None = None
+        """Requests that wait for their turn, with their sizes. None until the first one: most never have any."""
+        self._waiting_bytes = 0
+        self._busy = False
+        """True while a request is being handled."""
+        self._going_on = False
+        """True while those that waited are being handled."""
+        self._leaving = False
+        """True once it has said `quit`: nothing that follows is heard."""
+        self._lined_up = False
+        """True while it waits for its turn among all that have more to do."""
+        self._resting: IDelayedCall | None = None
+        """The end of its rest, while it has no tokens."""
+        self._turn = 0
+        self._work = 0
+        """The turn of the reactor in which it last did something, and the work of that since its quantum began."""
+        self._enough = False
+        """True where it is not served again in that turn, however little there is to do for others."""
+        self._unread = False
+        """True while nothing is read from it."""
+        self._unsettled = 0
+        self._unsettled_bytes = 0
+        """Its messages that are on their way into the log, and the characters in them."""
+        self._errors = 0
+        """Errors in a row."""
+        self._silent = 0
+        """Ticks since it was last heard."""
+
+    # What a kind of participant does in its own way
+
+    def depends(self, request: Asked) -> bool:
+        """True where a request has to wait for what this participant did before, or has still to get."""
+        return False
+
+    @abstractmethod
+    def is_loaded(self) -> bool:
+        """True while it takes too little of what it is sent."""
+
+    @abstractmethod
+    def tell(self, error: WireError, request: Asked) -> None:
+        """Answer that something was wrong with a request."""
+
+    @abstractmethod
+    def end(self, why: str) -> None:
+        """Say why, and end the connection."""
+
+    def turn_away(self, error: WireError) -> None:
+        """Tell a new connection why it cannot stay."""
+        self.tell(error, error)
+        self.end(error.text)
+
+    # Requests
+
+    def received(self, request: Asked, size: int = 0) -> None:
+        """Handle a request, or what was wrong in the place of one, when its turn comes."""
+        self._silent = 0
+        if self.closed or self._leaving:
+            return
+        self._leaving = type(request) is Quit
+        if self._waiting or self._must_wait(request):
+            self._wait(request, size)
+        else:
+            self.handle(request, size)
+
+    def _must_wait(self, request: Asked) -> bool:
+        if type(request) is Quit:
+            return self._busy or self.depends(request)  # it costs nothing
+        return self._busy or self._resting is not None or self._is_spent() or self.depends(request)
+
+    def _wait(self, request: Asked, size: int) -> None:
+        if self._waiting is None:
+            self._waiting = deque()
+        self._waiting.append((request, size))
+        self._waiting_bytes += size
+        self._line_up()
+        self.adjust_reading()
+
+    def handle(self, request: Asked, size: int) -> None:
+        """Handle a request now."""
+        self.spend(1 + (size >> 10))
+        try:
+            answered = self.host.handle(self, request)
+        except WireError as error:
+            self._refuse(error, request)
+            return
+        except Exception:
+            self._failed(Failure(), request)
+            return
+        if answered is None:
+            self._errors = 0
+            return
+        self._busy = True
+        answered.addCallbacks(self._answered, self._failed, errbackArgs=(request,))
+        answered.addErrback(lambda failure: _log.failure("A request could not be answered", failure))
+
+    def _answered(self, _: None) -> None:
+        self._busy = False
+        self._errors = 0
+        self.go_on()
+
+    def _failed(self, failure: Failure, request: Asked) -> None:
+        self._busy = False
+        error = failure.value
+        if isinstance(error, Unavailable):
+            error = WireError("unavailable", "this cannot be read or kept now: ask again later")
+        elif not isinstance(error, WireError):
+            _log.failure("A request failed", failure)
+            error = WireError("internal", "the server has met a fault of its own, which its log describes")
+        self._refuse(error, request)
+        self.go_on()
+
+    def _refuse(self, error: WireError, request: Asked) -> None:
+        """Answer that something was wrong; end the connection where nothing else comes from it."""
+        self.tell(error, request)
+        if type(request) is Quit:
+            self._leaving = False
+        if isinstance(error, RateLimited):
+            self._rest(min(error.seconds, MAX_REST_SECONDS))
+        self._errors += error.code not in NOT_ITS_FAULT
+        if self._errors > MAX_ERRORS:
+            self.end(f"{self._errors} errors in a row: this is another protocol")
+
+    def go_on(self) -> None:
+        """Handle what waited, as far as that goes now, and read on."""
+        if self._going_on:
+            return  # one of them was answered at once: the loop that handed it out goes on by itself
+        self._going_on = True
+        while self._waiting and not self.closed and not self._must_wait(self._waiting[0][0]):
+            request, size = self._waiting.popleft()
+            self._waiting_bytes -= size
+            self.handle(request, size)
+        self._going_on = False
+        if self._waiting:
+            self._line_up()
+        self.adjust_reading()
+
+    # Its share of a turn
+
+    def spend(self, work: int) -> None:
+        """Count work that this participant makes, in requests: some 20 microseconds each."""
+        if self._turn != self.host.rooms.turn:
+            self.begin_turn()
+        self._work += work
+
+    def begin_turn(self) -> None:
+        """Count anew: another turn of the reactor has begun."""
+        self._turn = self.host.rooms.turn
+        self._work = 0
+        self._enough = False
+
+    def charge(self, told: int) -> None:
+        """Let it pay for what a request of its made the server tell others; that ends its turn."""
+        if told:
+            self.spend(self.bucket.charge(told))
+            self._enough = True
+
+    def _is_spent(self) -> bool:
+        return (self._work >= QUANTUM or self._enough) and self._turn == self.host.rooms.turn
+
+    def _line_up(self) -> None:
+        if not self._lined_up and self._is_spent():
+            self._lined_up = True
+            self.host.rooms.line_up(self, next_turn=self._enough)
+
+    def take_turn(self) -> int:
+        """Go on with what waited; returns the work that it made."""
+        self._lined_up = False
+        if self._turn == self.host.rooms.turn:
+            self._work = 0
+        else:
+            self.begin_turn()
+        self.go_on()
+        return self._work
+
+    def _rest(self, seconds: float) -> None:
+        """Ask for nothing, so many seconds long."""
+        self._resting = self.host.reactor.callLater(seconds, self._rested)
+        self.adjust_reading()
+
+    def _rested(self) -> None:
+        self._resting = None
+        self.spend(QUANTUM)  # many may wake up together: it lines up with the others
+        if self._waiting:
+            self._line_up()
+        self.adjust_reading()
+
+    # Messages on their way into the log
+
+    def says(self, size: int) -> None:
+        """Called when one more of its messages, of so many characters, is on its way into the log."""
+        self._unsettled += 1
+        self._unsettled_bytes += size
+        if not self._unread and self._has_much_unsettled():
+            self.adjust_reading()
+
+    def settled(self, count: int, size: int) -> None:
+        """Called when messages of its own were kept, or refused; and when it may have caught up."""
+        self._unsettled -= count
+        self._unsettled_bytes -= size
+        if self._waiting:
+            self.go_on()
+        elif self._unread:
+            self.adjust_reading()
+
+    def _has_much_unsettled(self) -> bool:
+        return self._unsettled >= MAX_UNSETTLED or self._unsettled_bytes >= MAX_UNSETTLED_BYTES
+
+    # Reading
+
+    def adjust_reading(self) -> None:
+        """Read from the connection, or stop that: what it asks for has to be bounded by what it takes."""
+        too_much = (
+            self._leaving
+            or self._resting is not None
+            or len(self._waiting or ()) >= MAX_WAITING
+            or self._waiting_bytes >= MAX_WAITING_BYTES
+            or self._has_much_unsettled()
+            or self.is_loaded()
+        )
+        if too_much != self._unread and not self.closed:
+            self._unread = too_much
+            (self.wire.stop_reading if too_much else self.wire.go_on_reading)()
+
+    # The end
+
+    def close(self) -> None:
+        """Take part no more: nothing is heard, nothing is written."""
+        self.closed = True
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
+        self._waiting = None
+
+    def lost(self) -> None:
+        """Called when the connection is gone."""
+        self.close()
+        self.host.gone(self)
