@@ -10,13 +10,15 @@ from types import SimpleNamespace
 from typing import Any, cast
 from unittest import mock
 
-from twisted.internet.address import UNIXAddress
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.error import CannotListenError
 from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import TestCase
 
 from twisted_chat.chat import Chat
 from twisted_chat.places import LINES, WIRES, Place, WrongPlace, address_text, read_places, refusal, with_backlog
+from twisted_chat.wire.jsonlines import JSONLines
 
 from .certificates import certificate
 from .ports import Reactor
@@ -109,15 +111,16 @@ class PlacesTests(TestCase):
 
     def test_what_is_no_endpoint_is_refused(self) -> None:
         start = "--port takes a port or an endpoint such as tcp:14900:interface=0.0.0.0, not "
-        self.assertEqual(self.refuses("abc"), start + "'abc': Unknown endpoint type: 'abc'")
+        self.assertEqual(self.refuses("abc"), start + "'abc'")
         self.assertEqual(self.refuses("tcp:1:backlog=many"), start + "'tcp:1:backlog=many'")
         for text, address in (
             ("tcp:0:interface=::1", r"\:\:1"),
             ("ssl:1:interface=fe80::1:backlog=1", r"fe80\:\:1"),
         ):
-            expected = f"{start}'{text}': escape the colons of the address, interface={address}"
+            expected = f"--port '{text}' cannot be used: escape the colons of the address, interface={address}"
             self.assertEqual(self.refuses(text), expected)
-        self.assertEqual(self.refuses("stdio:"), start + "'stdio:': nobody can connect to stdio")
+        self.assertEqual(self.refuses("stdio:"), "--port 'stdio:' cannot be used: nobody can connect to stdio")
+        self.assertIn("write haproxy:tls:FOLDER:PORT", self.refuses("haproxy:ssl:1"))
 
     def test_tls_without_pyopenssl_is_refused(self) -> None:
         with mock.patch.dict(sys.modules, {"OpenSSL": None}):
@@ -127,11 +130,38 @@ class PlacesTests(TestCase):
     def test_tls_without_certificates_is_refused(self) -> None:
         self.assertIn("takes a folder of certificates, and '14943' is not a folder", self.refuses("tls:14943"))
         home = folder(self)
-        place = f"tls:{home}:14943"
-        self.assertTrue(self.refuses(place).endswith(f": no file *.pem in '{home}' has a certificate"))
-        (home / "chain.pem").write_text("-----BEGIN CERTIFICATE-----\n")
-        self.assertTrue(self.refuses(place).endswith(f": no file *.pem in '{home}' has a private key"))
-        self.assertIn("No such file or directory: /no.pem", self.refuses("ssl:1:privateKey=/no.pem"))
+        start = f"--port 'tls:{home}:1' cannot be used: no certificate is in the files *.pem in '{home}': put "
+        self.assertTrue(self.refuses(f"tls:{home}:1").startswith(start))
+
+    def test_the_one_certificate_of_ssl_is_checked_too(self) -> None:
+        start = "--port 'ssl:1:privateKey=/no.pem' cannot be used: "
+        expected = f"{start}'/no.pem' cannot be read: No such file or directory"
+        self.assertEqual(self.refuses("ssl:1:privateKey=/no.pem"), expected)
+        home = folder(self)
+        certificate(home)
+        path = home / "localhost.pem"
+        apart = f"{path}:{home / 'trusted.crt'}"
+        for files in (path, apart, f"privateKey={path}:certKey={path}"):
+            self.assertEqual(self.read(f"ssl:1:{files}").sslServers[0][0], 1)
+        chain = f"ssl:1:{path}:extraCertChain=/no.pem"
+        self.assertTrue(self.refuses(chain).endswith("cannot be used: No such file or directory: /no.pem"))
+
+    def test_tls_listens_on_443_unless_a_port_is_named(self) -> None:
+        home = folder(self)
+        certificate(home)
+        self.assertEqual(self.read(f"tls:path={home}", f"tls:{home}:port=1").tcp_ports, [(443, "::"), (1, "::")])
+
+    def test_a_proxy_writes_its_header_before_tls_begins(self) -> None:
+        home = folder(self)
+        certificate(home)
+        for place, wire in (("tcp:1", "JSONLines"), (f"tls:{home}:1", "BufferingTLSTransport")):
+            ((_, factory, *_),) = self.read(f"haproxy:{place}").tcpServers
+            transport: Any = StringTransport()
+            protocol = cast(Any, factory.buildProtocol(transport.getPeer()))
+            protocol.makeConnection(transport)
+            with mock.patch.object(JSONLines, "connectionMade"):
+                protocol.dataReceived(b"PROXY TCP4 192.0.2.1 192.0.2.2 49474 14900\r\n")
+            self.assertEqual(type(transport.protocol).__name__, wire)
 
     def test_a_socket_that_systemd_did_not_hand_over_is_refused(self) -> None:
         for which in ("index=0", "name=chat"):
@@ -167,6 +197,14 @@ class TextTests(TestCase):
 
     def refusal(self, error: Exception) -> str:
         return refusal(Place("127.0.0.1:1", cast(Any, None), cast(Any, None)), error)
+
+    def test_an_address_can_be_pasted_into_a_client(self) -> None:
+        for address, text in (
+            (IPv4Address("TCP", "127.0.0.1", 1), "127.0.0.1:1"),
+            (IPv6Address("TCP", "::1", 1), "[::1]:1"),
+            (IPv4Address("UDP", "127.0.0.1", 1), "udp 127.0.0.1:1"),
+        ):
+            self.assertEqual(address_text(address), text)
 
     def test_a_unix_socket_is_shown_with_its_whole_path(self) -> None:
         self.assertEqual(address_text(UNIXAddress("/run/chat.sock")), "/run/chat.sock")

@@ -12,10 +12,9 @@ import re
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
@@ -28,7 +27,11 @@ from twisted.internet.interfaces import IAddress, IListeningPort, IStreamServerE
 from .chat import Chat
 from .leftovers import remove_socket
 from .wire.jsonlines import JSONLinesFactory
+from .wire.proxy import ProxyHeaderFactory
 from .wire.udp import UDPPort
+
+if TYPE_CHECKING:
+    from .certificates import Certificates
 
 BACKLOG: Final = "backlog=4096"
 """The connections that the kernel queues until the server accepts them: what Linux allows by default. After a restart
@@ -167,19 +170,65 @@ def _read_number(reading: Reading) -> tuple[str, _Opener]:
 def _read_endpoint(reading: Reading) -> tuple[str, _Opener]:
     reactor, option, text, _ = reading
     try:
-        _check_description(text)
-        return text, partial(_listen, _parts(text), serverFromString(reactor, with_backlog(text)))
+        return text, _Stream(reactor, text).listen
     except Exception as error:  # each type of endpoint has its own ways to fail
         why = _address_hint(text) or _reason(error)
-    raise WrongPlace(
-        f"{option} takes a port or an endpoint such as tcp:14900:interface=0.0.0.0, not '{text}'{why and f': {why}'}"
-    )
+    if why:
+        raise WrongPlace(f"{option} '{text}' cannot be used: {why}")
+    raise WrongPlace(f"{option} takes a port or an endpoint such as tcp:14900:interface=0.0.0.0, not '{text}'")
 
 
-def _listen(parts: list[str], endpoint: IStreamServerEndpoint, factory: Any) -> Deferred[IListeningPort]:
-    if parts[0] == "unix":
-        remove_socket(_argument(parts, "address", 1))
-    return endpoint.listen(factory)
+class _Stream:
+    """A place for a stream: an endpoint, and what is put between it and the wire."""
+
+    def __init__(self, reactor: ReactorBase, text: str) -> None:
+        """Read a description. Raises many kinds of exceptions where it is wrong."""
+        self._reactor = reactor
+        inner = text.removeprefix("haproxy:")
+        self._proxied = inner != text
+        self._parts = _split(inner)
+        _check_description(self._parts, self._proxied)
+        self._certificates = _certificates(self._parts, reactor)
+        if self._parts[0] == "tls":
+            inner = _beneath_tls(self._parts)
+        self._endpoint: IStreamServerEndpoint = serverFromString(reactor, with_backlog(inner))
+
+    def listen(self, factory: Any) -> Deferred[IListeningPort]:
+        """Open the port."""
+        if self._certificates is not None:
+            from twisted.protocols.tls import TLSMemoryBIOFactory
+
+            factory = TLSMemoryBIOFactory(self._certificates, False, factory)
+        if self._proxied:
+            factory = ProxyHeaderFactory(factory, self._reactor)
+        if self._parts[0] == "unix":
+            remove_socket(_argument(self._parts, "address", 1))
+        return self._endpoint.listen(factory)
+
+
+def _certificates(parts: list[str], reactor: ReactorBase) -> Certificates | None:
+    """Read what `tls:` needs, and check what `ssl:` does; raises `_Misfit`."""
+    if parts[0] not in ("tls", "ssl"):
+        return None
+    from .certificates import Certificates, WrongCertificates, check_files  # they need OpenSSL, which is there now
+
+    try:
+        if parts[0] == "tls":
+            return Certificates(Path(_argument(parts, "path", 1)), reactor.seconds)
+        key = _argument(parts, "privateKey", 2) or "server.pem"  # as Twisted has it
+        check_files(Path(_argument(parts, "certKey", 3) or key), Path(key))
+    except WrongCertificates as error:
+        raise _Misfit(str(error)) from None
+    return None
+
+
+def _beneath_tls(parts: list[str]) -> str:
+    """Describe the port of TCP beneath TLS: all but the folder. IPv6, which takes IPv4 too, as for Twisted's `tls:`."""
+    rest = parts[1:]
+    rest.remove(next(part for part in rest if part.startswith("path=") or "=" not in part))
+    if not _argument(parts, "port", 2):
+        rest.append("port=443")
+    return ":".join(["tcp6", *rest])
 
 
 def _address_hint(text: str) -> str:
@@ -206,34 +255,25 @@ _PORT_AT: Final = {"tcp": 1, "tcp6": 1, "ssl": 1, "tls": 2}
 """Where in a description its port is, counted from the type. It can also be written as `port=`."""
 
 
-def _check_description(text: str) -> None:
+def _check_description(parts: list[str], proxied: bool) -> None:
     """Find what Twisted itself does not find, or does not name; raises `_Misfit`."""
-    parts = _parts(text)
     kind = parts[0]
     if kind == "stdio":
         raise _Misfit("nobody can connect to stdio")
     if kind in ("ssl", "tls") and find_spec("OpenSSL") is None:
         raise _Misfit("TLS needs pyOpenSSL: pip install 'twisted[tls]'")
+    if kind == "ssl" and proxied:
+        raise _Misfit("write haproxy:tls:FOLDER:PORT: a proxy says whose connection it is before TLS begins")
     if kind == "tls" and not os.path.isdir(folder := _argument(parts, "path", 1)):
         raise _Misfit(f"tls:FOLDER:PORT takes a folder of certificates, and '{folder}' is not a folder")
     port = _argument(parts, "port", _PORT_AT.get(kind, len(parts)))
     if port and not _is_port(port):
         raise _Misfit(f"a port is a number from 0 to 65535, not '{port}'")
-    if kind == "tls":
-        _check_certificates(folder)
 
 
-def _check_certificates(folder: str) -> None:
-    """See that there is a certificate and a key, since Twisted would only fail clients; raises `_Misfit`."""
-    pem = b"".join(path.read_bytes() for path in Path(folder).rglob("*.pem") if path.is_file())
-    for what in ("CERTIFICATE", "PRIVATE KEY"):
-        if f"{what}-----".encode() not in pem:
-            raise _Misfit(f"no file *.pem in '{folder}' has a {what.lower()}")
-
-
-def _parts(text: str) -> list[str]:
-    """Split a description; the first part is its type, below a proxy's."""
-    return re.split(r"(?<!\\):", text.removeprefix("haproxy:"))
+def _split(text: str) -> list[str]:
+    """Split a description at its colons; the first part is the type of the endpoint."""
+    return re.split(r"(?<!\\):", text)
 
 
 def _argument(parts: list[str], name: str, at: int) -> str:
@@ -248,8 +288,7 @@ def _reason(error: Exception) -> str:
         return f"{error.strerror}: {os.fsdecode(error.filename)}"
     if isinstance(error, IndexError | KeyError):  # of what LISTEN_FDS and LISTEN_FDNAMES tell
         return "systemd has handed over no such socket"
-    known = isinstance(error, _Misfit) or str(error).startswith("Unknown endpoint type")
-    return str(error) if known else ""
+    return str(error) if isinstance(error, _Misfit) else ""
 
 
 # What is said of places

@@ -1,0 +1,136 @@
+"""A proxy says whose connection it is, and is invisible then."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_chat.wire.proxy import HEADER_SECONDS, MAX_BINARY, MAX_TEXT, Header, ProxyHeaderFactory, read_header
+
+SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
+ALICE = IPv4Address("TCP", "192.0.2.1", 49474)
+ALICE6 = IPv6Address("TCP", "2001:db8::1", 49474)
+
+
+def binary(body: bytes, command: int = 0x21, family: int = 0x11) -> bytes:
+    return SIGNATURE + struct.pack("!BBH", command, family, len(body)) + body
+
+
+TCP4 = struct.pack("!4s4sHH", bytes([192, 0, 2, 1]), bytes(4), 49474, 14900)
+TCP6 = struct.pack("!16s16sHH", bytes.fromhex("20010db8" + "0" * 23 + "1"), bytes(16), 49474, 14900)
+
+HEADERS: list[tuple[bytes, IAddress | None]] = [
+    (b"PROXY TCP4 192.0.2.1 192.0.2.2 49474 14900\r\n", ALICE),
+    (b"PROXY TCP6 2001:db8::1 ::1 49474 14900\r\n", ALICE6),
+    (b"PROXY UNKNOWN\r\n", None),
+    (b"PROXY UNKNOWN ffff:f...f:ffff ffff:f...f:ffff 65535 65535\r\n", None),
+    (binary(TCP4), ALICE),
+    (binary(TCP6, family=0x21), ALICE6),
+    (binary(TCP4 + b"\x05\x00\x02id"), ALICE),
+    (binary(b"", command=0x20, family=0), None),
+    (binary(TCP4, command=0x20), None),
+    (binary(bytes(216), family=0x31), None),
+]
+"""Headers, each with the client's address."""
+
+WRONG = [
+    b"GET / HTTP/1.0\r\n\r\n",
+    b'{"type":"hello","nick":"alice"}\n',
+    b"PROXY\r\n",
+    b"PROXY TCP4 192.0.2.1\r\n",
+    b"PROXY TCP4 nobody 192.0.2.2 1 2\r\n",
+    b"PROXY TCP4 192.0.2.1 192.0.2.2 x 2\r\n",
+    b"PROXY TCP4 192.0.2.1 192.0.2.2 65536 2\r\n",
+    b"PROXY TCP6 192.0.2.1 192.0.2.2 1 2\r\n",
+    b"PROXY TCP4 \xff 192.0.2.2 1 2\r\n",
+    b"PROXY TCP4 1 2 3 4 5\r\n",
+    b"PROXY " + b"x" * MAX_TEXT,
+    binary(b"", command=0x31),
+    binary(b"", command=0x22),
+    binary(TCP4[:-1]),
+    binary(TCP6[:-1], family=0x21),
+    SIGNATURE + struct.pack("!BBH", 0x21, 0x11, MAX_BINARY),
+]
+
+
+class HeaderTests(SynchronousTestCase):
+    """Both versions of the header are read, in whatever pieces they come."""
+
+    def test_each_header_has_its_address_and_its_length(self) -> None:
+        for header, source in HEADERS:
+            self.assertEqual(read_header(header + b"PROXY"), Header(source, len(header)), header)
+
+    def test_a_header_that_is_not_whole_is_waited_for(self) -> None:
+        for header, _ in HEADERS:
+            for end in range(len(header)):
+                self.assertIsNone(read_header(header[:end]), header[:end])
+
+    def test_what_is_no_header_is_an_error(self) -> None:
+        for data in WRONG:
+            self.assertRaises(ValueError, read_header, data)
+
+
+class Wire(Protocol):
+    """Records what it gets."""
+
+    def __init__(self, address: Any) -> None:
+        self.address = address
+        self.received: list[bytes] = []
+
+    def dataReceived(self, data: bytes) -> None:
+        self.received.append(data)
+
+
+class WireFactory(Factory):
+    """Makes `Wire`s."""
+
+    def buildProtocol(self, addr: IAddress | None) -> Wire:
+        return Wire(addr)
+
+
+class ConnectionTests(SynchronousTestCase):
+    """After its header, a connection is the wire's own."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.transport: Any = StringTransport(peerAddress=IPv4Address("TCP", "198.51.100.1", 1))
+        factory = ProxyHeaderFactory(WireFactory(), self.clock)
+        self.protocol = factory.buildProtocol(self.transport.getPeer())
+        self.protocol.makeConnection(self.transport)
+
+    def test_it_is_handed_to_the_wire_with_the_address_of_the_client(self) -> None:
+        self.protocol.dataReceived(b"PROXY TCP4 192.0.2.1 192.0.2.2 ")
+        self.protocol.dataReceived(b"49474 14900\r\nhello")
+        wire: Any = self.transport.protocol
+        self.assertEqual((wire.address, wire.received), (ALICE, [b"hello"]))
+        self.assertIs(wire.transport, self.transport)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_without_an_address_it_is_the_proxys_own(self) -> None:
+        self.protocol.dataReceived(b"PROXY UNKNOWN\r\n")
+        wire: Any = self.transport.protocol
+        self.assertEqual((wire.address, wire.received), (self.transport.getPeer(), []))
+
+    def test_one_without_a_header_is_cut(self) -> None:
+        self.protocol.dataReceived(b'{"type":"hello"}')
+        self.assertTrue(self.transport.disconnected)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_one_whose_header_does_not_come_is_cut(self) -> None:
+        self.protocol.dataReceived(b"PROXY ")
+        self.clock.advance(HEADER_SECONDS - 0.1)
+        self.assertFalse(self.transport.disconnected)
+        self.clock.advance(0.1)
+        self.assertTrue(self.transport.disconnected)
+        self.protocol.connectionLost()
+
+    def test_one_that_ends_before_its_header_leaves_nothing(self) -> None:
+        self.protocol.connectionLost()
+        self.assertEqual(self.clock.getDelayedCalls(), [])

@@ -1,0 +1,159 @@
+"""The PROXY protocol: a proxy in front of the server says in a header whose connection it is, and is then invisible.
+
+https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt describes both versions of the header. It comes before
+everything else, TLS included. Twisted's `haproxy:` leaves a layer of its own over the connection, through which
+neither the client's address nor a half-close is seen, and reads the header within TLS. Here the connection is handed
+on: after the header it is like any other.
+
+Whoever can reach such a port can claim any address, so it is for the proxy alone.
+"""
+
+from __future__ import annotations
+
+import struct
+from ipaddress import IPv4Address as IPv4
+from ipaddress import IPv6Address as IPv6
+from ipaddress import ip_address
+from typing import Any, Final, NamedTuple
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocolFactory
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
+
+HEADER_SECONDS: Final = 10.0
+"""How long a header may take: a proxy writes it at once, with the first segment."""
+
+MAX_TEXT: Final = 107
+"""Bytes of a header in text (section 2.1)."""
+
+MAX_BINARY: Final = 4096
+"""Bytes of a binary header. Addresses take 232 at most (section 2.2), and what a proxy adds, such as the name of a
+certificate, is not long."""
+
+_TEXT: Final = b"PROXY "
+_BINARY: Final = b"\r\n\r\n\x00\r\nQUIT\n"
+_LOCAL: Final = 0x20
+_PROXY: Final = 0x21
+_TCP4: Final = 0x11
+_TCP6: Final = 0x21
+
+
+class Header(NamedTuple):
+    """What a proxy says of a connection."""
+
+    source: IAddress | None
+    """The client's address; none where the connection is the proxy's own, such as a health check, or not of IP."""
+    size: int
+    """The header's length in bytes."""
+
+
+def read_header(data: bytes) -> Header | None:
+    """Read the header of a connection; none while it is not whole. Raises `ValueError` where it is wrong."""
+    if data[: len(_BINARY)] == _BINARY[: len(data)]:
+        return _read_binary(data)
+    if data[: len(_TEXT)] == _TEXT[: len(data)]:
+        return _read_text(data)
+    raise ValueError("no PROXY header")
+
+
+def _read_text(data: bytes) -> Header | None:
+    line, end, _ = data[:MAX_TEXT].partition(b"\r\n")
+    if not end:
+        if len(data) >= MAX_TEXT:
+            raise ValueError("a header in text has no end")
+        return None
+    _, family, *fields = line.decode("ascii").split(" ")
+    size = len(line) + len(end)
+    if family == "UNKNOWN":
+        return Header(None, size)
+    source, _, port, _ = fields
+    address = ip_address(source)
+    if family != f"TCP{address.version}" or not 0 <= int(port) <= 65535:
+        raise ValueError("the address does not fit its family")
+    return Header(_address(address, int(port)), size)
+
+
+def _read_binary(data: bytes) -> Header | None:
+    start = len(_BINARY)
+    if len(data) < start + 4:
+        return None
+    command, family, length = struct.unpack_from("!BBH", data, start)
+    size = start + 4 + length
+    if command not in (_LOCAL, _PROXY) or size > MAX_BINARY:
+        raise ValueError("an unknown version or command, or too long a header")
+    if len(data) < size:
+        return None
+    body = data[start + 4 : size]
+    if command == _PROXY and family in (_TCP4, _TCP6):
+        layout = "!4s4sHH" if family == _TCP4 else "!16s16sHH"
+        if len(body) < struct.calcsize(layout):
+            raise ValueError("a header without its addresses")
+        source, _, port, _ = struct.unpack_from(layout, body)
+        return Header(_address(ip_address(source), port), size)
+    return Header(None, size)
+
+
+def _address(address: IPv4 | IPv6, port: int) -> IAddress:
+    return (IPv4Address if address.version == 4 else IPv6Address)("TCP", str(address), port)
+
+
+class ProxyHeader(Protocol):
+    """A connection of which the header has not come yet. Then it is another protocol's."""
+
+    transport: Any
+
+    def __init__(self, factory: IProtocolFactory, peer: Any, reactor: Any) -> None:
+        self._factory = factory
+        self._peer = peer
+        self._reactor = reactor
+        self._data = b""
+        self._deadline: IDelayedCall | None = None
+
+    def connectionMade(self) -> None:
+        self._deadline = self._reactor.callLater(HEADER_SECONDS, self._give_up)
+
+    def dataReceived(self, data: bytes) -> None:
+        self._data += data
+        try:
+            header = read_header(self._data)
+        except ValueError:  # an error would help nobody: the other end is a proxy, or has no business here
+            self._cancel_deadline()
+            self.transport.abortConnection()
+            return
+        if header is not None:
+            self._cancel_deadline()
+            self._hand_on(header)
+
+    def _hand_on(self, header: Header) -> None:
+        protocol = self._factory.buildProtocol(header.source or self._peer)
+        assert protocol is not None
+        self.transport.protocol = protocol
+        protocol.makeConnection(self.transport)
+        if rest := self._data[header.size :]:
+            protocol.dataReceived(rest)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._cancel_deadline()
+
+    def _cancel_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _give_up(self) -> None:
+        self._deadline = None
+        self.transport.abortConnection()
+
+
+class ProxyHeaderFactory(Factory):
+    """Reads the header of each connection and has another factory make its protocol."""
+
+    noisy = False
+
+    def __init__(self, factory: IProtocolFactory, reactor: Any) -> None:
+        self._factory = factory
+        self._reactor = reactor
+
+    def buildProtocol(self, addr: IAddress | None) -> ProxyHeader:
+        return ProxyHeader(self._factory, addr, self._reactor)
