@@ -743,6 +743,19 @@ class StopTests(ChatTestCase):
         self.assertEqual([obj["type"] for obj in self.alice.got()], ["ack", "stop"])
         self.assertEqual([obj["type"] for obj in self.bob.got()], ["", "stop"])
 
+    def test_what_waits_for_its_turn_is_neither_kept_nor_acked(self) -> None:
+        first, second, late = [{"type": "", "room": "lobby", "msg": i, "id": i} for i in "123"]
+        self.server.fake.held.add("append")
+        self.alice.send(first, {"type": "ping"}, second)
+        self.server.settle()
+        self.stop()
+        self.alice.send(late)
+        self.server.fake.release()
+        self.server.settle()
+        self.assertEqual([(obj["type"], obj.get("id")) for obj in self.alice.got()], [("ack", "1"), ("stop", None)])
+        self.assertEqual([obj["type"] for obj in self.bob.got()], ["", "stop"])
+        self.assertEqual(self.server.room("lobby").head, 1)
+
     def test_without_connections_it_has_stopped_at_once(self) -> None:
         for peer in self.alice, self.bob:
             peer.cut()

@@ -22,6 +22,19 @@ from twisted_chat.messages import MAX_OBJECT
 from .certificates import certificate
 from .programs import TIMEOUT, TWISTD, Client, OldClient, Program, Server, Talk, connect, endpoint, folder, reactor_turn
 
+
+async def old_client(test: TestCase, server: Server) -> OldClient:
+    """Connect one of the oldest kind, which says nothing yet, and wait until the server has taken it.
+
+    Nobody is told of it. The server takes connections in their order, so one that was made later shows it.
+    """
+    old = OldClient(test, server.port)
+    later = await server.client(test)
+    assert (await later.asks(type="ping"))["code"] == "not-welcome"
+    later.hang_up()
+    return old
+
+
 TIME = r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ$"
 
 
@@ -265,8 +278,7 @@ class StoppingTests(TestCase):
         talker = await server.hello(self, "talker", "lobby", "kitchen")
         stuck = await server.hello(self, "stuck", "kitchen")
         self.assertEqual((await talker.hears())["type"], "join")
-        old = OldClient(self, server.port)
-        self.assertEqual((await talker.hears())["type"], "join")
+        old = await old_client(self, server)
         stuck.transport.pauseProducing()
         text = "x" * 15_000
         for i in range(600):  # more than the buffers of two sockets hold
@@ -657,9 +669,7 @@ class OldClientTests(TestCase):
     async def test_everybody_hears_everything_once_and_in_order(self) -> None:
         server = await Server.start(self)
         alice = await server.hello(self, "alice", "lobby")
-        old = [OldClient(self, server.port) for _ in range(3)]
-        joins = await alice.hears_all(3)
-        self.assertEqual({join["author"] for join in joins}, {client.name for client in old})
+        old = [await old_client(self, server) for _ in range(3)]
         expected: list[list[tuple[str, str, str]]] = [[], [], []]
 
         texts = [f'{i}: «Привет», \\ "quoted", 🦊 \u2028' for i in range(200)]
@@ -670,14 +680,16 @@ class OldClientTests(TestCase):
             heard += [("", text, "alice") for text in texts]
             self.assertEqual(await client.hears(200), heard)
 
-        old[0].writes("first", "второе")
-        self.assertEqual(
-            [(heard["msg"], heard["author"]) for heard in await alice.hears_all(2)],
-            [("first", old[0].name), ("второе", old[0].name)],
-        )
-        for client, heard in list(zip(old, expected, strict=True))[1:]:
-            heard += [("", "first", old[0].name), ("", "второе", old[0].name)]
-            self.assertEqual(await client.hears(202), heard)
+        for talker in old:
+            talker.writes("first", "второе")
+            join, *said = await alice.hears_all(3)
+            self.assertEqual(join, {"type": "join", "author": talker.name, "room": "lobby"})
+            texts = ["first", "второе"]
+            self.assertEqual([(m["msg"], m["author"]) for m in said], [(text, talker.name) for text in texts])
+            for client, heard in zip(old, expected, strict=True):
+                heard += [("", text, talker.name) for text in texts if client is not talker]
+        for client, heard in zip(old, expected, strict=True):
+            self.assertEqual(await client.hears(len(heard)), heard)
 
         old[1].dies()
         self.assertEqual(await alice.hears(), {"type": "leave", "author": old[1].name, "room": "lobby"})
@@ -688,7 +700,7 @@ class OldClientTests(TestCase):
 
         alice.says(type="", room="lobby", msg="are you there?")
         expected[0].append(("", "are you there?", "alice"))
-        self.assertEqual(await old[0].hears(201), expected[0])
+        self.assertEqual(await old[0].hears(len(expected[0])), expected[0])
         self.assertEqual(await server.stop(), 0, server.output)
         await old[0].ends()
         self.assertEqual(old[0].heard, [*expected[0], ("stop", "", "server")])
@@ -699,31 +711,34 @@ class OldClientTests(TestCase):
     async def test_old_clients_talk_among_themselves(self) -> None:
         server = await Server.start(self)
         watcher = await server.hello(self, "watcher", "lobby")
-        old = [OldClient(self, server.port) for _ in range(3)]
-        await watcher.hears_all(3)
+        old = [await old_client(self, server) for _ in range(3)]
         for i in range(30):
             for client in old:
                 client.writes(f"{i}")
-        said = [(heard["msg"], heard["author"]) for heard in await watcher.hears_all(90)]
+        heard = await watcher.hears_all(3 + 90)
+        self.assertEqual({m["author"] for m in heard if m["type"] == "join"}, {client.name for client in old})
+        said = [(m["msg"], m["author"]) for m in heard if m["type"] == ""]
         for client in old:
             others = [("", msg, author) for msg, author in said if author != client.name]
             self.assertEqual(await client.hears(60), others, "the order is one for all, and no own message comes back")
 
-    async def test_one_that_says_nothing_is_in_the_lobby(self) -> None:
+    async def test_one_that_says_nothing_hears_the_lobby_and_is_nobodys_member(self) -> None:
         server = await Server.start(self)
         alice = await server.hello(self, "alice", "lobby")
-        old = OldClient(self, server.port)
-        self.assertEqual(await alice.hears(), {"type": "join", "author": old.name, "room": "lobby"})
+        silent, other = [await old_client(self, server) for _ in range(2)]
         alice.says(type="", room="lobby", msg="hi")
-        alice.says(type="", to=old.name, msg="psst")
-        heard = await old.hears(2)
-        self.assertEqual(sorted(heard), [("", "hi", "alice"), ("", "psst", "alice")])
+        self.assertEqual(await silent.hears(1), [("", "hi", "alice")])
+        self.assertEqual((await alice.asks(type="who", room="lobby"))["members"], ["alice"])
+        silent.dies()
+        other.writes("here I am")
+        self.assertEqual([heard["author"] for heard in await alice.hears_all(2)], [other.name] * 2)
+        alice.says(type="", to=other.name, msg="psst")
+        self.assertEqual(await other.hears(2), [("", "hi", "alice"), ("", "psst", "alice")])
 
     async def test_one_read_returns_all_of_the_largest_message(self) -> None:
         server = await Server.start(self)
         alice = await server.hello(self, "alice", "lobby")
-        old = OldClient(self, server.port)
-        self.assertEqual((await alice.hears())["type"], "join")
+        old = await old_client(self, server)
         largest = of_size(MAX_OBJECT)
         alice.writes(largest)
         heard = await old.hears(2)
@@ -785,9 +800,9 @@ class TalkTests(TestCase):
         server = await Server.start(self)
         watcher = await server.hello(self, "watcher", "lobby")
         bare = Talk(self, server.port, "--bare")
-        name = (await watcher.hears())["author"]
         bare.types("привет\n")
-        self.assertEqual((await watcher.hears())["author"], name)
+        join, said = await watcher.hears_all(2)
+        self.assertEqual((said["msg"], said["author"]), ("привет", join["author"]))
         watcher.says(type="", room="lobby", msg="hi")
         await bare.says("watcher: hi\n")
         bare.types("exit\n")

@@ -105,6 +105,10 @@ class Host(Protocol):
     reactor: Any
     rooms: Rooms
 
+    @property
+    def stopping(self) -> bool:
+        """True once the server stops: what is kept by then is acked, and nothing more is heard."""
+
     def handle(self, participant: Any, request: Asked) -> Deferred[None] | None:
         """Do what a request asks for; raises `WireError`. A Deferred fires when it is answered, or fails alike."""
 
@@ -206,7 +210,7 @@ class Participant(ABC):
     def received(self, request: Asked, size: int = 0) -> None:
         """Handle a request, or what was wrong in the place of one, when its turn comes."""
         self._silent = 0
-        if self.closed or self._leaving:
+        if self.closed or self._leaving or self.host.stopping:
             return
         self._leaving = type(request) is Quit
         if self._waiting or self._must_wait(request):
@@ -277,7 +281,7 @@ class Participant(ABC):
         if self._going_on:
             return  # one of them was answered at once: the loop that handed it out goes on by itself
         self._going_on = True
-        while self._waiting and not self.closed and not self._must_wait(self._waiting[0][0]):
+        while self._waiting and not self.host.stopping and not self._must_wait(self._waiting[0][0]):
             request, size = self._waiting.popleft()
             self._waiting_bytes -= size
             self.handle(request, size)
