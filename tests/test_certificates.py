@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -83,9 +83,9 @@ def shown(certificates: Certificates, name: bytes | None = None) -> list[x509.Ce
         client.set_tlsext_host_name(name)
     for _ in range(4):
         for here, there in ((client, server), (server, client)):
-            with suppress(WantReadError):
+            with contextlib.suppress(WantReadError):
                 here.do_handshake()
-            with suppress(WantReadError):
+            with contextlib.suppress(WantReadError):
                 there.bio_write(here.bio_read(2**16))
     chain = client.get_peer_cert_chain()
     assert chain

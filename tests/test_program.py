@@ -354,14 +354,23 @@ class PlacesTests(TestCase):
         server = await Server.start(self, "--interface", "localhost")
         await self.check_talks(server, *server.addresses)
 
-    async def test_a_proxy_that_tells_whose_connection_it_is(self) -> None:
-        server = await Server.start(self, "--port", "haproxy:unix:chat.sock")
+    async def test_behind_a_proxy_it_counts_the_address_of_the_client_and_takes_a_half_close(self) -> None:
+        place = "haproxy:unix:chat.sock"
+        server = await Server.start(self, "--port", place, "--connections-per-address", "1")
         path = str(server.home / "chat.sock")
-        alice = await server.client(self, path)
-        alice.writes(b"PROXY TCP4 192.0.2.1 192.0.2.2 49474 14900\r\n")
-        self.assertEqual((await alice.asks(type="hello", nick="alice"))["type"], "welcome")
-        alice.says(type="join", room="garden")
-        self.assertEqual((await alice.hears())["type"], "joined")
+        clients = []
+        for number in (1, 2, 1):
+            client = await server.client(self, path)
+            client.writes(f"PROXY TCP4 192.0.2.{number} 192.0.2.9 4947{number} 14900\r\n".encode())
+            clients.append(client)
+        first, second, third = clients
+        self.assertEqual((await first.asks(type="hello", nick="alice"))["type"], "welcome")
+        self.assertEqual((await third.asks(type="hello", nick="carol"))["code"], "full")
+        second.says(type="", msg="hi")  # without a hello, it is named by the client's port
+        second.transport.loseWriteConnection()
+        self.assertEqual((await second.hears_the_end())[-1]["type"], "stop")
+        page = await first.asks(type="history", room="lobby")
+        self.assertEqual([(m["msg"], m["author"]) for m in page["messages"]], [("hi", "49472")])
 
     @skipUnless(platform.isLinux(), "systemd is Linux's")
     async def test_a_socket_that_systemd_has_opened(self) -> None:
