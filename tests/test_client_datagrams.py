@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_chat.client.datagrams import ASK_SECONDS, FIRST_PATIENCE, GAP, MAX_DATAGRAM, Datagrams, encode
+from twisted_chat.client.protocol.datagrams import ASK_SECONDS, FIRST_PATIENCE, MAX_DATAGRAM, Datagrams
+from twisted_chat.client.protocol.objects import GAP, encode
 
 
 class DatagramsTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.now = 1000.0
-        self.session = Datagrams("secret", self.now)
+        self.session = Datagrams(self.now)
 
     def prove(self) -> None:
         """Come so far that the server has answered."""
@@ -38,7 +39,7 @@ class DatagramsTestCase(SynchronousTestCase):
         return self.taken()
 
     def taken(self) -> list[dict[str, Any]]:
-        return [obj for obj, _ in self.session.take_objects()]
+        return self.session.take_objects()
 
     def passes(self, seconds: float) -> list[dict[str, Any]]:
         self.now += seconds
@@ -69,7 +70,7 @@ class OpeningTests(DatagramsTestCase):
         self.assertTrue(self.session.proven)
 
     def test_a_hello_waits_for_the_cookie(self) -> None:
-        self.ask("hello", "h", nick="al")
+        self.ask("hello", "h", nick="al", token="secret")
         self.assertEqual(self.sent(), [])
         self.passes(0)
         self.sent()
@@ -107,7 +108,7 @@ class AskingTests(DatagramsTestCase):
     def test_what_is_not_answered_is_said_again(self) -> None:
         self.ask()
         (first,) = self.sent()
-        self.assertEqual((first["n"], first["token"]), (1, "secret"))
+        self.assertEqual(first["n"], 1)
         for _ in range(8):
             self.passes(self.due - 0.001)
             self.assertEqual(self.sent(), [])
@@ -118,6 +119,12 @@ class AskingTests(DatagramsTestCase):
         self.passes(1)
         self.assertIn(answer, self.comes(answer | {"n": 100}))
         self.assertGreater(self.due, 10)
+
+    def test_each_has_the_token_of_the_hello(self) -> None:
+        self.ask("hello", "h", token="secret")
+        self.ask()
+        self.session.send({"type": "pong"}, self.now)
+        self.assertEqual([obj["token"] for obj in self.sent()], ["secret"] * 3)
 
     def test_pauses_grow_but_not_for_ever(self) -> None:
         self.ask()
@@ -192,7 +199,10 @@ class AskingTests(DatagramsTestCase):
         self.assertEqual(sum(obj["type"] == "history" for obj in self.sent()), 64)
 
     def test_what_is_too_long_is_refused_here(self) -> None:
-        most = MAX_DATAGRAM - self.session.overhead - len(encode({"type": "", "id": "1", "msg": ""}))
+        self.ask("hello", "h", token="secret")
+        (welcome,) = self.comes({"type": "welcome", "id": "h", "limits": {"object": MAX_DATAGRAM}, "n": 1})
+        self.sent()
+        most = welcome["limits"]["object"] - len(encode({"type": "", "id": "1", "msg": ""}))
         self.ask("", msg="x" * most)
         self.assertEqual(len(self.session.take_datagrams()[0]), MAX_DATAGRAM - len(str(10**9)) + 1)
         self.ask("", "2", msg="x" * (most + 1))
@@ -313,6 +323,6 @@ class OrderTests(DatagramsTestCase):
         self.assertEqual(self.sent(), [asked])
 
     def test_a_cookie_that_cannot_be_read_is_none(self) -> None:
-        self.session = Datagrams("secret", self.now)
+        self.session = Datagrams(self.now)
         self.comes({"type": "cookie"}, {"type": "cookie", "cookie": 5}, b'{"type":"cookie","cookie":"\\ud800"}')
         self.assertFalse(self.session.proven)

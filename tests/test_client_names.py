@@ -13,8 +13,6 @@ from twisted_chat import client as library
 from twisted_chat.client import blocking
 
 ONLY_LIBRARY = {
-    "Request": "the other does not tell what waits yet",
-    "Client.waiting": "the other does not tell what waits yet",
     "Answer": "a call of the other returns when there is an answer",
 }
 
@@ -27,7 +25,6 @@ ONLY_BLOCKING = {
 OTHER_PARAMETERS = {
     "connect": "an address in place of an endpoint, and what else belongs to it; no reactor",
     "Client": "as `connect`",
-    "Room": "nobody but a client makes one",
     "Room.say": "`wait=False` in place of an answer that nobody awaits",
     "Room.receive": "`timeout`: a thread that waits cannot be cancelled",
 }

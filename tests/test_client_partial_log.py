@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_chat.client.partial_log import MAX_OWN, MOST, PartialLog
+from twisted_chat.client.protocol.partial_log import MAX_OWN, MOST, PartialLog
 
 
 class PartialLogTests(SynchronousTestCase):
@@ -144,17 +144,43 @@ class PartialLogTests(SynchronousTestCase):
 
     def test_where_nothing_is_kept_of_what_there_was_it_goes_on_with_what_comes(self) -> None:
         place = PartialLog[str](0)
-        place.start(7)
+        place.skip(7)
         self.assertEqual(place.missing(), [0])
         place.read(0, {}, False)
         self.hear(place, 8)
         self.assertEqual((self.out(place), place.missing()), ([8], []))
 
+    def test_on_a_new_connection_what_is_known_is_kept_and_the_rest_is_replayed(self) -> None:
+        place = PartialLog[str](0)
+        self.hear(place, 1, 2)
+        place.broken()
+        self.assertEqual((place.edge, place.missing()), (2, [2]))
+        place.resume()
+        self.hear(place, 3)
+        self.assertEqual((self.out(place), place.missing()), ([1, 2, 3], []))
+
+    def test_or_read_from_the_log(self) -> None:
+        place = PartialLog[str](0)
+        self.hear(place, 1, 2)
+        place.broken()
+        place.skip(5)
+        self.hear(place, 6)
+        self.assertEqual((self.out(place), place.missing()), ([1, 2], [2]))
+        place.read(2, {4: "x", 5: "x"}, False)
+        self.assertEqual((self.out(place), place.missing()), ([4, 5, 6], []))
+
+    def test_where_nothing_was_said_meanwhile_nothing_is_missing(self) -> None:
+        place = PartialLog[str](0)
+        self.hear(place, 1)
+        place.broken()
+        place.skip(1)
+        self.assertEqual((self.out(place), place.missing(), place.is_complete), ([1], [], True))
+
     def test_memory_has_a_bound(self) -> None:
         place = PartialLog[str](0)
         place.broken()
         self.hear(place, *range(10, 10 + 2 * MOST))
-        self.assertEqual((len(place._known), place.missing()), (MOST, [0]))
+        self.assertEqual((len(place), place.missing()), (MOST, [0]))
 
     @given(st.integers(0, 2**32), st.integers(1, 60))
     def test_whatever_gets_lost_all_are_handed_out(self, seed: int, count: int) -> None:

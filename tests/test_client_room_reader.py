@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_chat.client.partial_log import PartialLog
-from twisted_chat.client.room_reader import FIRST_PAUSE, FREE_READS, GAPS_AT_ONCE, LONGEST_PAUSE, RoomReader
+from twisted_chat.client.protocol.partial_log import PartialLog
+from twisted_chat.client.protocol.room_reader import (
+    FIRST_PAUSE,
+    FREE_READS,
+    GAPS_AT_ONCE,
+    LONGEST_PAUSE,
+    LOW,
+    RoomReader,
+)
 
 
 class RoomReaderTests(SynchronousTestCase):
@@ -94,6 +101,20 @@ class GapsTests(RoomReaderTests):
         self.reader.gaps()
         self.reader.release(10)
         self.assertEqual(self.reader.gaps(), [10])
+
+    def test_none_is_given_out_while_there_is_enough_to_take(self) -> None:
+        self.hears(*(f"bob {seq}" for seq in range(1, LOW + 2)))
+        self.reader.log.broken()
+        self.assertEqual((self.reader.is_hungry, self.reader.gaps()), (False, []))
+        self.reader.log.peek()
+        self.reader.log.advance()
+        self.assertEqual((self.reader.is_hungry, self.reader.gaps()), (True, [LOW + 1]))
+
+    def test_after_a_lost_connection_all_are_given_out_again(self) -> None:
+        self.lose(2)
+        self.reader.gaps()
+        self.reader.lost()
+        self.assertEqual(self.reader.gaps(), [0, 10])
 
     def test_behind_a_page_that_does_not_fill_it_the_rest_is_one(self) -> None:
         self.lose(1)

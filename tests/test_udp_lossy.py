@@ -19,8 +19,8 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from twisted_chat.client import blocking, datagrams, library
-from twisted_chat.client.blocking import talk
+from twisted_chat.client import blocking, library
+from twisted_chat.client.protocol import datagrams, pace
 
 from .programs import TIMEOUT, Server
 
@@ -228,7 +228,7 @@ class LossyTests(TestCase):
 
     async def test_the_server_may_be_killed_and_stopped_in_the_middle(self) -> None:
         self.patch(datagrams, "DEAD_SECONDS", 2.0)
-        self.patch(talk, "LONGEST_PAUSE", 0.5)
+        self.patch(pace, "LONGEST_PAUSE", 0.5)
         server, port = await start(self)
         relay = Relay(self, port)
         watcher = await server.hello(self, "watcher", "lobby")

@@ -12,17 +12,13 @@ It has the names of `twisted_chat.client` and keeps the same promises, over TCP,
 with the same id until the server has it, over any number of lost connections, and each message comes once, in order.
 A call returns when the server has answered. Calls may come from any thread.
 
-How it is made, from the bottom up: `links` carries objects to and from a server. `talk` speaks the protocol, with a
-`RoomReader` of each room, and its `PartialLog`, which knows what was seen of its log and what is missing. They live in
-one thread, `loop`. `client` hands it what is to be done, and takes messages from the `inbox`. Nothing here, nor in the
-modules that this shares with the library on Twisted (`lossless`, `datagrams`, `room_reader`, `partial_log`, `errors`,
-`keys`, `states`), imports anything but Python's own.
+How it is made, from the bottom up: `links` carries objects to and from a server. The `loop` is the thread that has the
+links and the engine (`twisted_chat.client.protocol`), which all clients share. `client` uses the engine, and takes
+messages from the `inbox`. Nothing of this imports anything but Python's own.
 """
 
 from ..errors import ChatError, ClosedError, RequestError, UnreachableError
-from ..states import NewLog, RoomLost, State, StateChanged
-from .client import Client, Room, connect
-from .objects import (
+from ..protocol.objects import (
     DirectMessage,
     Error,
     MemberJoined,
@@ -36,6 +32,9 @@ from .objects import (
     Stop,
     TopicChanged,
 )
+from ..protocol.requests import Request
+from ..states import NewLog, RoomLost, State, StateChanged
+from .client import Client, Room, connect
 
 __all__ = [
     "ChatError",
@@ -51,6 +50,7 @@ __all__ = [
     "NickChanged",
     "Page",
     "Presence",
+    "Request",
     "RequestError",
     "Room",
     "RoomInfo",

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import atexit
+import logging
+import os
 import ssl
 import threading
-import uuid
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from ..errors import ChatError, ClosedError, RequestError
+from ..ids import Ids
 from ..keys import key
+from ..protocol.engine import QUIT_TIME, Engine
+from ..protocol.events import Answered, Closed, Ended, Entered, Failed, Heard, Welcomed
+from ..protocol.membership import Membership
+from ..protocol.objects import DirectMessage, Members, Message, Page, RoomInfo
+from ..protocol.requests import Request
 from ..states import State
 from .calls import Call
-from .inbox import Inbox, Slot
-from .links import DatagramLink, StreamLink
+from .inbox import HIGH, LOW, Inbox, Slot
+from .links import NO_TLS_HINT, DatagramLink, StreamLink
 from .loop import Loop
-from .objects import Members, Message, Object, Page, RoomInfo, read, read_page
-from .talk import LOW, QUIT_TIME, RoomState, Talk
+
+EXIT_TIME: Final = 10.0
+"""Seconds that a program which ends without closing its clients waits for the answers to what it has said."""
+
+_log = logging.getLogger("twisted_chat.client.blocking")
 
 E = TypeVar("E")
 
@@ -26,9 +38,12 @@ E = TypeVar("E")
 class Room:
     """A room that the client is in. Iterating gives each message that others say there, once and in order."""
 
-    def __init__(self, client: Client, state: RoomState) -> None:
+    def __init__(self, client: Client, membership: Membership) -> None:
         self._client = client
-        self._state = state
+        self._membership = membership
+        self._slot = Slot()
+        self._entered = Call()
+        self._left = Call()
 
     def __repr__(self) -> str:
         return f"<Room {self.name}>"
@@ -36,22 +51,22 @@ class Room:
     @property
     def name(self) -> str:
         """The room's name, as it was first written."""
-        return self._state.name
+        return self._membership.name
 
     @property
     def topic(self) -> str:
         """The topic as far as the client knows."""
-        return self._state.topic
+        return self._membership.topic
 
     @property
     def count(self) -> int:
         """How many members the room has, as far as the client knows."""
-        return self._state.count
+        return self._membership.count
 
     @property
     def oldest(self) -> int:
         """The number of the oldest message that was kept when the client joined, last time."""
-        return self._state.oldest
+        return self._membership.oldest
 
     def on(self, kind: type[E], callback: Callable[[E], object]) -> Callable[[], None]:
         """Call back for what happens in this room; what this returns ends it.
@@ -60,29 +75,29 @@ class Room:
         `RoomLost`.
         With a callback for `Message`, here or at the client, messages of this room cannot be taken otherwise.
         """
-        return self._client._inbox.on(self._state, kind, callback)
+        return self._client._on(self._slot, kind, callback)
 
     def say(self, text: str, wait: bool = True) -> int | None:
         """Say something; return its number, when it is in the room's log.
 
-        Without `wait` return at once: it is said all the same, in its order, and `close` waits for it.
+        Without `wait` return at once: it is sent all the same, in its order. `close` waits for it, and so does the end
+        of the program, for a few seconds.
         """
-        call = Call({"type": "", "room": self.name, "msg": text})
-        call.room = self._state
-        seq: int | None = self._client._do(self._client._talk.say, call, wait)
+        seq: int | None = self._client._ask(lambda engine: engine.say(self._membership, text), wait)
         return seq
 
     def leave(self) -> None:
-        """Leave, when all that was said here is acked. Who iterates over the room is at its end then."""
-        self._client._do(lambda call: self._client._talk.leave(self._state, call), Call({}))
+        """Leave, when all that was said here is acked. Whoever iterates over the room is at its end then."""
+        self._client._do(lambda engine: engine.leave(self._membership))
+        self._left.wait(self._client.timeout)
 
     def history(self, *, before: int | None = None, after: int | None = None, limit: int = 50) -> Page:
         """Read the room's log: up to `limit` messages before a number, after one, or the newest.
 
-        There are 500 at most; over UDP so many as fit into a datagram, of a text that does not fit all the same whole.
+        There are 500 at most; over UDP as many as fit into a datagram, and a text that does not fit is whole all the
+        same.
         """
-        given = {key: value for key, value in (("before", before), ("after", after)) if value is not None}
-        page: Page = self._client._ask({"type": "history", "room": self.name, "limit": limit, **given}, read_page)
+        page: Page = self._client._ask(lambda engine: engine.history(self.name, before, after, limit))
         return page
 
     def who(self, after: str = "") -> Members:
@@ -91,11 +106,11 @@ class Room:
 
     def set_topic(self, text: str) -> None:
         """Set the topic; an empty one takes it away."""
-        self._client._ask({"type": "topic", "room": self.name, "msg": text}, lambda _: None)
+        self._client._ask(lambda engine: engine.set_topic(self.name, text))
 
     def receive(self, timeout: float | None = None) -> Message:
         """Take the next message. Raises `ClosedError` when there are no more, and `TimeoutError`."""
-        return self._client._inbox.take(self._state, timeout)
+        return self._client._take(self._slot, timeout)
 
     def __iter__(self) -> Iterator[Message]:
         return _each(self.receive)
@@ -125,28 +140,33 @@ class Client:
         if tls and udp:
             raise ValueError("there is no TLS over UDP: take one of the two")
         context = ssl.create_default_context() if tls is True else tls or None
-        token = uuid.uuid4().hex
+        hint = "" if context or udp else NO_TLS_HINT
         self.timeout = timeout
         self._inbox = Inbox(self._taken)
-        self._talk = Talk(nick, self._inbox)
+        self._engine = Engine(nick, f"{host}, port {port}", Ids(), hint=hint)
         self._loop = Loop(
-            lambda: DatagramLink(host, port, token) if udp else StreamLink(host, port, context), self._talk
+            lambda: DatagramLink(host, port) if udp else StreamLink(host, port, context), self._engine, self._tell
         )
+        self._process = os.getpid()
         self._room = room
         self._since = since
         self._first: Room | None = None
         self._joining = threading.Lock()
-        self._rooms: dict[str, Room] = {}
-        self._unanswered: set[Call] = set()
+        self._rooms: dict[Membership, Room] = {}
+        self._started = Call()
+        self._calls: dict[Request, Call] = {}
+        self._settling: list[Call] = []
 
     def start(self) -> Self:
         """Connect; from then on the client connects again by itself whenever it has to.
 
-        Raises `UnreachableError` when there is no server, and `RequestError` when it does not let us in (`nick-taken`).
+        Raises `UnreachableError` when the first connection is not made or ends before the welcome, and `RequestError`
+        when the server does not let the client in (`nick-taken`).
         """
         self._loop.start()
+        _started.add(self)
         try:
-            self._talk.started.wait(self.timeout)
+            self._started.wait(self.timeout)
             if self._room is not None:
                 self._first = self.join(self._room, self._since)
         except BaseException:
@@ -165,36 +185,45 @@ class Client:
     @property
     def nick(self) -> str:
         """The client's nick, as the server has it."""
-        return self._talk.nick
+        return self._engine.nick
 
     @property
     def server(self) -> str:
         """The server's name and version."""
-        return self._talk.server
+        return self._engine.server
 
     @property
     def limits(self) -> dict[str, int]:
         """The server's limits by their names."""
-        return self._talk.limits
+        return self._engine.limits
 
     @property
     def state(self) -> State:
         """Where the client stands with its server."""
-        return self._talk.state
+        return self._engine.state
 
     @property
     def joined(self) -> dict[str, Room]:
-        """The rooms one is in, by their names in small letters."""
-        return {name: room for name, room in tuple(self._rooms.items()) if self._is_in(room)}
+        """The rooms that the client is in, by their names in small letters."""
+        return {membership.key: room for membership, room in tuple(self._rooms.items()) if membership.entered}
 
     def room(self, name: str) -> Room | None:
-        """Find a room that one is in."""
+        """Find a room that the client is in."""
         return self.joined.get(key(name))
 
     @property
     def unanswered(self) -> int:
-        """How much was asked or said that has no answer yet."""
-        return len(self._unanswered)
+        """The number of requests and messages that have no answer yet."""
+        return self._engine.owed
+
+    @property
+    def waiting(self) -> list[Request]:
+        """What was asked or said and has no answer yet, in the order of asking.
+
+        Without a connection it waits for the next one. It is lost where the client is closed without `flush`; only
+        what `changes` something is missed then: a message, a topic, a nick.
+        """
+        return self._engine.waiting
 
     def on(self, kind: type[E], callback: Callable[[E], object]) -> Callable[[], None]:
         """Call back when something happens; what this returns ends it.
@@ -203,7 +232,7 @@ class Client:
         no request), or what `Room.on` takes, then for all rooms. To hear everything, do this before `start`. Callbacks
         are called one after another in a thread of their own, and may ask the server something and wait for it.
         """
-        return self._inbox.on(None, kind, callback)
+        return self._on(None, kind, callback)
 
     def join(self, room: str, since: int | None = None) -> Room:
         """Enter a room. With `since`, what was said after that number is read first; 0 is all that is kept.
@@ -211,20 +240,29 @@ class Client:
         A room that the client is in already is given as it is. Raises `RequestError`.
         """
         with self._joining:
-            known = self._rooms.get(key(room))
-            if known is not None and known._state.left is not None:
-                with suppress(ChatError):
-                    known._state.left.wait(self.timeout)
-            elif known is not None and self._is_in(known):
-                if since is not None:
-                    text = f"{room} is joined already: leave it to read it from another place"
-                    raise RequestError("bad-message", text)
-                return known
-            state = RoomState(room, since)
-            self._loop.do(lambda: self._talk.enter(state))
-            state.entered.wait(self.timeout)
-            self._rooms[key(room)] = joined = Room(self, state)
+            known = self._find(room)
+            if known is not None and known._membership.leaving:
+                known._left.wait(self.timeout)
+                known = None
+            elif known is not None and known._membership.entered and since is not None:
+                text = f"{room} is joined already: leave it to read it from another place"
+                raise RequestError("bad-message", text)
+            joined = known or self._enter(room, since)
+            joined._entered.wait(self.timeout)
         return joined
+
+    def _find(self, name: str) -> Room | None:
+        """Find a room that the client is in, or is about to enter."""
+        return next((room for membership, room in tuple(self._rooms.items()) if membership.key == key(name)), None)
+
+    def _enter(self, name: str, since: int | None) -> Room:
+        def enter(engine: Engine) -> Room:
+            membership = engine.join(name, since)
+            room = self._rooms[membership] = Room(self, membership)
+            return room
+
+        entering: Room = self._do(enter)
+        return entering
 
     def say(self, text: str, wait: bool = True) -> int | None:
         """Say something in the room that was entered first, as `Room.say` does."""
@@ -234,34 +272,27 @@ class Client:
 
     def tell(self, nick: str, text: str) -> int | None:
         """Say something to one nick; return its number where it is kept, and None where the other has got it."""
-        seq: int | None = self._do(self._talk.say, Call({"type": "", "to": nick, "msg": text}))
+        seq: int | None = self._ask(lambda engine: engine.tell(nick, text))
         return seq
 
     def rooms(self) -> list[RoomInfo]:
         """Ask for the rooms there are."""
-        rooms: list[RoomInfo] = self._ask(
-            {"type": "rooms"},
-            lambda reply: [read(RoomInfo, room) for room in reply["rooms"]],
-        )
+        rooms: list[RoomInfo] = self._ask(lambda engine: engine.rooms())
         return rooms
 
     def who(self, room: str, after: str = "") -> Members:
         """Ask for a room's members, as `Room.who` does, without being in it."""
-        members: Members = self._ask(
-            {"type": "who", "room": room, "after": after},
-            lambda reply: Members(reply["room"], reply["members"], reply["count"]),
-        )
+        members: Members = self._ask(lambda engine: engine.who(room, after))
         return members
 
     def set_nick(self, nick: str) -> str:
         """Take another nick, when all that was said so far is acked; return it as the server has it."""
-        call = Call({"type": "nick", "nick": nick}, self._talk.renamed)
-        new: str = self._do(self._talk.rename, call)
+        new: str = self._ask(lambda engine: engine.rename(nick))
         return new
 
     def receive(self, timeout: float | None = None) -> Message:
         """Take the next message of any room, or one for this client alone (`DirectMessage`)."""
-        return self._inbox.take(None, timeout)
+        return self._take(None, timeout)
 
     def __iter__(self) -> Iterator[Message]:
         return _each(self.receive)
@@ -270,33 +301,126 @@ class Client:
         """Close the client, when everything asked so far is answered; with `flush=False`, now.
 
         Raises `TimeoutError` where the answers do not come within the client's `timeout`; it is closed all the same.
+        In a process that was forked from the one that made the client, this does nothing.
         """
+        if self._process != os.getpid():
+            return
         try:
             if flush and self._loop.is_alive():
                 with suppress(ChatError):
-                    self._do(self._talk.settle, Call({}))
+                    self._settle().wait(self.timeout)
         finally:
-            if self._loop.is_alive():
-                self._loop.close()
+            self._do(lambda engine: engine.quit())
+            if self._loop.is_alive() and not self._loop.is_connecting:
+                self._loop.join()
+            _started.discard(self)
             self._inbox.wait_for_callbacks(QUIT_TIME)
 
-    def _do(self, task: Callable[[Call], None], call: Call, wait: bool = True) -> Any:
-        if "type" in call.request:
-            self._unanswered.add(call)
-            call.forget = self._unanswered.discard
-        self._loop.do(lambda: task(call))
+    # How
+
+    def _check_process(self) -> None:
+        """Raise `ClosedError` in a forked process: it has the client's memory, but not the thread with its sockets."""
+        if self._process != os.getpid():
+            raise ClosedError(f"this client belongs to process {self._process}: after a fork, make a client of its own")
+
+    def _do(self, do: Callable[[Engine], Any]) -> Any:
+        self._check_process()
+        with self._loop.lock:
+            result = do(self._engine)
+            self._tell()
+        self._loop.wake()
+        return result
+
+    def _ask(self, ask: Callable[[Engine], Request], wait: bool = True) -> Any:
+        call = Call()
+
+        def do(engine: Engine) -> None:
+            self._calls[ask(engine)] = call
+
+        self._do(do)
         return call.wait(self.timeout) if wait else None
 
-    def _ask(self, request: Object, read: Callable[[Object], Any]) -> Any:
-        return self._do(self._talk.ask, Call(request, read))
+    def _settle(self) -> Call:
+        """Have somebody told when everything asked so far, and meanwhile, is answered."""
+        call = Call()
+        self._do(lambda _: self._settling.append(call))
+        return call
 
-    def _is_in(self, room: Room) -> bool:
-        return self._talk.rooms.get(key(room.name)) is room._state
+    def _on(self, slot: Slot | None, kind: type[E], callback: Callable[[E], object]) -> Callable[[], None]:
+        self._check_process()
+        return self._inbox.on(slot, kind, callback)
 
-    def _taken(self, room: Slot) -> None:
-        """Hear that a message of a room was taken: when there are few left, more are read."""
-        if room.queued == LOW and isinstance(room, RoomState):
-            self._loop.do(lambda: self._talk.step(room))
+    def _take(self, slot: Slot | None, timeout: float | None) -> Message:
+        self._check_process()
+        return self._inbox.take(slot, timeout)
+
+    def _taken(self, slot: Slot) -> None:
+        """Called when a message of a room was taken: when there are few left, more are read."""
+        if slot.queued == LOW:
+            self._do(lambda _: self._fill_slot(slot))
+
+    def _fill_slot(self, slot: Slot) -> None:
+        for room in self._rooms.values():
+            if room._slot is slot:
+                self._fill(room)
+
+    # What the engine says; the lock is held.
+
+    def _tell(self) -> None:
+        while events := self._engine.take_events():
+            for event in events:
+                self._happened(event)
+        if not self._engine.owed:
+            while self._settling:
+                self._settling.pop().succeed()
+
+    def _happened(self, event: object) -> None:
+        match event:
+            case Answered(request, result):
+                self._calls.pop(request).succeed(result)
+            case Failed(request, error):
+                self._calls.pop(request).fail(error)
+            case Heard(membership):
+                self._fill(self._rooms[membership])
+            case Entered(membership):
+                self._rooms[membership]._entered.succeed()
+            case Ended(membership, error):
+                room = self._rooms.pop(membership)
+                self._inbox.end(room._slot, error)
+                room._entered.fail(error)
+                room._left.succeed()
+            case Welcomed():
+                self._started.succeed()
+            case Closed(error):
+                self._started.fail(error)
+                while self._settling:
+                    self._settling.pop().fail(error)
+                self._inbox.end(None, error)
+            case DirectMessage():
+                self._inbox.put(None, event)
+            case _:
+                where = self._engine.memberships.get(key(getattr(event, "room", None) or ""))
+                self._inbox.tell(None if where is None else self._rooms[where]._slot, event)
+
+    def _fill(self, room: Room) -> None:
+        """Put a room's messages into the inbox, as long as there is space for them."""
+        while room._slot.queued < HIGH and (message := self._engine.take(room._membership)) is not None:
+            self._inbox.put(room._slot, message)
+
+
+_started: weakref.WeakSet[Client] = weakref.WeakSet()
+"""The clients that were started and not closed."""
+
+
+@atexit.register
+def _close_all() -> None:
+    """Close what the program has left open when it ends, so that what it has said arrives."""
+    for client in tuple(_started):
+        client.timeout = EXIT_TIME if client.timeout is None else min(client.timeout, EXIT_TIME)
+        try:
+            client.close()
+        except TimeoutError:
+            _log.warning("the program has ended, and %d of what it said or asked may be lost", client.unanswered)
 
 
 def connect(host: str = "127.0.0.1", port: int = 14900, nick: str = "", **options: Any) -> Client:

@@ -6,12 +6,18 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from ..errors import ChatError
-from .objects import Message
+from ..protocol.objects import Message
 
 E = TypeVar("E")
+
+HIGH: Final = 1000
+"""Messages of a room that wait in the queue, some 200 kB. What comes then waits in the engine, or in the room's log."""
+
+LOW: Final = 250
+"""Messages of a room left in the queue when it is filled again."""
 
 _log = logging.getLogger("twisted_chat.client.blocking")
 

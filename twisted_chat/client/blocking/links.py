@@ -1,4 +1,4 @@
-"""Sockets: objects to and from a server, over TCP, TLS and UDP."""
+"""Sockets: objects to and from a server, over TCP, TLS and UDP, and why there are none, for a person."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
-from ..datagrams import FIRST_PATIENCE, Object, decode, encode
-from ..lossless import Lossless
+from ..protocol.datagrams import FIRST_PATIENCE, Datagrams
+from ..protocol.objects import Object, decode, encode
 
 OPEN_TIME: Final = 10.0
 """Seconds in which a connection must be made."""
@@ -19,8 +19,40 @@ MAX_LINE: Final = 2**20
 """Bytes of a line of a server, about. Ours writes a quarter of that at most: a page of history."""
 
 
+NO_TLS_HINT: Final = "if its port is one for TLS, use tls=True"
+"""What to try where something answers over TCP that does not speak the protocol."""
+
+NO_UDP_HINT: Final = "if its port is not one for UDP, leave out udp=True"
+"""What to try where nothing answers over UDP."""
+
+
 class LostError(Exception):
     """The connection is lost, and why, for a person."""
+
+
+def reason_text(error: Exception) -> str:
+    """Say for a person why a connection was not made or has ended, and what to try."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        if error.verify_code in _WRONG_NAME:
+            return "its certificate is for another name"
+        return f"its certificate is not one that this machine trusts: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        wrong = error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
+        return "it does not speak TLS there: leave out tls=True" if wrong else f"TLS failed: {error.reason or error}"
+    if isinstance(error, ConnectionRefusedError):
+        return "nobody listens there"
+    if isinstance(error, socket.gaierror):
+        return "there is no host with this name"
+    if (isinstance(error, TimeoutError) and error.errno is not None) or str(error) == "timed out":
+        return "there was no answer in time"
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
+_WRONG_NAME: Final = frozenset({62, 64})
+"""OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
+
+_TLS_ALERT: Final = b"\x15\x03"
+"""How a server of TLS begins its answer to what is no TLS: a record of the type alert (RFC 8446, section 5.1)."""
 
 
 class StreamLink:
@@ -42,7 +74,7 @@ class StreamLink:
 
     @property
     def unsent(self) -> bool:
-        """Whether something waits for the socket to take it."""
+        """True while something waits for the socket to take it."""
         return bool(self._out)
 
     def send(self, obj: Object) -> None:
@@ -63,7 +95,9 @@ class StreamLink:
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return []
         if not data:
-            raise LostError("the server ended it")
+            raise LostError("the server ended the connection")
+        if data.startswith(_TLS_ALERT):
+            raise LostError("it speaks TLS there: use tls=True")
         *lines, rest = data.split(b"\n")
         if lines:
             lines[0] = bytes(self._in) + lines[0]
@@ -74,7 +108,7 @@ class StreamLink:
         return list(filter(None, map(decode, lines)))
 
     def due(self) -> float | None:
-        """Say when `tick` has something to do."""
+        """Give the time of the next `tick`, if there is to be one."""
         return None
 
     def tick(self) -> list[Object]:
@@ -85,22 +119,26 @@ class StreamLink:
 
 
 class DatagramLink:
-    """Objects over UDP: what gets lost is said again and read again within `Lossless`."""
+    """Objects over UDP, with a `GAP` where something got lost."""
 
     unsent = False
 
-    def __init__(self, host: str, port: int, token: str) -> None:
+    def __init__(self, host: str, port: int) -> None:
         with _naming(host):
             addresses = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
         while True:
             family, kind, protocol, _, address = addresses.pop(0)
             self.socket = socket.socket(family, kind, protocol)
-            self._session = Lossless(token, time.monotonic())
+            self._session = Datagrams(time.monotonic())
             try:
                 self.socket.connect(address)
                 self._handshake()
                 return
-            except OSError:
+            except ConnectionRefusedError as error:
+                self.socket.close()
+                if not addresses:
+                    raise LostError(f"nobody listens there; {NO_UDP_HINT}") from error
+            except (LostError, OSError):
                 self.socket.close()
                 if not addresses:
                     raise
@@ -111,7 +149,7 @@ class DatagramLink:
         self.socket.settimeout(FIRST_PATIENCE)
         while not self._session.proven:
             if time.monotonic() >= latest:
-                raise TimeoutError(f"the server did not answer within {OPEN_TIME:g} seconds")
+                raise LostError(f"the server did not answer within {OPEN_TIME:g} seconds; {NO_UDP_HINT}")
             self._session.tick(time.monotonic())
             self.flush()
             with suppress(TimeoutError):
@@ -150,11 +188,13 @@ class DatagramLink:
 
 @contextmanager
 def _naming(host: str) -> Iterator[None]:
-    """Make an `OSError` of what Python says of a host that cannot be one, such as a name with 70 letters and no dot."""
+    """Make a `LostError` of what Python says of a name that no host can have, such as one of 70 letters and no dot."""
     try:
         yield
-    except ValueError as error:  # UnicodeError is one, and what TLS raises
-        raise OSError(f"{host!r} is not the name of a host") from error
+    except OSError:  # what TLS raises may be a ValueError, too
+        raise
+    except ValueError as error:  # UnicodeError is one
+        raise LostError(f"{host!r} is not the name of a host") from error
 
 
 Link = StreamLink | DatagramLink

@@ -6,132 +6,127 @@ import selectors
 import socket
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
 from ..errors import ClosedError
-from .links import Link, LostError
-from .talk import Talk
+from ..protocol.engine import Engine
+from .links import Link, LostError, reason_text
 
 
 class Loop(threading.Thread):
-    """Connects, and hands to and fro between a link and the conversation."""
+    """Connects, and carries objects between a link and the engine.
 
-    def __init__(self, connect: Callable[[], Link], talk: Talk) -> None:
+    Other threads may use the engine while they hold the `lock`. `tell` is called with it, and takes the events.
+    """
+
+    def __init__(self, connect: Callable[[], Link], engine: Engine, tell: Callable[[], None]) -> None:
         super().__init__(name="chat", daemon=True)
+        self.lock = threading.RLock()
+        self.is_connecting = False
+        """A connection is being made, which may take long."""
         self._connect = connect
-        self._talk = talk
-        self._tasks: deque[Callable[[], None]] = deque()
-        self._ending = threading.Lock()
-        self._ended = False
-        """There is nothing more to do here."""
-        self._connecting = False
+        self._engine = engine
+        self._tell = tell
         self._selector = selectors.DefaultSelector()
         self._asleep, self._waker = socket.socketpair()
         for end in (self._asleep, self._waker):
             end.setblocking(False)
         self._selector.register(self._asleep, selectors.EVENT_READ)
 
-    def do(self, task: Callable[[], None]) -> None:
-        """Have something done in this thread or, when it has ended, now: then there is nobody to disturb."""
-        with self._ending:
-            if not self._ended:
-                self._tasks.append(task)
-                with suppress(BlockingIOError):  # it is awake already
-                    self._waker.send(b"!")
-                return
-        task()
-
-    def close(self) -> None:
-        """End the conversation, and wait for that; but not for a connection that is being made, which takes long."""
-        self.do(self._talk.quit)
-        with self._ending:
-            if self._connecting and not self._ended:
-                self._ended = True
-                try:
-                    self._do_tasks()
-                except LostError as error:
-                    self._talk.ended(str(error))
-                self._do_tasks()
-            over = self._ended
-        if not over:
-            self.join()
+    def wake(self) -> None:
+        """Have the thread look what there is to do."""
+        with suppress(OSError):  # it is awake already, or has ended
+            self._waker.send(b"!")
 
     def run(self) -> None:
         try:
-            while self._talk.error is None:
-                reason = self._converse()
-                pause = self._talk.ended(reason) if self._talk.error is None else None
-                if pause is not None:
-                    self._wait(time.monotonic() + pause)
+            while self._engine.error is None:
+                self._converse()
+                self._wait(time.monotonic() + self._engine.pause)
         except BaseException as error:
-            self._talk.end(ClosedError(f"this client has a fault: {error!r}"))
+            with self.lock:
+                self._engine.end(ClosedError(f"this client has a fault: {error!r}"))
+                self._tell()
             raise
         finally:
-            with self._ending:
-                self._ended = True
-                for end in (self._asleep, self._waker, self._selector):
-                    end.close()
-            self._do_tasks()
+            for end in (self._asleep, self._waker, self._selector):
+                end.close()
 
     def _wait(self, until: float) -> None:
         """Have no connection for a while."""
-        try:
-            while time.monotonic() < until:
-                self._turn(None, until)
-        except LostError as error:  # the program closes the client
-            self._talk.ended(str(error))
+        while self._engine.error is None and time.monotonic() < until:
+            self._turn(None, until)
 
-    def _converse(self) -> str:
-        """Talk over one connection; return why it ended."""
+    def _converse(self) -> None:
+        """Talk over one connection, from its beginning to its end."""
+        link = self._open()
+        if link is None:
+            return
+        self._selector.register(link.socket, selectors.EVENT_READ)
+        reason = ""
         try:
-            link = self._open()
+            with self.lock:
+                self._engine.connected(time.monotonic())
+            while self._engine.hang_up is None:
+                self._turn(link)
         except (LostError, OSError) as error:
-            return str(error)
-        try:
-            self._selector.register(link.socket, selectors.EVENT_READ)
-            self._talk.connected(link)
-            while True:
-                self._turn(link, link.due())
-        except (LostError, OSError) as error:
-            return str(error)
+            reason = reason_text(error)
         finally:
             self._selector.unregister(link.socket)
             link.close()
+        with self.lock:
+            self._engine.lost(reason, time.monotonic())
+            self._tell()
 
-    def _open(self) -> Link:
-        """Make a connection. Meanwhile another thread may `close`."""
-        with self._ending:
-            self._do_tasks()
-            self._connecting = True
+    def _open(self) -> Link | None:
+        """Make a connection. Meanwhile another thread may close the client: then there is none."""
+        with self.lock:
+            self.is_connecting = self._engine.error is None
+        if not self.is_connecting:
+            return None
+        problem: Exception | None = None
+        link: Link | None = None
         try:
             link = self._connect()
-        finally:
-            with self._ending:
-                self._connecting = False
-        if self._ended:
-            link.close()
-            raise LostError("the client is closed")
+        except (LostError, OSError) as error:
+            problem = error
+        with self.lock:
+            self.is_connecting = False
+            if self._engine.error is not None and link is not None:
+                link.close()
+                link = None
+            elif problem is not None:
+                self._engine.failed(reason_text(problem), time.monotonic(), problem)
+                self._tell()
         return link
 
-    def _turn(self, link: Link | None, until: float | None) -> None:
-        """Wait until there is something to do, and do it."""
-        if link is not None:
-            link.flush()
-            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if link.unsent else 0)
-            self._selector.modify(link.socket, events)
-        times = [when for when in (until, self._talk.due()) if when is not None]
+    def _turn(self, link: Link | None, until: float | None = None) -> None:
+        """Send and tell what there is, wait until there is something to do, and do it."""
+        with self.lock:
+            self._work(link)
+            link_due = link.due() if link is not None else None
+            times = [when for when in (until, link_due, self._engine.due()) if when is not None]
+            if self._engine.hang_up is not None or self._engine.error is not None:
+                return
         timeout = max(0.0, min(times) - time.monotonic()) if times else None
         ready = {key.fileobj for key, _ in self._selector.select(timeout)}
         if self._asleep in ready:
             self._asleep.recv(4096)
-        self._do_tasks()
-        if link is not None:
-            for obj in (*(link.receive() if link.socket in ready else ()), *link.tick()):
-                self._talk.received(obj)
-        self._talk.tick()
+        with self.lock:
+            now = time.monotonic()
+            if link is not None:
+                for obj in (*(link.receive() if link.socket in ready else ()), *link.tick()):
+                    if self._engine.hang_up is None:
+                        self._engine.received(obj, now)
+            self._engine.tick(now)
 
-    def _do_tasks(self) -> None:
-        while self._tasks:
-            self._tasks.popleft()()
+    def _work(self, link: Link | None) -> None:
+        while self._engine.has_work:
+            for obj in self._engine.take_objects(time.monotonic()):
+                if link is not None:
+                    link.send(obj)
+            self._tell()
+        if link is not None:
+            link.flush()
+            self._selector.modify(link.socket, selectors.EVENT_READ | (selectors.EVENT_WRITE if link.unsent else 0))

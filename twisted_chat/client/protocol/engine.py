@@ -96,11 +96,13 @@ class Engine:
         where: str,
         new_id: Callable[[], str],
         retry: Callable[[int], float] = backoff,
+        hint: str = "",
     ) -> None:
         """Prepare a client.
 
         `where` names the server in errors. `new_id` makes the ids of requests, which no other client, before or after,
-        uses. `retry` gives the seconds before the n-th try to connect again.
+        uses. `retry` gives the seconds before the n-th try to connect again. `hint` says what to try where something
+        answers that does not speak this protocol.
         """
         self.nick = nick
         """The client's nick, as the server has it."""
@@ -121,6 +123,7 @@ class Engine:
         """`take_objects` or `take_events` may have something."""
         self._where = where
         self._retry = retry
+        self._hint = hint
         self._new_id = new_id
         self._token = secrets.token_hex(16)
         """The secret by which the server knows the client's next connection: it takes the place of a silent one."""
@@ -208,6 +211,9 @@ class Engine:
         """Say hello: there is a connection."""
         self._now = self._heard = now
         self._is_connected = self._is_foreign = True
+        if self.error is not None:
+            self._hang_up(CLOSED)
+            return
         self._pace = Pace({}, now)
         self._later(WELCOME_TIME, self._check_welcome)
         self._later(QUIET_TIME / 2, self._look)
@@ -242,9 +248,9 @@ class Engine:
         """
         is_foreign = foreign and self._is_foreign
         reason = self._disconnect(now) or reason
-        self._try_again(
-            reason, UnreachableError(f"{self._where} did not let this client in: {reason}", reason, is_foreign)
-        )
+        hint = f"; {self._hint}" if is_foreign and self._hint else ""
+        text = f"{self._where} did not let this client in: {reason}{hint}"
+        self._try_again(reason, UnreachableError(text, reason, is_foreign))
 
     def failed(self, reason: str, now: float, cause: BaseException | None = None) -> None:
         """Called when a connection could not be made, for this reason."""
@@ -282,8 +288,8 @@ class Engine:
         self._direct.clear()
         for membership in tuple(self.memberships.values()):
             self._end_membership(membership, error)
-        self._tell(Closed(error))
         self._tell(StateChanged(State.CLOSED, str(error)))
+        self._tell(Closed(error))
 
     # What the program asks
 
@@ -840,8 +846,7 @@ class Engine:
         membership.joined = False
         if self.memberships.get(membership.key) is membership:
             del self.memberships[membership.key]
-        if membership.busy is not None:
-            self._own.pop(membership.busy.id, None)
+        self._own = {id: request for id, request in self._own.items() if request.membership is not membership}
         self._returning.discard(membership)
         for request in membership.outbox.empty():
             if self._asked.pop(request.id, None) is not None:
@@ -889,16 +894,16 @@ class Engine:
             return False
         if membership.joined and membership.completing != message["seq"]:
             membership.completing = message["seq"]
-            self._complete(message, lambda: self._tell_heard(membership))
+            self._complete(message, lambda: self._tell_heard(membership), membership)
         return True
 
-    def _complete(self, message: Object, done: Callable[[], None]) -> None:
+    def _complete(self, message: Object, done: Callable[[], None], membership: Membership | None = None) -> None:
         """Read what follows of a text that did not fit into a datagram; where there is no more, that was all."""
         room, seq = message["room"], message["seq"]
 
         def ask() -> None:
             history = {"type": "history", "room": room, "after": seq - 1, "limit": 1, "skip": len(message["msg"])}
-            self._ask_own("history", history, take, refused)
+            self._ask_own("history", history, take, refused, membership)
 
         def take(page: Object) -> None:
             parts = [part for part in field(page, "messages", list) if _seq(part) == seq]

@@ -1,4 +1,4 @@
-"""Over UDP, what comes out is what would over TCP: whatever gets lost, each message once, in order and whole."""
+"""The engine over UDP: whatever the network loses, doubles and delays, each message comes once, in order and whole."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_chat.client import datagrams
-from twisted_chat.client.datagrams import MAX_DATAGRAM, encode
-from twisted_chat.client.lossless import MAX_TEXT, REST_SECONDS, Lossless
+from twisted_chat.client.protocol import datagrams
+from twisted_chat.client.protocol.datagrams import MAX_DATAGRAM, Datagrams
+from twisted_chat.client.protocol.engine import MAX_TEXT, Engine
+from twisted_chat.client.protocol.events import Answered, Failed
+from twisted_chat.client.protocol.membership import Membership
+from twisted_chat.client.protocol.objects import DirectMessage, Message, TopicChanged, encode
+from twisted_chat.client.protocol.requests import Request
+from twisted_chat.client.states import State, StateChanged
 from twisted_chat.limits import Limits
 from twisted_chat.log import Unavailable
 
+from .client_fakes import ids
 from .helpers import UNLIMITED
 from .test_udp import UDPServer
 
@@ -99,61 +105,69 @@ class Network:
 
 
 class Client:
-    """One who talks to the server through `Lossless`."""
+    """A client's engine with its session over UDP, in rooms that it reads as fast as it can."""
 
     def __init__(self, network: Network, nick: str, address: tuple[str, int]) -> None:
         self.network = network
-        self.nick = nick
         self.address = address
-        self.session = Lossless(f"token of {nick:>16}", network.now)
-        self.objects: list[dict[str, Any]] = []
-        self.answers: dict[str, dict[str, Any]] = {}
-        self.count = 0
-        self.ask(type="hello", nick=nick)
+        self.session = Datagrams(network.now)
+        new_id = ids()
+        self.engine = Engine(nick, "the server", lambda: f"{nick}-{new_id()}")
+        self.engine.connected(network.now)
+        self.rooms: list[Membership] = []
+        self.heard: list[Message] = []
+        self.events: list[Any] = []
+        self.answers: dict[Request, Any] = {}
 
     def turn(self) -> None:
-        if self.session.due() <= self.network.now:
-            self.session.tick(self.network.now)
+        now = self.network.now
+        if self.session.due() <= now:
+            self.session.tick(now)
         for obj in self.session.take_objects():
-            if "id" in obj:
-                assert obj["id"] not in self.answers, "answered twice"
-                self.answers[obj["id"]] = obj
-            elif obj["type"] == "ping":
-                self.session.send({"type": "pong"}, self.network.now)
-            self.objects.append(obj)
+            self.engine.received(obj, now)
+        self.engine.tick(now)
+        while self.engine.has_work:
+            for obj in self.engine.take_objects(now):
+                self.session.send(obj, now)
+            for event in self.engine.take_events():
+                self.events.append(event)
+                if isinstance(event, Answered | Failed):
+                    assert event.request not in self.answers, "answered twice"
+                    self.answers[event.request] = event.result if isinstance(event, Answered) else event.error
+            for room in self.rooms:
+                while (message := self.engine.take(room)) is not None:
+                    self.heard.append(message)
 
-    def ask(self, **request: Any) -> str:
-        """Ask something; returns its id."""
-        self.count += 1
-        id = f"{self.nick}-{self.count}"
-        self.session.send({**request, "id": id}, self.network.now)
-        return id
+    def enter(self, name: str = "lobby", since: int | None = None) -> Membership:
+        room = self.engine.join(name, since)
+        self.rooms.append(room)
+        return room
 
-    def answer(self, **request: Any) -> dict[str, Any]:
-        """Ask something, and wait for the answer."""
-        id = self.ask(**request)
-        while id not in self.answers:
+    def join(self, name: str = "lobby", since: int | None = None) -> Membership:
+        """Enter a room, and wait until the server has answered."""
+        room = self.enter(name, since)
+        while not (room.entered or room.error):
             self.network.step()
-        return self.answers[id]
+        return room
 
-    def say(self, msg: str, room: str = "lobby") -> str:
-        return self.ask(type="", room=room, msg=msg)
+    def answer(self, request: Request) -> Any:
+        """Wait for the answer to a request."""
+        while request not in self.answers:
+            self.network.step()
+        return self.answers[request]
 
-    def heard(self, room: str = "lobby") -> list[dict[str, Any]]:
-        return [obj for obj in self.objects if obj["type"] == "" and obj.get("room") == room]
-
-    def texts(self) -> list[str]:
-        return [message["msg"] for message in self.heard()]
+    def texts(self, room: str = "lobby") -> list[str]:
+        return [message.msg for message in self.heard if message.room == room]
 
 
-class LosslessTestCase(SynchronousTestCase):
+class OverUDPTestCase(SynchronousTestCase):
     def network(self, *args: Any, **kwargs: Any) -> Network:
         network = Network(*args, **kwargs)
         self.addCleanup(network.server.port.stopProtocol)
         return network
 
 
-class BadNetworkTests(LosslessTestCase):
+class BadNetworkTests(OverUDPTestCase):
     @settings(max_examples=10)
     @given(st.integers(0, 2**32), st.sampled_from([0.0, 0.05, 0.2, 0.4]))
     def test_each_message_comes_once_and_in_order(self, seed: int, loss: float) -> None:
@@ -163,48 +177,34 @@ class BadNetworkTests(LosslessTestCase):
         bob = network.server.welcome("bob", "lobby")
         clients = [network.client(nick) for nick in ("ada", "cyd", "dan")]
         for client in clients:
-            while not any(obj["type"] == "welcome" for obj in client.objects):
+            while client.engine.state is not State.CONNECTED:
                 network.step()
-        joins: dict[str, str] = {}
-        said: dict[str, list[str]] = {client.nick: [] for client in clients}
+        said: dict[Client, list[Request]] = {client: [] for client in clients}
         for number in range(60):
             bob.say(f"bob {number}")
             for client in clients:
-                if client.nick in joins:
-                    said[client.nick].append(client.say(f"{client.nick} {number}"))
+                if client.rooms:
+                    said[client].append(client.engine.say(client.rooms[0], f"{client.engine.nick} {number}"))
                 elif chance.random() < 0.2:
-                    since = chance.choice([{}, {"since": 0}])
-                    joins[client.nick] = client.ask(type="join", room="lobby", **since)
+                    client.enter(since=chance.choice([None, 0]))
             network.passes(chance.choice([0.0, 0.0, STEP, 0.02]))
         for client in clients:
-            while not client.answers.keys() >= {*said[client.nick]}:
+            while client.engine.owed:
                 network.step()
-        network.passes(40.0, 0.05)
+        network.passes(20.0, 0.05)
         log = list(network.server.fake.logs["lobby"].records)
         self.assertEqual(len(log), 60 + sum(map(len, said.values())))
         for client in clients:
-            if client.nick in joins:
-                joined = client.answers[joins[client.nick]]
-                self.check(client, joined["seq"], log, said[client.nick])
+            own = [client.answers[request] for request in said[client]]
+            self.assertEqual(own, sorted(own))
+            heard = [message.seq for message in client.heard]
+            if heard:
+                first = heard[0] or 0
+                self.assertEqual(heard, [one.seq for one in log if one.seq >= first and one.seq not in own])
         network.server.port.stopProtocol()
 
-    def check(self, client: Client, seq: int, log: list[Any], said: list[str]) -> None:
-        acked = {client.answers[id]["seq"] for id in said}
-        heard = [message["seq"] for message in client.heard()]
-        since = min([seq, *(number - 1 for number in heard)])
-        self.assertIn(since, (0, seq))
-        self.assertEqual(heard, [record.seq for record in log if record.seq > since and record.seq not in acked])
 
-
-class AckTests(LosslessTestCase):
-    def test_an_ack_counts_in_its_room_and_in_one_that_is_being_entered(self) -> None:
-        client = self.network().client("ada").session
-        client._joining = {"1": ("lobby", set()), "2": ("garden", set())}
-        client._acked("Lobby", 7)
-        self.assertEqual(client._joining, {"1": ("lobby", {7}), "2": ("garden", set())})
-
-
-class GoodNetworkTests(LosslessTestCase):
+class GoodNetworkTests(OverUDPTestCase):
     """One client on a network that loses what it is told to."""
 
     def setUp(self) -> None:
@@ -213,10 +213,7 @@ class GoodNetworkTests(LosslessTestCase):
         self.ada = self.net.client("ada")
         self.assertFalse(self.ada.session.proven)
         self.net.passes(0.1)
-        self.assertTrue(self.ada.session.proven)
-
-    def join(self, **since: int) -> dict[str, Any]:
-        return self.ada.answer(type="join", room="lobby", **since)
+        self.assertIs(self.ada.engine.state, State.CONNECTED)
 
     def lose(self, say: Any) -> None:
         """Do something of which nothing arrives."""
@@ -226,86 +223,94 @@ class GoodNetworkTests(LosslessTestCase):
         self.net.loss = 0.0
 
     def forget(self) -> None:
-        """Have nothing of the log in the server's memory."""
+        """Have nothing of the log in the server's memory, once something was said."""
         tail = self.net.server.room("lobby").tail
+        while not len(tail):
+            self.net.step()
         tail.drop(len(tail))
 
     def test_the_limit_leaves_space_for_what_is_added(self) -> None:
-        limit = self.ada.objects[0]["limits"]["object"]
-        self.join()
-        empty = len(encode({"type": "", "room": "lobby", "msg": "", "id": "ada-3"}))
-        answer = self.ada.answer(type="", room="lobby", msg="x" * (limit - empty))
-        self.assertEqual(answer["type"], "ack")
-        answer = self.ada.answer(type="", room="lobby", msg="x" * (limit - empty + 1))
-        self.assertEqual((answer["type"], answer["code"]), ("error", "too-long"))
+        limit = self.ada.engine.limits["object"]
+        room = self.ada.join()
+        empty = len(encode({"type": "", "room": "lobby", "msg": "", "id": "ada-4"}))
+        self.assertEqual(self.ada.answer(self.ada.engine.say(room, "x" * (limit - empty))), 1)
+        self.assertEqual(self.ada.answer(self.ada.engine.say(room, "x" * (limit - empty + 1))).code, "too-long")
 
     def test_a_last_message_that_gets_lost_comes(self) -> None:
-        self.join()
+        self.ada.join()
         self.lose(lambda: self.bob.say("psst"))
         self.assertEqual(self.ada.texts(), [])
         self.net.passes(1.0)
         self.assertEqual(self.ada.texts(), ["psst"])
 
     def test_a_long_text_comes_whole(self) -> None:
-        self.join()
+        self.ada.join()
         text = "".join(f"{number:05}," for number in range(1500))
-        self.bob.say("before")
-        self.bob.say(text)
-        self.bob.say("after")
+        for said in ("before", text, "after"):
+            self.bob.say(said)
         self.net.passes(1.0)
         self.assertEqual(self.ada.texts(), ["before", text, "after"])
-        self.assertNotIn("rest", self.ada.heard()[1])
 
-    def test_and_in_a_page(self) -> None:
+    def test_a_long_text_in_a_page_is_whole(self) -> None:
         text = "ж" * 2000
         self.bob.send_bytes(encode({"type": "", "room": "lobby", "msg": text}) + b"\n")
         self.bob.say("short")
         self.net.passes(0.1)
-        page = self.ada.answer(type="history", room="lobby", after=0)
-        self.assertEqual([(message["msg"], "rest" in message) for message in page["messages"]], [(text, False)])
-        page = self.ada.answer(type="history", room="lobby", after=1)
-        self.assertEqual([message["msg"] for message in page["messages"]], ["short"])
+        page = self.ada.answer(self.ada.engine.history("lobby", None, 0, 50))
+        self.assertEqual(([message.msg for message in page.messages], page.more), ([text], True))
+        page = self.ada.answer(self.ada.engine.history("lobby", None, 1, 50))
+        self.assertEqual([message.msg for message in page.messages], ["short"])
 
     def test_of_a_text_that_is_gone_the_beginning_is_all(self) -> None:
-        self.join()
+        self.ada.join()
         text = "x" * 1500
         self.bob.say(text)
-        while not any("skip" in read.where for read in self.ada.session._reads.values()):
+        while not self.ada.rooms[0].completing:
             self.net.step()
         self.net.server.fake.logs["lobby"].trim(1)
         self.forget()
         self.net.passes(1.0)
-        (message,) = self.ada.heard()
-        self.assertTrue(text.startswith(message["msg"]))
-        self.assertNotIn("rest", message)
+        (said,) = self.ada.texts()
+        self.assertTrue(said and text.startswith(said))
+
+    def test_a_rest_that_cannot_be_read_for_now_is_read_later(self) -> None:
+        self.ada.join()
+        self.net.server.fake.failing["after"] = Unavailable("the disk is busy")
+        self.bob.say("x" * 1500)
+        self.forget()
+        self.net.passes(1.0)
+        self.assertEqual(self.ada.texts(), [])
+        self.net.server.fake.failing.clear()
+        self.net.passes(10.0, 0.02)
+        self.assertEqual(self.ada.texts(), ["x" * 1500])
 
     def test_own_messages_are_known_by_their_acks_though_they_are_late(self) -> None:
-        self.join()
+        room = self.ada.join()
         for number in range(5):
-            self.ada.say(f"mine {number}")
+            self.ada.engine.say(room, f"mine {number}")
         self.lose(lambda: self.bob.say("his"))
         self.bob.say("his again")
         self.net.passes(2.0)
         self.assertEqual(self.ada.texts(), ["his", "his again"])
 
     def test_what_another_says_under_the_same_nick_comes(self) -> None:
-        self.join()
+        self.ada.join()
         said = {"type": "", "msg": "me too", "author": "ada", "room": "lobby", "seq": 1, "n": 3}
         self.ada.session.received(encode(said), self.net.now)
         self.ada.turn()
         self.assertEqual(self.ada.texts(), ["me too"])
 
-    def test_a_new_nick_is_ones_own(self) -> None:
-        self.join()
-        self.assertEqual(self.ada.answer(type="nick", nick="eve")["nick"], "eve")
-        self.lose(lambda: self.ada.say("mine"))
+    def test_what_is_said_under_a_new_nick_is_ones_own(self) -> None:
+        room = self.ada.join()
+        self.assertEqual(self.ada.answer(self.ada.engine.rename("eve")), "eve")
+        self.lose(lambda: self.ada.engine.say(room, "mine"))
         self.bob.say("his")
         self.net.passes(2.0)
         self.assertEqual(self.ada.texts(), ["his"])
 
     def miss(self) -> None:
         """Lose a message while the log cannot be read."""
-        self.join()
+        self.ada.join()
         self.net.server.fake.failing["after"] = Unavailable("the disk is busy")
         self.lose(lambda: self.bob.say("lost"))
         self.forget()
@@ -316,70 +321,61 @@ class GoodNetworkTests(LosslessTestCase):
         self.miss()
         self.assertEqual(self.ada.texts(), [])
         self.net.server.fake.failing.clear()
-        self.net.passes(REST_SECONDS + 1.0)
+        self.net.passes(10.0, 0.02)
         self.assertEqual(self.ada.texts(), ["lost", "known"])
 
-    def test_where_it_cannot_be_read_it_is_not_once_the_room_was_left(self) -> None:
+    def test_a_room_that_was_left_is_read_no_more(self) -> None:
         self.miss()
-        self.ada.answer(type="leave", room="lobby")
-        self.join()
-        self.net.passes(REST_SECONDS + 1.0)
-        self.assertEqual((self.ada.session._reads, self.ada.session._put_off), ({}, []))
+        self.ada.engine.leave(self.ada.rooms[0])
+        self.net.passes(0.1)
+        self.ada.join()
+        self.net.server.fake.failing.clear()
+        self.net.passes(10.0, 0.02)
+        self.assertEqual(self.ada.texts(), [])
 
     def test_after_leaving_nothing_comes(self) -> None:
-        self.join()
-        self.ada.answer(type="leave", room="lobby")
+        room = self.ada.join()
+        self.ada.engine.leave(room)
+        self.net.passes(0.1)
         late = {"type": "", "msg": "late", "author": "bob", "room": "lobby", "seq": 1, "n": 4}
         self.ada.session.received(encode(late), self.net.now)
         self.ada.turn()
         self.assertEqual(self.ada.texts(), [])
 
-    def test_a_place_behind_the_end_of_a_log_is_its_end(self) -> None:
-        self.join(since=1000)
+    def test_a_place_behind_the_end_of_a_log_is_one_of_another_log(self) -> None:
+        self.ada.join(since=1000)
         self.bob.say("first")
         self.net.passes(0.5)
         self.assertEqual(self.ada.texts(), ["first"])
 
     def test_each_room_has_its_own(self) -> None:
-        self.join()
-        said = self.ada.say("in the lobby")
-        joining = self.ada.ask(type="join", room="garden", since=0)
-        self.net.passes(0.1)
-        self.assertEqual((self.ada.answers[joining]["seq"], self.ada.answers[said]["seq"]), (0, 1))
+        self.ada.engine.say(self.ada.join(), "in the lobby")
+        self.ada.join("garden", 0)
         self.net.server.welcome("cyd", "garden").say("in the garden", room="garden")
         self.net.passes(0.5)
-        self.assertEqual([message["msg"] for message in self.ada.heard("garden")], ["in the garden"])
-        self.assertEqual(self.ada.texts(), [])
+        self.assertEqual((self.ada.texts("garden"), self.ada.texts()), (["in the garden"], []))
 
     def test_two_rooms_for_the_server_are_two(self) -> None:
-        self.ada.answer(type="join", room="straße")
-        said = self.ada.say("in the one", room="STRAßE")
-        joining = self.ada.ask(type="join", room="strasse", since=0)
-        self.net.passes(0.1)
-        self.assertEqual((self.ada.answers[joining]["seq"], self.ada.answers[said]["seq"]), (0, 1))
+        one, other = self.ada.join("STRAßE"), self.ada.join("strasse", 0)
+        self.ada.engine.say(one, "in the one")
         self.net.server.welcome("cyd", "strasse").say("in the other", room="strasse")
         self.net.passes(0.5)
-        self.assertEqual([message["msg"] for message in self.ada.heard("strasse")], ["in the other"])
+        self.assertEqual([message.msg for message in self.ada.heard], ["in the other"])
+        self.assertIsNot(one, other)
 
     def test_a_room_that_cannot_be_entered_is_none(self) -> None:
-        self.assertEqual(self.ada.answer(type="join", room="a b")["code"], "bad-room")
+        self.assertEqual(getattr(self.ada.join("a b").error, "code", ""), "bad-room")
 
     def test_a_message_for_one_nick_and_other_notices_come(self) -> None:
-        self.join()
+        self.ada.join()
         self.bob.send({"type": "", "to": "ada", "msg": "psst"}, {"type": "topic", "room": "lobby", "msg": "tea"})
         self.net.passes(0.5)
-        self.assertEqual([obj["msg"] for obj in self.ada.objects if obj["type"] in ("", "topic")], ["psst", "tea"])
-        self.assertEqual(self.ada.answer(type="", to="bob", msg="yes")["to"], "bob")
-
-    def test_what_makes_no_sense_here_is_handed_on(self) -> None:
-        joining = self.ada.ask(type="join", room="lobby")
-        nonsense: list[dict[str, Any]] = [{"type": "welcome"}, {"type": "joined", "id": joining}, {"type": "new"}]
-        for number, obj in enumerate(nonsense, 2):
-            self.ada.session.received(encode({**obj, "n": number}), self.net.now)
-        self.assertEqual(self.ada.session.take_objects(), nonsense)
+        told = [event.msg for event in self.ada.events if isinstance(event, DirectMessage | TopicChanged)]
+        self.assertEqual(told, ["psst", "tea"])
+        self.assertIsNone(self.ada.answer(self.ada.engine.tell("bob", "yes")))
 
     def test_a_message_that_cannot_be_read_is_looked_for_in_the_log(self) -> None:
-        self.join()
+        self.ada.join()
         self.lose(lambda: self.bob.say("hi"))
         said = {"type": "", "msg": "hi", "room": "lobby", "seq": 1, "n": 3}
         self.ada.session.received(encode(said), self.net.now)
@@ -389,14 +385,20 @@ class GoodNetworkTests(LosslessTestCase):
     @given(st.lists(NONSENSE))
     def test_no_server_can_break_it(self, objs: list[dict[str, Any]]) -> None:
         now = 1000.0
-        session = Lossless("secret", now)
+        session, engine = Datagrams(now), Engine("ada", "the server", ids())
         session.received(b'{"type":"cookie","cookie":"c"}', now)
-        session.send({"type": "hello", "nick": "ada", "id": "h"}, now)
-        session.send({"type": "join", "room": "lobby", "id": "j", "since": 0}, now)
-        welcome = {"type": "welcome", "nick": "ada", "limits": {"object": 16384}, "id": "h"}
-        joined = {"type": "joined", "room": "lobby", "seq": 0, "id": "j"}
+        engine.connected(now)
+        room = engine.join("lobby", 0)
+        welcome = {"type": "welcome", "nick": "ada", "server": "s", "limits": {"object": 16384}, "id": "1"}
+        joined = {"type": "joined", "room": "lobby", "topic": "", "seq": 0, "oldest": 0, "count": 1, "id": "2"}
         said: list[dict[str, Any]] = [welcome, joined, *objs]
         for number, obj in enumerate(said, 1):
+            while engine.has_work:
+                for sent in engine.take_objects(now):
+                    session.send(sent, now)
+                engine.take_events()
+                while engine.take(room) is not None:
+                    pass
             asked = [json.loads(datagram) for datagram in session.take_datagrams()]
             reads = [request["id"] for request in asked if request["type"] == "history"]
             answer = {"id": reads[0]} if reads and obj.get("type") == "history" else {}
@@ -404,28 +406,28 @@ class GoodNetworkTests(LosslessTestCase):
             now += 0.01
             session.tick(now)
             for handed in session.take_objects():
-                self.assertIsInstance(handed["type"], str)
-                encode(handed)
+                engine.received(handed, now)
+            engine.tick(now)
+        self.assertIs(engine.state, State.CONNECTED)
 
     def reads(self, page: dict[str, Any]) -> int:
         """Answer each read of the log with this and lose something behind it; return how many come in ten seconds."""
-        session = self.ada.session
         count = 0
         end = self.net.now + 10.0
         while self.net.now < end:
-            for request in map(json.loads, session.take_datagrams()):
+            self.ada.turn()
+            for request in map(json.loads, self.ada.session.take_datagrams()):
                 if request["type"] == "history":
                     answer = {"type": "history", "id": request["id"], "n": self.number + 1, **page}
                     self.number += 3
                     for obj in (answer, {"type": "new", "n": self.number}):
-                        session.received(encode(obj), self.net.now)
+                        self.ada.session.received(encode(obj), self.net.now)
                     count += 1
             self.net.server.clock.advance(0.01)
-            session.tick(self.net.now)
         return count
 
     def test_a_log_that_brings_nothing_is_read_more_and_more_slowly(self) -> None:
-        self.join()
+        self.ada.join()
         self.number = 10
         self.ada.session.received(encode({"type": "new", "n": self.number}), self.net.now)
         nothing: dict[str, Any] = {"messages": [], "more": True}
@@ -435,29 +437,34 @@ class GoodNetworkTests(LosslessTestCase):
         self.assertIn(self.reads({"messages": [said], "more": True}), range(10, 20))
 
     def test_a_text_that_never_ends_is_cut_off(self) -> None:
-        self.join()
+        self.ada.join()
         said = {"type": "", "msg": "x", "author": "bob", "room": "lobby", "seq": 1, "rest": 10**9}
         self.ada.session.received(encode(said | {"n": 3}), self.net.now)
-        session = self.ada.session
         for number in range(4, 4 + 2 * MAX_TEXT // 900):
-            for request in map(json.loads, session.take_datagrams()):
+            self.ada.turn()
+            for request in map(json.loads, self.ada.session.take_datagrams()):
                 page = {"type": "history", "messages": [said | {"msg": "x" * 900}], "more": True}
-                session.received(encode(page | {"id": request["id"], "n": number}), self.net.now)
-        (message,) = session.take_objects()
-        self.assertTrue(MAX_TEXT <= len(message["msg"]) < MAX_TEXT + 900)
+                self.ada.session.received(encode(page | {"id": request["id"], "n": number}), self.net.now)
+        (text,) = self.ada.texts()
+        self.assertTrue(MAX_TEXT <= len(text) < MAX_TEXT + 900)
 
     def test_a_rest_that_brings_nothing_is_the_end_of_a_text(self) -> None:
-        self.join()
+        self.ada.join()
         said = {"type": "", "msg": "x", "author": "bob", "room": "lobby", "seq": 1, "rest": 10**9}
         self.ada.session.received(encode(said | {"n": 3}), self.net.now)
+        self.ada.turn()
         (request,) = map(json.loads, self.ada.session.take_datagrams())
         page = {"type": "history", "messages": [said | {"msg": ""}], "more": True, "id": request["id"], "n": 4}
         self.ada.session.received(encode(page), self.net.now)
-        self.assertEqual([message["msg"] for message in self.ada.session.take_objects()], ["x"])
+        self.ada.turn()
+        self.assertEqual(self.ada.texts(), ["x"])
 
     def test_after_a_long_silence_it_is_still_there(self) -> None:
         self.net.passes(70)
-        self.assertEqual(self.ada.answer(type="rooms")["type"], "rooms")
+        self.assertEqual(self.ada.answer(self.ada.engine.rooms())[0].room, "lobby")
+        self.assertEqual(
+            [event.state for event in self.ada.events if isinstance(event, StateChanged)], [State.CONNECTED]
+        )
 
     def test_a_server_that_is_gone_is_noticed(self) -> None:
         self.net.loss = 1.0
