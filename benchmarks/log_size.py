@@ -96,7 +96,7 @@ async def measure(path: str, size: int) -> list[str]:
         await log.append([Entry(lobby, author, "x" * TEXT, os.urandom(16).hex())], 1_800_000_000_000)
 
     async def move(number: int) -> None:
-        await log._file.lock.run(log._move)
+        await log.flush()
 
     async def fill_and_move(times: int) -> tuple[str, str]:
         appends, moves = [], []
@@ -106,11 +106,9 @@ async def measure(path: str, size: int) -> list[str]:
                 await append(number)
                 appends.append(time.perf_counter() - start)
             start = time.perf_counter()
-            await log._file.lock.run(log._move)
+            await log.flush()
             moves.append(time.perf_counter() - start)
-            while log._file._copying:
-                await log._file.read(lambda connection: None)
-                await log._file.lock.run(lambda: None)
+            await log.flush()
         return milliseconds(appends), milliseconds(moves)
 
     figures = [

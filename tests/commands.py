@@ -62,7 +62,7 @@ class CommandTestCase(StoreTestCase):
             turn += [entry(opened, f"и {number}") for opened in rooms]
             self.successResultOf(log.append(turn, number * 1_000))
             if number == 2:
-                self.successResultOf(log._file.lock.run(log._move))
+                self.successResultOf(log.flush())
         self.successResultOf(rooms[0].set_topic("über\nalles"))
         if close:
             self.successResultOf(log.close())

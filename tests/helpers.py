@@ -145,6 +145,9 @@ class FakeLog:
                     room.ids[said] = first
             entry.seq, entry.time = first.seq, first.time
 
+    def flush(self) -> Deferred[None]:
+        return self.do("flush", lambda: None)
+
     def rooms(self, most: int) -> Deferred[list[RoomSummary]]:
         return self.do("rooms", self._rooms, most)
 

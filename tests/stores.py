@@ -13,7 +13,7 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import TestCase
@@ -52,6 +52,21 @@ class StoreTestCase(TestCase):
         log = SQLiteLog.open_file(path or self.path, self.clock, durability, **options)
         self.addCleanup(log.close)
         return log
+
+    async def begin_file(self) -> None:
+        """Leave a file in which something was said; one in which nothing was is removed."""
+        log = self.open_store()
+        await keep(log, [entry(await room(log), "a")], 1)
+        await log.close()
+
+    async def until(self, done: Deferred[Any]) -> Any:
+        """Let time pass, and threads work, until a deferred has fired."""
+        results: list[Any] = []
+        done.addBoth(results.append)
+        while not results:
+            self.clock.advance(0.1)
+            await deferLater(reactor, 0)
+        return results[0]
 
     def beside(self) -> sqlite3.Connection:
         """Open the file as another program does."""

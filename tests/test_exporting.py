@@ -53,13 +53,13 @@ class Export(CommandTestCase):
         for number in range(1, 12):
             self.successResultOf(log.append([entry(lobby, "\x00" if number == 8 else "a")], 1))
             if number == 5:
-                self.successResultOf(log._file.lock.run(log._move))
+                self.successResultOf(log.flush())
         moved: list[Deferred[None]] = []
         line = exporting._line
 
         def moving(*args: object) -> bytes:
             if len(moved) < 4:
-                moved.append(log._file.lock.run(log._move))
+                moved.append(log.flush())
                 self.successResultOf(log.append([entry(lobby, "more")], 1))
             return line(*args)  # type: ignore[arg-type]
 
@@ -127,7 +127,7 @@ class Export(CommandTestCase):
     def test_what_is_no_room_and_no_time(self) -> None:
         self.filled()
         self.assertIn(
-            "--room takes the name of a room, and a room is made", self.here("export", "--room", "a b").errors
+            "--room takes the name of a room, and a room consists", self.here("export", "--room", "a b").errors
         )
         self.assertIn(
             "--since takes a time such as 2026-11-22T11:00Z, or 12h, 7d or 4w ago, not 'yesterday'",

@@ -219,7 +219,7 @@ class BadLines(CommandTestCase):
             refusal = self.refusal(line(1, "other"), b"\n", bad)
             self.assertIn("twisted-chat: input, line 3: ", refusal)
             self.assertIn(why, refusal)
-            self.assertTrue(refusal.endswith("; all lines in front of it are imported"), refusal)
+            self.assertTrue(refusal.endswith("; all lines before it were imported"), refusal)
 
     def test_those_in_front_of_it_are_imported_and_it_can_be_done_again(self) -> None:
         good = [line(number) for number in range(1, 4)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from twisted.internet.defer import succeed
+from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
 from twisted_chat import names
@@ -12,7 +13,7 @@ from twisted_chat.stores.sqlite.log import SQLiteLog
 
 class Words(TestCase):
     def test_an_entry_is_not_kept_until_a_log_says_so(self) -> None:
-        log = SQLiteLog.open_file(":memory:")
+        log = SQLiteLog.open_file(":memory:", Clock())
         self.addCleanup(log.close)
         room = self.successResultOf(log.open(names.room("lobby")))
         origin = succeed(None)

@@ -22,7 +22,7 @@ class Program(CommandTestCase):
         self.assertEqual(outcome.status, 0)
         for command in COMMANDS:
             self.assertIn(command.name, outcome.output)
-            self.assertIn(command.help, outcome.output)
+            self.assertIn(command.help, " ".join(outcome.output.split()))
             self.assertEqual(self.run_command(command.name, "--help").status, 0)
 
     def test_version(self) -> None:
@@ -39,7 +39,8 @@ class Program(CommandTestCase):
         ended = subprocess.run(command, capture_output=True, cwd=Path(__file__).parent.parent, check=False)
         self.assertEqual(ended.returncode, 1)
         self.assertEqual(
-            ended.stderr.decode(), f"twisted-chat: there is no {self.path}: name the server's file with --database\n"
+            ended.stderr.decode(),
+            f"twisted-chat: there is no file {self.path}: give the server's file with --database\n",
         )
 
 
@@ -47,7 +48,7 @@ class Faults(CommandTestCase):
     def test_no_database(self) -> None:
         self.assertEqual(
             self.here("stats"),
-            (1, "", f"twisted-chat: there is no {self.path}: name the server's file with --database\n"),
+            (1, "", f"twisted-chat: there is no file {self.path}: give the server's file with --database\n"),
         )
 
     def test_a_file_that_is_none(self) -> None:
@@ -55,7 +56,10 @@ class Faults(CommandTestCase):
         for command in ("export", "import", "stats"):
             outcome = self.here(command)
             self.assertEqual(outcome.status, 1)
-            self.assertIn(f"twisted-chat: {self.path}: it is no SQLite database\n", outcome.errors)
+            self.assertIn(
+                f"twisted-chat: {self.path}: it is not an SQLite database; name another file",
+                outcome.errors,
+            )
 
     def test_another_program_s(self) -> None:
         self.beside().execute("CREATE TABLE theirs (x)")
@@ -67,7 +71,7 @@ class Faults(CommandTestCase):
         for command in ("export", "stats"):
             outcome = self.here(command)
             self.assertEqual(
-                outcome, (1, "", f"twisted-chat: {self.path} is empty: name the server's file with --database\n")
+                outcome, (1, "", f"twisted-chat: {self.path} is empty: give the server's file with --database\n")
             )
 
     def test_one_of_an_older_version(self) -> None:

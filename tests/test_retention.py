@@ -179,7 +179,7 @@ class InTheStore(StoreTestCase):
         log = self.opened(Keep(seconds=10))
         lobby = self.successResultOf(room(log))
         self.say(log, [1])
-        self.successResultOf(log._file.lock.run(log._move))
+        self.successResultOf(log.flush())
         self.say(log, [59])
         self.successResultOf(log._trim(lobby.id or 0, 60_000))
         self.assertEqual((self.kept(log), lobby.oldest), ([2], 2))
@@ -187,7 +187,7 @@ class InTheStore(StoreTestCase):
     def test_a_room_that_nobody_holds_is_trimmed_too(self) -> None:
         log = self.opened(Keep(messages=1))
         self.say(log, [1, 2])
-        self.successResultOf(log._file.lock.run(log._move))
+        self.successResultOf(log.flush())
         self.assertEqual(len(log._open), 0)
         self.clock.advance(LOOK_SECONDS)
         self.assertEqual(self.successResultOf(room(log)).oldest, 2)
@@ -208,7 +208,7 @@ class InTheStore(StoreTestCase):
         for _ in range(2):  # once with all of it in the journal
             self.assertFalse(self.successResultOf(log._trim(lobby.id or 0, 60_000)))
             self.assertEqual((lobby.oldest, lobby.seq), (1, 1))
-            self.successResultOf(log._file.lock.run(log._move))
+            self.successResultOf(log.flush())
 
     def test_what_was_taken_away_may_be_said_again(self) -> None:
         log = self.opened(Keep(messages=1))

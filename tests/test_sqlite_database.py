@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from pathlib import Path
 
@@ -194,30 +193,6 @@ class Transactions(DatabaseTestCase):
         first = database.make_room(connection, names.room("Lobby"))
         self.assertEqual(database.make_room(connection, names.room("LOBBY")), first)
         self.assertEqual(database.summaries(connection, 5)[0].name.shown, "Lobby")
-
-
-class Locks(DatabaseTestCase):
-    def test_one_at_a_time(self) -> None:
-        first = database.lock_alone(self.path)
-        self.assertIn("in use by another server", str(self.assertRaises(Unusable, database.lock_alone, self.path)))
-        database.unlock(first)
-        database.unlock(database.lock_alone(self.path))
-
-    def test_a_refusal_leaves_nothing_open(self) -> None:
-        first = database.lock_alone(self.path)
-        self.addCleanup(database.unlock, first)
-        before = os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else []
-        self.assertRaises(Unusable, database.lock_alone, self.path)
-        self.assertEqual(os.listdir("/proc/self/fd") if before else [], before)
-
-    def test_no_folder(self) -> None:
-        path = str(self.folder / "no" / "chat.sqlite")
-        self.assertIn("there is no folder", str(self.assertRaises(Unusable, database.lock_alone, path)))
-
-    def test_a_folder_that_may_not_be_written_to(self) -> None:
-        self.folder.chmod(0o555)
-        self.as_somebody()
-        self.assertIn("Permission denied", str(self.assertRaises(Unusable, database.lock_alone, self.path)))
 
 
 class Explanations(DatabaseTestCase):

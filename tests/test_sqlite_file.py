@@ -11,7 +11,7 @@ from pathlib import Path
 from unittest import mock
 
 from twisted.internet import reactor
-from twisted.internet.defer import gatherResults
+from twisted.internet.defer import gatherResults, succeed
 from twisted.internet.task import deferLater
 
 from twisted_chat.log import RoomLog, Unusable
@@ -41,7 +41,7 @@ class Power(FileTestCase):
         await lobby.set_topic("t")
         for text in ("a", "\x00", "b", "b"):
             await keep(log, [entry(lobby, text, text)], 1)
-            await log._file.lock.run(log._move)
+            await log.flush()
         await log.close()
         again = await room(self.open_store())
         self.assertEqual((again.topic, texts(await again.after(0, 5, PLENTY))), ("t", ["a", "\x00", "b"]))
@@ -60,38 +60,37 @@ class Files(FileTestCase):
         before = threading.active_count()
         text = str(self.assertRaises(Unusable, SQLiteLog.open_file, self.path, reactor))
         self.assertEqual(threading.active_count(), before)
-        database.unlock(database.lock_alone(os.path.realpath(self.path)))  # it was given up
+        self.assertFalse(os.path.exists(f"{self.path}-lock"))
         return text
 
     def test_no_database(self) -> None:
         Path(self.path).write_text("no database " * 100)
-        self.assertEqual(self.refusal(), f"{self.path} cannot be used: it is no SQLite database")
+        self.assertIn(f"{self.path} cannot be used: it is not an SQLite database; name another", self.refusal())
         self.assertEqual(Path(self.path).read_text(), "no database " * 100)
 
     def test_a_folder(self) -> None:
         os.mkdir(self.path)
-        self.assertEqual(self.refusal(), f"{self.path} cannot be used: it cannot be opened")
+        self.assertEqual(self.refusal(), f"{self.path} cannot be used: it is a folder")
 
     def test_another_program_s(self) -> None:
         self.beside().execute("CREATE TABLE theirs (x)")
         self.assertIn("another program", self.refusal())
 
     async def test_a_newer_version_s(self) -> None:
-        await self.open_store().close()
+        await self.begin_file()
         self.beside().execute("PRAGMA user_version = 1000")
         self.assertIn("newer version", self.refusal())
 
     async def test_one_in_which_a_table_is_missing(self) -> None:
         for table in ("store", "journal"):
-            await self.open_store().close()
+            await self.begin_file()
             self.beside().execute(f"ALTER TABLE {table} RENAME TO {table}_away")
             self.assertEqual(self.refusal(), f"{self.path} cannot be used: no such table: {table}")
             self.beside().execute(f"ALTER TABLE {table}_away RENAME TO {table}")
 
     async def test_one_that_may_not_be_written_to(self) -> None:
-        await self.open_store().close()
+        await self.begin_file()
         os.chmod(self.path, 0o444)
-        os.chmod(self.path + "-lock", 0o666)
         self.folder.chmod(0o777)
         self.as_somebody()
         self.assertEqual(self.refusal(), f"{self.path} cannot be used: it may not be written to")
@@ -208,7 +207,7 @@ class TheEnd(FileTestCase):
         before = set(threading.enumerate())
         log = self.open_store()
         await keep(log, [entry(await room(log), "a")], 1)
-        await log._file.lock.run(log._move)
+        await log.flush()
         self.assertGreater(set(threading.enumerate()), before)
         await log.close()
         self.assertEqual(set(threading.enumerate()), before)
@@ -217,7 +216,7 @@ class TheEnd(FileTestCase):
         log = self.open_store()
         lobby = await room(log)
         await keep(log, [entry(lobby, "a")], 1)
-        moved = log._file.lock.run(log._move)
+        moved = log.flush()
         kept = log.append([entry(lobby, "b")], 1)
         page = lobby.after(0, 5, PLENTY)
         await gatherResults([log.close(), log.close()])
@@ -260,7 +259,7 @@ class TheEnd(FileTestCase):
         log._move_at = 0
         with mock.patch.object(database, "move", side_effect=ZeroDivisionError):
             await keep(log, [entry(await room(log), "a")], 1)
-            await log._file.lock.run(lambda: None)
+            await log._file.in_turn(lambda until: succeed(None))
             await deferLater(reactor, 0)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertFalse(log._moving)

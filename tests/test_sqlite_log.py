@@ -58,7 +58,7 @@ class MemoryTestCase(StoreTestCase):
         self.assertTrue(self.log.append_now(entries, time))
 
     def move(self) -> None:
-        self.successResultOf(self.log._file.lock.run(self.log._move))
+        self.successResultOf(self.log.flush())
 
     def after(self, seq: int = 0, most: int = MOST, most_bytes: int = PLENTY) -> list[Record]:
         return self.successResultOf(self.room.after(seq, most, most_bytes))
@@ -364,7 +364,7 @@ class Restart(FileTestCase):
         log = self.open_store()
         await keep(log, [entry(await room(log), "a")], 7)
         await log.close()
-        self.assertEqual(sorted(os.listdir(self.folder)), ["chat.sqlite", "chat.sqlite-lock"])
+        self.assertEqual(sorted(os.listdir(self.folder)), ["chat.sqlite"])
 
     async def test_what_was_in_the_journal_of_a_server_that_was_killed_is_moved_on(self) -> None:
         log = self.open_store()
@@ -428,7 +428,7 @@ class Moving(FileTestCase):
         lobby = await room(log)
         for number in range(200):
             await keep(log, [entry(lobby, str(number), str(number))], 1)
-        await log._file.lock.run(lambda: None)
+        await log.append([], 1)
         self.assertLess(log._journal_bytes, 2**15)
         self.assertEqual(texts(await lobby.after(0, MOST, PLENTY)), [str(number) for number in range(200)])
         again = entry(lobby, "0", "0")
@@ -440,14 +440,14 @@ class Moving(FileTestCase):
         lobby = await room(log)
         await keep(log, [entry(lobby, "x" * 16_000) for _ in range(64)], 1)
         self.assertTrue(log._moving)
-        await log._file.lock.run(lambda: None)
+        await log.append([], 1)
         self.assertEqual((log._moving, log._journal_bytes), (False, 0))
 
     async def test_an_append_waits_for_a_move_and_goes_on_behind_it(self) -> None:
         log = self.open_store()
         lobby = await room(log)
         await keep(log, [entry(lobby, "a")], 1)
-        moved = log._file.lock.run(log._move)
+        moved = log.flush()
         said = entry(lobby, "b")
         kept = log.append([said], 1)
         self.assertNoResult(kept)
@@ -460,7 +460,7 @@ class Moving(FileTestCase):
         lobby = await room(log)
         for number in range(60):
             await keep(log, [entry(lobby, str(number))], 1)
-            moved = log._file.lock.run(log._move if number % 3 == 0 else lambda: None)
+            moved = log.flush() if number % 3 == 0 else log.append([], 1)
             after, before = lobby.after(0, MOST, PLENTY), lobby.before(WHOLE, MOST, PLENTY)
             everything = [str(said) for said in range(number + 1)]
             self.assertEqual((texts(await after), texts(await before)), (everything, everything))
@@ -478,7 +478,7 @@ class Moving(FileTestCase):
         with mock.patch.object(log._file, "read", slow):
             pages = [lobby.after(0, 5, PLENTY), lobby.before(WHOLE, 5, PLENTY)]
             await reading(lambda connection: None)
-            await log._file.lock.run(log._move)
+            await log.flush()
             read.callback(None)
             self.assertEqual([texts(await page) for page in pages], [["a"], ["a"]])
 
@@ -502,7 +502,7 @@ class Moving(FileTestCase):
                 await keep(log, [entry(lobby, "\x00, which does not go by it")], 1)
                 begin.callback(None)
                 self.assertEqual([numbers(await page) for page in pages], [said, said])
-            await log._file.lock.run(log._move)
+            await log.flush()
 
     async def test_a_room_opened_while_it_is_written_and_let_go_has_its_number(self) -> None:
         log = self.open_store()
@@ -515,7 +515,7 @@ class Moving(FileTestCase):
             late = room(log)
             await reading(lambda connection: None)
         await keep(log, [entry(await room(log), "a")], 1)
-        await log._file.lock.run(log._move)
+        await log.flush()
         self.assertNotIn("lobby", log._open)
         read.callback(None)
         self.assertEqual((await late).seq, 1)
@@ -531,7 +531,7 @@ class Moving(FileTestCase):
         await keep(log, [entry(lobby, "a")], 1)
         go_on = threading.Event()
         readers = [log._file.read(lambda connection: go_on.wait(20)) for _ in range(4)]
-        await log._file.lock.run(log._move)
+        await log.flush()
         go_on.set()
         self.assertEqual(await gatherResults(readers), [True] * 4)
 
@@ -541,11 +541,9 @@ class Moving(FileTestCase):
         lobby = await room(log)
         for _ in range(30):
             await keep(log, [entry(lobby, "x" * 10_000) for _ in range(10)], 1)
-            await log._file.lock.run(log._move)
-            await log._file.lock.run(lambda: None)
-            while log._file._copying:
-                await log._file.read(lambda connection: None)
-                await log._file.lock.run(lambda: None)
+            await log.flush()
+            await log.append([], 1)
+            await log.flush()
         self.assertLess(size_of(self.path + "-wal"), 2**20)
         self.assertGreater(size_of(self.path), 3_000_000 - 2**20)
 
@@ -555,9 +553,7 @@ class Moving(FileTestCase):
         lobby = await room(log)
         for number in range(100):
             await lobby.set_topic(str(number))
-            while log._file._copying:
-                await log._file.read(lambda connection: None)
-                await log._file.lock.run(lambda: None)
+            await log.flush()
         self.assertLess(size_of(self.path + "-wal"), 2**17)
 
 
@@ -654,9 +650,22 @@ class Full(FileTestCase):
         self.free(log)
         for _ in range(3):
             await keep(log, [entry(lobby, "x")], 2)
+            self.clock.advance(10)
         self.assertEqual(
             self.logged(), [f"{self.path} does not work now: the disk is full", f"{self.path} works again"]
         )
+
+    async def test_a_disk_that_takes_some_messages_and_not_others_is_told_once(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        await keep(log, [entry(lobby, "a")], 1)
+        for _ in range(5):
+            self.fill(log)
+            await self.unavailable(keep(log, [entry(lobby, "x" * 50_000)], 2))
+            self.free(log)
+            await keep(log, [entry(lobby, "x")], 2)
+            self.clock.advance(3)
+        self.assertEqual(self.logged(), [f"{self.path} does not work now: the disk is full"])
 
     async def test_a_topic_is_not_changed(self) -> None:
         log = self.open_store()
@@ -670,7 +679,7 @@ class Full(FileTestCase):
         lobby = await room(log)
         await keep(log, [entry(lobby, "a", "1"), entry(lobby, "b")], 1)
         with mock.patch.object(database, "move", side_effect=_failing("disk I/O error", sqlite3.SQLITE_IOERR)):
-            self.assertEqual(await self.unavailable(log._file.lock.run(log._move)), "disk I/O error")
+            self.assertEqual(await self.unavailable(log.flush()), "disk I/O error")
         self.assertEqual(texts(await lobby.before(WHOLE, 5, PLENTY)), ["a", "b"])
         again = entry(lobby, "a", "1")
         await keep(log, [again], 1)
@@ -736,16 +745,15 @@ class Busy(FileTestCase):
         self.assertEqual(lobby.seq, 1)
 
     async def test_a_move_waits_for_it_and_the_reactor_does_not(self) -> None:
-        self.patch(database_file, "PATIENCE", 20.0)
         log = self.open_store()
         lobby = await room(log)
         await keep(log, [entry(lobby, "a")], 1)
         with self.written_to():
-            moved = log._file.lock.run(log._move)
+            moved = log.flush()
             self.assertEqual(texts(await lobby.after(0, 5, PLENTY)), ["a"])
             self.assertNoResult(moved)
-        await moved
-        self.assertEqual(log._journal, {})
+        await self.until(moved)
+        self.assertEqual(self.beside().execute("SELECT count(*) FROM journal").fetchone(), (0,))
 
     async def test_what_another_program_wrote_is_taken_into_account(self) -> None:
         log = self.open_store()
@@ -767,7 +775,7 @@ class Busy(FileTestCase):
         late = entry(other, "b")
         await keep(log, [late], 5)  # in a room that was not looked at with the first one
         self.assertEqual(late.seq, 10)
-        await log._file.lock.run(log._move)
+        await log.flush()
         self.assertEqual(numbers(await other.after(0, 9, PLENTY)), [1, 9, 10])
 
     async def test_also_the_ids_of_an_author_who_had_none(self) -> None:
@@ -827,5 +835,5 @@ class Busy(FileTestCase):
             kept = log.append([said], 4)
             self.assertEqual(texts(await lobby.after(0, 5, PLENTY)), ["a"])
             self.assertNoResult(kept)
-        await kept
+        await self.until(kept)
         self.assertEqual(said.seq, 8)

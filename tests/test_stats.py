@@ -29,7 +29,7 @@ class Stats(CommandTestCase):
             for number in range(count):
                 self.successResultOf(log.append([entry(opened, "я" * 10)], 1_000 + number * 60_000))
             if name == "b":
-                self.successResultOf(log._file.lock.run(log._move))
+                self.successResultOf(log.flush())
         self.successResultOf(self.successResultOf(room(log, "d")).set_topic("t"))
         with mock.patch("time.time", return_value=3_600 + 30):
             cells = self.cells()
@@ -58,7 +58,7 @@ class Stats(CommandTestCase):
     def test_the_size_of_the_file_and_of_what_is_to_be_copied_into_it(self) -> None:
         self.filled(close=False)
         first = self.table()[0][0]
-        self.assertRegex(first, rf"^{self.path}: .* kB, and .* kB on their way into it$")
+        self.assertRegex(first, rf"^{self.path}: .* kB, and .* kB in its write-ahead log \(-wal\)$")
 
     def test_on_a_narrow_terminal(self) -> None:
         self.filled(names=("愛麗絲的房間的房間", "lobby"))

@@ -107,5 +107,11 @@ class Log(Protocol):
     def rooms(self, most: int) -> Deferred[list[RoomSummary]]:
         """List at most `most` rooms that have messages or a topic, by name. Fails with `Unavailable`."""
 
+    def flush(self) -> Deferred[None]:
+        """Do at once what is otherwise done now and then in the background; fires when nothing is left to do.
+
+        What `append` has kept is kept without it. Fails with `Unavailable`.
+        """
+
     def close(self) -> Deferred[None]:
         """Finish what is under way and let go of everything."""

@@ -159,7 +159,7 @@ async def file_damaged(scene: Scene) -> str:
     copy = shutil.copy(path, path.with_name("copy"))
 
     _damage(scene, path, 0)
-    await _must_be_refused(scene.server, "no SQLite database|damaged")
+    await _must_be_refused(scene.server, "not an SQLite database|damaged")
 
     shutil.copy(copy, path)
     pages = path.stat().st_size // PAGE

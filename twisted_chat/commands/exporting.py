@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import BinaryIO, Final
 
 from .. import names
+from ..atomic_write import atomic_write
 from ..messages import WireError, encode_line, time_milliseconds, time_text
 from . import Command, Problem
 from .files import PAGE, Line, RoomRow, reading, rooms, takes_database
@@ -26,18 +27,21 @@ _UNITS: Final = {"h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
 
 def _arguments(parser: ArgumentParser) -> None:
     takes_database(parser)
-    parser.add_argument("--room", help="this room only")
+    parser.add_argument("--room", help="only the messages of this room")
     parser.add_argument(
         "--since",
         metavar="TIME",
-        help="what was said since then: 2026-11-22, 2026-11-22T11:00+01:00, or 12h, 7d, 4w ago",
+        help="only messages since this time: 2026-11-22, 2026-11-22T11:00+01:00, or 12h, 7d or 4w ago",
     )
-    parser.add_argument("file", metavar="FILE", nargs="?", default="-", help="where to write to [default: the output]")
+    parser.add_argument(
+        "file", metavar="FILE", nargs="?", default="-", help="the file to write [default: the standard output]"
+    )
 
 
 def _run(options: Namespace) -> int:
     since = _since(options.since) if options.since else 0
-    _spare_databases(options.file, options.database)
+    if os.path.isfile(options.file):  # to open a pipe would wait for its other end
+        _spare_databases(options.file, options.database)
     with reading(options.database) as connection:
         chosen = _chosen(rooms(connection), options.room)
         with _output(options.file) as output, Progress("messages", sum(room.messages for room in chosen)) as progress:
@@ -53,13 +57,16 @@ def _run(options: Namespace) -> int:
 def _spare_databases(path: str, database: str) -> None:
     """See that an export does not take the place of the server's file, or of another database; raises `Problem`."""
     own = {os.path.realpath(f"{database}{end}") for end in ("", "-wal", "-shm", "-lock")}
+    if os.path.realpath(path) in own or _is_database(path):
+        raise Problem(f"{path} is a database, which the export would replace: name another file to write to")
+
+
+def _is_database(path: str) -> bool:
     try:
         with open(path, "rb") as file:
-            is_database = file.read(len(_SQLITE)) == _SQLITE
+            return file.read(len(_SQLITE)) == _SQLITE
     except OSError:
-        is_database = False  # it is not there, or `_output` says what is wrong with it
-    if is_database or os.path.realpath(path) in own:
-        raise Problem(f"{path} is a database, which the export would replace: name another file to write to")
+        return False  # `_output` says what is wrong with it
 
 
 def _since(text: str) -> int:
@@ -105,21 +112,17 @@ def _line(room: str, row: _Row) -> bytes:
 
 @contextmanager
 def _output(path: str) -> Iterator[BinaryIO]:
-    """Open where to write to: a file gets its name when it is whole."""
+    """Open the file to write to, or the standard output."""
     if path == "-":
         yield sys.stdout.buffer
         return
-    unfinished = f"{path}.part"
     try:
-        with open(unfinished, "wb") as file:
+        with atomic_write(path) as file:
             yield file
-        os.replace(unfinished, path)
-    except BaseException as error:
-        if os.path.exists(unfinished):
-            os.unlink(unfinished)
-        if isinstance(error, OSError):
-            raise Problem(f"cannot write {path}: {error.strerror}") from None
-        raise
+    except OSError as error:
+        raise Problem(f"cannot write {path}: {error.strerror}") from None
 
 
-EXPORT: Final = Command("export", "Write the logs as JSON lines, one message a line.", _arguments, _run)
+EXPORT: Final = Command(
+    "export", "Write the messages of all rooms as JSON lines, one message on each line.", _arguments, _run
+)

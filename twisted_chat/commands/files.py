@@ -1,4 +1,4 @@
-"""The file of the embedded store, as a command has it."""
+"""The file of the embedded store, as a command opens it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Final, NamedTuple
+from urllib.parse import quote
 
 import msgspec
 
 from ..log import Unusable
 from ..stores.sqlite import database
+from ..stores.sqlite.lock import FileLock
 from . import Problem
 
 PAGE: Final = 5_000
@@ -49,51 +51,101 @@ class RoomRow(NamedTuple):
 def takes_database(parser: ArgumentParser) -> None:
     """Let a command take `--database`, as the server does."""
     parser.add_argument(
-        "-d", "--database", metavar="FILE", default="chat.sqlite", help="the server's file [default: chat.sqlite]"
+        "-d",
+        "--database",
+        metavar="FILE",
+        default="chat.sqlite",
+        help="the file in which the server keeps its messages [default: chat.sqlite]",
     )
 
 
 @contextmanager
 def reading(path: str) -> Iterator[sqlite3.Connection]:
-    """Open a file that is there, to read from it; raises `Problem` and `Unusable`."""
+    """Open an existing file to read from it; raises `Problem` and `Unusable`."""
     if not os.path.exists(path):
-        raise Problem(f"there is no {path}: name the server's file with --database")
-    with closing(database.connect(path, timeout=database.PATIENCE)) as connection:
+        raise Problem(f"there is no file {path}: give the server's file with --database")
+    with closing(_reader(path)) as connection:
         version = database.check(connection, path)
         if not version:
-            raise Problem(f"{path} is empty: name the server's file with --database")
+            raise Problem(f"{path} is empty: give the server's file with --database")
         if version < database.version_of():
             raise Problem(f"{path} was written by an older version: start the server once, which brings it up to date")
         connection.execute("PRAGMA query_only = ON")
         yield connection
 
 
+def _reader(path: str) -> sqlite3.Connection:
+    """Connect to a file, with the rights that this user has.
+
+    In WAL mode, readers too write to the file's index (`-shm`), or at least need one that a server keeps. A user who
+    may only read and finds none reads the file by itself: that is all there is if there is no write-ahead log.
+    """
+    if os.access(path, os.W_OK) and os.access(os.path.dirname(os.path.realpath(path)), os.W_OK):
+        return database.connect(path, timeout=database.PATIENCE)
+    for options in ("mode=ro", "immutable=1"):
+        if options == "immutable=1" and _has_content(f"{path}-wal"):
+            raise Problem(
+                f"the newest messages of {path} are still in {path}-wal, which only a user who may write to that "
+                "folder can read: run this as the server's user, or copy both files to a folder of your own"
+            )
+        connection = database.connect(f"file:{quote(os.path.abspath(path))}?{options}", timeout=database.PATIENCE)
+        try:
+            connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError as error:
+            connection.close()
+            if options == "immutable=1" or not database.cannot_open(error):
+                raise
+        else:
+            break
+    return connection
+
+
+def _has_content(path: str) -> bool:
+    return os.path.exists(path) and os.path.getsize(path) > 0
+
+
 @contextmanager
 def writing(path: str) -> Iterator[sqlite3.Connection]:
     """Open a file, or begin one, to write to it; raises `Problem` and `Unusable`."""
-    _see_server(path)
+    if os.path.exists(path):
+        _see_server(path)
+    if _version(path) < database.version_of():
+        _bring_up_to_date(path)
     with closing(database.connect(path, timeout=WRITE_PATIENCE)) as connection:
-        if database.check(connection, path) < database.version_of():
-            lock_file = database.lock_alone(os.path.realpath(path))  # no server may run while that changes
-            try:
-                database.prepare(connection, path)
-            finally:
-                database.unlock(lock_file)
         yield connection
 
 
 def _see_server(path: str) -> None:
     """See that a server that runs on a file shares its locks and its write-ahead log with us; raises `Problem`.
 
-    SQLite makes both anew for us where somebody took them away. Then the server and we would write over each other.
+    SQLite makes both anew for us if somebody took them away. Then the server and we would write over each other.
     """
     path = os.path.realpath(path)
     try:
-        database.unlock(database.lock_alone(path))
+        FileLock.acquire(path).release()
     except Unusable:
         for end in ("-wal", "-shm"):
             if os.path.exists(path) and not os.path.exists(path + end):
                 raise Problem(f"{path}{end} was taken away while a server runs: stop the server first") from None
+
+
+def _version(path: str) -> int:
+    if not os.path.exists(path):
+        return 0
+    with closing(database.connect(path, timeout=WRITE_PATIENCE)) as connection:
+        return database.check(connection, path)
+
+
+def _bring_up_to_date(path: str) -> None:
+    """Make the tables of a new file, or upgrade those of an old one; no server may run on it meanwhile."""
+    lock = FileLock.acquire(os.path.realpath(path))
+    try:
+        with closing(database.connect(path, timeout=WRITE_PATIENCE)) as connection:
+            database.prepare(connection, path)
+    except BaseException:
+        lock.release(remove=lock.made)
+        raise
+    lock.release()
 
 
 def rooms(connection: sqlite3.Connection) -> list[RoomRow]:

@@ -6,6 +6,7 @@ is changed, and that is reported.
 
 from __future__ import annotations
 
+import codecs
 import os
 import sqlite3
 import sys
@@ -85,7 +86,9 @@ def _many(count: int, what: str) -> str:
 
 def _arguments(parser: ArgumentParser) -> None:
     takes_database(parser)
-    parser.add_argument("file", metavar="FILE", nargs="?", default="-", help="what to read [default: the input]")
+    parser.add_argument(
+        "file", metavar="FILE", nargs="?", default="-", help="the file to read [default: the standard input]"
+    )
 
 
 def _run(options: Namespace) -> int:
@@ -136,13 +139,22 @@ def _lines(file: BinaryIO, name: str, progress: Progress) -> Iterator[_Message |
     while text := file.readline(MAX_LINE + 1):
         number += 1
         where = f"{name}, line {number}"
+        if number == 1:
+            text = _without_mark(text, where)
         try:
             _see(len(text) <= MAX_LINE, f"a line has at most {MAX_LINE} bytes")
             if not text.isspace():
                 yield _read(where, _decode(text))
         except (ValueError, OverflowError) as error:
-            raise Problem(f"{where}: {_plain(error)}; all lines in front of it are imported") from None
+            raise Problem(f"{where}: {_plain(error)}; all lines before it were imported") from None
         progress.add(len(text))
+
+
+def _without_mark(text: bytes, where: str) -> bytes:
+    """Take away the byte order mark that some editors put in front of a text; raises `Problem`."""
+    if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise Problem(f"{where}: the file is in UTF-16: save it as UTF-8")
+    return text.removeprefix(codecs.BOM_UTF8)
 
 
 def _plain(error: Exception) -> str:
@@ -261,4 +273,4 @@ def _reach(ends: _Ends) -> int:
     return 0 if oldest is None or newest is None else newest - oldest + 1
 
 
-IMPORT: Final = Command("import", "Read the logs back from what export has written.", _arguments, _run)
+IMPORT: Final = Command("import", "Add the messages of a file that export has written.", _arguments, _run)

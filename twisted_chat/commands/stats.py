@@ -46,7 +46,8 @@ def _run(options: Namespace) -> int:
         with Progress("messages", sum(room.messages for room in kept)) as progress:
             sums = [(room, _sum(connection, room, now, progress)) for room in kept]
     sums.sort(key=lambda pair: (-pair[1].messages, pair[0].key))
-    print(f"{options.database}: {_size(options.database)}, and {_size(f'{options.database}-wal')} on their way into it")
+    in_wal = _size(f"{options.database}-wal")
+    print(f"{options.database}: {_size(options.database)}, and {in_wal} in its write-ahead log (-wal)")
     rows = [(room.name, *_cells(s)) for room, s in sums]
     if len(rows) > 1:
         rows.append(("all", *_cells(_all([s for _, s in sums]))))
@@ -105,4 +106,4 @@ def _bytes(count: int) -> str:
     return f"{size:.3g} {unit}"
 
 
-STATS: Final = Command("stats", "Show the rooms, their sizes, and how much is said in them.", _arguments, _run)
+STATS: Final = Command("stats", "Show each room with its size and how fast it grows.", _arguments, _run)

@@ -6,7 +6,6 @@ Everything here takes a connection and can be done in any thread, and in another
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import sqlite3
@@ -21,6 +20,7 @@ import msgspec
 from ...log import Entry, Record, RoomSummary, Unusable
 from ...names import Name
 from ..retention import Keep
+from .lock import FileLock
 
 APPLICATION_ID: Final = 0x54774368
 
@@ -50,8 +50,12 @@ _records = msgspec.json.Decoder(list[Record]).decode
 
 
 def connect(path: str, durability: Durability = "process", timeout: float = 0) -> sqlite3.Connection:
-    """Open a file as a store's connection has it, in any thread; `timeout` is how long it waits for others (s)."""
-    connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
+    """Open a file, or a URI of SQLite's, as a store's connection has it, in any thread.
+
+    `timeout` is how long it waits for other programs, in seconds.
+    """
+    is_uri = path.startswith("file:")
+    connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False, uri=is_uri)
     synchronous = "FULL" if durability == "power" else "NORMAL"
     connection.execute(f"PRAGMA synchronous = {synchronous}")
     connection.execute("PRAGMA wal_autocheckpoint = 0")
@@ -68,8 +72,11 @@ def version_of(scripts: Traversable = _SCRIPTS) -> int:
     return int(match[1])
 
 
-def prepare(connection: sqlite3.Connection, path: str, scripts: Traversable = _SCRIPTS) -> None:
-    """Make the tables of a new file, or bring those of an old one up to date; raises `Unusable`."""
+def prepare(connection: sqlite3.Connection, path: str, scripts: Traversable = _SCRIPTS) -> int:
+    """Make the tables of a new file, or bring those of an old one up to date; raises `Unusable`.
+
+    Returns how many messages were given new numbers, as `move` does.
+    """
     newest = version_of(scripts)
     version = check(connection, path, newest)
     connection.execute("PRAGMA journal_mode = WAL")
@@ -77,8 +84,8 @@ def prepare(connection: sqlite3.Connection, path: str, scripts: Traversable = _S
         _run(connection, _script(scripts, "schema.sql"))
     for step in range(version + 1, newest + 1) if version else ():
         _run(connection, _script(scripts, f"upgrade-{step}.sql"))
-    move(connection)  # what a server that was killed left
     epoch(connection)  # so that a file in which something is missing is refused here
+    return move(connection)  # what a server that was killed left
 
 
 def check(connection: sqlite3.Connection, path: str, newest: int | None = None) -> int:
@@ -107,48 +114,21 @@ def _run(connection: sqlite3.Connection, script: str) -> None:
         raise
 
 
-def lock_alone(path: str) -> int:
-    """Keep other servers away from a file until `unlock`; raises `Unusable`.
-
-    The lock is on a file beside it: to open and close the database itself would give up SQLite's own locks.
-    """
-    try:
-        lock_file = os.open(f"{path}-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except FileNotFoundError:
-        raise Unusable(f"{path} cannot be made: there is no folder {os.path.dirname(path)}") from None
-    except OSError as error:
-        raise Unusable(f"{path} cannot be used: {error.strerror} ({path}-lock)") from None
-    try:
-        fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock_file)
-        raise Unusable(f"{path} is in use by another server: stop that one, or name another file") from None
-    return lock_file
-
-
-def unlock(lock_file: int | None) -> None:
-    """Let others have what `lock_alone` locked."""
-    if lock_file is not None:
-        os.close(lock_file)
-
-
 def discard(path: str) -> None:
     """Remove a database that was made in vain, if nothing was said in it and no other server has it by now."""
     try:
-        lock_file = lock_alone(path)
+        lock = FileLock.acquire(os.path.realpath(path))
     except Unusable:
         return
+    is_unused = lock.made
     try:
-        if os.path.exists(path):
+        if not lock.made:
             with closing(sqlite3.connect(path)) as connection:
-                if connection.execute("SELECT 1 FROM room").fetchone() is not None:
-                    return
-            os.unlink(path)
-        os.unlink(f"{path}-lock")
-    except (sqlite3.Error, OSError):  # it is better left
+                is_unused = connection.execute("SELECT 1 FROM room").fetchone() is None
+    except sqlite3.Error:  # it is better left
         pass
     finally:
-        unlock(lock_file)
+        lock.release(remove=is_unused)
 
 
 # What can go wrong
@@ -160,7 +140,7 @@ _EXPLANATIONS: Final = {
     sqlite3.SQLITE_PERM: "its permissions do not allow it",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
     sqlite3.SQLITE_CORRUPT: "it is damaged; stop the server and put a backup in its place",
-    sqlite3.SQLITE_NOTADB: "it is no SQLite database",
+    sqlite3.SQLITE_NOTADB: "it is not an SQLite database; name another file, or put a backup in its place",
 }
 
 
@@ -175,8 +155,13 @@ def _code(error: sqlite3.Error) -> int | None:
 
 
 def is_busy(error: sqlite3.Error) -> bool:
-    """Tell whether another program writes to the file just now."""
+    """True if another program writes to the file just now."""
     return _code(error) == sqlite3.SQLITE_BUSY
+
+
+def cannot_open(error: sqlite3.Error) -> bool:
+    """True if a file, or one of those beside it, cannot be opened, or cannot be made."""
+    return _code(error) in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 
 
 def explain(error: sqlite3.Error) -> str:
@@ -270,26 +255,55 @@ FROM journal CROSS JOIN message INDEXED BY said_once
 WHERE journal.row > ? AND message.id IS NOT NULL"""
 
 
-def move(connection: sqlite3.Connection) -> None:
-    """Move the journal's rows to where they can be found."""
+def move(connection: sqlite3.Connection) -> int:
+    """Move the journal's rows to where they can be found.
+
+    Returns how many of them were given new numbers, since others had theirs: only where two servers wrote to the file.
+    """
     with transaction(connection):
-        move_now(connection)
+        return move_now(connection)
 
 
-def move_if_free(connection: sqlite3.Connection) -> None:
-    """Move the journal's rows, unless another program writes just now."""
-    connection.execute("PRAGMA busy_timeout = 0")
-    move(connection)
-
-
-def move_now(connection: sqlite3.Connection) -> None:
-    """Move the journal's rows, as a part of a transaction."""
-    connection.execute(_MOVE)
+def move_now(connection: sqlite3.Connection) -> int:
+    """Move the journal's rows as a part of a transaction; returns what `move` does."""
+    renumbered = 0
+    try:
+        connection.execute(_MOVE)
+    except sqlite3.IntegrityError:
+        renumbered = _move_apart(connection)
     connection.execute("DELETE FROM journal")
+    return renumbered
 
 
 _MOVE: Final = """
 INSERT INTO message SELECT room, seq, time, author, author_key, id, msg FROM journal ORDER BY room, seq"""
+
+
+def _move_apart(connection: sqlite3.Connection) -> int:
+    """Move rows of which some have a number that another message has: those get the next ones in their room.
+
+    A row whose author and `id` are there already is the same message once more. Returns how many got new numbers.
+    """
+    columns = "room, seq, time, author, author_key, id, msg"
+    rows = connection.execute(f"SELECT {columns} FROM journal ORDER BY row").fetchall()
+    apart = []
+    for row in rows:
+        try:
+            connection.execute("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        except sqlite3.IntegrityError:
+            if row[5] is None or was_said(connection, row[0], row[4], row[5]) is None:
+                apart.append(row)
+    sql = "INSERT OR IGNORE INTO message SELECT ?, max(seq) + 1, ?, ?, ?, ?, ? FROM message WHERE room = ?"
+    renumbered = sum(connection.execute(sql, (row[0], *row[2:], row[0])).rowcount for row in apart)
+    for room in {row[0] for row in rows}:
+        connection.execute(
+            """UPDATE room SET skipped = ifnull(
+                   (SELECT max(seq) - min(seq) + 1 - count(*) FROM message WHERE message.room = room.id), 0)
+               WHERE id = ?""",
+            (room,),
+        )
+    connection.execute("UPDATE store SET epoch = epoch + 1")  # the server remembers other numbers
+    return renumbered
 
 
 def set_topic(connection: sqlite3.Connection, name: Name, topic: str) -> int:
@@ -371,9 +385,13 @@ def _since(keep: Keep, now: int) -> int:
     return 0 if keep.seconds is None else now - keep.seconds * 1000
 
 
-def copy_wal(connection: sqlite3.Connection) -> None:
-    """Copy the write-ahead log into the file, as far as nobody reads from it; it begins anew after all of it."""
-    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+def copy_wal(connection: sqlite3.Connection) -> bool:
+    """Copy the write-ahead log into the file, as far as nobody reads from it; returns whether all of it was copied.
+
+    It begins anew then.
+    """
+    busy, last, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    return not busy and last == copied
 
 
 # Reading
@@ -400,11 +418,13 @@ def room_state(connection: sqlite3.Connection, key: str) -> RoomState:
     return RoomState(*connection.execute(sql, (key,)).fetchone())
 
 
-def look_again(connection: sqlite3.Connection, keys: Sequence[str]) -> list[RoomState]:
-    """Move the journal, and find rooms by their keys: all that another program may have changed for them."""
+def look_again(connection: sqlite3.Connection, keys: Sequence[str]) -> tuple[int, list[RoomState]]:
+    """Move the journal, and find rooms by their keys: all that another program may have changed for them.
+
+    Returns what `move` does, and what is known of each room.
+    """
     with transaction(connection):
-        move_now(connection)
-        return [room_state(connection, key) for key in keys]
+        return move_now(connection), [room_state(connection, key) for key in keys]
 
 
 def summaries(connection: sqlite3.Connection, most: int) -> list[RoomSummary]:

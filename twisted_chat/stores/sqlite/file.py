@@ -1,7 +1,7 @@
-"""One SQLite file as a running server has it: the threads that read and write it, and what can go wrong with it.
+"""The open file of the embedded store: the threads that read and write it, and what can go wrong with it.
 
 There is one connection in the reactor's thread, which writes what takes no time, one in the thread that writes what
-does, and one in each thread that reads. Who writes holds `lock` meanwhile; who reads waits for nobody.
+does, and one in each thread that reads. A writer holds `lock` meanwhile; a reader waits for nobody.
 
 `journal_mode=WAL` with `synchronous=NORMAL` survives `kill -9`: what was written is in the operating system's hands.
 With `durability="power"` (`synchronous=FULL`) each transaction waits for the disk, in a thread, and survives a power
@@ -24,23 +24,26 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from ...log import Unavailable, Unusable
-from . import database
+from . import database, watch
 from .database import PATIENCE, WAL_BYTES, Durability
+from .lock import FileLock
+from .trouble import Trouble
+from .watch import FileWatch
 
 READERS: Final = 2
 """Threads that read."""
 
-THREAD_PATIENCE: Final = 1.0
-"""Seconds that a thread waits for another program that writes to the file. What it wanted to move is moved later; and
-who stops the server waits for the thread."""
-
 BUSY_PAUSE: Final = 0.02
-"""Seconds between two attempts to write to a file that another program writes to."""
+"""Seconds between two attempts to use a file that another program writes to."""
+
+PINNED_BYTES: Final = 4 * WAL_BYTES
+"""Size of the write-ahead log that can only come from a program that reads the file and does not end its transaction:
+as long as that is open, nothing behind it can be copied and used again."""
 
 IN_MEMORY: Final = ":memory:"
 """The path of a database that is in no file; everything happens in the reactor's thread then."""
 
-_log = Logger("twisted_chat.stores.sqlite.file")
+_log = Logger("twisted_chat.stores.sqlite")
 _T = TypeVar("_T")
 
 
@@ -48,103 +51,122 @@ class DatabaseFile:
     """An open file; `open` opens it."""
 
     def __init__(
-        self, path: str, reactor: Any, writer: sqlite3.Connection, lock_file: int | None, durability: Durability
+        self, path: str, reactor: Any, writer: sqlite3.Connection, file_lock: FileLock | None, durability: Durability
     ) -> None:
         self.path = path
         self.writer = writer
         """The reactor's own connection."""
-        self.lock = DeferredLock()
+        self._lock = DeferredLock()
         """Held by whoever writes to the file, for as long as that takes."""
         self._reactor = reactor
-        self._lock_file = lock_file
+        self._file_lock = file_lock
         self._durability: Durability = durability
         self._writing: ThreadPool | None = None
         self._reading: ThreadPool | None = None
-        """The threads: none for what is in memory only. Who reads does not stand in the way of who writes."""
-        self._identity = self._wal_identity = (0, 0)
+        """The threads: none for what is in memory only. Readers do not stand in the way of the writer."""
+        self._watch: FileWatch | None = None
         self._spare: list[sqlite3.Connection] = []
         """Connections that no thread has taken yet."""
-        if path != IN_MEMORY:
+        if file_lock is not None:
             self._writing = _threads(1, "writing")
             self._reading = _threads(READERS, "reading")
-            self._identity = _identity(path)
-            self._wal_identity = _identity(f"{path}-wal")
             # Now, and not when a thread first needs one: a crowd of connections may have taken all descriptors by then.
-            self._spare = [database.connect(path, durability, THREAD_PATIENCE) for _ in range(1 + READERS)]
+            self._spare = [database.connect(path, durability) for _ in range(1 + READERS)]
+            self._watch = FileWatch(path, file_lock.descriptor, writer)
         self._of_thread = threading.local()
         self._connections = [writer, *self._spare]
-        self._copying = False
+        self._copying = DeferredLock()
+        """Held while the write-ahead log is copied."""
+        self._pinned = False
+        """True once the log has said that another program keeps the write-ahead log from being copied."""
         self._closing = False
         self._closed = False
-        self._trouble = ""
-        """What is wrong with the file, while something is."""
+        self._trouble = Trouble(path, lambda: float(self._reactor.seconds()))
 
     @classmethod
     def open(cls, path: str, reactor: Any, durability: Durability) -> DatabaseFile:
         """Open a file, or begin one; `:memory:` is nothing on disk. Raises `Unusable`."""
         if sqlite3.sqlite_version_info < database.OLDEST_SQLITE:
             raise Unusable(f"SQLite {sqlite3.sqlite_version} is too old: 3.37 or newer is needed")
-        lock_file = None
-        if path != IN_MEMORY:
-            path = os.path.realpath(path)  # by whatever link it is named, its lock is the same
-            lock_file = database.lock_alone(path)
+        if path == IN_MEMORY:
+            return cls(path, reactor, _open_writer(path, durability), None, durability)
+        path = os.path.realpath(path)  # by whatever link it is named, its lock is the same
+        file_lock = FileLock.acquire(path)
         try:
-            return cls(path, reactor, _open_writer(path, durability), lock_file, durability)
+            return cls(path, reactor, _open_writer(path, durability), file_lock, durability)
         except BaseException as error:
-            database.unlock(lock_file)
+            file_lock.release(remove=file_lock.made)
             if isinstance(error, sqlite3.Error):
                 raise Unusable(f"{path} cannot be used: {database.explain(error)}") from None
             raise
 
-    # Reading and writing: each calls `function(connection, *args)`, and fails with `Unavailable`.
+    # Reading and writing: each calls `function(connection, *args)`, and fails with `Unavailable`. Whatever has to be
+    # waited for, it is `PATIENCE` in all, from the call on.
 
     @property
     def must_wait(self) -> bool:
-        """Whether a write cannot be done at once in the reactor's thread."""
-        return self._durability == "power" or self.lock.locked
+        """True while a write cannot be done at once in the reactor's thread."""
+        return self._durability == "power" or self._lock.locked
+
+    def in_turn(self, job: Callable[..., Deferred[_T]], *args: object) -> Deferred[_T]:
+        """Call `job(until, *args)` once nobody else writes; nobody does until its result is there.
+
+        It is for more than one step, each of which is an `attempt`; `until` is the reactor's time (seconds) up to which
+        they wait for other programs.
+        """
+        return self._lock.run(job, self._deadline(), *args)
 
     def write(self, function: Callable[..., _T], *args: object) -> Deferred[_T]:
-        """Write, as the holder of the lock, what takes no time: in a thread only if each commit waits for the disk."""
-        if self._durability == "power":
-            return self.write_in_thread(function, *args)
-        return self._patiently(function, *args)
+        """Write what takes no time, once nobody else writes."""
+        return self.in_turn(self.attempt, function, *args)
 
     def write_in_thread(self, function: Callable[..., _T], *args: object) -> Deferred[_T]:
-        """Write, as the holder of the lock, what takes a while."""
-        return self._in_thread(self._writing, function, *args)
+        """Write what takes a while, once nobody else writes."""
+        return self.in_turn(self.attempt_in_thread, function, *args)
 
     def read(self, function: Callable[..., _T], *args: object) -> Deferred[_T]:
-        return self._in_thread(self._reading, function, *args)
+        """Read, in a thread."""
+        return self._patiently(self._reading, self._deadline(), function, args)
+
+    def attempt(self, until: float, function: Callable[..., _T], *args: object) -> Deferred[_T]:
+        """Write what takes no time, as a step of a job: in a thread only if each commit waits for the disk."""
+        threads = self._writing if self._durability == "power" else None
+        return self._patiently(threads, until, function, args, writes=True)
+
+    def attempt_in_thread(self, until: float, function: Callable[..., _T], *args: object) -> Deferred[_T]:
+        """Write what takes a while, as a step of a job."""
+        return self._patiently(self._writing, until, function, args, writes=True)
+
+    def _deadline(self) -> float:
+        return float(self._reactor.seconds()) + PATIENCE
 
     @inlineCallbacks
-    def _patiently(self, function: Callable[..., _T], *args: object) -> Generator[Deferred[None], None, _T]:
-        """Write in the reactor's thread; where another program writes to the file just now, try again for a while."""
-        until = self._reactor.seconds() + PATIENCE
-        while True:
-            try:
-                return function(self.writer, *args)
-            except sqlite3.Error as error:
-                if not database.is_busy(error) or self._closing or self._reactor.seconds() >= until:
-                    raise self._unavailable(error) from None
-            yield deferLater(self._reactor, BUSY_PAUSE)
-
-    @inlineCallbacks
-    def _in_thread(
-        self, threads: ThreadPool | None, function: Callable[..., _T], *args: object
-    ) -> Generator[Deferred[_T], _T, _T]:
-        """Do it in a thread, with a connection of its own.
+    def _patiently(
+        self,
+        threads: ThreadPool | None,
+        until: float,
+        function: Callable[..., _T],
+        args: tuple[object, ...],
+        writes: bool = False,
+    ) -> Generator[Deferred[Any], Any, _T]:
+        """Use the file, in a thread or here; where another program has it, try again until a time.
 
         What is in memory is read here, and so is everything before the reactor runs: nobody waits yet.
         """
-        if self._closed:
-            raise Unavailable("the store is closed")
-        try:
-            if threads is None or not self._reactor.running:
-                return function(self.writer, *args)
-            result = yield deferToThreadPool(self._reactor, threads, self._with_connection, function, *args)
-        except sqlite3.Error as error:
-            raise self._unavailable(error) from None
-        return result
+        while True:
+            if writes:
+                self.check_in_place()
+            elif self._closed:
+                raise Unavailable("the store is closed")
+            try:
+                if threads is None or not self._reactor.running:
+                    return function(self.writer, *args)
+                result: _T = yield deferToThreadPool(self._reactor, threads, self._with_connection, function, *args)
+                return result
+            except sqlite3.Error as error:
+                if not database.is_busy(error) or self._closing or self._reactor.seconds() >= until:
+                    raise self._unavailable(database.explain(error)) from None
+            yield deferLater(self._reactor, BUSY_PAUSE)
 
     def _with_connection(self, function: Callable[..., _T], *args: object) -> _T:
         connection: sqlite3.Connection | None = getattr(self._of_thread, "connection", None)
@@ -155,67 +177,76 @@ class DatabaseFile:
     # The write-ahead log
 
     def copy_wal(self) -> None:
-        """Copy the write-ahead log into the file, where it has grown: most of it while appends go on, then the rest."""
-        if self._copying or self._closed or _size(f"{self.path}-wal") < WAL_BYTES:
-            return
-        self._copying = True
-        done = self.read(database.copy_wal)
-        done.addCallback(lambda _: self.lock.run(self.write_in_thread, database.copy_wal))
-        done.addErrback(report, "The write-ahead log could not be copied").addBoth(self._copied)
+        """Copy the write-ahead log into the file if it has grown: most of it while appends go on, then the rest."""
+        if not (self._copying.locked or self._closed) and _size(f"{self.path}-wal") >= WAL_BYTES:
+            copied = self._copying.run(self._copy_wal)
+            copied.addCallbacks(self._tell_of_reader, report, errbackArgs=("The write-ahead log could not be copied",))
 
-    def _copied(self, _: object) -> None:
-        self._copying = False
+    @inlineCallbacks
+    def _copy_wal(self) -> Generator[Deferred[bool], bool, bool]:
+        yield self.read(database.copy_wal)
+        return (yield self.write_in_thread(database.copy_wal))
+
+    def wal_copied(self) -> Deferred[None]:
+        """Fire when the write-ahead log is not being copied any more."""
+        return self._copying.run(lambda: None)
+
+    def _tell_of_reader(self, whole: bool) -> None:
+        """Log, once each time, that the write-ahead log cannot begin anew since another program reads for so long."""
+        size = _size(f"{self.path}-wal")
+        if whole:
+            self._pinned = False
+        elif size >= PINNED_BYTES and not self._pinned:
+            self._pinned = True
+            _log.warn(
+                "{path}-wal has grown to {size} MB, since another program has been reading {path} in one transaction "
+                "for long: end that program, or the disk will be full",
+                path=self.path,
+                size=size // 10**6,
+            )
 
     # What can go wrong
 
     def check_in_place(self) -> None:
-        """See that the file is where it was, so that nothing goes into one that nobody will find; or `Unavailable`."""
+        """See that what is written will be found by whoever opens the file next, or raise `Unavailable`."""
         if self._closed:
             raise Unavailable("the store is closed")
-        if self._writing is not None and _identity(self.path) != self._identity:
-            raise self._trouble_with("it is gone, or another file is in its place: put it back, or restart the server")
-        if self._writing is not None and _identity(f"{self.path}-wal") != self._wal_identity:
-            raise self._save_wal()
+        if self._watch is not None and (trouble := self._watch.trouble()):
+            if trouble == watch.WAL_GONE:
+                self._save_wal()
+            raise self._unavailable(trouble)
 
-    def _save_wal(self) -> Unavailable:
-        """Somebody took the write-ahead log away. Copy what we still hold of it; no other connection can find it."""
+    def _save_wal(self) -> None:
+        """Copy what this process still holds of a write-ahead log that was taken away: no other one can find it."""
         try:
             self.writer.execute("PRAGMA wal_checkpoint(FULL)")
         except sqlite3.Error as error:
-            return self._unavailable(error)
-        return self._trouble_with("its write-ahead log (-wal) was taken away; what is kept is safe: restart the server")
+            raise self._unavailable(database.explain(error)) from None
 
-    def _unavailable(self, error: sqlite3.Error) -> Unavailable:
-        return self._trouble_with(database.explain(error))
-
-    def _trouble_with(self, trouble: str) -> Unavailable:
-        if trouble != self._trouble:  # once, not for each message
-            self._trouble = trouble
-            _log.error("{path} does not work now: {trouble}", path=self.path, trouble=trouble)
+    def _unavailable(self, trouble: str) -> Unavailable:
+        self._trouble.tell(trouble)
         return Unavailable(trouble)
 
     def has_worked(self) -> None:
-        """Hear that something was written: whatever was wrong is over."""
-        if self._trouble:
-            self._trouble = ""
-            _log.info("{path} works again", path=self.path)
+        """Note that something was written: whatever was wrong may be over."""
+        self._trouble.has_worked()
 
     # The end
 
-    def close(self, function: Callable[[sqlite3.Connection], None]) -> Deferred[None]:
+    def close(self, function: Callable[[sqlite3.Connection], object]) -> Deferred[None]:
         """Wait for what is under way, write a last time in the thread, and let go of everything, come what may.
 
-        Fails with `Unavailable` where that could not be written.
+        Fails with `Unavailable` if `function` could not write.
         """
         self._closing = True
-        return self.lock.run(self._close, function)
+        return self._lock.run(self._close, function)
 
     @inlineCallbacks
-    def _close(self, function: Callable[[sqlite3.Connection], None]) -> Generator[Deferred[None], None, None]:
+    def _close(self, function: Callable[[sqlite3.Connection], object]) -> Generator[Deferred[Any], Any, None]:
         if self._closed:
             return
         try:
-            yield self.write_in_thread(function)
+            yield self.attempt_in_thread(0, function)
         finally:
             self._closed = True
             for threads in (self._writing, self._reading):
@@ -223,7 +254,9 @@ class DatabaseFile:
                     threads.stop()
             for connection in self._connections:
                 connection.close()  # the last one copies the write-ahead log, and removes it
-            database.unlock(self._lock_file)
+            if self._watch is not None and self._file_lock is not None:
+                self._watch.close()
+                self._file_lock.release()
 
 
 def report(failure: Failure, what: str) -> None:
@@ -235,28 +268,31 @@ def report(failure: Failure, what: str) -> None:
 def _open_writer(path: str, durability: Durability) -> sqlite3.Connection:
     writer = database.connect(path, durability, PATIENCE)
     try:
-        database.prepare(writer, path)
+        renumbered = database.prepare(writer, path)
         writer.execute("PRAGMA wal_checkpoint(PASSIVE)")  # so that the file alone is a database from the start
         writer.execute("PRAGMA busy_timeout = 0")  # from now on it is the reactor that waits
     except BaseException:
         writer.close()
         raise
+    tell_renumbered(path, renumbered)
     return writer
 
 
+def tell_renumbered(path: str, count: int) -> None:
+    """Log that messages were given new numbers, if any were."""
+    if count:
+        _log.warn(
+            "{count} messages in {path} had numbers that others have too, since two servers wrote to it at once: they "
+            "were given new numbers at the end of their rooms",
+            count=count,
+            path=path,
+        )
+
+
 def _threads(most: int, name: str) -> ThreadPool:
-    threads = ThreadPool(0, most, f"twisted_chat.stores.sqlite.file, {name}")
+    threads = ThreadPool(0, most, f"twisted_chat.stores.sqlite, {name}")
     threads.start()
     return threads
-
-
-def _identity(path: str) -> tuple[int, int]:
-    """Tell a file from one that was put in its place."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return 0, 0
-    return status.st_dev, status.st_ino
 
 
 def _size(path: str) -> int:

@@ -17,7 +17,7 @@ from operator import attrgetter
 from typing import Any, Final, NamedTuple, TypeVar, cast
 from weakref import WeakValueDictionary
 
-from twisted.internet.defer import Deferred, fail, inlineCallbacks, succeed
+from twisted.internet.defer import Deferred, inlineCallbacks, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -26,7 +26,7 @@ from ...names import Name
 from ..retention import EVERYTHING, Keep, Store, Trimmer
 from . import database
 from .database import AFTER, BEFORE, Durability, RoomState, Trimmed
-from .file import DatabaseFile, report
+from .file import DatabaseFile, report, tell_renumbered
 
 JOURNAL_BYTES: Final = 2**20
 """Bytes in memory of what gathers in the journal before it is moved on: one move then takes the file's lock for some
@@ -35,10 +35,11 @@ JOURNAL_BYTES: Final = 2**20
 ROW_BYTES: Final = 512
 """Of these, what a message takes beside its text."""
 
-MAX_JOURNAL_BYTES: Final = 10 * JOURNAL_BYTES
-"""Bytes above which nothing more is kept until the journal can be moved on."""
+MAX_JOURNAL_BYTES: Final = 32 * JOURNAL_BYTES
+"""Bytes above which nothing more is kept until the journal can be moved on: the disk takes messages and yet does not
+take the move, and memory is bounded. It is some 50,000 short messages."""
 
-_log = Logger("twisted_chat.stores.sqlite.log")
+_log = Logger("twisted_chat.stores.sqlite")
 _T = TypeVar("_T")
 _number_of = attrgetter("seq")
 
@@ -109,7 +110,7 @@ class SQLiteLog:
 
     @classmethod
     def open_file(
-        cls, path: str, reactor: Any = None, durability: Durability = "process", keep: Keep = EVERYTHING
+        cls, path: str, reactor: Any, durability: Durability = "process", keep: Keep = EVERYTHING
     ) -> SQLiteLog:
         """Open a file, or begin one; `:memory:` is nothing on disk. Raises `Unusable`."""
         return cls(DatabaseFile.open(path, reactor, durability), reactor, keep)
@@ -133,13 +134,7 @@ class SQLiteLog:
     def _set_topic(self, room: SQLiteRoomLog, topic: str) -> Deferred[None]:
         if room.topic == topic:
             return succeed(None)
-        try:
-            self._file.check_in_place()
-        except Unavailable:
-            return fail()
-        return self._file.lock.run(self._file.write, database.set_topic, room.name, topic).addCallback(
-            self._topic_kept, room, topic
-        )
+        return self._file.write(database.set_topic, room.name, topic).addCallback(self._topic_kept, room, topic)
 
     def _topic_kept(self, id: int, room: SQLiteRoomLog, topic: str) -> None:
         self._changes += 1
@@ -163,26 +158,26 @@ class SQLiteLog:
         return True
 
     def append(self, entries: Sequence[Entry], time: int) -> Deferred[None]:
-        return self._file.lock.run(self._append, entries, time)
+        return self._file.in_turn(self._append, entries, time)
 
     @inlineCallbacks
-    def _append(self, entries: Sequence[Entry], time: int) -> Generator[Deferred[Any], Any, None]:
+    def _append(self, until: float, entries: Sequence[Entry], time: int) -> Generator[Deferred[Any], Any, None]:
         if self._journal_bytes >= MAX_JOURNAL_BYTES:
-            yield self._move()
+            yield self._move(until)
         while True:
-            self._file.check_in_place()
-            turn: _Turn | None = yield self._file.write(self._write_turn, entries, time)
+            turn: _Turn | None = yield self._file.attempt(until, self._write_turn, entries, time)
             if turn is not None:
                 self._kept(turn)
                 return
-            yield self._look_again(entries)
+            yield self._look_again(until, entries)
 
     @inlineCallbacks
-    def _look_again(self, entries: Sequence[Entry]) -> Generator[Deferred[Any], Any, None]:
+    def _look_again(self, until: float, entries: Sequence[Entry]) -> Generator[Deferred[Any], Any, None]:
         """Learn what another program wrote to the rooms of these entries."""
         rooms = list({entry.room: None for entry in entries})
-        states: list[RoomState] = yield self._file.write(database.look_again, [room.name.key for room in rooms])
-        self._journal_moved()
+        keys = [room.name.key for room in rooms]
+        renumbered, states = yield self._file.attempt(until, database.look_again, keys)
+        self._journal_moved(renumbered)
         self._epoch = states[0].epoch
         for room, state in zip(rooms, states, strict=True):
             cast(SQLiteRoomLog, room).take(state)
@@ -254,21 +249,22 @@ class SQLiteLog:
         if self._journal_bytes >= self._move_at and not self._moving:
             self._moving = True
             self._move_at = self._journal_bytes + JOURNAL_BYTES  # where it fails, it is tried again after as many
-            self._file.lock.run(self._move_once).addErrback(report, "The journal could not be moved")
+            self._file.in_turn(self._move_once).addErrback(report, "The journal could not be moved")
 
-    def _move_once(self) -> Deferred[None]:
-        return self._move().addBoth(self._moved)
+    def _move_once(self, until: float) -> Deferred[None]:
+        return self._move(until).addBoth(self._moved)
 
     def _moved(self, result: _T) -> _T:
         self._moving = False
         return result
 
-    def _move(self) -> Deferred[None]:
+    def _move(self, until: float) -> Deferred[None]:
         """Move the journal's rows to where they can be found. Fails with `Unavailable`; nothing is lost then."""
-        return self._file.write_in_thread(database.move).addCallback(self._journal_moved)
+        return self._file.attempt_in_thread(until, database.move).addCallback(self._journal_moved)
 
-    def _journal_moved(self, _: object = None) -> None:
+    def _journal_moved(self, renumbered: int) -> None:
         """Forget the journal: it is empty."""
+        tell_renumbered(self._file.path, renumbered)
         self._journal = {}
         self._journaled = {}
         self._journal_bytes = 0
@@ -276,18 +272,23 @@ class SQLiteLog:
         self._changes += 1
         self._file.copy_wal()
 
+    @inlineCallbacks
+    def flush(self) -> Generator[Deferred[Any], Any, None]:
+        yield self._file.in_turn(self._move)
+        yield self._file.wal_copied()
+
     # Retention
 
     @inlineCallbacks
     def _overdue(self, now: int) -> Generator[Deferred[Any], Any, list[int]]:
-        yield self._file.lock.run(self._move)  # what is in the journal counts, and may itself be too much
+        yield self._file.in_turn(self._move)  # what is in the journal counts, and may itself be too much
         rooms: list[int] = yield self._file.read(database.overdue, self._keep, now)
         return rooms
 
     @inlineCallbacks
     def _trim(self, room: int, now: int) -> Generator[Deferred[Any], Any, bool]:
         yield self._file.read(database.look_up_oldest, room)
-        trimmed: Trimmed = yield self._file.lock.run(self._file.write_in_thread, database.trim, room, self._keep, now)
+        trimmed: Trimmed = yield self._file.write_in_thread(database.trim, room, self._keep, now)
         return self._trimmed(trimmed)
 
     def _trimmed(self, trimmed: Trimmed) -> bool:
@@ -335,7 +336,7 @@ class SQLiteLog:
     def close(self) -> Deferred[None]:
         if self._trimmer is not None:
             self._trimmer.stop()
-        return self._file.close(database.move_if_free).addErrback(self._not_moved)
+        return self._file.close(database.move).addErrback(self._not_moved)
 
     def _not_moved(self, failure: Failure) -> None:
         failure.trap(Unavailable)

@@ -1,0 +1,74 @@
+"""Writing a file as a whole: whoever reads it finds what was there before or all that is new, and never half of it.
+
+The server's commands and the clients use it for all files that they write. It needs nothing but Python.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import BinaryIO, Final
+
+_DESCRIPTORS: Final = "/proc/"
+"""Where Linux has the open files of processes: `/dev/stdout` and `/dev/fd/1` lead there."""
+
+
+@contextmanager
+def atomic_write(path: str, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """Open a file to write to: a regular file takes its place when the block ends without an error.
+
+    The place is that to which links lead. A file that is there passes on its permissions and, where this user may give
+    it away, its owner; a new one has `mode`, less the umask. If the block fails, everything is as it was. Two that
+    write to one path at once do not disturb each other: the last one to end stays.
+
+    What is no regular file (a device, a pipe, an output of this process) is written to directly. Raises `OSError`.
+    """
+    target = _target(path)
+    if target is None:
+        with open(path, "wb") as file:
+            yield file
+        return
+    before = os.stat(target) if os.path.exists(target) else None
+    folder, name = os.path.split(target)
+    unfinished = os.path.join(folder, f".{name}.{secrets.token_hex(4)}.part")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    descriptor = os.open(unfinished, flags, mode if before is None else 0o600)
+    try:
+        with open(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            if before is not None:
+                _pass_on(before, descriptor)
+            os.fsync(descriptor)  # or a power cut may leave the name with nothing behind it
+        os.replace(unfinished, target)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(unfinished)
+        raise
+
+
+def _target(path: str) -> str | None:
+    """Follow links to where a regular file is or will be; None if there is something else, or an open descriptor."""
+    path = os.path.abspath(path)
+    for _ in range(40):  # as many as Linux follows
+        folder, name = os.path.split(path)
+        path = os.path.join(os.path.realpath(folder), name)
+        if path.startswith(_DESCRIPTORS):
+            return None
+        if not os.path.islink(path):
+            break
+        path = os.path.join(os.path.dirname(path), os.readlink(path))
+    try:
+        return path if stat.S_ISREG(os.stat(path).st_mode) else None
+    except FileNotFoundError:
+        return path
+
+
+def _pass_on(before: os.stat_result, descriptor: int) -> None:
+    """Give a new file the owner and the permissions of the one that it replaces."""
+    with suppress(OSError):  # only the superuser can give files away
+        os.fchown(descriptor, before.st_uid, before.st_gid)
+    os.fchmod(descriptor, stat.S_IMODE(before.st_mode))

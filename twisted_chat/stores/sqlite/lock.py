@@ -1,0 +1,136 @@
+"""The lock that keeps a second server away from a database."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import struct
+from typing import Final
+
+from ...log import Unusable
+
+LOCKED_BYTE: Final = 2**40
+"""The byte of the database that is locked: far behind those that SQLite locks, which are at 2**30."""
+
+_SET_LOCK: Final[int | None] = getattr(fcntl, "F_OFD_SETLK", None)  # Linux; elsewhere `-lock` has to do
+
+_IN_USE: Final = "{path} is in use by another server: stop that server, or name another file with --database"
+
+
+class FileLock:
+    """The lock of one server on its database, held from `acquire` until `release`.
+
+    It is a lock on the database itself: a file beside it can be removed, and a second server would then make and lock
+    another one. An open file description lock (fcntl(2)) is independent of SQLite's own locks, but to close any
+    descriptor of the database gives those up, so `release` comes after the last connection is closed.
+
+    The file `-lock` beside the database is locked as well: earlier versions know only that one, and systems without
+    open file description locks have no other.
+    """
+
+    def __init__(self, path: str, descriptor: int, made: bool) -> None:
+        self.path = path
+        self.descriptor = descriptor
+        """An open descriptor of the database."""
+        self.made = made
+        """True if the database was not there before."""
+        self._beside: int | None = None
+        """A descriptor of `-lock`."""
+
+    @classmethod
+    def acquire(cls, path: str) -> FileLock:
+        """Lock a database, and make it if there is none; raises `Unusable`."""
+        while True:
+            lock = cls(path, *_open(path))
+            try:
+                lock._lock()
+            except BaseException:
+                lock.release(remove=lock.made)
+                raise
+            if _is_at(lock.descriptor, path):
+                return lock
+            lock.release()  # it was removed before it was locked
+
+    def _lock(self) -> None:
+        if not stat.S_ISREG(os.fstat(self.descriptor).st_mode):
+            raise Unusable(f"{self.path} cannot be used: it is not a regular file")
+        if _SET_LOCK is not None:
+            whole = struct.pack("hhqqi0q", fcntl.F_WRLCK, os.SEEK_SET, LOCKED_BYTE, 1, 0)
+            try:
+                fcntl.fcntl(self.descriptor, _SET_LOCK, whole)
+            except OSError:
+                raise Unusable(_IN_USE.format(path=self.path)) from None
+        while self._beside is None or not _is_at(self._beside, f"{self.path}-lock"):
+            _close(self._beside)
+            self._beside = _open_beside(self.path, os.fstat(self.descriptor))
+            if self._beside is None:
+                return
+            try:
+                fcntl.flock(self._beside, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(self._beside)
+                self._beside = None  # it is another server's, and stays
+                raise Unusable(_IN_USE.format(path=self.path)) from None
+
+    def release(self, remove: bool = False) -> None:
+        """Give the lock up, and remove the database if that is wanted."""
+        if remove and _is_at(self.descriptor, self.path):
+            os.unlink(self.path)
+        if self._beside is not None and _is_at(self._beside, f"{self.path}-lock"):
+            os.unlink(f"{self.path}-lock")
+        _close(self._beside)
+        os.close(self.descriptor)
+
+
+def _open(path: str) -> tuple[int, bool]:
+    """Open a database, or make an empty one; returns its descriptor, and whether it was made."""
+    flags = os.O_RDWR | os.O_CLOEXEC
+    try:
+        try:
+            return os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o644), True
+        except FileExistsError:
+            return os.open(path, flags), False
+    except OSError as error:
+        raise Unusable(_refusal(path, error)) from None
+
+
+def _refusal(path: str, error: OSError) -> str:
+    """Say why a database cannot be opened."""
+    if isinstance(error, FileNotFoundError):
+        return f"{path} cannot be made: there is no folder {os.path.dirname(path)}"
+    if isinstance(error, IsADirectoryError):
+        return f"{path} cannot be used: it is a folder"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and os.path.exists(path):
+        return f"{path} cannot be used: it may not be written to"
+    return f"{path} cannot be used: {error.strerror}"
+
+
+def _open_beside(path: str, database: os.stat_result) -> int | None:
+    """Open the file `-lock`, with the owner that the database has, as SQLite does for the files that it makes.
+
+    Returns None where this user may not, and the lock on the database is enough.
+    """
+    try:
+        descriptor = os.open(f"{path}-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        if _SET_LOCK is not None:
+            return None
+        raise Unusable(f"{path} cannot be used: {error.strerror} ({path}-lock)") from None
+    if os.geteuid() == 0:
+        os.fchown(descriptor, database.st_uid, database.st_gid)
+    return descriptor
+
+
+def _is_at(descriptor: int, path: str) -> bool:
+    """True if the file that a descriptor has open is the one at a path."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except OSError:
+        return False
+
+
+def _close(descriptor: int | None) -> None:
+    if descriptor is not None:
+        os.close(descriptor)
