@@ -12,7 +12,7 @@ from unittest import skipUnless
 from twisted.python.runtime import platform
 from twisted.trial.unittest import TestCase
 
-from twisted_chat.leftovers import remove_pid_file, remove_socket
+from twisted_chat.leftovers import remove_lock, remove_pid_file, remove_socket
 
 from .programs import folder
 
@@ -135,6 +135,14 @@ class SocketTests(TestCase):
         self.path.touch()
         self.lock.write_text("no lock of Twisted's")
         self.assertEqual(self.left(), ["chat.sock", "chat.sock.lock"])
+
+    def test_this_process_lets_go_of_its_own_lock_only(self) -> None:
+        for process, left in ((os.getppid(), ["chat.sock.lock"]), (os.getpid(), [])):
+            self.lock.unlink(missing_ok=True)
+            self.lock.symlink_to(str(process))
+            remove_lock(str(self.path))
+            self.assertEqual(os.listdir(self.path.parent), left)
+        remove_lock(str(self.path))
 
     def test_where_nothing_is_nothing_is_done(self) -> None:
         self.assertEqual(self.left(), [])

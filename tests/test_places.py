@@ -17,7 +17,17 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import TestCase
 
 from twisted_chat.chat import Chat
-from twisted_chat.places import LINES, WIRES, Place, WrongPlace, address_text, read_places, refusal, with_backlog
+from twisted_chat.places import (
+    LINES,
+    MAX_PATH,
+    WIRES,
+    Place,
+    WrongPlace,
+    address_text,
+    read_places,
+    refusal,
+    with_backlog,
+)
 from twisted_chat.wire.jsonlines import JSONLines
 
 from .certificates import certificate
@@ -94,6 +104,32 @@ class PlacesTests(TestCase):
 
     def test_a_unix_socket_has_a_path(self) -> None:
         self.assertEqual([address for address, *_ in self.read("unix:/run/chat.sock").unixServers], ["/run/chat.sock"])
+
+    def test_a_path_that_can_be_no_socket_is_refused(self) -> None:
+        path = folder(self) / "notes"
+        path.touch()
+        start = f"--port 'unix:{path}' cannot be used: "
+        expected = f"{start}'{path}' is there already, and is no socket: name another path"
+        self.assertEqual(self.refuses(f"unix:{path}"), expected)
+        self.assertIn(f"at most {MAX_PATH} bytes", self.refuses(f"unix:{'x' * (MAX_PATH + 1)}"))
+
+    def test_a_unix_socket_that_cannot_be_opened_leaves_no_lock(self) -> None:
+        path = folder(self) / "chat.sock"
+
+        def refuse(*_: object, **__: object) -> None:
+            (path.parent / "chat.sock.lock").symlink_to(str(os.getpid()))
+            raise CannotListenError(None, str(path), OSError(errno.EACCES, "no"))
+
+        reactor = Reactor()
+        self.patch(reactor, "listenUNIX", refuse)
+        (place,) = read_places(reactor.as_base, [("--port", LINES, f"unix:{path}")], None)
+        self.failureResultOf(place.listen(CHAT), CannotListenError)
+        self.assertEqual(os.listdir(path.parent), [])
+
+    def test_an_address_with_a_port_is_written_as_two_options(self) -> None:
+        for text, host in (("0.0.0.0:1", "0.0.0.0"), ("[::1]:1", "::1"), ("localhost:1", "localhost")):
+            expected = f"--port '{text}' cannot be used: write it as two options, --port 1 --interface {host}"
+            self.assertEqual(self.refuses(text), expected)
 
     def test_tls_has_a_folder_of_certificates(self) -> None:
         home = folder(self)

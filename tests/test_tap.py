@@ -7,6 +7,7 @@ import resource
 import sys
 from contextlib import redirect_stdout
 from io import StringIO
+from pathlib import Path
 from typing import Any, cast
 from unittest import mock
 
@@ -110,21 +111,25 @@ class OptionsTests(TestCase):
 
     def test_a_database_that_can_be_no_file_is_refused(self) -> None:
         home = folder(self)
-        for name in ("", str(home)):
+        for name in ("", str(home), os.devnull):
             expected = f"--database takes the name of a file, such as chat.sqlite, not '{name}'"
             self.assertEqual(self.refuses("--database", name), expected)
         missing = f"--database needs a folder that exists: make '{home}/no' first, or name another"
         self.assertEqual(self.refuses("--database", f"{home}/no/a.sqlite"), missing)
 
-    def test_a_database_that_cannot_be_written_is_refused(self) -> None:
-        home = folder(self)
-        (home / "a.sqlite").touch()
-        may = {str(home)}
-        self.patch(os, "access", lambda path, mode: path in may)
+    def test_a_database_that_cannot_be_written_is_refused_with_whose_it_is(self) -> None:
+        path = folder(self) / "a.sqlite"
+        beside = [path, *(path.with_name(f"a.sqlite{ending}") for ending in ("-wal", "-shm", "-lock"))]
+        for file in beside:
+            file.touch()
+        self.patch(Path, "owner", lambda _: "alice")
         start = "--database needs write access, and this user may not write to "
-        self.assertEqual(self.refuses("--database", str(home / "a.sqlite")), f"{start}'{home}/a.sqlite'")
-        may.clear()
-        self.assertEqual(self.refuses("--database", str(home / "a.sqlite")), f"{start}'{home}'")
+        for denied in (path.parent, *beside):
+            self.patch(os, "access", lambda asked, mode, denied=denied: asked != str(denied))
+            expected = f"{start}'{denied}', which belongs to alice"
+            self.assertEqual(self.refuses("--database", str(path)), expected)
+        self.patch(Path, "owner", mock.Mock(side_effect=KeyError))
+        self.assertIn(f"the user with the number {os.getuid()}", self.refuses("--database", str(path)))
 
     def test_below_twistd_an_error_is_one_line_and_where_to_find_help(self) -> None:
         for wrong, error in (

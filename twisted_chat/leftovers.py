@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -45,6 +46,14 @@ def remove_socket(path: str) -> None:
             os.remove(path)
     except OSError:  # it is not there, or this user may not remove it: opening it will say so
         pass
+
+
+def remove_lock(path: str) -> None:
+    """Remove the lock of a Unix socket that this process has made."""
+    lock = f"{path}.lock"
+    with suppress(OSError):
+        if os.readlink(lock) == str(os.getpid()):
+            os.remove(lock)
 
 
 def _is_served(path: str) -> bool:

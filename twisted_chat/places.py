@@ -10,6 +10,8 @@ import errno
 import os
 import re
 import socket
+import stat
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -23,9 +25,10 @@ from twisted.internet.defer import Deferred, execute
 from twisted.internet.endpoints import quoteStringArgument, serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress, IListeningPort, IStreamServerEndpoint
+from twisted.python.failure import Failure
 
 from .chat import Chat
-from .leftovers import remove_socket
+from .leftovers import remove_lock, remove_socket
 from .wire.jsonlines import JSONLinesFactory
 from .wire.proxy import ProxyHeaderFactory
 from .wire.udp import UDPPort
@@ -37,6 +40,10 @@ BACKLOG: Final = "backlog=4096"
 """The connections that the kernel queues until the server accepts them: what Linux allows by default. After a restart
 all clients come back at once. With Twisted's 50, a thousand of them needed 16 s, since a client whose connection does
 not fit into the queue tries again only after a second or more."""
+
+
+MAX_PATH: Final = 107 if sys.platform == "linux" else 103
+"""Bytes of the path of a Unix socket: what `sun_path` holds, see unix(7)."""
 
 
 class WrongPlace(ValueError):
@@ -201,9 +208,17 @@ class _Stream:
             factory = TLSMemoryBIOFactory(self._certificates, False, factory)
         if self._proxied:
             factory = ProxyHeaderFactory(factory, self._reactor)
-        if self._parts[0] == "unix":
-            remove_socket(_argument(self._parts, "address", 1))
-        return self._endpoint.listen(factory)
+        if self._parts[0] != "unix":
+            return self._endpoint.listen(factory)
+        path = _argument(self._parts, "address", 1)
+        remove_socket(path)
+        return self._endpoint.listen(factory).addErrback(_let_go_of_lock, path)
+
+
+def _let_go_of_lock(failure: Failure, path: str) -> Failure:
+    """Remove the lock that Twisted has made beside a socket which then could not be opened."""
+    remove_lock(path)
+    return failure
 
 
 def _certificates(parts: list[str], reactor: ReactorBase) -> Certificates | None:
@@ -232,7 +247,11 @@ def _beneath_tls(parts: list[str]) -> str:
 
 
 def _address_hint(text: str) -> str:
-    """Say how an address of IPv6 is written, where a description cannot be read for its unescaped colons."""
+    """Say how an address is written, where a description is one, or has unescaped colons of IPv6."""
+    host, _, port = text.rpartition(":")
+    host = host.strip("[]")
+    if _is_port(port) and (isIPAddress(host) or isIPv6Address(host) or host == "localhost"):
+        return f"write it as two options, --port {port} --interface {host}"
     found = re.search(r":interface=([^=]*?)(?=:\w+=|$)", text)
     address = found[1] if found else ""
     if not isIPv6Address(address):
@@ -264,11 +283,20 @@ def _check_description(parts: list[str], proxied: bool) -> None:
         raise _Misfit("TLS needs pyOpenSSL: pip install 'twisted[tls]'")
     if kind == "ssl" and proxied:
         raise _Misfit("write haproxy:tls:FOLDER:PORT: a proxy says whose connection it is before TLS begins")
+    if kind == "unix":
+        _check_socket(_argument(parts, "address", 1))
     if kind == "tls" and not os.path.isdir(folder := _argument(parts, "path", 1)):
         raise _Misfit(f"tls:FOLDER:PORT takes a folder of certificates, and '{folder}' is not a folder")
     port = _argument(parts, "port", _PORT_AT.get(kind, len(parts)))
     if port and not _is_port(port):
         raise _Misfit(f"a port is a number from 0 to 65535, not '{port}'")
+
+
+def _check_socket(path: str) -> None:
+    if len(os.fsencode(path)) > MAX_PATH:
+        raise _Misfit(f"the path of a Unix socket has at most {MAX_PATH} bytes")
+    if os.path.exists(path) and not stat.S_ISSOCK(os.stat(path).st_mode):
+        raise _Misfit(f"'{path}' is there already, and is no socket: name another path")
 
 
 def _split(text: str) -> list[str]:
@@ -307,6 +335,7 @@ _ADVICE: Final = {
     errno.EADDRINUSE: "something listens there already; stop it, or choose another place",
     errno.EADDRNOTAVAIL: "this machine has no such address; give --interface one that it has, or 127.0.0.1",
     errno.EACCES: "this user may not; choose a port above 1023, or a folder that this user may write to",
+    errno.EINVAL: "invalid address; one that begins with fe80 needs its interface, such as fe80::1%eth0",
     errno.ENOENT: "its folder does not exist; make it first",
 }
 

@@ -13,6 +13,7 @@ import os
 import resource
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Final, TextIO, cast, get_args
 
 from twisted.internet.base import ReactorBase
@@ -187,12 +188,26 @@ def _database(text: str, rundir: str) -> str:
         return text
     path = os.path.abspath(os.path.join(rundir, text))
     folder = os.path.dirname(path)
-    if not text or os.path.isdir(path):
+    if not text or (os.path.exists(path) and not os.path.isfile(path)):  # a folder, a device, a pipe
         raise usage.UsageError(f"--database takes the name of a file, such as chat.sqlite, not '{text}'")
     if not os.path.isdir(folder):
         raise usage.UsageError(f"--database needs a folder that exists: make '{folder}' first, or name another")
-    # SQLite keeps files of its own beside the database.
-    for needed in (folder, path):
+    for needed in (folder, path, *(f"{path}{ending}" for ending in _BESIDE)):
         if os.path.exists(needed) and not os.access(needed, os.R_OK | os.W_OK):
-            raise usage.UsageError(f"--database needs write access, and this user may not write to '{needed}'")
+            raise usage.UsageError(
+                f"--database needs write access, and this user may not write to '{needed}', "
+                f"which belongs to {_owner(needed)}"
+            )
     return path
+
+
+_BESIDE: Final = ("-wal", "-shm", "-lock")
+"""Endings of the files that SQLite and the server keep beside a database. A program of another user, such as one that
+root has run on the file of a server, may have made them."""
+
+
+def _owner(path: str) -> str:
+    try:
+        return Path(path).owner()
+    except (KeyError, OSError):  # a user without a name, as in many containers
+        return f"the user with the number {os.stat(path).st_uid}"
