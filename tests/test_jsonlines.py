@@ -765,7 +765,7 @@ class ConnectionTests(TestCase):
     @inlineCallbacks
     def test_one_that_is_done_is_not(self) -> Generator[Deferred[Any], Any, None]:
         client = yield self.tls()
-        while not self.chat._wires or any(cast(JSONLines, wire)._cut for wire in self.chat._wires):
+        while not self.chat._wires or any(cast(JSONLines, wire)._deadline for wire in self.chat._wires):
             yield deferLater(reactor, 0)
         client.transport.write(b'{"type":"hello","nick":"alice"}\n')
         yield client.until(lambda data: b"welcome" in data)

@@ -32,15 +32,14 @@ if TYPE_CHECKING:
     from twisted.protocols.tls import TLSMemoryBIOProtocol
 
 HANDSHAKE_SECONDS: Final = 10.0
-"""How long a handshake of TLS may take. Until it is done, the connection is nobody, but takes a place."""
+"""Seconds that a TLS handshake may take. Until it is done, the connection is nobody, but counts as one."""
 
 CLOSE_SECONDS: Final = 30.0
-"""How long a connection that is being ended may take to read what was written; then it is cut."""
+"""Seconds that the peer of a connection that is being closed may take to read what was written; then it is cut."""
 
 LINGER_SECONDS: Final = 1.0
-"""How long the other end may then take to close its side. Who closes a socket in which something unread has arrived
-makes the kernel reset the connection, and the other end may lose what it had not read yet: acks, and why it ends."""
-
+"""Seconds that the peer may then take to close its side. If a socket is closed in which something unread has arrived,
+the kernel resets the connection, and the peer may lose what it had not read yet: acks, and why the connection ends."""
 
 PIECE: Final = 2**12
 """Bytes of a read that are cut into objects at a time, up to the next line end: a read has up to 64 kB, which may be
@@ -49,7 +48,7 @@ one piece is found out to be an object at a twentieth of what it costs in severa
 
 
 class _Transport(Protocol):
-    """What is asked of a transport: what every stream of Twisted's offers."""
+    """The part of a transport that is used here: what every stream transport of Twisted's has."""
 
     def write(self, data: bytes) -> None: ...
     def loseConnection(self) -> None: ...
@@ -61,12 +60,12 @@ class _Transport(Protocol):
 
 
 def _is_plain(transport: object) -> TypeGuard[Connection]:
-    """Tell whether a transport's bytes are those of its socket."""
+    """True if a transport's bytes are those of its socket."""
     return isinstance(transport, Connection) and not transport.TLS
 
 
 def _is_tls(transport: object) -> TypeGuard[TLSMemoryBIOProtocol]:
-    """Tell whether a transport encrypts, and says when its handshake is done."""
+    """True if a transport encrypts, and tells when its handshake is done."""
     if not (ISSLTransport.providedBy(transport) and isinstance(transport, ProtocolWrapper)):
         return False
     from twisted.protocols.tls import TLSMemoryBIOProtocol  # it needs OpenSSL, which is there now
@@ -75,7 +74,7 @@ def _is_tls(transport: object) -> TypeGuard[TLSMemoryBIOProtocol]:
 
 
 def writer(transport: _Transport) -> Callable[[bytes], None]:
-    """Make a function that writes to a transport without a detour through the reactor, where that can be.
+    """Make a function that writes to a transport, where possible without a detour through the reactor.
 
     A TLS transport gathers what is written until the next turn, for those who write little by little; here a turn's
     lines come as one piece, so that is left out. What TLS has encrypted it hands to the `write` of the plain transport
@@ -150,7 +149,7 @@ class JSONLines(LineReceiver):
         self._reading = True
         self._participant: Receiver | None = None
         self._closing = False
-        self._cut: IDelayedCall | None = None
+        self._deadline: IDelayedCall | None = None
 
     @property
     def participant(self) -> Receiver:
@@ -178,11 +177,11 @@ class JSONLines(LineReceiver):
         handshakes = _is_tls(self.transport)
         self._chat.connected(self, ready=not handshakes)
         if handshakes:
-            self._cut = self._chat.reactor.callLater(HANDSHAKE_SECONDS, self._cut_off)
+            self._deadline = self._chat.reactor.callLater(HANDSHAKE_SECONDS, self._give_up)
 
     def handshakeCompleted(self) -> None:
         if not self._closing:
-            self._keep()
+            self._cancel_deadline()
             self._chat.begin(self)
 
     def dataReceived(self, data: bytes) -> None:
@@ -222,19 +221,20 @@ class JSONLines(LineReceiver):
             (self.transport.resumeProducing if wanted else self.transport.pauseProducing)()
 
     def readConnectionLost(self) -> None:
+        """Called when the peer has closed its sending side; it may still read."""
         if self._closing:
             self.transport.loseConnection()
         else:
             self.participant.finished()
 
     def writeConnectionLost(self) -> None:
-        """Hear that all that was written has gone, and with it that it is the end; the other end closes next."""
-        assert self._cut
-        self._cut.cancel()
-        self._cut = self._chat.reactor.callLater(LINGER_SECONDS, self._let_go)
+        """Called when all that was written has gone, and with it that this is the end; the peer closes next."""
+        assert self._deadline
+        self._deadline.cancel()
+        self._deadline = self._chat.reactor.callLater(LINGER_SECONDS, self._let_go)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._keep()
+        self._cancel_deadline()
         if self._participant is not None:
             self._chat.disconnected(self)
 
@@ -243,26 +243,25 @@ class JSONLines(LineReceiver):
     def close(self) -> None:
         self._closing = True
         self.transport.unregisterProducer()
-        self._keep()
-        self._cut = self._chat.reactor.callLater(CLOSE_SECONDS, self._cut_off)
+        self._cancel_deadline()
+        self._deadline = self._chat.reactor.callLater(CLOSE_SECONDS, self._give_up)
         if _is_plain(self.transport):
-            self.transport.resumeProducing()  # what comes now is thrown away, but it has to be taken
+            self.transport.resumeProducing()  # what comes now is thrown away, but it has to be read
             self.transport.loseWriteConnection()
         else:
             self.transport.loseConnection()
 
-    def _keep(self) -> None:
-        """Do not cut it."""
-        if self._cut is not None:
-            self._cut.cancel()
-            self._cut = None
+    def _cancel_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
-    def _cut_off(self) -> None:
-        self._cut = None
+    def _give_up(self) -> None:
+        self._deadline = None
         self.abort()
 
     def _let_go(self) -> None:
-        self._cut = None
+        self._deadline = None
         self.transport.loseConnection()
 
     def abort(self) -> None:
