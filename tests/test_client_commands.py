@@ -14,6 +14,7 @@ from twisted_chat.client import Client, Message, RequestError, Room
 from twisted_chat.client.answers import Answer
 from twisted_chat.client.program.commands import (
     COMMANDS,
+    ELSEWHERE,
     UNDER_WAY,
     Command,
     Direct,
@@ -46,12 +47,36 @@ class ParseTests(SynchronousTestCase):
 
     def test_an_argument_that_is_missing_is_asked_for(self) -> None:
         self.assertIn("type /join ROOM", self.mistake("/join"))
-        self.assertIn("type /msg NICK TEXT", self.mistake("/msg bob"))
+        self.assertIn("type /msg NICK [TEXT]", self.mistake("/msg"))
 
     def test_a_command_that_is_none_is_a_mistake(self) -> None:
         self.assertIn("did you mean /history?", self.mistake("/histroy"))
         self.assertIn("/help", self.mistake("/x\x1b[2J"))
         self.assertNotIn("\x1b", self.mistake("/x\x1b[2J"))
+
+    def test_what_a_command_is_called_elsewhere_is_understood(self) -> None:
+        for names, command in (
+            ("part close", "leave"),
+            ("list channels", "rooms"),
+            ("names users members", "who"),
+            ("exit bye q disconnect", "quit"),
+            ("query tell w dm m privmsg", "msg"),
+            ("j", "join"),
+            ("t subject", "topic"),
+            ("h ?", "help"),
+            ("scrollback", "history"),
+        ):
+            for name in names.split():
+                self.assertIs(find(name.upper()), COMMANDS[command], name)
+
+    def test_no_two_commands_have_one_name(self) -> None:
+        names = [name for command in COMMANDS.values() for name in (command.name, *command.aliases)]
+        self.assertEqual(len(names), len({*names, *ELSEWHERE}) - len(ELSEWHERE))
+
+    def test_what_there_is_only_elsewhere_leads_to_what_there_is_here(self) -> None:
+        self.assertEqual(self.mistake("/me waves"), "there is no command /me here: say what you do as a message")
+        self.assertIn("/join ROOM", self.mistake("/window 2"))
+        self.assertIn("did you mean /leave?", self.mistake("/prat"))
 
     def test_the_table_makes_the_help(self) -> None:
         lines = list(help_lines(list(COMMANDS.values())))
@@ -59,7 +84,7 @@ class ParseTests(SynchronousTestCase):
         for command, line in zip(COMMANDS.values(), lines, strict=False):
             self.assertTrue(line.startswith(f"/{command.name}"))
             self.assertIn(command.help, line)
-        self.assertEqual(len(list(help_lines([find("join")]))), 1)
+        self.assertEqual(len(list(help_lines([find("rooms")]))), 2)
         names = "join leave nick who rooms topic msg history help quit"
         self.assertEqual(list(COMMANDS), names.split())
 
@@ -73,11 +98,12 @@ class FakeScreen:
         self.own: list[str] = []
         self.turns: list[str | None] = []
         self.over: list[str] = []
+        self.strokes = 0
 
     async def message(self, message: Message, room: Room | None) -> None:
         self.messages.append(f"{room.name if room else 'direct'} {message.author}: {message.msg}")
 
-    async def past(self, messages: Sequence[Message], room: Room) -> None:
+    async def past(self, messages: Sequence[Message], room: Room, attention: int) -> None:
         for message in messages:
             await self.message(message, room)
 
@@ -98,6 +124,9 @@ class FakeScreen:
 
     def error(self, text: str) -> None:
         self.shown.append(f"! {text}")
+
+    def attention(self) -> int:
+        return self.strokes
 
 
 class PersonTests(SynchronousTestCase):
@@ -149,6 +178,21 @@ class PersonTests(SynchronousTestCase):
         self.assertEqual(self.screen.messages, ["other bob: hello"], "a room is read once")
         self.assertEqual(self.type("/join a/b")[0][:2], "! ")
 
+    def test_a_room_that_is_entered_late_does_not_take_the_view(self) -> None:
+        joining = Deferred.fromCoroutine(self.person.typed("/join other"))
+        self.screen.strokes += 1
+        self.network.flush()
+        result(joining)
+        self.assertEqual(self.screen.turns, ["lobby"])
+        self.assertEqual(self.screen.shown, ["you are in other (1 member); /join other turns to it"])
+
+    def test_the_sign_that_rooms_have_elsewhere_is_to_be_left_out(self) -> None:
+        for command in ("join", "leave", "who"):
+            self.assertEqual(
+                self.type(f"/{command} #lobby"),
+                [f"! leave out the #: the names of rooms have none here. /{command} lobby"],
+            )
+
     def test_join_shows_topic_and_members(self) -> None:
         self.server.room("other").topic = "t\x1bea"
         self.server.sessions[0].do_join(wire.Join(room="other"))
@@ -181,7 +225,7 @@ class PersonTests(SynchronousTestCase):
         self.person.turn(Direct(self.client, "bob"))
         self.type("psst")
         self.assertEqual((self.screen.own, self.said), (["bob: psst"], []))
-        self.assertEqual(self.type("/topic"), ["! this is a talk with bob alone; /join ROOM turns to a room"])
+        self.assertEqual(self.type("/topic"), ["! these are direct messages with bob; /join ROOM turns to a room"])
         self.assertEqual(self.type("/leave"), [])
         self.assertEqual((self.screen.over, self.screen.turns[-1]), (["bob"], "lobby"))
         self.person.turn(Direct(self.client, "bob"))
@@ -229,7 +273,38 @@ class PersonTests(SynchronousTestCase):
     def test_msg_says_something_to_one_nick(self) -> None:
         self.assertEqual(self.type("/msg bob how are you?"), [])
         self.server.refuse = lambda request: WireError("no-such-nick", "there is no bob")
-        self.assertEqual(self.type("/msg bob hi"), ["! a message to bob was refused: there is no bob"])
+        self.assertEqual(self.type("/msg @bob hi"), ['! not said to bob, "hi": there is no bob'])
+        self.assertEqual(self.screen.turns, ["lobby"])
+
+    def test_msg_without_a_text_turns_to_the_direct_conversation(self) -> None:
+        self.assertIn("! type /msg NICK TEXT", self.type("/msg bob")[0])
+        self.person.shows_directs = True
+        self.assertEqual(self.type("/msg @bob"), [])
+        self.assertEqual(self.screen.turns, ["lobby", "bob"])
+
+    def test_what_is_refused_says_what_it_was_and_where(self) -> None:
+        self.server.refuse = lambda request: WireError("denied", "not you")
+        self.assertEqual(self.type("hi\nthere"), ['! not said in lobby, "hi there": not you'])
+        self.assertEqual(self.type("/topic tea"), ["! /topic tea: not you"])
+        self.assertEqual(self.type("/topic " + 50 * "x"), [f"! /topic {30 * 'x'}...: not you"])
+
+    def test_what_is_asked_without_a_connection_says_that_it_waits(self) -> None:
+        self.network.cut()
+        asking = Deferred.fromCoroutine(self.person.typed("/topic tea"))
+        self.assertEqual(self.screen.shown, ["/topic tea: this waits for the connection"])
+        self.assertEqual([(asked.line, asked.lasting) for asked in self.person.asked], [("/topic tea", True)])
+        self.network.pass_time(5)
+        result(asking)
+        self.assertEqual(self.screen.shown[1:], ["the topic of lobby: tea"])
+        self.assertEqual((self.person.asked, self.person.undone), ([], []))
+
+    def test_what_waits_when_the_client_is_closed_is_known(self) -> None:
+        self.network.cut()
+        asking = Deferred.fromCoroutine(self.person.typed("/who"))
+        self.client.close(flush=False)
+        self.network.flush()
+        result(asking)
+        self.assertEqual([asked.line for asked in self.person.undone], ["/who"])
 
     def test_history_of_a_room_without_any_says_so(self) -> None:
         self.assertEqual(self.type("/history"), ["nothing has been said in lobby yet"])
@@ -253,15 +328,17 @@ class PersonTests(SynchronousTestCase):
         self.assertEqual(len(self.type("/help")), len(COMMANDS) + 1)
         self.person.keys = "Tab completes"
         self.assertEqual(self.type("/help")[-1], "keys: Tab completes")
-        self.assertEqual(len(self.type("/help who")), 1)
-        self.assertEqual(self.type("/help /join"), [f"/join ROOM  {COMMANDS['join'].help}"])
+        self.assertEqual(
+            self.type("/help /leave"), [f"/leave [ROOM]  {COMMANDS['leave'].help}", "the same: /part, /close"]
+        )
+        self.assertEqual(self.type("/help part"), self.type("/help leave"))
         self.assertEqual(self.type("/help what")[0][0], "!")
 
     def test_quit_wants_to_leave(self) -> None:
         self.failureResultOf(Deferred.fromCoroutine(self.person.typed("/quit")), Quit)
 
     def test_what_cannot_be_said_is_shown_and_counted(self) -> None:
-        self.assertIn("! a message to lobby was refused: this has", self.type("x" * 20_000)[0])
+        self.assertIn(f'! not said in lobby, "{37 * "x"}...": this has', self.type("x" * 20_000)[0])
         self.assertEqual(self.person.refused, 1)
         self.assertEqual(self.type("/what")[0][0], "!")
         self.assertEqual(self.person.refused, 2)
@@ -353,7 +430,7 @@ class BarePersonTests(SynchronousTestCase):
         self.assertEqual(said, ["hi", "/hi", "long"])
         self.assertIn("(--bare)", screen.shown[0])
         self.assertTrue(screen.shown[1].startswith("/quit"))
-        self.assertEqual(screen.shown[2:], ["! not said: too long"])
+        self.assertEqual(screen.shown[3:], ['! not said, "long": too long'])
 
     def test_help_shows_what_can_be_done(self) -> None:
         screen = FakeScreen()

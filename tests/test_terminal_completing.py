@@ -28,7 +28,7 @@ class CompletingTests(SynchronousTestCase):
         self.assertEqual(self.ends("/ro"), ["/rooms"])
         self.assertEqual(len(self.ends("/")), len(COMMANDS))
         (ending,) = endings("/ms", KNOWN)
-        self.assertEqual((ending.shown, ending.help), ("/msg NICK TEXT", COMMANDS["msg"].help))
+        self.assertEqual((ending.shown, ending.help), ("/msg NICK [TEXT]", COMMANDS["msg"].help))
 
     def test_what_a_command_takes(self) -> None:
         self.assertEqual(self.ends("/join к"), ["/join кухня "])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import signal
+import socket
 import sys
+from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import TestCase
@@ -22,7 +24,13 @@ SHOWN = "Привет, 你好 👋 שלום مرحبا \u00e9"
 def talk(test: TestCase, server: Server, *arguments: str, nick: str = "alice", **more: Any) -> Terminal:
     """Start the client on a terminal."""
     command = (sys.executable, "-m", "twisted_chat.client", "--port", str(server.port), "--nick", nick)
+    more["environment"] = {"XDG_STATE_HOME": str(folder(test)), **more.get("environment", {})}
     return Terminal(test, *command, *arguments, **more)
+
+
+def remembered(state: dict[str, str]) -> bytes:
+    """What the client has written into its state folder."""
+    return (Path(state["XDG_STATE_HOME"]) / "twisted_chat" / "screen.json").read_bytes()
 
 
 class ScreenTests(TestCase):
@@ -50,7 +58,9 @@ class ScreenTests(TestCase):
         await alice.says("1:lobby")
         eve.says(type="", room="lobby", msg="a\x1b[2J\x1b]2;owned\x07\x9b5A\u202eb\u200b\x08\r\nc")
         eve.says(type="", to="alice", msg="\x1b[5;5Hpsst")
-        await alice.says(r"^lobby: \]2;ownedtopic\n(.*\n)*\d\d:\d\d eve: a\[2J\]2;owned5Ab c\n1:lobby 2:@eve\(1!\)")
+        await alice.says(
+            r"^lobby: \]2;ownedtopic\n(.*\n)*\d\d:\d\d eve: a\[2J\]2;owned5Ab\n      \| c\n1:lobby 2:@eve\(1!\)"
+        )
         alice.types("\x1b2")
         await alice.says(r"\d\d:\d\d eve: \[5;5Hpsst\n")
         for bad in (b"\x1b]", b"\x07", "\u202e".encode(), "\u200b".encode(), "\x9b".encode(), b"\x1b[2J", b"\x1b[5;5H"):
@@ -78,7 +88,7 @@ class ScreenTests(TestCase):
         alice = talk(self, server, columns=20, rows=10)
         await alice.says(r"1:lobby \| online")
         bob.says(type="", room="lobby", msg="a message that is longer than a line, 你好你好你好你好你好")
-        await alice.says(r"bob: a message that\n is longer than a\n line, 你好你好你好\n 你好你好\n1:lobby")
+        await alice.says(r"bob: a message that\n  is longer than a\n  line, 你好你好你好\n  你好你好\n1:lobby")
         alice.types("this is being typed while")
         await alice.says(r"online\n> this is being type\nd while\n$")
         alice.resize(60, 12)
@@ -114,28 +124,70 @@ class ScreenTests(TestCase):
         alice.types("yes\r")
         await alice.says(r"alice: bob: yes\n1:lobby")
 
-    async def test_many_lines_are_asked_about(self) -> None:
+    async def test_several_lines_are_pasted_typed_and_heard_as_one_message(self) -> None:
         server = await Server.start(self)
-        bob = await server.hello(self, "bob", "lobby")
-        alice = talk(self, server)
-        await alice.says("2 members")
-        alice.types("\x1b[200~one\n/quit\nthree\n\x1b[201~")
-        await alice.says(r"3 lines were pasted\. y: say them in lobby, one by one; j: join them")
-        alice.types("y")
-        await alice.says(r"alice: one\n.*alice: /quit\n.*alice: three\n")
-        self.assertEqual([heard["msg"] for heard in (await bob.hears_all(4))[1:]], ["one", "/quit", "three"])
+        alice, bob = (talk(self, server, nick=nick) for nick in ("alice", "bob"))
+        for person in (alice, bob):
+            await person.says("2 members")
+        alice.types("\x1b[200~def f(x):\n    return x\n\x1b[201~")
+        await alice.says(r"online\n> def f\(x\):\n      return x\n")
+        alice.types("\r")
+        for person in (alice, bob):
+            await person.says(r"alice: def f\(x\):\n      \|     return x\n1:lobby")
+        bob.types("a\x1b\rb\r")
+        await alice.says(r"bob: a\n      \| b\n1:lobby")
 
     async def test_the_question_about_many_lines_can_be_read_in_twenty_columns(self) -> None:
         server = await Server.start(self)
         alice = talk(self, server, "--room", "кухня", columns=20, rows=12)
         await alice.says(r"1:кухня \| online")
-        alice.types("\x1b[200~один\n二\n\x1b[201~")
-        await alice.says(
-            r"\| online\n2 lines were pasted\.\ny: say them in\nкухня, one by one;\nj: join them in the\n"
-            r"line that is typed;\nn: drop them\n$"
-        )
-        alice.types("j")
-        await alice.says(r"\| online\n> один 二\n$")
+        alice.types("\x1b[200~1\n2\n3\n4\n5\n6\n\x1b[201~")
+        await alice.says(r"\| online\n6 lines with 11\ncharacters were\npasted\. y: say them\nin кухня as one")
+        alice.types("y")
+        await alice.says(r"alice: 1\n\| 2\n\| 3\n\| 4\n\| 5\n\| 6\n1:кухня")
+
+    async def test_a_long_link_is_whole_for_the_terminal_in_each_of_its_rows(self) -> None:
+        server = await Server.start(self)
+        bob = await server.hello(self, "bob", "lobby")
+        alice = talk(self, server, columns=40)
+        await alice.says("2 members")
+        link = f"https://chat.example/{'x' * 60}"
+        bob.says(type="", room="lobby", msg=f"see {link} now")
+        await alice.says(r"see\n      https://chat\.example/x+\n      x+\n      x+ now\n")
+        opened = re.findall(rb"\x1b\]8;id=\w+;([^\x1b]+)\x1b", alice.raw)
+        self.assertEqual(set(opened), {link.encode()})
+        self.assertLess(alice.raw.rindex(b"\x1b]8;id="), alice.raw.rindex(b"\x1b]8;;\x1b"))
+
+    async def test_where_it_connects_to_is_shown_before_there_is_an_answer(self) -> None:
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        port = listener.getsockname()[1]
+        alice = Terminal(self, sys.executable, "-m", "twisted_chat.client", "--port", str(port), "--nick", "alice")
+        await alice.says(rf"connecting to 127\.0\.0\.1:{port} \.\.\. What you type is sent then\n")
+        alice.types("early\r")
+        await alice.says(rf"~alice: early\nalice \| connecting to 127\.0\.0\.1:{port}, 1 unsent\n")
+        alice.types("\x03\x03")
+        self.assertEqual(await alice.ends(), 1)
+        self.assertIn(b"1 of what you said may be lost:\r\n  early\r\n", alice.raw)
+
+    async def test_rooms_and_what_is_unread_come_back_in_the_next_run(self) -> None:
+        server = await Server.start(self)
+        bob = await server.hello(self, "bob", "lobby", "garden")
+        state = {"XDG_STATE_HOME": str(folder(self))}
+        alice = talk(self, server, environment=state)
+        await alice.says("1:lobby")
+        alice.types("/join garden\r")
+        await alice.says("2:garden")
+        alice.types("/quit\r")
+        self.assertEqual(await alice.ends(), 0)
+        bob.says(type="", room="lobby", msg="a secret")
+        await bob.asks(type="ping")
+        alice = talk(self, server, environment=state)
+        await alice.says(r"1:lobby\(1\) 2:garden \|")
+        alice.types("\x1ba")
+        await alice.says(r"-- new --\n\d\d:\d\d bob: a secret\n")
+        self.assertIn(b"garden", remembered(state))
+        self.assertNotIn(b"secret", remembered(state))
 
     async def test_a_signal_ends_it_and_leaves_the_terminal_as_it_was(self) -> None:
         server = await Server.start(self)
@@ -228,9 +280,9 @@ class ConnectionTests(TestCase):
         await alice.says("1 unsent")
         alice.types("\x04")
         await alice.says("leaving, 1 unsent, Ctrl-C leaves at once")
-        alice.types("\x03")
+        alice.types("\x03\x03")
         self.assertEqual(await alice.ends(), 1)
-        self.assertIn(b"1 of what you said may be lost", alice.raw)
+        self.assertIn(b"1 of what you said may be lost:\r\n  lobby: lost words\r\n", alice.raw)
 
 
 class ChoiceTests(TestCase):

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from ...messages import MAX_PAGE
 from ..answers import Answer, Waiters
 from ..errors import ChatError, ClosedError, RequestError
-from ..events import DirectMessage, MemberJoined, MemberLeft, Message, NickChanged, RoomLost, TopicChanged
+from ..events import DirectMessage, MemberJoined, MemberLeft, Message, NickChanged, RoomLost, State, TopicChanged
 from ..library import Client, Room
 from .clean import clean
 
@@ -28,14 +28,18 @@ UNDER_WAY: Final = 1000
 """Messages that may wait for their ack before the next line is taken. More would only wait here and not there."""
 
 
+SHORT: Final = 40
+"""Characters that are shown of a text that was refused, so that it is known which one it was."""
+
+
 class Screen(Protocol):
     """An interface, as far as commands know it."""
 
     def message(self, message: Message, room: Room | None) -> Awaitable[None]:
         """Show a message; `room` is None for a direct one. The next one comes when this is done."""
 
-    def past(self, messages: Sequence[Message], room: Room) -> Awaitable[None]:
-        """Show the last messages of a room, which were asked for."""
+    def past(self, messages: Sequence[Message], room: Room, attention: int) -> Awaitable[None]:
+        """Show the last messages of a room, which were asked for when `attention` was what it was."""
 
     def said(self, text: str, where: Room | Direct | None, answer: Deferred[Any]) -> None:
         """Show what this person says; the answer comes when it is kept."""
@@ -44,16 +48,19 @@ class Screen(Protocol):
         """Show the answer to a command."""
 
     def notice(self, text: str, room: str) -> None:
-        """Show what happens beside the conversation: who comes to a room, and who goes."""
+        """Show what happens beside the conversation: somebody joins a room, or leaves it."""
 
     def error(self, text: str) -> None:
         """Show what went wrong, and what to do."""
 
     def turned(self, where: Room | Direct | None) -> None:
-        """Hear where the person talks now."""
+        """Called when the person talks in another place from now on."""
 
     def left(self, where: Room | Direct) -> None:
-        """Hear that this is over: a room that was left, a talk that was closed."""
+        """Called when a room has been left, or a direct conversation closed."""
+
+    def attention(self) -> int:
+        """A number that changes whenever the person does something: what comes late must not move the view then."""
 
 
 class Quit(Exception):
@@ -68,7 +75,7 @@ class Talker(Protocol):
 
 
 class Direct:
-    """The talk with one nick alone, for a person who stays in it as in a room."""
+    """The direct conversation with one nick, for a person who stays in it as in a room."""
 
     def __init__(self, client: Client, nick: str) -> None:
         self.name = nick
@@ -91,8 +98,12 @@ class Command:
     help: str
     run: Callable[[Person, str], Awaitable[None]]
     """What it does, given the argument. Raises `Mistake`, `ChatError` or `Quit`."""
+    aliases: Sequence[str] = ()
+    """What it is called elsewhere, and can be called here."""
     bare: bool = False
     """It works also with a server that knows no commands."""
+    lasting: bool = False
+    """It changes something at the server: who leaves waits for it, as for what was said."""
 
     @property
     def usage(self) -> str:
@@ -103,6 +114,15 @@ class Command:
     def needs(self) -> int:
         """How many words must follow it."""
         return sum(not word.startswith("[") for word in self.argument.split())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """A command that waits for the server's answer."""
+
+    line: str
+    """As it was typed."""
+    lasting: bool
 
 
 class Mistake(Exception):
@@ -123,14 +143,22 @@ def parse(line: str) -> str | tuple[Command, str]:
     return command, argument
 
 
+def named(name: str) -> Command | None:
+    """The command of this name, or with this alias."""
+    return _BY_NAME.get(name.lower())
+
+
 def find(name: str) -> Command:
-    """Find a command by its name; raises `Mistake`."""
-    command = COMMANDS.get(name.lower())
-    if command is None:
-        near = difflib.get_close_matches(name.lower(), COMMANDS, n=1)
-        hint = f"did you mean /{near[0]}?" if near else "/help shows those there are"
-        raise Mistake(f"there is no command /{clean(name)}; {hint}")
-    return command
+    """Find a command by its name or an alias; raises `Mistake`."""
+    command = named(name)
+    if command is not None:
+        return command
+    shown = clean(name)
+    if name.lower() in ELSEWHERE:
+        raise Mistake(f"there is no command /{shown} here: {ELSEWHERE[name.lower()]}")
+    near = difflib.get_close_matches(name.lower(), _BY_NAME, n=1)
+    hint = f"did you mean /{_BY_NAME[near[0]].name}?" if near else "/help shows those there are"
+    raise Mistake(f"there is no command /{shown}; {hint}")
 
 
 class Person:
@@ -153,6 +181,12 @@ class Person:
         """How much of what was typed was refused: what was to be said and was not, and commands."""
         self.keys = ""
         """What `/help` says of the interface's keys."""
+        self.shows_directs = False
+        """The interface can turn to a direct conversation."""
+        self.asked: list[Asked] = []
+        """Commands that wait for an answer."""
+        self.undone: list[Asked] = []
+        """Commands that waited when the client was closed."""
         self._client = client
         self._talker = talker
         self._literal = literal
@@ -180,27 +214,47 @@ class Person:
                 await self._say(what, self._place())
             else:
                 command, argument = what
-                if not command.bare:
-                    self.client  # noqa: B018 - a mistake where there is none
-                await command.run(self, argument)
-        except (Mistake, ChatError) as error:
+                await self._run(command, argument, line)
+        except Mistake as error:
             self.refused += 1
             self.screen.error(clean(str(error)))
+        except ChatError as error:
+            self.refused += 1
+            self.screen.error(clean(f"{_short(line)}: {why(error)}"))
 
-    async def say_all(self, lines: Iterable[str]) -> None:
-        """Say these lines as they are, and all of them here, also when the person turns to another place meanwhile."""
+    async def _run(self, command: Command, argument: str, line: str) -> None:
+        asked = Asked(line, command.lasting)
+        if not command.bare and self.client.state is State.WAITING:  # a mistake, where there is no client
+            self.screen.note(clean(f"{_short(line)}: this waits for the connection"))
+        self.asked.append(asked)
+        try:
+            await command.run(self, argument)
+        except ClosedError:
+            self.undone.append(asked)
+            raise
+        finally:
+            self.asked.remove(asked)
+
+    async def say_all(self, texts: Iterable[str]) -> None:
+        """Say these texts as they are, and all of them here, also when the person turns to another place meanwhile."""
         try:
             here = self._place()
-            for line in lines:
-                await self._say(line, here)
+            for text in texts:
+                await self._say(text, here)
         except Mistake as error:
             self.screen.error(str(error))
 
-    async def join(self, name: str) -> Room:
-        """Enter a room, or turn to it if one is in it already. Raises `RequestError`."""
+    async def tell(self, nick: str, text: str) -> None:
+        """Say something to one nick, without turning to that conversation."""
+        await self._say(text, Direct(self.client, nick))
+
+    async def join(self, name: str, turn: bool = True) -> Room:
+        """Enter a room, and turn to it unless the person has done something else meanwhile. Raises `RequestError`."""
+        attention = self.screen.attention()
         known = self.client.joined.values()
         room = await self.client.join(name)
-        self.turn(room)
+        if turn and (self.here is None or attention == self.screen.attention()):
+            self.turn(room)
         if room not in known:
             Deferred.fromCoroutine(self._read(room)).addErrback(
                 lambda failure: self._log.failure("reading a room failed", failure)
@@ -215,7 +269,7 @@ class Person:
     def room(self) -> Room:
         """Give the room that is talked in; raises `Mistake`."""
         if isinstance(self.here, Direct):
-            raise Mistake(f"this is a talk with {clean(self.here.name)} alone; /join ROOM turns to a room")
+            raise Mistake(f"these are direct messages with {clean(self.here.name)}; /join ROOM turns to a room")
         if self.here is None:
             raise Mistake("you are in no room; /join ROOM enters one")
         return self.here
@@ -239,16 +293,16 @@ class Person:
         answer = talker.say(text)
         self.screen.said(text, where, answer)
         self._under_way += 1
-        answer.addErrback(self._not_said).addBoth(self._done)
+        answer.addErrback(self._not_said, text, where).addBoth(self._done)
         if self._under_way >= UNDER_WAY:
             await self._space.add()
 
-    def _not_said(self, failure: Any) -> None:
+    def _not_said(self, failure: Any, text: str, where: Room | Direct | None) -> None:
         failure.trap(ChatError)
         self.refused += 1
         if not isinstance(failure.value, ClosedError):  # that one is told once, and not for each text
-            named = getattr(failure.value, "request", None) is not None
-            self.screen.error(f"{'' if named else 'not said: '}{clean(str(failure.value))}")
+            place = "" if where is None else f" {'in' if isinstance(where, Room) else 'to'} {where.name}"
+            self.screen.error(clean(f'not said{place}, "{_short(text)}": {why(failure.value)}'))
 
     def _done(self, _: object) -> None:
         self._under_way -= 1
@@ -271,8 +325,7 @@ class Person:
     def _room_lost(self, event: RoomLost) -> None:
         if isinstance(self.here, Room) and self.here.name == event.room:
             self.turn(None)
-        why = event.error.text if isinstance(event.error, RequestError) else str(event.error)
-        self.screen.error(f"you are no longer in {clean(event.room)}: {clean(why)}")
+        self.screen.error(clean(f"you are no longer in {event.room}: {why(event.error)}"))
 
 
 def _with(text: str, more: str) -> str:
@@ -292,10 +345,29 @@ def _topic(author: str, room: str, topic: str) -> str:
     )
 
 
+def why(error: ChatError) -> str:
+    """The reason of an error, without what it was about: that is said in the words that were typed."""
+    return error.text if isinstance(error, RequestError) else str(error)
+
+
+def _short(text: str) -> str:
+    """The beginning of a text, to know it by."""
+    line = " ".join(text.split())
+    return line if len(line) <= SHORT else f"{line[: SHORT - 3]}..."
+
+
+def _room_name(command: str, text: str) -> str:
+    """A room as it was typed. Elsewhere a room has a `#` in front; raises `Mistake` for one."""
+    if text.startswith("#"):
+        raise Mistake(f"leave out the #: the names of rooms have none here. /{command} {clean(text.lstrip('#'))}")
+    return text
+
+
 async def _join(person: Person, argument: str) -> None:
-    room = await person.join(argument)
+    room = await person.join(_room_name("join", argument))
     members = "1 member" if room.count == 1 else f"{room.count:,} members"
-    person.screen.note(_with(f"you are in {clean(room.name)} ({members})", room.topic))
+    there = "" if person.here is room else f"; /join {clean(room.name)} turns to it"
+    person.screen.note(_with(f"you are in {clean(room.name)} ({members})", room.topic) + there)
 
 
 async def _leave(person: Person, argument: str) -> None:
@@ -303,7 +375,7 @@ async def _leave(person: Person, argument: str) -> None:
         person.screen.left(person.here)
         person.turn(next(iter(person.client.joined.values()), None))
         return
-    room = person.room() if not argument else _joined(person, argument)
+    room = person.room() if not argument else _joined(person, _room_name("leave", argument))
     await room.leave()
     if person.here is room:
         person.turn(next(iter(person.client.joined.values()), None))
@@ -324,7 +396,7 @@ async def _nick(person: Person, argument: str) -> None:
 
 
 async def _who(person: Person, argument: str) -> None:
-    room = argument or person.room().name
+    room = _room_name("who", argument) or person.room().name
     members = await person.client.who(room)
     if not members.members:
         person.screen.note(f"nobody is in {clean(members.room)}")
@@ -351,19 +423,22 @@ async def _topic_of(person: Person, argument: str) -> None:
 
 async def _msg(person: Person, argument: str) -> None:
     nick, _, text = argument.partition(" ")
-    talk = Direct(person.client, nick)
-    answer = talk.say(text.strip())
-    person.screen.said(text.strip(), talk, answer)
-    await answer
+    nick = nick.removeprefix("@")  # as the list of rooms shows it
+    if text.strip():
+        await person.tell(nick, text.strip())
+    elif person.shows_directs:
+        person.turn(Direct(person.client, nick))
+    else:
+        raise Mistake("type /msg NICK TEXT: this interface has no place of its own for direct messages")
 
 
 async def _history(person: Person, argument: str) -> None:
     if argument and not (argument.isdecimal() and 1 <= int(argument) <= MAX_PAGE):
         raise Mistake(f"/history takes a number from 1 to {MAX_PAGE}, not {clean(argument)!r}")
-    room = person.room()
+    room, attention = person.room(), person.screen.attention()
     page = await room.history(limit=int(argument or HISTORY))
     if page.messages:
-        await person.screen.past(page.messages, room)
+        await person.screen.past(page.messages, room, attention)
     else:
         person.screen.note(f"nothing has been said in {clean(room.name)} yet")
 
@@ -380,27 +455,71 @@ async def _quit(person: Person, argument: str) -> None:
 
 
 def help_lines(commands: list[Command]) -> Iterator[str]:
-    """Say what commands do, a line each."""
+    """What commands do, a line each; of one alone, also its other names."""
     width = max(len(command.usage) for command in commands)
     for command in commands:
         yield f"{command.usage:<{width}}  {command.help}"
     if len(commands) > 1:
         yield f"{'//TEXT':<{width}}  say a text that begins with a slash"
+    else:
+        yield f"the same: {', '.join(f'/{alias}' for alias in commands[0].aliases)}"
 
 
 COMMANDS: Final = {
     command.name: command
     for command in (
-        Command("join", "ROOM", "enter a room, or turn to one you are in", _join),
-        Command("leave", "[ROOM]", "leave a room, or end the talk with one nick", _leave),
-        Command("nick", "NICK", "take another nick", _nick),
-        Command("who", "[ROOM]", "who is in a room", _who),
-        Command("rooms", "", "which rooms there are", _rooms),
-        Command("topic", "[TEXT]", "show the room's topic, or set it", _topic_of),
-        Command("msg", "NICK TEXT", "say something to one nick alone", _msg),
-        Command("history", "[COUNT]", f"the room's last messages, {HISTORY} or COUNT of them", _history),
-        Command("help", "[COMMAND]", "what can be typed", _help, bare=True),
-        Command("quit", "", "leave, after everything said is kept", _quit, bare=True),
+        Command("join", "ROOM", "enter a room, or turn to one you are in", _join, aliases=("j", "enter"), lasting=True),
+        Command(
+            "leave",
+            "[ROOM]",
+            "leave a room, or close a direct conversation",
+            _leave,
+            aliases=("part", "close"),
+            lasting=True,
+        ),
+        Command("nick", "NICK", "take another nick", _nick, aliases=("name",), lasting=True),
+        Command("who", "[ROOM]", "who is in a room", _who, aliases=("names", "users", "members")),
+        Command("rooms", "", "which rooms there are", _rooms, aliases=("list", "channels")),
+        Command(
+            "topic", "[TEXT]", "show the room's topic, or set it", _topic_of, aliases=("t", "subject"), lasting=True
+        ),
+        Command(
+            "msg",
+            "NICK [TEXT]",
+            "say something to one nick alone; without TEXT, turn to that conversation",
+            _msg,
+            aliases=("m", "w", "dm", "tell", "query", "whisper", "privmsg"),
+        ),
+        Command(
+            "history",
+            "[COUNT]",
+            f"the room's last messages, {HISTORY} or COUNT of them",
+            _history,
+            aliases=("log", "lastlog", "scrollback"),
+        ),
+        Command("help", "[COMMAND]", "what can be typed", _help, aliases=("h", "?", "commands"), bare=True),
+        Command(
+            "quit",
+            "",
+            "leave, after everything said is kept",
+            _quit,
+            aliases=("q", "exit", "bye", "logout", "disconnect"),
+            bare=True,
+        ),
     )
 }
 """The commands by their names, in the order of `/help`."""
+
+_BY_NAME: Final = {name: command for command in COMMANDS.values() for name in (command.name, *command.aliases)}
+
+ELSEWHERE: Final = {
+    **dict.fromkeys(("me", "action"), "say what you do as a message"),
+    **dict.fromkeys(("say", "shout"), "what has no slash in front is said"),
+    **dict.fromkeys(("win", "window", "buffer", "switch", "go"), "/join ROOM turns to a room you are in"),
+    **dict.fromkeys(("connect", "server", "reconnect"), "the client connects again by itself; start it with --host"),
+    **dict.fromkeys(("register", "identify", "login", "auth"), "the server has no accounts yet"),
+    **dict.fromkeys(("kick", "ban", "op", "mode", "mute"), "the server has no moderators yet"),
+    **dict.fromkeys(("away", "back", "ignore", "invite", "notify", "whois"), "/help shows those there are"),
+    **dict.fromkeys(("clear", "cls"), "nothing is ever cleared; PageUp looks back"),
+}
+"""Commands of other programs that have nothing to match them here, with what to do instead."""

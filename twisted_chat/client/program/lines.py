@@ -148,7 +148,7 @@ class LineScreen:
         self._lines.write(f"{author}: {clean(message.msg)}")
         await self._lines.writable()
 
-    async def past(self, messages: Sequence[Message], room: Room) -> None:
+    async def past(self, messages: Sequence[Message], room: Room, attention: int) -> None:
         for message in messages:
             await self.message(message, room)
 
@@ -160,6 +160,9 @@ class LineScreen:
 
     def left(self, where: Room | Direct) -> None:
         """Show nothing: the command that asked for it has an answer."""
+
+    def attention(self) -> int:
+        return 0  # there is no view that could move
 
     def note(self, text: str) -> None:
         self._lines.write(f"* {text}")

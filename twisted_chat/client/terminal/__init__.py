@@ -1,7 +1,9 @@
 """The interface of the whole screen, for a terminal.
 
-`model.py`, `columns.py`, `layout.py`, `statusline.py`, `colours.py` and `completing.py` decide what is shown and know
-no terminal; `view.py` and `keys.py` are the screen and the keys, on prompt_toolkit; `talk.py` joins them to the client.
+What is shown is decided without a terminal: `entry.py`, `pane.py` and `panes.py` hold the conversations, `layout.py`,
+`viewport.py`, `statusline.py`, `menu.py`, `columns.py`, `colours.py` and `links.py` make rows of them, `completing.py`
+and `paste.py` help with typing, and `memory.py` is what stays over runs. `view.py`, `keys.py` and `output.py` are the
+screen and the keys, on prompt_toolkit; `controller.py` joins all of them to the client.
 """
 
 from __future__ import annotations
@@ -13,11 +15,15 @@ from twisted.logger import ILogObserver, globalLogBeginner
 
 from ..program.endpoint import endpoint
 from ..program.options import Options
-from .talk import Talk
+from .controller import Controller
+from .memory import Memory, default_path
 
 
 def start(reactor: Any, options: Options) -> Deferred[int]:
     """Talk on the terminal; the answer is the exit status. The reactor has to be asyncio's."""
-    talk = Talk(reactor, options, endpoint(reactor, options))
-    globalLogBeginner.beginLoggingTo([cast(ILogObserver, talk.fault)], discardBuffer=True, redirectStandardIO=False)
-    return Deferred.fromCoroutine(talk.run())
+    memory = Memory(default_path() if options.remember else None, options.server, options.nick)
+    controller = Controller(reactor, options, endpoint(reactor, options), memory)
+    globalLogBeginner.beginLoggingTo(
+        [cast(ILogObserver, controller.fault)], discardBuffer=True, redirectStandardIO=False
+    )
+    return Deferred.fromCoroutine(controller.run())

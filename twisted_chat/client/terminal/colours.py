@@ -11,7 +11,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
-from .model import key_of
+from .entry import key_of
 
 PALETTE: Final = (
     *("#af5f5f", "#d70000", "#d75f00", "#878700", "#5f8700", "#008700", "#008787"),

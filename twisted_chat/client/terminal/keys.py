@@ -12,16 +12,20 @@ from prompt_toolkit.keys import Keys
 from .columns import graphemes
 from .view import View
 
-HELP: Final = "PageUp looks back, Ctrl-End returns, Tab completes, Ctrl-N is the next room, Alt-A the next unread one"
+HELP: Final = (
+    "PageUp and the mouse wheel look back, Ctrl-End returns, Alt-U goes to what is new; Tab completes, Alt-Enter "
+    "begins another line; Ctrl-N is the next room, Alt-A the next unread one. To select text with the mouse, hold "
+    "Shift (on a Mac, Option), or turn the mouse off with Alt-M"
+)
 """The keys that nobody guesses, for `/help`."""
 
 
 def bindings(view: View) -> KeyBindings:
-    """Give the keys of the screen."""
+    """The keys of the screen."""
     keys = KeyBindings()
     asking = Condition(lambda: view.question is not None)
     _add_rooms(keys, view, asking)
-    _add_scrolling(keys, view)
+    _add_scrolling(keys, view, asking)
     _add_editing(keys, view, asking)
     _add_leaving(keys, view, asking)
     _add_question(keys, view, asking)
@@ -31,51 +35,58 @@ def bindings(view: View) -> KeyBindings:
 def _add_rooms(keys: KeyBindings, view: View, asking: Condition) -> None:
     @keys.add("c-n", filter=~asking & ~has_completions)
     def _(event: KeyPressEvent) -> None:
-        view.doer.turned_to(view.panes.step(1))
+        view.actions.turned_to(view.panes.step(1))
 
     @keys.add("c-p", filter=~asking & ~has_completions)
     def _(event: KeyPressEvent) -> None:
-        view.doer.turned_to(view.panes.step(-1))
+        view.actions.turned_to(view.panes.step(-1))
 
     @keys.add("escape", "a", filter=~asking)
     def _(event: KeyPressEvent) -> None:
-        view.doer.turned_to(view.panes.waiting())
+        view.actions.turned_to(view.panes.waiting())
 
     for digit in range(1, 10):
 
         @keys.add("escape", str(digit), filter=~asking)
         def _(event: KeyPressEvent, digit: int = digit) -> None:
             if digit <= len(view.panes.all):
-                view.doer.turned_to(view.panes.all[digit - 1])
+                view.actions.turned_to(view.panes.all[digit - 1])
 
 
-def _add_scrolling(keys: KeyBindings, view: View) -> None:
-    def scroll(rows: int) -> None:
-        view.look.scroll(rows)
-        view.panes.seen()
-
+def _add_scrolling(keys: KeyBindings, view: View, asking: Condition) -> None:
     @keys.add("pageup")
     def _(event: KeyPressEvent) -> None:
-        scroll(-max(1, view.look.rows - 2))
+        view.scroll(-max(1, view.viewport.rows - 2))
 
     @keys.add("pagedown")
     def _(event: KeyPressEvent) -> None:
-        scroll(max(1, view.look.rows - 2))
+        view.scroll(max(1, view.viewport.rows - 2))
 
     @keys.add("c-end")
     def _(event: KeyPressEvent) -> None:
-        view.panes.current.bottom = None
-        view.panes.seen()
+        view.show_newest()
+
+    @keys.add("escape", "u", filter=~asking)
+    def _(event: KeyPressEvent) -> None:
+        view.show_new()
+
+    @keys.add("escape", "m", filter=~asking)
+    def _(event: KeyPressEvent) -> None:
+        view.toggle_mouse()
 
 
 def _add_editing(keys: KeyBindings, view: View, asking: Condition) -> None:
     @keys.add("enter", filter=~asking)
     def _(event: KeyPressEvent) -> None:
-        line = view.buffer.text
-        if line.strip():
+        text = view.buffer.text.strip("\n")
+        if text.strip():
             view.buffer.append_to_history()
             view.buffer.reset()
-            view.doer.entered(line)
+            view.actions.entered(text)
+
+    @keys.add("escape", "enter", filter=~asking)
+    def _(event: KeyPressEvent) -> None:
+        view.buffer.insert_text("\n")
 
     @keys.add("tab", filter=~asking)
     def _(event: KeyPressEvent) -> None:
@@ -83,6 +94,10 @@ def _add_editing(keys: KeyBindings, view: View, asking: Condition) -> None:
             view.buffer.complete_next()
         else:
             view.complete()
+
+    @keys.add("escape", filter=has_completions)
+    def _(event: KeyPressEvent) -> None:
+        view.buffer.cancel_completion()
 
     @keys.add(Keys.BracketedPaste, filter=~asking)
     def _(event: KeyPressEvent) -> None:
@@ -127,14 +142,14 @@ def _add_leaving(keys: KeyBindings, view: View, asking: Condition) -> None:
         if view.buffer.text:
             view.buffer.delete()
         else:
-            view.doer.leave()
+            view.actions.leave()
 
     @keys.add("c-c", filter=~asking)
     def _(event: KeyPressEvent) -> None:
         if view.buffer.text:
             view.buffer.reset()
         else:
-            view.doer.leave()
+            view.ask_to_leave()
 
     @keys.add("c-z")
     def _(event: KeyPressEvent) -> None:
@@ -146,11 +161,6 @@ def _add_question(keys: KeyBindings, view: View, asking: Condition) -> None:
 
     @keys.add(Keys.Any, filter=asking, eager=True)
     def _(event: KeyPressEvent) -> None:
-        question, answer = view.question, event.data.lower()
-        if question is None or answer not in ("y", "j", "n", "\x03", "\x1b"):
-            return
-        view.question = None
-        if answer == "y":
-            view.doer.pasted(question.lines)
-        elif answer == "j":
-            view.buffer.insert_text(" ".join(question.lines))
+        answer = event.data.lower()
+        if answer in ("y", "e", "n", "\x03", "\x1b"):
+            view.answer(answer)

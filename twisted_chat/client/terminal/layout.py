@@ -1,6 +1,8 @@
-"""What is shown of a conversation: rows of styled text for so many columns and rows, and where one is in it.
+"""The rows of an entry: styled text for so many columns.
 
 Nothing here knows a terminal. A row is a list of fragments, each a style and a text; styles are named in `view.py`.
+Only the program's own words stand at the beginning of an entry's first row. Its further rows are indented, and where a
+message has several lines, each but the first has a bar in front: nobody's text can look like somebody else's message.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ from typing import Final, cast
 
 from .colours import colour
 from .columns import Fragment, cut, steady, wrap
-from .model import KEPT, Entry, Fate, Kind, Pane
+from .entry import Entry, Fate, Kind
+from .links import LinkStyle, find_links
 
 Row = Sequence[Fragment]
 
@@ -21,23 +24,36 @@ _MARKS: Final = {Fate.PENDING: "~", Fate.REFUSED: "x", Fate.KEPT: " "}
 """What stands in front of a message; a mention has `!` there. Signs, since not everybody sees colours."""
 
 
-def rows_of(entry: Entry, columns: int, day: bool) -> Sequence[Row]:
-    """Lay out an entry; with `day`, its date stands above it."""
-    asked = (columns, day)
+def rows_of(entry: Entry, columns: int, day: bool, new: bool) -> Sequence[Row]:
+    """Lay out an entry. With `day`, its date stands above it; with `new`, the line that says what is new."""
+    asked = (columns, day, new)
     if entry.laid is None or entry.laid[0] != asked:
         rows: list[Row] = []
         if day:
             rows.append([("class:day", cut(f"-- {entry.time.astimezone():%Y-%m-%d} --", columns))])
-        indent = 6 if columns >= NARROW else 1
-        rows.extend(wrap(_fragments(entry, columns), max(2, columns), min(indent, max(0, columns - 2))))
+        if new:
+            rows.append([("class:new", cut("-- new --", columns))])
+        rows.extend(_text_rows(entry, columns))
         entry.laid = asked, rows
     return cast(Sequence[Row], entry.laid[1])
 
 
-def _fragments(entry: Entry, columns: int) -> Iterator[Fragment]:
+def _text_rows(entry: Entry, columns: int) -> Iterator[Row]:
+    wide = columns >= NARROW
+    indent, bar = (6, "      | ") if wide else (2, "| ")
+    most = max(0, columns - 2)
+    first, *others = entry.text.split("\n")
+    yield from wrap([*_head(entry, wide), *_fragments(entry, first)], max(2, columns), min(indent, most))
+    for line in others:
+        fragments = [("class:bar", bar[: max(0, columns - 2)]), *_fragments(entry, line)]
+        yield from wrap(fragments, max(2, columns), min(len(bar), most))
+
+
+def _head(entry: Entry, wide: bool) -> Iterator[Fragment]:
+    """What the program says of an entry, in front of its text."""
     mark = "!" if entry.mention else _MARKS[entry.fate]
     style = f"class:{entry.kind.value}"
-    if columns >= NARROW:
+    if wide:
         yield "class:time", f"{entry.time.astimezone():%H:%M}"
         yield "class:mark", mark
     elif mark != " ":
@@ -45,114 +61,17 @@ def _fragments(entry: Entry, columns: int) -> Iterator[Fragment]:
     if entry.kind is Kind.MESSAGE:
         yield f"class:nick {colour(entry.author)}", steady(entry.author)
         yield style, ": "
-        yield style + _more(entry), steady(entry.text)
     else:
-        yield style, f"{'!' if entry.kind is Kind.ERROR else '*'} {steady(entry.text)}"
+        yield style, f"{'!' if entry.kind is Kind.ERROR else '*'} "
 
 
-def _more(entry: Entry) -> str:
+def _fragments(entry: Entry, line: str) -> Iterator[Fragment]:
+    """A line of an entry's text, with the links in it."""
+    style = f"class:{entry.kind.value}"
     if entry.mention:
-        return " class:mention"
-    return "" if entry.fate is Fate.KEPT else f" class:{entry.fate.value}"
-
-
-class Look:
-    """A pane, seen through a window of so many columns and rows."""
-
-    def __init__(self, pane: Pane, columns: int, rows: int) -> None:
-        self.pane = pane
-        self.columns = max(1, columns)
-        self.rows = max(1, rows)
-
-    def window(self) -> list[Row]:
-        """Give what is seen, from the top to the bottom; fewer rows where there are no more."""
-        shown: list[Row] = []
-        index, row = self._bottom()
-        for entry_rows in self._upwards(index):
-            part = entry_rows[: row + 1] if row is not None else entry_rows
-            row = None
-            shown.extend(reversed(part))
-            if len(shown) >= self.rows:
-                break
-        else:
-            shown.append([("class:note", cut(self._top(), self.columns))])
-        return shown[: self.rows][::-1]
-
-    def wants_older(self) -> bool:
-        """Say whether older messages should be asked for: what is above the window is less than another window."""
-        pane = self.pane
-        if pane.whole or pane.loading or len(pane.entries) >= KEPT:
-            return False
-        index, row = self._bottom()
-        above = (row or 0) + 1 - 2 * self.rows
-        for entry_rows in self._upwards(index - 1 if row is not None else index):
-            above += len(entry_rows)
-            if above >= 0:
-                return False
-        return True
-
-    def scroll(self, rows: int) -> None:
-        """Move the window by so many rows, down or (below zero) up, as far as there is something to see."""
-        if not self.pane.entries:
-            return
-        index, row = self._bottom()
-        last = len(self.pane.entries) - 1
-        at = row if row is not None else self._count(index) - 1
-        at += rows
-        while at < 0 and index > 0:
-            index -= 1
-            at += self._count(index)
-        while index < last and at >= self._count(index):
-            at -= self._count(index)
-            index += 1
-        index, at = max((index, at), self._highest())
-        if index > last or (index == last and at >= self._count(last) - 1):
-            self.pane.bottom = None
-        else:
-            self.pane.bottom = self.pane.entries[index], at
-
-    def show(self, index: int) -> None:
-        """Look at the newest or, where this entry would not be seen then, move the window so that it is at its top."""
-        self.pane.bottom = None
-        below = sum(self._count(i) for i in range(index, len(self.pane.entries)))
-        if below > self.rows:
-            self.scroll(self.rows - below)
-
-    def _highest(self) -> tuple[int, int]:
-        """Give the lowest row of the window when its highest row is the first there is."""
-        left = self.rows - 1  # the row that says what is above
-        for index in range(len(self.pane.entries)):
-            count = self._count(index)
-            if count >= left:
-                return index, max(0, left - 1)
-            left -= count
-        return len(self.pane.entries), 0
-
-    def _bottom(self) -> tuple[int, int | None]:
-        """Give the lowest row that is seen: an entry's index and the row in it, None for its last one."""
-        pane = self.pane
-        if pane.bottom is None or pane.bottom[0] not in pane.entries:
-            return len(pane.entries) - 1, None
-        index = pane.entries.index(pane.bottom[0])
-        return index, min(pane.bottom[1], self._count(index) - 1)
-
-    def _upwards(self, index: int) -> Iterator[Sequence[Row]]:
-        """Give the rows of entries, from one of them up to the first."""
-        return (self._rows(i) for i in range(index, -1, -1))
-
-    def _rows(self, index: int) -> Sequence[Row]:
-        entries = self.pane.entries
-        before = entries[index - 1].time.astimezone().date() if index else None
-        return rows_of(entries[index], self.columns, entries[index].time.astimezone().date() != before)
-
-    def _count(self, index: int) -> int:
-        return len(self._rows(index))
-
-    def _top(self) -> str:
-        """Say what is above the first entry."""
-        pane = self.pane
-        if pane.loading:
-            return "older messages are on their way ..."
-        if not pane.whole:
-            return "older messages are in the room's history"
-        return f"this is the beginning of {pane.name}" if pane.name else "you are in no room; /join ROOM enters one"
+        style += " class:mention"
+    elif entry.fate is not Fate.KEPT:
+        style += f" class:{entry.fate.value}"
+    for text, is_link in find_links(line):
+        if text:
+            yield (LinkStyle.of(style, text) if is_link else style), steady(text)

@@ -1,6 +1,6 @@
 """The lines that say where one is: the title, and the status line with rooms, members and connection.
 
-In few columns each part is said more briefly, and the less important are left out.
+In few columns each part is said more briefly, and the less important ones are left out.
 """
 
 from __future__ import annotations
@@ -12,47 +12,79 @@ from itertools import groupby
 from typing import Final
 
 from .columns import Fragment, cut, steady, width
-from .model import Pane, Panes
+from .pane import Pane
+from .panes import Panes
 
 Variants = Sequence[Sequence[Fragment]]
 """What a part says, from the longest way to say it to the shortest."""
 
 _BETWEEN: Final[Fragment] = ("class:status", " | ")
 
+LEAVE: Final = "Ctrl-C again leaves"
+"""Shown after a first Ctrl-C with nothing typed."""
 
-class Link(enum.Enum):
-    """How it stands with the server."""
 
+class Connection(enum.Enum):
+    """The state of the connection to the server, as a person sees it."""
+
+    CONNECTING = "connecting"
     UP = "online"
     DOWN = "offline"
     LEAVING = "leaving"
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the status line says of the server."""
+
+    connection: Connection
+    why: str = ""
+    """Why there is no connection; or, while there is none yet, where it goes to."""
+    members: int | None = None
+    """How many members the room that is shown has."""
+    asked: int = 0
+    """Commands that wait for an answer."""
+    asks_to_leave: bool = False
+    """Ctrl-C was pressed once."""
+
+
 def title(pane: Pane, topic: str, columns: int) -> str:
-    """Name what is shown, and its topic."""
+    """The name of what is shown, and its topic."""
     name = steady(pane.name) or "no room"
     return cut(f"{name}: {steady(topic)}" if topic else name, columns)
 
 
-def status(panes: Panes, members: int | None, link: Link, columns: int) -> list[Fragment]:
-    """Tell of rooms and what is unread in them, the nick, the members, the connection."""
-    rooms = _rooms(panes)
-    nick = _text(steady(panes.nick))
-    parts = [_briefly(rooms), nick, _below(panes.current), _members(members), _link(link, panes)]
+def status(panes: Panes, standing: Standing, columns: int) -> list[Fragment]:
+    """The status line: rooms and what is unread in them, the nick, the members, the connection."""
+    if standing.asks_to_leave:
+        return [("class:status class:trouble", cut(LEAVE, columns))]
+    items = _items(panes)
+    connection = _connection(standing, panes.pending)
+    parts = [_briefly(items), _text(steady(panes.nick)), _below(panes.current), _members(standing.members), connection]
     chosen = [0] * len(parts)
-    # The current room is the last but the connection to go: names of others have what is left.
-    for part in (4, 2, 3, 3, 0, 1, 0, 4, 2):
+    for part in _order(standing.connection):
         if _columns(parts, chosen) <= columns:
             break
         chosen[part] = min(chosen[part] + 1, len(parts[part]) - 1)
     shown = [variants[choice] for variants, choice in zip(parts, chosen, strict=True)]
     if shown[0]:
-        shown[0] = _fill(rooms, columns - _columns(parts, chosen) + _width(shown[0]), shown[0])
+        shown[0] = _fill(items, columns - _columns(parts, chosen) + _width(shown[0]), shown[0])
     line: list[Fragment] = []
     for part_shown in shown:
         if part_shown:
             line.extend([_BETWEEN, *part_shown] if line else part_shown)
     return line
+
+
+def _order(connection: Connection) -> Sequence[int]:
+    """The order in which parts are said more briefly: rooms are 0, the nick 1, scrolling 2, members 3, connection 4."""
+    match connection:
+        case Connection.LEAVING:  # how to leave at once is what a person needs to know now
+            return (2, 2, 3, 3, 1, 0, 0, 0, 4, 4)
+        case Connection.UP:  # a mention in another room outlasts the nick and `online`
+            return (2, 3, 3, 0, 1, 4, 0, 0, 2)
+        case _:
+            return (4, 4, 2, 3, 3, 0, 1, 0, 0, 4, 2)
 
 
 def _columns(parts: Sequence[Variants], chosen: Sequence[int]) -> int:
@@ -69,7 +101,7 @@ def _text(*variants: str, style: str = "class:status") -> Variants:
 
 
 class _Size(enum.IntEnum):
-    """How much is said of a room."""
+    """How much is said of a conversation in the list."""
 
     NOTHING = 0
     NUMBER = 1
@@ -79,8 +111,8 @@ class _Size(enum.IntEnum):
 
 
 @dataclass(slots=True)
-class _Room:
-    """A room, or the talk with one nick, in the list."""
+class _Item:
+    """A conversation in the list."""
 
     number: int
     pane: Pane
@@ -88,53 +120,60 @@ class _Room:
     size: _Size
 
     def fragment(self) -> Fragment:
-        """Say as much of it as its size allows, and what is unread in it."""
+        """As much of it as its size allows, and what is unread in it."""
         pane = self.pane
         name = steady(pane.name)
         names = {_Size.SHORT: f":{cut(name, 10)}", _Size.FULL: f":{name}"}
-        unread = f"({pane.unread}{'!' if pane.mentioned else ''})" if pane.unread else ""
+        more, mention = "+" if pane.more_unread else "", "!" if pane.mentioned else ""
+        unread = f"({pane.unread}{more}{mention})" if pane.unread else ""
         style = "class:status class:current" if self.current else "class:status"
         style += " class:unread" if unread else ""
         return style, f"{self.number}{names.get(self.size, '')}{unread}"
 
 
-def _rooms(panes: Panes) -> list[_Room]:
-    """Give all rooms, each as briefly as it is said where there is little space."""
+def _items(panes: Panes) -> list[_Item]:
+    """All conversations, each as briefly as it is said where there is little space."""
     return [
-        _Room(number, pane, pane is panes.current, _Size.SHORT if pane is panes.current else _Size.NOTHING)
+        _Item(number, pane, pane is panes.current, _Size.SHORT if pane is panes.current else _Size.NOTHING)
         for number, pane in enumerate(panes, 1)
     ]
 
 
-def _briefly(rooms: Sequence[_Room]) -> Variants:
-    """Give the current room's name and the numbers of the unread ones; the current one alone; nothing."""
-    unread = [replace(room, size=max(room.size, _Size.NUMBER)) if room.pane.unread else room for room in rooms]
-    return [_list(unread), _list([room for room in rooms if room.current] or rooms[:1]), []]
+def _briefly(items: Sequence[_Item]) -> Variants:
+    """The current one's name and the numbers of the unread ones; of those with a mention; the current one; nothing."""
+
+    def numbered(those: Sequence[_Item]) -> Sequence[Fragment]:
+        return _list([replace(item, size=max(item.size, _Size.NUMBER)) if item in those else item for item in items])
+
+    unread = [item for item in items if item.pane.unread]
+    mentioned = [item for item in unread if item.pane.mentioned]
+    current = [item for item in items if item.current] or items[:1]
+    return [numbered(unread), numbered(mentioned), _list(current), []]
 
 
-def _fill(rooms: Sequence[_Room], columns: int, least: Sequence[Fragment]) -> Sequence[Fragment]:
-    """Name as many rooms as fit: the current one before all, then those with a mention, the unread ones, the others."""
-    first = sorted(rooms, key=lambda room: (not room.current, not room.pane.mentioned, not room.pane.unread))
-    unread = [room for room in first if room.pane.unread]
+def _fill(items: Sequence[_Item], columns: int, least: Sequence[Fragment]) -> Sequence[Fragment]:
+    """Name as many as fit: the current one before all, then those with a mention, the unread ones, the others."""
+    first = sorted(items, key=lambda item: (not item.current, not item.pane.mentioned, not item.pane.unread))
+    unread = [item for item in first if item.pane.unread]
     for size, more in ((_Size.NUMBER, unread), (_Size.SHORT, first)):
-        for room in more:
-            was, room.size = room.size, max(room.size, size)
-            if _width(_list(rooms)) > columns:
-                room.size = was
+        for item in more:
+            was, item.size = item.size, max(item.size, size)
+            if _width(_list(items)) > columns:
+                item.size = was
                 break  # of a hundred rooms not each is tried
-    for room in [room for room in first if room.size is _Size.SHORT]:
-        room.size = _Size.FULL
-        if _width(_list(rooms)) > columns:
-            room.size = _Size.SHORT
-    line = _list(rooms)
+    for item in [item for item in first if item.size is _Size.SHORT]:
+        item.size = _Size.FULL
+        if _width(_list(items)) > columns:
+            item.size = _Size.SHORT
+    line = _list(items)
     return line if _width(line) <= columns else least
 
 
-def _list(rooms: Sequence[_Room]) -> Sequence[Fragment]:
-    """Write rooms one after the other, with two dots where some are left out."""
+def _list(items: Sequence[_Item]) -> Sequence[Fragment]:
+    """Write conversations one after the other, with two dots where some are left out."""
     line: list[Fragment] = []
-    for left_out, group in groupby(rooms, lambda room: room.size is _Size.NOTHING):
-        for fragment in [("class:status", "..")] if left_out else [room.fragment() for room in group]:
+    for left_out, group in groupby(items, lambda item: item.size is _Size.NOTHING):
+        for fragment in [("class:status", "..")] if left_out else [item.fragment() for item in group]:
             line.extend([("class:status", " "), fragment] if line else [fragment])
     return line
 
@@ -152,9 +191,18 @@ def _members(count: int | None) -> Variants:
     return _text("1 member" if count == 1 else f"{count:,} members", f"{count:,}")
 
 
-def _link(link: Link, panes: Panes) -> Variants:
+def _connection(standing: Standing, pending: int) -> Variants:
+    connection, word = standing.connection, standing.connection.value
+    if connection is Connection.UP:
+        return _text(word)
+    trouble = "class:status class:trouble"
     # While all is well, acks come in milliseconds: a count would only flicker.
-    unsent = f", {panes.pending:,} unsent" if panes.pending and link is not Link.UP else ""
-    style = "class:status" if link is Link.UP else "class:status class:trouble"
-    long = {Link.UP: "", Link.DOWN: ", trying again", Link.LEAVING: ", Ctrl-C leaves at once"}[link]
-    return [[(style, f"{link.value}{unsent}{long}")], [(style, link.value + unsent)], [(style, link.value)]]
+    waits = (f", {pending:,} unsent" if pending else "") + (f", {standing.asked:,} to ask" if standing.asked else "")
+    if connection is Connection.CONNECTING:
+        return _text(f"{word} to {standing.why}{waits}", word + waits, word, style=trouble)
+    if connection is Connection.LEAVING:
+        return _text(
+            f"{word}{waits}, Ctrl-C leaves at once", f"{word}, Ctrl-C: at once", "Ctrl-C leaves now", style=trouble
+        )
+    why = f" ({standing.why})" if standing.why else ""
+    return _text(f"{word}{waits}, trying again{why}", f"{word}{waits}, trying again", word + waits, word, style=trouble)

@@ -1,21 +1,20 @@
-"""The whole screen: a title, a conversation, a status line and the line being typed, on prompt_toolkit.
+"""The whole screen: a title, a conversation, a status line and the text being typed, on prompt_toolkit.
 
-What is shown where is decided in `layout.py` and `statusline.py`, what a key does in `keys.py`, and what comes of it in
-`talk.py`: a `Doer`. Here is what joins them to a terminal.
+What is shown where is decided in `layout.py`, `viewport.py`, `statusline.py` and `menu.py`, what a key does in
+`keys.py`, and what comes of it in `controller.py`, which has the `Actions`. Here is what joins them to a terminal.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
+from weakref import WeakKeyDictionary
 
 from prompt_toolkit.application import Application
 from prompt_toolkit.buffer import Buffer, CompletionState
 from prompt_toolkit.completion import Completion, get_common_complete_suffix
-from prompt_toolkit.document import Document
-from prompt_toolkit.filters import Condition
+from prompt_toolkit.filters import Condition, has_completions
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.formatted_text.utils import fragment_list_to_text
 from prompt_toolkit.history import InMemoryHistory
@@ -25,8 +24,6 @@ from prompt_toolkit.layout import (
     BufferControl,
     ConditionalContainer,
     Dimension,
-    Float,
-    FloatContainer,
     FormattedTextControl,
     HSplit,
     Layout,
@@ -34,18 +31,24 @@ from prompt_toolkit.layout import (
     UIControl,
     Window,
 )
-from prompt_toolkit.layout.menus import CompletionsMenu
-from prompt_toolkit.layout.processors import BeforeInput, Processor, Transformation, TransformationInput
+from prompt_toolkit.layout.processors import Processor, Transformation, TransformationInput
 from prompt_toolkit.layout.utils import explode_text_fragments
+from prompt_toolkit.mouse_events import MouseEvent, MouseEventType
 from prompt_toolkit.output import ColorDepth, Output
 from prompt_toolkit.styles import Style
 
-from ..program.clean import clean
-from .columns import cut, steady, steady_parts, wrap
+from .columns import steady, steady_parts, wrap
 from .completing import Known, endings, word_before
-from .layout import Look
-from .model import Pane, Panes
-from .statusline import Link, status, title
+from .layout import Row
+from .links import LinkStyle
+from .menu import ROWS as MENU_ROWS
+from .menu import menu_rows
+from .output import TerminalOutput
+from .pane import Pane
+from .panes import Panes
+from .paste import Question, typable
+from .statusline import Standing, status, title
+from .viewport import Viewport
 
 REDRAW: Final = 0.05
 """Seconds between two redraws: 20 a second, however many messages come."""
@@ -53,8 +56,12 @@ REDRAW: Final = 0.05
 SMALL: Final = 6
 """Rows below which there is no title."""
 
-LONG: Final = 2_000
-"""Characters of one line that are pasted without a question: a whole screen of 80 columns and 24 rows."""
+WHEEL: Final = 3
+"""Rows that one step of the mouse wheel scrolls."""
+
+ESCAPE: Final = 0.2
+"""Seconds after which an Escape is a key of its own. A terminal sends it in front of other keys, too: Alt-A is two
+bytes, and an arrow three, which a slow line may bring apart."""
 
 STYLE: Final = Style.from_dict(
     {
@@ -65,6 +72,11 @@ STYLE: Final = Style.from_dict(
         "trouble": "bold",
         "time": "#808080",
         "day": "#808080",
+        "new": "bold #d70000",
+        "bar": "#808080",
+        "link": "underline",
+        "menu.chosen": "reverse",
+        "menu.more": "#808080",
         "notice": "#808080",
         "error": "bold #d70000",
         "mark": "bold",
@@ -77,14 +89,14 @@ STYLE: Final = Style.from_dict(
 """On the terminal's own colours, dark or light. Everything that has a colour can be told without it."""
 
 
-class Doer(Protocol):
-    """Who does what the keys ask for."""
+class Actions(Protocol):
+    """What the keys ask for, and what the screen asks about."""
 
-    def entered(self, line: str) -> None:
-        """Do what a line says."""
+    def entered(self, text: str) -> None:
+        """Do what was typed: say it, or do a command."""
 
-    def pasted(self, lines: Sequence[str]) -> None:
-        """Say these lines as they are."""
+    def pasted(self, text: str) -> None:
+        """Say this text as it is."""
 
     def turned_to(self, pane: Pane) -> None:
         """Talk in this conversation from now on."""
@@ -95,40 +107,20 @@ class Doer(Protocol):
     def leave(self) -> None:
         """Leave; asked again, at once."""
 
-    def members(self, pane: Pane) -> int | None:
-        """Say how many members a room has."""
+    def note(self, text: str) -> None:
+        """Show a line of the program's own."""
+
+    def standing(self, pane: Pane) -> Standing:
+        """What the status line says of the server."""
 
     def topic(self, pane: Pane) -> str:
-        """Say a room's topic, clean."""
+        """A room's topic, clean."""
 
-    def link(self) -> Link:
-        """Say how it stands with the server."""
+    def limit(self) -> int:
+        """How many bytes an object for the server may have."""
 
     def known(self) -> Known:
-        """Say what there is to complete."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """Lines that were pasted, and nobody has said yet what to do with them."""
-
-    lines: Sequence[str]
-
-    def wordings(self, pane: Pane) -> tuple[str, str]:
-        """Ask, at length and briefly."""
-        where = steady(pane.name)
-        near = cut(where, 10)
-        if len(self.lines) == 1:
-            return (
-                f"{len(self.lines[0]):,} characters were pasted. y: say them in {where}; j: put them in the line that "
-                "is typed; n: drop them",
-                f"y: say it in {near}; j: type it; n: drop it",
-            )
-        return (
-            f"{len(self.lines):,} lines were pasted. y: say them in {where}, one by one; j: join them in the line that "
-            "is typed; n: drop them",
-            f"y: say {len(self.lines):,} lines in {near}; j: join; n: drop",
-        )
+        """What there is to complete."""
 
 
 class View:
@@ -137,45 +129,126 @@ class View:
     def __init__(
         self,
         panes: Panes,
-        doer: Doer,
+        actions: Actions,
         keys: Callable[[View], KeyBindings],
         color: bool | None,
+        mouse: bool = True,
         source: Input | None = None,
         screen: Output | None = None,
     ) -> None:
         """`color` is None where the environment decides; `source` and `screen` are for tests, else the terminal."""
         self.panes = panes
-        self.doer = doer
+        self.actions = actions
         self.question: Question | None = None
-        self.look = Look(panes.current, 80, 24)
-        self.buffer = Buffer(history=InMemoryHistory(), multiline=False)
+        self.viewport = Viewport(panes.current, 80, 24)
+        self.mouse = mouse
+        """The wheel scrolls. The terminal then selects text only while Shift is held down."""
+        self.strokes = 0
+        """How many keys have been pressed."""
+        self._asked_to_leave = -1
+        """The number of the key that asked to leave."""
+        self._buffers: WeakKeyDictionary[Pane, Buffer] = WeakKeyDictionary()
+        self._typing = BufferControl(self._buffer_of(panes.current), input_processors=[_Steady(), _Prompt()])
+        output = screen or TerminalOutput.open()
+        self.links = isinstance(output, TerminalOutput) and output.links
+        """The terminal is told where links lead to."""
         self.app: Application[None] = Application(
-            layout=Layout(self._layout(), focused_element=self.buffer),
+            layout=Layout(self._layout(), focused_element=self._typing),
             key_bindings=keys(self),
             style=STYLE,
             full_screen=True,
             color_depth={None: None, True: ColorDepth.DEPTH_8_BIT, False: ColorDepth.DEPTH_1_BIT}[color],
+            mouse_support=Condition(lambda: self.mouse),
             min_redraw_interval=REDRAW,
             input=source,
-            output=screen,
+            output=output,
         )
+        self.app.ttimeoutlen = self.app.timeoutlen = ESCAPE
         self.app.after_render += lambda _: self._rendered()
+        self.app.key_processor.before_key_press += lambda _: self._pressed()
+
+    @property
+    def buffer(self) -> Buffer:
+        """What is being typed in the conversation that is shown, and what was typed there before."""
+        return self._typing.buffer
+
+    @property
+    def asks_to_leave(self) -> bool:
+        """The last key asked to leave."""
+        return self._asked_to_leave == self.strokes
 
     def turn(self, pane: Pane) -> None:
-        """Show a conversation, with what was being typed there."""
-        if pane is not self.panes.current:
-            self.panes.current.draft = self.buffer.text
-            self.buffer.document = Document(pane.draft)
+        """Show a conversation, with what was being typed there. What was typed in no room goes along."""
+        document = self.buffer.document
+        from_nowhere = self.buffer is self._buffers.get(self.panes.nowhere)
+        self.panes.current.draft = document.text
         self.panes.turn(pane)
+        self._typing.buffer = self._buffer_of(pane)
+        if from_nowhere and document.text and not self.buffer.text:
+            self._buffer_of(self.panes.nowhere).reset()
+            self.buffer.document = document
         self.refresh()
 
-    def paste(self, text: str) -> None:
-        """Put what was pasted into the line; of several lines, ask what to do with them."""
-        lines = [line for line in clean(text, "\n").split("\n") if line.strip()]
-        if len(lines) > 1 or any(len(line) > LONG for line in lines):
-            self.question = Question(lines)
+    def scroll(self, rows: int) -> None:
+        """Move the view by so many rows, down or (below zero) up."""
+        self.viewport.scroll(rows)
+        self.panes.seen()
+        self.refresh()
+
+    def show_newest(self) -> None:
+        """Go back to the newest messages."""
+        self.panes.current.bottom = None
+        self.panes.seen()
+
+    def show_new(self) -> None:
+        """Go to the first message that is new."""
+        index = self.panes.current.marked()
+        if index is None:
+            self.actions.note("nothing is new here")
+            return
+        self.viewport.show(index)
+        self.panes.seen()
+
+    def toggle_mouse(self) -> None:
+        """Take the mouse, or leave it to the terminal."""
+        self.mouse = not self.mouse
+        self.actions.note(
+            "the mouse wheel scrolls; hold Shift to select text (on a Mac, Option)"
+            if self.mouse
+            else "the mouse is the terminal's: text can be selected as everywhere; Alt-M takes it back"
+        )
+
+    def ask_to_leave(self) -> None:
+        """Leave, when asked twice in a row."""
+        if self._asked_to_leave == self.strokes - 1:
+            self.actions.leave()
         else:
-            self.buffer.insert_text("".join(lines))
+            self._asked_to_leave = self.strokes
+            self.refresh()
+
+    def paste(self, text: str) -> None:
+        """Put what was pasted into the text being typed; if it is long, ask what to do with it."""
+        text = typable(text)
+        if Question.is_needed(text):
+            self.question = Question(text)
+        else:
+            self.buffer.insert_text(text)
+
+    def answer(self, answer: str) -> None:
+        """Do what a person answers to the question: `y`, `e`, or anything else for no."""
+        question, self.question = self.question, None
+        assert question is not None
+        if answer == "e":
+            self.buffer.insert_text(question.text)
+            return
+        self.remember(question.text)
+        if answer == "y":
+            self.actions.pasted(question.text)
+
+    def remember(self, text: str) -> None:
+        """Let a text come back with Up, in front of what is being typed."""
+        self.buffer.history.append_string(text)
+        self.buffer.reset(self.buffer.document)
 
     def complete(self) -> None:
         """Complete the word before the cursor: as far as there is one way, or else show the ways there are."""
@@ -185,7 +258,7 @@ class View:
             Completion(
                 ending.text, start_position=-len(word), display=steady(ending.shown), display_meta=steady(ending.help)
             )
-            for ending in endings(document.text_before_cursor, self.doer.known())
+            for ending in endings(document.text_before_cursor, self.actions.known())
         ]
         common = get_common_complete_suffix(document, ways)
         if len(ways) == 1:
@@ -200,33 +273,44 @@ class View:
         self.app.invalidate()
 
     def _rendered(self) -> None:
-        if self.look.wants_older():
-            self.doer.scrolled_to(self.look.pane)
+        if self.viewport.wants_older():
+            self.actions.scrolled_to(self.viewport.pane)
 
-    def _layout(self) -> FloatContainer:
+    def _pressed(self) -> None:
+        self.strokes += 1
+
+    def _buffer_of(self, pane: Pane) -> Buffer:
+        """What is typed in a conversation. Each has its own: what was typed in one comes up with Up in no other."""
+        return self._buffers.setdefault(pane, Buffer(history=InMemoryHistory()))
+
+    def _layout(self) -> HSplit:
         asking = Condition(lambda: self.question is not None)
         tall = Condition(lambda: self._rows >= SMALL)
         typing = Window(
-            BufferControl(self.buffer, input_processors=[_Steady(), BeforeInput("> ")]),
+            self._typing,
             height=lambda: Dimension(min=1, max=max(1, self._rows // 3)),
             wrap_lines=True,
             dont_extend_height=True,
         )
         question = Window(
-            FormattedTextControl(self._question),
+            FormattedTextControl(self.question_text),
             height=lambda: Dimension(min=1, max=max(1, self._rows - 1)),
             dont_extend_height=True,
             style="class:question",
         )
-        rows = [
-            ConditionalContainer(Window(FormattedTextControl(self._title), height=1, style="class:title"), tall),
-            Window(_PaneControl(self), height=Dimension(min=1), always_hide_cursor=True),
-            Window(FormattedTextControl(self._status), height=1, style="class:status"),
-            ConditionalContainer(typing, ~asking),
-            ConditionalContainer(question, asking),
-        ]
-        menu = Float(CompletionsMenu(max_height=8, scroll_offset=1), xcursor=True, ycursor=True)
-        return FloatContainer(HSplit(rows), floats=[menu])
+        menu = Window(FormattedTextControl(self.menu_text), dont_extend_height=True, height=Dimension(max=MENU_ROWS))
+        return HSplit(
+            [
+                ConditionalContainer(
+                    Window(FormattedTextControl(self.title_line), height=1, style="class:title"), tall
+                ),
+                Window(_PaneControl(self), height=Dimension(min=1), always_hide_cursor=True),
+                ConditionalContainer(menu, has_completions),
+                Window(FormattedTextControl(self.status_line), height=1, style="class:status"),
+                ConditionalContainer(typing, ~asking),
+                ConditionalContainer(question, asking),
+            ]
+        )
 
     @property
     def _rows(self) -> int:
@@ -236,20 +320,31 @@ class View:
     def _columns(self) -> int:
         return self.app.output.get_size().columns
 
-    def _title(self) -> StyleAndTextTuples:
+    def title_line(self) -> StyleAndTextTuples:
         pane = self.panes.current
-        return [("", title(pane, self.doer.topic(pane), self._columns))]
+        return [("", title(pane, self.actions.topic(pane), self._columns))]
 
-    def _status(self) -> StyleAndTextTuples:
-        pane = self.panes.current
-        return [*status(self.panes, self.doer.members(pane), self.doer.link(), self._columns)]
+    def status_line(self) -> StyleAndTextTuples:
+        return [*status(self.panes, self.actions.standing(self.panes.current), self._columns)]
 
-    def _question(self) -> str:
+    def menu_text(self) -> StyleAndTextTuples:
+        state = self.buffer.complete_state
+        if state is None:
+            return []
+        choices = [(completion.display_text, completion.display_meta_text) for completion in state.completions]
+        others = 4 if self._rows >= SMALL else 3  # the title, where there is one, a row of what was said, the last two
+        lines = menu_rows(choices, state.complete_index, self._columns, self._rows - others)
+        shown: StyleAndTextTuples = []
+        for i, line in enumerate(lines):
+            shown += [("", "\n"), *line] if i else line
+        return shown
+
+    def question_text(self) -> str:
         """Ask, in rows that are broken at spaces: prompt_toolkit would break them where they are full."""
         if self.question is None:
             return ""
         others = 3 if self._rows >= SMALL else 2  # the title, where there is one, a row of what was said, the status
-        for text in self.question.wordings(self.panes.current):
+        for text in self.question.wordings(self.panes.current, self.actions.limit()):
             rows = wrap([("", text)], max(2, self._columns), 0)
             if len(rows) <= self._rows - others:
                 break
@@ -263,17 +358,52 @@ class _PaneControl(UIControl):
         self._view = view
 
     def create_content(self, width: int, height: int) -> UIContent:
-        look = self._view.look = Look(self._view.panes.current, width, height)
-        rows = look.window()
-        above = look.rows - len(rows)
+        viewport = self._view.viewport = Viewport(self._view.panes.current, width, height)
+        rows = [self._linked(row) for row in viewport.window()]
+        above = viewport.rows - len(rows)
         # The space at the end: a mark on the last character would be shown a second time behind it.
         return UIContent(
-            lambda i: [*rows[i - above], ("", " ")] if i >= above else [], line_count=look.rows, show_cursor=False
+            lambda i: [*rows[i - above], ("", " ")] if i >= above else [], line_count=viewport.rows, show_cursor=False
+        )
+
+    def mouse_handler(self, mouse_event: MouseEvent) -> None:
+        """Scroll, where the wheel was turned."""
+        if mouse_event.event_type is MouseEventType.SCROLL_UP:
+            self._view.scroll(-WHEEL)
+        elif mouse_event.event_type is MouseEventType.SCROLL_DOWN:
+            self._view.scroll(WHEEL)
+
+    def _linked(self, row: Row) -> Sequence[tuple[str, str]]:
+        """Tell the terminal where links lead to, in front of each character: any may be drawn without the others.
+
+        A link ends where the style does: see `TerminalOutput.set_attributes`.
+        """
+        if not self._view.links or not any(isinstance(style, LinkStyle) for style, _ in row):
+            return row
+        shown: list[tuple[str, str]] = []
+        for style, text in row:
+            if isinstance(style, LinkStyle):
+                for character in text:
+                    shown += [("[ZeroWidthEscape]", style.open), (style, character)]
+            else:
+                shown.append((style, text))
+        return shown
+
+
+class _Prompt(Processor):
+    """Puts a sign in front of the text being typed, and a space of that width in front of its further lines."""
+
+    def apply_transformation(self, transformation_input: TransformationInput) -> Transformation:
+        prompt = "> " if transformation_input.lineno == 0 else "  "
+        return Transformation(
+            [("", prompt), *transformation_input.fragments],
+            source_to_display=lambda i: i + len(prompt),
+            display_to_source=lambda i: max(0, i - len(prompt)),
         )
 
 
 class _Steady(Processor):
-    """Shows the line being typed so that the cursor is where every terminal takes it to be."""
+    """Shows the text being typed so that the cursor is where every terminal takes it to be."""
 
     def apply_transformation(self, transformation_input: TransformationInput) -> Transformation:
         text = fragment_list_to_text(transformation_input.fragments)

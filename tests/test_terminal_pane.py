@@ -1,4 +1,4 @@
-"""Conversations, the order of what was said in them, and what is unread."""
+"""One conversation: the order of what was said in it, what is unread and what is new."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat.client import Message
 from twisted_chat.client.program.commands import Direct
-from twisted_chat.client.terminal import model
-from twisted_chat.client.terminal.mentions import mentions
-from twisted_chat.client.terminal.model import Fate, Kind, Pane, Panes, key_of
+from twisted_chat.client.terminal import pane as pane_module
+from twisted_chat.client.terminal.entry import Fate, Kind, time_of
+from twisted_chat.client.terminal.pane import Pane
 
 from .client_fakes import fake_room
 
@@ -26,20 +26,6 @@ def message(seq: int, text: str = "", author: str = "bob") -> Message:
 
 def direct(nick: str = "bob") -> Direct:
     return Direct(cast(Any, None), nick)
-
-
-class MentionTests(SynchronousTestCase):
-    def test_a_nick_is_found_as_a_word(self) -> None:
-        for text in ("alice", "ALICE: hi", "hi @alice!", "hi, alice.", "(alice)", "привет alice"):
-            self.assertTrue(mentions(text, "Alice"), text)
-        self.assertTrue(mentions("Эй, ЮРА", "юра"))
-
-    def test_a_part_of_a_word_or_of_another_nick_is_none(self) -> None:
-        for text in ("", "malice", "alices", "alice-bob", "al-alice", "alice.x", "alice_", "x.alice"):
-            self.assertFalse(mentions(text, "alice"), text)
-
-    def test_a_nick_is_no_pattern(self) -> None:
-        self.assertFalse(mentions("axc", "a.c"))
 
 
 class PaneTests(SynchronousTestCase):
@@ -66,7 +52,13 @@ class PaneTests(SynchronousTestCase):
     def test_what_is_shown_is_clean(self) -> None:
         entry = self.pane.hear(message(1, "hi\x1b[2J\nthere\u202e", author="bo\x07b"))
         assert entry is not None
-        self.assertEqual((entry.text, entry.author), ("hi[2J there", "bob"))
+        self.assertEqual((entry.text, entry.author), ("hi[2J\nthere", "bob"))
+
+    def test_several_lines_stay_several_lines(self) -> None:
+        code = "def f(x):\n    return x"
+        entry = self.pane.hear(message(1, code))
+        assert entry is not None
+        self.assertEqual((entry.text, self.pane.say(code).text), (code, code))
 
     def test_a_message_has_its_time(self) -> None:
         entry = self.pane.hear(message(1))
@@ -75,8 +67,7 @@ class PaneTests(SynchronousTestCase):
 
     def test_a_time_that_is_none_or_has_no_zone_is_taken_as_well_as_it_can_be(self) -> None:
         for text in (None, "yesterday", "2026-11-22T11:06:36"):
-            entry = self.pane._entry(Message(msg="", author="bob", time=text))
-            self.assertIsNotNone(entry.time.tzinfo)
+            self.assertIsNotNone(time_of(text).tzinfo)
 
     def test_what_is_said_is_shown_at_once_and_takes_its_place_when_it_is_kept(self) -> None:
         self.hear(1)
@@ -153,13 +144,23 @@ class PaneTests(SynchronousTestCase):
         self.pane.load([message(99)], more=True, log=0)
         self.assertEqual((self.texts, self.pane.loading), (["100"], False))
 
+    def test_a_message_that_is_kept_has_the_time_of_the_server(self) -> None:
+        entry = self.pane.say("hi")
+        self.pane.kept(entry, 1, TIME)
+        self.assertEqual(entry.time, datetime(2026, 11, 22, 11, 6, 36, 123000, UTC))
+
+    def test_older_messages_that_are_refused_are_not_asked_for_again(self) -> None:
+        self.pane.whole, self.pane.loading = False, True
+        self.pane.fail_to_load()
+        self.assertEqual((self.pane.whole, self.pane.loading), (True, False))
+
     def test_mentions_are_marked_but_not_ones_own(self) -> None:
         entries = [self.pane.hear(message(1, "hi ALICE")), self.pane.hear(message(2, "alice", author="Alice"))]
         self.assertEqual([(entry.mention, entry.own) for entry in entries if entry], [(True, False), (False, True)])
 
     def test_memory_is_bounded_and_what_is_dropped_can_be_loaded_again(self) -> None:
-        self.patch(model, "KEPT", 10)
-        self.patch(model, "SPARE", 5)
+        self.patch(pane_module, "KEPT", 10)
+        self.patch(pane_module, "SPARE", 5)
         self.pane.whole = True
         self.hear(*range(1, 15))
         self.pane.bottom = self.pane.entries[2], 0
@@ -188,7 +189,7 @@ class PaneTests(SynchronousTestCase):
         self.assertEqual(list(self.pane.nicks), ["bob", "frank", "erin", "carol"])
 
     def test_not_all_who_ever_spoke_are_remembered(self) -> None:
-        self.patch(model, "NICKS", 2)
+        self.patch(pane_module, "NICKS", 2)
         for nick in ("a", "b", "a", "c"):
             self.pane.speaks(nick)
         self.assertEqual(list(self.pane.nicks), ["a", "c"])
@@ -209,133 +210,89 @@ class PaneTests(SynchronousTestCase):
         self.assertEqual(shown, sorted(shown))
 
 
-class PanesTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.panes = Panes("alice")
-        self.rooms = [fake_room(name) for name in ("lobby", "garden", "кухня")]
-        self.lobby, self.garden, self.kitchen = (self.panes.of(room) for room in self.rooms)
+class UnreadTests(SynchronousTestCase):
+    """What is unread and new, in one run and over runs."""
 
-    def hear(self, pane: Pane, seq: int, text: str = "hi", author: str = "bob") -> None:
-        self.panes.heard(pane, pane.hear(message(seq, text, author)))
+    def pane(self, read_seq: int | None) -> Pane:
+        return Pane(fake_room("lobby"), "alice", read_seq, whole=False)
 
-    def test_a_conversation_has_one_pane(self) -> None:
-        self.assertIs(self.panes.of(self.rooms[0]), self.lobby)
-        self.assertIs(self.panes.of(direct("bob")), self.panes.of(direct("BOB")))
-        self.assertEqual([pane.name for pane in self.panes], ["lobby", "garden", "кухня", "@bob"])
-        self.assertIs(self.panes.named("garden"), self.garden)
-        self.assertIsNone(self.panes.named("bob"))
+    def load(self, pane: Pane, *seqs: int, more: bool = False, **message_fields: str) -> None:
+        pane.load([message(seq, **message_fields) for seq in seqs], more, log=0)
 
-    def talks(self, *nicks: str) -> list[Pane]:
-        """Hear something of each of these, an hour apart; what they said is not read."""
-        panes = []
-        for hour, nick in enumerate(nicks):
-            panes.append(pane := self.panes.of(direct(nick)))
-            said = Message(msg="psst", author=nick, to="alice", time=f"2026-11-22T{hour:02}:00:00Z")
-            self.panes.heard(pane, pane.hear(said))
-        return panes
+    def test_what_was_read_in_an_earlier_run_is_not_unread(self) -> None:
+        pane = self.pane(2)
+        self.load(pane, 1, 2, 3, 4)
+        self.assertEqual((pane.unread, pane.mentioned, pane.more_unread), (2, False, False))
+        self.assertEqual(pane.marked(), 2)
+        pane.read()
+        self.assertEqual((pane.unread, pane.read_seq), (0, 4))
+        self.assertEqual(pane.marked(), 2, "the line stays until this person turns away or answers")
+        pane.say("hi")
+        self.assertIsNone(pane.marked())
 
-    def open_talks(self) -> list[str]:
-        return [pane.name for pane in self.panes if isinstance(pane.where, Direct)]
+    def test_what_was_all_read_is_not_marked(self) -> None:
+        pane = self.pane(4)
+        self.load(pane, 3, 4)
+        self.assertEqual((pane.unread, pane.marked()), (0, None))
 
-    def test_of_too_many_talks_the_oldest_that_is_read_goes(self) -> None:
-        self.patch(model, "DIRECTS", 4)
-        bob, cyd, dan, _ = self.talks("bob", "cyd", "dan", "eve")
-        for pane in (dan, cyd):
-            self.panes.turn(pane)
-        self.panes.turn(bob)
-        for came, stay in (("fay", "@bob @dan @eve @fay"), ("gus", "@bob @eve @fay @gus")):
-            self.talks(came)
-            self.assertEqual(" ".join(self.open_talks()), stay)
-        self.assertEqual([pane.name for pane in self.panes][:3], ["lobby", "garden", "кухня"])
+    def test_a_mention_of_an_earlier_run_is_one(self) -> None:
+        pane = self.pane(2)
+        self.load(pane, 3, text="alice?")
+        self.assertTrue(pane.mentioned)
 
-    def test_and_without_any_the_oldest(self) -> None:
-        self.patch(model, "DIRECTS", 3)
-        first, *_ = self.talks("bob", "cyd", "dan")
-        first.hear(Message(msg="again", author="bob", to="alice", time="2026-11-22T23:00:00Z"))
-        self.talks("eve")
-        self.assertEqual(self.open_talks(), ["@bob", "@dan", "@eve"])
+    def test_what_this_person_said_elsewhere_is_not_unread(self) -> None:
+        pane = self.pane(2)
+        self.load(pane, 3, author="alice")
+        self.assertEqual((pane.unread, pane.marked()), (0, None))
 
-    def test_what_is_not_known_to_be_kept_or_not_sent_stays(self) -> None:
-        self.patch(model, "DIRECTS", 3)
-        said, typed, _ = self.panes.of(direct("bob")), self.panes.of(direct("cyd")), self.panes.of(direct("dan"))
-        entry = said.say("hi")
-        typed.draft = "hel"
-        self.talks("eve", "fay")
-        self.assertEqual(self.open_talks(), ["@bob", "@cyd", "@fay"])
-        self.patch(model, "DIRECTS", 1)
-        self.panes.close(typed.where or self.rooms[0])
-        for nick in ("fay", "gus"):
-            pane = self.panes.of(direct(nick))
-            pane.say("hi")
-        self.assertEqual(self.open_talks(), ["@bob", "@fay", "@gus"])
-        said.kept(entry, None)
-        self.panes.of(direct("hal"))
-        self.assertEqual(self.open_talks(), ["@fay", "@gus", "@hal"])
+    def test_more_unread_messages_than_were_fetched_are_told_and_found(self) -> None:
+        pane = self.pane(2)
+        self.load(pane, 5, 6, more=True)
+        self.assertEqual((pane.unread, pane.more_unread, pane.marked()), (2, True, 0))
+        self.load(pane, 2, 3, 4)
+        self.assertEqual((pane.unread, pane.more_unread, pane.marked()), (4, False, 1))
 
-    def test_what_is_not_seen_is_counted(self) -> None:
-        self.panes.turn(self.lobby)
-        self.hear(self.lobby, 1)
-        self.hear(self.garden, 1)
-        self.hear(self.garden, 2, "alice!")
-        self.hear(self.garden, 2, "alice!")
-        self.hear(self.garden, 3, "from elsewhere", author="alice")
-        self.assertEqual([(pane.unread, pane.mentioned) for pane in self.panes], [(0, False), (2, True), (0, False)])
-        self.panes.turn(self.garden)
-        self.assertEqual((self.garden.unread, self.garden.mentioned), (0, False))
+    def test_in_a_room_that_is_new_only_what_comes_is_unread(self) -> None:
+        pane = self.pane(None)
+        self.load(pane, 1, 2)
+        self.assertEqual((pane.unread, pane.marked(), pane.read_seq), (0, None, 2))
+        pane = self.pane(None)
+        live = pane.hear(message(3))
+        assert live is not None
+        pane.count(live, direct=False)
+        self.load(pane, 1, 2, 3)
+        self.assertEqual((pane.unread, pane.marked(), pane.read_seq), (1, 2, 2))
 
-    def test_what_is_below_the_window_is_counted(self) -> None:
-        self.panes.turn(self.lobby)
-        self.hear(self.lobby, 1)
-        self.lobby.bottom = self.lobby.entries[0], 0
-        self.hear(self.lobby, 2)
-        self.assertEqual(self.lobby.unread, 1)
-        self.lobby.bottom = None
-        self.panes.seen()
-        self.assertEqual(self.lobby.unread, 0)
+    def test_a_log_that_began_anew_is_unread(self) -> None:
+        pane = self.pane(900)
+        self.load(pane, 1, 2)
+        self.assertEqual((pane.unread, pane.marked(), pane.read_seq), (2, 0, 0))
 
-    def test_what_is_said_to_one_alone_is_a_mention(self) -> None:
-        pane = self.panes.of(direct())
-        self.panes.heard(pane, pane.hear(Message(msg="psst", author="bob", to="alice")))
-        self.assertEqual((pane.unread, pane.mentioned), (1, True))
+    def test_a_new_log_in_this_run_begins_at_its_first_number(self) -> None:
+        pane = self.pane(900)
+        self.load(pane, 900)
+        pane.begin_log()
+        pane.hear(message(1))
+        pane.read()
+        self.assertEqual(pane.read_seq, 1)
 
-    def test_keys_go_around(self) -> None:
-        self.assertIs(self.panes.step(1), self.lobby)
-        self.assertIs(self.panes.step(-1), self.kitchen)
-        self.panes.turn(self.kitchen)
-        self.assertIs(self.panes.step(1), self.lobby)
-        self.assertIs(self.panes.step(-1), self.garden)
-        self.assertIs(Panes("alice").step(1).where, None)
+    def test_a_message_of_ones_own_is_read_with_what_was_said_before_it(self) -> None:
+        pane = self.pane(2)
+        self.load(pane, 2)
+        pane.kept(pane.say("hi"), 5)
+        self.assertEqual(pane.read_seq, 5)
+        entry = pane.say("hi")
+        live = pane.hear(message(6))
+        assert live is not None
+        pane.count(live, direct=False)
+        pane.kept(entry, 7)
+        self.assertEqual(pane.read_seq, 5, "what is unread is before it")
 
-    def test_the_next_with_something_unread_is_found_mentions_first(self) -> None:
-        self.assertIs(self.panes.waiting(), self.panes.nowhere)
-        self.panes.turn(self.garden)
-        self.assertIs(self.panes.waiting(), self.garden)
-        self.hear(self.lobby, 1)
-        self.assertIs(self.panes.waiting(), self.lobby)
-        self.hear(self.kitchen, 1)
-        self.assertIs(self.panes.waiting(), self.kitchen)
-        self.hear(self.lobby, 2, "alice")
-        self.assertIs(self.panes.waiting(), self.lobby)
-
-    def test_a_conversation_can_be_closed(self) -> None:
-        self.panes.turn(self.garden)
-        self.panes.close(self.rooms[0])
-        self.assertIs(self.panes.current, self.garden)
-        self.panes.close(self.rooms[1])
-        self.panes.close(self.rooms[1])
-        self.assertIs(self.panes.current, self.panes.nowhere)
-        self.assertEqual(([pane.name for pane in self.panes], self.panes.current.name), (["кухня"], ""))
-
-    def test_what_is_unsent_anywhere_is_counted(self) -> None:
-        self.lobby.say("a")
-        self.garden.say("b")
-        self.assertEqual(self.panes.pending, 2)
-
-    def test_a_new_nick_is_known_everywhere(self) -> None:
-        self.panes.nick = "al"
-        self.hear(self.garden, 1, "al?")
-        self.assertTrue(self.garden.mentioned)
-        self.assertEqual((self.panes.nick, self.panes.of(direct()).nick, self.panes.nowhere.nick), ("al", "al", "al"))
-
-    def test_what_can_be_no_nick_has_a_key_too(self) -> None:
-        self.assertEqual([key_of("Bob"), key_of("A B")], ["bob", "a b"])
+    def test_speaking_reads_what_is_below(self) -> None:
+        pane = self.pane(2)
+        live = pane.hear(message(3))
+        assert live is not None
+        pane.count(live, direct=False)
+        pane.bottom = live, 0
+        pane.say("hi")
+        self.assertEqual((pane.unread, pane.bottom), (0, None))

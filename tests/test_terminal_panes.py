@@ -1,0 +1,180 @@
+"""All conversations of one person, and which of them have something unread."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_chat.client import Message
+from twisted_chat.client.program.commands import Direct
+from twisted_chat.client.terminal import panes as panes_module
+from twisted_chat.client.terminal.entry import key_of
+from twisted_chat.client.terminal.pane import Pane
+from twisted_chat.client.terminal.panes import Panes
+
+from .client_fakes import fake_room
+
+TIME = "2026-11-22T11:06:36.123Z"
+
+
+def message(seq: int, text: str = "", author: str = "bob") -> Message:
+    return Message(msg=text or str(seq), author=author, room="lobby", seq=seq, time=TIME)
+
+
+def direct(nick: str = "bob") -> Direct:
+    return Direct(cast(Any, None), nick)
+
+
+class PanesTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.panes = Panes("alice")
+        self.rooms = [fake_room(name) for name in ("lobby", "garden", "кухня")]
+        self.lobby, self.garden, self.kitchen = (self.panes.of(room) for room in self.rooms)
+
+    def hear(self, pane: Pane, seq: int, text: str = "hi", author: str = "bob") -> None:
+        self.panes.heard(pane, pane.hear(message(seq, text, author)))
+
+    def test_a_conversation_has_one_pane(self) -> None:
+        self.assertIs(self.panes.of(self.rooms[0]), self.lobby)
+        self.assertIs(self.panes.of(direct("bob")), self.panes.of(direct("BOB")))
+        self.assertEqual([pane.name for pane in self.panes], ["lobby", "garden", "кухня", "@bob"])
+        self.assertIs(self.panes.named("garden"), self.garden)
+        self.assertIsNone(self.panes.named("bob"))
+
+    def hear_directs(self, *nicks: str) -> list[Pane]:
+        """Hear something of each of these, an hour apart; what they said is not read."""
+        panes = []
+        for hour, nick in enumerate(nicks):
+            panes.append(pane := self.panes.of(direct(nick)))
+            said = Message(msg="psst", author=nick, to="alice", time=f"2026-11-22T{hour:02}:00:00Z")
+            self.panes.heard(pane, pane.hear(said))
+        return panes
+
+    def open_directs(self) -> list[str]:
+        return [pane.name for pane in self.panes if isinstance(pane.where, Direct)]
+
+    def test_of_too_many_talks_the_oldest_that_is_read_goes(self) -> None:
+        self.patch(panes_module, "DIRECTS", 4)
+        bob, cyd, dan, _ = self.hear_directs("bob", "cyd", "dan", "eve")
+        for pane in (dan, cyd):
+            self.panes.turn(pane)
+        self.panes.turn(bob)
+        for came, stay in (("fay", "@bob @dan @eve @fay"), ("gus", "@bob @eve @fay @gus")):
+            self.hear_directs(came)
+            self.assertEqual(" ".join(self.open_directs()), stay)
+        self.assertEqual([pane.name for pane in self.panes][:3], ["lobby", "garden", "кухня"])
+
+    def test_and_without_any_the_oldest(self) -> None:
+        self.patch(panes_module, "DIRECTS", 3)
+        first, *_ = self.hear_directs("bob", "cyd", "dan")
+        first.hear(Message(msg="again", author="bob", to="alice", time="2026-11-22T23:00:00Z"))
+        self.hear_directs("eve")
+        self.assertEqual(self.open_directs(), ["@bob", "@dan", "@eve"])
+
+    def test_what_is_not_known_to_be_kept_or_not_sent_stays(self) -> None:
+        self.patch(panes_module, "DIRECTS", 3)
+        said, typed, _ = self.panes.of(direct("bob")), self.panes.of(direct("cyd")), self.panes.of(direct("dan"))
+        entry = said.say("hi")
+        typed.draft = "hel"
+        self.hear_directs("eve", "fay")
+        self.assertEqual(self.open_directs(), ["@bob", "@cyd", "@fay"])
+        self.patch(panes_module, "DIRECTS", 1)
+        self.panes.close(typed.where or self.rooms[0])
+        for nick in ("fay", "gus"):
+            pane = self.panes.of(direct(nick))
+            pane.say("hi")
+        self.assertEqual(self.open_directs(), ["@bob", "@fay", "@gus"])
+        said.kept(entry, None)
+        self.panes.of(direct("hal"))
+        self.assertEqual(self.open_directs(), ["@fay", "@gus", "@hal"])
+
+    def test_what_is_not_seen_is_counted(self) -> None:
+        self.panes.turn(self.lobby)
+        self.hear(self.lobby, 1)
+        self.hear(self.garden, 1)
+        self.hear(self.garden, 2, "alice!")
+        self.hear(self.garden, 2, "alice!")
+        self.hear(self.garden, 3, "from elsewhere", author="alice")
+        self.assertEqual([(pane.unread, pane.mentioned) for pane in self.panes], [(0, False), (2, True), (0, False)])
+        self.panes.turn(self.garden)
+        self.assertEqual((self.garden.unread, self.garden.mentioned), (0, False))
+
+    def test_what_is_below_the_window_is_counted(self) -> None:
+        self.panes.turn(self.lobby)
+        self.hear(self.lobby, 1)
+        self.lobby.bottom = self.lobby.entries[0], 0
+        self.hear(self.lobby, 2)
+        self.assertEqual(self.lobby.unread, 1)
+        self.lobby.bottom = None
+        self.panes.seen()
+        self.assertEqual(self.lobby.unread, 0)
+
+    def test_what_is_said_to_one_alone_is_a_mention(self) -> None:
+        pane = self.panes.of(direct())
+        self.panes.heard(pane, pane.hear(Message(msg="psst", author="bob", to="alice")))
+        self.assertEqual((pane.unread, pane.mentioned), (1, True))
+
+    def test_keys_go_around(self) -> None:
+        self.assertIs(self.panes.step(1), self.lobby)
+        self.assertIs(self.panes.step(-1), self.kitchen)
+        self.panes.turn(self.kitchen)
+        self.assertIs(self.panes.step(1), self.lobby)
+        self.assertIs(self.panes.step(-1), self.garden)
+        self.assertIs(Panes("alice").step(1).where, None)
+
+    def test_the_next_with_something_unread_is_found_mentions_first(self) -> None:
+        self.assertIs(self.panes.waiting(), self.panes.nowhere)
+        self.panes.turn(self.garden)
+        self.assertIs(self.panes.waiting(), self.garden)
+        self.hear(self.lobby, 1)
+        self.assertIs(self.panes.waiting(), self.lobby)
+        self.hear(self.kitchen, 1)
+        self.assertIs(self.panes.waiting(), self.kitchen)
+        self.hear(self.lobby, 2, "alice")
+        self.assertIs(self.panes.waiting(), self.lobby)
+
+    def test_a_conversation_can_be_closed(self) -> None:
+        self.panes.turn(self.garden)
+        self.panes.close(self.rooms[0])
+        self.assertIs(self.panes.current, self.garden)
+        self.panes.close(self.rooms[1])
+        self.panes.close(self.rooms[1])
+        self.assertIs(self.panes.current, self.panes.nowhere)
+        self.assertEqual(([pane.name for pane in self.panes], self.panes.current.name), (["кухня"], ""))
+
+    def test_what_is_unsent_anywhere_is_counted(self) -> None:
+        self.lobby.say("a")
+        self.garden.say("b")
+        self.assertEqual(self.panes.pending, 2)
+
+    def test_a_new_nick_is_known_everywhere(self) -> None:
+        self.panes.nick = "al"
+        self.hear(self.garden, 1, "al?")
+        self.assertTrue(self.garden.mentioned)
+        self.assertEqual((self.panes.nick, self.panes.of(direct()).nick, self.panes.nowhere.nick), ("al", "al", "al"))
+
+    def test_what_can_be_no_nick_has_a_key_too(self) -> None:
+        self.assertEqual([key_of("Bob"), key_of("A B")], ["bob", "a b"])
+
+    def test_a_line_stands_above_what_is_new_until_one_turns_away(self) -> None:
+        self.panes.turn(self.lobby)
+        self.hear(self.garden, 1)
+        self.hear(self.garden, 2)
+        self.panes.turn(self.garden)
+        self.assertEqual((self.garden.unread, self.garden.marked()), (0, 0))
+        self.hear(self.garden, 3)
+        self.assertEqual(self.garden.marked(), 0)
+        self.panes.turn(self.garden)
+        self.assertEqual(self.garden.marked(), 0)
+        self.panes.turn(self.lobby)
+        self.assertIsNone(self.garden.marked())
+        self.assertIsNone(self.lobby.marked(), "what comes while one looks is not new")
+
+    def test_how_far_rooms_were_read_in_an_earlier_run_is_asked_for(self) -> None:
+        panes = Panes("alice", {"lobby": 7}.get)
+        self.assertEqual([panes.of(fake_room(name)).read_seq for name in ("lobby", "garden")], [7, None])
+        self.assertIsNone(panes.of(direct()).read_seq)
+
+    def test_panes_have_numbers_from_one(self) -> None:
+        self.assertEqual(self.panes.number(self.kitchen), 3)

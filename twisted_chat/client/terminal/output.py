@@ -1,0 +1,62 @@
+"""The terminal as it is written to: the output of prompt_toolkit, with links and a quieter mouse."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Final, TextIO, cast
+
+from prompt_toolkit.output import ColorDepth
+from prompt_toolkit.output.vt100 import Vt100_Output
+from prompt_toolkit.styles import Attrs
+
+from .links import CLOSE, OPEN
+
+_WITHOUT_LINKS: Final = ("linux", "dumb", "vt100", "vt220")
+"""Terminals, by `TERM`, that would show the address of a link in the middle of the text."""
+
+
+class TerminalOutput(Vt100_Output):
+    """A terminal that shows links, and that tells of clicks and of the wheel, but not of each move of the mouse."""
+
+    links: bool = True
+    """It is told the addresses of links."""
+
+    _in_link: bool = False
+    """What is written now is the text of a link."""
+
+    @classmethod
+    def open(cls, stdout: TextIO | None = None) -> TerminalOutput:
+        """Open the terminal of this program."""
+        term = os.environ.get("TERM", "")
+        made = cls.from_pty(stdout or sys.stdout, term=term, default_color_depth=ColorDepth.from_env())
+        output = cast(TerminalOutput, made)
+        output.links = not term.startswith(_WITHOUT_LINKS)
+        return output
+
+    def write_raw(self, data: str) -> None:
+        self._in_link = self._in_link or data.startswith(OPEN)
+        super().write_raw(data)
+
+    def set_attributes(self, attrs: Attrs, color_depth: ColorDepth) -> None:
+        """Called before text in another style. Only links are underlined: in front of all else, a link has ended."""
+        if not attrs.underline:
+            self._end_link()
+        super().set_attributes(attrs, color_depth)
+
+    def reset_attributes(self) -> None:
+        self._end_link()
+        super().reset_attributes()
+
+    def _end_link(self) -> None:
+        if self._in_link:
+            super().write_raw(CLOSE)
+            self._in_link = False
+
+    def enable_mouse_support(self) -> None:
+        # Buttons and the wheel (1000), in the form that has no limit of 223 columns (1006). prompt_toolkit also asks
+        # for each move (1003), which would cost a redraw each.
+        self.write_raw("\x1b[?1000h\x1b[?1006h")
+
+    def disable_mouse_support(self) -> None:
+        self.write_raw("\x1b[?1000l\x1b[?1006l")

@@ -1,0 +1,295 @@
+"""One conversation as it is shown: its entries in order, what is unread, and what is new since one looked last.
+
+A room's messages stand in the order of their numbers, however they came: live, from the history, or as one's own, which
+are shown when they are typed and move to their place when the ack brings their number. A message is shown once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from ..events import Message
+from ..library import Room
+from ..program.clean import clean, clean_lines
+from ..program.commands import Direct
+from .entry import Entry, Fate, Kind, key_of, now, time_of
+from .mentions import mentions
+
+KEPT: Final = 20_000
+"""Entries of a conversation that stay in memory, some 10 MB. Older ones of a room are in its history."""
+
+SPARE: Final = 1_000
+"""Entries beyond those that are kept before the oldest are dropped: not one at a time."""
+
+NICKS: Final = 2_000
+"""Nicks of a conversation that are remembered for completion."""
+
+NO_ROOM: Final = "you are in no room; /join ROOM enters one"
+
+
+@dataclass(eq=False)
+class Pane:
+    """One conversation: a room, direct messages with one nick, or neither (what is shown while there is no room)."""
+
+    where: Room | Direct | None
+    nick: str
+    """The nick of this person, for mentions."""
+    read_seq: int | None = None
+    """The number of the last message that has been seen; None in a room that this person never was in before."""
+    entries: list[Entry] = field(default_factory=list)
+    unread: int = 0
+    more_unread: bool = False
+    """There are more unread messages than those that were fetched."""
+    mentioned: bool = False
+    """Something unread has this person's nick in it, or is a direct message."""
+    marker: Entry | None = None
+    """The first entry that is new: a line stands above it."""
+    draft: str = ""
+    """What was typed here and not sent."""
+    whole: bool = True
+    """Nothing is older than what is here."""
+    loading: bool = False
+    """Older messages are asked for."""
+    pending: int = 0
+    """How many of one's own messages have no ack yet."""
+    nicks: dict[str, str] = field(default_factory=dict)
+    """Nicks of members and speakers, by their keys; the last speaker is the last of them."""
+    bottom: tuple[Entry, int] | None = None
+    """The lowest row that is shown, as an entry and the row in it; None: the newest, whatever comes."""
+    log: int = 0
+    newest: int = 0
+    """The highest number that is shown of this log."""
+    beginning: str = field(init=False)
+    """What stands above the first entry."""
+
+    def __post_init__(self) -> None:
+        self._new_after = self.read_seq
+        """The number after which messages are new, for the marker; None where no marker is to be found in history."""
+        self._loaded = False
+        """The newest messages of the history have come."""
+        self.beginning = f"this is the beginning of {self.name}" if self.where is not None else NO_ROOM
+
+    @property
+    def name(self) -> str:
+        """The name, clean; the nick of a direct conversation has an @ in front."""
+        if self.where is None:
+            return ""
+        return clean(self.where.name) if isinstance(self.where, Room) else f"@{clean(self.where.name)}"
+
+    @property
+    def oldest(self) -> int | None:
+        """The lowest number that is here, if there is any."""
+        return next((entry.seq for entry in self.entries if entry.seq is not None and entry.log == self.log), None)
+
+    @property
+    def last(self) -> datetime:
+        """When something was said or shown here last."""
+        return self.entries[-1].time if self.entries else datetime.min.replace(tzinfo=UTC)
+
+    # What comes
+
+    def begin_log(self) -> None:
+        """Called when the room has a new log: what comes is shown after what came from the old one."""
+        self.log += 1
+        self.newest = 0
+        self.read_seq = 0
+        self._new_after = None
+        self.whole = True
+
+    def hear(self, message: Message) -> Entry | None:
+        """Add a message that comes live; gives its entry, or None if it was here already."""
+        return self._add(self._entry(message))
+
+    def load(self, messages: Iterable[Message], more: bool, log: int) -> None:
+        """Add a page of history that ends where the oldest entry is."""
+        self.loading = False
+        if log != self.log:
+            return  # it is of a log that is gone
+        oldest = self.oldest
+        older: list[Entry] = []
+        for message in messages:
+            entry = self._entry(message)
+            if oldest is None or (entry.seq or 0) < oldest:
+                older.append(entry)
+            else:
+                self._add(entry)
+        self.entries[:0] = older
+        self.newest = max(self.newest, *(entry.seq or 0 for entry in older), 0)
+        self.whole = not (more and older)
+        self._mark_unread()
+
+    def fail_to_load(self) -> None:
+        """Called when older messages were refused: they are not asked for again."""
+        self.loading = False
+        self.whole = True
+
+    def show(self, kind: Kind, text: str) -> Entry:
+        """Add a line of the program's own."""
+        entry = Entry(kind, text, now(), log=self.log)
+        self._append(entry)
+        return entry
+
+    def say(self, text: str) -> Entry:
+        """Add what this person says; `kept` or `refused` is called when it is known what became of it."""
+        shown = "\n".join(clean_lines(text))
+        entry = Entry(Kind.MESSAGE, shown, now(), clean(self.nick), log=self.log, own=True, fate=Fate.PENDING)
+        self.bottom = None
+        self.pending += 1
+        self.forget_marker()
+        self.read()
+        self._append(entry)
+        return entry
+
+    def kept(self, entry: Entry, seq: int | None, time: str | None = None) -> None:
+        """Called when a message of one's own is kept: it gets its number and its time, and moves to its place."""
+        self.pending -= 1
+        entry.fate = Fate.KEPT
+        entry.laid = None
+        entry.seq, entry.log = seq, self.log
+        if time is not None:
+            entry.time = time_of(time)
+        if seq is not None and entry in self.entries:
+            self.entries.remove(entry)
+            self._add(entry)
+        if not self.unread:
+            self.read()
+
+    def refused(self, entry: Entry) -> None:
+        """Called when a message of one's own is refused."""
+        self.pending -= 1
+        entry.fate = Fate.REFUSED
+        entry.laid = None
+
+    # What is unread
+
+    def count(self, entry: Entry, direct: bool) -> None:
+        """Count a message as unread."""
+        if not self.unread:
+            self.marker = entry
+        self.unread += 1
+        self.mentioned |= entry.mention or direct
+
+    def read(self) -> None:
+        """Note that everything has been seen."""
+        self.unread = 0
+        self.more_unread = self.mentioned = False
+        if self.newest:
+            self.read_seq = max(self.read_seq or 0, self.newest)
+
+    def forget_marker(self) -> None:
+        """Take away the line above what is new: this person has turned away, or has answered."""
+        self.marker = self._new_after = None
+
+    def marked(self) -> int | None:
+        """The index of the first entry that is new; of the oldest, where older new ones were not fetched yet."""
+        if self.marker not in self.entries:
+            return None
+        older = not self.whole and self._new_after is not None and (self.oldest or 0) > self._new_after
+        return 0 if older else self.entries.index(self.marker)
+
+    def _mark_unread(self) -> None:
+        """Find out what is unread and new in a history, by what was read in an earlier run."""
+        if self.read_seq is None:
+            # In a room that this person never was in, only what came since is unread.
+            self.read_seq = self.newest if self.marker is None else (self.marker.seq or 1) - 1
+        elif not self._loaded and self.newest < self.read_seq:
+            self.read_seq = self._new_after = 0  # the room has a new log
+        self._loaded = True
+        seen, new_after = self.read_seq, self._new_after
+        if new_after is None:
+            return
+        new = [entry for entry in self.entries if self._is_after(entry, new_after)]
+        unread = [entry for entry in new if self._is_after(entry, seen)]
+        self.marker = new[0] if new else None
+        self.unread = len(unread)
+        self.mentioned = any(entry.mention for entry in unread)
+        self.more_unread = bool(unread) and not self.whole and (self.oldest or 0) > seen
+
+    def _is_after(self, entry: Entry, seq: int) -> bool:
+        """True for a message of somebody else with a higher number."""
+        return entry.seq is not None and entry.log == self.log and entry.seq > seq and not entry.own
+
+    # Nicks
+
+    def speaks(self, nick: str) -> None:
+        """Remember the nick of somebody who speaks, for completion."""
+        key = key_of(nick)
+        self.nicks.pop(key, None)
+        self.nicks[key] = clean(nick)
+        if len(self.nicks) > NICKS:
+            del self.nicks[next(iter(self.nicks))]
+
+    def comes(self, nick: str) -> None:
+        """Remember the nick of somebody who has not spoken."""
+        self.nicks = {key_of(nick): clean(nick), **self.nicks}
+
+    def goes(self, nick: str) -> None:
+        """Forget a nick."""
+        self.nicks.pop(key_of(nick), None)
+
+    def present(self, nicks: Iterable[str]) -> None:
+        """Remember the nicks of the members."""
+        self.nicks = {**{key_of(nick): clean(nick) for nick in nicks}, **self.nicks}
+
+    # How
+
+    def _entry(self, message: Message) -> Entry:
+        author, text = clean(message.author), "\n".join(clean_lines(message.msg))
+        own = key_of(message.author) == key_of(self.nick)
+        if not own:
+            self.speaks(message.author)
+        return Entry(
+            Kind.MESSAGE,
+            text,
+            time_of(message.time),
+            author,
+            seq=message.seq,
+            log=self.log,
+            own=own,
+            mention=not own and mentions(text, clean(self.nick)),
+        )
+
+    def _add(self, entry: Entry) -> Entry | None:
+        """Put a message where its number belongs; one that is here already is not shown again."""
+        place = self._place(entry)
+        if place is None:
+            return None
+        self.newest = max(self.newest, entry.seq or 0)
+        self.entries.insert(place, entry)
+        self._drop()
+        return entry
+
+    def _append(self, entry: Entry) -> None:
+        self.entries.append(entry)
+        self._drop()
+
+    def _place(self, entry: Entry) -> int | None:
+        """The place of a message: behind all with lower numbers, before one's own that have none yet."""
+        place = len(self.entries)
+        while place and self.entries[place - 1].fate is Fate.PENDING:
+            place -= 1
+        if entry.seq is None or entry.seq > self.newest:
+            return place
+        for i in range(place - 1, -1, -1):
+            other = self.entries[i]
+            if other.seq is None:
+                continue
+            if (other.log, other.seq) == (entry.log, entry.seq):
+                return None
+            if (other.log, other.seq) < (entry.log, entry.seq):
+                break
+            place = i
+        return place
+
+    def _drop(self) -> None:
+        """Drop the oldest entries, when there are too many."""
+        if len(self.entries) < KEPT + SPARE:
+            return
+        dropped = self.entries[:SPARE]
+        del self.entries[:SPARE]
+        self.whole = isinstance(self.where, Direct)
+        if self.bottom is not None and self.bottom[0] in dropped:
+            self.bottom = (self.entries[0], 0)

@@ -1,0 +1,128 @@
+"""All conversations of one person, in the order of the list at the bottom, and the one that is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from ..library import Room
+from ..program.commands import Direct
+from .entry import Entry, key_of
+from .pane import Pane
+
+DIRECTS: Final = 50
+"""Direct conversations that stay open: anybody may begin one, and there may be as many as there are nicks."""
+
+
+class Panes:
+    """The conversations of one person."""
+
+    def __init__(self, nick: str, read_seq: Callable[[str], int | None] = lambda room: None) -> None:
+        """`read_seq` gives the number of the last message that was seen in a room in an earlier run."""
+        self._nick = nick
+        self._read_seq = read_seq
+        self.all: list[Pane] = []
+        self.nowhere = Pane(None, nick)
+        """What is shown where there is no room."""
+        self.current = self.nowhere
+
+    def __iter__(self) -> Iterator[Pane]:
+        return iter(self.all)
+
+    @property
+    def nick(self) -> str:
+        """The nick of this person."""
+        return self._nick
+
+    @nick.setter
+    def nick(self, nick: str) -> None:
+        self._nick = nick
+        for pane in (*self.all, self.nowhere):
+            pane.nick = nick
+
+    @property
+    def pending(self) -> int:
+        """How many of one's own messages have no ack yet."""
+        return sum(pane.pending for pane in (*self.all, self.nowhere))
+
+    def of(self, where: Room | Direct) -> Pane:
+        """Find the pane of a conversation, or make one.
+
+        Of too many direct conversations, the one in which nothing was said for longest goes, one that is read if there
+        is any; never the one that is shown, nor one where something has no ack or is not sent yet.
+        """
+        found = self.find(where)
+        if found is None:
+            if isinstance(where, Direct):
+                self._make_space()
+                found = Pane(where, self._nick)
+            else:
+                found = Pane(where, self._nick, self._read_seq(where.name), whole=False)
+            self.all.append(found)
+        return found
+
+    def _make_space(self) -> None:
+        """Close a direct conversation, if there are too many."""
+        directs = [pane for pane in self.all if isinstance(pane.where, Direct)]
+        spare = [pane for pane in directs if pane is not self.current and not (pane.pending or pane.draft)]
+        if len(directs) >= DIRECTS and spare:
+            self.all.remove(min(spare, key=lambda pane: (pane.unread > 0, pane.last)))
+
+    def find(self, where: Room | Direct) -> Pane | None:
+        """Find the pane of a conversation."""
+        return next((pane for pane in self.all if _same(pane.where, where)), None)
+
+    def named(self, room: str) -> Pane | None:
+        """Find the pane of a room by its name, as a server's notice has it."""
+        return next((pane for pane in self.all if isinstance(pane.where, Room) and pane.where.name == room), None)
+
+    def number(self, pane: Pane) -> int:
+        """The number of a pane in the list, from 1."""
+        return self.all.index(pane) + 1
+
+    def turn(self, pane: Pane) -> None:
+        """Show a pane."""
+        if pane is not self.current:
+            self.current.forget_marker()
+        self.current = pane
+        self.seen()
+
+    def seen(self) -> None:
+        """Note that the newest of the pane that is shown has been seen, if it is on the screen."""
+        if self.current.bottom is None:
+            self.current.read()
+
+    def close(self, where: Room | Direct) -> None:
+        """Forget a conversation. If it was shown, nothing is: it is the person who says where to go."""
+        pane = self.find(where)
+        if pane is not None:
+            self.all.remove(pane)
+            if pane is self.current:
+                self.turn(self.nowhere)
+
+    def heard(self, pane: Pane, entry: Entry | None) -> None:
+        """Count a message that came as unread, unless it is being seen."""
+        if entry is None or entry.own:
+            return
+        if pane is not self.current or pane.bottom is not None:
+            pane.count(entry, isinstance(pane.where, Direct))
+        self.seen()
+
+    def step(self, by: int) -> Pane:
+        """The pane so many places to the right of the current one, around the end."""
+        if self.current not in self.all:
+            return self.all[0 if by > 0 else -1] if self.all else self.nowhere
+        return self.all[(self.all.index(self.current) + by) % len(self.all)]
+
+    def waiting(self) -> Pane:
+        """The next pane with something unread, those with a mention first; without any, the current one."""
+        start = self.all.index(self.current) + 1 if self.current in self.all else 0
+        around = self.all[start:] + self.all[:start]
+        unread = [pane for pane in around if pane.unread]
+        return next((pane for pane in unread if pane.mentioned), unread[0] if unread else self.current)
+
+
+def _same(one: Room | Direct | None, other: Room | Direct) -> bool:
+    if isinstance(one, Direct) and isinstance(other, Direct):
+        return key_of(one.name) == key_of(other.name)
+    return one is other
