@@ -16,7 +16,7 @@ from twisted_chat import names
 from twisted_chat.chat import Chat
 from twisted_chat.framing import Frame, Framer
 from twisted_chat.limits import Limits
-from twisted_chat.log import Entry, Log, Record, RoomLog, RoomSummary, Unavailable
+from twisted_chat.log import Entry, Heard, Log, Record, RoomLog, RoomSummary, Unavailable
 from twisted_chat.messages import MAX_OBJECT, WireError, read_request
 from twisted_chat.names import Name
 from twisted_chat.participant import Receiver
@@ -49,7 +49,6 @@ class FakeRoomLog:
     """One room of a `FakeLog`."""
 
     def __init__(self, store: FakeLog, name: Name) -> None:
-        self.id: int | None = None
         self.name = name
         self.topic = ""
         self.seq = 0
@@ -57,7 +56,27 @@ class FakeRoomLog:
         self.epoch = 0
         self.records: list[Record] = []
         self.ids: dict[tuple[str, str], Record] = {}
+        self.heard: Heard | None = None
         self._store = store
+
+    def follow(self, heard: Heard) -> None:
+        self.heard = heard
+
+    def unfollow(self) -> None:
+        self.heard = None
+
+    def append_elsewhere(self, *said: tuple[str, str]) -> None:
+        """Append what another server has: authors and texts."""
+        records = [Record(self.seq + number, 0, author, msg) for number, (author, msg) in enumerate(said, 1)]
+        self.records += records
+        self.seq = records[-1].seq
+        self.oldest = self.oldest or records[0].seq
+        self.tell(records)
+
+    def tell(self, records: list[Record]) -> None:
+        """Hand records to the follower, if there is one."""
+        if self.heard is not None:
+            self.heard(records)
 
     def after(self, seq: int, most: int, most_bytes: int) -> Deferred[list[Record]]:
         return self._store.do("after", self._after, seq, most, most_bytes)
@@ -130,6 +149,7 @@ class FakeLog:
         return self.do("append", self._append, entries, time)
 
     def _append(self, entries: Sequence[Entry], time: int) -> None:
+        fresh: dict[FakeRoomLog, list[Record]] = {}
         for entry in entries:
             room = entry.room
             assert isinstance(room, FakeRoomLog)
@@ -140,10 +160,13 @@ class FakeLog:
                 room.seq += 1
                 first = Record(room.seq, time, entry.author.shown, entry.msg)
                 room.records.append(first)
+                fresh.setdefault(room, []).append(first)
                 room.oldest = room.oldest or room.seq
                 if entry.id is not None:
                     room.ids[said] = first
             entry.seq, entry.time = first.seq, first.time
+        for room, records in fresh.items():
+            room.tell(records)
 
     def flush(self) -> Deferred[None]:
         return self.do("flush", lambda: None)

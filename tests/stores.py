@@ -19,7 +19,7 @@ from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import TestCase
 
 from twisted_chat import names
-from twisted_chat.log import Entry, Record, RoomLog, Unavailable
+from twisted_chat.log import Entry, Log, Record, RoomLog, Unavailable
 from twisted_chat.stores.sqlite.database import Durability
 from twisted_chat.stores.sqlite.log import SQLiteLog
 
@@ -128,7 +128,7 @@ def entry(room: RoomLog, msg: str, id: str | None = None, author: str = "alice")
     return Entry(room, names.nick(author), msg, id)
 
 
-async def keep(log: SQLiteLog, entries: list[Entry], time: int) -> None:
+async def keep(log: Log, entries: list[Entry], time: int) -> None:
     """Keep what was said in a turn, as a room does it: at once, or after some waiting."""
     if not log.append_now(entries, time):
         await log.append(entries, time)
@@ -136,6 +136,12 @@ async def keep(log: SQLiteLog, entries: list[Entry], time: int) -> None:
 
 def room(log: SQLiteLog, name: str = "lobby") -> Deferred[RoomLog]:
     return log.open(names.room(name))
+
+
+def row_of(room: RoomLog) -> int | None:
+    """The row that the store has for a room, if it has one."""
+    id: int | None = room.id  # type: ignore[attr-defined]
+    return id
 
 
 def texts(records: list[Record]) -> list[str]:

@@ -14,7 +14,7 @@ from twisted_chat.stores.retention import EVERYTHING, LOOK_SECONDS, Keep, Store,
 from twisted_chat.stores.sqlite import database
 from twisted_chat.stores.sqlite.log import SQLiteLog
 
-from .stores import MOST, PLENTY, StoreTestCase, entry, numbers, room, texts
+from .stores import MOST, PLENTY, StoreTestCase, entry, numbers, room, row_of, texts
 
 DAY = 86_400
 
@@ -181,7 +181,7 @@ class InTheStore(StoreTestCase):
         self.say(log, [1])
         self.successResultOf(log.flush())
         self.say(log, [59])
-        self.successResultOf(log._trim(lobby.id or 0, 60_000))
+        self.successResultOf(log._trim(row_of(lobby) or 0, 60_000))
         self.assertEqual((self.kept(log), lobby.oldest), ([2], 2))
 
     def test_a_room_that_nobody_holds_is_trimmed_too(self) -> None:
@@ -206,7 +206,7 @@ class InTheStore(StoreTestCase):
         self.say(log, [1])
         lobby = self.successResultOf(room(log))
         for _ in range(2):  # once with all of it in the journal
-            self.assertFalse(self.successResultOf(log._trim(lobby.id or 0, 60_000)))
+            self.assertFalse(self.successResultOf(log._trim(row_of(lobby) or 0, 60_000)))
             self.assertEqual((lobby.oldest, lobby.seq), (1, 1))
             self.successResultOf(log.flush())
 

@@ -122,7 +122,7 @@ class Files(FileTestCase):
     async def opened(self, log: SQLiteLog) -> RoomLog:
         """Open the lobby of a file of which only the first pages can be read."""
         lobby = await room(log, "lobby2")
-        lobby.id = 1
+        lobby.id = 1  # type: ignore[attr-defined]
         return lobby
 
     async def test_one_that_another_server_uses(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, gatherResults
 
 from twisted_chat import names
+from twisted_chat.__main__ import main
 from twisted_chat.log import Entry, Record, RoomLog, RoomSummary, Unavailable
 from twisted_chat.stores import retention
 from twisted_chat.stores.retention import Keep
@@ -37,6 +39,7 @@ from .stores import (
     numbers,
     read_bytes,
     room,
+    row_of,
     size_of,
     texts,
     write_bytes,
@@ -299,7 +302,7 @@ class RoomsKept(MemoryTestCase):
     def test_a_room_in_which_nothing_was_said_leaves_no_trace(self) -> None:
         self.successResultOf(self.room.set_topic(""))
         self.assertEqual(self.rooms(), [])
-        self.assertIs(self.room.id, None)
+        self.assertIs(row_of(self.room), None)
 
     def test_a_room_with_a_message_or_a_topic_is_known(self) -> None:
         self.say(entry(self.room, "a"))
@@ -339,7 +342,7 @@ class Restart(FileTestCase):
         await log.close()
         again = await room(self.open_store(), "lobby")
         self.assertEqual(
-            (again.name.shown, again.topic, again.seq, again.oldest, again.id), ("Lobby", "t", 2, 1, lobby.id)
+            (again.name.shown, again.topic, again.seq, again.oldest, row_of(again)), ("Lobby", "t", 2, 1, row_of(lobby))
         )
         self.assertEqual(await again.after(0, 5, PLENTY), [Record(1, 7, "alice", "a"), Record(2, 7, "alice", "b")])
 
@@ -419,6 +422,123 @@ for number in count():
     assert lobby.seq == number + 1
     print(lobby.seq, flush=True)
 """
+
+
+class Following(FileTestCase):
+    """What another program writes is heard too."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.heard: list[list[int]] = []
+
+    async def followed(self, *said: str) -> tuple[SQLiteLog, RoomLog]:
+        """Open a room in which some things were said, and follow it."""
+        log = self.open_store()
+        lobby = await room(log)
+        await keep(log, [entry(lobby, text) for text in said], 1)
+        lobby.follow(lambda records: self.heard.append(numbers(list(records))))
+        return log, lobby
+
+    def imports(self, *seqs: int, name: str = "lobby", size: int = 1) -> None:
+        lines = [
+            {"room": name, "seq": seq, "time": "2026-01-01T00:00Z", "author": "bob", "msg": "x" * size} for seq in seqs
+        ]
+        path = self.folder / "import.jsonl"
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        self.assertEqual(main(["import", "--database", self.path, str(path)]), 0)
+
+    async def look(self, log: SQLiteLog) -> None:
+        """Let the time of the next look come."""
+        self.clock.advance(sqlite.LOOK_SECONDS)
+        await log.flush()
+
+    async def test_an_import_is_heard_without_a_message(self) -> None:
+        log, lobby = await self.followed("a", "b")
+        epoch = lobby.epoch
+        self.imports(3, 4, 9)
+        await self.look(log)
+        self.assertEqual((self.heard, lobby.seq, lobby.epoch), ([[3, 4, 9]], 9, epoch))
+        self.imports(10)
+        await self.look(log)
+        await keep(log, [entry(lobby, "c")], 1)
+        await self.look(log)
+        self.assertEqual((self.heard, lobby.epoch), ([[3, 4, 9], [10], [11]], epoch))
+
+    async def test_also_in_a_room_in_which_nothing_was_said(self) -> None:
+        log, lobby = await self.followed()
+        epoch = lobby.epoch
+        self.imports(5, 7)
+        await self.look(log)
+        self.assertEqual((self.heard, lobby.oldest, lobby.epoch), ([[5, 7]], 5, epoch))
+
+    async def test_a_message_that_comes_first_is_heard_behind_the_import(self) -> None:
+        log, lobby = await self.followed("a")
+        self.imports(2)
+        await keep(log, [entry(lobby, "b")], 1)
+        self.assertEqual(self.heard, [[2], [3]])
+
+    async def test_what_changes_another_room_is_no_news(self) -> None:
+        log, lobby = await self.followed("a")
+        epoch = lobby.epoch
+        self.imports(1, 2, name="other")
+        await self.look(log)
+        self.assertEqual((self.heard, lobby.epoch), ([], epoch))
+
+    async def test_what_comes_in_front_of_others_changes_the_epoch(self) -> None:
+        log, lobby = await self.followed()
+        self.imports(5, 9)
+        await self.look(log)
+        for seqs in ([7], [2], [3, 4, 10]):
+            epoch, self.heard[:] = lobby.epoch, []
+            self.imports(*seqs)
+            await self.look(log)
+            self.assertEqual(self.heard, [[]])
+            self.assertNotEqual(lobby.epoch, epoch)
+
+    async def test_what_is_too_much_at_once_changes_the_epoch(self) -> None:
+        log, lobby = await self.followed("a")
+        for last, size in ((database.NEW_AT_ONCE + 2, 1), (database.NEW_AT_ONCE + 11, 16_000)):
+            epoch, self.heard[:] = lobby.epoch, []
+            self.imports(*range(lobby.seq + 1, last + 1), size=size)
+            await self.look(log)
+            self.assertEqual((self.heard, lobby.seq), ([[]], last))
+            self.assertNotEqual(lobby.epoch, epoch)
+
+    async def test_a_room_that_nobody_follows_changes_its_epoch(self) -> None:
+        log, lobby = await self.followed("a")
+        lobby.unfollow()
+        epoch = lobby.epoch
+        self.imports(2)
+        await self.look(log)
+        self.assertEqual((self.heard, lobby.seq), ([], 2))
+        self.assertNotEqual(lobby.epoch, epoch)
+
+    async def test_a_follower_with_a_fault_does_not_stop_the_store(self) -> None:
+        log, lobby = await self.followed()
+        lobby.follow(lambda records: 1 / 0)  # type: ignore[arg-type]
+        await keep(log, [entry(lobby, "a")], 1)
+        self.assertEqual(lobby.seq, 1)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    async def test_a_file_that_cannot_be_read_now_is_looked_at_again(self) -> None:
+        log, _ = await self.followed("a")
+        self.imports(2)
+        with self.written_to() as other:
+            other.execute("ALTER TABLE store RENAME TO store_away")
+        self.clock.advance(sqlite.LOOK_SECONDS)
+        with self.written_to() as other:
+            other.execute("ALTER TABLE store_away RENAME TO store")
+        await self.look(log)
+        self.assertEqual(self.heard, [[2]])
+
+    async def test_it_is_looked_at_only_while_somebody_follows(self) -> None:
+        log = self.open_store()
+        await room(log)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        (await room(log)).follow(lambda records: None)
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        await log.close()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
 class Moving(FileTestCase):
@@ -627,7 +747,7 @@ class Full(FileTestCase):
         refused = [entry(lobby, "b", "2"), entry(other, "x" * 50_000, "3"), entry(other, "\x00")]
         for _ in range(3):
             self.assertEqual(await self.unavailable(keep(log, refused, 2)), "the disk is full")
-        self.assertEqual((lobby.seq, other.seq, other.id, other.oldest), (1, 0, None, 0))
+        self.assertEqual((lobby.seq, other.seq, row_of(other), other.oldest), (1, 0, None, 0))
         self.assertEqual([e.fresh for e in refused], [False] * 3)
         self.assertEqual(texts(await lobby.after(0, 5, PLENTY)), ["a"])
         self.free(log)
@@ -672,7 +792,7 @@ class Full(FileTestCase):
         lobby = await room(log)
         self.fill(log)
         self.assertEqual(await self.unavailable(lobby.set_topic("t" * 50_000)), "the disk is full")
-        self.assertEqual((lobby.topic, lobby.id), ("", None))
+        self.assertEqual((lobby.topic, row_of(lobby)), ("", None))
 
     async def test_a_journal_that_cannot_be_moved_is_read_where_it_is(self) -> None:
         log = self.open_store()
@@ -763,7 +883,7 @@ class Busy(FileTestCase):
         with self.written_to() as beside:
             database.move_now(beside)
             sql = "INSERT INTO message VALUES (?, ?, 3, 'bob', 'bob', ?, 'imported')"
-            beside.executemany(sql, [(lobby.id, 7, "2"), (other.id, 9, None)])
+            beside.executemany(sql, [(row_of(lobby), 7, "2"), (row_of(other), 9, None)])
             beside.execute("UPDATE room SET topic = 'theirs'")
             beside.execute("UPDATE store SET epoch = epoch + 1")
         first, again = entry(lobby, "b"), entry(lobby, "imported", "2", "bob")
@@ -786,7 +906,7 @@ class Busy(FileTestCase):
             await self.unavailable(keep(log, [entry(lobby, "b", "1", "bob")], 1))
         with self.written_to() as beside:
             database.move_now(beside)
-            beside.execute("INSERT INTO message VALUES (?, 7, 3, 'bob', 'bob', '1', 'imported')", (lobby.id,))
+            beside.execute("INSERT INTO message VALUES (?, 7, 3, 'bob', 'bob', '1', 'imported')", (row_of(lobby),))
             beside.execute("UPDATE store SET epoch = epoch + 1")
         again = entry(lobby, "b", "1", "bob")
         await keep(log, [again], 4)
@@ -829,7 +949,7 @@ class Busy(FileTestCase):
         await keep(log, [entry(lobby, "a")], 1)
         with self.written_to() as beside:
             database.move_now(beside)
-            beside.execute("INSERT INTO message VALUES (?, 7, 3, 'bob', 'bob', NULL, 'imported')", (lobby.id,))
+            beside.execute("INSERT INTO message VALUES (?, 7, 3, 'bob', 'bob', NULL, 'imported')", (row_of(lobby),))
             beside.execute("UPDATE store SET epoch = epoch + 1")
             said = entry(lobby, "b")
             kept = log.append([said], 4)

@@ -7,7 +7,7 @@ code of its own to run; it holds the words that the stores and the rooms share.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -52,11 +52,13 @@ class Entry(msgspec.Struct, eq=False, gc=False):
     fresh: bool = False
 
 
+Heard = Callable[[Sequence[Record]], None]
+"""Called with the records that a room's log has got, in the order of their numbers; see `RoomLog.follow`."""
+
+
 class RoomLog(Protocol):
     """The log of one room. Two `RoomLog` of one room are one object."""
 
-    id: int | None
-    """What the store knows the room by, if it does: none while nothing is kept of it."""
     name: Name
     topic: str
     seq: int
@@ -65,8 +67,23 @@ class RoomLog(Protocol):
     """The oldest number that is still kept, 0 where nothing was ever said. Where all was taken away, the number after
     `seq`: whoever has read up to the one in front of `oldest` has missed nothing."""
     epoch: int
-    """It changes where messages came into the log by another way than `append` (an import): what is remembered of it
-    may have gaps then."""
+    """Changes when the log has got records that no follower was handed: in front of others (an import), or too many at
+    once. What is remembered of the log may have gaps then; `after` has everything."""
+
+    def follow(self, heard: Heard) -> None:
+        """Hand all that is appended from now on to `heard`, in order, each record once, whoever appended it.
+
+        `heard` is called once `seq` covers the records, and for those of `Log.append` before that fires (`append_now`:
+        before it returns), with all of a turn at once. An entry of this process that is among the records has its `seq`
+        and `fresh` set by then, and so an author can be acked when its own record comes by; an entry that is not fresh
+        is in no record. Where `epoch` has changed since the last call, there is more in front of these records than was
+        handed on, up to `seq` if there are none: that has to be read with `after`.
+
+        A log has one follower; another one takes its place.
+        """
+
+    def unfollow(self) -> None:
+        """Hand nothing more to the follower."""
 
     def after(self, seq: int, most: int, most_bytes: int) -> Deferred[list[Record]]:
         """Read on from a place: at most `most` records behind `seq`, in order, of about `most_bytes` of text.

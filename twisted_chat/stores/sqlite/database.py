@@ -17,7 +17,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from ...log import Entry, Record, RoomSummary, Unusable
+from ...log import Entry, Record, RoomLog, RoomSummary, Unusable
 from ...names import Name
 from ..retention import Keep
 from .lock import FileLock
@@ -38,6 +38,11 @@ PAGE_CACHE: Final = 2**20
 
 TRIM_ROWS: Final = 500
 """Messages that one step of retention takes away: it holds the file's lock for some 5 ms."""
+
+NEW_AT_ONCE: Final = 512
+NEW_BYTES_AT_ONCE: Final = 2**16
+"""Messages of another program, and bytes of their text, that are handed to a room at once: a page. Where there are
+more, its members read them at their own pace."""
 
 Durability = Literal["process", "power"]
 """What a kept message survives: the end of the process (`kill -9`), or also a power cut."""
@@ -225,7 +230,9 @@ def keep(connection: sqlite3.Connection, seen: int, entries: Sequence[Entry]) ->
         now, last = connection.execute("SELECT epoch, (SELECT max(row) FROM journal) FROM store").fetchone()
         if now != seen:
             return None
-        made = {name.key: make_room(connection, name) for name in {e.room.name for e in entries if e.room.id is None}}
+        made = {
+            name.key: make_room(connection, name) for name in {e.room.name for e in entries if _id_of(e.room) is None}
+        }
         connection.executemany(_KEEP, [_row(entry, made) for entry in entries])
         first = {row - (last or 0) - 1: (seq, time) for row, seq, time in connection.execute(_REPEATED, (last or 0,))}
         if first:
@@ -236,8 +243,16 @@ def keep(connection: sqlite3.Connection, seen: int, entries: Sequence[Entry]) ->
 def _row(entry: Entry, made: dict[str, int]) -> tuple[int | None, int, int, str, str, str | None, str]:
     room = entry.room
     author = entry.author
-    id = made.get(room.name.key) if room.id is None else room.id
+    id = _id_of(room)
+    if id is None:
+        id = made.get(room.name.key)
     return id, entry.seq, entry.time, author.shown, author.key, entry.id, entry.msg
+
+
+def _id_of(room: RoomLog) -> int | None:
+    """The row of a room of this store; None while nothing is kept of it."""
+    id: int | None = room.id  # type: ignore[attr-defined]  # of `SQLiteRoomLog`, which stands above this module
+    return id
 
 
 _KEEP: Final = "INSERT INTO journal (room, seq, time, author, author_key, id, msg) VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -406,6 +421,8 @@ class RoomState(NamedTuple):
     topic: str
     seq: int
     oldest: int
+    skipped: int
+    """Numbers between `oldest` and `seq` that no message has."""
 
 
 def room_state(connection: sqlite3.Connection, key: str) -> RoomState:
@@ -413,18 +430,35 @@ def room_state(connection: sqlite3.Connection, key: str) -> RoomState:
     sql = """
         SELECT epoch, id, name, ifnull(topic, ''),
                ifnull(max(trimmed, ifnull((SELECT max(seq) FROM message WHERE message.room = room.id), 0)), 0),
-               ifnull(ifnull((SELECT min(seq) FROM message WHERE message.room = room.id), nullif(trimmed, 0) + 1), 0)
+               ifnull(ifnull((SELECT min(seq) FROM message WHERE message.room = room.id), nullif(trimmed, 0) + 1), 0),
+               ifnull(skipped, 0)
         FROM store LEFT JOIN room ON key = ?"""
     return RoomState(*connection.execute(sql, (key,)).fetchone())
 
 
-def look_again(connection: sqlite3.Connection, keys: Sequence[str]) -> tuple[int, list[RoomState]]:
-    """Move the journal, and find rooms by their keys: all that another program may have changed for them.
+class Changes(NamedTuple):
+    """What another program may have changed in the file."""
 
-    Returns what `move` does, and what is known of each room.
-    """
+    renumbered: int
+    """Messages that were given new numbers, as `move` says."""
+    epoch: int
+    rooms: list[tuple[RoomState, list[Record]]]
+    """What the file knows of each room that was asked for, and all that is new in it, unless that is too much."""
+
+
+def look_again(connection: sqlite3.Connection, known: Sequence[tuple[str, int]]) -> Changes:
+    """Move the journal, and look for what another program has changed in rooms: their keys and newest known numbers."""
     with transaction(connection):
-        return move_now(connection), [room_state(connection, key) for key in keys]
+        renumbered = move_now(connection)
+        return Changes(renumbered, epoch(connection), [_changed(connection, key, seq) for key, seq in known])
+
+
+def _changed(connection: sqlite3.Connection, key: str, seq: int) -> tuple[RoomState, list[Record]]:
+    state = room_state(connection, key)
+    if state.seq <= seq:
+        return state, []
+    records = page(connection, AFTER, state.id, seq, NEW_AT_ONCE, NEW_BYTES_AT_ONCE)
+    return state, records if records and records[-1].seq == state.seq else []
 
 
 def summaries(connection: sqlite3.Connection, most: int) -> list[RoomSummary]:

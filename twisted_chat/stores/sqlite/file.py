@@ -14,6 +14,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredLock, inlineCallbacks
@@ -173,6 +174,16 @@ class DatabaseFile:
         if connection is None:
             connection = self._of_thread.connection = self._spare.pop()
         return function(connection, *args)
+
+    @property
+    def is_in_memory(self) -> bool:
+        return self._watch is None
+
+    def was_written_by_others(self, epoch: int) -> bool:
+        """True if another program has changed the file's epoch; false, too, if that cannot be told now."""
+        with suppress(sqlite3.Error):
+            return not self._closed and database.epoch(self.writer) != epoch
+        return False
 
     # The write-ahead log
 

@@ -18,19 +18,25 @@ from typing import Any, Final, NamedTuple, TypeVar, cast
 from weakref import WeakValueDictionary
 
 from twisted.internet.defer import Deferred, inlineCallbacks, succeed
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ...log import Entry, Record, RoomLog, RoomSummary, Unavailable
+from ...log import Entry, Heard, Record, RoomLog, RoomSummary, Unavailable
 from ...names import Name
 from ..retention import EVERYTHING, Keep, Store, Trimmer
 from . import database
-from .database import AFTER, BEFORE, Durability, RoomState, Trimmed
+from .database import AFTER, BEFORE, Changes, Durability, RoomState, Trimmed
 from .file import DatabaseFile, report, tell_renumbered
 
 JOURNAL_BYTES: Final = 2**20
 """Bytes in memory of what gathers in the journal before it is moved on: one move then takes the file's lock for some
 10 ms."""
+
+LOOK_SECONDS: Final = 1.0
+"""How often a server looks for what another program (`twisted-chat import`) has written: one row that such a program
+changes, read in some 5 µs. `PRAGMA data_version` is no cheaper and changes with each move of our own; a watch on the
+file's time would need one more dependency or a thread."""
 
 ROW_BYTES: Final = 512
 """Of these, what a message takes beside its text."""
@@ -64,20 +70,53 @@ class _Turn(NamedTuple):
 class SQLiteRoomLog:
     """The log of one room; see `log.RoomLog`."""
 
-    def __init__(self, store: SQLiteLog, name: Name) -> None:
+    def __init__(self, store: SQLiteLog, name: Name, state: RoomState) -> None:
         self._store = store
-        self.name = name
-        self.id: int | None = None
+        self._heard: Heard | None = None
+        self.name = Name(state.shown or name.shown, name.key)
+        self.id = state.id
         """The row in `room`; none while nothing is kept of this room."""
-        self.topic = ""
-        self.seq = 0
-        self.oldest = 0
+        self.known = state.epoch
+        """The file's epoch as of which everything here is known."""
+        self.topic = state.topic
+        self.seq = state.seq
+        self.oldest = state.oldest
+        self.skipped = state.skipped
+        """Numbers between `oldest` and `seq` that no message had when the file was last looked at."""
         self.epoch = 0
 
-    def take(self, state: RoomState) -> None:
-        """Take over what the file says."""
-        self.epoch, self.id, shown, self.topic, self.seq, self.oldest = state
+    def take(self, state: RoomState, new: Sequence[Record]) -> None:
+        """Take over what the file says, with what is new in it, and hand that on."""
+        ends_at, oldest, skipped = self.seq, self.oldest, self.skipped
+        self.known, self.id, shown, self.topic, self.seq, self.oldest, self.skipped = state
         self.name = Name(shown or self.name.shown, self.name.key)
+        if new and not oldest:
+            ends_at, oldest = new[0].seq - 1, new[0].seq
+        nothing_else = (self.oldest, self.skipped, self.seq) == (
+            oldest,
+            skipped + self.seq - ends_at - len(new),
+            new[-1].seq if new else ends_at,
+        )
+        if nothing_else and (self._heard is not None or not new):
+            self.hear(new)
+        else:
+            self.epoch += 1
+            self.hear((), even_none=True)
+
+    def follow(self, heard: Heard) -> None:
+        self._heard = heard
+        self._store._look_out()
+
+    def unfollow(self) -> None:
+        self._heard = None
+
+    def hear(self, records: Sequence[Record], even_none: bool = False) -> None:
+        """Hand records to the follower, if there is one."""
+        if self._heard is not None and (records or even_none):
+            try:
+                self._heard(records)
+            except Exception:
+                _log.failure("A room could not be told what is new in its log")
 
     def after(self, seq: int, most: int, most_bytes: int) -> Deferred[list[Record]]:
         return self._store._after(self, seq, most, most_bytes)
@@ -105,6 +144,9 @@ class SQLiteLog:
         self._journal_bytes = 0
         self._move_at = JOURNAL_BYTES
         self._moving = False
+        self._reactor = reactor
+        self._next_look: IDelayedCall | None = None
+        """When the file is looked at next for what other programs have written."""
         self._keep = keep
         self._trimmer = None if keep == EVERYTHING else Trimmer(reactor, Store(self._overdue, self._trim))
 
@@ -123,8 +165,7 @@ class SQLiteLog:
             changes = self._changes
             state: RoomState = yield self._file.read(database.room_state, name.key)
             if name.key not in self._open and changes == self._changes:  # otherwise it may be out of date
-                room = self._open[name.key] = SQLiteRoomLog(self, name)
-                room.take(state)
+                room = self._open[name.key] = SQLiteRoomLog(self, name, state)
                 break
         return cast(RoomLog, room)
 
@@ -169,18 +210,29 @@ class SQLiteLog:
             if turn is not None:
                 self._kept(turn)
                 return
-            yield self._look_again(until, entries)
+            yield self._look_again(until)
 
     @inlineCallbacks
-    def _look_again(self, until: float, entries: Sequence[Entry]) -> Generator[Deferred[Any], Any, None]:
-        """Learn what another program wrote to the rooms of these entries."""
-        rooms = list({entry.room: None for entry in entries})
-        keys = [room.name.key for room in rooms]
-        renumbered, states = yield self._file.attempt(until, database.look_again, keys)
-        self._journal_moved(renumbered)
-        self._epoch = states[0].epoch
-        for room, state in zip(rooms, states, strict=True):
-            cast(SQLiteRoomLog, room).take(state)
+    def _look_again(self, until: float) -> Generator[Deferred[Any], Any, None]:
+        """Learn what another program wrote to the rooms that are open, and hand it on."""
+        rooms = list(self._open.values())
+        known = [(room.name.key, room.seq) for room in rooms]
+        changes: Changes = yield self._file.attempt_in_thread(until, database.look_again, known)
+        self._journal_moved(changes.renumbered)
+        self._epoch = changes.epoch
+        for room, (state, new) in zip(rooms, changes.rooms, strict=True):
+            room.take(state, () if changes.renumbered else new)
+
+    def _look_out(self) -> None:
+        """Look now and then for what other programs write, for as long as rooms are followed."""
+        if self._next_look is None and not self._file.is_in_memory:
+            self._next_look = self._reactor.callLater(LOOK_SECONDS, self._look)
+
+    def _look(self) -> None:
+        self._next_look = None
+        if self._file.was_written_by_others(self._epoch):
+            self._file.in_turn(self._look_again).addErrback(report, "What another program wrote could not be read")
+        self._look_out()
 
     def _write_turn(self, connection: sqlite3.Connection, entries: Sequence[Entry], time: int) -> _Turn | None:
         """Give entries their numbers and keep those that are new; only the entries change here.
@@ -209,7 +261,7 @@ class SQLiteLog:
         heads: dict[RoomLog, int] = {}
         for entry in entries:
             room = entry.room
-            if room.epoch != self._epoch:
+            if cast(SQLiteRoomLog, room).known != self._epoch:
                 return None
             if entry.id is not None:
                 key = _key_of(entry)
@@ -225,13 +277,18 @@ class SQLiteLog:
         return fresh, said
 
     def _kept(self, turn: _Turn) -> None:
-        """Note what was written."""
+        """Note what was written, and hand it on."""
         self._file.has_worked()
         journal = self._journal
+        new: dict[SQLiteRoomLog, list[Record]] = {}
         for entry in turn.fresh:
-            room = entry.room
+            room = cast(SQLiteRoomLog, entry.room)
             room.seq = entry.seq
             entry.fresh = True
+            if room in new:
+                new[room].append(_record(entry))
+            else:
+                new[room] = [_record(entry)]
             if room in journal:
                 journal[room].append(entry)
             else:
@@ -241,6 +298,8 @@ class SQLiteLog:
             self._journal_bytes += len(entry.msg) + ROW_BYTES
         self._journaled.update(turn.said)
         self._tidy()
+        for room, records in new.items():
+            room.hear(records)
 
     # Moving on from the journal
 
@@ -334,6 +393,9 @@ class SQLiteLog:
     # The end
 
     def close(self) -> Deferred[None]:
+        if self._next_look is not None:
+            self._next_look.cancel()
+            self._next_look = None
         if self._trimmer is not None:
             self._trimmer.stop()
         return self._file.close(database.move).addErrback(self._not_moved)
