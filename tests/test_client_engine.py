@@ -3,25 +3,1181 @@
 from __future__ import annotations
 
 import json
+import math
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import messages as wire
+from twisted_chat.client.errors import UNREADABLE, ClosedError, UnreachableError
 from twisted_chat.client.protocol.engine import (
+    DEAD_TIME,
+    MAX_OBJECT,
+    QUIET_TIME,
+    QUIT_TIME,
+    STEADY_TIME,
+    WELCOME_TIME,
     Engine,
 )
-from twisted_chat.client.protocol.events import Answered
-from twisted_chat.client.protocol.objects import GAP, Message
-from twisted_chat.client.protocol.pace import LONGEST_PAUSE
+from twisted_chat.client.protocol.events import Answered, Closed, Ended, Entered, Failed, Heard, Welcomed
+from twisted_chat.client.protocol.membership import Membership
+from twisted_chat.client.protocol.objects import (
+    GAP,
+    DirectMessage,
+    Error,
+    MemberJoined,
+    MemberLeft,
+    Members,
+    Message,
+    NickChanged,
+    Presence,
+    RoomInfo,
+    Stop,
+    TopicChanged,
+)
+from twisted_chat.client.protocol.outbox import WINDOW
+from twisted_chat.client.protocol.pace import LEAST_PAUSE, LONGEST_PAUSE
+from twisted_chat.client.protocol.partial_log import MAX_OWN, MOST
+from twisted_chat.client.protocol.requests import Request
+from twisted_chat.client.protocol.room_reader import FIRST_PAUSE, FREE_READS, LOW, PAGE
+from twisted_chat.client.states import NewLog, RoomLost, State, StateChanged
 from twisted_chat.messages import WireError
 
 from .client_fakes import FakeServer, FakeSession, ids
 
 Obj = dict[str, Any]
+
+
+class EngineTestCase(SynchronousTestCase):
+    """An engine whose server is the test."""
+
+    LIMITS: Final = {"object": 1000, "rate": 0, "burst": 100}
+
+    def setUp(self) -> None:
+        self.now = 1000.0
+        self.engine = Engine("alice", "the server", ids(), hint="try TLS")
+        self.objects: list[Obj] = []
+        self.events: list[Any] = []
+        self.results: dict[Request, Any] = {}
+        self.hello = ""
+
+    # The connection
+
+    def connect(self) -> None:
+        self.engine.connected(self.now)
+        (hello,) = self.sent()
+        self.assertEqual((hello["type"], hello["nick"]), ("hello", self.engine.nick))
+        self.hello = hello["id"]
+
+    def welcome(self, **limits: int) -> None:
+        self.connect()
+        self.hears(type="welcome", id=self.hello, nick=self.engine.nick, server="s", limits=self.LIMITS | limits)
+
+    def lose(self, reason: str = "the cable") -> None:
+        self.engine.lost(reason, self.now)
+        self.turn()
+
+    def return_(self) -> None:
+        """Lose the connection, and make another one."""
+        self.lose()
+        self.welcome()
+
+    def turn(self) -> None:
+        while self.engine.has_work:
+            self.objects += self.engine.take_objects(self.now)
+            for event in self.engine.take_events():
+                self.events.append(event)
+                if isinstance(event, Answered):
+                    self.results[event.request] = event.result
+                elif isinstance(event, Failed):
+                    self.results[event.request] = event.error
+
+    def sent(self) -> list[Obj]:
+        """Take what was sent since the last time."""
+        self.turn()
+        sent, self.objects = self.objects, []
+        return sent
+
+    def sent_types(self) -> list[str]:
+        return [obj["type"] for obj in self.sent()]
+
+    def hears(self, **obj: Any) -> None:
+        self.engine.received(obj, self.now)
+        self.turn()
+
+    def passes(self, seconds: float) -> None:
+        self.now += seconds
+        self.engine.tick(self.now)
+        self.turn()
+
+    def answers(self, **fields: Any) -> Obj:
+        """Answer the one request that was sent; return it."""
+        (request,) = self.sent()
+        self.hears(id=request["id"], **fields)
+        return request
+
+    def refuses(self, code: str = "denied", **fields: Any) -> Obj:
+        """Refuse the one request that was sent; return it."""
+        return self.answers(type="error", code=code, msg="no", author="server", **fields)
+
+    def told(self, *kinds: type) -> list[Any]:
+        """Take the events of these kinds."""
+        self.turn()
+        told = [event for event in self.events if isinstance(event, kinds)]
+        self.events = [event for event in self.events if not isinstance(event, kinds)]
+        return told
+
+    def result(self, request: Request) -> Any:
+        """Give the answer to a request, or its error."""
+        self.turn()
+        self.assertIn(request, self.results, "there is no answer yet")
+        return self.results[request]
+
+    def waits(self, *requests: Request) -> None:
+        self.turn()
+        for request in requests:
+            self.assertNotIn(request, self.results)
+            self.assertIn(request, self.engine.waiting)
+
+    # Rooms
+
+    def joins(self, seq: int = 10, room: str = "lobby", **fields: Any) -> Obj:
+        """Answer the one join that was sent; return it."""
+        answer = {"type": "joined", "room": room, "topic": "t", "seq": seq, "oldest": 1, "count": 2}
+        request = self.answers(**answer | fields)
+        self.assertEqual(request["type"], "join")
+        return request
+
+    def join(self, name: str = "lobby", since: int | None = None, seq: int = 10) -> Membership:
+        room = self.engine.join(name, since)
+        self.joins(seq, name)
+        return room
+
+    def message(self, seq: int, author: str = "bob", room: str = "lobby", **fields: Any) -> None:
+        self.hears(type="", msg=str(seq), author=author, room=room, seq=seq, **fields)
+
+    def ack(self, id: str, seq: int | None, **fields: Any) -> None:
+        self.hears(type="ack", id=id, room="lobby", seq=seq, **fields)
+
+    def page(self, *seqs: int, more: bool = False, author: str = "bob") -> Obj:
+        """Answer the one request for a page of the log; return it."""
+        messages = [{"type": "", "msg": str(seq), "author": author, "room": "lobby", "seq": seq} for seq in seqs]
+        return self.answers(type="history", room="lobby", messages=messages, more=more)
+
+    def taken(self, room: Membership) -> list[int | None]:
+        """Take all messages of a room that there are."""
+        taken = []
+        while (message := self.engine.take(room)) is not None:
+            taken.append(message.seq)
+        return taken
+
+
+class HelloTests(EngineTestCase):
+    def test_it_says_hello_first_and_is_told_of_the_welcome(self) -> None:
+        self.engine.connected(self.now)
+        (hello,) = self.sent()
+        self.assertEqual((hello["type"], hello["nick"]), ("hello", "alice"))
+        self.hears(type="welcome", id=hello["id"], nick="Alice", server="s", limits={"object": 100})
+        self.assertEqual((self.engine.nick, self.engine.server, self.engine.limits), ("Alice", "s", {"object": 100}))
+        self.assertEqual(self.told(StateChanged, Welcomed), [StateChanged(State.CONNECTED), Welcomed()])
+        self.hears(type="welcome", id=hello["id"], nick="eve", server="s", limits={})
+        self.assertEqual((self.engine.nick, self.told(Welcomed)), ("Alice", []))
+
+    def test_every_hello_has_the_same_token_which_no_other_client_has(self) -> None:
+        hellos = []
+        for engine in (self.engine, Engine("alice", "the server", ids())):
+            for _ in range(2):
+                engine.connected(self.now)
+                (hello,) = engine.take_objects(self.now)
+                hellos.append(hello["token"])
+                welcome = {"type": "welcome", "nick": "alice", "server": "s", "limits": {}, "id": hello["id"]}
+                engine.received(welcome, self.now)
+                engine.lost("the cable", self.now)
+        self.assertEqual((hellos[0], hellos[2], len(hellos[0])), (hellos[1], hellos[3], 32))
+        self.assertNotEqual(hellos[0], hellos[2])
+
+    def test_a_first_hello_that_is_refused_is_the_end(self) -> None:
+        self.connect()
+        self.hears(type="error", id=self.hello, code="nick-taken", msg="somebody has it", author="server")
+        self.assertEqual(self.engine.hang_up, "somebody has it")
+        self.lose()
+        (closed,) = self.told(Closed)
+        self.assertEqual((closed.error.code, str(closed.error)), ("nick-taken", "somebody has it"))
+
+    def test_a_full_server_refuses_without_an_id(self) -> None:
+        self.connect()
+        self.hears(type="error", code="full", msg="full", author="server")
+        self.lose()
+        self.assertEqual(self.told(Closed)[0].error.code, "full")
+
+    def test_a_refusal_that_is_odd_is_one_all_the_same(self) -> None:
+        for odd in ({}, {"code": 5, "msg": [], "retry": "soon"}, {"retry": -1.0}, {"retry": math.inf}):
+            self.engine = Engine("alice", "the server", ids())
+            self.connect()
+            self.hears(type="error", id=self.hello, **odd)
+            self.lose()
+            (closed,) = self.told(Closed)
+            self.assertEqual((closed.error.code, closed.error.text, closed.error.retry), ("internal", UNREADABLE, None))
+
+    def test_a_welcome_that_makes_no_sense_is_a_refusal(self) -> None:
+        odds: list[Obj] = [
+            {"limits": {"object": "many"}, "server": "s"},
+            {"limits": {}},
+            {"limits": [], "server": "s"},
+        ]
+        for odd in odds:
+            self.engine = Engine("alice", "the server", ids())
+            self.connect()
+            self.hears(type="welcome", id=self.hello, nick="alice", **odd)
+            self.assertEqual(self.engine.hang_up, UNREADABLE)
+
+    def test_it_says_when_it_is_to_be_looked_at_again(self) -> None:
+        self.assertIsNone(self.engine.due())
+        self.connect()
+        self.assertEqual(self.engine.due(), self.now + QUIET_TIME / 2)
+        self.lose()
+        self.assertIsNone(self.engine.due())
+
+    def test_nothing_is_asked_before_the_welcome(self) -> None:
+        rooms, message = self.engine.rooms(), self.engine.tell("bob", "hi")
+        self.assertEqual(self.sent(), [])
+        self.welcome()
+        asked, said = self.sent()
+        self.assertEqual((asked["type"], said["msg"]), ("rooms", "hi"))
+        self.hears(type="rooms", rooms=[{"room": "lobby", "count": 1, "topic": ""}], id=asked["id"])
+        self.assertEqual(self.result(rooms), [RoomInfo("lobby", 1, "")])
+        self.waits(message)
+
+    def test_a_server_that_says_nothing_is_given_up(self) -> None:
+        self.connect()
+        self.passes(WELCOME_TIME - 1)
+        self.assertIsNone(self.engine.hang_up)
+        self.passes(1)
+        self.assertEqual(self.engine.hang_up, "the server did not answer within 30 seconds")
+
+    def test_a_connection_that_cannot_be_made_is_the_end_at_first(self) -> None:
+        cause = OSError("no way")
+        self.engine.failed("nobody listens there", self.now, cause)
+        (closed,) = self.told(Closed)
+        self.assertIsInstance(closed.error, UnreachableError)
+        self.assertEqual(str(closed.error), "cannot reach the server: nobody listens there")
+        self.assertEqual((closed.error.reason, closed.error.foreign), ("nobody listens there", False))
+        self.assertIs(closed.error.__cause__, cause)
+
+    def test_one_that_ends_before_the_welcome_says_what_to_try(self) -> None:
+        for obj, foreign in ((None, True), ({"type": "new"}, True), ({"type": "stop", "msg": "full"}, False)):
+            self.engine = Engine("alice", "the server", ids(), hint="try TLS")
+            self.connect()
+            if obj is not None:
+                self.hears(**obj)
+            self.lose("it ended")
+            (closed,) = self.told(Closed)
+            self.assertIsInstance(closed.error, UnreachableError)
+            self.assertEqual((closed.error.foreign, "; try TLS" in str(closed.error)), (foreign, foreign))
+
+    def test_the_shell_may_know_better_what_it_is(self) -> None:
+        self.connect()
+        self.engine.lost("its certificate is for another name", self.now, foreign=False)
+        self.assertFalse(self.told(Closed)[0].error.foreign)
+
+
+class ReturnTests(EngineTestCase):
+    """Connections that come and go."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.welcome()
+
+    def test_that_it_is_lost_and_comes_back_is_told(self) -> None:
+        self.lose("the cable")
+        self.engine.failed("nobody listens there", self.now)
+        self.engine.failed("nobody listens there", self.now)
+        self.welcome()
+        self.assertEqual(
+            self.told(StateChanged),
+            [
+                StateChanged(State.CONNECTED),
+                StateChanged(State.WAITING, "the cable"),
+                StateChanged(State.WAITING, "nobody listens there"),
+                StateChanged(State.CONNECTED),
+            ],
+        )
+
+    def test_pauses_grow_until_a_connection_has_lasted(self) -> None:
+        def pause(seconds: float) -> float:
+            """Give the pause after a connection that broke so many seconds after its welcome."""
+            self.passes(seconds)
+            self.lose()
+            pause = self.engine.pause
+            self.welcome()
+            return pause
+
+        pauses = [pause(STEADY_TIME - 1) for _ in range(10)]
+        self.assertLess(pauses[0], 1)
+        self.assertTrue(all(LONGEST_PAUSE <= pause <= 1.5 * LONGEST_PAUSE for pause in pauses[7:]), pauses)
+        self.assertLess(pause(STEADY_TIME), 1)
+
+    def test_a_nick_that_is_still_taken_is_told_and_tried_again(self) -> None:
+        self.lose()
+        self.connect()
+        self.hears(type="error", id=self.hello, code="nick-taken", msg="somebody has this nick", author="server")
+        self.lose()
+        reason = self.told(StateChanged)[-1].reason
+        self.assertIn("the nick alice is still taken by your last connection", reason)
+        self.welcome()
+        self.assertIs(self.engine.state, State.CONNECTED)
+
+    def test_a_client_that_is_not_let_in_again_is_closed(self) -> None:
+        self.lose()
+        self.connect()
+        self.hears(type="error", id=self.hello, code="banned", msg="you are banned", author="server")
+        self.lose()
+        (closed,) = self.told(Closed)
+        self.assertIn("you are banned", str(closed.error))
+        self.assertEqual((closed.error.wanted, closed.error.__cause__.code), (False, "banned"))
+
+    def test_a_stop_is_told_and_says_why_the_connection_ends(self) -> None:
+        self.hears(type="stop", msg="back in a minute", author="server")
+        self.lose("it ended")
+        self.assertEqual(self.told(Stop), [Stop("back in a minute")])
+        self.assertEqual(self.told(StateChanged)[-1], StateChanged(State.WAITING, "back in a minute"))
+        self.welcome()
+        self.hears(type="stop")
+        self.assertEqual(self.engine.hang_up, "the server ended the connection")
+
+    def test_a_silent_server_is_asked_and_then_given_up(self) -> None:
+        self.passes(QUIET_TIME / 2)
+        self.assertEqual(self.sent(), [])
+        self.passes(QUIET_TIME / 2)
+        self.answers(type="pong")
+        for _ in range(int(2 * DEAD_TIME / QUIET_TIME) - 1):
+            self.passes(QUIET_TIME / 2)
+            self.assertIsNone(self.engine.hang_up)
+        self.assertIn("ping", self.sent_types())
+        self.passes(QUIET_TIME / 2)
+        self.assertEqual(self.engine.hang_up, "nothing was heard of the server for 60 seconds")
+
+    def test_a_ping_that_is_refused_is_none(self) -> None:
+        self.passes(QUIET_TIME)
+        self.refuses("internal")
+        self.assertEqual((self.sent(), self.told(Failed, Error)), ([], []))
+
+    def test_pings_are_answered(self) -> None:
+        self.hears(type="ping")
+        self.assertEqual(self.sent(), [{"type": "pong"}])
+
+    def test_it_says_goodbye(self) -> None:
+        self.engine.quit()
+        goodbye = self.answers(type="stop", msg="")
+        self.assertEqual((goodbye["type"], self.engine.hang_up), ("quit", "the server ended the connection"))
+        self.lose()
+        self.assertEqual(self.told(StateChanged)[-1], StateChanged(State.CLOSED, "the client is closed"))
+        self.assertTrue(self.told(Closed)[0].error.wanted)
+        self.engine.quit()
+        self.assertEqual(self.sent(), [])
+
+    def test_a_server_that_does_not_answer_a_goodbye_is_left(self) -> None:
+        self.engine.quit()
+        self.passes(QUIT_TIME)
+        self.assertEqual(self.engine.hang_up, "the client is closed")
+
+    def test_without_a_connection_there_is_nobody_to_say_goodbye_to(self) -> None:
+        self.lose()
+        self.engine.quit()
+        self.assertTrue(self.told(Closed)[0].error.wanted)
+
+    def test_nor_before_the_welcome(self) -> None:
+        self.lose()
+        self.connect()
+        self.engine.quit()
+        self.assertEqual((self.sent(), self.engine.hang_up), ([], "the client is closed"))
+        self.lose()
+        self.assertTrue(self.told(Closed)[0].error.wanted)
+
+    def test_a_connection_that_comes_after_the_end_is_ended(self) -> None:
+        self.lose()
+        self.engine.end(ClosedError("closed"))
+        self.engine.connected(self.now)
+        self.assertEqual((self.sent(), self.engine.hang_up), ([], "the client is closed"))
+        self.hears(type="ping")
+        self.assertEqual(self.sent(), [])
+
+    def test_the_end_fails_all_that_waits_and_all_that_comes(self) -> None:
+        room = self.join()
+        asked = [self.engine.rooms(), self.engine.say(room, "hi"), self.engine.tell("bob", "hi")]
+        asked.append(self.engine.rename("al"))
+        self.engine.leave(room)
+        self.engine.end(ClosedError("closed"))
+        self.engine.end(ClosedError("again"))
+        asked += [self.engine.rooms(), self.engine.say(room, "hi"), self.engine.rename("al")]
+        late = self.engine.join("other")
+        for request in asked:
+            self.assertEqual(str(self.result(request)), "closed")
+        self.assertEqual([ended.membership for ended in self.told(Ended)], [room, late])
+        self.assertEqual((self.engine.owed, self.engine.hang_up), (0, "closed"))
+        self.engine.leave(room)
+        self.lose()
+        self.assertEqual([change.state for change in self.told(StateChanged)], [State.CONNECTED, State.CLOSED])
+
+
+class RequestTests(EngineTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.welcome()
+
+    def test_what_is_not_answered_is_asked_again_with_the_same_id(self) -> None:
+        who = self.engine.who("lobby")
+        (first,) = self.sent()
+        self.lose()
+        self.waits(who)
+        self.welcome()
+        self.assertEqual(self.sent(), [first])
+        self.hears(type="members", room="lobby", members=["bob"], count=1, id=first["id"])
+        self.assertEqual(self.result(who), Members("lobby", ["bob"], 1))
+        self.return_()
+        self.assertEqual(self.sent(), [])
+
+    def test_a_refusal_names_what_was_refused_and_not_what_was_said(self) -> None:
+        room = self.join()
+        for request, text in (
+            (self.engine.say(room, "secret"), "a message to lobby was refused: no"),
+            (self.engine.tell("bob", "secret"), "a message to bob was refused: no"),
+            (self.engine.set_topic("lobby", "secret"), "the topic of lobby was not changed: no"),
+            (self.engine.rename("al"), "the nick was not changed to al: no"),
+            (self.engine.who("garden"), "the members of garden cannot be listed: no"),
+            (self.engine.rooms(), "the rooms cannot be listed: no"),
+            (self.engine.history("garden", None, None, 50), "the history of garden cannot be read: no"),
+        ):
+            for sent in self.sent():
+                self.hears(type="error", id=sent["id"], code="denied", msg="no", author="server")
+            error = self.result(request)
+            self.assertEqual((str(error), error.text, error.code), (text, "no", "denied"))
+            self.assertIs(error.request, request)
+
+    def test_what_would_be_lost_is_known(self) -> None:
+        self.lose()
+        room = self.engine.join("lobby", 0)
+        changes = [self.engine.say(room, "hi"), self.engine.tell("bob", "yo"), self.engine.set_topic("lobby", "tea")]
+        changes.append(self.engine.rename("al"))
+        questions = [self.engine.rooms(), self.engine.who("lobby"), self.engine.history("lobby", None, None, 1)]
+        self.assertEqual([request for request in self.engine.waiting if request.changes], changes)
+        self.assertEqual([request for request in self.engine.waiting if not request.changes], questions)
+        self.assertEqual(
+            [(one.kind, one.room, one.nick, one.text) for one in changes][1:3],
+            [("message", None, "bob", "yo"), ("topic", "lobby", None, "tea")],
+        )
+
+    def test_what_came_too_fast_is_asked_again_when_the_server_says(self) -> None:
+        rooms = self.engine.rooms()
+        request = self.refuses("rate-limited", retry=3.0)
+        self.passes(2.9)
+        self.assertEqual(self.sent(), [])
+        self.passes(0.2)
+        self.assertEqual(self.sent(), [request])
+        self.hears(type="error", id=request["id"], code="rate-limited", msg="no", author="server")
+        self.hears(type="rooms", rooms=[], id=request["id"])
+        self.passes(10)
+        self.assertEqual(self.sent(), [], "it was answered meanwhile")
+        self.assertEqual(self.result(rooms), [])
+
+    def test_a_server_cannot_keep_it_busy(self) -> None:
+        self.engine.rooms()
+        request = self.refuses("rate-limited", retry=0)
+        self.passes(0.9 * LEAST_PAUSE)
+        self.assertEqual(self.sent(), [])
+        self.passes(0.2 * LEAST_PAUSE)
+        self.assertEqual(self.sent(), [request])
+
+    def test_that_something_is_unavailable_is_told_to_who_asks(self) -> None:
+        topic = self.engine.set_topic("lobby", "tea")
+        self.refuses("unavailable")
+        self.assertEqual(self.result(topic).code, "unavailable")
+
+    def test_what_is_answered_by_something_else_fails(self) -> None:
+        rooms = self.engine.rooms()
+        self.answers(type="pong")
+        renamed = self.engine.rename("al")
+        self.answers(type="ack", seq=1)
+        for request in (rooms, renamed):
+            self.assertEqual(self.result(request).code, "internal")
+            self.assertIn("something else", str(self.result(request)))
+
+    def test_an_answer_that_makes_no_sense_fails_its_request(self) -> None:
+        room = self.join()
+        for ask, odd in (
+            (self.engine.rooms, {"type": "rooms", "rooms": [{}]}),
+            (lambda: self.engine.who("lobby"), {"type": "members", "room": "lobby", "members": [5], "count": 1}),
+            (lambda: self.engine.say(room, "hi"), {"type": "ack", "seq": "x"}),
+            (lambda: self.engine.rename("al"), {"type": "nick"}),
+            (lambda: self.engine.history("lobby", None, None, 5), {"type": "history", "messages": [{}], "more": True}),
+        ):
+            request = ask()
+            self.answers(**odd)
+            self.assertEqual((self.result(request).code, self.result(request).text), ("internal", UNREADABLE))
+        self.assertEqual((self.engine.owed, self.sent()), (0, []))
+
+    def test_what_makes_no_sense_is_passed_over(self) -> None:
+        room = self.join()
+        nonsense: list[Obj] = [
+            {},
+            {"type": 7},
+            {"type": "", "msg": 7},
+            {"type": "", "room": "lobby", "msg": "", "author": "", "seq": True},
+            {"type": "", "room": "lobby", "msg": "", "author": "bob", "seq": 11, "time": 5},
+            {"type": "", "room": "x", "msg": "", "author": "bob", "seq": 1},
+            {"type": "error", "code": 5},
+            {"type": "presence", "room": "lobby", "count": "many"},
+            {"type": "ack", "id": "unknown"},
+            {"type": "new"},
+            {"type": "pong", "id": None},
+            {"type": "left", "room": 5, "id": []},
+        ]
+        before = self.events[:]
+        for obj in nonsense:
+            self.engine.received(obj, self.now)
+        self.turn()
+        self.assertEqual((self.taken(room), self.events, self.sent()), ([], before, []))
+
+    def test_an_error_that_answers_nothing_is_told(self) -> None:
+        self.hears(type="error", code="bad-json", msg="no", author="server")
+        self.assertEqual(self.told(Error), [Error("bad-json", "no", "server")])
+
+    def test_a_message_that_nobody_waits_for_is_not_sent_if_it_was_not_sent_yet(self) -> None:
+        self.lose()
+        first, second = self.engine.tell("bob", "psst"), self.engine.tell("bob", "psst")
+        self.engine.withdraw(first)
+        self.engine.withdraw(first)
+        self.assertEqual(self.engine.waiting, [second])
+        self.welcome()
+        (sent,) = self.sent()
+        self.engine.withdraw(second)
+        self.assertEqual(self.engine.owed, 1, "it may arrive")
+        self.ack(sent["id"], None)
+        self.assertEqual(self.engine.owed, 0)
+        who = self.engine.who("lobby")
+        self.engine.withdraw(who)
+        self.assertEqual(self.engine.waiting, [who])
+
+    def test_direct_messages_are_acked_and_told(self) -> None:
+        said = self.engine.tell("bob", "psst")
+        (sent,) = self.sent()
+        self.assertEqual((sent["to"], "room" in sent), ("bob", False))
+        self.hears(type="ack", id=sent["id"], to="bob", time="2026-11-22T11:06:36.123Z")
+        self.assertEqual((self.result(said), said.seq, said.time), (None, None, "2026-11-22T11:06:36.123Z"))
+        self.hears(type="", msg="psst", author="bob", to="alice", time="t")
+        self.assertEqual(self.told(Message), [DirectMessage("psst", "bob", to="alice", time="t")])
+
+    def test_a_direct_message_that_cannot_be_kept_now_is_said_again(self) -> None:
+        said = self.engine.tell("bob", "psst")
+        request = self.refuses("unavailable")
+        self.passes(1)
+        self.assertEqual(self.sent(), [request])
+        self.hears(type="error", id=request["id"], code="no-such-nick", msg="no", author="server")
+        self.assertEqual(self.result(said).code, "no-such-nick")
+
+    def test_a_nick_that_refuses_for_now_holds_up_no_other(self) -> None:
+        self.engine.tell("bob", "1")
+        self.refuses("unavailable", retry=100.0)
+        self.engine.tell("bob", "2")
+        self.engine.tell("cyd", "3")
+        self.assertEqual([sent["msg"] for sent in self.sent()], ["3"])
+
+    def test_what_is_too_long_or_no_text_is_refused_here(self) -> None:
+        room = self.join()
+        long, half = self.engine.say(room, "я" * 500), self.engine.say(room, "\ud83d")
+        self.assertEqual((self.result(long).code, self.result(half).code), ("too-long", "bad-message"))
+        self.assertIn("at most 1,000 are allowed", str(self.result(long)))
+        self.engine.say(room, "я" * 400)
+        self.assertEqual(len(self.sent()), 1)
+
+    def test_before_the_first_welcome_the_usual_limit_holds(self) -> None:
+        self.engine = Engine("alice", "the server", ids())
+        self.assertEqual(self.result(self.engine.tell("bob", "x" * MAX_OBJECT)).code, "too-long")
+
+    def test_messages_do_not_come_faster_than_the_server_serves_them(self) -> None:
+        self.lose()
+        self.welcome(burst=100, rate=10)
+        for i in range(200):
+            self.engine.tell(f"bob{i}", str(i))
+        sent = self.sent()
+        self.assertEqual(len(sent), 80)
+        for _ in range(20):
+            self.passes(0.5)
+            sent += self.sent()
+        self.assertTrue(160 <= len(sent) < 200, len(sent))
+        for _ in range(10):
+            self.passes(0.5)
+        sent += self.sent()
+        self.assertEqual([obj["msg"] for obj in sent if obj["type"] == ""], [str(i) for i in range(200)])
+
+
+class RoomTests(EngineTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.welcome()
+
+    def test_it_hears_what_is_said_after_it_joined(self) -> None:
+        room = self.join(seq=10)
+        self.assertIsNone(self.engine.take(room))
+        for seq in (9, 11, 13, 13):
+            self.message(seq)
+        self.assertEqual(self.taken(room), [11, 13])
+        self.assertEqual((room.topic, room.oldest, room.count), ("t", 1, 2))
+        self.assertEqual(self.told(Entered), [Entered(room)])
+
+    def test_a_message_has_what_the_server_says_of_it(self) -> None:
+        room = self.join()
+        self.message(11, room="LOBBY", time="t")
+        self.assertEqual(self.engine.take(room), Message("11", "bob", "lobby", None, 11, "t"))
+
+    def test_it_hears_what_was_said_since(self) -> None:
+        room = self.engine.join("lobby", 5)
+        self.assertEqual(self.joins(9)["since"], 5)
+        self.message(7)
+        self.message(9)
+        self.assertEqual(self.taken(room), [7, 9])
+
+    def test_before_it_is_in_a_room_it_hears_nothing_there(self) -> None:
+        room = self.engine.join("lobby")
+        self.assertIsNone(self.engine.take(room))
+        self.message(9)
+        self.joins(10)
+        self.message(11, room="other")
+        self.assertEqual(self.taken(room), [])
+
+    def test_it_joins_again_with_the_newest_that_it_has_heard(self) -> None:
+        room = self.join()
+        self.message(12)
+        self.message(13)
+        self.assertEqual(self.engine.take(room), Message("12", "bob", "lobby", None, 12, None))
+        self.lose()
+        self.message(14)
+        self.welcome()
+        self.assertEqual(self.joins(16)["since"], 13)
+        for seq in (14, 16, 17):
+            self.message(seq)
+        self.assertEqual(self.taken(room), [13, 14, 16, 17])
+
+    def test_a_first_join_that_was_not_answered_is_asked_anew(self) -> None:
+        self.engine.join("lobby")
+        self.sent()
+        self.return_()
+        self.assertNotIn("since", self.joins())
+        self.assertEqual(len(self.told(Entered)), 1)
+
+    def test_a_new_log_is_heard_from_its_beginning(self) -> None:
+        room = self.join(seq=100)
+        self.return_()
+        self.assertEqual(self.joins(2)["since"], 100)
+        self.assertEqual(self.page(1, 2)["after"], 0)
+        self.assertEqual((self.told(NewLog), self.taken(room)), ([NewLog("lobby")], [1, 2]))
+
+    def test_a_first_join_may_be_refused(self) -> None:
+        for code in ("bad-room", "full", "internal"):
+            room = self.engine.join("lobby")
+            self.refuses(code)
+            (ended,) = self.told(Ended)
+            self.assertEqual((ended.error.code, str(ended.error)), (code, "lobby cannot be joined: no"))
+            self.assertIs(room.error, ended.error)
+        self.assertEqual((self.engine.memberships, self.told(RoomLost)), ({}, []))
+
+    def test_a_join_that_makes_no_sense_is_refused(self) -> None:
+        self.engine.join("lobby")
+        self.answers(type="joined", room="lobby")
+        self.assertEqual(self.told(Ended)[0].error.code, "internal")
+
+    def test_a_join_that_the_server_cannot_serve_now_is_asked_again(self) -> None:
+        self.engine.join("lobby")
+        request = self.refuses("unavailable")
+        self.passes(1)
+        self.assertEqual(self.joins(), request)
+        self.assertEqual(len(self.told(Entered)), 1)
+
+    def test_a_room_that_does_not_let_it_in_again_is_lost(self) -> None:
+        room = self.join()
+        self.message(11)
+        said = self.engine.say(room, "hi")
+        self.sent()
+        self.return_()
+        self.refuses("banned")
+        (lost,) = self.told(RoomLost)
+        self.assertEqual((lost.room, lost.error.code), ("lobby", "banned"))
+        self.assertEqual(self.result(said).code, "banned")
+        self.assertIsInstance(self.result(self.engine.say(room, "hi")), ClosedError)
+        self.assertEqual(self.taken(room), [11], "what was heard can still be taken")
+
+    def test_a_room_that_does_not_let_it_in_for_now_is_tried_again(self) -> None:
+        room = self.join()
+        self.return_()
+        for seconds in (0.7, 1.4, 2.8):
+            self.assertEqual(self.refuses("full")["since"], 10)
+            self.assertEqual(self.sent(), [])
+            self.passes(0.5 * seconds)
+            self.assertEqual(self.sent(), [])
+            self.passes(0.7 * seconds)
+        self.joins(10)
+        self.message(11)
+        self.assertEqual(self.taken(room), [11])
+
+    def test_a_room_that_refuses_for_now_holds_up_no_other(self) -> None:
+        lobby, garden = self.join(), self.join("garden")
+        self.return_()
+        one, other = self.sent()
+        self.hears(type="error", id=one["id"], code="full", msg="full", author="server", retry=100)
+        self.assertEqual(self.sent(), [], "the other room is not answered yet")
+        self.engine.say(lobby, "1")
+        self.engine.say(garden, "2")
+        self.engine.tell("bob", "3")
+        who = self.engine.who("lobby")
+        joined = {"type": "joined", "room": "garden", "topic": "", "seq": 10, "oldest": 1, "count": 1}
+        self.hears(id=other["id"], **joined)
+        self.assertEqual([sent.get("msg") for sent in self.sent()], ["2", "3"])
+        self.waits(who)
+
+    def test_a_message_that_is_put_off_holds_up_only_its_room(self) -> None:
+        lobby, garden = self.join(), self.join("garden")
+        self.engine.say(lobby, "1")
+        self.refuses("rate-limited", retry=100)
+        self.engine.say(lobby, "2")
+        self.engine.say(garden, "3")
+        self.assertEqual([sent["msg"] for sent in self.sent()], ["3"])
+
+    def test_it_leaves_when_all_is_acked(self) -> None:
+        room = self.join()
+        said, topic = self.engine.say(room, "bye"), self.engine.set_topic("lobby", "gone")
+        self.engine.leave(room)
+        self.assertIsInstance(self.result(self.engine.say(room, "too late")), ClosedError)
+        message, _ = self.sent()
+        self.ack(message["id"], 11)
+        self.assertEqual(self.result(said), 11)
+        self.assertEqual(self.answers(type="left", room="lobby")["type"], "leave")
+        (ended,) = self.told(Ended)
+        self.assertTrue(ended.error.wanted)
+        self.waits(topic)
+
+    def test_a_leave_that_is_refused_is_one(self) -> None:
+        room = self.join()
+        self.engine.leave(room)
+        self.refuses("not-joined")
+        self.assertTrue(self.told(Ended)[0].error.wanted)
+
+    def test_without_a_connection_a_room_is_left_at_once(self) -> None:
+        room = self.join()
+        self.lose()
+        self.engine.leave(room)
+        self.assertEqual([ended.membership for ended in self.told(Ended)], [room])
+        self.welcome()
+        self.assertEqual(self.sent(), [])
+
+    def test_a_room_that_is_being_entered_is_left_after_that(self) -> None:
+        room = self.engine.join("lobby")
+        (join,) = self.sent()
+        self.engine.leave(room)
+        self.assertEqual((self.sent(), self.told(Ended)), ([], []))
+        self.hears(type="joined", room="lobby", topic="", seq=1, oldest=1, count=1, id=join["id"])
+        self.assertEqual(self.sent_types(), ["leave"])
+
+    def test_a_room_that_refuses_for_now_can_be_left(self) -> None:
+        room = self.join()
+        self.return_()
+        self.refuses("rate-limited", retry=100)
+        self.engine.leave(room)
+        self.assertEqual([ended.membership for ended in self.told(Ended)], [room])
+        self.passes(101)
+        self.assertNotIn("join", self.sent_types())
+
+    def test_notices_are_counted_and_told(self) -> None:
+        room = self.join()
+        counts = []
+        for notice in ({"type": "join"}, {"type": "join"}, {"type": "leave"}, {"type": "presence", "count": 40}):
+            self.hears(**notice, author="x", room="LOBBY")
+            counts.append(room.count)
+        self.hears(type="topic", room="lobby", msg="new", author="x")
+        self.hears(type="nick", author="x", nick="y", room="lobby")
+        self.hears(type="join", author="x", room="elsewhere")
+        self.assertEqual((counts, room.topic), ([3, 4, 3, 40], "new"))
+        told = self.told(MemberJoined, MemberLeft, Presence, TopicChanged, NickChanged)
+        self.assertEqual(told[2:4], [MemberLeft("x", "LOBBY"), Presence("LOBBY", 40)])
+        self.assertEqual(
+            told[4:],
+            [TopicChanged("x", "lobby", "new"), NickChanged("x", "y", "lobby"), MemberJoined("x", "elsewhere")],
+        )
+
+    def test_ones_own_topic_is_an_answer(self) -> None:
+        room = self.join()
+        topic = self.engine.set_topic("lobby", "tea")
+        self.answers(type="topic", author="alice", room="lobby", msg="tea")
+        self.assertEqual((self.result(topic), room.topic, self.told(TopicChanged)), (None, "tea", []))
+
+
+class WaitingTests(EngineTestCase):
+    """What is asked without a connection goes out after what it depends on."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.welcome()
+        self.room = self.join()
+        self.lose()
+
+    def test_everything_goes_out_after_the_rooms_are_joined_in_the_order_of_asking(self) -> None:
+        self.engine.set_topic("lobby", "tea")
+        self.engine.say(self.room, "1")
+        self.engine.who("lobby")
+        self.engine.say(self.room, "2")
+        self.engine.rooms()
+        self.engine.tell("bob", "3")
+        self.engine.history("lobby", None, None, 10)
+        self.welcome()
+        self.joins()
+        sent = [(obj["type"], obj.get("msg")) for obj in self.sent()]
+        self.assertEqual(
+            sent,
+            [("topic", "tea"), ("", "1"), ("who", None), ("", "2"), ("rooms", None), ("", "3"), ("history", None)],
+        )
+
+    def test_a_room_that_is_entered_meanwhile_is_waited_for_too(self) -> None:
+        garden = self.engine.join("garden")
+        self.engine.say(garden, "hi")
+        self.engine.who("garden")
+        self.welcome()
+        lobby, other = self.sent()
+        joined = {"type": "joined", "topic": "", "seq": 10, "oldest": 1, "count": 1}
+        self.hears(id=lobby["id"], room="lobby", **joined)
+        self.assertEqual(self.sent(), [])
+        self.hears(id=other["id"], room="garden", **joined)
+        self.assertEqual(self.sent_types(), ["", "who"])
+
+    def test_what_is_about_a_room_that_is_lost_is_asked_all_the_same(self) -> None:
+        who = self.engine.who("lobby")
+        self.welcome()
+        self.refuses("banned")
+        self.refuses("denied")
+        self.assertEqual(self.result(who).code, "denied")
+
+    def test_a_nick_goes_out_after_what_was_said_before_it(self) -> None:
+        first = self.engine.say(self.room, "as alice")
+        renamed = self.engine.rename("al")
+        self.engine.say(self.room, "as al")
+        self.engine.set_topic("lobby", "by al")
+        self.welcome()
+        self.joins()
+        self.answers(type="ack", room="lobby", seq=11)
+        self.assertEqual(self.result(first), 11)
+        self.answers(type="nick", author="alice", nick="al")
+        self.assertEqual((self.result(renamed), self.engine.nick), ("al", "al"))
+        self.assertEqual([obj["msg"] for obj in self.sent()], ["as al", "by al"])
+
+
+class SayTests(EngineTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.welcome()
+        self.room = self.join()
+
+    def test_the_answer_is_the_number_and_the_request_has_the_time(self) -> None:
+        said = self.engine.say(self.room, "hi")
+        request = self.answers(type="ack", room="lobby", seq=11, time="2026-11-22T11:06:36.123Z")
+        self.assertEqual((request["type"], request["room"], request["msg"]), ("", "lobby", "hi"))
+        self.assertEqual((self.result(said), said.seq, said.time), (11, 11, "2026-11-22T11:06:36.123Z"))
+
+    def test_what_is_said_before_the_room_is_entered_waits(self) -> None:
+        other = self.engine.join("other")
+        self.engine.say(other, "hi")
+        self.joins(room="other")
+        self.assertEqual(self.sent()[0]["msg"], "hi")
+
+    def test_no_more_are_under_way_than_are_soon_sent_again(self) -> None:
+        for number in range(WINDOW + 5):
+            self.engine.say(self.room, str(number))
+        sent = self.sent()
+        self.assertEqual(len(sent), WINDOW)
+        self.ack(sent[0]["id"], 11)
+        self.assertEqual([obj["msg"] for obj in self.sent()], [str(WINDOW)])
+
+    def test_what_was_not_acked_is_said_again_with_the_same_id(self) -> None:
+        first, second = self.engine.say(self.room, "1"), self.engine.say(self.room, "2")
+        sent = self.sent()
+        self.lose()
+        third = self.engine.say(self.room, "3")
+        self.welcome()
+        self.joins(14)
+        again = self.sent()
+        self.assertEqual((again[:2], again[2]["msg"]), (sent, "3"))
+        for seq, obj in enumerate(again, 15):
+            self.ack(obj["id"], seq)
+        self.assertEqual([self.result(said) for said in (first, second, third)], [15, 16, 17])
+
+    def test_own_messages_that_come_back_are_told_by_their_acks(self) -> None:
+        self.engine.say(self.room, "mine")
+        (mine,) = self.sent()
+        self.return_()
+        self.joins(13)
+        self.message(11, "alice")
+        self.message(12)
+        self.message(13, "alice")
+        self.assertEqual(self.taken(self.room), [])
+        self.ack(mine["id"], 13)
+        self.assertEqual(self.taken(self.room), [11, 12], "the first is of an earlier session")
+
+    def test_what_a_refused_message_held_up_goes_on(self) -> None:
+        said = self.engine.say(self.room, "mine")
+        (sent,) = self.sent()
+        self.message(11, "alice")
+        self.assertEqual(self.taken(self.room), [])
+        self.events.clear()
+        self.hears(type="error", id=sent["id"], code="denied", msg="no", author="server")
+        self.assertEqual(self.result(said).code, "denied")
+        self.assertIn(Heard(self.room), self.told(Heard))
+        self.assertEqual(self.taken(self.room), [11])
+
+    def test_ones_own_messages_do_not_come_out_of_the_log(self) -> None:
+        self.engine.say(self.room, "hi")
+        self.ack(self.sent()[0]["id"], 12)
+        self.return_()
+        self.assertEqual(self.joins(13)["since"], 10)
+        for seq in (11, 12, 13):
+            self.message(seq)
+        self.assertEqual(self.taken(self.room), [11, 13])
+
+    def test_what_the_server_cannot_keep_now_is_said_again_in_order(self) -> None:
+        said = [self.engine.say(self.room, str(i)) for i in range(3)]
+        requests = self.sent()
+        for request in requests:
+            self.hears(type="error", id=request["id"], code="unavailable", msg="no", author="server")
+        for i, request in enumerate(requests):
+            self.passes(1)
+            self.assertEqual(self.sent(), [request])
+            self.ack(request["id"], 11 + i)
+        self.assertEqual([self.result(one) for one in said], [11, 12, 13])
+
+    def test_an_answer_to_what_waits_to_be_sent_again_is_none(self) -> None:
+        said = self.engine.say(self.room, "hi")
+        request = self.refuses("rate-limited", retry=1)
+        self.ack(request["id"], 11)
+        self.waits(said)
+        self.passes(1)
+        self.answers(type="ack", room="lobby", seq=12)
+        self.assertEqual(self.result(said), 12)
+
+    def test_what_the_server_refuses_fails_and_the_next_goes_on(self) -> None:
+        first, second = self.engine.say(self.room, "1"), self.engine.say(self.room, "2")
+        one, other = self.sent()
+        self.hears(type="error", id=one["id"], code="denied", msg="no", author="server")
+        self.ack(other["id"], 11)
+        self.assertEqual((self.result(first).code, self.result(second)), ("denied", 11))
+
+    def test_where_nobody_else_speaks_the_place_moves_over_ones_own(self) -> None:
+        for seq in range(11, 12 + MAX_OWN):
+            self.engine.say(self.room, "hi")
+            self.ack(self.sent()[-1]["id"], seq)
+        self.assertIsNone(self.engine.take(self.room))
+        self.engine.say(self.room, "one more")
+        history, said = self.sent()
+        self.assertEqual((history["type"], history["after"], history["limit"]), ("history", 10, PAGE))
+        messages = [{"msg": "hi", "author": "alice", "seq": seq} for seq in range(11, 511)]
+        self.hears(type="history", id=history["id"], messages=messages, more=True)
+        self.ack(said["id"], 12 + MAX_OWN)
+        self.taken(self.room)
+        self.sent()
+        self.return_()
+        self.assertEqual(self.sent()[0]["since"], 510)
+
+
+class RenameTests(EngineTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.welcome()
+        self.room = self.join()
+
+    def test_the_answer_is_the_nick(self) -> None:
+        renamed = self.engine.rename("al")
+        request = self.answers(type="nick", author="alice", nick="Al")
+        self.assertEqual((request["type"], request["nick"]), ("nick", "al"))
+        self.assertEqual((self.result(renamed), self.told(NickChanged)), ("Al", []))
+        self.lose()
+        self.connect()
+        self.assertEqual(self.engine.nick, "Al")
+
+    def test_it_waits_for_what_was_said_under_the_old_one(self) -> None:
+        """The server knows a message by author and id: under another name it would be another one."""
+        self.engine.say(self.room, "as alice")
+        self.engine.rename("al")
+        self.engine.say(self.room, "as al")
+        (message,) = self.sent()
+        self.return_()
+        self.joins()
+        self.assertEqual(self.sent(), [message])
+        self.ack(message["id"], 11)
+        self.assertEqual(self.answers(type="nick", author="alice", nick="al")["nick"], "al")
+        self.assertEqual(self.sent()[0]["msg"], "as al")
+
+    def test_several_come_one_after_the_other(self) -> None:
+        first, second = self.engine.rename("al"), self.engine.rename("ally")
+        self.refuses("nick-taken")
+        self.answers(type="nick", author="alice", nick="ally")
+        self.assertEqual(
+            (self.result(first).code, self.result(second), self.engine.nick), ("nick-taken", "ally", "ally")
+        )
+
+    def test_one_that_was_not_answered_is_asked_again(self) -> None:
+        self.engine.rename("al")
+        (request,) = self.sent()
+        self.return_()
+        self.joins()
+        self.assertEqual(self.sent(), [request])
+
+    def test_one_that_came_too_fast_is_asked_again_and_holds_up_the_next(self) -> None:
+        self.engine.rename("al")
+        request = self.refuses("rate-limited", retry=1)
+        self.engine.rooms()
+        self.assertEqual(self.sent(), [])
+        self.passes(1)
+        self.assertEqual(self.answers(type="nick", author="alice", nick="al"), request)
+        self.assertEqual(self.sent_types(), ["rooms"])
+
+    def test_a_room_that_refuses_for_now_does_not_hold_it_up(self) -> None:
+        self.engine.say(self.room, "1")
+        self.refuses("rate-limited", retry=100)
+        self.engine.rename("al")
+        self.assertEqual(self.sent_types(), ["nick"])
+
+
+class SlowConsumerTests(EngineTestCase):
+    """A consumer that takes nothing, and a room that does not wait for it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.welcome()
+        self.room = self.join(seq=0)
+
+    def hear(self, *seqs: int) -> None:
+        for seq in seqs:
+            self.message(seq)
+
+    def take(self, count: int) -> list[int | None]:
+        taken = [message.seq for _ in range(count) if (message := self.engine.take(self.room)) is not None]
+        self.turn()
+        return taken
+
+    def test_it_gets_the_rest_from_the_log_and_misses_nothing(self) -> None:
+        total = MOST + 2 * PAGE
+        self.hear(*range(1, total + 1))
+        self.assertEqual(self.sent(), [])
+        taken = self.take(MOST - LOW - 1)
+        self.assertEqual(self.sent(), [], "there is still enough")
+        taken += self.take(1)
+        self.assertEqual(self.page(*range(MOST + 1, MOST + PAGE + 1), more=True)["after"], MOST)
+        self.assertEqual(self.sent(), [])
+        taken += self.take(PAGE)
+        self.assertEqual(self.page(*range(MOST + PAGE + 1, total + 1))["after"], MOST + PAGE)
+        self.hear(total + 1)
+        taken += self.take(total)
+        self.assertEqual((taken, self.sent()), (list(range(1, total + 2)), []))
+
+    def test_what_it_says_is_acked_meanwhile(self) -> None:
+        self.hear(*range(1, MOST + 100))
+        said = self.engine.say(self.room, "wait")
+        self.answers(type="ack", room="lobby", seq=MOST + 100)
+        self.assertEqual(self.result(said), MOST + 100)
+
+    def test_it_joins_without_its_place_while_it_has_enough(self) -> None:
+        self.hear(*range(1, LOW + 2))
+        self.return_()
+        self.assertNotIn("since", self.joins(LOW + 5))
+        self.assertEqual(self.sent(), [])
+        taken = self.take(1)
+        self.assertEqual(self.page(LOW + 3, LOW + 5)["after"], LOW + 1)
+        self.assertEqual(taken + self.take(LOW + 10), [*range(1, LOW + 2), LOW + 3, LOW + 5])
+
+    def test_a_room_that_cannot_be_read_is_lost(self) -> None:
+        self.miss()
+        self.refuses("denied")
+        self.assertEqual(self.told(RoomLost)[0].error.code, "denied")
+
+    def miss(self) -> None:
+        """Lose what comes."""
+        self.engine.received(GAP, self.now)
+        self.turn()
+
+    def test_a_page_that_cannot_be_read_now_or_makes_no_sense_is_asked_for_again(self) -> None:
+        self.miss()
+        self.refuses("internal")
+        self.passes(1)
+        self.assertEqual(self.sent(), [])
+        self.passes(3)
+        self.answers(type="history", room="lobby", messages=[{"seq": 1}], more=False)
+        self.passes(4)
+        self.page(1)
+        self.assertEqual(self.taken(self.room), [1])
+
+    def test_a_room_that_was_left_is_read_no_more(self) -> None:
+        self.miss()
+        (reading,) = self.sent()
+        self.engine.leave(self.room)
+        (leave,) = self.sent()
+        self.hears(type="error", id=reading["id"], code="internal", msg="no", author="server")
+        self.hears(type="left", room="lobby", id=leave["id"])
+        self.passes(4)
+        self.assertEqual(self.sent(), [])
+
+    def test_a_log_that_brings_nothing_is_read_more_and_more_slowly(self) -> None:
+        """Its pages bring nothing new and say that there is more, as those of a server that has lost its end."""
+        for _ in range(FREE_READS):
+            self.miss()
+            self.page(more=True)
+        for pause in (FIRST_PAUSE, 2 * FIRST_PAUSE):
+            self.miss()
+            self.passes(0.9 * pause)
+            self.assertEqual(self.sent(), [])
+            self.passes(0.2 * pause)
+            self.page(0, more=True)
+        self.miss()
+        self.passes(4 * FIRST_PAUSE)
+        self.page(1, more=True)
+        self.page(2)
+        self.assertEqual(self.taken(self.room), [1, 2])
+
+    def test_one_that_is_left_during_the_pause_is_not_read_after_it(self) -> None:
+        for _ in range(FREE_READS):
+            self.miss()
+            self.page(more=True)
+        self.miss()
+        self.engine.leave(self.room)
+        self.answers(type="left", room="lobby")
+        self.passes(4)
+        self.assertEqual(self.sent(), [])
+
+    def test_a_gap_is_none_in_a_room_that_is_not_entered_yet(self) -> None:
+        self.engine.join("garden")
+        self.miss()
+        self.assertEqual(sorted(self.sent_types()), ["history", "join"])
+
+    def test_a_text_whose_rest_may_not_be_read_is_what_came_of_it(self) -> None:
+        self.message(1, rest=100)
+        self.assertEqual(self.taken(self.room), [])
+        self.refuses("internal")
+        self.passes(1)
+        self.assertEqual(self.sent(), [])
+        self.passes(3)
+        self.assertEqual(self.refuses("denied")["skip"], 1)
+        self.assertEqual(self.taken(self.room), [1])
+
+    def test_a_text_is_completed_on_the_next_connection(self) -> None:
+        self.message(1, rest=2)
+        self.taken(self.room)
+        self.sent()
+        self.lose()
+        self.assertEqual(self.taken(self.room), [])
+        self.welcome()
+        self.joins(1)
+        self.taken(self.room)
+        self.answers(type="history", messages=[{"msg": "23", "author": "bob", "seq": 1}], more=False)
+        message = self.engine.take(self.room)
+        assert message is not None
+        self.assertEqual(message.msg, "123")
 
 
 class AnyNetworkTests(SynchronousTestCase):

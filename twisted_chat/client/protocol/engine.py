@@ -689,8 +689,7 @@ class Engine:
 
     def _forget(self, request: Request) -> None:
         """Forget a request that is answered, or will not be."""
-        if self._asked.pop(request.id, None) is None:
-            return
+        del self._asked[request.id]
         if request.kind == "message":
             outbox = self._outbox(request)
             if request.is_sent:
@@ -876,7 +875,7 @@ class Engine:
         def refused(error: RequestError) -> None:
             if error.code in FOR_NOW:
                 self._later(backoff(3), again)
-            elif membership.error is None:
+            else:
                 self._lose_membership(membership, error)
 
         def again() -> None:
