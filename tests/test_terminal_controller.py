@@ -814,7 +814,7 @@ class ConnectionTests(TalkTestCase):
         async def scene(stage: Stage) -> None:
             stage.network.cut()
             await stage.types("hi\r\x03\x03", lambda: "leaving" in stage.line)
-            await stage.types("\x03\x03", lambda: stage.status is not None)
+            await stage.types("\x03", lambda: stage.status is not None)
 
         self.play(scene, status=1)
         self.assertEqual(self.complaints, ["1 of what you said may be lost:", "  lobby: hi"])

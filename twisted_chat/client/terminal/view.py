@@ -47,7 +47,7 @@ from .output import TerminalOutput
 from .pane import Pane
 from .panes import Panes
 from .paste import Question, typable
-from .statusline import Standing, status, title
+from .statusline import Connection, Standing, status, title
 from .viewport import Viewport
 
 REDRAW: Final = 0.05
@@ -219,8 +219,9 @@ class View:
         )
 
     def ask_to_leave(self) -> None:
-        """Leave, when asked twice in a row."""
-        if self._asked_to_leave == self.strokes - 1:
+        """Leave, when asked twice in a row or, while it leaves already, once: it does so at once then."""
+        is_leaving = self.actions.standing(self.panes.current).connection is Connection.LEAVING
+        if is_leaving or self._asked_to_leave == self.strokes - 1:
             self.actions.leave()
         else:
             self._asked_to_leave = self.strokes
