@@ -8,7 +8,7 @@ import sys
 from typing import Any, NamedTuple
 from unittest import mock
 
-from twisted_chat.__main__ import main
+from twisted_chat.commands.main import main
 from twisted_chat.log import RoomLog
 
 from .stores import StoreTestCase, entry, room

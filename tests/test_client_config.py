@@ -17,13 +17,13 @@ class ConfigTests(SynchronousTestCase):
 
     def read(self, text: str | bytes) -> dict[str, object]:
         self.path.write_bytes(text.encode() if isinstance(text, str) else text)
-        return read_config(self.path, must_be_there=True)
+        return read_config(self.path, must_be_there=True).values
 
     def refused(self, text: str | bytes) -> str:
-        """Give what is said of a file that cannot be used, without its name, which comes first."""
+        """Give what is said of a file that cannot be used, without its name and the line 1, which come first."""
         error = str(self.assertRaises(BadConfig, self.read, text))
-        self.assertTrue(error.startswith(str(self.path)), error)
-        return error.removeprefix(str(self.path)).lstrip(": ")
+        self.assertTrue(error.startswith(f"{self.path}, line "), error)
+        return error.removeprefix(f"{self.path}, ").removeprefix("line 1: ")
 
     def test_all_can_be_set(self) -> None:
         text = 'host = "::1"\nport = 1\nnick = "Юра"\nroom = ["a", "b"]\n'
@@ -40,9 +40,9 @@ class ConfigTests(SynchronousTestCase):
             ("port = 65536", "port takes a number from 1 to 65535, not 65536"),
             ('port = "14900"', 'port takes a number from 1 to 65535, not "14900"'),
             ("port = true", "port takes a number from 1 to 65535, not true"),
-            ("host = 1", 'host takes a name or an address such as "chat.example", not 1'),
-            ('host = ""', 'host takes a name or an address such as "chat.example", not ""'),
-            ('host = "a b"', 'host takes a name or an address such as "chat.example", not "a b"'),
+            ("host = 1", "host takes a name or an address such as chat.example or ::1, not 1"),
+            ('host = ""', 'host takes a name or an address such as chat.example or ::1, not ""'),
+            ('host = "a b"', 'host takes a name or an address such as chat.example or ::1, not "a b"'),
             ("nick = 1", 'nick takes a text such as "alice", not 1'),
             ("room = []", 'room takes a text such as "lobby", or several: ["lobby", "garden"], not []'),
             ("room = [1]", 'room takes a text such as "lobby", or several: ["lobby", "garden"], not [1]'),
@@ -58,18 +58,32 @@ class ConfigTests(SynchronousTestCase):
         all_there_are = "host, port, nick, room, tls, udp, color, plain, remember, mouse"
         self.assertEqual(self.refused("x = 1"), f"there is no setting x; there are {all_there_are}")
 
-    def test_a_file_that_asks_for_tls_and_udp_is_told_so(self) -> None:
+    def test_what_is_no_toml_is_said_with_its_line(self) -> None:
+        self.assertRegex(self.refused("nick = alice"), "^this is not TOML: Invalid value")
         self.assertEqual(
-            self.refused("tls = true\nudp = true"),
-            "tls and udp cannot both be true, since over UDP nothing is encrypted; leave one out",
+            self.refused("\n\nnick = 1 2"),
+            "line 3: this is not TOML: Expected newline or end of document after a statement",
         )
+        self.assertRegex(self.refused('port = 1\nroom = ["a",\n\n'), "^line 2: this is not TOML: ")
+        self.assertEqual(self.refused(b'\nnick = "\xff"'), "line 2: this is not UTF-8; save the file as UTF-8")
+        self.assertEqual(self.refused("port = 1\n".encode("utf-16")), "this is not UTF-8; save the file as UTF-8")
 
-    def test_what_is_no_toml_is_said_with_its_place(self) -> None:
-        self.assertRegex(self.refused("nick = alice"), r"is no TOML: .*line 1, column 8")
-        self.assertEqual(self.refused(b'nick = "\xff"'), "is not in UTF-8: see byte 8")
+    def test_an_error_has_the_line_of_its_setting(self) -> None:
+        takes = "port takes a number from 1 to 65535, not 0"
+        for text, line in (
+            ("\n# port = 1\nport = 0", 3),
+            ('nick = "port"\n  "port"=0', 2),
+            ("\ufeffplain = true\nport=0", 2),
+        ):
+            self.assertEqual(self.refused(text), f"line {line}: {takes}")
+        self.assertIn("line 2: there is no setting server", self.refused('nick = "a"\n[server]\nhost = "x"'))
+        self.assertEqual(str(self.assertRaises(BadConfig, self.read, '"\\u0070ort" = 0')), f"{self.path}: {takes}")
+
+    def test_a_byte_order_mark_is_passed_over(self) -> None:
+        self.assertEqual(self.read(b'\xef\xbb\xbfnick = "alice"\r\nport = 1\r\n'), {"nick": "alice", "port": 1})
 
     def test_a_file_that_is_not_there_sets_nothing_unless_it_was_asked_for(self) -> None:
-        self.assertEqual(read_config(self.path, must_be_there=False), {})
+        self.assertEqual(read_config(self.path, must_be_there=False).values, {})
         error = self.assertRaises(BadConfig, read_config, self.path, must_be_there=True)
         self.assertEqual(str(error), f"there is no file {self.path}")
 

@@ -11,10 +11,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_chat import __version__
 from twisted_chat.client.program import options as options_module
 from twisted_chat.client.program.config import BadConfig
-from twisted_chat.client.program.options import default_nick, read_options
-from twisted_chat.messages import WireError
+from twisted_chat.client.program.options import BadName, Options, default_nick
+from twisted_chat.client.program.options import read_options as read_typed_options
 
 from .programs import folder
+
+
+def read_options(arguments: list[str]) -> Options:
+    return read_typed_options(arguments, "twisted-chat talk")
 
 
 class OptionsTests(SynchronousTestCase):
@@ -101,6 +105,20 @@ class OptionsTests(SynchronousTestCase):
             self.config.write_text(settings)
             self.assertEqual(read_options(arguments).transport, transport, (settings, arguments))
 
+    def test_a_file_that_asks_for_tls_and_udp_leaves_the_choice_to_what_is_typed(self) -> None:
+        self.config.write_text("tls = true\nudp = true")
+        for arguments, transport in (
+            (["--no-tls"], "udp"),
+            (["--no-udp"], "tls"),
+            (["--tls"], "tls"),
+            (["--udp"], "udp"),
+            (["--no-tls", "--no-udp"], "tcp"),
+            (["--bare"], "tls"),
+        ):
+            self.assertEqual(read_options(arguments).transport, transport, arguments)
+        error = str(self.assertRaises(BadConfig, read_options, []))
+        self.assertRegex(error, rf"^{self.config}, line 2: tls and udp cannot both be true, .*; remove one of them$")
+
     def test_the_file_may_be_another_one(self) -> None:
         self.config.write_text('nick = "bob"')
         other = folder(self) / "other.toml"
@@ -111,8 +129,12 @@ class OptionsTests(SynchronousTestCase):
 
     def test_a_name_in_the_file_is_checked_too(self) -> None:
         self.config.write_text('nick = "a b"')
-        self.assertRaises(WireError, read_options, [])
-        self.assertEqual(self.assertRaises(WireError, read_options, ["--nick", ""]).code, "bad-nick")
+        error = self.assertRaises(BadConfig, read_options, [])
+        self.assertRegex(str(error), rf"^{self.config}, line 1: nick cannot be 'a b': ")
+        self.config.write_text('host = "x"\nroom = ["lobby", "#x"]')
+        error = self.assertRaises(BadConfig, read_options, [])
+        self.assertRegex(str(error), rf"^{self.config}, line 2: room cannot be '#x': ")
+        self.assertRaises(BadName, read_options, ["--room", "a", "--nick", ""])
 
     def test_a_login_name_that_is_no_nick_is_not_the_default(self) -> None:
         self.patch(getpass, "getuser", lambda: "Alice Smith")
@@ -126,21 +148,25 @@ class OptionsTests(SynchronousTestCase):
 
     def test_what_is_wrong_is_said_with_what_is_right(self) -> None:
         for arguments, text in (
-            (["--port", "abc"], "--port: takes a number from 1 to 65535, not 'abc'"),
-            (["--port", "65536"], "--port: takes a number from 1 to 65535"),
-            (["--port", "²"], "--port: takes a number from 1 to 65535"),
-            (["--host", "a b"], "--host: takes a name or an address"),
-            (["--host", ""], "--host: takes a name or an address"),
+            (["--port", "abc"], "--port takes a number from 1 to 65535, not 'abc'"),
+            (["--port", "65536"], "--port takes a number from 1 to 65535"),
+            (["--port", "²"], "--port takes a number from 1 to 65535"),
+            (["--host", "a b"], "--host takes a name or an address"),
+            (["--host", ""], "--host takes a name or an address"),
             (["--nic", "a"], "--nic"),
             (["what"], "what"),
-            (["--bare", "--nick", "foo"], "--bare goes without --nick and --room"),
-            (["--bare", "--room", "foo"], "--bare goes without --nick and --room"),
-            (["--bare", "--udp"], "--bare goes without --udp"),
-            (["--tls", "--udp"], "--tls goes without --udp: over UDP nothing is encrypted"),
+            (["--bare", "--nick", "foo"], "--bare cannot be combined with --nick: an original server has no nicks"),
+            (["--bare", "--nick", ""], "--bare cannot be combined with --nick"),
+            (["--bare", "--room", "foo"], "--bare cannot be combined with --room"),
+            (["--bare", "--udp"], "--bare cannot be combined with --udp"),
+            (["--tls", "--udp"], "--tls cannot be combined with --udp: UDP is not encrypted"),
         ):
             error = self.assertRaises(SystemExit, read_options, arguments)
             self.assertEqual(error.code, 2)
-            self.assertIn(text, self.errors.getvalue())
+            said, hint = self.errors.getvalue().splitlines()[-2:]
+            self.assertTrue(said.startswith("twisted-chat talk: "), said)
+            self.assertIn(text, said)
+            self.assertEqual(hint, "Try 'twisted-chat talk --help'.")
 
     def test_tls_needs_more_packages(self) -> None:
         self.patch(options_module, "find_spec", lambda _: None)
@@ -148,18 +174,16 @@ class OptionsTests(SynchronousTestCase):
         self.assertIn("--tls needs more packages: pip install 'twisted[tls]'", self.errors.getvalue())
         self.config.write_text("tls = true")
         error = self.assertRaises(BadConfig, read_options, [])
-        self.assertEqual(str(error), f"{self.config}: tls needs more packages: pip install 'twisted[tls]'")
+        self.assertEqual(str(error), f"{self.config}, line 1: tls needs more packages: pip install 'twisted[tls]'")
         self.assertEqual(read_options(["--no-tls"]).transport, "tcp")
 
     def test_a_nick_or_a_room_that_cannot_be_is_said_in_a_line(self) -> None:
-        self.assertRegex(
-            str(self.assertRaises(WireError, read_options, ["--nick", "a b"])), "^--nick 'a b' cannot be: "
-        )
-        self.assertRegex(str(self.assertRaises(WireError, read_options, ["--room", "#x"])), "^--room '#x' cannot be: ")
+        self.assertRegex(str(self.assertRaises(BadName, read_options, ["--nick", "a b"])), "^--nick cannot be 'a b': ")
+        self.assertRegex(str(self.assertRaises(BadName, read_options, ["--room", "#x"])), "^--room cannot be '#x': ")
 
     def test_help_has_examples_and_there_is_a_version(self) -> None:
         self.assertEqual(self.assertRaises(SystemExit, read_options, ["--help"]).code, 0)
         self.assertIn(str(self.config), self.output.getvalue())
-        self.assertIn("printf 'hi\\nexit\\n' | python -m twisted_chat.client --nick bot", self.output.getvalue())
+        self.assertIn("printf 'hi\\nexit\\n' | twisted-chat talk --nick bot", self.output.getvalue())
         self.assertEqual(self.assertRaises(SystemExit, read_options, ["--version"]).code, 0)
         self.assertIn(__version__, self.output.getvalue())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 from random import Random
@@ -13,6 +14,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
@@ -20,8 +22,10 @@ from twisted_chat.client import Client, Message, Room, State, StateChanged, conn
 
 from .certificates import certificate
 from .programs import TIMEOUT, Program, Server, folder
+from .programs import Client as Person
 
 CLIENT = (sys.executable, "-m", "twisted_chat.client")
+TOOL = (sys.executable, "-m", "twisted_chat")
 
 
 def talk(test: TestCase, server: Server, *arguments: str) -> Program:
@@ -86,6 +90,143 @@ class ProgramTests(TestCase):
         bob.signal(signal.SIGINT)
         self.assertEqual(await bob.ends(), 130)
         self.assertEqual(bob.output, "")
+
+    async def test_it_is_a_command_of_the_tool_too(self) -> None:
+        server = await Server.start(self)
+        alice = await server.hello(self, "alice", "lobby")
+        bob = Program(self, *TOOL, "talk", "--port", str(server.port), "--nick", "bob")
+        bob.types("hi\nexit\n")
+        self.assertEqual(await bob.ends(), 0)
+        self.assertEqual([(await alice.hears())["type"] for _ in range(3)], ["join", "", "leave"])
+        wrong = Program(self, *TOOL, "talk", "--port", "x")
+        self.assertEqual(await wrong.ends(), 2)
+        self.assertEqual(
+            wrong.output,
+            "twisted-chat talk: --port takes a number from 1 to 65535, not 'x'\nTry 'twisted-chat talk --help'.\n",
+        )
+
+
+class SilentServer(Factory):
+    """A server that takes a connection and says nothing."""
+
+    def __init__(self) -> None:
+        self.connected: Deferred[None] = Deferred()
+
+    def buildProtocol(self, addr: Any) -> Protocol:
+        self.connected.callback(None)
+        return Protocol()
+
+
+class InterruptTests(TestCase):
+    """An interrupt at any time is a clean end."""
+
+    async def interrupted(self, *command: str) -> None:
+        """Interrupt a command when it imports one module, and another one, and another one."""
+        python, *rest = command
+        for module in (
+            "argparse",
+            "twisted.internet.defer",
+            "twisted_chat.messages",
+            "twisted.internet.asyncioreactor",
+        ):
+            program = Program(self, python, "-X", "importtime", *rest)
+            await program.says(rf"\| +{re.escape(module)}\n")
+            program.signal(signal.SIGINT)
+            self.assertIn(await program.ends(), (130, -signal.SIGINT))
+            said = [line for line in program.output.splitlines() if not line.startswith("import time:")]
+            self.assertEqual(said, [], module)
+
+    async def test_while_the_client_begins(self) -> None:
+        server = await Server.start(self)
+        await self.interrupted(*CLIENT, "--port", str(server.port))
+        await self.interrupted(*TOOL, "talk", "--port", str(server.port))
+
+    async def test_while_it_waits_for_the_welcome(self) -> None:
+        silent = SilentServer()
+        port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(silent)
+        self.addCleanup(port.stopListening)
+        bob = Program(self, *CLIENT, "--port", str(port.getHost().port))
+        await silent.connected.addTimeout(TIMEOUT, reactor)
+        bob.signal(signal.SIGTERM)
+        self.assertEqual((await bob.ends(), bob.output), (143, ""))
+
+
+class StreamTests(TestCase):
+    """Standard input, output and error, as others hand them over."""
+
+    async def start_with(self, *streams: str) -> tuple[Person, Program]:
+        """Start a server, somebody who listens, and the client with redirections of a shell."""
+        server = await Server.start(self)
+        alice = await server.hello(self, "alice", "lobby")
+        script = f'exec "$@" {" ".join(streams)}'
+        bob = Program(self, "/bin/sh", "-c", script, "sh", *CLIENT, "--port", str(server.port), "--nick", "bob")
+        self.assertEqual((await alice.hears())["type"], "join")
+        return alice, bob
+
+    async def test_what_it_shares_with_others_stays_blocking(self) -> None:
+        """`O_NONBLOCK` belongs to all who have the same open file description, and outlives a kill."""
+        server = await Server.start(self)
+        alice = await server.hello(self, "alice", "lobby")
+        pipes = [os.pipe() for _ in range(3)]
+        for pipe in pipes:
+            for end in pipe:
+                self.addCleanup(os.close, end)
+        shared = [pipes[0][0], pipes[1][1], pipes[2][1]]
+        command = (*CLIENT, "--port", str(server.port), "--nick", "bob")
+        bob = Program(self, *command, hand_over=dict(enumerate(shared)))
+        await alice.hears()
+        os.write(pipes[0][1], b"/what\n")
+        alice.says(type="", room="lobby", msg="hello")
+        self.assertEqual(await deferToThread(os.read, pipes[1][0], 1000), b"alice: hello\n")
+        self.assertIn(b"/what", await deferToThread(os.read, pipes[2][0], 1000))
+        self.assertEqual([os.get_blocking(descriptor) for descriptor in shared], [True] * 3)
+        bob.signal(signal.SIGKILL)
+        await bob.ends()
+        self.assertEqual([os.get_blocking(descriptor) for descriptor in shared], [True] * 3)
+
+    async def test_without_standard_input_it_leaves(self) -> None:
+        for streams in (("<&-",), ("</dev/null",), ("<&-", ">&-", "2>&-")):
+            alice, bob = await self.start_with(*streams)
+            self.assertEqual((await alice.hears())["type"], "leave")
+            self.assertEqual((await bob.ends(), bob.output), (0, ""), streams)
+
+    async def test_without_standard_output_it_says_what_it_reads(self) -> None:
+        for streams in ((">&-",), (">&-", "2>&-")):
+            alice, bob = await self.start_with(*streams)
+            alice.says(type="", room="lobby", msg="hello")
+            bob.types("hi\n/what\nexit\n")
+            self.assertEqual((await alice.hears())["msg"], "hi")
+            self.assertEqual(await bob.ends(), 1, "a command was refused")
+
+    async def test_a_full_disk_ends_it_with_the_reason(self) -> None:
+        alice, bob = await self.start_with(">/dev/full")
+        alice.says(type="", room="lobby", msg="hello")
+        self.assertEqual((await bob.ends(), bob.output), (1, "standard output: No space left on device\n"))
+
+    async def test_a_reader_that_is_gone_ends_it_though_nobody_says_anything(self) -> None:
+        server = await Server.start(self)
+        alice = await server.hello(self, "alice", "lobby")
+        reader, writer = os.pipe()
+        command = (*CLIENT, "--port", str(server.port), "--nick", "bob")
+        bob = Program(self, *command, hand_over={1: writer})
+        os.close(writer)
+        await alice.hears()
+        os.close(reader)
+        self.assertEqual((await bob.ends(), bob.output), (141, ""))
+
+    async def test_a_terminal_that_is_gone_ends_it_though_hang_ups_are_ignored(self) -> None:
+        self.patch(os, "environ", {**os.environ, "TERM": "xterm-256color"})
+        for arguments in ((), ("--plain",)):
+            server = await Server.start(self)
+            alice = await server.hello(self, "alice", "lobby")
+            window, terminal = os.openpty()
+            command = ("/bin/sh", "-c", 'trap "" HUP; exec "$@"', "sh", *CLIENT, "--port", str(server.port), *arguments)
+            bob = Program(self, *command, "--nick", "bob", hand_over={0: terminal, 1: terminal})
+            os.close(terminal)
+            await alice.hears()
+            os.close(window)
+            self.assertEqual((await alice.hears())["type"], "leave")
+            self.assertEqual((await bob.ends(), bob.errors), (129, ""))
 
 
 class WayTests(TestCase):

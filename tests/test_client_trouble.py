@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 from pathlib import Path
 
 from OpenSSL import SSL
@@ -12,8 +14,22 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat.client.errors import UnreachableError
 from twisted_chat.client.program.options import Options
-from twisted_chat.client.program.trouble import lost, why_not
+from twisted_chat.client.program.trouble import complain, lost, why_not
 from twisted_chat.client.reasons import reason_text
+
+
+class Unread(io.StringIO):
+    """Standard error that nobody reads any more."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+class ComplainTests(SynchronousTestCase):
+    def test_where_nobody_reads_errors_nothing_else_goes_wrong(self) -> None:
+        for stream in (None, Unread()):
+            self.patch(sys, "stderr", stream)
+            complain("no")
 
 
 class LostTests(SynchronousTestCase):

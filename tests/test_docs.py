@@ -266,7 +266,7 @@ class TerminalTests(TestCase):
         (example,) = blocks(self.text, "toml")
         path = folder(self) / "client.toml"
         path.write_text(example)
-        settings = read_config(path, must_be_there=True)
+        settings = read_config(path, must_be_there=True).values
         self.assertEqual([row[0].strip("`") for row in table(self.text, "setting")], list(settings))
         path.write_text("x = 1")
         error = self.assertRaises(BadConfig, read_config, path, must_be_there=True)
@@ -333,7 +333,7 @@ class CommandsTests(TestCase):
         self.assertGreater(len(commands), 5)
         for words in commands:
             if "--help" not in words:
-                read_options(words)
+                read_options(words, "talk")
 
     async def test_the_commands_for_the_file_work(self) -> None:
         server = await Server.start(self)

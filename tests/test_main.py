@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 from unittest import mock
 
+from twisted.trial.unittest import SynchronousTestCase
+
 from twisted_chat import __version__
-from twisted_chat.__main__ import COMMANDS
+from twisted_chat.__main__ import main
+from twisted_chat.command_line import interrupts
+from twisted_chat.commands.main import COMMANDS
+from twisted_chat.interrupts import end_quietly
 from twisted_chat.stores.sqlite import database
 
 from .commands import CommandTestCase
@@ -29,10 +35,18 @@ class Program(CommandTestCase):
         self.assertEqual(self.run_command("--version").output, f"twisted_chat {__version__}\n")
 
     def test_what_cannot_be_read_is_told_with_status_2(self) -> None:
-        for arguments in ((), ("dance",), ("stats", "--dance")):
+        for arguments in (("dance",), ("stats", "--dance")):
             outcome = self.run_command(*arguments)
-            self.assertEqual(outcome.status, 2)
-            self.assertIn("usage: twisted-chat", outcome.errors)
+            self.assertEqual((outcome.status, outcome.output), (2, ""))
+            said, hint = outcome.errors.splitlines()
+            self.assertRegex(said, "^twisted-chat: .*dance")
+            self.assertEqual(hint, "Try 'twisted-chat --help'.")
+
+    def test_without_a_command_it_says_what_there_is(self) -> None:
+        outcome = self.run_command()
+        self.assertEqual((outcome.status, outcome.output), (2, ""))
+        for name in ("talk", *(command.name for command in COMMANDS)):
+            self.assertRegex(outcome.errors, rf"\n +{name} +\S")
 
     def test_it_runs_as_a_module(self) -> None:
         command = [sys.executable, "-m", "twisted_chat", "stats", "-d", self.path]
@@ -42,6 +56,45 @@ class Program(CommandTestCase):
             ended.stderr.decode(),
             f"twisted-chat: there is no file {self.path}: give the server's file with --database\n",
         )
+
+    def test_the_first_word_decides_what_runs(self) -> None:
+        before = signal.getsignal(signal.SIGINT)
+        self.addCleanup(signal.signal, signal.SIGINT, before)
+        talk, command = mock.Mock(return_value=3), mock.Mock(return_value=4)
+        with (
+            mock.patch("twisted_chat.client.__main__.main", talk),
+            mock.patch("twisted_chat.commands.main.main", command),
+        ):
+            self.assertEqual(main(["talk", "--nick", "al"]), 3)
+            self.assertEqual(main(["stats", "talk"]), 4)
+            with mock.patch.object(sys, "argv", ["twisted-chat", "talk"]):
+                self.assertEqual(main(), 3)
+        name = "twisted-chat talk"
+        self.assertEqual(talk.call_args_list, [mock.call(["--nick", "al"], name), mock.call([], name)])
+        command.assert_called_once_with(["stats", "talk"])
+
+
+class InterruptTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.addCleanup(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT))
+
+    def test_until_a_program_runs_an_interrupt_ends_it_quietly(self) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        end_quietly()
+        self.assertIs(signal.getsignal(signal.SIGINT), signal.SIG_DFL)
+
+    def test_an_interrupt_that_is_ignored_or_handled_stays_so(self) -> None:
+        for handler in (signal.SIG_IGN, lambda number, frame: None):
+            signal.signal(signal.SIGINT, handler)
+            end_quietly()
+            with interrupts():
+                self.assertIs(signal.getsignal(signal.SIGINT), handler)
+
+    def test_a_command_can_put_things_in_order(self) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        with self.assertRaises(KeyboardInterrupt), interrupts():
+            os.kill(os.getpid(), signal.SIGINT)
+        self.assertIs(signal.getsignal(signal.SIGINT), signal.SIG_DFL)
 
 
 class Faults(CommandTestCase):

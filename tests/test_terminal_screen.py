@@ -195,7 +195,7 @@ class ScreenTests(TestCase):
             alice = talk(self, server)
             await alice.says("1 member ")
             alice.signal(number)
-            self.assertEqual(await alice.ends(), 130)
+            self.assertEqual(await alice.ends(), 128 + number)
             self.assertEqual(alice.current_modes(), alice.modes)
             self.assertIn(b"\x1b[?1049l", alice.raw)
 

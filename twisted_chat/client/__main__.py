@@ -1,100 +1,64 @@
-"""Talk: `python -m twisted_chat.client`. The reactor is asyncio's, so that interfaces made for asyncio can be used."""
+"""`python -m twisted_chat.client`, or `twisted-chat talk`: the program that a person runs.
+
+What it needs is imported once it runs, which takes a quarter of a second: an interrupt has to be quiet then, too.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from twisted.internet import asyncioreactor
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
-from twisted.python.failure import Failure
+from ..interrupts import end_quietly
 
-from ..messages import WireError
-from .program import lines
-from .program.config import BadConfig
-from .program.options import Options, read_options
-from .program.trouble import complain
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
 
-INTERRUPTED: Final = 130
-"""The exit status of a program that was interrupted, as shells have it."""
+    from .program.options import Options
+
+COMMAND: Final = "python -m twisted_chat.client"
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run the program; gives the exit status."""
+def main(arguments: Sequence[str] | None = None, command: str = COMMAND) -> int:
+    """Run the program with the arguments, those of the process by default; gives the exit status.
+
+    `command` is what was typed in front of them, for the help.
+    """
+    end_quietly()
+    from ..command_line import FAILED, MISUSED
+    from .program.config import BadConfig
+    from .program.options import BadName, read_options
+    from .program.running import Run, open_standard_streams
+    from .program.trouble import complain
+
+    open_standard_streams()
     try:
-        options = read_options(arguments)
-    except WireError as error:
-        complain(str(error))
-        return 1
-    except BadConfig as error:
-        complain(str(error))
-        return 2
-    _open_all()
+        options = read_options(sys.argv[1:] if arguments is None else arguments, command)
+    except (BadName, BadConfig) as error:
+        complain(f"{command}: {error}")
+        return FAILED if isinstance(error, BadName) else MISUSED
+    # The reactor is asyncio's, so that interfaces made for asyncio can be used.
+    from twisted.internet import asyncioreactor
+
     asyncioreactor.install()
     from twisted.internet import reactor
 
-    blocking = [os.get_blocking(descriptor) for descriptor in (0, 1, 2)]
-    try:
-        return _run(reactor, lambda: _interface(options, os.environ)(reactor, options))
-    finally:
-        # A terminal is shared with the shell, which reads and writes it as it was.
-        for descriptor, was in enumerate(blocking):
-            os.set_blocking(descriptor, was)
+    start = interface(options, os.environ)
+    return Run(reactor, lambda: start(reactor, options)).run()
 
 
-def _interface(options: Options, environment: Mapping[str, str]) -> Callable[[Any, Options], Deferred[int]]:
+def interface(options: Options, environment: Mapping[str, str]) -> Callable[[Any, Options], Deferred[int]]:
     """Choose the whole screen, where there is one that can be written to at any place, or else lines."""
     dumb = environment.get("TERM", "") in ("", "dumb", "unknown")
     if options.plain or options.bare or dumb or not (os.isatty(0) and os.isatty(1)):
-        return lines.start
-    from . import terminal  # only who looks at it loads it
+        from .program import plain
+
+        return plain.start
+    from . import terminal
 
     return terminal.start
 
 
-def _run(reactor: Any, start: Callable[[], Deferred[int]]) -> int:
-    status = INTERRUPTED
-    talking: Deferred[int] = Deferred()
-
-    def begin() -> None:
-        nonlocal talking
-        talking = maybeDeferred(start)
-        talking.addErrback(show).addCallback(done)
-
-    def show(failure: Failure) -> int:
-        if not failure.check(CancelledError):
-            complain(failure.getTraceback())
-        return 1
-
-    def done(result: int) -> None:
-        nonlocal status
-        if not interrupted:
-            status = result
-            reactor.stop()
-
-    interrupted = False
-
-    def interrupt() -> Deferred[int]:
-        """Leave, without waiting for acks, before the reactor closes what is open."""
-        nonlocal interrupted
-        interrupted = True
-        talking.cancel()
-        return talking
-
-    reactor.addSystemEventTrigger("before", "shutdown", interrupt)
-    reactor.callWhenRunning(begin)
-    reactor.run()
-    return status
-
-
-def _open_all() -> None:
-    """Have standard input, output and error, even where whoever started this closed them."""
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass
-    os.close(descriptor)
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

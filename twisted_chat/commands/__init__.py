@@ -1,4 +1,4 @@
-"""What `twisted-chat COMMAND` does: a command is a value, one module each, and `__main__.py` has the list.
+"""What `twisted-chat COMMAND` does: a command is a value, one module each, and `main.py` has the list.
 
 The commands of the store work on its file while a server runs on it: they read in pages, and write in steps.
 """
@@ -7,7 +7,12 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+TOOL: Final = "twisted-chat"
+
+TALK: Final = "talk"
+"""The command that is the client, and needs no database."""
 
 
 class Problem(Exception):

@@ -179,6 +179,8 @@ class Person:
         """Where what is typed goes to. Only an interface that shows it takes a `Direct`."""
         self.refused = 0
         """How much of what was typed was refused: what was to be said and was not, and commands."""
+        self.lost = 0
+        """How much of what was said is not known to be kept, since the client was closed first."""
         self.keys = ""
         """What `/help` says of the interface's keys."""
         self.shows_directs = False
@@ -300,7 +302,9 @@ class Person:
     def _not_said(self, failure: Any, text: str, where: Room | Direct | None) -> None:
         failure.trap(ChatError)
         self.refused += 1
-        if not isinstance(failure.value, ClosedError):  # that one is told once, and not for each text
+        if isinstance(failure.value, ClosedError):
+            self.lost += 1  # that is told once, and not for each text
+        else:
             place = "" if where is None else f" {'in' if isinstance(where, Room) else 'to'} {where.name}"
             self.screen.error(clean(f'not said{place}, "{_short(text)}": {why(failure.value)}'))
 

@@ -5,65 +5,88 @@
     nick = "alice"
     room = ["lobby", "garden"]
     tls = true
-    color = false
-    plain = true
 
-All of it may be left out, and what is typed on the command line comes first.
+`settings.py` has all that can stand there.
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
+
+from .settings import SETTINGS
 
 FOLDER: Final = "twisted_chat"
 FILE: Final = "client.toml"
 
 
 class BadConfig(Exception):
-    """The file cannot be used; the text says which, where and why."""
+    """The file cannot be used. The text says which file, in which line, and why."""
+
+
+class Config:
+    """What a file sets."""
+
+    def __init__(self, path: Path, text: str = "", values: dict[str, Any] | None = None) -> None:
+        self._path = path
+        self._text = text
+        self.values: dict[str, Any] = values or {}
+        """The values by the names of their settings."""
+
+    def bad(self, name: str, problem: str) -> BadConfig:
+        """The error that something is wrong with a setting, with its file and line."""
+        found = re.search(rf"""^[ \t]*\[?["']?{re.escape(name)}\b""", self._text, re.MULTILINE)
+        line = f", line {self._text.count(chr(10), 0, found.start()) + 1}" if found else ""
+        return BadConfig(f"{self._path}{line}: {problem}")
 
 
 def default_path() -> Path:
-    """Say where the file is looked for: on Linux, `~/.config/twisted_chat/client.toml`."""
-    from platformdirs import user_config_path  # here, so that only who asks for it pays for it
+    """Where the file is looked for: on Linux, `~/.config/twisted_chat/client.toml`."""
+    from platformdirs import user_config_path  # here, so that it costs nothing where no file is read
 
     return user_config_path(FOLDER, appauthor=False) / FILE
 
 
-def read_config(path: Path, must_be_there: bool) -> dict[str, Any]:
-    """Read a file; gives what it sets. Raises `BadConfig`."""
+def read_config(path: Path, must_be_there: bool) -> Config:
+    """Read a file. Raises `BadConfig`."""
     try:
-        text = path.read_bytes().decode("utf-8")
-        settings = tomllib.loads(text)
+        text = path.read_bytes().decode("utf-8-sig")  # editors on Windows begin a file with a byte order mark
+        config = Config(path, text, tomllib.loads(text))
     except FileNotFoundError:
         if must_be_there:
             raise BadConfig(f"there is no file {path}") from None
-        return {}
+        return Config(path)
     except OSError as error:
         raise BadConfig(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise BadConfig(f"{path} is not in UTF-8: see byte {error.start}") from None
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise BadConfig(f"{path}, line {line}: this is not UTF-8; save the file as UTF-8") from None
     except tomllib.TOMLDecodeError as error:
-        raise BadConfig(f"{path} is no TOML: {error}") from None
-    checked = {name: _check(path, name, value) for name, value in settings.items()}
-    if checked.get("tls") and checked.get("udp"):
-        raise BadConfig(f"{path}: tls and udp cannot both be true, since over UDP nothing is encrypted; leave one out")
-    return checked
+        raise _bad_toml(path, text, str(error)) from None
+    for name, value in config.values.items():
+        _check(config, name, value)
+    return config
 
 
-def _check(path: Path, name: str, value: Any) -> Any:
-    if name not in _SETTINGS:
-        near = difflib.get_close_matches(name, _SETTINGS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(_SETTINGS)}"
-        raise BadConfig(f"{path}: there is no setting {name}; {hint}")
-    takes, check = _SETTINGS[name]
-    if not check(value):
-        raise BadConfig(f"{path}: {name} takes {takes}, not {_shown(value)}")
-    return value
+def _bad_toml(path: Path, text: str, error: str) -> BadConfig:
+    """The error that a file is not TOML, from what `tomllib` says: `what is wrong (at line 1, column 8)`."""
+    what, _, place = error.rpartition(" (at ")
+    found = re.match(r"line (\d+)", place)
+    line = found[1] if found else str(text.rstrip().count("\n") + 1)  # "at end of document"
+    return BadConfig(f"{path}, line {line}: this is not TOML: {what}")
+
+
+def _check(config: Config, name: str, value: Any) -> None:
+    if name not in SETTINGS:
+        near = difflib.get_close_matches(name, SETTINGS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(SETTINGS)}"
+        raise config.bad(name, f"there is no setting {name}; {hint}")
+    kind = SETTINGS[name].kind
+    if not kind.check(value):
+        raise config.bad(name, f"{name} takes {kind.takes}, not {_shown(value)}")
 
 
 def _shown(value: Any) -> str:
@@ -71,39 +94,3 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f'"{value}"' if isinstance(value, str) else str(value)
-
-
-def _is_host(value: Any) -> bool:
-    return isinstance(value, str) and bool(value) and not any(character.isspace() for character in value)
-
-
-def _is_port(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 65535
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_rooms(value: Any) -> bool:
-    rooms = value if isinstance(value, list) else [value]
-    return bool(rooms) and all(isinstance(room, str) for room in rooms)
-
-
-def _is_bool(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-_SETTINGS: Final[Mapping[str, tuple[str, Callable[[Any], bool]]]] = {
-    "host": ('a name or an address such as "chat.example"', _is_host),
-    "port": ("a number from 1 to 65535", _is_port),
-    "nick": ('a text such as "alice"', _is_text),
-    "room": ('a text such as "lobby", or several: ["lobby", "garden"]', _is_rooms),
-    "tls": ("true or false", _is_bool),
-    "udp": ("true or false", _is_bool),
-    "color": ("true or false", _is_bool),
-    "plain": ("true or false", _is_bool),
-    "remember": ("true or false", _is_bool),
-    "mouse": ("true or false", _is_bool),
-}
-"""What can be set, each with what it takes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 from twisted.internet import error
 
@@ -13,8 +14,10 @@ from .options import Options
 
 
 def complain(text: str) -> None:
-    """Say on standard error what went wrong."""
-    print(text, file=sys.stderr, flush=True)
+    """Say on standard error what went wrong, if there is anybody to read it."""
+    if sys.stderr is not None:  # None where the program was started with it closed
+        with suppress(OSError):
+            print(text, file=sys.stderr, flush=True)
 
 
 def lost(connection: str, server: str, reason: str) -> str:

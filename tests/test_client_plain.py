@@ -1,0 +1,342 @@
+"""The interface of lines, from what is typed to what is printed and the exit status."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectionRefusedError as Refused
+from twisted.internet.error import DNSLookupError
+from twisted.internet.error import TimeoutError as TimedOut
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_chat import messages as wire
+from twisted_chat.client.program.lines import Lines
+from twisted_chat.client.program.options import Options
+from twisted_chat.client.program.plain import PlainInterface
+from twisted_chat.client.protocol.engine import WELCOME_TIME
+from twisted_chat.messages import WireError
+
+from .client_fakes import FakeServer, Network, result
+from .client_streams import FakeStreams
+
+OPTIONS = Options("127.0.0.1", 14900, "alice", ("lobby",), False)
+
+
+class PlainTestCase(SynchronousTestCase):
+    options = OPTIONS
+
+    def setUp(self) -> None:
+        self.server = FakeServer()
+        self.network = Network(self.server, Clock())
+        self.lines = Lines()
+        self.streams = FakeStreams(self.lines)
+        self.running: Deferred[int] = Deferred()
+
+    def begin(self) -> None:
+        interface = PlainInterface(self.network.clock, self.options, self.lines, self.network)
+        self.running = Deferred.fromCoroutine(interface.run())
+
+    def start(self) -> None:
+        self.begin()
+        self.network.flush()
+
+    def type(self, text: str) -> None:
+        self.lines.received(text.encode())
+        self.network.flush()
+
+    def status(self) -> int:
+        """Give the exit status, and look that nothing is left behind."""
+        self.network.flush()
+        self.assertEqual((self.network.connections, self.network.clock.getDelayedCalls()), ([], []))
+        self.assertTrue(self.streams.closed and self.streams.output.over and self.streams.errors.over)
+        status: int = result(self.running)
+        return status
+
+    @property
+    def complaints(self) -> list[str]:
+        return self.streams.errors.printed
+
+    @property
+    def said(self) -> list[str]:
+        return [message.msg for message in self.server.room("lobby").log]
+
+
+class PlainTests(PlainTestCase):
+    def test_lines_are_said_and_exit_leaves(self) -> None:
+        self.start()
+        self.type("hi\n\nhow are you?\n//me\nexit\nnot this\n")
+        self.assertEqual((self.status(), self.said), (0, ["hi", "how are you?", "/me"]))
+        self.assertEqual((self.streams.output.data, self.complaints), (b"", []))
+
+    def test_the_end_of_input_leaves_after_all_is_acked(self) -> None:
+        self.start()
+        self.lines.received(b"hi")
+        self.lines.input_has_ended(None)
+        self.assertNoResult(self.running)
+        self.assertEqual((self.status(), self.said), (0, ["hi"]))
+
+    def test_history_is_printed_like_everything_else(self) -> None:
+        self.server.say("before")
+        self.start()
+        self.type("/history\nexit\n")
+        self.assertEqual(self.status(), 0)
+        self.assertIn("bob: before", self.streams.output.data.decode())
+
+    def test_quit_leaves(self) -> None:
+        self.start()
+        self.type("hi\n/quit\n")
+        self.assertEqual((self.status(), self.said), (0, ["hi"]))
+
+    def test_ten_thousand_lines_arrive_in_order(self) -> None:
+        self.start()
+        self.lines.received(b"".join(b"%d\n" % i for i in range(10_000)))
+        self.assertTrue(self.streams.paused)
+        self.lines.input_has_ended(None)
+        self.assertEqual((self.status(), self.said), (0, [str(i) for i in range(10_000)]))
+
+    def test_messages_are_printed_without_what_a_terminal_obeys(self) -> None:
+        self.start()
+        self.server.say("hi\x1b[2J\nbob: no", author="b\x07ob")
+        self.network.connections[0].reply(wire.Message(msg="psst", author="bob", to="alice"))
+        self.network.flush()
+        self.assertEqual(self.streams.output.printed, ["bob: hi[2J", "  bob: no", "bob (to you): psst"])
+
+    def test_several_lines_of_a_message_stay_several_lines_that_look_like_no_message(self) -> None:
+        self.start()
+        self.server.say("\ndef f(x):\n\treturn x\n\n* alice left lobby\n")
+        self.network.flush()
+        self.assertEqual(
+            self.streams.output.data.decode(), "bob: def f(x):\n      return x\n  \n  * alice left lobby\n"
+        )
+
+    def test_other_rooms_are_named(self) -> None:
+        self.start()
+        self.type("/join other\n")
+        self.server.say("hi")
+        self.server.say("yo", room="other")
+        self.network.flush()
+        self.assertEqual(self.streams.output.printed, ["* you are in other (1 member)", "[lobby] bob: hi", "bob: yo"])
+
+    def test_a_terminal_shows_who_comes(self) -> None:
+        self.patch(os, "isatty", lambda descriptor: True)
+        self.start()
+        self.network.connections[0].reply(wire.MemberJoined(author="bob", room="lobby"))
+        self.network.flush()
+        self.assertEqual(
+            self.streams.output.printed, ["* you are alice in lobby; /help shows what you can do", "* bob joined lobby"]
+        )
+
+    def test_a_pipe_does_not(self) -> None:
+        self.patch(os, "isatty", lambda descriptor: False)
+        self.start()
+        self.network.connections[0].reply(wire.MemberJoined(author="bob", room="lobby"))
+        self.network.flush()
+        self.assertEqual(self.streams.output.printed, [])
+
+    def test_several_rooms_are_entered_and_the_first_is_talked_in(self) -> None:
+        self.options = replace(OPTIONS, rooms=("lobby", "garden"))
+        self.start()
+        self.type("hi\nexit\n")
+        self.assertEqual((self.status(), self.said), (0, ["hi"]))
+        self.assertEqual(list(self.server.rooms), ["lobby", "garden"])
+
+    def test_what_is_meant_literally_is_said(self) -> None:
+        self.options = replace(OPTIONS, literal=True)
+        self.start()
+        self.type("/quit\n\nexit\nhi\n")
+        self.lines.input_has_ended(None)
+        self.assertEqual((self.status(), self.said), (0, ["/quit", "exit", "hi"]))
+
+    def test_mistakes_are_shown_and_the_status_says_so_at_the_end(self) -> None:
+        self.start()
+        self.type("/what\nhi\nexit\n")
+        self.assertEqual((self.status(), self.said), (1, ["hi"]))
+        self.assertEqual(self.complaints, ["* there is no command /what; /help shows those there are"])
+
+    def test_what_is_refused_is_shown_and_the_status_says_so(self) -> None:
+        self.start()
+        self.type("x" * 20_000 + "\nhi\nexit\n")
+        self.assertEqual((self.status(), self.said), (1, ["hi"]))
+        self.assertIn("16,384", self.complaints[0])
+
+    def test_a_server_that_goes_away_ends_it_with_a_line(self) -> None:
+        self.start()
+        self.lines.received(b"hi\n")
+        self.network.cut()
+        self.assertEqual(self.status(), 1)
+        (line,) = self.complaints
+        self.assertIn("127.0.0.1:14900 is lost", line)
+        self.assertIn("1 of what you said may be lost", line)
+
+    def test_a_server_that_stops_ends_it_with_what_it_says(self) -> None:
+        self.start()
+        self.network.connections[0].reply(wire.Stop(msg="back in\ta minute", author="server"))
+        self.assertEqual(self.status(), 1)
+        self.assertEqual(self.complaints, ["the connection to 127.0.0.1:14900 is lost: back in a minute"])
+
+    def test_a_server_that_goes_away_before_the_room_is_entered_ends_it(self) -> None:
+        self.server.refuse = lambda request: self.network.cut() if isinstance(request, wire.Join) else None
+        self.start()
+        self.assertEqual((self.status(), len(self.complaints)), (1, 1))
+
+    def test_a_server_that_goes_away_while_it_leaves_is_told_too(self) -> None:
+        self.start()
+        self.lines.received(b"hi\nexit\n")
+        self.network.cut()
+        self.assertEqual(self.status(), 1)
+        self.assertEqual(len(self.complaints), 1)
+
+    def test_an_output_that_nobody_reads_ends_it_quietly(self) -> None:
+        self.start()
+        self.streams.output.end(BrokenPipeError())
+        self.assertEqual((self.status(), self.complaints), (141, []))
+
+    def test_the_first_reason_for_an_end_is_told(self) -> None:
+        self.start()
+        self.streams.output.stuck = True
+        self.network.cut()
+        self.streams.output.end(BrokenPipeError())
+        self.assertEqual((self.status(), len(self.complaints)), (1, 1))
+        self.assertIn("is lost", self.complaints[0])
+
+    def test_an_output_that_is_full_ends_it_with_the_reason(self) -> None:
+        self.start()
+        self.streams.output.end(OSError(28, "No space left on device"))
+        self.assertEqual((self.status(), self.complaints), (1, ["standard output: No space left on device"]))
+
+    def test_an_output_that_takes_not_even_the_last_lines_is_told_too(self) -> None:
+        self.start()
+        self.streams.output.stuck = True
+        self.type("exit\n")
+        self.assertNoResult(self.running)
+        self.streams.output.end(OSError(28, "No space left on device"))
+        self.assertEqual((self.status(), self.complaints), (1, ["standard output: No space left on device"]))
+
+    def test_what_was_typed_and_is_not_known_to_be_done_is_counted(self) -> None:
+        self.server.refuse = lambda request: self.network.cut() if isinstance(request, wire.Topic) else None
+        self.start()
+        self.server.refuse = lambda request: self.network.cut() if isinstance(request, wire.Topic) else None
+        self.lines.received(b"hi\n/topic tea\nand this\n\nand that\n")
+        self.network.flush()
+        self.assertEqual(self.status(), 1)
+        (line,) = self.complaints
+        self.assertRegex(line, "; /topic tea may not have been done; 2 lines that you typed were not sent$")
+
+    def test_an_input_that_cannot_be_read_is_told(self) -> None:
+        self.start()
+        self.lines.received(b"hi\n")
+        self.lines.input_has_ended(IsADirectoryError(21, "Is a directory"))
+        self.assertEqual((self.status(), self.said), (1, ["hi"]))
+        self.assertEqual(self.complaints, ["standard input: Is a directory"])
+
+    def test_typing_waits_for_who_reads_the_errors(self) -> None:
+        self.start()
+        self.streams.errors.full = True
+        self.type("/what\n/what\n")
+        self.assertEqual(len(self.complaints), 1)
+        self.streams.errors.full = False
+        self.lines.has_space()
+        self.assertEqual(len(self.complaints), 2)
+        self.type("exit\n")
+        self.assertEqual(self.status(), 1)
+
+    def test_an_interrupt_ends_it_though_nobody_reads_the_output(self) -> None:
+        self.start()
+        self.streams.output.stuck = True
+        self.running.cancel()
+        self.network.flush()
+        self.failureResultOf(self.running, CancelledError)
+        self.assertTrue(self.streams.output.over)
+        self.assertEqual((self.network.connections, self.complaints), ([], []))
+
+    def test_a_room_that_does_not_let_it_in_ends_it(self) -> None:
+        self.server.refuse = lambda request: WireError("denied", "not you") if isinstance(request, wire.Join) else None
+        self.start()
+        self.assertEqual(
+            (self.status(), self.complaints),
+            (1, ["127.0.0.1:14900 does not let you in: lobby cannot be joined: not you"]),
+        )
+
+    def test_a_nick_that_is_taken_ends_it_with_a_line(self) -> None:
+        self.server.refuse = lambda request: WireError("nick-taken", "somebody has this nick")
+        self.start()
+        self.assertEqual(self.status(), 1)
+        self.assertIn("--nick", self.complaints[0])
+
+    def test_a_server_that_ends_the_connection_before_the_welcome_may_be_an_old_one(self) -> None:
+        self.server.refuse = lambda request: WireError("full", "full")
+        self.begin()
+        self.network.cut()
+        self.assertEqual(self.status(), 1)
+        self.assertRegex(self.complaints[0], r"^127\.0\.0\.1:14900 did not let you in: .*; .* add --bare$")
+
+    def test_a_server_that_says_why_it_stops_before_the_welcome_is_none_of_the_old_ones(self) -> None:
+        self.begin()
+        self.network.connections[0].protocol.dataReceived(wire.encode_line(wire.Stop(msg="closing", author="server")))
+        self.network.cut()
+        self.assertEqual(self.status(), 1)
+        self.assertEqual(self.complaints, ["127.0.0.1:14900 did not let you in: closing"])
+
+    def test_a_server_that_does_not_answer_is_told_with_its_address(self) -> None:
+        self.begin()
+        self.network.connections[0].clear()
+        self.network.clock.advance(WELCOME_TIME)
+        self.assertEqual(self.status(), 1)
+        self.assertRegex(
+            self.complaints[0],
+            r"^127\.0\.0\.1:14900 did not let you in: the server did not answer within 30 seconds; .*--bare$",
+        )
+
+    def test_without_a_server_it_says_why_in_a_line(self) -> None:
+        for error, text in (
+            (Refused(), "there is no server at 127.0.0.1:14900; --host and --port say where to look"),
+            (DNSLookupError(), "there is no host with the name 127.0.0.1; --host says where to look"),
+            (TimedOut(), "cannot reach 127.0.0.1:14900: there was no answer in time"),
+        ):
+            self.network.error = error
+            self.start()
+            self.network.clock.advance(0)
+            self.assertEqual(result(self.running), 1)
+            self.assertTrue(self.complaints[-1].startswith(text), self.complaints)
+            self.lines = Lines()
+            self.streams = FakeStreams(self.lines)
+
+
+class BareTests(PlainTestCase):
+    options = Options("127.0.0.1", 14900, "alice", ("lobby",), True)
+
+    def start(self) -> None:
+        super().start()
+        (self.connection,) = self.network.connections
+
+    def segments(self) -> list[bytes]:
+        data = self.connection.value()
+        self.connection.clear()
+        return [data] if data else []
+
+    def test_a_conversation_of_three_fields(self) -> None:
+        self.network.flush = lambda: None  # type: ignore[method-assign]
+        self.start()
+        self.type("hi\n/join x\nexit\n")
+        self.assertEqual(self.segments(), [b'{"type":"","msg":"hi","author":"self"}'])
+        self.connection.protocol.dataReceived(
+            b'{"type": "", "msg": "yo\\u001b", "author": 49474}{"type":"error","msg":"no"}'
+        )
+        self.network.clock.pump([0.02] * 3)
+        self.assertEqual(self.segments(), [b'{"type":"quit","msg":"","author":"self"}'])
+        self.connection.protocol.dataReceived(b'{"type": "stop", "msg": "", "author": "server"}')
+        self.connection.cut()
+        self.assertEqual(self.status(), 1, "a command was refused")
+        self.assertEqual(self.streams.output.printed, ["49474: yo"])
+        self.assertEqual(self.complaints[1:], ["* no"])
+        self.assertIn("--bare", self.complaints[0])
+
+    def test_a_server_that_goes_away_ends_it_with_a_line(self) -> None:
+        self.network.flush = lambda: None  # type: ignore[method-assign]
+        self.start()
+        self.connection.cut()
+        self.assertEqual(self.status(), 1)
+        self.assertEqual(len(self.complaints), 1)

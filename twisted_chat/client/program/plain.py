@@ -1,0 +1,217 @@
+"""The interface of lines: what is typed is said, what is said is printed. It works in a pipe, too."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IStreamClientEndpoint
+
+from ...command_line import FAILED, PIPE_CLOSED
+from ..errors import ChatError, ClosedError
+from ..events import Message, State, StateChanged
+from ..library import Client, Room
+from .bare import BareClient, BareHeard, connect_bare
+from .clean import clean, clean_lines
+from .commands import Direct, Person, Quit
+from .endpoint import endpoint
+from .lines import END, Lines
+from .options import Options
+from .trouble import lost, why_not
+
+CONTINUED: Final = "\n  "
+"""Between two lines of one message."""
+
+
+class End(NamedTuple):
+    """Why a conversation was ended from outside."""
+
+    why: str
+    """For a person; nothing where nobody needs to be told."""
+    status: int = FAILED
+
+
+class PlainScreen:
+    """Prints a conversation, line by line; what goes wrong goes to standard error."""
+
+    def __init__(self, lines: Lines, notices: bool) -> None:
+        """`notices`: tell who comes and goes, which a program that reads the messages has no use for."""
+        self.person: Person | None = None
+        self._lines = lines
+        self._notices = notices
+
+    async def message(self, message: Message, room: Room | None) -> None:
+        author = clean(message.author)
+        if room is None:
+            author += " (to you)"
+        elif self.person is None or room is not self.person.here:
+            author = f"[{clean(room.name)}] {author}"
+        self.show(author, message.msg)
+        await self._lines.writable()
+
+    def show(self, author: str, text: str) -> None:
+        """Print a message. Its second line and those after it begin with blanks, which no other line does."""
+        self._lines.write(f"{author}: {CONTINUED.join(clean_lines(text))}")
+
+    async def past(self, messages: Sequence[Message], room: Room, attention: int) -> None:
+        for message in messages:
+            await self.message(message, room)
+
+    def said(self, text: str, where: Room | Direct | None, answer: Deferred[Any]) -> None:
+        """Show nothing: what is typed is seen as it is typed."""
+
+    def turned(self, where: Room | Direct | None) -> None:
+        """Show nothing: all rooms are shown, and the others with their names."""
+
+    def left(self, where: Room | Direct) -> None:
+        """Show nothing: the command that asked for it has an answer."""
+
+    def attention(self) -> int:
+        return 0  # there is no view that could move
+
+    def note(self, text: str) -> None:
+        self._lines.write(f"* {text}")
+
+    def notice(self, text: str, room: str) -> None:
+        if self._notices:
+            self.note(text)
+
+    def error(self, text: str) -> None:
+        self._lines.complain(f"* {text}")
+
+
+class PlainInterface:
+    """One run of the program: from the first connection to the exit status."""
+
+    def __init__(self, reactor: Any, options: Options, lines: Lines, endpoint: IStreamClientEndpoint) -> None:
+        self._reactor = reactor
+        self._endpoint = endpoint
+        self._options = options
+        self._lines = lines
+        self._screen = PlainScreen(lines, notices=os.isatty(1))
+        self._client: Client | None = None
+        self._bare: BareClient | None = None
+        self._person: Person | None = None
+        self._conversation: Deferred[int] = Deferred()
+        self._doing = ""
+        """The command that is being done."""
+        self._end: End | None = None
+        """What has ended the conversation from outside."""
+
+    async def run(self) -> int:
+        """Talk, and give the exit status. Cancelling ends it now."""
+        self._lines.output_ended.addCallback(self._output_ended)
+        self._conversation = Deferred.fromCoroutine(self._converse())
+        try:
+            status = await self._outcome()
+            await self._lines.close_output()
+            if self._end is not None and not status:  # the last lines could not be printed
+                status = self._complain_of(self._end)
+            await self._lines.close()
+        finally:
+            self._lines.abandon()
+        return status
+
+    async def _outcome(self) -> int:
+        try:
+            return await self._conversation
+        except (CancelledError, ChatError) as problem:
+            await self._close(flush=False)
+            if self._end is not None:
+                return self._complain_of(self._end)
+            if isinstance(problem, CancelledError) or (isinstance(problem, ClosedError) and problem.wanted):
+                raise CancelledError from None  # a signal
+            self._lines.complain(why_not(self._options, problem))
+            return FAILED
+
+    async def _converse(self) -> int:
+        self._person = await self._connect()
+        await self._type(self._person)
+        return FAILED if self._person.refused or self._lines.input_error else 0
+
+    async def _connect(self) -> Person:
+        endpoint = self._endpoint
+        if self._options.bare:
+            self._bare = await connect_bare(endpoint, self._reactor, self._heard, self._connection_ended)
+            return Person(self._screen, talker=self._bare, literal=self._options.literal)
+        self._client = Client(endpoint, self._options.nick, reactor=self._reactor)
+        self._screen.person = person = Person(self._screen, self._client, literal=self._options.literal)
+        await self._client.start()
+        self._client.on(StateChanged, self._state_changed)
+        room, *_ = [await person.join(name) for name in self._options.rooms]
+        person.turn(room)
+        self._screen.notice(
+            f"you are {clean(self._client.nick)} in {clean(room.name)}; /help shows what you can do", room.name
+        )
+        return person
+
+    async def _type(self, person: Person) -> None:
+        """Do what is typed, up to the end of input; then leave, when all of it is kept."""
+        try:
+            while (line := await self._lines.read()) is not END:
+                if line == "exit" and not self._options.literal:
+                    break
+                if line:
+                    self._doing = line if line.startswith("/") else ""
+                    await person.typed(line)
+                    self._doing = ""
+                    await self._lines.writable()
+        except Quit:
+            self._doing = ""
+        if self._lines.input_error is not None:
+            self._lines.complain(f"standard input: {self._lines.input_error.strerror}")
+        await self._close(flush=True)
+
+    async def _close(self, flush: bool) -> None:
+        for client in (self._client, self._bare):
+            if client is not None:
+                await client.close(flush)
+
+    # The other side ends it
+
+    def _state_changed(self, change: StateChanged) -> None:
+        # No second try: a pipe wants to know that it does not arrive, and a person sees it.
+        if change.state is State.WAITING:
+            self._connection_ended(change.reason or "the server stopped")
+
+    def _connection_ended(self, why: object) -> None:
+        server = self._options.server
+        self._end_with(End(lost(f"the connection to {server}", server, clean(str(why)))))
+
+    def _output_ended(self, error: OSError | None) -> None:
+        if isinstance(error, BrokenPipeError):
+            self._end_with(End("", PIPE_CLOSED))
+        elif error is not None:
+            self._end_with(End(f"standard output: {error.strerror}"))
+
+    def _end_with(self, end: End) -> None:
+        if self._end is None:
+            self._end = end
+            self._conversation.cancel()
+
+    def _complain_of(self, end: End) -> int:
+        """Say why it has ended, and what of the input may be lost; gives the exit status."""
+        parts = [end.why] if end.why else []
+        if self._person is not None and self._person.lost:
+            parts.append(f"{self._person.lost:,} of what you said may be lost")
+        if self._doing:
+            parts.append(f"{clean(self._doing)} may not have been done")
+        if self._lines.unread:
+            parts.append(f"{self._lines.unread:,} lines that you typed were not sent")
+        if parts:
+            self._lines.complain("; ".join(parts))
+        return end.status
+
+    def _heard(self, message: BareHeard) -> None:
+        if message.type == "error":
+            self._screen.error(clean(message.msg))
+        elif not message.type:
+            self._screen.show(clean(str(message.author)), message.msg)
+
+
+def start(reactor: Any, options: Options) -> Deferred[int]:
+    """Talk on standard input and output; the answer is the exit status."""
+    interface = PlainInterface(reactor, options, Lines.standard(reactor), endpoint(reactor, options))
+    return Deferred.fromCoroutine(interface.run())

@@ -1,0 +1,43 @@
+"""What the commands of this package share: how they say that an option is wrong, and their exit statuses."""
+
+from __future__ import annotations
+
+import signal
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, NoReturn
+
+FAILED: Final = 1
+"""The exit status of a command that could not do what was asked."""
+
+MISUSED: Final = 2
+"""The exit status where the command line or a configuration file cannot be read."""
+
+PIPE_CLOSED: Final = 128 + signal.SIGPIPE
+"""The exit status where nobody reads the output any more, as a shell gives it."""
+
+
+def ended_by(number: int) -> int:
+    """The exit status of a program that a signal has ended, as a shell gives it."""
+    return 128 + number
+
+
+@contextmanager
+def interrupts() -> Iterator[None]:
+    """Let an interrupt raise `KeyboardInterrupt` for a while, so that what was begun can be put in order."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class Parser(ArgumentParser):
+    """An `ArgumentParser` that says in one line what is wrong, and how to get help; the usage would hide it."""
+
+    def error(self, message: str) -> NoReturn:
+        message = message.removeprefix("argument ").replace(": takes ", " takes ", 1)
+        self.exit(MISUSED, f"{self.prog}: {message}\nTry '{self.prog} --help'.\n")

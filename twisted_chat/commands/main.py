@@ -1,0 +1,64 @@
+"""The commands for the database of a server: what is asked for on the command line is read, run and reported here."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from .. import __version__
+from ..command_line import FAILED, MISUSED, PIPE_CLOSED, Parser, ended_by, interrupts
+from ..log import Unusable
+from ..stores.sqlite.database import explain
+from . import TALK, TOOL, Command, Problem
+from .exporting import EXPORT
+from .importing import IMPORT
+from .stats import STATS
+
+COMMANDS: Final[tuple[Command, ...]] = (EXPORT, IMPORT, STATS)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what the arguments ask for; returns the exit status."""
+    parser = _parser()
+    if not arguments:
+        parser.print_help(sys.stderr)
+        return MISUSED
+    options = parser.parse_args(arguments)
+    command: Command = options.command
+    try:
+        with interrupts():
+            status = command.run(options)
+            sys.stdout.flush()
+    except (Problem, Unusable) as problem:
+        return _fail(str(problem))
+    except sqlite3.Error as error:
+        return _fail(f"{options.database}: {explain(error)}")
+    except OSError as error:
+        if error.filename is not None:
+            return _fail(f"{error.filename}: {error.strerror}")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the end does not fail as well
+        return PIPE_CLOSED if isinstance(error, BrokenPipeError) else _fail(f"the output: {error.strerror}")
+    except KeyboardInterrupt:
+        return ended_by(signal.SIGINT)
+    return status
+
+
+def _parser() -> Parser:
+    parser = Parser(prog=TOOL, description="Talk to a chat server, or look after the database of one.")
+    parser.add_argument("--version", action="version", version=f"twisted_chat {__version__}")
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    subparsers.add_parser(TALK, help="Talk: the client for a terminal or a pipe.")  # `twisted_chat.__main__` runs it
+    for command in COMMANDS:
+        subparser = subparsers.add_parser(command.name, help=command.help, description=command.help)
+        command.arguments(subparser)
+        subparser.set_defaults(command=command)
+    return parser
+
+
+def _fail(why: str) -> int:
+    print(f"{TOOL}: {why}", file=sys.stderr)
+    return FAILED

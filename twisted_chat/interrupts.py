@@ -1,0 +1,11 @@
+"""What an interrupt does to a program that is only starting. A command imports this first, so it is small."""
+
+from __future__ import annotations
+
+import signal
+
+
+def end_quietly() -> None:
+    """Let an interrupt end the program at once and without a traceback, until it can do better."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
