@@ -18,12 +18,14 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from twisted_chat import client as library
-from twisted_chat import tap
+from twisted_chat import limits, tap
 from twisted_chat.client.program.commands import COMMANDS
 from twisted_chat.client.program.config import BadConfig, read_config
 from twisted_chat.client.program.options import read_options
+from twisted_chat.client.terminal import paste
 from twisted_chat.limits import Limits
-from twisted_chat.messages import BareMessage, Code, decode_bare, decode_reply, decode_request, encode
+from twisted_chat.messages import MAX_OBJECT, BareMessage, Code, decode_bare, decode_reply, decode_request, encode
+from twisted_chat.wire.udp import fitting, requests, sending
 
 from .certificates import certificate
 from .programs import ROOT, TIMEOUT, Client, Program, Server, folder
@@ -364,6 +366,42 @@ class DesignTests(TestCase):
         self.assertGreater(len(named), 10)
         for path in named:
             self.assertTrue((ROOT / path).exists(), path)
+
+
+class NumbersTests(TestCase):
+    """The numbers in the text are those of the code."""
+
+    def check_says(self, name: str, *phrases: str) -> None:
+        text = " ".join(read(name).split())
+        for phrase in phrases:
+            self.assertIn(phrase, text)
+
+    def test_of_the_protocol(self) -> None:
+        self.check_says(
+            "docs/protocol.md",
+            f"An object has at most {MAX_OBJECT:,} bytes",
+            f"more than {limits.MAX_ERRORS} errors in a row",
+            f"one more for every {limits.TOLD} members",
+            f"at least {limits.REST_SECONDS:g}",
+        )
+
+    def test_of_udp(self) -> None:
+        self.check_says(
+            "docs/udp.md",
+            f"at most {fitting.MAX_DATAGRAM:,} bytes",
+            f"for **{requests.WINDOW} numbers**",
+            f"at most {sending.RATE:,.0f} datagrams per second to a session, and at most {sending.BURST} at once",
+            f"The window is {sending.FIRST_WINDOW} datagrams at first",
+            f"it grows up to {sending.WINDOW} datagrams",
+        )
+
+    def test_of_the_server(self) -> None:
+        self.check_says("docs/reference.md", f"When more than {limits.MAX_REFUSED} such connections exist")
+
+    def test_of_the_terminal(self) -> None:
+        self.check_says(
+            "docs/terminal.md", f"more than {paste.MANY_LINES} lines, or more than {paste.LONG:,} characters"
+        )
 
 
 class LinkTests(TestCase):
