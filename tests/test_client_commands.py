@@ -49,12 +49,12 @@ class ParseTests(SynchronousTestCase):
         self.assertIn("type /join ROOM", self.mistake("/join"))
         self.assertIn("type /msg NICK [TEXT]", self.mistake("/msg"))
 
-    def test_a_command_that_is_none_is_a_mistake(self) -> None:
+    def test_an_unknown_command_is_a_mistake(self) -> None:
         self.assertIn("did you mean /history?", self.mistake("/histroy"))
         self.assertIn("/help", self.mistake("/x\x1b[2J"))
         self.assertNotIn("\x1b", self.mistake("/x\x1b[2J"))
 
-    def test_what_a_command_is_called_elsewhere_is_understood(self) -> None:
+    def test_names_that_commands_have_elsewhere_are_understood(self) -> None:
         for names, command in (
             ("part close", "leave"),
             ("list channels", "rooms"),
@@ -73,7 +73,7 @@ class ParseTests(SynchronousTestCase):
         names = [name for command in COMMANDS.values() for name in (command.name, *command.aliases)]
         self.assertEqual(len(names), len({*names, *ELSEWHERE}) - len(ELSEWHERE))
 
-    def test_what_there_is_only_elsewhere_leads_to_what_there_is_here(self) -> None:
+    def test_a_command_of_another_program_leads_to_what_to_do_here(self) -> None:
         self.assertEqual(self.mistake("/me waves"), "there is no command /me here: say what you do as a message")
         self.assertIn("/join ROOM", self.mistake("/window 2"))
         self.assertIn("did you mean /leave?", self.mistake("/prat"))
@@ -221,7 +221,7 @@ class PersonTests(SynchronousTestCase):
         self.assertEqual(self.screen.turns, ["lobby", "other", "lobby", None])
         self.assertEqual(self.screen.over, ["other", "lobby"])
 
-    def test_a_person_may_stay_in_the_talk_with_one_nick(self) -> None:
+    def test_a_person_may_stay_in_a_direct_conversation(self) -> None:
         self.person.turn(Direct(self.client, "bob"))
         self.type("psst")
         self.assertEqual((self.screen.own, self.said), (["bob: psst"], []))
@@ -352,7 +352,7 @@ class PersonTests(SynchronousTestCase):
         self.type("/msg bob hi")
         self.assertEqual(self.person.refused, 1)
 
-    def test_what_is_meant_literally_is_said(self) -> None:
+    def test_with_literal_commands_are_said_as_they_are(self) -> None:
         self.person = Person(self.screen, self.client, literal=True)
         joining = Deferred.fromCoroutine(self.person.join("other"))
         self.network.flush()
@@ -379,7 +379,7 @@ class PersonTests(SynchronousTestCase):
         result(typing[-2])
         self.assertEqual(self.said, [*(f"lobby {i}" for i in range(UNDER_WAY)), "lobby one more"])
 
-    def test_who_comes_and_goes_is_told(self) -> None:
+    def test_joins_leaves_nicks_and_topics_are_told(self) -> None:
         for event, text in (
             (wire.MemberJoined(author="bob", room="lobby"), "(bob joined lobby)"),
             (wire.MemberLeft(author="bob", room="lobby"), "(bob left lobby)"),
@@ -392,7 +392,7 @@ class PersonTests(SynchronousTestCase):
         self.tell(wire.Message(msg="psst", author="bob", to="alice"))
         self.assertEqual(self.screen.messages, ["direct bob: psst"])
 
-    def test_a_room_that_is_lost_is_told(self) -> None:
+    def test_a_room_that_refuses_the_client_again_is_told(self) -> None:
         self.type("/join other")
         self.server.refuse = lambda request: WireError("banned", "not you") if isinstance(request, wire.Join) else None
         self.network.cut()

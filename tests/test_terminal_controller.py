@@ -188,7 +188,7 @@ class Stage:
         return lambda: text in [message.msg for message in self.server.room(room).log] and not self.panes.pending
 
 
-class TalkTestCase(SynchronousTestCase):
+class ControllerTestCase(SynchronousTestCase):
     options = OPTIONS
     memory: Memory | None = None
     connects = True
@@ -223,7 +223,7 @@ class TalkTestCase(SynchronousTestCase):
         return self.errors.getvalue().splitlines()
 
 
-class TalkingTests(TalkTestCase):
+class SayingTests(ControllerTestCase):
     def test_what_is_typed_is_said_and_shown_once(self) -> None:
         async def scene(stage: Stage) -> None:
             await stage.types("Привет, 你好 👋\r", stage.says("Привет, 你好 👋"))
@@ -235,7 +235,7 @@ class TalkingTests(TalkTestCase):
         self.play(scene)
         self.assertEqual(self.complaints, [])
 
-    def test_what_comes_does_not_touch_what_is_typed(self) -> None:
+    def test_a_message_that_comes_does_not_touch_the_text_being_typed(self) -> None:
         async def scene(stage: Stage) -> None:
             await stage.types("half a sent", lambda: stage.buffer.text == "half a sent")
             self.server.say("interrupted")
@@ -263,7 +263,7 @@ class TalkingTests(TalkTestCase):
 
         self.play(scene)
 
-    def test_what_is_meant_literally_is_said(self) -> None:
+    def test_with_literal_commands_are_said_as_they_are(self) -> None:
         self.options = replace(OPTIONS, literal=True)
 
         async def scene(stage: Stage) -> None:
@@ -272,7 +272,7 @@ class TalkingTests(TalkTestCase):
 
         self.play(scene)
 
-    def test_what_is_refused_is_marked(self) -> None:
+    def test_a_refused_message_is_marked(self) -> None:
         async def scene(stage: Stage) -> None:
             stage.buffer.text = "x" * 20_000
             await stage.types("\r", lambda: any("not said in lobby" in text for text in stage.entries))
@@ -280,7 +280,7 @@ class TalkingTests(TalkTestCase):
 
         self.play(scene)
 
-    def test_who_comes_and_goes_is_shown_in_its_room(self) -> None:
+    def test_joins_and_leaves_are_shown_in_their_room(self) -> None:
         self.options = replace(OPTIONS, rooms=("lobby", "garden"))
 
         async def scene(stage: Stage) -> None:
@@ -299,7 +299,7 @@ class TalkingTests(TalkTestCase):
 
         self.play(scene)
 
-    def test_a_log_that_is_a_new_one_follows_the_old_one(self) -> None:
+    def test_messages_of_a_new_log_follow_those_of_the_old_one(self) -> None:
         async def scene(stage: Stage) -> None:
             for text in ("1", "2", "3"):
                 self.server.say(text)
@@ -314,7 +314,7 @@ class TalkingTests(TalkTestCase):
         self.play(scene)
 
 
-class RoomsTests(TalkTestCase):
+class RoomsTests(ControllerTestCase):
     options = replace(OPTIONS, rooms=("lobby", "garden", "кухня"))
 
     def test_keys_turn_to_other_rooms(self) -> None:
@@ -331,7 +331,7 @@ class RoomsTests(TalkTestCase):
 
         self.play(scene)
 
-    def test_what_was_typed_stays_in_its_room(self) -> None:
+    def test_a_text_that_was_not_sent_stays_in_its_room(self) -> None:
         async def scene(stage: Stage) -> None:
             await stage.types("for the lobby\x0e", lambda: stage.title == "garden")
             self.assertEqual(stage.buffer.text, "")
@@ -465,7 +465,7 @@ class RoomsTests(TalkTestCase):
 
         self.play(scene)
 
-    def test_a_room_that_is_lost_is_gone(self) -> None:
+    def test_a_room_that_refuses_the_client_again_disappears(self) -> None:
         async def scene(stage: Stage) -> None:
             self.server.refuse = lambda request: (
                 WireError("banned", "not you") if getattr(request, "room", "") == "garden" else None
@@ -478,7 +478,7 @@ class RoomsTests(TalkTestCase):
         self.play(scene)
 
 
-class EditingTests(TalkTestCase):
+class EditingTests(ControllerTestCase):
     def test_a_text_of_several_lines_is_typed_and_stays_one(self) -> None:
         async def scene(stage: Stage) -> None:
             text = "def f(x):\n    return x"
@@ -587,7 +587,7 @@ class EditingTests(TalkTestCase):
 
         self.play(scene)
 
-    def test_one_key_moves_over_what_is_one_character_to_a_person(self) -> None:
+    def test_one_key_moves_over_one_character_of_several_code_points(self) -> None:
         family = "👩\u200d❤\ufe0f\u200d👨"
 
         async def scene(stage: Stage) -> None:
@@ -653,7 +653,7 @@ class EditingTests(TalkTestCase):
         self.play(scene)
 
 
-class ScrollingTests(TalkTestCase):
+class ScrollingTests(ControllerTestCase):
     def setUp(self) -> None:
         super().setUp()
         for i in range(3 * PAGE):
@@ -662,7 +662,7 @@ class ScrollingTests(TalkTestCase):
     def numbers(self, stage: Stage) -> list[int]:
         return [int(row.removeprefix("bob: ")) for row in stage.rows if row.startswith("bob: ")]
 
-    def test_what_was_said_before_is_there(self) -> None:
+    def test_a_room_begins_with_a_page_of_its_history(self) -> None:
         async def scene(stage: Stage) -> None:
             await stage.until(stage.shows(str(3 * PAGE - 1)))
             self.assertEqual(len(self.numbers(stage)), 20)
@@ -670,7 +670,7 @@ class ScrollingTests(TalkTestCase):
 
         self.play(scene)
 
-    def test_more_of_it_comes_as_one_scrolls(self) -> None:
+    def test_older_messages_come_as_one_scrolls_up(self) -> None:
         async def scene(stage: Stage) -> None:
             await stage.until(stage.shows(str(2 * PAGE)))
             for page in range(2, 0, -1):
@@ -743,7 +743,7 @@ class ScrollingTests(TalkTestCase):
 
         self.play(scene)
 
-    def test_who_leaves_while_it_is_asked_for_is_not_told_of_it(self) -> None:
+    def test_history_that_is_dropped_by_leaving_is_no_error(self) -> None:
         async def scene(stage: Stage) -> None:
             await stage.until(stage.shows(str(2 * PAGE)))
             stage.network.cut()
@@ -754,7 +754,7 @@ class ScrollingTests(TalkTestCase):
 
         self.play(scene)
 
-    def test_an_error_in_showing_it_is_told(self) -> None:
+    def test_a_fault_in_showing_history_is_logged(self) -> None:
         def broken(*_: object) -> None:
             raise ZeroDivisionError
 
@@ -767,7 +767,7 @@ class ScrollingTests(TalkTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
 
-class ConnectionTests(TalkTestCase):
+class ConnectionTests(ControllerTestCase):
     def test_a_lost_connection_is_shown_and_what_is_said_meanwhile_is_sent_once(self) -> None:
         async def scene(stage: Stage) -> None:
             self.server.say("before")
@@ -800,7 +800,7 @@ class ConnectionTests(TalkTestCase):
 
         self.play(scene)
 
-    def test_who_leaves_waits_until_all_is_kept(self) -> None:
+    def test_leaving_waits_until_everything_said_is_acked(self) -> None:
         async def scene(stage: Stage) -> None:
             stage.network.cut()
             await stage.types("hi\r/quit\r", lambda: "leaving, 1 unsent, Ctrl-C leaves at once" in stage.line)
@@ -810,16 +810,16 @@ class ConnectionTests(TalkTestCase):
         self.play(scene)
         self.assertEqual([message.msg for message in self.server.room("lobby").log], ["hi"])
 
-    def test_who_does_not_wait_is_told_what_may_be_lost(self) -> None:
+    def test_leaving_at_once_tells_which_messages_may_be_lost(self) -> None:
         async def scene(stage: Stage) -> None:
             stage.network.cut()
-            await stage.types("hi\r\x03\x03", lambda: "leaving" in stage.line)
+            await stage.types("hi\x1b\ryou\r\x03\x03", lambda: "leaving" in stage.line)
             await stage.types("\x03", lambda: stage.status is not None)
 
         self.play(scene, status=1)
-        self.assertEqual(self.complaints, ["1 of what you said may be lost:", "  lobby: hi"])
+        self.assertEqual(self.complaints, ["1 of what you said may be lost:", "  lobby: hi", "  you"])
 
-    def test_of_much_that_may_be_lost_a_screenful_is_shown(self) -> None:
+    def test_of_many_messages_that_may_be_lost_a_screenful_is_shown(self) -> None:
         async def scene(stage: Stage) -> None:
             stage.network.cut()
             await stage.types("".join(f"{i}\r" for i in range(30)), lambda: "30 unsent" in stage.line)
@@ -829,7 +829,7 @@ class ConnectionTests(TalkTestCase):
         self.assertEqual(len(self.complaints), 22)
         self.assertEqual(self.complaints[-2:], ["  lobby: 19", "  and 10 more"])
 
-    def test_what_was_only_asked_for_is_not_waited_for_without_a_connection_and_told(self) -> None:
+    def test_leaving_offline_drops_questions_and_names_them(self) -> None:
         for leaving in ("/quit\r", "\x03\x03", "\x04"):
 
             async def scene(stage: Stage, leaving: str = leaving) -> None:
@@ -860,7 +860,7 @@ class ConnectionTests(TalkTestCase):
         self.play(scene, status=1)
         self.assertEqual(self.complaints, ["not done, since there was no connection: /topic tea"])
 
-    def test_what_was_said_is_waited_for_also_where_its_conversation_was_left(self) -> None:
+    def test_leaving_waits_also_for_messages_of_a_closed_conversation(self) -> None:
         async def scene(stage: Stage) -> None:
             stage.network.cut()
             await stage.types("/msg bob\r", lambda: stage.title == "@bob")
@@ -870,7 +870,7 @@ class ConnectionTests(TalkTestCase):
         self.play(scene, status=1)
         self.assertEqual(self.complaints, ["1 of what you said may be lost:", "  @bob: hi"])
 
-    def test_a_server_that_ends_it_before_the_screen_is_there_ends_it_too(self) -> None:
+    def test_a_refusal_before_the_screen_is_there_ends_the_program(self) -> None:
         self.server.refuse = lambda request: WireError("banned", "not you")
 
         async def scene(stage: Stage) -> None:
@@ -879,7 +879,7 @@ class ConnectionTests(TalkTestCase):
         self.play(scene, status=1)
         self.assertEqual(self.complaints, ["127.0.0.1:14900 does not let you in: not you"])
 
-    def test_why_it_is_not_connected_again_is_shown(self) -> None:
+    def test_the_reason_for_trying_again_is_shown(self) -> None:
         async def scene(stage: Stage) -> None:
             stage.network.cut()
             self.server.refuse = lambda request: WireError("nick-taken", "somebody has this nick")
@@ -905,13 +905,83 @@ class ConnectionTests(TalkTestCase):
         self.play(scene)
         self.assertEqual(self.complaints, [])
 
+    def test_leaving_does_not_wait_for_a_connection_that_breaks_meanwhile(self) -> None:
+        async def scene(stage: Stage) -> None:
+            self.patch(FakeSession, "do_rooms", lambda session, request: None)  # which never answers
+            await stage.types("/rooms\r\x04", lambda: "leaving" in stage.line)
+            stage.network.cut()
+            await stage.until(lambda: stage.status is not None)
 
-class ConnectingTests(TalkTestCase):
+        self.play(scene)
+
+    def test_a_key_that_takes_a_character_away_does_not_leave(self) -> None:
+        async def scene(stage: Stage) -> None:
+            await stage.types("ab" + LEFT + "\x04", lambda: stage.buffer.text == "a")
+            await stage.types("\x03", lambda: stage.buffer.text == "")
+            await stage.types("\x04", lambda: stage.status is not None)
+
+        self.play(scene)
+
+    def test_a_server_that_refuses_for_good_ends_the_program(self) -> None:
+        async def scene(stage: Stage) -> None:
+            self.server.refuse = lambda request: WireError("banned", "not\x07 you")
+            stage.network.cut()
+            await stage.types("hi\r", lambda: stage.panes.pending)
+            stage.network.pass_time(10)
+            await stage.until(lambda: stage.status is not None)
+
+        self.play(scene, status=1)
+        why, *lost = self.complaints
+        self.assertRegex(why, r"^the connection to 127\.0\.0\.1:14900 is lost: .*not you$")
+        self.assertEqual(lost, ["1 of what you said may be lost:", "  lobby: hi"])
+
+    def test_a_terminal_that_goes_away_ends_the_program(self) -> None:
+        async def scene(stage: Stage) -> None:
+            stage.pipe.close()
+            await stage.until(lambda: stage.status is not None)
+
+        self.play(scene)
+
+    def test_a_terminal_that_takes_nothing_any_more_ends_the_program(self) -> None:
+        def gone(*_: object) -> None:
+            raise OSError(5, "Input/output error")
+
+        async def scene(stage: Stage) -> None:
+            stage.network.cut()
+            await stage.types("hi\r", lambda: stage.panes.pending)
+            self.patch(stage.paper, "flush", gone)
+            self.patch(self.errors, "write", gone)
+            stage.pipe.close()
+            await stage.until(lambda: stage.status is not None)
+
+        self.play(scene, status=1)
+
+    def test_a_taken_nick_ends_the_program_with_a_line(self) -> None:
+        self.server.refuse = lambda request: WireError("nick-taken", "somebody has this nick")
+
+        async def scene(stage: Stage) -> None:
+            self.assertEqual(stage.status, 1)
+
+        self.play(scene, status=1)
+        self.assertEqual(
+            self.complaints,
+            ["127.0.0.1:14900 does not let you in: somebody has this nick; choose another one with --nick"],
+        )
+
+    def test_an_interrupt_leaves_at_once(self) -> None:
+        async def scene(stage: Stage) -> None:
+            stage.running.cancel()
+            await stage.until(lambda: stage.status is not None)
+
+        self.play(scene)
+
+
+class ConnectingTests(ControllerTestCase):
     """From the first moment, before there is a connection."""
 
     connects = False
 
-    def test_where_it_connects_to_is_shown_at_once(self) -> None:
+    def test_the_screen_says_at_once_where_it_connects_to(self) -> None:
         async def scene(stage: Stage) -> None:
             self.assertEqual(stage.line, "alice | connecting to 127.0.0.1:14900")
             self.assertEqual(stage.top, "connecting to 127.0.0.1:14900 ... What you type is sent then")
@@ -919,7 +989,7 @@ class ConnectingTests(TalkTestCase):
 
         self.play(scene)
 
-    def test_what_is_entered_meanwhile_is_done_in_order_when_there_is_a_connection(self) -> None:
+    def test_lines_entered_before_there_is_a_connection_are_done_in_order_then(self) -> None:
         async def scene(stage: Stage) -> None:
             await stage.types("one\r/topic tea\rtwo\rthr", lambda: stage.buffer.text == "thr")
             self.assertEqual(stage.entries, ["one", "/topic tea", "two"])
@@ -935,7 +1005,7 @@ class ConnectingTests(TalkTestCase):
         self.assertEqual([message.msg for message in self.server.room("lobby").log], ["one", "two", "three"])
         self.assertEqual(self.server.room("lobby").topic, "tea")
 
-    def test_what_is_pasted_meanwhile_is_said_then(self) -> None:
+    def test_a_text_pasted_before_there_is_a_connection_is_said_then(self) -> None:
         async def scene(stage: Stage) -> None:
             await stage.types(pasted("1\n2\n3\n4\n5\n6"), lambda: stage.question)
             await stage.types("y", lambda: not stage.question)
@@ -994,7 +1064,7 @@ class ConnectingTests(TalkTestCase):
         self.play(scene)
         self.assertEqual(self.complaints, [])
 
-    def test_quit_and_help_do_not_wait(self) -> None:
+    def test_quit_and_help_do_not_wait_for_a_connection(self) -> None:
         async def scene(stage: Stage) -> None:
             await stage.types("/help\r", lambda: any(text.startswith("keys: ") for text in stage.entries))
             await stage.types("/quit\r", lambda: stage.status is not None)
@@ -1012,7 +1082,7 @@ class ConnectingTests(TalkTestCase):
         self.assertEqual(self.complaints[1:], ["2 of what you said may be lost:", "  one", "  half a"])
 
 
-class MemoryTests(TalkTestCase):
+class MemoryTests(ControllerTestCase):
     """Rooms and what is unread in them, over runs."""
 
     def setUp(self) -> None:
@@ -1046,7 +1116,7 @@ class MemoryTests(TalkTestCase):
         self.run_with(second)
         self.run_with(third)
 
-    def test_what_is_new_in_the_room_that_is_shown_is_marked_and_found(self) -> None:
+    def test_new_messages_of_the_room_that_is_shown_are_marked_and_found(self) -> None:
         async def first(stage: Stage) -> None:
             self.server.say("seen")
             await stage.until(stage.shows("seen"))
@@ -1096,7 +1166,7 @@ class MemoryTests(TalkTestCase):
         self.run_with(refused)
         self.run_with(third)
 
-    def test_a_file_that_cannot_be_used_is_told(self) -> None:
+    def test_a_damaged_file_is_reported_and_begins_anew(self) -> None:
         self.path.write_text("{")
 
         async def scene(stage: Stage) -> None:
@@ -1105,7 +1175,7 @@ class MemoryTests(TalkTestCase):
         self.run_with(scene)
         self.assertEqual(len(self.complaints), 1)
 
-    def test_it_is_saved_while_it_runs(self) -> None:
+    def test_the_memory_is_saved_while_the_program_runs(self) -> None:
         async def scene(stage: Stage) -> None:
             self.assertFalse(self.path.exists())
             self.server.say("seen")
@@ -1115,64 +1185,8 @@ class MemoryTests(TalkTestCase):
 
         self.run_with(scene)
 
-    def test_a_connection_that_breaks_while_one_leaves_is_not_waited_for_either(self) -> None:
-        async def scene(stage: Stage) -> None:
-            self.patch(FakeSession, "do_rooms", lambda session, request: None)  # which never answers
-            await stage.types("/rooms\r\x04", lambda: "leaving" in stage.line)
-            stage.network.cut()
-            await stage.until(lambda: stage.status is not None)
 
-        self.play(scene)
-
-    def test_a_key_that_takes_a_character_away_does_not_leave(self) -> None:
-        async def scene(stage: Stage) -> None:
-            await stage.types("ab" + LEFT + "\x04", lambda: stage.buffer.text == "a")
-            await stage.types("\x03", lambda: stage.buffer.text == "")
-            await stage.types("\x04", lambda: stage.status is not None)
-
-        self.play(scene)
-
-    def test_a_server_that_does_not_let_one_in_again_ends_it(self) -> None:
-        async def scene(stage: Stage) -> None:
-            self.server.refuse = lambda request: WireError("banned", "not\x07 you")
-            stage.network.cut()
-            await stage.types("hi\r", lambda: stage.panes.pending)
-            stage.network.pass_time(10)
-            await stage.until(lambda: stage.status is not None)
-
-        self.play(scene, status=1)
-        why, *lost = self.complaints
-        self.assertRegex(why, r"^the connection to 127\.0\.0\.1:14900 is lost: .*not you$")
-        self.assertEqual(lost, ["1 of what you said may be lost:", "  lobby: hi"])
-
-    def test_a_terminal_that_goes_away_ends_it(self) -> None:
-        async def scene(stage: Stage) -> None:
-            stage.pipe.close()
-            await stage.until(lambda: stage.status is not None)
-
-        self.play(scene)
-
-    def test_a_nick_that_is_taken_ends_it_with_a_line(self) -> None:
-        self.server.refuse = lambda request: WireError("nick-taken", "somebody has this nick")
-
-        async def scene(stage: Stage) -> None:
-            self.assertEqual(stage.status, 1)
-
-        self.play(scene, status=1)
-        self.assertEqual(
-            self.complaints,
-            ["127.0.0.1:14900 does not let you in: somebody has this nick; choose another one with --nick"],
-        )
-
-    def test_an_interrupt_leaves_at_once(self) -> None:
-        async def scene(stage: Stage) -> None:
-            stage.running.cancel()
-            await stage.until(lambda: stage.status is not None)
-
-        self.play(scene)
-
-
-class ScreenTests(TalkTestCase):
+class ScreenTests(ControllerTestCase):
     def test_colours_may_be_turned_off_or_on(self) -> None:
         for color, depth in (
             (False, ColorDepth.DEPTH_1_BIT),
@@ -1215,7 +1229,7 @@ class ScreenTests(TalkTestCase):
 
         self.play(scene)
 
-    def test_it_works_at_any_size(self) -> None:
+    def test_the_screen_works_at_any_size(self) -> None:
         async def scene(stage: Stage) -> None:
             self.server.say("你好 " * 30)
             await stage.types("a long line to be typed " * 3, lambda: len(stage.buffer.text) == 72)
@@ -1229,7 +1243,7 @@ class ScreenTests(TalkTestCase):
 
         self.play(scene)
 
-    def test_it_can_be_put_into_the_background(self) -> None:
+    def test_ctrl_z_puts_the_program_into_the_background(self) -> None:
         suspended: list[object] = []
 
         async def scene(stage: Stage) -> None:
@@ -1255,7 +1269,7 @@ class ScreenTests(TalkTestCase):
         self.play(scene, status=1)
         self.assertIn("ZeroDivisionError: what[2J", self.complaints[-1])
 
-    def test_what_fails_while_it_is_drawn_is_logged(self) -> None:
+    def test_a_fault_in_drawing_is_logged(self) -> None:
         async def scene(stage: Stage) -> None:
             loop = asyncio.get_running_loop()
             loop.call_exception_handler({"message": "a callback failed", "exception": ZeroDivisionError()})
@@ -1265,7 +1279,7 @@ class ScreenTests(TalkTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 
-    def test_a_command_that_breaks_is_logged(self) -> None:
+    def test_a_fault_in_a_command_is_logged(self) -> None:
         async def scene(stage: Stage) -> None:
             def broken(*_: object) -> None:
                 raise ZeroDivisionError
@@ -1276,7 +1290,7 @@ class ScreenTests(TalkTestCase):
         self.play(scene)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
-    def test_it_starts_with_the_server_of_the_options(self) -> None:
+    def test_the_program_connects_to_the_server_of_the_options(self) -> None:
         begun: list[Any] = []
         self.patch(globalLogBeginner, "beginLoggingTo", lambda observers, **options: begun.append(options))
         reactor = MemoryReactorClock()

@@ -67,7 +67,7 @@ class MemoryTests(SynchronousTestCase):
         memory.save()
         self.assertEqual(self.path.stat().st_ino, before)
 
-    def test_it_is_turned_off_without_a_path_and_by_a_link_to_a_device(self) -> None:
+    def test_memory_is_turned_off_without_a_path_and_by_a_link_to_a_device(self) -> None:
         memory = Memory(None, "a:1", "alice")
         memory.note("lobby", 1)
         memory.save()
@@ -133,7 +133,7 @@ class MemoryTests(SynchronousTestCase):
         self.assertEqual(os.listdir(self.path.parent), ["screen.json"])
         self.assertEqual(self.memory().read_seq("lobby"), 1)
 
-    def test_it_is_bounded(self) -> None:
+    def test_the_file_is_bounded(self) -> None:
         for i in range(MAX_PLACES + 5):
             memory = self.memory(f"nick{i}")
             memory.note("lobby", i)
@@ -145,6 +145,6 @@ class MemoryTests(SynchronousTestCase):
         memory.save()
         self.assertEqual(len(self.memory().rooms), MAX_ROOMS)
 
-    def test_it_is_where_programs_keep_their_state(self) -> None:
+    def test_the_file_is_where_programs_keep_their_state(self) -> None:
         self.patch(os, "environ", {**os.environ, "XDG_STATE_HOME": "/state"})
         self.assertEqual(str(default_path()), "/state/twisted_chat/screen.json")

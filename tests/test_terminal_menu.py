@@ -14,7 +14,7 @@ class MenuTests(SynchronousTestCase):
     def rows(self, count: int, chosen: int | None = None, columns: int = 60, rows: int = 10) -> list[str]:
         return ["".join(text for _, text in row) for row in menu_rows(CHOICES[:count], chosen, columns, rows)]
 
-    def test_a_few_are_all_shown(self) -> None:
+    def test_a_few_choices_are_all_shown(self) -> None:
         self.assertEqual(self.rows(2), ["  /command0  do 0", "  /command1  do 1"])
         self.assertEqual(self.rows(2, chosen=1), ["  /command0  do 0", "> /command1  do 1"])
 
@@ -27,7 +27,7 @@ class MenuTests(SynchronousTestCase):
         self.assertEqual(rows[5], "> /command19  do 19")
         self.assertEqual((len(rows), rows[-1]), (8, "  14 more: Tab goes on, Escape closes"))
 
-    def test_it_takes_no_more_than_there_is(self) -> None:
+    def test_the_menu_takes_no_more_rows_and_columns_than_there_are(self) -> None:
         self.assertEqual(self.rows(20, chosen=3, rows=1), ["> /command3  do 3"])
         self.assertEqual(self.rows(20, rows=0), ["  /command0  do 0"])
         for columns in (1, 5, 20):

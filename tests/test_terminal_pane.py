@@ -49,7 +49,7 @@ class PaneTests(SynchronousTestCase):
         self.assertEqual(self.texts, ["3", "5"])
         self.assertIsNone(self.pane.hear(message(5)))
 
-    def test_what_is_shown_is_clean(self) -> None:
+    def test_entries_are_clean(self) -> None:
         entry = self.pane.hear(message(1, "hi\x1b[2J\nthere\u202e", author="bo\x07b"))
         assert entry is not None
         self.assertEqual((entry.text, entry.author), ("hi[2J\nthere", "bob"))
@@ -65,11 +65,11 @@ class PaneTests(SynchronousTestCase):
         assert entry is not None
         self.assertEqual(entry.time, datetime(2026, 11, 22, 11, 6, 36, 123000, UTC))
 
-    def test_a_time_that_is_none_or_has_no_zone_is_taken_as_well_as_it_can_be(self) -> None:
+    def test_a_time_without_a_zone_or_that_cannot_be_read_is_taken_as_well_as_it_can_be(self) -> None:
         for text in (None, "yesterday", "2026-11-22T11:06:36"):
             self.assertIsNotNone(time_of(text).tzinfo)
 
-    def test_what_is_said_is_shown_at_once_and_takes_its_place_when_it_is_kept(self) -> None:
+    def test_ones_own_message_is_shown_at_once_and_moves_to_its_place_when_it_is_acked(self) -> None:
         self.hear(1)
         first, second = self.pane.say("first"), self.pane.say("second")
         self.hear(2, 4)
@@ -82,7 +82,7 @@ class PaneTests(SynchronousTestCase):
         self.assertEqual(self.texts, ["1", "2", "first", "4", "second"])
         self.assertEqual((first.fate, self.pane.pending), (Fate.KEPT, 0))
 
-    def test_what_is_refused_stays_where_it_is(self) -> None:
+    def test_a_refused_message_stays_where_it_is(self) -> None:
         entry = self.pane.say("no")
         self.pane.refused(entry)
         self.hear(1)
@@ -90,7 +90,7 @@ class PaneTests(SynchronousTestCase):
         self.hear(3, 2)
         self.assertEqual(self.texts, ["no", "1", "2", "3"])
 
-    def test_what_is_kept_without_a_number_stays_where_it_is(self) -> None:
+    def test_a_message_acked_without_a_number_stays_where_it_is(self) -> None:
         pane = Pane(direct(), "alice")
         entry = pane.say("psst")
         pane.hear(Message(msg="yes?", author="bob", to="alice"))
@@ -171,13 +171,13 @@ class PaneTests(SynchronousTestCase):
         self.hear(*range(16, 21))
         self.assertEqual((self.texts[0], self.pane.bottom[0].text), ("11", "14"))
 
-    def test_what_is_kept_after_it_was_dropped_stays_away(self) -> None:
+    def test_a_message_acked_after_it_was_dropped_stays_away(self) -> None:
         entry = self.pane.say("hi")
         self.pane.entries.clear()
         self.pane.kept(entry, 1)
         self.assertEqual((self.texts, self.pane.pending), ([], 0))
 
-    def test_who_spoke_last_is_last(self) -> None:
+    def test_nicks_are_remembered_with_the_last_speaker_last(self) -> None:
         self.pane.present(["bob", "carol", "dave"])
         self.pane.hear(message(1, author="Bob"))
         self.assertEqual(list(self.pane.nicks.values()), ["carol", "dave", "Bob"])
@@ -188,14 +188,14 @@ class PaneTests(SynchronousTestCase):
         self.pane.present(["bob", "frank"])
         self.assertEqual(list(self.pane.nicks), ["bob", "frank", "erin", "carol"])
 
-    def test_not_all_who_ever_spoke_are_remembered(self) -> None:
+    def test_the_number_of_remembered_nicks_is_bounded(self) -> None:
         self.patch(pane_module, "NICKS", 2)
         for nick in ("a", "b", "a", "c"):
             self.pane.speaks(nick)
         self.assertEqual(list(self.pane.nicks), ["a", "c"])
 
     @given(st.lists(st.integers(1, 12)), st.integers(0, 12))
-    def test_in_whatever_order_they_come_they_stand_in_order_and_once(self, seqs: list[int], page: int) -> None:
+    def test_messages_in_any_order_stand_in_order_and_once(self, seqs: list[int], page: int) -> None:
         pane = Pane(fake_room("lobby"), "alice", whole=False)
         for seq in seqs:
             if seq % 3:
@@ -230,12 +230,12 @@ class UnreadTests(SynchronousTestCase):
         pane.say("hi")
         self.assertIsNone(pane.marked())
 
-    def test_what_was_all_read_is_not_marked(self) -> None:
+    def test_a_history_that_was_read_has_no_marker(self) -> None:
         pane = self.pane(4)
         self.load(pane, 3, 4)
         self.assertEqual((pane.unread, pane.marked()), (0, None))
 
-    def test_a_mention_of_an_earlier_run_is_one(self) -> None:
+    def test_an_unread_mention_of_an_earlier_run_is_a_mention(self) -> None:
         pane = self.pane(2)
         self.load(pane, 3, text="alice?")
         self.assertTrue(pane.mentioned)
@@ -288,7 +288,7 @@ class UnreadTests(SynchronousTestCase):
         pane.kept(entry, 7)
         self.assertEqual(pane.read_seq, 5, "what is unread is before it")
 
-    def test_speaking_reads_what_is_below(self) -> None:
+    def test_speaking_marks_everything_as_read(self) -> None:
         pane = self.pane(2)
         live = pane.hear(message(3))
         assert live is not None

@@ -54,7 +54,7 @@ class PanesTests(SynchronousTestCase):
     def open_directs(self) -> list[str]:
         return [pane.name for pane in self.panes if isinstance(pane.where, Direct)]
 
-    def test_of_too_many_talks_the_oldest_that_is_read_goes(self) -> None:
+    def test_of_too_many_direct_conversations_the_oldest_that_is_read_goes(self) -> None:
         self.patch(panes_module, "DIRECTS", 4)
         bob, cyd, dan, _ = self.hear_directs("bob", "cyd", "dan", "eve")
         for pane in (dan, cyd):
@@ -65,14 +65,14 @@ class PanesTests(SynchronousTestCase):
             self.assertEqual(" ".join(self.open_directs()), stay)
         self.assertEqual([pane.name for pane in self.panes][:3], ["lobby", "garden", "кухня"])
 
-    def test_and_without_any_the_oldest(self) -> None:
+    def test_of_too_many_unread_direct_conversations_the_oldest_goes(self) -> None:
         self.patch(panes_module, "DIRECTS", 3)
         first, *_ = self.hear_directs("bob", "cyd", "dan")
         first.hear(Message(msg="again", author="bob", to="alice", time="2026-11-22T23:00:00Z"))
         self.hear_directs("eve")
         self.assertEqual(self.open_directs(), ["@bob", "@dan", "@eve"])
 
-    def test_what_is_not_known_to_be_kept_or_not_sent_stays(self) -> None:
+    def test_a_direct_conversation_with_something_unsent_stays(self) -> None:
         self.patch(panes_module, "DIRECTS", 3)
         said, typed, _ = self.panes.of(direct("bob")), self.panes.of(direct("cyd")), self.panes.of(direct("dan"))
         entry = said.say("hi")
@@ -89,7 +89,7 @@ class PanesTests(SynchronousTestCase):
         self.panes.of(direct("hal"))
         self.assertEqual(self.open_directs(), ["@fay", "@gus", "@hal"])
 
-    def test_what_is_not_seen_is_counted(self) -> None:
+    def test_messages_in_other_panes_are_counted_as_unread(self) -> None:
         self.panes.turn(self.lobby)
         self.hear(self.lobby, 1)
         self.hear(self.garden, 1)
@@ -100,7 +100,7 @@ class PanesTests(SynchronousTestCase):
         self.panes.turn(self.garden)
         self.assertEqual((self.garden.unread, self.garden.mentioned), (0, False))
 
-    def test_what_is_below_the_window_is_counted(self) -> None:
+    def test_messages_below_the_window_are_counted_as_unread(self) -> None:
         self.panes.turn(self.lobby)
         self.hear(self.lobby, 1)
         self.lobby.bottom = self.lobby.entries[0], 0
@@ -110,12 +110,12 @@ class PanesTests(SynchronousTestCase):
         self.panes.seen()
         self.assertEqual(self.lobby.unread, 0)
 
-    def test_what_is_said_to_one_alone_is_a_mention(self) -> None:
+    def test_a_direct_message_is_a_mention(self) -> None:
         pane = self.panes.of(direct())
         self.panes.heard(pane, pane.hear(Message(msg="psst", author="bob", to="alice")))
         self.assertEqual((pane.unread, pane.mentioned), (1, True))
 
-    def test_keys_go_around(self) -> None:
+    def test_stepping_goes_around_the_ends(self) -> None:
         self.assertIs(self.panes.step(1), self.lobby)
         self.assertIs(self.panes.step(-1), self.kitchen)
         self.panes.turn(self.kitchen)
@@ -143,7 +143,7 @@ class PanesTests(SynchronousTestCase):
         self.assertIs(self.panes.current, self.panes.nowhere)
         self.assertEqual(([pane.name for pane in self.panes], self.panes.current.name), (["кухня"], ""))
 
-    def test_what_is_unsent_anywhere_is_counted(self) -> None:
+    def test_messages_without_an_ack_are_counted_over_all_panes(self) -> None:
         self.lobby.say("a")
         self.garden.say("b")
         self.assertEqual(self.panes.pending, 2)
@@ -154,7 +154,7 @@ class PanesTests(SynchronousTestCase):
         self.assertTrue(self.garden.mentioned)
         self.assertEqual((self.panes.nick, self.panes.of(direct()).nick, self.panes.nowhere.nick), ("al", "al", "al"))
 
-    def test_what_can_be_no_nick_has_a_key_too(self) -> None:
+    def test_a_name_that_cannot_be_a_nick_has_a_key_too(self) -> None:
         self.assertEqual([key_of("Bob"), key_of("A B")], ["bob", "a b"])
 
     def test_a_line_stands_above_what_is_new_until_one_turns_away(self) -> None:

@@ -82,7 +82,7 @@ class ScreenTests(TestCase):
         heard = await bob.hears_all(2)
         self.assertEqual(heard[-1]["msg"], "".join(f"часть {part} 你好 " for part in range(5)))
 
-    async def test_twenty_columns_and_a_size_that_changes(self) -> None:
+    async def test_twenty_columns_and_a_terminal_that_is_resized(self) -> None:
         server = await Server.start(self)
         bob = await server.hello(self, "bob", "lobby")
         alice = talk(self, server, columns=20, rows=10)
@@ -189,7 +189,7 @@ class ScreenTests(TestCase):
         self.assertIn(b"garden", remembered(state))
         self.assertNotIn(b"secret", remembered(state))
 
-    async def test_a_signal_ends_it_and_leaves_the_terminal_as_it_was(self) -> None:
+    async def test_a_signal_ends_the_program_and_leaves_the_terminal_as_it_was(self) -> None:
         server = await Server.start(self)
         for number in (signal.SIGTERM, signal.SIGINT):
             alice = talk(self, server)
@@ -270,7 +270,7 @@ class ConnectionTests(TestCase):
         self.assertEqual(len(set(orders[0])), 6)
         self.assertEqual(*orders)
 
-    async def test_who_leaves_without_waiting_is_told_what_may_be_lost(self) -> None:
+    async def test_leaving_at_once_tells_which_messages_may_be_lost(self) -> None:
         server = await Server.start(self)
         alice = talk(self, server)
         await alice.says("1 member ")
@@ -327,7 +327,7 @@ class ChoiceTests(TestCase):
         alice.types(" two parts\r")
         self.assertEqual((await bob.hears())["msg"], "typed in two parts")
 
-    async def test_who_needs_no_whole_screen_does_not_load_it(self) -> None:
+    async def test_the_line_client_does_not_load_the_whole_screen(self) -> None:
         modules = "twisted_chat.client.library, twisted_chat.client.program.lines, twisted_chat.client.__main__"
         code = f"import sys, {modules}; print(sorted({{'prompt_toolkit', 'platformdirs'}} & set(sys.modules)))"
         program = Program(self, sys.executable, "-c", code)

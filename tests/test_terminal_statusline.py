@@ -142,7 +142,7 @@ class StatusTests(SynchronousTestCase):
         self.assertIn("| scrolled back, 2 new below |", self.status())
         self.assertEqual(self.status(26), "1:lobby(2) | back | online")
 
-    def test_a_talk_with_one_nick_has_no_members(self) -> None:
+    def test_a_direct_conversation_has_no_members(self) -> None:
         self.assertEqual(self.status(members=None), "1:lobby | alice | online")
         self.assertIn("| 1 member |", self.status(members=1))
 

@@ -199,7 +199,7 @@ class Controller:
         """Let the person talk, until they leave or the other side ends it."""
         if not self._over:
             asyncio.get_running_loop().set_exception_handler(self._broken)
-            with suppress(EOFError):  # the terminal is gone
+            with suppress(EOFError, OSError):  # the terminal is gone: nothing can be read from it, or written to it
                 await self.view.app.run_async(handle_sigint=False, set_exception_handler=False)
 
     def _broken(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -219,7 +219,7 @@ class Controller:
         if unsaid:
             complain(f"{len(unsaid):,} of what you said may be lost:")
             for text in unsaid[:SHOWN_LOST]:
-                complain(f"  {clean(text)}")
+                complain("  " + clean(text, "\n  "))
             if len(unsaid) > SHOWN_LOST:
                 complain(f"  and {len(unsaid) - SHOWN_LOST:,} more")
         undone = self.person.undone
