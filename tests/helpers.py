@@ -158,7 +158,7 @@ class FakeLog:
             entry.fresh = first is None
             if first is None:
                 room.seq += 1
-                first = Record(room.seq, time, entry.author.shown, entry.msg)
+                first = Record(room.seq, time, entry.author.shown, entry.msg, entry.kind, entry.of)
                 room.records.append(first)
                 fresh.setdefault(room, []).append(first)
                 room.oldest = room.oldest or room.seq

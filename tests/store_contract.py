@@ -118,6 +118,19 @@ class StoreContract(StoreTestCase):
         await self.log.flush()
         self.assertEqual(texts(await lobby.after(0, MOST, PLENTY)), said)
 
+    async def test_an_entry_has_a_kind_and_what_it_is_about(self) -> None:
+        lobby = await self.begin()
+        heard: list[Record] = []
+        lobby.follow(heard.extend)
+        edit = entry(lobby, "b", "2")
+        edit.kind, edit.of = "edit", 1
+        await self.say(entry(lobby, "a", "1"), edit)
+        records = [Record(1, 5, "alice", "a"), Record(2, 5, "alice", "b", "edit", 1)]
+        self.assertEqual(heard, records)
+        for _ in range(2):
+            self.assertEqual(await lobby.after(0, MOST, PLENTY), records)
+            await self.log.flush()
+
     async def test_topics_and_the_list_of_rooms(self) -> None:
         lobby = await self.begin()
         await self.say(entry(lobby, "a"))

@@ -58,6 +58,16 @@ class Import(CommandTestCase):
         self.assertEqual((outcome.status, outcome.errors), (0, told(12, 1)))
         self.assertEqual(self.exported(), exported)
 
+    def test_entries_of_another_kind_come_back_too(self) -> None:
+        said = [line(1), line(2, kind="edit", of=1, id="x"), line(3, kind="react", of=1, msg="+")]
+        self.give(*said)
+        exported = [json.loads(text) for text in self.exported().splitlines()]
+        self.assertEqual([(o.get("kind"), o.get("of")) for o in exported], [(None, None), ("edit", 1), ("react", 1)])
+        self.assertEqual(self.give(self.exported().encode()).errors, told(doubles=3))
+        self.assertEqual(
+            self.give(line(3, kind="react", of=2, msg="+")).errors.splitlines()[-1], told(conflicts=1)[:-1]
+        )
+
     def test_a_second_time_everything_is_there(self) -> None:
         self.filled()
         exported = self.exported()
@@ -211,6 +221,8 @@ class BadLines(CommandTestCase):
             (line(1, seq="1"), "Expected `int | null`, got `str`"),
             (line(1, id="x" * 65), "an id has at most 64 characters"),
             (line(1, msg="я" * 8_193), "a msg has at most 16384 bytes"),
+            (line(1, kind="no kind"), "a kind consists of at most 16 letters from a to z"),
+            (line(1, of=0), "an of is a number from 1 to 9007199254740992"),
             (line(1, time="yesterday"), "Invalid isoformat string: 'yesterday'"),
             (line(1, time="1969-12-31T23:59:59Z"), "a time is not before 1970"),
             (line(1, time="0001-01-01T00:00:00+23:59"), ""),

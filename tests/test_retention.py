@@ -233,7 +233,9 @@ class InTheStore(StoreTestCase):
         for gap, time in gaps_and_times:
             seq += gap
             model.append((seq, time))
-            log._file.writer.execute("INSERT INTO message VALUES (?, ?, ?, 'a', 'a', NULL, '')", (id, seq, time * 1000))
+            log._file.writer.execute(
+                "INSERT INTO message VALUES (?, ?, ?, 'a', 'a', NULL, '', '', NULL)", (id, seq, time * 1000)
+            )
         skipped = model[-1][0] - model[0][0] + 1 - len(model) if model else 0
         log._file.writer.execute("UPDATE room SET skipped = ?", (skipped,))
         keep = Keep(seconds, messages)

@@ -21,8 +21,8 @@ PRAGMA application_id = 0x54774368;
 PRAGMA user_version = 1;
 CREATE TABLE store (epoch INTEGER NOT NULL) STRICT;
 INSERT INTO store VALUES (1);
-CREATE TABLE journal (row INTEGER PRIMARY KEY, room, seq, time, author, author_key, id, msg);
-CREATE TABLE message (room, seq, time, author, author_key, id, msg);
+CREATE TABLE journal (row INTEGER PRIMARY KEY, room, seq, time, author, author_key, id, msg, kind, of);
+CREATE TABLE message (room, seq, time, author, author_key, id, msg, kind, of);
 """
 
 
@@ -126,7 +126,24 @@ class Upgrades(DatabaseTestCase):
         for row in rows:
             connection.execute("INSERT INTO journal (entries) VALUES (?)", (json.dumps([row]),))
         prepare(connection, self.path)
-        self.assertEqual([list(row) for row in connection.execute("SELECT * FROM said ORDER BY seq")], rows)
+        self.assertEqual(
+            [list(row) for row in connection.execute("SELECT * FROM said ORDER BY seq")],
+            [[*row, "", None] for row in rows],
+        )
+
+    def test_what_the_second_version_had_is_kept(self) -> None:
+        connection = self.connected()
+        connection.executescript((SCHEMAS / "version-2.sql").read_text())
+        connection.execute("INSERT INTO room (id, key, name) VALUES (1, 'lobby', 'lobby')")
+        connection.execute("INSERT INTO message VALUES (1, 1, 1000, 'Alice', 'alice', 'a1', 'hi')")
+        connection.execute("INSERT INTO journal VALUES (1, 1, 2, 2000, 'bob', 'bob', NULL, 'hey')")
+        prepare(connection, self.path)
+        messages = [
+            (1, 1, 1000, "Alice", "alice", "a1", "hi", "", None),
+            (1, 2, 2000, "bob", "bob", None, "hey", "", None),
+        ]
+        self.assertEqual(connection.execute("SELECT * FROM message ORDER BY seq").fetchall(), messages)
+        self.assertEqual(connection.execute("SELECT count(*) FROM journal").fetchone(), (0,))
 
     def test_steps_are_taken_in_order_and_each_once(self) -> None:
         scripts = self.scripts(
@@ -182,7 +199,7 @@ class Transactions(DatabaseTestCase):
         connection.execute(f"PRAGMA max_page_count = {connection.execute('PRAGMA page_count').fetchone()[0]}")
         with self.assertRaises(sqlite3.Error) as caught, transaction(connection):
             database.make_room(connection, names.room("lobby"))
-            connection.execute("INSERT INTO message VALUES (1, 1, 0, '', '', NULL, hex(zeroblob(100000)))")
+            connection.execute("INSERT INTO message VALUES (1, 1, 0, '', '', NULL, hex(zeroblob(100000)), '', NULL)")
         self.assertEqual(database.explain(caught.exception), "the disk is full")
         self.assertFalse(connection.in_transaction)
         self.assertIs(database.room_state(connection, "lobby").id, None)

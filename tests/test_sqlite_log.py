@@ -833,6 +833,11 @@ def _failing(text: str, code: int) -> sqlite3.OperationalError:
     return error
 
 
+def imports(beside: sqlite3.Connection, room: int | None, id: str | None = None) -> None:
+    """Write a message with the number 7, as another program does."""
+    database.insert(beside, room or 0, Record(7, 3, "bob", "imported"), "bob", id)
+
+
 class Busy(FileTestCase):
     """A file that another program writes to."""
 
@@ -882,7 +887,7 @@ class Busy(FileTestCase):
         epoch = lobby.epoch
         with self.written_to() as beside:
             database.move_now(beside)
-            sql = "INSERT INTO message VALUES (?, ?, 3, 'bob', 'bob', ?, 'imported')"
+            sql = "INSERT INTO message VALUES (?, ?, 3, 'bob', 'bob', ?, 'imported', '', NULL)"
             beside.executemany(sql, [(row_of(lobby), 7, "2"), (row_of(other), 9, None)])
             beside.execute("UPDATE room SET topic = 'theirs'")
             beside.execute("UPDATE store SET epoch = epoch + 1")
@@ -906,7 +911,9 @@ class Busy(FileTestCase):
             await self.unavailable(keep(log, [entry(lobby, "b", "1", "bob")], 1))
         with self.written_to() as beside:
             database.move_now(beside)
-            beside.execute("INSERT INTO message VALUES (?, 7, 3, 'bob', 'bob', '1', 'imported')", (row_of(lobby),))
+            beside.execute(
+                "INSERT INTO message VALUES (?, 7, 3, 'bob', 'bob', '1', 'imported', '', NULL)", (row_of(lobby),)
+            )
             beside.execute("UPDATE store SET epoch = epoch + 1")
         again = entry(lobby, "b", "1", "bob")
         await keep(log, [again], 4)
@@ -917,7 +924,7 @@ class Busy(FileTestCase):
         lobby = await room(log)
         with self.written_to() as beside:
             id = database.make_room(beside, names.room("LOBBY"))
-            beside.execute("INSERT INTO message VALUES (?, 7, 3, 'bob', 'bob', NULL, 'imported')", (id,))
+            imports(beside, id)
             beside.execute("UPDATE store SET epoch = epoch + 1")
         said = [entry(lobby, "a"), entry(lobby, "\x00")]
         await keep(log, said, 4)
@@ -937,7 +944,7 @@ class Busy(FileTestCase):
             await reading(lambda connection: None)
         with self.written_to() as beside:
             id = database.make_room(beside, names.room("other"))
-            beside.execute("INSERT INTO message VALUES (?, 7, 3, 'bob', 'bob', NULL, 'imported')", (id,))
+            imports(beside, id)
             beside.execute("UPDATE store SET epoch = epoch + 1")
         await keep(log, [entry(lobby, "a")], 1)
         read.callback(None)
@@ -949,7 +956,9 @@ class Busy(FileTestCase):
         await keep(log, [entry(lobby, "a")], 1)
         with self.written_to() as beside:
             database.move_now(beside)
-            beside.execute("INSERT INTO message VALUES (?, 7, 3, 'bob', 'bob', NULL, 'imported')", (row_of(lobby),))
+            beside.execute(
+                "INSERT INTO message VALUES (?, 7, 3, 'bob', 'bob', NULL, 'imported', '', NULL)", (row_of(lobby),)
+            )
             beside.execute("UPDATE store SET epoch = epoch + 1")
             said = entry(lobby, "b")
             kept = log.append([said], 4)

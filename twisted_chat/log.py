@@ -25,17 +25,21 @@ class Unavailable(Exception):
 
 
 class Record(NamedTuple):
-    """A message out of the log."""
+    """A message out of the log, or an entry of another kind."""
 
     seq: int
     time: int
     """Milliseconds since 1970."""
     author: str
     msg: str
+    kind: str = ""
+    """Empty for a message. A reader passes over kinds that it does not know."""
+    of: int | None = None
+    """The number of the message that an entry of another kind is about."""
 
 
 class Entry(msgspec.Struct, eq=False, gc=False):
-    """A message on its way into the log.
+    """A message, or an entry of another kind, on its way into the log.
 
     `Log.append` sets `seq` and `time`, and `fresh`: whether it was stored now. One that the log had already, by its
     author and `id`, gets the first one's `seq` and `time` and is not fresh.
@@ -50,6 +54,9 @@ class Entry(msgspec.Struct, eq=False, gc=False):
     seq: int = 0
     time: int = 0
     fresh: bool = False
+    kind: str = ""
+    of: int | None = None
+    """As in `Record`."""
 
 
 Heard = Callable[[Sequence[Record]], None]

@@ -194,7 +194,8 @@ class Room:
         while records and records[-1].seq > self.head:
             records.pop()  # kept already, but it is still to be handed to those who are live
         lines = [
-            encode_line(Message(msg, author, room, None, seq, time_text(time))) for seq, time, author, msg in records
+            encode_line(Message(msg, author, room, None, seq, time_text(time)))
+            for seq, time, author, msg, *_ in records
         ]
         return Page([record.seq for record in records], lines)
 

@@ -93,12 +93,12 @@ def _chosen(kept: list[RoomRow], name: str | None) -> list[RoomRow]:
     return chosen
 
 
-_Row = tuple[int, int, str, str | None, str]
+_Row = tuple[int, int, str, str | None, str, str, int | None]
 
 
 def _pages(connection: sqlite3.Connection, room: int) -> Iterator[list[_Row]]:
     """Read a room, whatever is moved on from the journal meanwhile: each page is one reading."""
-    sql = "SELECT seq, time, author, id, msg FROM said WHERE room = ? AND seq > ? ORDER BY seq LIMIT ?"
+    sql = "SELECT seq, time, author, id, msg, kind, of FROM said WHERE room = ? AND seq > ? ORDER BY seq LIMIT ?"
     last = 0
     while page := connection.execute(sql, (room, last, PAGE)).fetchall():
         yield page
@@ -106,8 +106,9 @@ def _pages(connection: sqlite3.Connection, room: int) -> Iterator[list[_Row]]:
 
 
 def _line(room: str, row: _Row) -> bytes:
-    seq, time, author, id, msg = row
-    return encode_line(Line(room=room, seq=seq, time=time_text(time), author=author, id=id, msg=msg))
+    seq, time, author, id, msg, kind, of = row
+    line = Line(room=room, seq=seq, time=time_text(time), author=author, id=id, msg=msg, kind=kind, of=of)
+    return encode_line(line)
 
 
 @contextmanager

@@ -36,6 +36,10 @@ class Line(msgspec.Struct, omit_defaults=True, kw_only=True):
     author: str | None = None
     id: str | None = None
     msg: str | None = None
+    kind: str = ""
+    """Empty for a message."""
+    of: int | None = None
+    """The number of the message that an entry of another kind is about."""
 
 
 class RoomRow(NamedTuple):

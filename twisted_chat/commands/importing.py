@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import sqlite3
 import sys
 import time
@@ -20,6 +21,7 @@ import msgspec
 
 from .. import names
 from ..limits import MAX_TOPIC
+from ..log import Record
 from ..messages import MAX_ID, MAX_OBJECT, WireError, time_milliseconds
 from ..names import Name
 from ..stores.sqlite import database
@@ -39,6 +41,8 @@ MAX_NUMBER: Final = 2**53
 MAX_REPORTS: Final = 10
 """Conflicts that are named one by one; of the others only the count is told."""
 
+_KIND: Final = "[a-z]{0,16}"
+
 _decode = msgspec.json.Decoder(Line).decode
 
 
@@ -52,11 +56,9 @@ class _Message(NamedTuple):
     where: str
     """File and line, for a person."""
     room: Name
-    seq: int
-    time: int
     author: Name
     id: str | None
-    msg: str
+    record: Record
 
 
 class _Counts:
@@ -175,7 +177,10 @@ def _read(where: str, line: Line) -> _Message | _Topic:
         _see(len(line.msg.encode()) <= MAX_OBJECT, f"a msg has at most {MAX_OBJECT} bytes")
         at = time_milliseconds(line.time)
         _see(at >= 0, "a time is not before 1970")
-        return _Message(where, room, line.seq, at, names.nick(line.author), line.id, line.msg)
+        _see(re.fullmatch(_KIND, line.kind) is not None, "a kind consists of at most 16 letters from a to z")
+        _see(line.of is None or 1 <= line.of <= MAX_NUMBER, f"an of is a number from 1 to {MAX_NUMBER}")
+        author = names.nick(line.author)
+        return _Message(where, room, author, line.id, Record(line.seq, at, author.shown, line.msg, line.kind, line.of))
     except WireError as error:
         raise ValueError(error.text) from None
 
@@ -220,8 +225,7 @@ def _write(
         if room not in added:
             added[room] = _ends(connection, room), 0
         if _is_new(connection, room, line, counts):
-            sql = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?)"
-            connection.execute(sql, (room, line.seq, line.time, line.author.shown, line.author.key, line.id, line.msg))
+            database.insert(connection, room, line.record, line.author.key, line.id)
             counts.messages += 1
             added[room] = added[room][0], added[room][1] + 1
     return added
@@ -239,13 +243,14 @@ def _write_topic(connection: sqlite3.Connection, room: int, line: _Topic, counts
 
 
 def _is_new(connection: sqlite3.Connection, room: int, line: _Message, counts: _Counts) -> bool:
-    sql = "SELECT time, author, id, msg FROM message WHERE room = ? AND seq = ?"
-    there = connection.execute(sql, (room, line.seq)).fetchone()
+    seq = line.record.seq
+    sql = "SELECT seq, time, author, msg, kind, of, id FROM message WHERE room = ? AND seq = ?"
+    there = connection.execute(sql, (room, seq)).fetchone()
     if there is not None:
-        if there == (line.time, line.author.shown, line.id, line.msg):
+        if there == (*line.record, line.id):
             counts.doubles += 1
         else:
-            counts.conflict(line.where, f"{line.room.shown} has another message with the number {line.seq}")
+            counts.conflict(line.where, f"{line.room.shown} has another message with the number {seq}")
         return False
     if line.id is not None and database.was_said(connection, room, line.author.key, line.id):
         counts.conflict(line.where, f"{line.room.shown} has a message of that author and id with another number")

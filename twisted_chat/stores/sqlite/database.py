@@ -240,13 +240,16 @@ def keep(connection: sqlite3.Connection, seen: int, entries: Sequence[Entry]) ->
     return made
 
 
-def _row(entry: Entry, made: dict[str, int]) -> tuple[int | None, int, int, str, str, str | None, str]:
+_Row = tuple[int | None, int, int, str, str, str | None, str, str, int | None]
+
+
+def _row(entry: Entry, made: dict[str, int]) -> _Row:
     room = entry.room
     author = entry.author
     id = _id_of(room)
     if id is None:
         id = made.get(room.name.key)
-    return id, entry.seq, entry.time, author.shown, author.key, entry.id, entry.msg
+    return id, entry.seq, entry.time, author.shown, author.key, entry.id, entry.msg, entry.kind, entry.of
 
 
 def _id_of(room: RoomLog) -> int | None:
@@ -255,11 +258,13 @@ def _id_of(room: RoomLog) -> int | None:
     return id
 
 
-_KEEP: Final = "INSERT INTO journal (room, seq, time, author, author_key, id, msg) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_COLUMNS: Final = "room, seq, time, author, author_key, id, msg, kind, of"
+
+_KEEP: Final = f"INSERT INTO journal ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 # One statement, with all that it depends on: half the time of a transaction of four.
-_KEEP_ONE: Final = """
-INSERT INTO journal (room, seq, time, author, author_key, id, msg) SELECT ?, ?, ?, ?, ?, ?, ?
+_KEEP_ONE: Final = f"""
+INSERT INTO journal ({_COLUMNS}) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?
 WHERE (SELECT epoch FROM store) = ?
       AND NOT EXISTS (SELECT 1 FROM message WHERE room = ? AND author_key = ? AND id = ?)"""
 
@@ -290,8 +295,16 @@ def move_now(connection: sqlite3.Connection) -> int:
     return renumbered
 
 
-_MOVE: Final = """
-INSERT INTO message SELECT room, seq, time, author, author_key, id, msg FROM journal ORDER BY room, seq"""
+_MOVE: Final = f"INSERT INTO message ({_COLUMNS}) SELECT {_COLUMNS} FROM journal ORDER BY room, seq"
+
+
+_INSERT: Final = f"INSERT INTO message ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+def insert(connection: sqlite3.Connection, room: int, record: Record, author_key: str, id: str | None) -> None:
+    """Write a record to where it can be found, past the journal."""
+    seq, time, author, msg, kind, of = record
+    connection.execute(_INSERT, (room, seq, time, author, author_key, id, msg, kind, of))
 
 
 def _move_apart(connection: sqlite3.Connection) -> int:
@@ -299,16 +312,17 @@ def _move_apart(connection: sqlite3.Connection) -> int:
 
     A row whose author and `id` are there already is the same message once more. Returns how many got new numbers.
     """
-    columns = "room, seq, time, author, author_key, id, msg"
-    rows = connection.execute(f"SELECT {columns} FROM journal ORDER BY row").fetchall()
+    rows = connection.execute(f"SELECT {_COLUMNS} FROM journal ORDER BY row").fetchall()
     apart = []
     for row in rows:
         try:
-            connection.execute("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            connection.execute(_INSERT, row)
         except sqlite3.IntegrityError:
             if row[5] is None or was_said(connection, row[0], row[4], row[5]) is None:
                 apart.append(row)
-    sql = "INSERT OR IGNORE INTO message SELECT ?, max(seq) + 1, ?, ?, ?, ?, ? FROM message WHERE room = ?"
+    sql = f"""
+        INSERT OR IGNORE INTO message ({_COLUMNS})
+        SELECT ?, max(seq) + 1, ?, ?, ?, ?, ?, ?, ? FROM message WHERE room = ?"""
     renumbered = sum(connection.execute(sql, (row[0], *row[2:], row[0])).rowcount for row in apart)
     for room in {row[0] for row in rows}:
         connection.execute(
@@ -477,10 +491,10 @@ def was_said(connection: sqlite3.Connection, room: int, author: str, id: str) ->
 # A page ends where the sum of its texts passes the bound; its first record is there whatever its size. It is one row,
 # since a thread that steps through rows asks for the interpreter's lock at each of them.
 _PAGE = """
-SELECT json_group_array(json_array(seq, time, author, msg)) FROM (
-    SELECT seq, time, author, msg FROM (
+SELECT json_group_array(json_array(seq, time, author, msg, kind, of)) FROM (
+    SELECT seq, time, author, msg, kind, of FROM (
         SELECT *, sum(size) OVER (ORDER BY seq {order}) - size AS in_front FROM (
-            SELECT seq, time, author, msg, length(CAST(msg AS BLOB)) AS size FROM message
+            SELECT seq, time, author, msg, kind, of, length(CAST(msg AS BLOB)) AS size FROM message
             WHERE room = ? AND seq {side} ? ORDER BY seq {order} LIMIT ?
         )
     ) WHERE in_front < ? ORDER BY seq

@@ -411,7 +411,7 @@ def _key_of(entry: Entry) -> _SaidKey:
 
 
 def _record(entry: Entry) -> Record:
-    return Record(entry.seq, entry.time, entry.author.shown, entry.msg)
+    return Record(entry.seq, entry.time, entry.author.shown, entry.msg, entry.kind, entry.of)
 
 
 def _fitting(records: Iterable[Record], most_bytes: int) -> int:

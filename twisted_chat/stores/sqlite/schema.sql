@@ -1,8 +1,8 @@
--- The embedded store, version 2 (PRAGMA user_version). Times are milliseconds since 1970, names are shown as they
+-- The embedded store, version 3 (PRAGMA user_version). Times are milliseconds since 1970, names are shown as they
 -- were first written, a key is what a name is known by (names.py).
 
 PRAGMA application_id = 0x54774368;  -- "TwCh"
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 
 CREATE TABLE room (
     id      INTEGER PRIMARY KEY,
@@ -30,7 +30,9 @@ CREATE TABLE journal (
     author     TEXT NOT NULL,
     author_key TEXT NOT NULL,
     id         TEXT,
-    msg        TEXT NOT NULL
+    msg        TEXT NOT NULL,
+    kind       TEXT NOT NULL DEFAULT '', -- of entry: '' is a message; later ones are called as on the wire ('edit')
+    of         INTEGER                   -- the number of the message that an entry of another kind is about
 ) STRICT;
 
 CREATE TABLE message (
@@ -41,6 +43,8 @@ CREATE TABLE message (
     author_key TEXT NOT NULL,
     id         TEXT,
     msg        TEXT NOT NULL,
+    kind       TEXT NOT NULL DEFAULT '',
+    of         INTEGER,
     PRIMARY KEY (room, seq)
 ) STRICT, WITHOUT ROWID;
 
@@ -49,4 +53,4 @@ CREATE UNIQUE INDEX said_once ON message (room, author_key, id) WHERE id IS NOT 
 
 -- All that is kept, for whoever reads the file beside the server.
 CREATE VIEW said AS
-    SELECT * FROM message UNION ALL SELECT room, seq, time, author, author_key, id, msg FROM journal;
+    SELECT * FROM message UNION ALL SELECT room, seq, time, author, author_key, id, msg, kind, of FROM journal;
