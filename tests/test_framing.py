@@ -76,6 +76,16 @@ class NoLineEnd(TestCase):
         line = rb'{"msg":"a\\\"}{","n":{"o":1}}'
         self.assertEqual(frames(*(line[i : i + 1] for i in range(len(line)))), [line])
 
+    def test_a_backslash_and_what_it_escapes_may_come_apart(self) -> None:
+        for text in (rb"\\}", rb"\"}", rb"\"{", rb"x\\\\}", rb"\n\\]", rb"\\"):
+            obj = b'{"a":"' + text + b'"}'
+            for at in range(1, len(obj)):
+                for then in range(at + 1, len(obj) + 1):
+                    self.assertEqual(frames(obj[:at], obj[at:then], obj[then:]), [obj], (at, then))
+
+    def test_after_an_object_in_pieces_comes_the_next(self) -> None:
+        self.assertEqual(frames(b'{"a":1', b"}", b'{"b":2}', b'{"c":', b"3}"), [b'{"a":1}', b'{"b":2}', b'{"c":3}'])
+
     def test_the_line_end_that_follows_later_is_nothing(self) -> None:
         self.assertEqual(frames(b'{"a":1}', b"\r\n", b'{"b":2}', b"\n"), [b'{"a":1}', b'{"b":2}'])
 
@@ -105,6 +115,10 @@ class Bad(TestCase):
         assert isinstance(error, WireError)
         self.assertEqual(error.text, "this is no JSON object: JSON is malformed: expected ':' (byte 10)")
 
+    def test_a_line_that_goes_on_with_an_object_is_not_that_object(self) -> None:
+        self.assertEqual(seen(frames(b'{"a":', b'{}\n{"b":2}')), ["bad-json", b'{"b":2}'])
+        self.assertEqual(seen(frames(b"x", b'{"a":1}\n{"b":2}')), ["bad-json", b'{"b":2}'])
+
     def test_an_open_text_does_not_swallow_the_next_line(self) -> None:
         self.assertEqual(seen(frames(b'{"a":"x}\n{"b":2}\n')), ["bad-json", b'{"b":2}'])
 
@@ -118,6 +132,14 @@ class TooLong(TestCase):
         long = sized(MAX_OBJECT + 1)
         for pieces in ([long + b"\n"], [long, b"\n"], [long[:-1], b"}\n"], [long[:20], long[20:] + b"\n"]):
             self.assertEqual(seen(frames(*pieces, b'{"a":1}\n')), ["too-long", b'{"a":1}'])
+
+    def test_it_is_told_once_the_last_byte_cannot_come_any_more(self) -> None:
+        self.assertEqual(seen(frames(sized(MAX_OBJECT + 1)[:MAX_OBJECT])), ["too-long"])
+        self.assertEqual(seen(frames(sized(MAX_OBJECT)[:-1])), [])
+
+    def test_an_object_after_a_text_that_was_too_long_begins_anew(self) -> None:
+        got = frames(b'{"msg":"' + b"x" * 10_000, b"x" * 10_000, b'\n{"a":[', b"1,2]", b"}")
+        self.assertEqual(seen(got), ["too-long", b'{"a":[1,2]}'])
 
     def test_a_long_line_of_short_objects_is_not_too_long(self) -> None:
         self.assertEqual(len(frames(b'{"a":1}' * 5_000)), 5_000)
@@ -205,6 +227,12 @@ class Cost(TestCase):
             for at in range(len(obj)):
                 framer.feed(obj[at : at + 1])
             self.assertLess(sum(pattern.bytes for pattern in patterns.values()), 4 * len(obj), name)
+
+    def test_the_usual_line_is_not_even_decoded(self) -> None:
+        decoded: list[bytes] = []
+        self.patch(framing, "_check", decoded.append)
+        self.assertEqual(len(frames(b'{"msg":"hi","id":"1"}\n' * 10)), 10)
+        self.assertEqual(decoded, [])
 
     def test_many_small_objects_are_found_in_one_pass(self) -> None:
         for obj in (b"{}", b'{"a":{"b":[]}}', b'{"a":"}"} '):

@@ -60,6 +60,13 @@ class Rate(TestCase):
             ("rate-limited", "that is too fast: 2.5 requests a second are served; try again in 0.401 s"),
         )
         self.assertEqual(error.retry, 0.401)
+        error = self.assertRaises(WireError, bucket.take, at(0.1))
+        self.assertEqual(error.retry, 0.301, "a quarter of a token is there already")
+
+    def test_when_to_come_again_is_said_in_milliseconds(self) -> None:
+        bucket = Bucket(Limits(rate=3, burst=1), 0)
+        bucket.take(at(0))
+        self.assertEqual(self.assertRaises(WireError, bucket.take, at(0)).retry, 0.334)
 
     @given(st.floats(0.1, 10_000), st.integers(1, 100), st.floats(1, 2e9), st.lists(st.floats(0, 1), max_size=20))
     def test_who_comes_again_then_is_served(self, rate: float, burst: int, now: float, pauses: list[float]) -> None:

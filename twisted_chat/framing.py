@@ -42,14 +42,15 @@ class Framer:
 
     __slots__ = ("_depth", "_in_text", "_limit", "_rest", "_scanned", "_throwing")
 
+    _scanned: int
+    """Bytes of an unfinished object that were scanned, in which `_depth` brackets are open, and maybe a string."""
+    _depth: int
+    _in_text: bool
+
     def __init__(self, limit: int = MAX_OBJECT) -> None:
         self._limit = limit
         self._rest = b""
         """The unfinished object, from its bracket on; empty between two objects."""
-        self._scanned = 0
-        """Bytes of it that were scanned, in which `_depth` brackets are open, and maybe a string."""
-        self._depth = 0
-        self._in_text = False
         self._throwing = False
         """What comes up to the next line end belongs to something bad."""
 
@@ -116,7 +117,7 @@ class Framer:
             self._keep(data, frames)
 
     def _keep(self, data: bytes, frames: list[Frame]) -> None:
-        if len(data) > self._limit:
+        if len(data) >= self._limit:  # its last byte is still to come
             self._throw(WireError("too-long", f"an object has at most {self._limit} bytes"), frames)
         else:
             self._rest = data
@@ -127,7 +128,6 @@ class Framer:
             self._scanned = at = _end_of(_IN_TEXT, data, self._scanned)
             if at == len(data) or data[at] != _QUOTE:
                 return False
-            self._in_text = False
             self._scanned += 1
         quoted = max(data.rfind(b'"') + 1, self._scanned)  # no string ends behind it: that is not searched for one
         beside, quote, text = (_TEXTS.sub(b"", data[self._scanned : quoted]) + data[quoted:]).partition(b'"')
@@ -137,7 +137,7 @@ class Framer:
             return True
         self._depth += steps.count(_UP) - down
         self._in_text = bool(quote)
-        self._scanned = _end_of(_IN_TEXT, data, len(data) - len(text)) if quote else len(data)
+        self._scanned = _end_of(_IN_TEXT, data, len(data) - len(text))
         return False
 
     def _end_line(self, frames: list[Frame]) -> None:

@@ -1,0 +1,408 @@
+"""Mutation testing: `python -m tests.mutation [--sample N] [--seed N] [--jobs N] [MODULE ...]`.
+
+A mutant is a module with one small fault: a statement left out, a condition turned round, a bound off by one. Each
+module has tests of its own, and a mutant that passes them all has survived: either a test is missing, or the mutant is
+equal to the original. Without modules, all are taken; with `--sample`, so many mutants of each. The exit status is 1
+where less than 95 % are found.
+
+A mutant costs a second or less: a process that has imported all libraries forks for each, and the child imports the
+package with the fault in one of its modules, in memory; no file is changed. Where a fault makes a loop endless, a limit
+of CPU time ends the child, which counts as found.
+
+`cosmic-ray` and `mutmut` were looked at first. Neither leaves out a statement, which is what tests miss most; the one
+starts a program for each mutant, and the other runs no trial.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import importlib
+import importlib.abc
+import importlib.util
+import math
+import os
+import random
+import resource
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Final, NamedTuple
+from unittest import TestCase
+
+PACKAGE: Final = "twisted_chat"
+
+ENOUGH: Final = 0.95
+"""The part of the mutants that has to be found."""
+
+TESTS: Final = {
+    "framing": ("framing",),
+    "limits": ("limits", "session", "chat"),
+    "participant": ("session", "bare", "chat", "jsonlines", "promises"),
+    "session": ("session", "chat", "jsonlines", "promises"),
+    "newcomer": ("bare", "jsonlines", "chat"),
+    "bare": ("bare", "jsonlines"),
+    "chat": ("chat", "session", "bare", "jsonlines", "udp"),
+    "room": ("room", "session", "promises", "chat"),
+    "tail": ("tail", "room"),
+    "stores.retention": ("retention",),
+    "stores.sqlite.database": ("sqlite_database", "sqlite_log"),
+    "stores.sqlite.file": ("sqlite_file", "sqlite_log"),
+    "stores.sqlite.log": ("sqlite_log", "retention"),
+    "wire.udp.cookies": ("udp_cookies", "udp"),
+    "wire.udp.fitting": ("udp_fitting", "udp"),
+    "wire.udp.port": ("udp",),
+    "wire.udp.requests": ("udp_requests", "udp"),
+    "wire.udp.sending": ("udp_sending", "udp"),
+    "wire.udp.silence": ("udp_silence", "udp"),
+    "wire.udp.wire": ("udp",),
+}
+"""Modules, and the tests that have to find their faults: the quickest first, and none that starts a process."""
+
+LIBRARIES: Final = (
+    "hypothesis",
+    "hypothesis.strategies",
+    "msgspec",
+    "precis_i18n",
+    "twisted.internet.endpoints",
+    "twisted.internet.ssl",
+    "twisted.internet.task",
+    "twisted.internet.testing",
+    "twisted.protocols.basic",
+    "twisted.protocols.tls",
+    "twisted.trial.reporter",
+    "twisted.trial.runner",
+    "twisted.trial.unittest",
+)
+"""What is imported once for all mutants; nothing of it installs a reactor."""
+
+PATIENCE: Final = 3
+"""How many times the CPU time of the original a mutant may take, and a second; more is an endless loop."""
+
+WALL_SECONDS: Final = 120
+"""When a mutant that waits for something that never comes is ended."""
+
+
+_LOOK: Final = "0 in accumulate(memoryview(steps).cast('b'), initial=self._depth)"
+
+EQUAL: Final[dict[str, dict[str, str]]] = {
+    "framing": {
+        "_is_one_object: len(line) > self._limit -> len(line) >= self._limit": "the other way finds the same object",
+        f"_closes: down >= self._depth and {_LOOK} -> {_LOOK}": "the count only saves the slower look",
+    },
+    "limits": {
+        "take: self._tokens < 1 -> self._tokens <= 1": "it is only refilled a request earlier",
+        "take: self._tokens < 1 -> self._tokens < 2": "the same",
+    },
+}
+"""Mutants that no test can find, since what they do is the same, and why. They do not count."""
+
+
+class Change(NamedTuple):
+    """What a mutant has otherwise."""
+
+    line: int
+    function: str
+    before: str
+    after: str
+
+    def __str__(self) -> str:
+        return f"{self.function}: {self.before} -> {self.after}"
+
+
+_SWAPS: Final[dict[type[ast.AST], type[ast.AST]]] = {
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Add,
+    ast.FloorDiv: ast.Mult,
+    ast.Div: ast.Mult,
+    ast.LShift: ast.RShift,
+    ast.RShift: ast.LShift,
+    ast.And: ast.Or,
+    ast.Or: ast.And,
+}
+_FUNCTIONS: Final = {"min": "max", "max": "min", "any": "all", "all": "any"}
+
+
+class Mutator(ast.NodeTransformer):
+    """Counts the changes that a module can have, and makes the one with a number.
+
+    Changed is what functions do, not what a module or a class declares: a limit is a choice. Left alone are docstrings,
+    annotations, assertions (they are for the type checker) and entries of the program's own log; and an assignment to a
+    local variable is not left out, since any test would notice.
+    """
+
+    def __init__(self, number: int = -1) -> None:
+        self.count = 0
+        self.change: Change | None = None
+        self._number = number
+        self._functions: list[str] = []
+        self._around: ast.AST = ast.Pass()
+        """The expression or statement that the present one is a part of."""
+
+    def _offer(self, node: ast.AST, *others: ast.AST) -> ast.AST:
+        """Offer changes of a node: it is replaced by one of them, or its parts may be changed."""
+        first = self.count
+        self.count += len(others)
+        if not first <= self._number < self.count:
+            return self.generic_visit(node)
+        other = others[self._number - first]
+        self.change = Change(node.lineno, self._functions[-1], _text(node), _text(other))  # type: ignore[attr-defined] # it has one
+        return ast.fix_missing_locations(ast.copy_location(other, node))
+
+    def _offer_constant(self, node: ast.Constant, value: float) -> ast.AST:
+        """Offer another value, which is shown as a part of what it is a part of."""
+        before = _text(self._around)
+        value, node.value = node.value, value  # type: ignore[assignment]  # a number is one afterwards
+        after = _text(self._around)
+        node.value, value = value, node.value
+        other = self._offer(node, ast.Constant(value))
+        if other is not node:
+            assert self.change
+            self.change = self.change._replace(before=before, after=after)
+        return other
+
+    def visit(self, node: ast.AST) -> ast.AST:
+        around = self._around
+        if isinstance(node, ast.stmt | ast.expr) and not isinstance(node, ast.Constant):
+            self._around = node
+        visited = self._visit(node)
+        self._around = around
+        return visited
+
+    def _visit(self, node: ast.AST) -> ast.AST:
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                self._visit_function(node)
+                return node
+            case ast.Assert() | ast.JoinedStr() | ast.arg():
+                return node
+            case _ if not self._functions:
+                return self.generic_visit(node)
+            case ast.AnnAssign(value=value):
+                node.value = self.visit(value) if value else None  # type: ignore[assignment]  # an expression stays one
+                return node
+            case ast.Expr(value=ast.Constant()):
+                return node
+            case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id="_log")))):
+                return node
+            case ast.Expr() | ast.AugAssign() | ast.Delete() | ast.Raise() | ast.Break() | ast.Return(value=None):
+                return self._offer(node, ast.Pass())
+            case ast.Continue():
+                return self._offer(node, ast.Pass(), ast.Break())
+            case ast.Assign(targets=[ast.Attribute() | ast.Subscript(), *_]):
+                return self._offer(node, ast.Pass())
+            case ast.If(test=test) | ast.While(test=test) | ast.IfExp(test=test) if not isinstance(test, ast.Constant):
+                return self._offer(node, _with(node, test=ast.UnaryOp(ast.Not(), test)))
+            case ast.comprehension(ifs=[_, *_]):
+                return self._visit_comprehension(node)
+            case ast.BoolOp(op=op, values=values):
+                shorter = [_with(node, values=values[:i] + values[i + 1 :]) for i in range(len(values))]
+                if len(values) == 2:
+                    shorter = [values[1], values[0]]
+                return self._offer(node, _with(node, op=_SWAPS[type(op)]()), *shorter)
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                return self._offer(node, operand)
+            case ast.Compare(ops=[op, *others]) if type(op) in _SWAPS:
+                return self._offer(node, _with(node, ops=[_SWAPS[type(op)](), *others]))
+            case ast.BinOp(op=op) if type(op) in _SWAPS:
+                return self._offer(node, _with(node, op=_SWAPS[type(op)]()))
+            case ast.Call(func=ast.Name(id=name)) if name in _FUNCTIONS:
+                return self._offer(node, _with(node, func=ast.Name(_FUNCTIONS[name], ast.Load())))
+            case ast.Constant(value=bool(value)):
+                return self._offer_constant(node, not value)
+            case ast.Constant(value=int(value) | float(value)):
+                return self._offer_constant(node, value + 1)
+            case _:
+                return self.generic_visit(node)
+
+    def _visit_function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        self._functions.append(node.name)
+        node.args.defaults = [self.visit(default) for default in node.args.defaults]  # type: ignore[misc]  # expressions
+        node.body = [self.visit(statement) for statement in node.body]  # type: ignore[misc]  # statements stay such
+        self._functions.pop()
+
+    def _visit_comprehension(self, node: ast.comprehension) -> ast.AST:
+        node.iter = self.visit(node.iter)  # type: ignore[assignment]  # an expression stays one
+        node.ifs = [self._offer(test, ast.UnaryOp(ast.Not(), test)) for test in node.ifs]  # type: ignore[misc]  # the same
+        return node
+
+
+def _with(node: ast.AST, **fields: object) -> ast.AST:
+    other = copy.copy(node)
+    for name, value in fields.items():
+        setattr(other, name, value)
+    return other
+
+
+def _text(node: ast.AST) -> str:
+    """Write a node in one line; of a statement with a body, its head."""
+    return ast.unparse(node).partition("\n")[0]
+
+
+def _path(module: str) -> Path:
+    return Path(__file__).parent.parent / PACKAGE / (module.replace(".", "/") + ".py")
+
+
+def parse(module: str) -> ast.Module:
+    """Read a module of the package."""
+    return ast.parse(_path(module).read_text())
+
+
+def count(tree: ast.Module) -> int:
+    """Count the mutants of a module."""
+    mutator = Mutator()
+    mutator.visit(copy.deepcopy(tree))
+    return mutator.count
+
+
+def mutant(tree: ast.Module, number: int) -> tuple[ast.Module, Change]:
+    """Make the mutant with a number, from 0 on."""
+    mutator = Mutator(number)
+    mutated = copy.deepcopy(tree)
+    mutator.visit(mutated)
+    assert mutator.change
+    return mutated, mutator.change
+
+
+class _Loader(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Imports one module from a tree."""
+
+    def __init__(self, name: str, path: Path, tree: ast.Module) -> None:
+        self._name = name
+        self._path = path
+        self._tree = tree
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> importlib.machinery.ModuleSpec | None:
+        if fullname != self._name:
+            return None
+        return importlib.util.spec_from_file_location(fullname, self._path, loader=self)
+
+    def exec_module(self, module: ModuleType) -> None:
+        exec(compile(self._tree, str(self._path), "exec"), module.__dict__)
+
+
+def _passes(tests: Sequence[str]) -> bool:
+    """Run tests until one fails."""
+    from hypothesis import settings
+    from twisted.trial.reporter import TestResult
+    from twisted.trial.runner import TestLoader
+
+    class UntilOneFails(TestResult):
+        def stopTest(self, test: TestCase) -> None:
+            super().stopTest(test)
+            if not self.wasSuccessful():
+                self.stop()
+
+    settings.register_profile("mutation", derandomize=True, database=None, deadline=None)
+    settings.load_profile("mutation")
+    for test in tests:
+        result = UntilOneFails()
+        TestLoader().loadByNames([f"tests.test_{test}"]).run(result)
+        if not result.wasSuccessful():
+            return False
+    return True
+
+
+def start(name: str, path: Path, tree: ast.Module, tests: Sequence[str], seconds: int) -> int:
+    """Start the tests of a module in a child, which may take so many seconds of CPU; returns its process id."""
+    pid = os.fork()
+    if pid:
+        return pid
+    passed = False
+    try:
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+        signal.alarm(WALL_SECONDS)
+        silent = os.open(os.devnull, os.O_RDWR)
+        for descriptor in range(3):
+            os.dup2(silent, descriptor)
+        sys.meta_path.insert(0, _Loader(name, path, tree))
+        with tempfile.TemporaryDirectory() as folder:
+            os.chdir(folder)
+            passed = _passes(tests)
+    finally:
+        os._exit(0 if passed else 1)
+
+
+class Result(NamedTuple):
+    """What became of the mutants of a module."""
+
+    found: int
+    survivors: list[Change]
+
+
+def test_module(module: str, sample: int | None, seed: int, jobs: int) -> Result:
+    """Test mutants of a module. Raises `AssertionError` if the original does not pass."""
+    path, tree, tests = _path(module), parse(module), TESTS[module]
+    name = f"{PACKAGE}.{module}"
+    _, status, used = os.wait4(start(name, path, tree, tests, WALL_SECONDS), 0)
+    assert status == 0, f"the tests of {module} do not pass without a fault: {', '.join(tests)}"
+    seconds = 1 + PATIENCE * math.ceil(used.ru_utime + used.ru_stime)
+    numbers = list(range(count(tree)))
+    if sample is not None and sample < len(numbers):
+        numbers = sorted(random.Random(seed).sample(numbers, sample))
+    found, survivors = 0, []
+    for change, survived in _run(module, numbers, jobs, seconds):
+        if survived and str(change) not in EQUAL.get(module, {}):
+            survivors.append(change)
+            print(f"    {module}.py, line {change.line}: {change}", flush=True)
+        elif not survived:
+            found += 1
+    return Result(found, survivors)
+
+
+def _run(module: str, numbers: Sequence[int], jobs: int, seconds: int) -> Iterator[tuple[Change, bool]]:
+    tree = parse(module)
+    running: dict[int, Change] = {}
+    waiting = list(reversed(numbers))
+    while waiting or running:
+        while waiting and len(running) < jobs:
+            mutated, change = mutant(tree, waiting.pop())
+            pid = start(f"{PACKAGE}.{module}", _path(module), mutated, TESTS[module], seconds)
+            running[pid] = change
+        pid, status = os.wait()
+        yield running.pop(pid), status == 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.mutation", description="See which faults the tests miss.")
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"such as framing; all: {', '.join(TESTS)}")
+    parser.add_argument("--sample", type=int, metavar="N", help="at most so many mutants of each module, at random")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="another number takes other ones (1)")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at the same time (1)")
+    options = parser.parse_args(arguments)
+    unknown = set(options.modules) - set(TESTS)
+    if unknown:
+        parser.error(f"there are no tests listed for {', '.join(sorted(unknown))}")
+    for library in LIBRARIES:
+        importlib.import_module(library)
+    found = survived = 0
+    for module in options.modules or TESTS:
+        begun = time.monotonic()
+        result = test_module(module, options.sample, options.seed, options.jobs)
+        found += result.found
+        survived += len(result.survivors)
+        total = result.found + len(result.survivors)
+        print(f"{module}: {result.found} of {total} found, {time.monotonic() - begun:.0f} s", flush=True)
+    part = found / max(found + survived, 1)
+    print(f"in all {found} of {found + survived} found: {part:.1%}")
+    return 0 if part >= ENOUGH else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
