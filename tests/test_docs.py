@@ -197,7 +197,8 @@ class ReadmeTests(TestCase):
         for command in commands:
             if "nc -N" in command and not has_nc():
                 continue
-            command = command.replace(".venv/bin/python", f"{sys.executable}").replace("14900", str(server.port))
+            command = command.replace(".venv/bin/twisted-chat", f"{sys.executable} -m twisted_chat")
+            command = command.replace("14900", str(server.port))
             command = command.replace("--nick", f"--port {server.port} --nick")
             await self.check_is_heard(server, "/bin/sh", "-c", command)
 
@@ -331,11 +332,11 @@ class CommandsTests(TestCase):
             tap.Options().parseOptions(options)
 
     def test_the_client_takes_its_options(self) -> None:
-        commands = self.arguments("twisted_chat.client")
-        self.assertGreater(len(commands), 5)
+        commands = self.arguments("twisted-chat talk")
+        self.assertGreater(len(commands), 10)
         for words in commands:
             if "--help" not in words:
-                read_options(words, "talk")
+                read_options(words, "twisted-chat talk")
 
     async def test_the_commands_for_the_file_work(self) -> None:
         server = await Server.start(self)
