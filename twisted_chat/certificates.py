@@ -96,14 +96,15 @@ class Certificates:
     def _take(self, files: Sequence[Path]) -> None:
         self._found = _state(files)
         pairs = _pairs(files, f"the files *.pem in '{self._folder}'")
-        contexts: dict[str, Context] = {}
-        for pair in pairs:
-            context = self._context(pair)
+        by_name: dict[str, _Pair] = {}
+        for pair in sorted(pairs, key=lambda pair: pair.held.certificate.not_valid_after_utc, reverse=True):
             for name in _names(pair.held.certificate):
-                contexts.setdefault(name, context)
-            contexts.setdefault("", context)
-        self._contexts, self._default = contexts, contexts[""]
-        for pair in pairs:
+                by_name.setdefault(name, pair)  # the newest one: certbot's archive has all that there were
+        used = {id(pair): pair for pair in by_name.values()}
+        contexts = {number: self._context(pair) for number, pair in used.items()}
+        self._contexts = {name: contexts[id(pair)] for name, pair in by_name.items()}
+        self._default = self._contexts[_names(pairs[0].held.certificate)[0]]
+        for pair in used.values():
             _warn_of_dates(pair.held)
 
     def _context(self, pair: _Pair) -> Context:
@@ -117,7 +118,7 @@ class Certificates:
 
     def _for_name(self, name: bytes | None) -> Context | None:
         """Find the certificate that a client asks for by a name; nothing for the default one."""
-        host = (name or b"").decode("ascii", "replace").lower()
+        host = (name or b"?").decode("ascii", "replace").lower()
         return self._contexts.get(host) or self._contexts.get(f"*.{host.partition('.')[2]}")
 
 
@@ -216,12 +217,12 @@ def _chain(held: _Held, certificates: Sequence[_Held]) -> list[_Held]:
 
 
 def _names(certificate: x509.Certificate) -> list[str]:
-    """List the host names that a certificate is for."""
+    """List the host names that a certificate is for; an empty one where it has none."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:
-        return []
-    return [name.lower() for name in names.value.get_values_for_type(x509.DNSName)]
+        return [""]
+    return [name.lower() for name in names.value.get_values_for_type(x509.DNSName)] or [""]
 
 
 def _warn_of_dates(held: _Held) -> None:
