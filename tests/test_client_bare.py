@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.error import ConnectionRefusedError as Refused
@@ -102,6 +102,7 @@ class BareTests(SynchronousTestCase):
         self.assertTrue(self.transport.aborted)
         self.lose(ConnectionLost())
         self.assertIsNone(result(closing))
+        self.assertEqual([str(end) for end in self.ended], ["the server did not answer within 5 seconds"])
 
     def test_it_can_leave_at_once(self) -> None:
         self.client.say("1")
@@ -112,14 +113,32 @@ class BareTests(SynchronousTestCase):
         self.lose(ConnectionLost())
         self.failureResultOf(waiting, ClosedError)
         self.assertIsNone(result(Deferred.fromCoroutine(self.client.close())))
+        self.assertEqual(self.ended, [])
 
-    def test_a_connection_that_ends_while_it_leaves_has_ended(self) -> None:
+    def test_a_connection_that_ends_without_a_goodbye_while_it_leaves_is_told(self) -> None:
+        self.client.dataReceived(b'{"type": "", "msg": "hi", "author": "bob"}')
         self.client.say("1")
         waiting = self.client.say("2")
         closing = Deferred.fromCoroutine(self.client.close())
         self.lose(ConnectionLost())
         self.failureResultOf(waiting, ClosedError)
         self.assertIsNone(result(closing))
+        self.assertEqual([type(end) for end in self.ended], [ClosedError])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_whoever_waits_for_the_goodbye_may_stop_waiting(self) -> None:
+        closing = Deferred.fromCoroutine(self.client.close())
+        closing.cancel()
+        self.failureResultOf(closing, CancelledError)
+        self.lose(ConnectionLost())
+        self.clock.advance(PACE)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_server_that_never_said_anything_may_speak_another_protocol(self) -> None:
+        self.lose()
+        (end,) = self.ended
+        assert isinstance(end, UnreachableError)
+        self.assertEqual((end.reason, end.foreign), ("the server ended the connection", True))
 
     def test_the_end_is_told_with_its_reason(self) -> None:
         self.client.dataReceived(b'{"type": "stop", "msg": "", "author": "server"}')

@@ -271,7 +271,7 @@ class PlainTests(PlainTestCase):
         self.begin()
         self.network.cut()
         self.assertEqual(self.status(), 1)
-        self.assertRegex(self.complaints[0], r"^127\.0\.0\.1:14900 did not let you in: .*; .* add --bare$")
+        self.assertRegex(self.complaints[0], r"^127\.0\.0\.1:14900 did not let you in: .*; .* try --bare$")
 
     def test_a_server_that_says_why_it_stops_before_the_welcome_is_none_of_the_old_ones(self) -> None:
         self.begin()
@@ -336,7 +336,20 @@ class BareTests(PlainTestCase):
 
     def test_a_server_that_goes_away_ends_it_with_a_line(self) -> None:
         self.network.flush = lambda: None  # type: ignore[method-assign]
+        for heard, complaint in (
+            (b'{"msg": "hi"}', "^the connection to 127.0.0.1:14900 is lost"),
+            (b"", "^127.0.0.1:14900 did not let you in: .* try --tls$"),
+        ):
+            self.start()
+            self.connection.protocol.dataReceived(heard)
+            self.connection.cut()
+            self.assertEqual(self.status(), 1)
+            self.assertRegex(self.complaints[0], complaint)
+            self.setUp()
+
+    def test_a_server_that_ends_without_a_goodbye_while_it_leaves_is_told(self) -> None:
+        self.network.flush = lambda: None  # type: ignore[method-assign]
         self.start()
+        self.type("hi\nexit\n")
         self.connection.cut()
-        self.assertEqual(self.status(), 1)
-        self.assertEqual(len(self.complaints), 1)
+        self.assertEqual((self.status(), len(self.complaints)), (1, 1))

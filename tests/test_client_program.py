@@ -254,7 +254,7 @@ class WayTests(TestCase):
         await server.stop()
         bot = await self.talk(server, "127.0.0.1", listening[1], "--udp")
         self.assertEqual(bot.status, 1)
-        self.assertRegex(bot.output, r"^there is no server at 127\.0\.0\.1:\d+; [^\n]+\n$")
+        self.assertRegex(bot.output, r"^there is no server at 127\.0\.0\.1:\d+; [^\n]+ try --no-udp\n$")
 
     async def test_over_tls(self) -> None:
         home = folder(self)
@@ -264,14 +264,17 @@ class WayTests(TestCase):
         tls, plain = server.addresses
         stranger = await self.talk(server, "localhost", tls, "--tls")
         self.assertEqual(stranger.status, 1)
-        self.assertIn("did not let you in: its certificate is not one that this machine trusts\n", stranger.output)
+        self.assertIn("did not let you in: its certificate is not one that this machine trusts; ", stranger.output)
         self.patch(os, "environ", {**os.environ, "SSL_CERT_FILE": str(home / "trusted.crt")})
         bot = await self.talk(server, "localhost", tls, "--tls")
         self.assertEqual((bot.status, bot.output), (0, "* in lobby: bot\n"))
         other = await self.talk(server, "127.0.0.1", tls, "--tls")
-        self.assertIn("did not let you in: its certificate is for another name\n", other.output)
+        self.assertIn("did not let you in: its certificate is for another name; --host ", other.output)
         wrong = await self.talk(server, "localhost", plain, "--tls")
-        self.assertRegex(wrong.output, r"did not let you in: it does not speak TLS as we do \([^\n]+\)\n$")
+        self.assertEqual((stranger.status, other.status, wrong.status), (1, 1, 1))
+        self.assertRegex(
+            wrong.output, r"did not let you in: it does not speak TLS as we do \([^\n]+\); [^\n]+ try --no-tls\n$"
+        )
 
 
 class OldServer(Factory):

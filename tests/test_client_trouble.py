@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from OpenSSL import SSL
+from service_identity import VerificationError
 from twisted.internet import error
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -52,23 +55,60 @@ class LostTests(SynchronousTestCase):
         self.assertEqual(lost("it", "there", "back\x1b soon."), "it is lost: back soon")
 
 
-class ForeignTests(SynchronousTestCase):
-    def why(self, transport: str, foreign: bool = True) -> str:
-        options = Options("chat.example", 14900, "al", ("lobby",), False, transport=transport)
-        return why_not(options, UnreachableError("", "the server ended the connection", foreign))
+class HintTests(SynchronousTestCase):
+    """What to try is said where another transport, or another server, may be meant."""
 
-    def test_where_something_else_answers_it_is_said_what_it_may_be(self) -> None:
-        ended = "chat.example:14900 did not let you in: the server ended the connection"
-        tls, old = "if the port is one for TLS, add --tls", "if it is an original server, of three fields, add --bare"
-        self.assertEqual(self.why("tcp"), f"{ended}; {tls}; {old}")
-        self.assertEqual(self.why("tls"), f"{ended}; {old}")
-        self.assertEqual(self.why("tcp", foreign=False), ended)
+    def why(self, transport: str, reason: str, foreign: bool = True, bare: bool = False, cause: Any = None) -> str:
+        options = Options("chat.example", 14900, "al", ("lobby",), bare, transport=transport)
+        problem = UnreachableError("", reason, foreign)
+        problem.__cause__ = cause
+        return why_not(options, problem)
+
+    def test_where_something_else_answers(self) -> None:
+        reason = "the server ended the connection"
+        ended = f"chat.example:14900 did not let you in: {reason}"
+        tls = "if that port is one for TLS, try --tls"
+        old = "if it is a server of the oldest kind, whose messages have three fields, try --bare"
+        self.assertEqual(self.why("tcp", reason), f"{ended}; {tls}; {old}")
+        self.assertEqual(self.why("tls", reason), f"{ended}; {old}")
+        self.assertEqual(self.why("tcp", reason, bare=True), f"{ended}; {tls}")
+        self.assertEqual(self.why("tls", reason, bare=True), ended)
+        self.assertEqual(self.why("tcp", reason, foreign=False), ended)
+
+    def test_where_there_is_no_tls(self) -> None:
+        for failure, hint in (
+            (tls_failure("wrong version number"), "if that port is not one for TLS, try --no-tls"),
+            (
+                tls_failure("certificate verify failed"),
+                "SSL_CERT_FILE=FILE lets it trust the certificates in that file",
+            ),
+            (Failure(VerificationError([])), "--host has to be the name in the certificate"),
+        ):
+            reason = reason_text(failure)
+            self.assertRegex(self.why("tls", reason, foreign=False), rf": {re.escape(reason)}; {hint}$")
+
+    def test_where_there_is_no_udp(self) -> None:
+        hint = "if it has no UDP at that port, or UDP does not get through, try --no-udp"
+        for cause, said in (
+            (
+                error.ConnectionRefusedError(),
+                "there is no server at chat.example:14900; --host and --port say where to look",
+            ),
+            (error.TimeoutError(), "cannot reach chat.example:14900: why"),
+            (None, "chat.example:14900 did not let you in: why"),
+        ):
+            self.assertEqual(self.why("udp", "why", cause=cause), f"{said}; {hint}")
+            self.assertEqual(self.why("tcp", "why", foreign=False, cause=cause), said)
+
+
+def tls_failure(why: str) -> Failure:
+    return Failure(SSL.Error([("SSL routines", "", why)]))
 
 
 class TrustTests(SynchronousTestCase):
     def why(self, **environment: str) -> str:
         self.patch(os, "environ", environment)
-        return reason_text(Failure(SSL.Error([("SSL routines", "", "certificate verify failed")])))
+        return reason_text(tls_failure("certificate verify failed"))
 
     def test_a_file_of_certificates_that_is_missing_is_named(self) -> None:
         plain = "its certificate is not one that this machine trusts"

@@ -13,6 +13,12 @@ LOST: Final = "the connection was lost"
 REFUSED: Final = "nobody listens there"
 """Why a connection was not made, where the machine has no such server."""
 
+NO_TLS: Final = "it does not speak TLS as we do"
+"""How the reason begins where something else than TLS was answered."""
+
+OTHER_NAME: Final = "its certificate is for another name"
+UNTRUSTED: Final = "its certificate is not one that this machine trusts"
+
 _REASONS: Final = {
     "twisted.internet.error.ConnectionDone": "the server ended the connection",
     "twisted.internet.error.ConnectionLost": LOST,
@@ -32,13 +38,13 @@ def reason_text(reason: Failure) -> str:
 def tls_problem(reason: Failure) -> str:
     """Say for a person why there was no TLS; empty where that is not why a connection has ended."""
     if reason.check("service_identity.exceptions.VerificationError"):
-        return "its certificate is for another name"
+        return OTHER_NAME
     if not reason.check("OpenSSL.SSL.Error"):
         return ""
     why = ", ".join(entry[-1] for entry in reason.value.args[0]) if reason.value and reason.value.args else ""
     if why == "certificate verify failed":
-        return f"its certificate is not one that this machine trusts{_no_file()}"
-    return f"it does not speak TLS as we do ({why})"
+        return f"{UNTRUSTED}{_no_file()}"
+    return f"{NO_TLS} ({why})"
 
 
 def _no_file() -> str:

@@ -47,7 +47,11 @@ class BareClient(Protocol):
     def __init__(
         self, clock: IReactorTime, heard: Callable[[BareHeard], object], ended: Callable[[ChatError], object]
     ) -> None:
-        """`heard` gets each message; `ended` is told when the connection ends and nobody asked for that."""
+        """Make a client that is not connected yet.
+
+        `heard` takes each message. `ended` takes the reason where the connection ends and the server has said no
+        goodbye: it is unknown then what of the last texts has arrived.
+        """
         self._heard = heard
         self._ended = ended
         self._clock = clock
@@ -56,7 +60,12 @@ class BareClient(Protocol):
         self._pace = LoopingCall(self._send)
         self._pace.clock = clock
         self._closing = False
+        self._closing_now = False
         self._stopped = False
+        self._why = ""
+        """Why the connection is ended from here."""
+        self._silent = True
+        """The server has said nothing so far: it may speak another protocol."""
         self._over: Answer[None] = Answer()
 
     def connectionMade(self) -> None:
@@ -73,19 +82,20 @@ class BareClient(Protocol):
                 message = msgspec.json.decode(frame, type=BareHeard)
             except (msgspec.DecodeError, UnicodeDecodeError):
                 continue
+            self._silent = False
             self._stopped |= message.type == "stop" and message.author == SERVER
             self._heard(message)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self._pace.running:
             self._pace.stop()
-        why = "the server stopped" if self._stopped else reason_text(reason)
+        why = "the server stopped" if self._stopped else self._why or reason_text(reason)
         error = ClosedError(why, wanted=self._closing)
         lost, self._queue = self._queue, deque()
         for _, answer in lost:
             answer.errback(error)
-        if not self._closing:
-            self._ended(error)
+        if not (self._closing_now or (self._closing and self._stopped)):
+            self._ended(UnreachableError(why, why, foreign=True) if self._silent else error)
         self._over.callback(None)
 
     def say(self, text: str) -> Answer[None]:
@@ -105,13 +115,20 @@ class BareClient(Protocol):
     async def close(self, flush: bool = True) -> None:
         """Say that this is the end, after all that was said, and end the connection; with `flush=False`, now."""
         self._closing = True
+        self._closing_now = not flush
         if not self._over.called and flush:
             # When the connection ends before this is sent, there is nobody to say it to.
             self._enqueue(encode(BareMessage(type="quit"))).addErrback(lambda _: None)
-            timer = self._clock.callLater(END_TIME + PACE * len(self._queue), self._abort)
-            await self._over
-            if timer.active():
-                timer.cancel()
+            timer = self._clock.callLater(END_TIME + PACE * len(self._queue), self._give_up)
+            try:
+                await self._over
+            finally:
+                if timer.active():
+                    timer.cancel()
+        self._abort()
+
+    def _give_up(self) -> None:
+        self._why = f"the server did not answer within {END_TIME:.0f} seconds"
         self._abort()
 
     def _abort(self) -> None:

@@ -10,7 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 from ...command_line import FAILED, PIPE_CLOSED
-from ..errors import ChatError, ClosedError
+from ..errors import ChatError, ClosedError, UnreachableError
 from ..events import Message, State, StateChanged
 from ..library import Client, Room
 from .bare import BareClient, BareHeard, connect_bare
@@ -134,7 +134,7 @@ class PlainInterface:
     async def _connect(self) -> Person:
         endpoint = self._endpoint
         if self._options.bare:
-            self._bare = await connect_bare(endpoint, self._reactor, self._heard, self._connection_ended)
+            self._bare = await connect_bare(endpoint, self._reactor, self._heard, self._bare_ended)
             return Person(self._screen, talker=self._bare, literal=self._options.literal)
         self._client = Client(endpoint, self._options.nick, reactor=self._reactor)
         self._screen.person = person = Person(self._screen, self._client, literal=self._options.literal)
@@ -176,9 +176,15 @@ class PlainInterface:
         if change.state is State.WAITING:
             self._connection_ended(change.reason or "the server stopped")
 
-    def _connection_ended(self, why: object) -> None:
+    def _bare_ended(self, problem: ChatError) -> None:
+        if isinstance(problem, UnreachableError):
+            self._end_with(End(why_not(self._options, problem)))
+        else:
+            self._connection_ended(str(problem))
+
+    def _connection_ended(self, why: str) -> None:
         server = self._options.server
-        self._end_with(End(lost(f"the connection to {server}", server, clean(str(why)))))
+        self._end_with(End(lost(f"the connection to {server}", server, clean(why))))
 
     def _output_ended(self, error: OSError | None) -> None:
         if isinstance(error, BrokenPipeError):

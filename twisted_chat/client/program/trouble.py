@@ -8,7 +8,7 @@ from contextlib import suppress
 from twisted.internet import error
 
 from ..errors import ChatError, RequestError, UnreachableError
-from ..reasons import LOST, REFUSED
+from ..reasons import LOST, NO_TLS, OTHER_NAME, REFUSED, UNTRUSTED
 from .clean import clean
 from .options import Options
 
@@ -33,17 +33,31 @@ def why_not(options: Options, problem: ChatError) -> str:
         bad_nick = isinstance(problem, RequestError) and "nick" in problem.code
         hint = "; choose another one with --nick" if bad_nick else ""
         return clean(f"{server} does not let you in: {problem}{hint}")
+    hint = f"; {_try(options, problem)}" if _try(options, problem) else ""
     match problem.__cause__:
         case error.ConnectionRefusedError():
-            return f"there is no server at {server}; --host and --port say where to look"
+            return f"there is no server at {server}; --host and --port say where to look{hint}"
         case error.DNSLookupError():
             return f"there is no host with the name {options.host}; --host says where to look"
         case None:
-            return clean(f"{server} did not let you in: {problem.reason}{_foreign(options) if problem.foreign else ''}")
-    return clean(f"cannot reach {server}: {problem.reason}")
+            return clean(f"{server} did not let you in: {problem.reason}{hint}")
+    return clean(f"cannot reach {server}: {problem.reason}{hint}")
 
 
-def _foreign(options: Options) -> str:
-    """Say what to do where what answers speaks something else."""
-    tls = "if the port is one for TLS, add --tls; " if options.transport == "tcp" else ""
-    return f"; {tls}if it is an original server, of three fields, add --bare"
+def _try(options: Options, problem: UnreachableError) -> str:
+    """Say what to try where another transport, or another server, may be meant; nothing where it is not known."""
+    if options.transport == "udp":
+        return "if it has no UDP at that port, or UDP does not get through, try --no-udp"
+    for reason, hint in (
+        (NO_TLS, "if that port is not one for TLS, try --no-tls"),
+        (OTHER_NAME, "--host has to be the name in the certificate"),
+    ):
+        if problem.reason.startswith(reason):
+            return hint
+    if problem.reason == UNTRUSTED:  # and not where the reason is SSL_CERT_FILE
+        return "SSL_CERT_FILE=FILE lets it trust the certificates in that file"
+    if not problem.foreign:
+        return ""
+    old = "" if options.bare else "if it is a server of the oldest kind, whose messages have three fields, try --bare"
+    tls = "if that port is one for TLS, try --tls" if options.transport == "tcp" else ""
+    return "; ".join(filter(None, (tls, old)))
