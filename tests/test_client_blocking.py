@@ -27,10 +27,13 @@ from twisted_chat.client.blocking import (
     State,
     StateChanged,
     UnreachableError,
+    client,
     links,
 )
+from twisted_chat.client.blocking.calls import Call
+from twisted_chat.client.blocking.client import EXIT_TIME
 from twisted_chat.client.blocking.inbox import HIGH
-from twisted_chat.client.blocking.links import MAX_LINE, DatagramLink, LostError, StreamLink
+from twisted_chat.client.blocking.links import MAX_LINE, DatagramLink, LostError, StreamLink, reason_text
 from twisted_chat.client.protocol import engine
 from twisted_chat.client.protocol.objects import encode
 
@@ -250,8 +253,81 @@ class RealTests(TestCase):
                 return [bo.receive(TIMEOUT).msg[1000:] for _ in range(500)]
 
         self.assertEqual(await deferToThread(use), [str(number) for number in range(500)])
-        with self.assertRaises(UnreachableError):
-            await deferToThread(blocking.Client("localhost", server.port, "al", tls=True).start)
+
+    async def reason(self, host: str, port: int, **options: Any) -> str:
+        """Give why a client is not let in."""
+        with self.assertRaises(UnreachableError) as caught:
+            await deferToThread(blocking.Client(host, port, "al", timeout=TIMEOUT, **options).start)
+        self.assertTrue(str(caught.exception).startswith(("cannot reach ", f"{host}, port {port} did not let")))
+        return str(caught.exception).partition(": ")[2]
+
+    async def test_a_certificate_that_is_not_trusted_is_called_that(self) -> None:
+        home = folder(self)
+        certificate(home)
+        server = await Server.start(self, "--port", f"tls:{home}:0:interface=127.0.0.1", home=home)
+        reason = await self.reason("localhost", server.port, tls=True)
+        self.assertIn("its certificate is not one that this machine trusts: self", reason)
+        trusts = ssl.create_default_context(cafile=str(home / "trusted.crt"))
+        reason = await self.reason("127.0.0.1", server.port, tls=trusts)
+        self.assertEqual(reason, "its certificate is for another name")
+        reason = await self.reason("localhost", server.port)
+        self.assertIn("use tls=True", reason)
+
+    async def test_a_server_without_tls_is_called_that(self) -> None:
+        server = await Server.start(self)
+        reason = await self.reason("127.0.0.1", server.port, tls=True)
+        self.assertEqual(reason, "it does not speak TLS there: leave out tls=True")
+
+    async def test_a_port_that_is_not_for_udp_is_called_that(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            reason = await self.reason("127.0.0.1", listener.getsockname()[1], udp=True)
+        self.assertEqual(reason, "nobody listens there; if its port is not one for UDP, leave out udp=True")
+
+    async def test_something_else_that_ends_the_connection_says_what_to_try(self) -> None:
+        for said, expected in (
+            (b"", "the server ended the connection; if its port is one for TLS, use tls=True"),
+            (b"\x15\x03\x01\x00\x02\x02\x46", "it speaks TLS there: use tls=True"),
+        ):
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+
+                def answer(listener: socket.socket = listener, said: bytes = said) -> None:
+                    with listener.accept()[0] as peer:
+                        peer.recv(2000)
+                        peer.sendall(said)
+
+                answering = threading.Thread(target=answer)
+                answering.start()
+                reason = await self.reason("127.0.0.1", listener.getsockname()[1])
+                answering.join()
+            self.assertTrue(reason.startswith(expected), reason)
+
+    async def test_what_waits_is_known_in_the_order_of_asking(self) -> None:
+        server = await Server.start(self)
+        al = await self.client(server.port, "al")
+        await server.stop()
+        al.say("one", wait=False)
+        al.timeout = 0.01
+        with self.assertRaises(TimeoutError):
+            await deferToThread(al.who, "lobby")
+        self.assertEqual(
+            [(one.kind, one.text, one.changes) for one in al.waiting],
+            [("message", "one", True), ("members", None, False)],
+        )
+
+    async def test_a_connection_that_went_silent_does_not_keep_its_nick(self) -> None:
+        """As where a machine goes from one network to another: the server hears nothing of the old connection's end."""
+        server = await Server.start(self)
+        al = await self.client(server.port, "al")
+        reasons: list[str] = []
+        al.on(StateChanged, lambda change: reasons.append(change.reason))
+        with al._loop.lock:
+            descriptors = {key.fd for key in al._loop._selector.get_map().values()}
+            kept = os.dup((descriptors - {al._loop._asleep.fileno()}).pop())  # the client closes only its own
+            self.addCleanup(os.close, kept)
+            al._engine.hang_up = "the network has changed"
+        al._loop.wake()
+        self.assertEqual(await deferToThread(al.say, "after the network changed"), 1)
+        self.assertEqual(reasons, ["the network has changed", ""])
 
     async def test_who_takes_messages_slowly_misses_none(self) -> None:
         server = await Server.start(self, "--rate", "0")
@@ -411,6 +487,14 @@ class RealTests(TestCase):
         al = await self.client(server.port, "al")
         room = al.room("lobby")
         assert room
+        os.kill(server.pid, signal.SIGSTOP)
+
+        class GoesOn(Call):
+            def wait(self, timeout: float | None) -> Any:
+                os.kill(server.pid, signal.SIGCONT)
+                return super().wait(timeout)
+
+        room._left = GoesOn()
         al._do(lambda engine: engine.leave(room._membership))
         again = await deferToThread(al.join, "lobby")
         self.assertIsNot(again, room)
@@ -483,6 +567,99 @@ class RealTests(TestCase):
 
     def test_tls_and_udp_do_not_go_together(self) -> None:
         self.assertRaises(ValueError, blocking.Client, tls=True, udp=True)
+
+
+class ReasonTests(SynchronousTestCase):
+    def test_each_says_what_is_wrong(self) -> None:
+        for error, text in (
+            (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "there is no host with this name"),
+            (TimeoutError("timed out"), "there was no answer in time"),
+            (OSError(errno.ENETUNREACH, "Network is unreachable"), "Network is unreachable"),
+            (OSError("odd"), "odd"),
+        ):
+            self.assertEqual(reason_text(error), text)
+        odd = ssl.SSLError()
+        odd.reason = "ODD"
+        self.assertEqual(reason_text(odd), "TLS failed: ODD")
+
+
+class ProcessTests(TestCase):
+    """Programs that fork, or that end without closing their client."""
+
+    async def run_script(self, script: str) -> Any:
+        return await deferToThread(
+            subprocess.run, [sys.executable, "-c", script], capture_output=True, text=True, timeout=TIMEOUT
+        )
+
+    async def test_a_forked_process_is_told_that_the_client_is_not_its_own(self) -> None:
+        server = await Server.start(self)
+        done = await self.run_script(f"""
+import os
+from twisted_chat.client.blocking import Client, ClosedError, Message
+with Client("127.0.0.1", {server.port}, nick="al") as chat:
+    chat.say("before")
+    pid = os.fork()
+    if not pid:
+        refused = 0
+        for call in (lambda: chat.say("x"), lambda: chat.receive(), lambda: chat.on(Message, print), chat.rooms):
+            try:
+                call()
+            except ClosedError as error:
+                refused += str(os.getppid()) in str(error)
+        chat.close()
+        os._exit(refused)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), chat.say("after"))
+""")
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "4 2\n", ""))
+
+    async def test_what_was_said_arrives_though_the_program_ends(self) -> None:
+        server = await Server.start(self)
+        bob = await server.hello(self, "bob", "lobby")
+        done = await self.run_script(f"""
+from twisted_chat.client.blocking import Client
+chat = Client("127.0.0.1", {server.port}, nick="al").start()
+for number in range(500):
+    chat.say(str(number), wait=False)
+""")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        heard = [await bob.hears() for _ in range(502)]
+        self.assertEqual([obj["msg"] for obj in heard if obj["type"] == ""], [str(number) for number in range(500)])
+
+    async def test_a_program_that_ends_without_its_server_says_what_may_be_lost(self) -> None:
+        server = await Server.start(self)
+        done = await self.run_script(f"""
+import os, signal
+from twisted_chat.client.blocking import Client, client
+client.EXIT_TIME = 0.1
+chat = Client("127.0.0.1", {server.port}, nick="al").start()
+os.kill({server.pid}, signal.SIGSTOP)
+chat.say("one", wait=False)
+chat.say("two", wait=False)
+""")
+        os.kill(server.pid, signal.SIGCONT)
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("the program has ended, and the server has not answered in time: 2 of what was", done.stderr)
+
+    def test_in_another_process_a_client_does_nothing(self) -> None:
+        """As above, where it can be seen which lines were run."""
+        forked = blocking.Client()
+        self.patch(os, "getpid", lambda: -1)
+        self.assertRaises(ClosedError, forked.rooms)
+        self.assertIsNone(forked.close())  # type: ignore[func-returns-value]
+
+    def test_a_client_that_was_left_open_is_closed_within_its_own_time(self) -> None:
+        closed: list[float] = []
+
+        class Left(blocking.Client):
+            def close(self, flush: bool = True) -> None:
+                closed.append(self.timeout or 0.0)
+                raise TimeoutError
+
+        clients = [Left(timeout=timeout) for timeout in (None, 1.0)]
+        self.patch(client, "_started", set(clients))
+        with self.assertLogs("twisted_chat.client.blocking", "WARNING") as logs:
+            client._close_all()
+        self.assertEqual((sorted(closed), len(logs.output)), ([1.0, EXIT_TIME], 2))
 
 
 class AloneTests(TestCase):

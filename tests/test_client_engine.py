@@ -341,6 +341,7 @@ class ReturnTests(EngineTestCase):
 
     def test_a_stop_is_told_and_says_why_the_connection_ends(self) -> None:
         self.hears(type="stop", msg="back in a minute", author="server")
+        self.hears(type="stop", msg="and nothing else", author="server")
         self.lose("it ended")
         self.assertEqual(self.told(Stop), [Stop("back in a minute")])
         self.assertEqual(self.told(StateChanged)[-1], StateChanged(State.WAITING, "back in a minute"))
@@ -854,8 +855,9 @@ class WaitingTests(EngineTestCase):
         who = self.engine.who("lobby")
         self.welcome()
         self.refuses("banned")
+        self.events.clear()
         self.refuses("denied")
-        self.assertEqual(self.result(who).code, "denied")
+        self.assertEqual((self.result(who).code, self.told(Heard)), ("denied", []))
 
     def test_a_nick_goes_out_after_what_was_said_before_it(self) -> None:
         first = self.engine.say(self.room, "as alice")

@@ -375,6 +375,35 @@ class RoomTests(LibraryTestCase):
         self.failureResultOf(self.room.say("hi"), ClosedError)
         self.assertEqual(self.client.joined, {})
 
+    def test_leaving_twice_is_leaving_once(self) -> None:
+        first, second = self.room.leave(), self.room.leave()
+        self.assertIsNone(self.flushed(first))
+        self.assertIsNone(result(second))
+        self.assertIsNone(result(self.room.leave()))
+
+    def test_a_message_has_the_time_and_the_number_that_the_server_gave_it(self) -> None:
+        said = self.room.say("hi")
+        assert said.request is not None
+        self.assertEqual((said.request.seq, said.request.time), (None, None))
+        self.flushed(said)
+        self.assertEqual((said.request.seq, said.request.time), (3, "2026-11-22T11:06:36.123Z"))
+
+    def test_what_waits_is_known_in_the_order_of_asking(self) -> None:
+        self.network.cut()
+        said, topic, asked = self.room.say("hi"), self.room.set_topic("tea"), self.room.who()
+        self.assertEqual(self.client.waiting, [said.request, topic.request, asked.request])
+        self.assertEqual([request.changes for request in self.client.waiting], [True, True, False])
+        self.network.pass_time(2)
+        self.assertEqual((result(said), result(topic), result(asked).members), (3, None, ["alice"]))
+        self.assertEqual((self.room.topic, self.client.waiting), ("tea", []))
+
+    def test_an_answer_that_nobody_waits_for_any_more_is_passed_over(self) -> None:
+        for answer in (self.room.say("hi"), self.client.rooms()):
+            answer.cancel()
+            self.failureResultOf(answer, CancelledError)
+        self.network.flush()
+        self.assertEqual((self.client.unanswered, [one.msg for one in self.server.room("lobby").log]), (0, ["hi"]))
+
     def test_what_was_said_since_is_read_first(self) -> None:
         for text in ("1", "2", "3"):
             self.server.say(text, room="other")
@@ -587,6 +616,7 @@ class CloseTests(LibraryTestCase):
         self.assertNoResult(closing)
         self.failureResultOf(self.room.say("too late"), ClosedError)
         self.failureResultOf(self.client.join("other"), ClosedError)
+        self.failureResultOf(self.room.leave(), ClosedError)
         self.network.flush()
         self.assertIsNone(result(closing))
         self.assertEqual(result(said), 3)

@@ -480,8 +480,7 @@ class Client:
     def _received(self, objects: Iterable[Object]) -> None:
         now = self._clock.seconds()
         for obj in objects:
-            if self._engine.hang_up is None:
-                self._engine.received(obj, now)
+            self._engine.received(obj, now)
         self._turn()
 
     def _give_up(self, reason: str) -> None:
@@ -544,8 +543,7 @@ class Client:
             case Failed(request, error):
                 self._answer(request, lambda answer: answer.errback(error))
             case Heard(membership):
-                if membership in self._rooms:
-                    self._rooms[membership]._hand_out()
+                self._rooms[membership]._hand_out()
             case Entered(membership):
                 self._rooms[membership]._entering.fire()
             case Ended(membership, error):

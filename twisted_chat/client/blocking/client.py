@@ -307,14 +307,24 @@ class Client:
             return
         try:
             if flush and self._loop.is_alive():
-                with suppress(ChatError):
-                    self._settle().wait(self.timeout)
+                self._flush()
         finally:
             self._do(lambda engine: engine.quit())
             if self._loop.is_alive() and not self._loop.is_connecting:
                 self._loop.join()
             _started.discard(self)
             self._inbox.wait_for_callbacks(QUIT_TIME)
+
+    def _flush(self) -> None:
+        """Wait until everything asked so far, and meanwhile, is answered."""
+        settled = Call()
+        self._do(lambda _: self._settling.append(settled))
+        try:
+            with suppress(ChatError):
+                settled.wait(self.timeout)
+        except TimeoutError:
+            lost = f"{self.unanswered:,} of what was said or asked may be lost"
+            raise TimeoutError(f"the server has not answered in time: {lost}") from None
 
     # How
 
@@ -340,12 +350,6 @@ class Client:
         self._do(do)
         return call.wait(self.timeout) if wait else None
 
-    def _settle(self) -> Call:
-        """Have somebody told when everything asked so far, and meanwhile, is answered."""
-        call = Call()
-        self._do(lambda _: self._settling.append(call))
-        return call
-
     def _on(self, slot: Slot | None, kind: type[E], callback: Callable[[E], object]) -> Callable[[], None]:
         self._check_process()
         return self._inbox.on(slot, kind, callback)
@@ -357,12 +361,7 @@ class Client:
     def _taken(self, slot: Slot) -> None:
         """Called when a message of a room was taken: when there are few left, more are read."""
         if slot.queued == LOW:
-            self._do(lambda _: self._fill_slot(slot))
-
-    def _fill_slot(self, slot: Slot) -> None:
-        for room in self._rooms.values():
-            if room._slot is slot:
-                self._fill(room)
+            self._do(lambda _: self._fill_all())
 
     # What the engine says; the lock is held.
 
@@ -402,6 +401,10 @@ class Client:
                 where = self._engine.memberships.get(key(getattr(event, "room", None) or ""))
                 self._inbox.tell(None if where is None else self._rooms[where]._slot, event)
 
+    def _fill_all(self) -> None:
+        for room in self._rooms.values():
+            self._fill(room)
+
     def _fill(self, room: Room) -> None:
         """Put a room's messages into the inbox, as long as there is space for them."""
         while room._slot.queued < HIGH and (message := self._engine.take(room._membership)) is not None:
@@ -419,8 +422,8 @@ def _close_all() -> None:
         client.timeout = EXIT_TIME if client.timeout is None else min(client.timeout, EXIT_TIME)
         try:
             client.close()
-        except TimeoutError:
-            _log.warning("the program has ended, and %d of what it said or asked may be lost", client.unanswered)
+        except TimeoutError as error:
+            _log.warning("the program has ended, and %s", error)
 
 
 def connect(host: str = "127.0.0.1", port: int = 14900, nick: str = "", **options: Any) -> Client:

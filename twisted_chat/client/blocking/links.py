@@ -32,21 +32,28 @@ class LostError(Exception):
 
 def reason_text(error: Exception) -> str:
     """Say for a person why a connection was not made or has ended, and what to try."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        if error.verify_code in _WRONG_NAME:
+    match error:
+        case ssl.SSLCertVerificationError() if error.verify_code in _WRONG_NAME:
             return "its certificate is for another name"
-        return f"its certificate is not one that this machine trusts: {error.verify_message}"
-    if isinstance(error, ssl.SSLError):
-        wrong = error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
-        return "it does not speak TLS there: leave out tls=True" if wrong else f"TLS failed: {error.reason or error}"
-    if isinstance(error, ConnectionRefusedError):
-        return "nobody listens there"
-    if isinstance(error, socket.gaierror):
-        return "there is no host with this name"
-    if (isinstance(error, TimeoutError) and error.errno is not None) or str(error) == "timed out":
-        return "there was no answer in time"
-    return (isinstance(error, OSError) and error.strerror) or str(error)
+        case ssl.SSLCertVerificationError():
+            return f"its certificate is not one that this machine trusts: {error.verify_message}"
+        case ssl.SSLError() if error.reason in _NO_TLS:
+            return "it does not speak TLS there: leave out tls=True"
+        case ssl.SSLError():
+            return f"TLS failed: {error.reason}"
+        case ConnectionRefusedError():
+            return "nobody listens there"
+        case socket.gaierror():
+            return "there is no host with this name"
+        case TimeoutError():
+            return "there was no answer in time"
+        case OSError() if error.strerror:
+            return error.strerror
+    return str(error)
 
+
+_NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNEXPECTED_EOF_WHILE_READING"})
+"""What OpenSSL says, in its versions, of a server that answers a handshake with something else, or ends it."""
 
 _WRONG_NAME: Final = frozenset({62, 64})
 """OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
@@ -70,7 +77,7 @@ class StreamLink:
         self.socket.setblocking(False)
         self._in = bytearray()
         """The line that has no end yet."""
-        self._out = b""
+        self._out = bytearray()
 
     @property
     def unsent(self) -> bool:
@@ -84,7 +91,7 @@ class StreamLink:
         """Hand on what the socket takes."""
         try:
             while self._out:
-                self._out = self._out[self.socket.send(self._out) :]
+                del self._out[: self.socket.send(self._out)]
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             pass
 
@@ -134,14 +141,13 @@ class DatagramLink:
                 self.socket.connect(address)
                 self._handshake()
                 return
-            except ConnectionRefusedError as error:
+            except (LostError, OSError) as error:
                 self.socket.close()
-                if not addresses:
+                if addresses:
+                    continue
+                if isinstance(error, ConnectionRefusedError):
                     raise LostError(f"nobody listens there; {NO_UDP_HINT}") from error
-            except (LostError, OSError):
-                self.socket.close()
-                if not addresses:
-                    raise
+                raise
 
     def _handshake(self) -> None:
         """Wait until somebody answers at this address."""

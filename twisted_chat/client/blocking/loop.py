@@ -41,7 +41,7 @@ class Loop(threading.Thread):
 
     def run(self) -> None:
         try:
-            while self._engine.error is None:
+            while self._begin_to_connect():
                 self._converse()
                 self._wait(time.monotonic() + self._engine.pause)
         except BaseException as error:
@@ -79,12 +79,13 @@ class Loop(threading.Thread):
             self._engine.lost(reason, time.monotonic())
             self._tell()
 
-    def _open(self) -> Link | None:
-        """Make a connection. Meanwhile another thread may close the client: then there is none."""
+    def _begin_to_connect(self) -> bool:
         with self.lock:
             self.is_connecting = self._engine.error is None
-        if not self.is_connecting:
-            return None
+        return self.is_connecting
+
+    def _open(self) -> Link | None:
+        """Make a connection. Meanwhile another thread may close the client: then there is none."""
         problem: Exception | None = None
         link: Link | None = None
         try:
@@ -107,8 +108,6 @@ class Loop(threading.Thread):
             self._work(link)
             link_due = link.due() if link is not None else None
             times = [when for when in (until, link_due, self._engine.due()) if when is not None]
-            if self._engine.hang_up is not None or self._engine.error is not None:
-                return
         timeout = max(0.0, min(times) - time.monotonic()) if times else None
         ready = {key.fileobj for key, _ in self._selector.select(timeout)}
         if self._asleep in ready:
@@ -117,15 +116,14 @@ class Loop(threading.Thread):
             now = time.monotonic()
             if link is not None:
                 for obj in (*(link.receive() if link.socket in ready else ()), *link.tick()):
-                    if self._engine.hang_up is None:
-                        self._engine.received(obj, now)
+                    self._engine.received(obj, now)
             self._engine.tick(now)
 
     def _work(self, link: Link | None) -> None:
         while self._engine.has_work:
             for obj in self._engine.take_objects(time.monotonic()):
-                if link is not None:
-                    link.send(obj)
+                assert link is not None  # without a connection there is nothing to send
+                link.send(obj)
             self._tell()
         if link is not None:
             link.flush()

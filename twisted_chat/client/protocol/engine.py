@@ -223,7 +223,7 @@ class Engine:
     def received(self, obj: Object, now: float) -> None:
         """Take an object of the server, or a `GAP`. What makes no sense is passed over: a newer server may say more."""
         self._now = self._heard = now
-        if self.error is not None:
+        if self.error is not None or self.hang_up is not None:
             return
         if obj is GAP:
             for membership in self.memberships.values():
@@ -428,6 +428,8 @@ class Engine:
             self._tell_heard(request.membership)  # what was held since it might have been this message
 
     def _tell_heard(self, membership: Membership) -> None:
+        if membership.error is not None:
+            return
         if not (self._events and isinstance(self._events[-1], Heard) and self._events[-1].membership is membership):
             self._tell(Heard(membership))
 
