@@ -12,19 +12,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_chat import messages as wire
 from twisted_chat.client import Client, Message, RequestError, Room
 from twisted_chat.client.answers import Answer
-from twisted_chat.client.program.commands import (
-    COMMANDS,
-    ELSEWHERE,
-    UNDER_WAY,
-    Command,
-    Direct,
-    Mistake,
-    Person,
-    Quit,
-    find,
-    help_lines,
-    parse,
-)
+from twisted_chat.client.program.command import Command, Mistake, Quit, help_lines
+from twisted_chat.client.program.commands import COMMANDS, ELSEWHERE
+from twisted_chat.client.program.person import UNDER_WAY, Direct, Person
 from twisted_chat.messages import WireError
 
 from .client_fakes import FakeServer, Network, result
@@ -32,18 +22,19 @@ from .client_fakes import FakeServer, Network, result
 
 class ParseTests(SynchronousTestCase):
     def mistake(self, line: str) -> str:
-        return str(self.assertRaises(Mistake, parse, line))
+        return str(self.assertRaises(Mistake, COMMANDS.parse, line))
 
     def test_what_begins_with_no_slash_is_said(self) -> None:
         for line in ("hi", " /join x", ":-/", "exit"):
-            self.assertEqual(parse(line), line)
+            self.assertEqual(COMMANDS.parse(line), line)
 
     def test_two_slashes_say_one(self) -> None:
-        self.assertEqual(parse("//join x"), "/join x")
+        self.assertEqual(COMMANDS.parse("//join x"), "/join x")
 
     def test_a_command_has_an_argument(self) -> None:
-        self.assertEqual(parse("/msg  bob  how are you? "), (COMMANDS["msg"], "bob  how are you?"))
-        self.assertEqual(parse("/TOPIC"), (COMMANDS["topic"], ""))
+        self.assertEqual(COMMANDS.parse("/msg  bob  how are you? "), (COMMANDS["msg"], "bob  how are you?"))
+        self.assertEqual(COMMANDS.parse("/TOPIC"), (COMMANDS["topic"], ""))
+        self.assertEqual(COMMANDS.parse("/topic\ntea\ncake"), (COMMANDS["topic"], "tea\ncake"))
 
     def test_an_argument_that_is_missing_is_asked_for(self) -> None:
         self.assertIn("type /join ROOM", self.mistake("/join"))
@@ -67,7 +58,7 @@ class ParseTests(SynchronousTestCase):
             ("scrollback", "history"),
         ):
             for name in names.split():
-                self.assertIs(find(name.upper()), COMMANDS[command], name)
+                self.assertIs(COMMANDS.find(name.upper()), COMMANDS[command], name)
 
     def test_no_two_commands_have_one_name(self) -> None:
         names = [name for command in COMMANDS.values() for name in (command.name, *command.aliases)]
@@ -84,7 +75,7 @@ class ParseTests(SynchronousTestCase):
         for command, line in zip(COMMANDS.values(), lines, strict=False):
             self.assertTrue(line.startswith(f"/{command.name}"))
             self.assertIn(command.help, line)
-        self.assertEqual(len(list(help_lines([find("rooms")]))), 2)
+        self.assertEqual(len(list(help_lines([COMMANDS.find("rooms")]))), 2)
         names = "join leave nick who rooms topic msg history help quit"
         self.assertEqual(list(COMMANDS), names.split())
 
@@ -135,7 +126,7 @@ class PersonTests(SynchronousTestCase):
         self.network = Network(self.server, Clock())
         self.client = Client(self.network, "alice", reactor=self.network.clock)
         self.screen = FakeScreen()
-        self.person = Person(self.screen, self.client)
+        self.person = Person(self.screen, COMMANDS, self.client)
         self.client.start()
         self.network.flush()
         joining = Deferred.fromCoroutine(self.person.join("lobby"))
@@ -353,7 +344,7 @@ class PersonTests(SynchronousTestCase):
         self.assertEqual(self.person.refused, 1)
 
     def test_with_literal_commands_are_said_as_they_are(self) -> None:
-        self.person = Person(self.screen, self.client, literal=True)
+        self.person = Person(self.screen, COMMANDS, self.client, literal=True)
         joining = Deferred.fromCoroutine(self.person.join("other"))
         self.network.flush()
         result(joining)
@@ -424,7 +415,7 @@ class BarePersonTests(SynchronousTestCase):
                 return Answer.given(None) if text != "long" else Answer.failed(RequestError("too-long", "too long"))
 
         screen = FakeScreen()
-        person = Person(screen, talker=Talker())
+        person = Person(screen, COMMANDS, talker=Talker())
         for line in ("hi", "//hi", "/join x", "/help quit", "long"):
             result(Deferred.fromCoroutine(person.typed(line)))
         self.assertEqual(said, ["hi", "/hi", "long"])
@@ -434,12 +425,12 @@ class BarePersonTests(SynchronousTestCase):
 
     def test_help_shows_what_can_be_done(self) -> None:
         screen = FakeScreen()
-        result(Deferred.fromCoroutine(Person(screen).typed("/help")))
+        result(Deferred.fromCoroutine(Person(screen, COMMANDS).typed("/help")))
         self.assertEqual([line.split()[0] for line in screen.shown], ["/help", "/quit", "//TEXT"])
 
     def test_every_command_that_needs_a_client_says_so(self) -> None:
         for command in cast(list[Command], list(COMMANDS.values())):
             screen = FakeScreen()
             if not command.bare:
-                result(Deferred.fromCoroutine(Person(screen).typed(f"/{command.name} a b")))
+                result(Deferred.fromCoroutine(Person(screen, COMMANDS).typed(f"/{command.name} a b")))
                 self.assertIn("(--bare)", screen.shown[0])

@@ -25,8 +25,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import messages as wire
 from twisted_chat.client import terminal
-from twisted_chat.client.program.commands import Direct
 from twisted_chat.client.program.options import Options
+from twisted_chat.client.program.person import Direct
 from twisted_chat.client.terminal import pane as pane_module
 from twisted_chat.client.terminal import view
 from twisted_chat.client.terminal.columns import width
@@ -35,6 +35,7 @@ from twisted_chat.client.terminal.entry import Fate
 from twisted_chat.client.terminal.memory import Memory
 from twisted_chat.client.terminal.pane import NO_ROOM, Pane
 from twisted_chat.client.terminal.paste import MANY_LINES
+from twisted_chat.client.terminal.screen import PaneScreen
 from twisted_chat.client.terminal.viewport import Viewport
 from twisted_chat.messages import WireError
 
@@ -1024,6 +1025,18 @@ class ConnectingTests(ControllerTestCase):
         self.play(scene, status=1)
         self.assertEqual(self.complaints, ["127.0.0.1:14900 does not let you in: lobby cannot be joined: not you"])
 
+    def test_a_room_of_another_case_is_entered_once_in_its_place(self) -> None:
+        self.options = replace(OPTIONS, rooms=("Lobby", "attic"), rooms_from="file")
+        self.memory = Memory(None, self.options.server, "alice")
+        for room in ("garden", "lobby"):
+            self.memory.note(room, 1)
+
+        async def scene(stage: Stage) -> None:
+            stage.connect()
+            await stage.until(lambda: stage.line.startswith("1:Lobby 2:attic 3:garden | alice"))
+
+        self.play(scene)
+
     def test_in_no_room_at_all_one_can_still_join_one(self) -> None:
         self.options = replace(OPTIONS, rooms_from="default")
         self.memory = Memory(None, self.options.server, "alice")
@@ -1044,7 +1057,7 @@ class ConnectingTests(ControllerTestCase):
         def broken(*_: object) -> None:
             raise ZeroDivisionError
 
-        self.patch(Controller, "notice", broken)
+        self.patch(PaneScreen, "notice", broken)
 
         async def scene(stage: Stage) -> None:
             stage.connect()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat.client import Message
-from twisted_chat.client.program.commands import Direct
+from twisted_chat.client.program.person import Direct
 from twisted_chat.client.terminal import pane as pane_module
 from twisted_chat.client.terminal.entry import Fate, Kind, time_of
 from twisted_chat.client.terminal.pane import Pane

@@ -7,7 +7,7 @@ from typing import Any, cast
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat.client import Message
-from twisted_chat.client.program.commands import Direct
+from twisted_chat.client.program.person import Direct
 from twisted_chat.client.terminal import panes as panes_module
 from twisted_chat.client.terminal.entry import key_of
 from twisted_chat.client.terminal.pane import Pane
@@ -176,5 +176,8 @@ class PanesTests(SynchronousTestCase):
         self.assertEqual([panes.of(fake_room(name)).read_seq for name in ("lobby", "garden")], [7, None])
         self.assertIsNone(panes.of(direct()).read_seq)
 
-    def test_panes_have_numbers_from_one(self) -> None:
-        self.assertEqual(self.panes.number(self.kitchen), 3)
+    def test_a_new_log_of_a_room_begins_in_its_pane(self) -> None:
+        self.hear(self.lobby, 7)
+        for room in ("lobby", "elsewhere"):
+            self.panes.begin_log(room)
+        self.assertEqual([(pane.log, pane.newest) for pane in self.panes], [(1, 0), (0, 0), (0, 0)])

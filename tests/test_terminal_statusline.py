@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_chat.client.program.commands import Direct
+from twisted_chat.client.program.person import Direct
 from twisted_chat.client.terminal.columns import width
 from twisted_chat.client.terminal.entry import Kind
 from twisted_chat.client.terminal.panes import Panes

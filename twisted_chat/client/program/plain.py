@@ -15,10 +15,12 @@ from ..events import Message, State, StateChanged
 from ..library import Client, Room
 from .bare import BareClient, BareHeard, connect_bare
 from .clean import clean, clean_lines
-from .commands import Direct, Person, Quit
+from .command import Quit
+from .commands import COMMANDS
 from .endpoint import endpoint
 from .lines import END, Lines
 from .options import Options
+from .person import Direct, Person
 from .trouble import lost, why_not
 
 CONTINUED: Final = "\n  "
@@ -135,9 +137,9 @@ class PlainInterface:
         endpoint = self._endpoint
         if self._options.bare:
             self._bare = await connect_bare(endpoint, self._reactor, self._heard, self._bare_ended)
-            return Person(self._screen, talker=self._bare, literal=self._options.literal)
+            return Person(self._screen, COMMANDS, talker=self._bare, literal=self._options.literal)
         self._client = Client(endpoint, self._options.nick, reactor=self._reactor)
-        self._screen.person = person = Person(self._screen, self._client, literal=self._options.literal)
+        self._screen.person = person = Person(self._screen, COMMANDS, self._client, literal=self._options.literal)
         await self._client.start()
         self._client.on(StateChanged, self._state_changed)
         room, *_ = [await person.join(name) for name in self._options.rooms]

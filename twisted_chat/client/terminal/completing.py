@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..program.commands import Command, named
+from ..program.command import Command
+from ..program.commands import COMMANDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def _command(ending: Ending, command: Command) -> Ending:
 def _argument(start: str) -> str:
     """Say what comes next in a command, by its name in the table; the last of them goes on."""
     name, *words = start[1:].split()
-    command = named(name)
+    command = COMMANDS.named(name)
     takes = command.argument.replace("[", "").replace("]", "").split() if command is not None else []
     if len(words) < len(takes):
         return takes[len(words)]

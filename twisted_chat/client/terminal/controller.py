@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, Final, cast
 
@@ -17,42 +17,33 @@ from twisted.python.failure import Failure
 
 from ... import names
 from ...messages import MAX_OBJECT
-from ..answers import Answer
 from ..errors import ChatError, ClosedError, RequestError
 from ..events import (
-    MemberJoined,
-    MemberLeft,
-    Members,
-    Message,
     NewLog,
-    NickChanged,
     Page,
-    Request,
-    RoomInfo,
     State,
     StateChanged,
 )
 from ..library import Client, Room
 from ..program.clean import clean
-from ..program.commands import Direct, Person, Quit, why
+from ..program.command import Quit
+from ..program.commands import COMMANDS
 from ..program.options import Options
+from ..program.person import Person, why
 from ..program.trouble import complain, lost, why_not
-from .columns import cut
 from .completing import Known
-from .entry import Entry, Fate, Kind, key_of
+from .directory import Directory
 from .keys import HELP, bindings
 from .memory import Memory
 from .pane import NO_ROOM, Pane
 from .panes import Panes
 from .paste import messages
+from .screen import PaneScreen
 from .statusline import Connection, Standing
 from .view import View
 
 PAGE: Final = 100
 """Messages of the history that are asked for at once: two screens of a tall terminal."""
-
-REFUSED: Final = 500
-"""Columns that are shown of a message that was refused: one that is too long would fill the screen."""
 
 SAVE: Final = 30.0
 """Seconds between two looks at whether there is something new to remember: what a power cut may cost."""
@@ -62,7 +53,7 @@ SHOWN_LOST: Final = 20
 
 
 class Controller:
-    """One person before one screen: shows what comes, and does what the keys ask for (`view.Actions`)."""
+    """One person before one screen, on one connection: does what the keys ask for (`view.Actions`)."""
 
     _log = Logger()
 
@@ -82,9 +73,12 @@ class Controller:
         self.panes = Panes(options.nick, self._memory.read_seq)
         self.panes.nowhere.beginning = f"connecting to {options.server} ... What you type is sent then"
         self.view = View(self.panes, self, bindings, options.color, options.mouse, source, screen)
-        self.person = Person(self, self.client, literal=options.literal)
+        self._directory = Directory(self.client, self.panes)
+        self.screen = PaneScreen(self.client, self.panes, self.view, self._directory, self._memory)
+        self.person = Person(self.screen, COMMANDS, self.client, literal=options.literal)
         self.person.keys = HELP
         self.person.shows_directs = True
+        self.client.on(NewLog, lambda event: self.panes.begin_log(event.room))
         self._saving = LoopingCall(self._memory.save)
         self._saving.clock = reactor
         self._early: list[str] = []
@@ -93,22 +87,13 @@ class Controller:
         """Which remembered rooms were refused, and why."""
         self._entered = False
         """The rooms have been entered."""
-        self._room_names: list[str] = []
-        """The server's rooms, as last heard of."""
-        self._asking_for_rooms = False
         self._up = True
         self._reason = ""
         """Why there is no connection."""
-        self._changes = 0
-        """How often the connection was lost or came back."""
         self._leaving = False
         self._over = False
         self._why = ""
         """Why the conversation was ended by the other side."""
-        self._waiting = 0
-        """How much of what was said has no ack yet."""
-        self._lost: list[str] = []
-        """What was said and is not known to be kept, and will not be."""
         self._faults: list[str] = []
 
     async def run(self) -> int:
@@ -119,7 +104,7 @@ class Controller:
         with suppress(CancelledError, asyncio.CancelledError):
             await Deferred.fromFuture(asyncio.ensure_future(self._show()))
         self._leaving = True
-        self._note_all()
+        self.screen.note_places()
         entering.cancel()
         await self.client.close(flush=False)
         self._saving.stop()
@@ -129,7 +114,7 @@ class Controller:
     async def _enter(self) -> None:
         """Connect and enter the rooms. Raises `ChatError`."""
         await self.client.start()
-        self._listen()
+        self.client.on(StateChanged, self._state_changed)
         rooms = [Deferred.fromCoroutine(self._join(name)) for name in self._rooms_to_enter()]
         shown = None
         for joined in rooms:
@@ -141,11 +126,11 @@ class Controller:
             shown = self.client.room(self._options.rooms[0])
         if shown is not None:
             self.person.turn(shown)
-        self._ask_for_rooms()
-        self.notice(f"you are {clean(self.client.nick)}; Tab completes, /help shows what you can do", "")
+        self._directory.ask_for_rooms()
+        self.screen.notice(f"you are {clean(self.client.nick)}; Tab completes, /help shows what you can do", "")
         for problem in (*self._refusals, clean(self._memory.problem)):
             if problem:
-                self.error(problem)
+                self.screen.error(problem)
         self._entered = True
         self._do_early()
 
@@ -158,7 +143,10 @@ class Controller:
                 chosen = (*self._options.rooms, *self._memory.rooms)
             case _:
                 chosen = tuple(self._memory.rooms) or self._options.rooms
-        return list({names.room(room).key: room for room in reversed(chosen)}.values())[::-1]
+        entered: dict[str, str] = {}
+        for room in chosen:
+            entered.setdefault(names.room(room).key, room)
+        return list(entered.values())
 
     async def _join(self, name: str) -> Room | None:
         """Enter a room. One that is only remembered may be refused: then it is forgotten, with a line that says so."""
@@ -171,7 +159,7 @@ class Controller:
             self._refusals.append(clean(f"you are not in {name} any more: {why(error)}"))
             return None
         pane = self.panes.of(room)
-        self._ask_who(pane)
+        self._directory.ask_for_members(pane)
         self.scrolled_to(pane)
         return room
 
@@ -213,7 +201,7 @@ class Controller:
             complain(clean(fault, "\n"))
         if self._why:
             complain(self._why)
-        unsaid = [*self._lost, *self._early]
+        unsaid = [*self.screen.lost, *self._early]
         if not self._entered and self.view.buffer.text.strip():
             unsaid.append(self.view.buffer.text)
         if unsaid:
@@ -235,119 +223,7 @@ class Controller:
         failure = event.get("log_failure")
         if event.get("log_level") is LogLevel.critical and failure is not None:
             self._faults.append(failure.getTraceback().rstrip())
-            self.error(f"a fault of this program: {clean(repr(failure.value))}")
-
-    def _refresh(self) -> None:
-        if self.panes.nick != self.client.nick:
-            self.panes.nick = self.client.nick
-        self.view.refresh()
-
-    # What the person is shown
-
-    async def message(self, message: Message, room: Room | None) -> None:
-        pane = self.panes.of(room if room is not None else self._direct(message))
-        self.panes.heard(pane, pane.hear(message))
-        self._note(pane)
-        self._refresh()
-
-    async def past(self, messages: Sequence[Message], room: Room, attention: int) -> None:
-        pane = self.panes.of(room)
-        for message in messages:
-            pane.hear(message)
-        asked = {message.seq for message in messages}
-        first = next((i for i, entry in enumerate(pane.entries) if entry.log == pane.log and entry.seq in asked), 0)
-        count = "message" if len(messages) == 1 else f"{len(messages):,} messages"
-        pane.show(Kind.NOTE, f"above: the last {count} of {pane.name}")
-        if pane is self.view.viewport.pane and attention == self.attention():
-            self.view.viewport.show(first)
-        self._refresh()
-
-    def said(self, text: str, where: Room | Direct | None, answer: Deferred[Any]) -> None:
-        assert where is not None  # nobody can say anything in no room
-        pane = self.panes.of(where)
-        entry = pane.say(text)
-        if pane is not self.panes.current and isinstance(where, Direct):
-            self.note(f"said to {pane.name} alone; /msg {clean(where.name)} turns to what you say to each other")
-        self._waiting += 1
-        request = answer.request if isinstance(answer, Answer) else None
-        answer.addCallbacks(
-            self._kept, self._refused, callbackArgs=(pane, entry, request), errbackArgs=(pane, entry, text)
-        )
-        self._refresh()
-
-    def note(self, text: str) -> None:
-        self._show_line(self.panes.current, Kind.NOTE, text)
-
-    def notice(self, text: str, room: str) -> None:
-        self._show_line(self.panes.named(room) or self.panes.current, Kind.NOTICE, text)
-
-    def error(self, text: str) -> None:
-        self._show_line(self.panes.current, Kind.ERROR, text)
-
-    def turned(self, where: Room | Direct | None) -> None:
-        pane = self.panes.nowhere
-        if where is not None:
-            known = self.panes.find(where)
-            pane = self.panes.of(where)
-            if known is None:
-                self._ask_who(pane)
-        self.view.turn(pane)
-        self._note(pane)
-
-    def left(self, where: Room | Direct) -> None:
-        self.panes.close(where)
-        if isinstance(where, Room) and self.client.state is not State.CLOSED:
-            self._memory.forget(where.name)
-        self._refresh()
-
-    def attention(self) -> int:
-        return self.view.strokes + self._changes
-
-    def _direct(self, message: Message) -> Direct:
-        """The direct conversation that a message belongs to; one's own come from another client of the same nick."""
-        own = key_of(message.author) == key_of(self.client.nick)
-        return Direct(self.client, (message.to or "") if own else message.author)
-
-    def _kept(self, seq: int | None, pane: Pane, entry: Entry, request: Request | None) -> int | None:
-        self._waiting -= 1
-        pane.kept(entry, seq, request.time if request is not None else None)
-        self._note(pane)
-        self._refresh()
-        return seq
-
-    def _refused(self, failure: Failure, pane: Pane, entry: Entry, text: str) -> Failure:
-        self._waiting -= 1
-        pane.refused(entry)
-        entry.text = cut(entry.text, REFUSED)
-        if failure.check(ClosedError):
-            self._lost.append(f"{pane.name}: {text}")
-        elif pane is not self.panes.current:
-            self._close_refused(pane)
-        self._refresh()
-        return failure
-
-    def _close_refused(self, pane: Pane) -> None:
-        """Close a direct conversation in which all was refused, as with a nick that nobody has."""
-        said = any(entry.kind is Kind.MESSAGE and entry.fate is not Fate.REFUSED for entry in pane.entries)
-        if isinstance(pane.where, Direct) and not said and not pane.draft:
-            self.panes.close(pane.where)
-
-    def _show_line(self, pane: Pane, kind: Kind, text: str) -> None:
-        pane.show(kind, text)
-        self._refresh()
-
-    # What is remembered
-
-    def _note(self, pane: Pane) -> None:
-        """Remember how far a room has been read."""
-        if isinstance(pane.where, Room):
-            self._memory.note(pane.where.name, pane.read_seq)
-
-    def _note_all(self) -> None:
-        for pane in self.panes:
-            self._note(pane)
-        if isinstance(self.panes.current.where, Room):
-            self._memory.place.shown = self.panes.current.where.name
+            self.screen.error(f"a fault of this program: {clean(repr(failure.value))}")
 
     # What the person does
 
@@ -359,7 +235,7 @@ class Controller:
         else:
             self._early.append(text)
             self.panes.nowhere.say(text)
-            self._refresh()
+            self.screen.refresh()
 
     def pasted(self, text: str) -> None:
         if self._entered:
@@ -379,37 +255,40 @@ class Controller:
         def loaded(page: Page) -> None:
             pane.load(page.messages, page.more, log)
             self.panes.seen()
-            self._note(pane)
-            self._refresh()
+            self.screen.note_place(pane)
+            self.screen.refresh()
 
         def failed(failure: Failure) -> None:
             failure.trap(ChatError)
             pane.fail_to_load()
             if not self._leaving:
-                self.error(
+                self.screen.error(
                     f"there is no history of {pane.name} to be had: {clean(why(cast(ChatError, failure.value)))}"
                 )
 
         pane.where.history(before=pane.oldest, limit=PAGE).addCallback(loaded).addErrback(failed).addErrback(
             lambda failure: self._log.failure("the history cannot be shown", failure)
         )
-        self._refresh()
+        self.screen.refresh()
+
+    def note(self, text: str) -> None:
+        self.screen.note(text)
 
     def leave(self) -> None:
         again, self._leaving = self._leaving, True
-        self._note_all()
+        self.screen.note_places()
         if again or not self._entered or self._has_nothing_to_wait_for():
             self.client.close(flush=False)
         else:
             self.client.close().addCallback(lambda _: self._finish())
-            self._refresh()
+            self.screen.refresh()
 
     def _has_nothing_to_wait_for(self) -> bool:
         """True if there is no connection, and nothing was said or done that is to last.
 
         What was only asked for (`/who`, `/history`, names to complete) is of no use to somebody who leaves.
         """
-        return not (self._up or self._waiting or any(asked.lasting for asked in self.person.asked))
+        return not (self._up or self.screen.waiting or any(asked.lasting for asked in self.person.asked))
 
     def standing(self, pane: Pane) -> Standing:
         if self._leaving:
@@ -428,9 +307,7 @@ class Controller:
         return self.client.limits.get("object", MAX_OBJECT)
 
     def known(self) -> Known:
-        self._ask_for_rooms()
-        rooms = dict.fromkeys([*(pane.name for pane in self.panes if isinstance(pane.where, Room)), *self._room_names])
-        return Known(self.person.commands(), list(reversed(self.panes.current.nicks.values())), list(rooms))
+        return self._directory.known(self.person.commands())
 
     def _do(self, doing: Coroutine[Deferred[Any], Any, None]) -> None:
         Deferred.fromCoroutine(doing).addErrback(
@@ -445,69 +322,27 @@ class Controller:
 
     # What the server says
 
-    def _listen(self) -> None:
-        self.client.on(StateChanged, self._state_changed)
-        self.client.on(NewLog, lambda event: self._in(event.room, lambda pane: pane.begin_log()))
-        self.client.on(MemberJoined, lambda event: self._in(event.room, lambda pane: pane.comes(event.author)))
-        self.client.on(MemberLeft, lambda event: self._in(event.room, lambda pane: pane.goes(event.author)))
-        self.client.on(NickChanged, self._renamed)
-
-    def _in(self, room: str, do: Callable[[Pane], None]) -> None:
-        pane = self.panes.named(room)
-        if pane is not None:
-            do(pane)
-
-    def _renamed(self, event: NickChanged) -> None:
-        def rename(pane: Pane) -> None:
-            pane.goes(event.author)
-            pane.comes(event.nick)
-
-        self._in(event.room or "", rename)
-
     def _state_changed(self, change: StateChanged) -> None:
         up = change.state is State.CONNECTED
-        self._changes += up != self._up
+        self.screen.changes += up != self._up
         if change.state is State.CLOSED:
             if not self._leaving:
                 self._why = lost(f"the connection to {self._options.server}", self._options.server, change.reason)
             self._finish()
         elif up:
-            self.note("the connection is back")
+            self.screen.note("the connection is back")
             for pane in self.panes:
-                self._ask_who(pane)
+                self._directory.ask_for_members(pane)
         elif self._up:
             how = lost("the connection", self._options.server, change.reason)
-            self.error(f"{how}; what you say is sent when it is back")
+            self.screen.error(f"{how}; what you say is sent when it is back")
         else:  # the reason is another one now, such as one's own nick that the server has not let go of
-            self.error(clean(f"not connected yet: {change.reason}; trying again"))
+            self.screen.error(clean(f"not connected yet: {change.reason}; trying again"))
         self._up = up
         self._reason = "" if up else change.reason
         if self._leaving and change.state is State.WAITING and self._has_nothing_to_wait_for():
             self.client.close(flush=False)
-        self._refresh()
-
-    def _ask_who(self, pane: Pane) -> None:
-        """Get the nicks of a room's members, for completion."""
-        if isinstance(pane.where, Room):
-
-            def told(members: Members) -> None:
-                pane.present(members.members)
-
-            pane.where.who().addCallback(told).addErrback(lambda failure: failure.trap(ChatError))
-
-    def _ask_for_rooms(self) -> None:
-        """Get the names of the rooms, for the next completion."""
-        if self._asking_for_rooms:
-            return
-        self._asking_for_rooms = True
-
-        def told(rooms: list[RoomInfo]) -> None:
-            self._room_names = [clean(room.room) for room in rooms]
-
-        def done(_: object) -> None:
-            self._asking_for_rooms = False
-
-        self.client.rooms().addCallback(told).addErrback(lambda failure: failure.trap(ChatError)).addCallback(done)
+        self.screen.refresh()
 
     def _finish(self) -> None:
         """Take the screen away."""

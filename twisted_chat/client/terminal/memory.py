@@ -60,6 +60,8 @@ class Memory:
         """Why the file cannot be read or written, for a person; empty where all is well."""
         if path is not None:
             self.place = self._read(path).places.get(self._key, Place())
+            # Somebody may have edited the file.
+            self.place.rooms = {room: seq for room, seq in self.place.rooms.items() if _key_of(room)}
             self._saved = _copy(self.place)
 
         self._names = {_key_of(room): room for room in self.place.rooms}
@@ -118,10 +120,11 @@ class Memory:
 
 @lru_cache(maxsize=MAX_ROOMS)
 def _key_of(room: str) -> str:
+    """The key of a room's name; empty for what cannot be one."""
     try:
         return names.room(room).key
-    except WireError:  # somebody has edited the file
-        return room
+    except WireError:
+        return ""
 
 
 def _copy(place: Place) -> Place:

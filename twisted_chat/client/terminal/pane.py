@@ -14,7 +14,7 @@ from typing import Final
 from ..events import Message
 from ..library import Room
 from ..program.clean import clean, clean_lines
-from ..program.commands import Direct
+from ..program.person import Direct
 from .entry import Entry, Fate, Kind, key_of, now, time_of
 from .mentions import mentions
 

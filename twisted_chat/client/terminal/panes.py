@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from ..library import Room
-from ..program.commands import Direct
+from ..program.person import Direct
 from .entry import Entry, key_of
 from .pane import Pane
 
@@ -76,9 +76,11 @@ class Panes:
         """Find the pane of a room by its name, as a server's notice has it."""
         return next((pane for pane in self.all if isinstance(pane.where, Room) and pane.where.name == room), None)
 
-    def number(self, pane: Pane) -> int:
-        """The number of a pane in the list, from 1."""
-        return self.all.index(pane) + 1
+    def begin_log(self, room: str) -> None:
+        """Called when a room has a new log."""
+        pane = self.named(room)
+        if pane is not None:
+            pane.begin_log()
 
     def turn(self, pane: Pane) -> None:
         """Show a pane."""

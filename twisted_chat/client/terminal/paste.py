@@ -21,8 +21,8 @@ LONG: Final = 2_000
 _TAB: Final = 4
 """Columns between two tab stops, in which code that is pasted keeps its shape."""
 
-_ENVELOPE: Final = 1_024
-"""Bytes of an object around a message's text: a room of 64 characters, an id, names of fields."""
+_ENVELOPE: Final = 400
+"""Bytes of an object around a message's text: a room of 64 characters of 4 bytes, an id, names of fields."""
 
 _line_end = re.compile("\r\n|[\n\r\x0b\x0c\x85\u2028\u2029]")
 

@@ -6,9 +6,8 @@ What is shown where is decided in `layout.py`, `viewport.py`, `statusline.py` an
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable
+from typing import Final, Protocol
 from weakref import WeakKeyDictionary
 
 from prompt_toolkit.application import Application
@@ -16,7 +15,6 @@ from prompt_toolkit.buffer import Buffer, CompletionState
 from prompt_toolkit.completion import Completion, get_common_complete_suffix
 from prompt_toolkit.filters import Condition, has_completions
 from prompt_toolkit.formatted_text import StyleAndTextTuples
-from prompt_toolkit.formatted_text.utils import fragment_list_to_text
 from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.input import Input
 from prompt_toolkit.key_binding import KeyBindings
@@ -27,20 +25,15 @@ from prompt_toolkit.layout import (
     FormattedTextControl,
     HSplit,
     Layout,
-    UIContent,
-    UIControl,
     Window,
 )
-from prompt_toolkit.layout.processors import Processor, Transformation, TransformationInput
-from prompt_toolkit.layout.utils import explode_text_fragments
-from prompt_toolkit.mouse_events import MouseEvent, MouseEventType
 from prompt_toolkit.output import ColorDepth, Output
 from prompt_toolkit.styles import Style
 
-from .columns import steady, steady_parts, wrap
+from .columns import steady, wrap
 from .completing import Known, endings, word_before
+from .controls import PaneControl, Prompt, Steady
 from .layout import Row
-from .links import LinkStyle
 from .menu import ROWS as MENU_ROWS
 from .menu import menu_rows
 from .output import TerminalOutput
@@ -55,9 +48,6 @@ REDRAW: Final = 0.05
 
 SMALL: Final = 6
 """Rows below which there is no title."""
-
-WHEEL: Final = 3
-"""Rows that one step of the mouse wheel scrolls."""
 
 ESCAPE: Final = 0.2
 """Seconds after which an Escape is a key of its own. A terminal sends it in front of other keys, too: Alt-A is two
@@ -148,7 +138,7 @@ class View:
         self._asked_to_leave = -1
         """The number of the key that asked to leave."""
         self._buffers: WeakKeyDictionary[Pane, Buffer] = WeakKeyDictionary()
-        self._typing = BufferControl(self._buffer_of(panes.current), input_processors=[_Steady(), _Prompt()])
+        self._typing = BufferControl(self._buffer_of(panes.current), input_processors=[Steady(), Prompt()])
         output = screen or TerminalOutput.open()
         self.links = isinstance(output, TerminalOutput) and output.links
         """The terminal is told where links lead to."""
@@ -299,19 +289,25 @@ class View:
             dont_extend_height=True,
             style="class:question",
         )
+        conversation = PaneControl(self._rows_of, self.scroll, lambda: self.links)
         menu = Window(FormattedTextControl(self.menu_text), dont_extend_height=True, height=Dimension(max=MENU_ROWS))
         return HSplit(
             [
                 ConditionalContainer(
                     Window(FormattedTextControl(self.title_line), height=1, style="class:title"), tall
                 ),
-                Window(_PaneControl(self), height=Dimension(min=1), always_hide_cursor=True),
+                Window(conversation, height=Dimension(min=1), always_hide_cursor=True),
                 ConditionalContainer(menu, has_completions),
                 Window(FormattedTextControl(self.status_line), height=1, style="class:status"),
                 ConditionalContainer(typing, ~asking),
                 ConditionalContainer(question, asking),
             ]
         )
+
+    def _rows_of(self, columns: int, rows: int) -> tuple[list[Row], int]:
+        """The rows that are shown of the current conversation, and how many there is space for."""
+        self.viewport = Viewport(self.panes.current, columns, rows)
+        return self.viewport.window(), self.viewport.rows
 
     @property
     def _rows(self) -> int:
@@ -350,72 +346,3 @@ class View:
             if len(rows) <= self._rows - others:
                 break
         return "\n".join("".join(part for _, part in row) for row in rows)
-
-
-class _PaneControl(UIControl):
-    """Shows the current conversation, its newest rows at the bottom."""
-
-    def __init__(self, view: View) -> None:
-        self._view = view
-
-    def create_content(self, width: int, height: int) -> UIContent:
-        viewport = self._view.viewport = Viewport(self._view.panes.current, width, height)
-        rows = [self._linked(row) for row in viewport.window()]
-        above = viewport.rows - len(rows)
-        # The space at the end: a mark on the last character would be shown a second time behind it.
-        return UIContent(
-            lambda i: [*rows[i - above], ("", " ")] if i >= above else [], line_count=viewport.rows, show_cursor=False
-        )
-
-    def mouse_handler(self, mouse_event: MouseEvent) -> None:
-        """Scroll, where the wheel was turned."""
-        if mouse_event.event_type is MouseEventType.SCROLL_UP:
-            self._view.scroll(-WHEEL)
-        elif mouse_event.event_type is MouseEventType.SCROLL_DOWN:
-            self._view.scroll(WHEEL)
-
-    def _linked(self, row: Row) -> Sequence[tuple[str, str]]:
-        """Tell the terminal where links lead to, in front of each character: any may be drawn without the others.
-
-        A link ends where the style does: see `TerminalOutput.set_attributes`.
-        """
-        if not self._view.links or not any(isinstance(style, LinkStyle) for style, _ in row):
-            return row
-        shown: list[tuple[str, str]] = []
-        for style, text in row:
-            if isinstance(style, LinkStyle):
-                for character in text:
-                    shown += [("[ZeroWidthEscape]", style.open), (style, character)]
-            else:
-                shown.append((style, text))
-        return shown
-
-
-class _Prompt(Processor):
-    """Puts a sign in front of the text being typed, and a space of that width in front of its further lines."""
-
-    def apply_transformation(self, transformation_input: TransformationInput) -> Transformation:
-        prompt = "> " if transformation_input.lineno == 0 else "  "
-        return Transformation(
-            [("", prompt), *transformation_input.fragments],
-            source_to_display=lambda i: i + len(prompt),
-            display_to_source=lambda i: max(0, i - len(prompt)),
-        )
-
-
-class _Steady(Processor):
-    """Shows the text being typed so that the cursor is where every terminal takes it to be."""
-
-    def apply_transformation(self, transformation_input: TransformationInput) -> Transformation:
-        text = fragment_list_to_text(transformation_input.fragments)
-        parts = steady_parts(text)
-        starts = [0]
-        for part in parts:
-            starts.append(starts[-1] + len(part))
-        exploded = explode_text_fragments(transformation_input.fragments)
-        shown: Any = [(fragment[0], part) for fragment, part in zip(exploded, parts, strict=True)]
-        return Transformation(
-            shown,
-            source_to_display=lambda i: starts[min(i, len(parts))] + max(0, i - len(parts)),
-            display_to_source=lambda i: bisect_left(starts, i),
-        )

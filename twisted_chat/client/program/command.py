@@ -1,0 +1,107 @@
+"""A command as a value, and the table in which what was typed is looked up."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .clean import clean
+
+
+class Quit(Exception):
+    """The person wants to leave."""
+
+
+class Mistake(Exception):
+    """What was typed is no command, or not all of one. The text says what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Something that a person can do."""
+
+    name: str
+    """What is typed after the slash."""
+    argument: str
+    """What may follow, for `/help`: `NICK` must be there, `[ROOM]` need not. An argument of two parts is two words."""
+    help: str
+    run: Callable[[Any, str], Awaitable[None]]
+    """What it does, given a `Person` and the argument. Raises `Mistake`, `ChatError` or `Quit`."""
+    aliases: Sequence[str] = ()
+    """What it is called elsewhere, and can be called here."""
+    bare: bool = False
+    """It works also with a server that knows no commands."""
+    lasting: bool = False
+    """It changes something at the server: who leaves waits for it, as for what was said."""
+
+    @property
+    def usage(self) -> str:
+        """How it is typed."""
+        return f"/{self.name} {self.argument}".rstrip()
+
+    @property
+    def needs(self) -> int:
+        """How many words must follow it."""
+        return sum(not word.startswith("[") for word in self.argument.split())
+
+
+class Commands(Mapping[str, Command]):
+    """A table of commands, by their names, in the order of `/help`."""
+
+    def __init__(self, commands: Iterable[Command], elsewhere: Mapping[str, str]) -> None:
+        """`elsewhere` has names of other programs' commands that nothing here matches, with what to do instead."""
+        self._commands = {command.name: command for command in commands}
+        self._named = {name: command for command in self.values() for name in (command.name, *command.aliases)}
+        self._elsewhere = elsewhere
+
+    def __getitem__(self, name: str) -> Command:
+        return self._commands[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._commands)
+
+    def __len__(self) -> int:
+        return len(self._commands)
+
+    def named(self, name: str) -> Command | None:
+        """The command of this name, or with this alias."""
+        return self._named.get(name.lower())
+
+    def find(self, name: str) -> Command:
+        """Find a command by its name or an alias; raises `Mistake`."""
+        command = self.named(name)
+        if command is not None:
+            return command
+        shown = clean(name)
+        if name.lower() in self._elsewhere:
+            raise Mistake(f"there is no command /{shown} here: {self._elsewhere[name.lower()]}")
+        near = difflib.get_close_matches(name.lower(), self._named, n=1)
+        hint = f"did you mean /{self._named[near[0]].name}?" if near else "/help shows those there are"
+        raise Mistake(f"there is no command /{shown}; {hint}")
+
+    def parse(self, line: str) -> str | tuple[Command, str]:
+        """Read a line: a text to say, or a command and its argument. Raises `Mistake`."""
+        if not line.startswith("/"):
+            return line
+        if line.startswith("//"):
+            return line[1:]
+        name, argument = [*re.split(r"\s+", line[1:], maxsplit=1), ""][:2]
+        argument = argument.strip()
+        command = self.find(name)
+        if len(argument.split()) < command.needs:
+            raise Mistake(f"type {command.usage}: {command.help}")
+        return command, argument
+
+
+def help_lines(commands: list[Command]) -> Iterator[str]:
+    """What commands do, a line each; of one alone, also its other names."""
+    width = max(len(command.usage) for command in commands)
+    for command in commands:
+        yield f"{command.usage:<{width}}  {command.help}"
+    if len(commands) > 1:
+        yield f"{'//TEXT':<{width}}  say a text that begins with a slash"
+    else:
+        yield f"the same: {', '.join(f'/{alias}' for alias in commands[0].aliases)}"

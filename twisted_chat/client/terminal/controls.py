@@ -1,0 +1,100 @@
+"""Parts of the screen as prompt_toolkit has them: the conversation, and how the text being typed is shown."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from prompt_toolkit.formatted_text.utils import fragment_list_to_text
+from prompt_toolkit.layout import UIContent, UIControl
+from prompt_toolkit.layout.processors import Processor, Transformation, TransformationInput
+from prompt_toolkit.layout.utils import explode_text_fragments
+from prompt_toolkit.mouse_events import MouseEvent, MouseEventType
+
+from .columns import steady_parts
+from .layout import Row
+from .links import LinkStyle
+
+WHEEL: Final = 3
+"""Rows that one step of the mouse wheel scrolls."""
+
+
+class PaneControl(UIControl):
+    """Shows the current conversation, its newest rows at the bottom."""
+
+    def __init__(
+        self,
+        rows_of: Callable[[int, int], tuple[list[Row], int]],
+        scroll: Callable[[int], None],
+        links: Callable[[], bool],
+    ) -> None:
+        """Show what `rows_of` gives for so many columns and rows: rows, and how many there is space for.
+
+        `scroll` moves the view by so many rows; `links` is true where the terminal is told where links lead to.
+        """
+        self._rows_of = rows_of
+        self._scroll = scroll
+        self._links = links
+
+    def create_content(self, width: int, height: int) -> UIContent:
+        shown, space = self._rows_of(width, height)
+        rows = [self._linked(row) for row in shown]
+        above = space - len(rows)
+        # The space at the end: a mark on the last character would be shown a second time behind it.
+        return UIContent(
+            lambda i: [*rows[i - above], ("", " ")] if i >= above else [], line_count=space, show_cursor=False
+        )
+
+    def mouse_handler(self, mouse_event: MouseEvent) -> None:
+        """Scroll, where the wheel was turned."""
+        if mouse_event.event_type is MouseEventType.SCROLL_UP:
+            self._scroll(-WHEEL)
+        elif mouse_event.event_type is MouseEventType.SCROLL_DOWN:
+            self._scroll(WHEEL)
+
+    def _linked(self, row: Row) -> Sequence[tuple[str, str]]:
+        """Tell the terminal where links lead to, in front of each character: any may be drawn without the others.
+
+        A link ends where the style does: see `TerminalOutput.set_attributes`.
+        """
+        if not self._links() or not any(isinstance(style, LinkStyle) for style, _ in row):
+            return row
+        shown: list[tuple[str, str]] = []
+        for style, text in row:
+            if isinstance(style, LinkStyle):
+                for character in text:
+                    shown += [("[ZeroWidthEscape]", style.open), (style, character)]
+            else:
+                shown.append((style, text))
+        return shown
+
+
+class Prompt(Processor):
+    """Puts a sign in front of the text being typed, and a space of that width in front of its further lines."""
+
+    def apply_transformation(self, transformation_input: TransformationInput) -> Transformation:
+        prompt = "> " if transformation_input.lineno == 0 else "  "
+        return Transformation(
+            [("", prompt), *transformation_input.fragments],
+            source_to_display=lambda i: i + len(prompt),
+            display_to_source=lambda i: max(0, i - len(prompt)),
+        )
+
+
+class Steady(Processor):
+    """Shows the text being typed so that the cursor is where every terminal takes it to be."""
+
+    def apply_transformation(self, transformation_input: TransformationInput) -> Transformation:
+        text = fragment_list_to_text(transformation_input.fragments)
+        parts = steady_parts(text)
+        starts = [0]
+        for part in parts:
+            starts.append(starts[-1] + len(part))
+        exploded = explode_text_fragments(transformation_input.fragments)
+        shown: Any = [(fragment[0], part) for fragment, part in zip(exploded, parts, strict=True)]
+        return Transformation(
+            shown,
+            source_to_display=lambda i: starts[min(i, len(parts))] + max(0, i - len(parts)),
+            display_to_source=lambda i: bisect_left(starts, i),
+        )
