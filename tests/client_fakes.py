@@ -9,7 +9,6 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any, cast
 
-import msgspec
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IProtocolFactory, IStreamClientEndpoint
@@ -168,8 +167,7 @@ class FakeSession:
         else:
             found = [message for message in log if request.before is None or (message.seq or 0) < request.before]
             page = found[-request.limit :]
-        raw = [msgspec.Raw(wire.encode(message)) for message in page]
-        self.send(wire.HistoryPage(room=request.room, messages=raw, more=len(page) < len(found), id=request.id))
+        self.send(wire.HistoryPage(room=request.room, messages=page, more=len(page) < len(found), id=request.id))
 
     def do_nick(self, request: wire.Nick) -> None:
         old, self.nick = self.nick, request.nick

@@ -14,10 +14,11 @@ from twisted.internet.task import Clock
 
 from twisted_chat import names
 from twisted_chat.chat import Chat
+from twisted_chat.encoding import LINES, Encoding
 from twisted_chat.framing import Frame, Framer
 from twisted_chat.limits import Limits
 from twisted_chat.log import Entry, Heard, Log, Record, RoomLog, RoomSummary, Unavailable
-from twisted_chat.messages import MAX_OBJECT, WireError, read_request
+from twisted_chat.messages import MAX_OBJECT, Reply, WireError, read_request
 from twisted_chat.names import Name
 from twisted_chat.participant import Receiver
 from twisted_chat.room import TAIL_BYTES, Room, Rooms
@@ -186,10 +187,33 @@ def _seq(record: Record) -> int:
     return record.seq
 
 
+class Counted:
+    """An encoding that counts what it is asked to write."""
+
+    def __init__(self, encoding: Encoding[Any] = LINES) -> None:
+        self._encoding = encoding
+        self.counts: Counter[str] = Counter()
+
+    def message(self, room: str, record: Record) -> Any:
+        self.counts["message"] += 1
+        return self._encoding.message(room, record)
+
+    def reply(self, reply: Reply) -> Any:
+        self.counts[type(reply).__name__] += 1
+        return self._encoding.reply(reply)
+
+    def join(self, parts: Sequence[Any]) -> Any:
+        return self._encoding.join(parts)
+
+    def size(self, part: Any) -> int:
+        return self._encoding.size(part)
+
+
 class FakeWire:
     """A `session.Wire` that remembers what is done with it."""
 
     participant: Receiver
+    encoding: Encoding[Any] = LINES
     may_be_bare = True
     longest_object = MAX_OBJECT
     longest_answer = 2**18
@@ -299,6 +323,8 @@ class Server:
 
     def __init__(self, log: Log | None = None, limits: Limits = UNLIMITED, tail_bytes: int = TAIL_BYTES) -> None:
         self.clock = TurnClock()
+        self.encoding: Encoding[Any] = LINES
+        """How those that connect from now on are written to."""
         self.fake = FakeLog()
         self.log: Log = self.fake if log is None else log
         self.chat = Chat(self.clock, self.log, limits)
@@ -309,6 +335,7 @@ class Server:
 
     def connect(self, address: str = "192.0.2.1", label: str = "49474") -> Peer:
         wire = FakeWire(address, label)
+        wire.encoding = self.encoding
         self.chat.connected(wire)
         return Peer(self, wire)
 

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_chat import bare
 from twisted_chat.limits import MAX_ERRORS, MAX_REST_SECONDS, Limits
 from twisted_chat.log import Unavailable
+from twisted_chat.messages import PingSent
 from twisted_chat.newcomer import GRACE_SECONDS, HELLO_SECONDS
 from twisted_chat.room import GATHER_FROM
 
@@ -354,6 +355,23 @@ class PaceTests(BareTestCase):
         self.server.fake.failing.clear()
         self.check(self.times(peer), ["1", "2"])
 
+    def test_those_who_are_behind_by_the_same_are_read_one_page(self) -> None:
+        self.server = Server(tail_bytes=0)
+        self.alice = self.server.welcome("alice", "lobby")
+        peers = [self.silent(), self.silent(), self.silent()]
+        for peer in peers:
+            peer.pause()
+        self.say("1", "2")
+        self.server.fake.held.add("after")
+        for peer in peers:
+            peer.resume()
+        self.server.settle()
+        self.assertEqual((len(self.server.fake.waiting), self.server.fake.calls["after"]), (1, 1))
+        self.server.fake.release()
+        for peer in peers:
+            self.assertEqual(self.segments(peer), [text("1", "alice"), text("2", "alice")])
+        self.assertEqual(self.server.fake.calls["after"], 1)
+
     def test_what_was_trimmed_before_it_was_read_is_skipped(self) -> None:
         self.server = Server(tail_bytes=0)
         self.alice = self.server.welcome("alice", "lobby")
@@ -581,7 +599,7 @@ class BoundTests(BareTestCase):
         self.server.welcome("bob", "lobby").cut()
         self.assertEqual(self.segments(peer), [])
         assert isinstance(peer.wire.participant, bare.Bare)
-        self.server.chat.rooms.send(peer.wire.participant, b'{"type":"ping"}\n')
+        self.server.chat.rooms.send(peer.wire.participant, PingSent())
         self.assertEqual(self.segments(peer), [])
 
     def test_a_message_that_cannot_be_kept_is_told_in_three_fields(self) -> None:

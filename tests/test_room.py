@@ -8,10 +8,15 @@ from typing import Any, cast
 from twisted.internet.defer import execute
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_chat import messages, room, session
+from twisted_chat import room, session
+from twisted_chat.bare import Bare
+from twisted_chat.encoding import THREE_FIELDS
 from twisted_chat.log import Entry, Record, Unavailable
+from twisted_chat.room import appending, catching_up
+from twisted_chat.room.appending import Appending
+from twisted_chat.room.tail import size_of
 
-from .helpers import Peer, Server
+from .helpers import Counted, Peer, Server
 
 
 def kinds(objects: list[dict[str, Any]]) -> list[str]:
@@ -254,7 +259,7 @@ class OtherWaysTests(SynchronousTestCase):
         self.assertEqual(([obj["msg"] for obj in page["messages"]], page["more"]), (["3"], False))
 
     def test_a_quit_waits_for_the_replay_that_was_asked_for(self) -> None:
-        self.patch(room, "PAGE", 2)
+        self.patch(catching_up, "PAGE", 2)
         for one in "12345":
             self.alice.say(one)
         self.server.settle()
@@ -335,7 +340,7 @@ class KeepingTests(SynchronousTestCase):
         self.assertEqual((kinds(self.alice.got()), self.bob.texts()), (["ack"], ["1"]))
 
     def test_a_turn_keeps_only_so_many_and_the_next_one_goes_on(self) -> None:
-        self.patch(room, "MESSAGES_A_TURN", 2)
+        self.patch(appending, "MESSAGES_A_TURN", 2)
         turns: list[int] = []
 
         def append_now(entries: Sequence[Entry], time: int) -> bool:
@@ -367,42 +372,41 @@ class KeepingTests(SynchronousTestCase):
         self.assertEqual((kinds(self.alice.got()), self.bob.texts()), (["ack"], ["2"]))
 
     def test_a_fault_in_the_fan_out_is_logged_and_the_next_turn_goes_on(self) -> None:
-        fan_out_all = room.Rooms._fan_out_all
-        self.patch(room.Rooms, "_fan_out_all", lambda *args: 1 / 0)
+        patched = self.patch(Appending, "_fan_out_all", lambda *args: 1 / 0)
         self.alice.say("1")
         self.server.settle()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        self.patch(room.Rooms, "_fan_out_all", fan_out_all)
+        patched.restore()
         self.assertEqual(kinds(self.alice.ask(type="ping")), ["pong"])
         self.bob.say("2")
         self.server.settle()
         self.assertEqual(self.alice.texts(), ["2"])
 
     def test_what_a_fault_kept_from_a_room_is_read_from_the_log(self) -> None:
-        real = messages.Message
+        class Broken(Counted):
+            def message(self, room: str, record: Record) -> Any:
+                assert room != "den" or mended
+                return super().message(room, record)
 
-        def broken(msg: str, author: str, name: str, *rest: Any) -> Any:
-            return 1 / 0 if name == "den" else real(msg, author, name, *rest)
-
+        mended: list[None] = []
+        self.server.encoding = Broken()
         carol, dave = self.server.welcome("carol", "den"), self.server.welcome("dave", "den")
         self.server.hush(carol, dave, self.alice, self.bob)
-        self.patch(room, "Message", broken)
         carol.say("1", room="den")
         self.alice.say("2")
         self.server.clock.turn()
-        self.patch(room, "Message", real)
+        mended.append(None)
         self.assertEqual(self.bob.texts(), ["2"], "another room does not hear of it")
         self.server.settle()
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(len(self.flushLoggedErrors(AssertionError)), 1)
         self.assertEqual(dave.texts(), ["1"])
         self.assertEqual(self.server.welcome("erin").ask(type="join", room="den", since=0)[-1]["msg"], "1")
 
     def test_what_a_fault_kept_from_a_room_late_is_read_from_the_log_too(self) -> None:
-        answer = room.Rooms._answer
-        self.patch(room.Rooms, "_answer", lambda *args: 1 / 0)
+        patched = self.patch(Appending, "_answer_author", lambda *args: 1 / 0)
         self.alice.say("1")
         self.server.clock.turn()
-        self.patch(room.Rooms, "_answer", answer)
+        patched.restore()
         self.server.settle()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertEqual(self.bob.texts(), ["1"])
@@ -460,7 +464,7 @@ class KeepingTests(SynchronousTestCase):
         self.assertEqual(fired, [None])
 
     def test_who_floods_puts_it_off_for_nobody(self) -> None:
-        self.patch(room, "MESSAGES_A_TURN", 2)
+        self.patch(appending, "MESSAGES_A_TURN", 2)
         append: Any = self.server.fake._append
         self.patch(self.server.fake, "append_now", lambda *turn: append(*turn) is None)
         for number in range(4):
@@ -502,21 +506,56 @@ class CountTests(SynchronousTestCase):
         got = [obj["type"] for obj in alice.got()]
         self.assertEqual(sorted(got), sorted(["", "nick", "nick", "pong", "members", "error", "", "", "ack"]))
 
-    def test_a_message_is_encoded_once_whatever_the_number_of_members(self) -> None:
-        encoded: list[object] = []
-        encode_line = messages.encode_line
-
-        def count(obj: Any) -> bytes:
-            encoded.append(obj)
-            return encode_line(obj)
-
-        alice, *others = self.server.crowd(50, "lobby")
-        self.patch(room, "encode_line", count)
+    def test_a_message_is_written_once_for_each_encoding_whatever_the_number_of_members(self) -> None:
+        lines, others, fields = Counted(), Counted(), Counted(THREE_FIELDS)
+        self.patch(Bare, "encoding", fields)
+        crowds: list[list[Peer]] = []
+        for number, self.server.encoding in enumerate((lines, others)):
+            crowds.append([self.server.welcome(f"m{number}-{member}", "lobby") for member in range(25)])
+        bares = [self.server.connect(label=str(40_000 + number)) for number in range(25)]
+        self.server.clock.advance(1)
+        for peer in crowds[0] + crowds[1] + bares:
+            peer.got()
+        for encoding in lines, others, fields:
+            encoding.counts.clear()
+        alice = crowds[0][0]
         alice.say("1", id="1")
         alice.say("2")
+        self.server.clock.advance(1)
+        self.assertEqual(lines.counts, {"message": 2, "Ack": 1})
+        self.assertEqual((others.counts, fields.counts), ({"message": 2}, {"message": 2}))
+        for crowd in crowds[0][1:], crowds[1]:
+            self.assertEqual({len(peer.wire.written) for peer in crowd}, {1})
+            self.assertEqual(len({id(peer.wire.written[0]) for peer in crowd}), 1)
+        for peer in bares:
+            self.server.clock.pump([0.02] * 2)
+            self.assertEqual([obj["msg"] for obj in peer.got_segments()], ["1", "2"])
+        self.assertEqual(fields.counts, {"message": 2})
+
+    def test_a_notice_is_written_once_for_each_encoding(self) -> None:
+        lines = self.server.encoding = Counted()
+        peers = [self.server.welcome(f"m{number}", "lobby") for number in range(20)]
+        lines.counts.clear()
+        peers[0].send({"type": "topic", "room": "lobby", "msg": "all"})
+        peers[0].cut()
         self.server.settle()
-        self.assertEqual([obj.__class__.__name__ for obj in encoded], ["Message", "Ack", "Message"])
-        self.assertEqual(len({id(peer.wire.written[0]) for peer in others}), 1)
+        self.assertEqual(lines.counts, {"TopicChanged": 2, "MemberLeft": 1})
+
+    def test_a_crowd_that_is_a_little_behind_is_written_one_page(self) -> None:
+        lines = self.server.encoding = Counted()
+        alice, *others = [self.server.welcome(f"m{number}", "lobby") for number in range(20)]
+        for peer in others:
+            peer.pause()
+        for number in range(100):
+            alice.say(str(number))
+            self.server.settle()
+        lines.counts.clear()
+        self.server.hush(*others)
+        for peer in others:
+            peer.resume()
+        self.server.settle()
+        self.assertEqual({len(peer.texts()) for peer in others}, {100})
+        self.assertEqual(lines.counts["message"], 100)
 
     def test_who_is_live_costs_no_read_from_the_store(self) -> None:
         alice, bob = self.server.crowd(2, "lobby")
@@ -656,7 +695,7 @@ class SlowReaderTests(SynchronousTestCase):
         self.check()
 
     def test_paused_in_the_write_of_each_page(self) -> None:
-        self.patch(room, "PAGE", 2)
+        self.patch(catching_up, "PAGE", 2)
         self.bob.wire.full = True
         self.said(7)
         for _ in range(3):
@@ -1112,8 +1151,9 @@ class TailTests(SynchronousTestCase):
             self.alice.say(f"message {i}")
             self.server.settle()
             tail = self.server.room("lobby").tail
-            self.assertLessEqual(sum(map(len, tail._lines)), 1_000)
-            self.assertLessEqual(len(tail._lines), 2 * len(tail))
+            records = tail.after(tail.floor, 1_000, 10_000)
+            self.assertEqual(len(records), len(tail))
+            self.assertLessEqual(sum(map(size_of, records)), 1_000)
 
     def test_a_room_that_everybody_left_is_let_go_when_its_messages_are(self) -> None:
         self.alice.say("last", room="den")

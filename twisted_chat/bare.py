@@ -6,7 +6,6 @@ said something it is nobody: no member of the room, and without a nick.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Final, Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
@@ -15,37 +14,19 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from . import participant
+from .encoding import THREE_FIELDS
 from .limits import Bucket
 from .log import Unavailable
-from .messages import (
-    MAX_OBJECT,
-    SERVER,
-    Asked,
-    BareMessage,
-    Error,
-    MemberJoined,
-    Message,
-    Quit,
-    Say,
-    WireError,
-    decode_message,
-    decode_reply,
-    encode_line,
-)
+from .messages import SERVER, Asked, Error, MemberJoined, Quit, Say, Stop, WireError
 from .names import Name
 from .participant import Participant, Wire
-from .room import READ_AGAIN_SECONDS, Member, Room, without_own
-from .tail import Page
+from .room import READ_AGAIN_SECONDS, Member, Page, Room
 
 PACE_SECONDS: Final = 0.015
 """Between two segments to a bare client: 10 ms are promised, and its machine may be slow to wake it."""
 
 DRAIN_SECONDS: Final = 1.5
 """How long a bare client that leaves, or is sent away, is handed what it still has to get."""
-
-PAGE: Final = 64
-PAGE_BYTES: Final = 2**14
-"""Messages, and bytes, that are read ahead for a bare client: a second's worth."""
 
 MAX_SEGMENTS: Final = 64
 """Errors and direct messages that wait for their turn, a second's worth; then nothing more is read from it, and
@@ -101,10 +82,7 @@ class Bare(Participant):
         self._timer: IDelayedCall | None = None
         self._kick()
 
-    @property
-    def paused(self) -> bool:
-        """True while it takes no more, or has as much before it as it can take for a while."""
-        return self._held or len(self._segments) >= MAX_SEGMENTS
+    encoding = THREE_FIELDS
 
     # Requests
 
@@ -129,7 +107,7 @@ class Bare(Participant):
             self.charge(self.host.rooms.announce(room, notice, self))
 
     def tell(self, error: WireError, request: Asked) -> None:
-        self._queue(_of_server("error", error.text))
+        self.write(self.encoding.reply(Error(code=error.code, msg=error.text, author=SERVER)))
 
     def is_loaded(self) -> bool:
         return len(self._segments) >= MAX_SEGMENTS
@@ -137,8 +115,8 @@ class Bare(Participant):
     def owes(self, size: int) -> None:
         """Nothing to do: what waits for its turn is counted where it waits."""
 
-    def settled(self, count: int, size: int) -> None:
-        super().settled(count, size)
+    def caught_up(self) -> None:
+        super().caught_up()
         self._kick()
 
     def finished(self) -> None:
@@ -149,20 +127,9 @@ class Bare(Participant):
 
     # To the wire
 
-    def idle_out(self) -> list[bytes] | None:
-        return None
-
-    def write(self, data: bytes) -> None:
-        """Take lines of the wire: what a bare client can understand goes on, in three fields."""
-        for line in data.splitlines():
-            reply = decode_reply(line)
-            if isinstance(reply, Message):
-                self._queue(*_three_fields(line))
-            elif isinstance(reply, Error):
-                self._queue(_of_server("error", reply.msg))
-
-    def _queue(self, *segments: bytes) -> None:
-        self._segments.extend(segments)
+    def write(self, part: tuple[bytes, ...]) -> None:
+        self._segments.extend(part)
+        self.paused = self._held or self.is_loaded()
         self.adjust_reading()
         self._kick()
 
@@ -180,14 +147,15 @@ class Bare(Participant):
         self._drained = True
         self._kick()
 
-    def wake(self, member: Member) -> None:
+    def wake(self) -> None:
         self._kick()
 
     def pauseProducing(self) -> None:
-        self._held = True
+        self._held = self.paused = True
 
     def resumeProducing(self) -> None:
         self._held = False
+        self.paused = self.is_loaded()
         self._kick()
 
     def stopProducing(self) -> None:
@@ -221,6 +189,7 @@ class Bare(Participant):
     def _next_segment(self) -> bytes | None:
         if self._segments:
             segment = self._segments.pop(0)
+            self.paused = self.is_loaded()
             self.adjust_reading()
             return segment
         if not self._page and not self._reading:
@@ -230,15 +199,17 @@ class Bare(Participant):
     def _read(self) -> None:
         member = self._member
         room = member.room
+        member.place = max(member.place, room.log.oldest - 1)
         if member.place < room.head:
             self._reading = True
-            read = room.read_after(member.place, PAGE, PAGE_BYTES)
+            read = self.host.rooms.read(room, member.place)
             read.addCallback(self._has_read, member, room.head).addErrback(self._cannot_read)
 
     def _has_read(self, page: Page, member: Member, head: int) -> None:
         self._reading = False
-        self._page.extend(segment for line in without_own(member, page) for segment in _three_fields(line))
-        member.place = page.seqs[-1] if page.seqs else head
+        self._page.extend(page.written(self.encoding).after(member.place, member.own))
+        member.place = page.end if page.has_after(member.place) else head
+        member.forget_own(member.place)
         self._kick()
 
     def _cannot_read(self, failure: Failure) -> None:
@@ -252,7 +223,7 @@ class Bare(Participant):
 
     def _stop(self) -> None:
         self.close()
-        self.wire.write(_of_server("stop", ""))
+        self.wire.write(b"".join(self.encoding.reply(Stop(msg="", author=SERVER))))
         self.wire.close()
         self.host.gone(self, self._farewell)
 
@@ -272,22 +243,3 @@ class Bare(Participant):
         self.close()
         for segment in self._segments:
             self.wire.write(segment)
-
-
-def _of_server(type: str, text: str) -> bytes:
-    return encode_line(BareMessage(type, text, SERVER))
-
-
-@lru_cache(maxsize=256)  # one encoding for all bare members, who read the same lines at about the same time
-def _three_fields(line: bytes) -> list[bytes]:
-    message = decode_message(line)
-    return _fitting(message.msg, message.author)
-
-
-def _fitting(text: str, author: str) -> list[bytes]:
-    """Write a message as one object or, where its reader's one read would not return all of that, as several."""
-    whole = encode_line(BareMessage("", text, author))
-    if len(whole) <= MAX_OBJECT:
-        return [whole]
-    half = len(text) // 2
-    return _fitting(text[:half], author) + _fitting(text[half:], author)

@@ -19,15 +19,15 @@ from twisted.logger import Logger
 
 from . import __version__, clock, messages, names
 from .bare import Bare
+from .encoding import message_of
 from .limits import MAX_REFUSED, MAX_TOPIC, Bucket, Limits
-from .log import Entry, Log, RoomSummary
-from .messages import SERVER, AnyRequest, Asked, Message, WireError, encode_line
+from .log import Entry, Log, Record, RoomSummary
+from .messages import SERVER, AnyRequest, Asked, Message, WireError
 from .names import Name
 from .newcomer import HELLO_FIRST, Newcomer
 from .participant import Wire
 from .room import TAIL_BYTES, Member, Room, Rooms, Soon
 from .session import TICK_SECONDS, Session
-from .tail import Page
 
 LOBBY: Final = names.room("lobby")
 """The room that bare clients are in."""
@@ -66,17 +66,14 @@ class Chat:
         self._wires: set[Wire] = set()
         self._addresses: Counter[str] = Counter()
         self._tick: IDelayedCall | None = None
+        self.stopping = False
+        """True once the server stops: nothing more is heard, and no new connections are taken."""
         self._stopped: Deferred[None] | None = None
         self._listed: list[messages.RoomInfo] = []
         self._listed_until = 0.0
         """The last list of rooms, and the time up to which it is good enough."""
 
     # Connections
-
-    @property
-    def stopping(self) -> bool:
-        """Whether the server takes no new connections any more."""
-        return self._stopped is not None
 
     def start(self) -> Deferred[None]:
         """Get ready for connections. Fails with `Unavailable`."""
@@ -139,6 +136,7 @@ class Chat:
     def stop(self, why: str) -> Deferred[None]:
         """Keep and ack what is under way, tell everyone why, and fire when all connections are gone."""
         self._stopped = Deferred()
+        self.stopping = True
         deadline = self.reactor.callLater(STOP_SECONDS, self._cut_all)
         self.rooms.settled().addCallback(lambda _: self._send_away(why))
         return self._stopped.addCallback(lambda _: _cancel(deadline, self._tick))
@@ -263,7 +261,7 @@ def _tell(chat: Chat, session: Session, request: messages.Say) -> None:
     assert session.nick
     to = other.nick.shown
     time = messages.time_text(clock.milliseconds(chat.reactor))
-    chat.rooms.send(other, encode_line(Message(request.msg, session.nick.shown, None, to, None, time)))
+    chat.rooms.send(other, Message(request.msg, session.nick.shown, None, to, None, time))
     if request.id is not None:
         session.reply(messages.Ack(request.id, None, to, None, time))
 
@@ -388,27 +386,20 @@ def _read_history(room: Room, session: Session, request: messages.History) -> De
     return read.addCallback(_show_history, room, session, request)
 
 
-def _show_history(page: Page, room: Room, session: Session, request: messages.History) -> None:
+def _show_history(records: list[Record], room: Room, session: Session, request: messages.History) -> None:
     answer = messages.HistoryPage(room=room.name.shown, messages=[], more=False, id=request.id)
-    lines = [msgspec.Raw(line.rstrip()) for line in page.lines]
-    if lines and request.skip:
-        lines[0] = _without_beginning(lines[0], request.skip)
+    shown = [message_of(room.name.shown, record) for record in records]
+    if shown and request.skip:
+        shown[0].msg = shown[0].msg[request.skip :]
     if request.after is not None:
-        answer.messages = _fitting(lines, answer, session.wire)
-        seqs = page.seqs[: len(answer.messages)]
-        answer.more = bool(seqs) and seqs[-1] < room.head
+        answer.messages = _fitting(shown, answer, session.wire)
+        count = len(answer.messages)
+        answer.more = count > 0 and records[count - 1].seq < room.head
     else:
-        answer.messages = _fitting(lines[::-1], answer, session.wire)[::-1]
-        seqs = page.seqs[len(lines) - len(answer.messages) :]
-        answer.more = bool(seqs) and seqs[0] > room.log.oldest
+        answer.messages = _fitting(shown[::-1], answer, session.wire)[::-1]
+        count = len(answer.messages)
+        answer.more = count > 0 and records[-count].seq > room.log.oldest
     session.reply(answer)
-
-
-def _without_beginning(line: msgspec.Raw, count: int) -> msgspec.Raw:
-    """Take the first characters from a message's text: who could be handed only these has asked for the others."""
-    message = messages.decode_message(line)
-    message.msg = message.msg[count:]
-    return msgspec.Raw(messages.encode(message))
 
 
 _T = TypeVar("_T")
@@ -462,7 +453,7 @@ def _topic_set(_: None, chat: Chat, session: Session, room: Room, request: messa
     session.reply(messages.TopicChanged(author=author, room=name, msg=request.msg, id=request.id))
     room = chat.rooms.get(room.name.key) or room  # it may have been let go, and opened again, meanwhile
     notice = messages.TopicChanged(author=author, room=name, msg=request.msg)
-    session.charge(chat.rooms.tell_topic(room, encode_line(notice), session))
+    session.charge(chat.rooms.tell_topic(room, notice, session))
 
 
 @_answers(messages.Ping)

@@ -24,8 +24,11 @@ class Unavailable(Exception):
     """Nothing was kept this time: the disk is full, say. The same may work later."""
 
 
-class Record(NamedTuple):
-    """A message out of the log, or an entry of another kind."""
+class Record(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False):
+    """A message out of the log, or an entry of another kind.
+
+    Many of them stay in memory, so the garbage collector is not to look at each.
+    """
 
     seq: int
     time: int

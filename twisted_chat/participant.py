@@ -6,7 +6,7 @@ bounded in four ways, so that nobody else waits long for it and memory does not 
 - Each request costs a token (`limits.Bucket`). Whoever has none is told so once, and rests: nothing is read from it
   until there are tokens again.
 - Each request is work. Whoever has had its quantum in a turn of the reactor goes on in a later turn, with all others
-  that have more to do (`room.Rooms.line_up`: fair queueing).
+  that have more to do (`room.turn`: fair queueing).
 - What waits for its turn is bounded in requests and in bytes; then nothing more is read.
 - What it was sent and does not take (backpressure) stops the reading too.
 """
@@ -22,6 +22,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from .encoding import Encoding
 from .limits import (
     MAX_ERRORS,
     MAX_REST_SECONDS,
@@ -45,6 +46,8 @@ _log = Logger("twisted_chat.participant")
 class Wire(Protocol):
     """A connection, as a participant sees it."""
 
+    encoding: Encoding[Any]
+    """How what a session gets is written."""
     may_be_bare: bool
     """True where the oldest clients come in, which do not say hello."""
     address: str
@@ -60,8 +63,8 @@ class Wire(Protocol):
     longest_answer: int
     """Bytes of one answer that it hands on at once; what is a list ends there, and the rest is asked for again."""
 
-    def write(self, data: bytes) -> None:
-        """Hand whole lines on."""
+    def write(self, part: Any) -> None:
+        """Hand on what was written in its encoding."""
 
     def close(self) -> None:
         """End the connection when what was written has gone."""
@@ -105,9 +108,8 @@ class Host(Protocol):
     reactor: Any
     rooms: Rooms
 
-    @property
-    def stopping(self) -> bool:
-        """True once the server stops: what is kept by then is acked, and nothing more is heard."""
+    stopping: bool
+    """True once the server stops: nothing more is heard."""
 
     def handle(self, participant: Any, request: Asked) -> Deferred[None] | None:
         """Do what a request asks for; raises `WireError`. A Deferred fires when it is answered, or fails alike."""
@@ -126,9 +128,10 @@ class Participant(ABC):
         "_going_on",
         "_leaving",
         "_lined_up",
+        "_owed",
         "_resting",
         "_silent",
-        "_turn",
+        "_turn_number",
         "_unread",
         "_unsettled",
         "_unsettled_bytes",
@@ -140,7 +143,8 @@ class Participant(ABC):
         "host",
         "members",
         "nick",
-        "out",
+        "paused",
+        "turn",
         "wire",
     )
 
@@ -152,8 +156,11 @@ class Participant(ABC):
         """None until the others may know of it."""
         self.members: dict[str, Member] = {}
         """Its memberships, by the room's key."""
-        self.out: list[bytes] | None = None
         self.closed = False
+        self.paused = False
+        """True while its connection takes no more, or has enough before it."""
+        self._owed = 0
+        """Bytes of answers in this turn, and of all since its connection took no more."""
         self._waiting: deque[tuple[Asked, int]] | None = None
         """Requests that wait for their turn, with their sizes. None until the first one: most never have any."""
         self._waiting_bytes = 0
@@ -167,7 +174,8 @@ class Participant(ABC):
         """True while it waits for its turn among all that have more to do."""
         self._resting: IDelayedCall | None = None
         """The end of its rest, while it has no tokens."""
-        self._turn = 0
+        self.turn = host.rooms.turn
+        self._turn_number = 0
         self._work = 0
         """The turn of the reactor in which it last did something, and the work of that since its quantum began."""
         self._enough = False
@@ -212,16 +220,20 @@ class Participant(ABC):
         self._silent = 0
         if self.closed or self._leaving or self.host.stopping:
             return
-        self._leaving = type(request) is Quit
+        if type(request) is Quit:
+            self._leaving = True
+        if self._turn_number != self.turn.number:
+            self.begin_turn()
         if self._waiting or self._must_wait(request):
             self._wait(request, size)
         else:
             self.handle(request, size)
 
     def _must_wait(self, request: Asked) -> bool:
-        if type(request) is Quit:
-            return self._busy or self.depends(request)  # it costs nothing
-        return self._busy or self._resting is not None or self._is_spent() or self.depends(request)
+        if self._busy or self.depends(request):
+            return True
+        enough = self._enough or self._work >= QUANTUM or self._resting is not None
+        return enough and type(request) is not Quit  # which costs nothing
 
     def _wait(self, request: Asked, size: int) -> None:
         if self._waiting is None:
@@ -233,7 +245,7 @@ class Participant(ABC):
 
     def handle(self, request: Asked, size: int) -> None:
         """Handle a request now."""
-        self.spend(1 + (size >> 10))
+        self._work += 1 + (size >> 10)
         try:
             answered = self.host.handle(self, request)
         except WireError as error:
@@ -294,15 +306,17 @@ class Participant(ABC):
 
     def spend(self, work: int) -> None:
         """Count work that this participant makes, in requests: some 20 microseconds each."""
-        if self._turn != self.host.rooms.turn:
+        if self._turn_number != self.turn.number:
             self.begin_turn()
         self._work += work
 
     def begin_turn(self) -> None:
         """Count anew: another turn of the reactor has begun."""
-        self._turn = self.host.rooms.turn
+        self._turn_number = self.turn.number
         self._work = 0
         self._enough = False
+        if not self.paused:
+            self._owed = 0
 
     def charge(self, told: int) -> None:
         """Let it pay for what a request of its made the server tell others; that ends its turn."""
@@ -310,18 +324,15 @@ class Participant(ABC):
             self.spend(self.bucket.charge(told))
             self._enough = True
 
-    def _is_spent(self) -> bool:
-        return (self._work >= QUANTUM or self._enough) and self._turn == self.host.rooms.turn
-
     def _line_up(self) -> None:
-        if not self._lined_up and self._is_spent():
+        if not self._lined_up and (self._enough or self._work >= QUANTUM):
             self._lined_up = True
-            self.host.rooms.line_up(self, next_turn=self._enough)
+            self.turn.line_up(self, next_turn=self._enough)
 
     def take_turn(self) -> int:
         """Go on with what waited; returns the work that it made."""
         self._lined_up = False
-        if self._turn == self.host.rooms.turn:
+        if self._turn_number == self.turn.number:
             self._work = 0
         else:
             self.begin_turn()
@@ -346,20 +357,21 @@ class Participant(ABC):
         """Called when one more of its messages, of so many characters, is on its way into the log."""
         self._unsettled += 1
         self._unsettled_bytes += size
-        if not self._unread and self._has_much_unsettled():
+        if self._unsettled >= MAX_UNSETTLED or self._unsettled_bytes >= MAX_UNSETTLED_BYTES:
             self.adjust_reading()
 
     def settled(self, count: int, size: int) -> None:
-        """Called when messages of its own were kept, or refused; and when it may have caught up."""
+        """Called when messages of its own were kept, or refused."""
         self._unsettled -= count
         self._unsettled_bytes -= size
+        self.caught_up()
+
+    def caught_up(self) -> None:
+        """Called when something that its requests waited for has happened."""
         if self._waiting:
             self.go_on()
         elif self._unread:
             self.adjust_reading()
-
-    def _has_much_unsettled(self) -> bool:
-        return self._unsettled >= MAX_UNSETTLED or self._unsettled_bytes >= MAX_UNSETTLED_BYTES
 
     # Reading
 
@@ -370,7 +382,8 @@ class Participant(ABC):
             or self._resting is not None
             or len(self._waiting or ()) >= MAX_WAITING
             or self._waiting_bytes >= MAX_WAITING_BYTES
-            or self._has_much_unsettled()
+            or self._unsettled >= MAX_UNSETTLED
+            or self._unsettled_bytes >= MAX_UNSETTLED_BYTES
             or self.is_loaded()
         )
         if too_much != self._unread and not self.closed:

@@ -7,18 +7,16 @@ it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
-import msgspec
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 from . import names
 from .limits import MAX_OWED, MAX_OWN, Bucket
-from .messages import SERVER, Asked, Error, PingSent, Quit, Say, Stop, WireError, encode_line
+from .messages import SERVER, Asked, Error, PingSent, Quit, Reply, Say, Stop, WireError
 from .names import Name
 from .participant import Host, Participant, Wire
-from .room import Member
 
 TICK_SECONDS: Final = 30.0
 """How often it is looked who is silent."""
@@ -40,17 +38,14 @@ LEAVING_TICKS: Final = 4
 class Session(Participant):
     """A participant that said hello, or tried to."""
 
-    __slots__ = ("_owed", "paused", "token", "write")
+    __slots__ = ("encoding", "token", "write")
 
     def __init__(self, host: Host, wire: Wire, bucket: Bucket) -> None:
         super().__init__(host, wire, bucket)
-        self.write: Callable[[bytes], None] = wire.write
+        self.encoding = wire.encoding
+        self.write: Callable[[Any], None] = wire.write
         self.token: str | None = None
         """The secret of its hello: whoever has it may take the place of this session."""
-        self.paused = False
-        """True while its connection takes no more."""
-        self._owed = 0
-        """Bytes of answers in this turn, and of all since its connection took no more."""
 
     # Requests
 
@@ -62,27 +57,19 @@ class Session(Participant):
         )
 
     def _is_behind(self) -> bool:
-        return any(self not in member.room.live for member in self.members.values())
+        return any(not member.live for member in self.members.values())
 
     def is_loaded(self) -> bool:
         return (self.paused and self._owed > MAX_OWED) or any(
             len(member.own) > MAX_OWN for member in self.members.values()
         )
 
-    def settled(self, count: int, size: int) -> None:
-        super().settled(count, size)
+    def caught_up(self) -> None:
+        super().caught_up()
         if self.paused:
             self.adjust_reading()
 
     # To the wire
-
-    def idle_out(self) -> list[bytes] | None:
-        return [] if len(self.members) > 1 else None
-
-    def begin_turn(self) -> None:
-        super().begin_turn()
-        if not self.paused:
-            self._owed = 0
 
     def owes(self, size: int) -> None:
         self.spend(size >> 11)
@@ -92,11 +79,11 @@ class Session(Participant):
         if self.paused:
             self.adjust_reading()
 
-    def reply(self, answer: msgspec.Struct) -> None:
+    def reply(self, answer: Reply) -> None:
         """Answer at the end of this turn."""
-        line = encode_line(answer)
-        self.owes(len(line))
-        self.host.rooms.send(self, line)
+        part = self.encoding.reply(answer)
+        self.owes(self.encoding.size(part))
+        self.turn.send(self, part)
 
     def tell(self, error: WireError, request: Asked) -> None:
         answer = Error(code=error.code, msg=error.text, author=SERVER, id=error.id or request.id, retry=error.retry)
@@ -108,7 +95,8 @@ class Session(Participant):
     def end(self, why: str, id: str | None = None, farewell: str = "") -> None:
         if self.closed:
             return
-        last = b"".join([*(self.out or ()), encode_line(Stop(msg=why, author=SERVER, id=id))])
+        stop = self.encoding.reply(Stop(msg=why, author=SERVER, id=id))
+        last = self.encoding.join([*self.turn.take(self), stop])
         self.close()
         self.write(last)
         self.wire.close()
@@ -143,7 +131,7 @@ class Session(Participant):
     # Backpressure
 
     def pauseProducing(self) -> None:
-        if self._turn != self.host.rooms.turn:
+        if self._turn_number != self.turn.number:
             self.begin_turn()
         self.paused = True
         for member in self.members.values():
@@ -159,7 +147,7 @@ class Session(Participant):
     def stopProducing(self) -> None:
         """Called by the transport when it is gone; `lost` follows."""
 
-    def wake(self, member: Member) -> None:
+    def wake(self) -> None:
         """Nothing to do: a session's rooms hand it what there is."""
 
 

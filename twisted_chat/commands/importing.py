@@ -247,7 +247,7 @@ def _is_new(connection: sqlite3.Connection, room: int, line: _Message, counts: _
     sql = "SELECT seq, time, author, msg, kind, of, id FROM message WHERE room = ? AND seq = ?"
     there = connection.execute(sql, (room, seq)).fetchone()
     if there is not None:
-        if there == (*line.record, line.id):
+        if there == (*msgspec.structs.astuple(line.record), line.id):
             counts.doubles += 1
         else:
             counts.conflict(line.where, f"{line.room.shown} has another message with the number {seq}")

@@ -23,8 +23,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ..chat import Chat
+from ..encoding import LINES
 from ..framing import Frame, Framer
-from ..messages import MAX_OBJECT, WireError, read_request
+from ..messages import MAX_OBJECT, read_request
 from ..participant import Receiver
 from ..session import SILENCE_SECONDS
 
@@ -125,6 +126,7 @@ class JSONLines(LineReceiver):
     """
 
     delimiter = b"\n"
+    encoding = LINES
     may_be_bare = True
     longest_object = MAX_OBJECT
     longest_answer = 2**18
@@ -187,8 +189,17 @@ class JSONLines(LineReceiver):
     def dataReceived(self, data: bytes) -> None:
         if self._closing:
             return
-        self._data += data
-        self._hand_on()
+        if self._held or self._data or self._frames or len(data) > PIECE:
+            self._data += data
+            self._hand_on()
+            return
+        frames = self._framer.feed(data)
+        if len(frames) == 1:  # as nearly always
+            frame = frames[0]
+            self._participant.received(read_request(frame), len(frame))  # type: ignore[union-attr]  # it is set by now
+        elif frames:
+            self._frames.extend(frames)
+            self._hand_on()
 
     def _hand_on(self) -> None:
         """Hand on what was read, as long as the participant takes it; what it does not take is not even cut."""
@@ -199,7 +210,7 @@ class JSONLines(LineReceiver):
         while not (self._held or self._closing):
             if frames:
                 frame = frames.popleft()
-                self.participant.received(read_request(frame), 0 if isinstance(frame, WireError) else len(frame))
+                self._participant.received(read_request(frame), len(frame))  # type: ignore[union-attr]  # as above
             elif self._data:
                 end = self._data.find(b"\n", PIECE, PIECE + MAX_OBJECT) + 1 or PIECE + MAX_OBJECT
                 frames.extend(self._framer.feed(self._data[:end]))

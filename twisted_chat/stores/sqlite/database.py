@@ -303,7 +303,7 @@ _INSERT: Final = f"INSERT INTO message ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?,
 
 def insert(connection: sqlite3.Connection, room: int, record: Record, author_key: str, id: str | None) -> None:
     """Write a record to where it can be found, past the journal."""
-    seq, time, author, msg, kind, of = record
+    seq, time, author, msg, kind, of = msgspec.structs.astuple(record)
     connection.execute(_INSERT, (room, seq, time, author, author_key, id, msg, kind, of))
 
 

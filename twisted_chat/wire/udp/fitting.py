@@ -19,7 +19,6 @@ from ...messages import (
     RoomList,
     Stop,
     TopicChanged,
-    decode_message,
     decode_reply,
     encode,
 )
@@ -76,10 +75,9 @@ def _shorten(reply: Reply) -> None:
     match reply:
         case Message():
             _cut_message(reply, LONGEST)
-        case HistoryPage(messages=[raw]):
+        case HistoryPage(messages=[message]):
             reply.messages = []
-            message = _cut_message(decode_message(raw), LONGEST - len(encode(reply)))
-            reply.messages = [msgspec.Raw(encode(message))]
+            reply.messages = [_cut_message(message, LONGEST - len(encode(reply)))]
         case RoomList(rooms=[info]):
             _cut(reply, info, "topic")
         case Joined():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from twisted.internet.interfaces import IDelayedCall
 
 from ...chat import is_same_secret
+from ...encoding import LINES
 from ...messages import Envelope, WireError, read_request
 from ...participant import Receiver
 from .cookies import Address
@@ -36,6 +37,7 @@ LOW: Final = 16
 class UDPWire:
     """One session, a `session.Wire`: from a hello with a good cookie until one side ends it or is silent."""
 
+    encoding = LINES
     may_be_bare = False
     longest_object = MAX_DATAGRAM
     longest_answer = LONGEST

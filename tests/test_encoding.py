@@ -1,0 +1,58 @@
+"""How each kind of wire writes what the rooms hold."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_chat.encoding import LINES, THREE_FIELDS
+from twisted_chat.log import Record
+from twisted_chat.messages import MAX_OBJECT, Error, Message, PingSent, Stop
+
+RECORD = Record(7, 1_795_345_596_125, "alice", "hi")
+ERROR = Error(code="full", msg="no room", author="server")
+
+
+def fields(parts: tuple[bytes, ...]) -> list[list[Any]]:
+    return [list(json.loads(part).values()) for part in parts]
+
+
+class LinesTests(SynchronousTestCase):
+    def test_a_message_is_a_line_with_its_number_and_its_time(self) -> None:
+        obj = json.loads(LINES.message("lobby", RECORD))
+        expected = {"msg": "hi", "author": "alice", "room": "lobby", "seq": 7, "time": "2026-11-22T11:06:36.125Z"}
+        self.assertEqual(obj, {"type": "", **expected})
+
+    def test_a_reply_is_a_line(self) -> None:
+        self.assertEqual(LINES.reply(PingSent()), b'{"type":"ping"}\n')
+
+    def test_lines_are_joined_and_counted_in_bytes(self) -> None:
+        self.assertEqual((LINES.join([b"a\n", b"b\n"]), LINES.size(b"a\nb\n")), (b"a\nb\n", 4))
+
+
+class ThreeFieldsTests(SynchronousTestCase):
+    def test_messages_errors_and_the_end_have_three_fields(self) -> None:
+        self.assertEqual(fields(THREE_FIELDS.message("lobby", RECORD)), [["", "hi", "alice"]])
+        self.assertEqual(fields(THREE_FIELDS.reply(Message("psst", "bob", to="al"))), [["", "psst", "bob"]])
+        self.assertEqual(fields(THREE_FIELDS.reply(ERROR)), [["error", "no room", "server"]])
+        self.assertEqual(fields(THREE_FIELDS.reply(Stop(msg="why", author="server"))), [["stop", "", "server"]])
+
+    def test_there_is_no_word_for_anything_else(self) -> None:
+        self.assertEqual(THREE_FIELDS.reply(PingSent()), ())
+
+    def test_a_long_message_takes_several_segments(self) -> None:
+        part = THREE_FIELDS.message("lobby", Record(7, 0, "a" * 32, "x" * MAX_OBJECT))
+        self.assertEqual("".join(text for _, text, _ in fields(part)), "x" * MAX_OBJECT)
+        self.assertLessEqual(max(map(len, part)), MAX_OBJECT)
+        self.assertEqual(THREE_FIELDS.size(part), sum(map(len, part)))
+
+    def test_segments_are_joined_in_order(self) -> None:
+        self.assertEqual(THREE_FIELDS.join([(b"a", b"b"), (), (b"c",)]), (b"a", b"b", b"c"))
+
+
+class KindTests(SynchronousTestCase):
+    def test_an_entry_of_a_kind_that_is_not_known_is_passed_over(self) -> None:
+        record = Record(8, 0, "alice", "hi", "edit", 7)
+        self.assertEqual((LINES.message("lobby", record), THREE_FIELDS.message("lobby", record)), (b"", ()))

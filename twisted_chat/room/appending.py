@@ -1,0 +1,250 @@
+"""Appending: what is said in a turn goes into the log together, and from there to the members.
+
+Fan-out is what makes the server fast: a turn's messages are one append, are written once for each encoding that
+somebody live reads, and are handed once to each member. An author gets an ack in the place of its own message.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from .. import clock
+from ..log import Entry, Log, Record, Unavailable
+from ..messages import SERVER, Ack, Code, Error, time_text
+from .catching_up import CatchingUp
+from .members import Listener, Member, Room
+from .page import Page
+from .tail import Tail, size_of
+from .turn import Turn
+
+MESSAGES_A_TURN: Final = 256
+"""Messages that one turn keeps and hands on, some 5 ms of work; more than that wait for the next turn, and what else is
+to be done goes on in between."""
+
+_log = Logger("twisted_chat.room")
+
+_Said = tuple[int, int, Entry]
+"""A message of an author's own: the place among the turn's records, the next one's, and the message."""
+
+
+class Appending:
+    """What is on its way into the log, and the newest messages of all rooms, which stay in memory."""
+
+    def __init__(self, reactor: Any, log: Log, turn: Turn, catching_up: CatchingUp, tail_bytes: int) -> None:
+        self._reactor = reactor
+        self._log = log
+        self._turn = turn
+        self._catching_up = catching_up
+        self._entries: list[Entry] = []
+        self._started = 0
+        """Messages that the log is busy with."""
+        self._handled = 0
+        """Messages so far that were kept, or refused."""
+        self._waiting: deque[tuple[int, Deferred[None]]] = deque()
+        """Those who asked when what was said so far is settled, each with what `_handled` will be then."""
+        self._tail_left = tail_bytes
+        self._tails: deque[tuple[Room, Tail, int, int]] = deque()
+        """Of the messages in memory, oldest first: room, tail, count and bytes of each turn's."""
+        self.emptied: list[Room] = []
+        """Rooms of which memory has nothing any more."""
+
+    def say(self, entry: Entry) -> None:
+        """Append a message at the end of this turn, with a `Member` as its origin."""
+        self._entries.append(entry)
+        self._turn.schedule()
+
+    def settled(self) -> Deferred[None]:
+        """Fire when everything said so far is kept and acked, or refused."""
+        done: Deferred[None] = Deferred()
+        self._waiting.append((self._handled + self._started + len(self._entries), done))
+        self._turn.schedule()
+        return done
+
+    def tell_settled(self) -> None:
+        """Fire for those whose messages are settled."""
+        while self._waiting and self._waiting[0][0] <= self._handled:
+            self._waiting.popleft()[1].callback(None)
+
+    @property
+    def is_busy(self) -> bool:
+        """True while something is on its way into the log."""
+        return bool(self._entries or self._started)
+
+    # Into the log
+
+    def do(self) -> None:
+        """Append what was said, unless the log is busy."""
+        if self._entries and not self._started:
+            self._start()
+
+    def has_more(self) -> bool:
+        return bool(self._entries) and not self._started
+
+    def _start(self) -> None:
+        entries, self._entries = self._entries[:MESSAGES_A_TURN], self._entries[MESSAGES_A_TURN:]
+        self._started = len(entries)
+        time = clock.milliseconds(self._reactor)
+        try:
+            now = self._log.append_now(entries, time)
+        except Exception:
+            self._done(Failure(), entries)
+            return
+        if now:
+            self._done(None, entries)
+        else:
+            maybeDeferred(self._log.append, entries, time).addBoth(self._done, entries)
+
+    def _done(self, result: Failure | None, entries: list[Entry]) -> None:
+        self._started = 0
+        self._handled += len(entries)
+        try:
+            if result is None:
+                self._fan_out_all(entries)
+            else:
+                self._refuse(entries, result)
+        except Exception:
+            _log.failure("A turn's messages are kept, and not everybody was handed them")
+        self._settle(entries)
+        self._turn.schedule()  # the log may have taken longer than the turn
+
+    def _refuse(self, entries: list[Entry], failure: Failure) -> None:
+        code: Code
+        if isinstance(failure.value, Unavailable):
+            code, text = "unavailable", "the message cannot be kept now: send it again later"
+        else:
+            _log.failure("Messages could not be kept", failure)
+            code, text = "internal", "the server has a fault, which its log names"
+        for entry in entries:
+            member: Member = entry.origin
+            error = Error(code=code, msg=text, author=SERVER, id=entry.id, room=member.room.name.shown)
+            self._answer(member.listener, member.listener.encoding.reply(error))
+
+    def _settle(self, entries: list[Entry]) -> None:
+        if len(entries) == 1:
+            entries[0].origin.listener.settled(1, len(entries[0].msg))
+            return
+        counts: dict[Member, int] = {}
+        sizes: dict[Member, int] = {}
+        for entry in entries:
+            member = entry.origin
+            if member in counts:
+                counts[member] += 1
+                sizes[member] += len(entry.msg)
+            else:
+                counts[member] = 1
+                sizes[member] = len(entry.msg)
+        for member, count in counts.items():
+            member.listener.settled(count, sizes[member])
+
+    # Out of the log
+
+    def _fan_out_all(self, entries: list[Entry]) -> None:
+        by_room: dict[Room, list[Entry]] = {}
+        for entry in entries:
+            room = entry.origin.room
+            if room in by_room:
+                by_room[room].append(entry)
+            else:
+                by_room[room] = [entry]
+        for room, said in by_room.items():
+            if room.epoch != room.log.epoch:
+                self._begin_anew(room, min((e.seq for e in said if e.fresh), default=room.log.seq + 1) - 1)
+            head = room.head
+            try:
+                self._fan_out(room, said, len(by_room) > 1)
+            except Exception:
+                _log.failure("A room could not be told what was said in it: its members read it from the log")
+                room.head = head
+                self._begin_anew(room, room.log.seq)
+
+    def _begin_anew(self, room: Room, floor: int) -> None:
+        """Let all who are live read on from the log, since memory does not have all that is in it up to `floor`."""
+        for listener in [listener for listeners in room.live.values() for listener in listeners]:
+            member = room.members[listener]
+            room.fall_behind(member)
+            self._catching_up.read_on(member)
+        room.forget(floor)
+        room.head = floor
+
+    def _fan_out(self, room: Room, entries: list[Entry], several: bool) -> None:
+        """Hand one turn's messages of a room to its members, and their acks to those who said them."""
+        records: list[Record] = []
+        said: dict[Member, list[_Said]] = {}
+        for entry in entries:
+            place = len(records)
+            if entry.fresh:
+                records.append(Record(entry.seq, entry.time, entry.author.shown, entry.msg, entry.kind, entry.of))
+            if entry.origin in said:
+                said[entry.origin].append((place, len(records), entry))
+            else:
+                said[entry.origin] = [(place, len(records), entry)]
+        page = Page(room.name.shown, records, room.head)
+        if records:
+            self._remember(room, page)
+        for member, own in said.items():
+            self._answer_author(member, page, own)
+        if records:
+            self._hand_all(room, page, said, several)
+
+    def _answer_author(self, member: Member, page: Page, own: list[_Said]) -> None:
+        """Write to an author what the others get, with acks in the place of its own messages."""
+        listener = member.listener
+        encoding = listener.encoding
+        name = page.room
+        answers: list[tuple[int, int, Any]] = []
+        for first, last, entry in own:
+            if entry.id is None:
+                ack = encoding.join(())
+            else:
+                ack = encoding.reply(Ack(entry.id, name, None, entry.seq, time_text(entry.time)))
+            answers.append((first, last, ack))
+        if member.live:
+            self._turn.send(listener, page.written(encoding).with_answers(answers))
+        elif not member.gone:
+            member.own.extend(entry.seq for first, last, entry in own if first < last)
+            self._answer(listener, encoding.join([ack for _, _, ack in answers]))
+
+    def _answer(self, listener: Listener, part: Any) -> None:
+        listener.owes(listener.encoding.size(part))
+        self._turn.send(listener, part)
+
+    def _hand_all(self, room: Room, page: Page, authors: dict[Member, list[_Said]], several: bool) -> None:
+        """Hand one turn's messages to all who did not say any of them."""
+        out = self._turn.out
+        for encoding, listeners in tuple(room.live.items()):
+            others = dict(listeners)  # whoever is written to may stop being live
+            for member in authors:
+                others.pop(member.listener, None)
+            whole = page.written(encoding).whole
+            if several or len(out) > len(authors):
+                for listener in tuple(others):
+                    if listener in out or (several and len(listener.members) > 1):
+                        del others[listener]
+                        self._turn.send(listener, whole)
+            else:
+                for listener in out:
+                    if others.pop(listener, self) is None:
+                        self._turn.send(listener, whole)
+            self._turn.hand(others, whole)
+        for listener in room.paced:
+            listener.wake()
+
+    # Memory
+
+    def _remember(self, room: Room, page: Page) -> None:
+        """Keep messages in memory, and forget the oldest of all rooms where there are too many."""
+        room.remember(page)
+        size = sum(map(size_of, page.records))
+        self._tails.append((room, room.tail, len(page.records), size))
+        self._tail_left -= size
+        while self._tail_left < 0:
+            oldest, tail, count, size = self._tails.popleft()
+            self._tail_left += size
+            oldest.drop(tail, count)
+            if not (len(tail) or oldest.members):
+                self.emptied.append(oldest)

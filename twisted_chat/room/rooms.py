@@ -1,0 +1,180 @@
+"""The rooms that are open: who comes, who goes, and what they are told."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
+
+from ..log import Entry, Log, RoomLog
+from ..messages import MemberJoined, MemberLeft, NickChanged, Presence, Reply, TopicChanged
+from ..names import Name
+from .appending import Appending
+from .catching_up import CatchingUp
+from .members import Listener, Member, Room
+from .page import Page
+from .turn import Soon, Turn
+
+GATHER_FROM: Final = 100
+"""Members above which comings and goings are gathered: a room of N costs N to fill then, not N²."""
+
+GATHER_SECONDS: Final = 1.0
+"""The least time between two counts of a large room."""
+
+TAIL_BYTES: Final = 2**20
+"""The newest messages of all rooms that stay in memory, in bytes; older ones are read from the store."""
+
+
+class Rooms:
+    """The rooms that are open. `turn` is the turn of the reactor in which all that happens to them."""
+
+    def __init__(self, reactor: Any, log: Log, tail_bytes: int = TAIL_BYTES, soon: Soon | None = None) -> None:
+        self._reactor = reactor
+        self._log = log
+        self._open: dict[str, Room] = {}
+        self._opening: dict[str, list[Deferred[Room]]] = {}
+        self.turn = Turn(soon or partial(reactor.callLater, 0))
+        self._catching_up = CatchingUp(reactor, self.turn)
+        self._appending = Appending(reactor, log, self.turn, self._catching_up, tail_bytes)
+        self.turn.steps += (self._catching_up, self._appending)
+        self.turn.last_steps += (self._forget_emptied, self._appending.tell_settled)
+
+    # Rooms
+
+    def get(self, key: str) -> Room | None:
+        """Find a room that is open."""
+        return self._open.get(key)
+
+    def occupied(self) -> list[Room]:
+        """List the rooms that somebody is in."""
+        return [room for room in self._open.values() if room.members]
+
+    def open(self, name: Name) -> Deferred[Room]:
+        """Find a room, or begin one. Fails with `Unavailable`."""
+        room = self._open.get(name.key)
+        if room is not None:
+            return succeed(room)
+        opened: Deferred[Room] = Deferred()
+        waiting = self._opening.setdefault(name.key, [])
+        waiting.append(opened)
+        if len(waiting) == 1:
+            self._log.open(name).addCallbacks(self._opened, lambda failure: failure).addBoth(self._tell, name.key)
+        return opened
+
+    def _opened(self, log: RoomLog) -> Room:
+        room = self._open[log.name.key] = Room(log)
+        return room
+
+    def _tell(self, result: Room | Failure, key: str) -> None:
+        for opened in self._opening.pop(key):
+            opened.callback(result)
+
+    def peek(self, name: Name) -> Deferred[Room]:
+        """Find a room for reading alone: it is not kept open. Fails with `Unavailable`."""
+        room = self._open.get(name.key)
+        return self._log.open(name).addCallback(Room) if room is None else succeed(room)
+
+    def forget_if_empty(self, room: Room) -> None:
+        """Let go of a room that nobody is in and that has nothing in memory, unless that changes in this turn.
+
+        Not at once: what is on its way into the log comes out in this very room, for whoever enters it until then.
+        """
+        if not (room.members or len(room.tail) or room.pinned):
+            self._appending.emptied.append(room)
+            self.turn.schedule()
+
+    def _forget_emptied(self) -> None:
+        if self._appending.emptied and not self._appending.is_busy:
+            rooms, self._appending.emptied = self._appending.emptied, []
+            for room in rooms:
+                if not (room.members or len(room.tail) or room.pinned):
+                    self._open.pop(room.name.key, None)
+
+    # Members
+
+    def enter(self, room: Room, listener: Listener, since: int | None) -> Member:
+        """Put a participant into a room, behind the number `since`, or at the end; one that is in it starts again."""
+        place = room.head if since is None else min(since, room.head)
+        old = room.members.get(listener)
+        if old is not None:
+            room.remove(old)
+        member = room.members[listener] = Member(listener, room, place)
+        if place == room.head and not listener.paused:
+            room.go_live(member)
+        else:
+            self._catching_up.read_on(member)
+        return member
+
+    def follow(self, room: Room, listener: Listener, since: int) -> Member:
+        """Let somebody read a room, at their own pace, behind the number `since`, of whom the others know nothing."""
+        member = room.paced[listener] = Member(listener, room, since)
+        return member
+
+    def admit(self, member: Member) -> None:
+        """Make a member of somebody who reads the room already."""
+        member.room.members[member.listener] = member
+
+    def leave(self, member: Member) -> None:
+        """Take a participant out of a room."""
+        member.room.remove(member)
+        self.forget_if_empty(member.room)
+
+    def pause(self, member: Member) -> None:
+        """Stop handing messages to a member, and remember its cursor."""
+        member.room.fall_behind(member)
+
+    def read_on(self, member: Member) -> None:
+        """Let a member that is not live have the next page, when its turn comes."""
+        self._catching_up.read_on(member)
+
+    def read(self, room: Room, seq: int) -> Deferred[Page]:
+        """Read a page that has what comes behind a number. Fails with `Unavailable`."""
+        return self._catching_up.read(room, seq)
+
+    # What is said and told
+
+    def say(self, entry: Entry) -> None:
+        """Append a message, with a `Member` as its origin, and hand it to the others."""
+        self._appending.say(entry)
+
+    def settled(self) -> Deferred[None]:
+        """Fire when everything said so far is kept and acked, or refused."""
+        return self._appending.settled()
+
+    def send(self, listener: Listener, reply: Reply) -> None:
+        """Tell one participant something at the end of this turn, behind what it is to get already."""
+        self.turn.send(listener, listener.encoding.reply(reply))
+
+    def announce(self, room: Room, notice: MemberJoined | MemberLeft | NickChanged, about: Listener) -> int:
+        """Tell the others in a room of a coming or going; in a large room, only how many they are, and later.
+
+        Returns how many were told.
+        """
+        with_it = len(room.members) + isinstance(notice, MemberLeft)  # as when its coming was told
+        if with_it <= GATHER_FROM:
+            return self._tell_others(room, notice, about)
+        if room.presence is None:
+            room.presence = self._reactor.callLater(GATHER_SECONDS, self._tell_count, room)
+        return 0
+
+    def tell_topic(self, room: Room, topic: TopicChanged, about: Listener) -> int:
+        """Tell the others of a new topic: at once those who are live, and all others once they are."""
+        room.topic = topic
+        return self._tell_others(room, topic, about)
+
+    def _tell_others(self, room: Room, notice: Reply, about: Listener | None) -> int:
+        """Tell all who are live in a room something that is not kept, but for the one it is about; say how many."""
+        count = 0
+        for encoding, listeners in room.live.items():
+            part = encoding.reply(notice)
+            for listener in listeners:
+                if listener is not about:
+                    self.turn.send(listener, part)
+                    count += 1
+        return count
+
+    def _tell_count(self, room: Room) -> None:
+        room.presence = None
+        self._tell_others(room, Presence(room=room.name.shown, count=len(room.members)), None)
