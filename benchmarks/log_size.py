@@ -141,7 +141,7 @@ HEADS = [
     "append one",
     "move 2,000 on",
     "trim 500",
-    "memory, MB more",
+    "memory, MB",
 ]
 
 
@@ -149,11 +149,10 @@ async def main(sizes: list[int], folder: str) -> None:
     columns = []
     for size in sizes:
         path = os.path.join(folder, f"{size}.sqlite")
-        with Progress(f"of {size:,} messages made", size) as progress:
+        with Progress(f"of {size:,} messages written", size) as progress:
             make(path, size, done=progress.add)
         columns.append(await measure(path, size))
-        for suffix in ("", "-lock"):
-            os.unlink(path + suffix)
+        os.unlink(path)
     print(f"milliseconds, median (largest); SQLite {sqlite3.sqlite_version}, Python {sys.version.split()[0]}")
     print("\n".join(table([HEADS[0], *(column[0] for column in columns)], rows(columns))))
 
@@ -164,8 +163,10 @@ def rows(columns: list[list[str]]) -> list[list[str]]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", default="10000,1000000,10000000", help="messages, by commas [%(default)s]")
-    parser.add_argument("--folder", help="where to put the files [default: a temporary folder]")
+    parser.add_argument(
+        "--sizes", default="10000,1000000,10000000", help="numbers of messages, separated by commas [%(default)s]"
+    )
+    parser.add_argument("--folder", help="folder for the files [a temporary folder]")
     options = parser.parse_args()
     folder = tempfile.mkdtemp(dir=options.folder)
     sizes = [int(size) for size in options.sizes.split(",")]

@@ -8,6 +8,8 @@ import os
 import signal
 import socket
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from contextlib import closing, redirect_stderr, redirect_stdout
@@ -26,7 +28,7 @@ from benchmarks.results import Results, load_results
 from benchmarks.server import Server, TimedSelector
 from twisted_chat import room
 
-from .programs import folder
+from .programs import ROOT, TIMEOUT, folder
 
 TINY = Sizes(
     members=(2, 5),
@@ -55,6 +57,20 @@ def run(*arguments: str, sizes: Sizes = TINY) -> tuple[int, str, str]:
             status = end.code if isinstance(end.code, int) else 1
             errors.write(str(end.code))
     return status, output.getvalue(), errors.getvalue()
+
+
+class LogSizeTests(SynchronousTestCase):
+    """`benchmarks/log_size.py`, with a small log."""
+
+    def test_it_measures_everything_and_leaves_nothing_behind(self) -> None:
+        home = folder(self)
+        command = [sys.executable, str(ROOT / "benchmarks" / "log_size.py"), "--sizes", "600", "--folder", str(home)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT * 3)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertRegex(done.stdout, r"\nmessages in the room +600\n")
+        for figure in ("start", "append one", "trim 500", "memory, MB"):
+            self.assertRegex(done.stdout, rf"\n{figure} +[0-9.-]+")
+        self.assertEqual(os.listdir(home), [])
 
 
 class WholeTests(SynchronousTestCase):
