@@ -42,6 +42,7 @@ from .protocol.membership import Membership
 from .protocol.objects import Object, decode, encode
 from .protocol.pace import backoff
 from .protocol.requests import Request
+from .reactors import find_reactor
 from .reasons import reason_text, tls_problem
 from .udp import DatagramConnection
 
@@ -283,10 +284,12 @@ class Client:
         `endpoint` is a description such as `"tcp:chat.example:14900"`, `"tls:chat.example:14943"`,
         `"udp:chat.example:14900"` or `"unix:/run/chat.sock"`, or an endpoint. `retry` gives the seconds before the
         n-th try to connect again, counted from the last connection that lasted for a while; it should grow, and be a
-        little random. Raises `ValueError` for a bad description and `RequestError` for a bad nick.
+        little random. Without a `reactor` it is Twisted's or, under `asyncio.run`, one on the running loop.
+        Raises `ValueError` for a bad description, `RequestError` for a bad nick, and `RuntimeError` in an asyncio loop
+        that is not the reactor's.
         """
         if reactor is None:
-            from twisted.internet import reactor  # here, so that importing the library installs no reactor
+            reactor = find_reactor()
         self._clock: IReactorTime = reactor
         where = endpoint if isinstance(endpoint, str) else repr(endpoint)
         if isinstance(endpoint, str):
