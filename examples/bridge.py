@@ -1,4 +1,4 @@
-"""A bridge between two rooms on two servers: what is said in the one is said in the other, in both directions.
+"""A bridge between two rooms on two servers: it repeats in each room what others say in the other one.
 
 Start two servers, and then the bridge:
 
@@ -6,9 +6,9 @@ Start two servers, and then the bridge:
     .venv/bin/twistd -n --pidfile= chat --port 14901 --database other.sqlite
     .venv/bin/python examples/bridge.py tcp:127.0.0.1:14900 lobby tcp:127.0.0.1:14901 lobby bridge.json
 
-The first time it begins with what is said from then on. From then on each message crosses it once, whichever of the
-three is stopped or killed and started again, and in its room's order. The file has the places where the bridge is.
-Nobody else should have its nick.
+On its first run, the bridge starts with new messages. From then on, each message crosses it once and in order, even if
+the bridge or a server is killed and started again. The file holds the cursors of the bridge. Nobody else may use its
+nick.
 """
 
 import json
@@ -27,16 +27,16 @@ from twisted_chat.client import Message, Room, connect
 NICK = "bridge"
 
 LONGEST = 2000
-"""Characters of a message; a longer one crosses in parts, since there is not always space for the author's name."""
+"""Characters of a message. A longer one crosses in parts, since the author's name has to fit, too."""
 
 
 class Place(TypedDict):
-    """Where the bridge is, in one direction."""
+    """The cursor of the bridge in one direction."""
 
     read: int
-    """The number of the last message that was dealt with."""
+    """The number of the last message that has crossed."""
     said: int
-    """The number that its last part has in the other room."""
+    """The number of its last part in the other room."""
 
 
 async def main(reactor: object, server: str, name: str, other_server: str, other_name: str, file: str) -> None:
@@ -55,13 +55,13 @@ async def main(reactor: object, server: str, name: str, other_server: str, other
 
 
 async def carry(here: Room, there: Room, place: Place, save: Callable[[], None]) -> None:
-    """Say there what others say here, one message after the other."""
+    """Repeat there what others say here, one message after the other."""
     unnoted = await said_after(there, place["said"])
     async for message in here:
-        if message.author == NICK:  # from there, carried by the bridge before it was started again
+        if message.author == NICK:  # the bridge itself, before it was started again
             continue
         for part in parts(message):
-            # The bridge may have been killed when this was in the log of the other room, and not noted yet.
+            # The bridge may have been killed after it said this in the other room, and before it noted that.
             known = bool(unnoted) and unnoted[0].msg == part
             seq = unnoted.popleft().seq if known else await there.say(part)
         place["read"], place["said"] = message.seq or 0, seq or 0
@@ -69,19 +69,19 @@ async def carry(here: Room, there: Room, place: Place, save: Callable[[], None])
 
 
 def parts(message: Message) -> list[str]:
-    """Make of a message what is said in the other room."""
+    """The texts that repeat a message in the other room."""
     starts = range(0, len(message.msg) or 1, LONGEST)
     return [f"<{message.author}> {message.msg[start : start + LONGEST]}" for start in starts]
 
 
 async def newest_of(room: Room) -> int:
-    """Find the number of a room's newest message."""
+    """The number of a room's newest message."""
     page = await room.history(limit=1)
     return page.messages[0].seq or 0 if page.messages else 0
 
 
 async def said_after(room: Room, seq: int) -> deque[Message]:
-    """Find what the bridge itself has said in a room after a number."""
+    """What the bridge itself has said in a room after a message."""
     said: deque[Message] = deque()
     more = True
     while more:
@@ -92,13 +92,13 @@ async def said_after(room: Room, seq: int) -> deque[Message]:
 
 
 def noted(path: Path) -> list[Place]:
-    """Read the file; there is none before the bridge has run for the first time."""
+    """Read the file, which does not exist before the first run."""
     places: list[Place] = json.loads(path.read_text()) if path.exists() else []
     return places
 
 
 def note(path: Path, places: list[Place]) -> None:
-    """Write the file anew, so that a bridge that is killed meanwhile finds the old places or the new ones."""
+    """Replace the file: a bridge that is killed meanwhile finds either the old cursors or the new ones."""
     new = path.with_name(f"{path.name}.new")
     new.write_text(json.dumps(places))
     new.replace(path)

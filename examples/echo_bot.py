@@ -1,4 +1,4 @@
-"""An echo bot: whoever says `!echo hello` in its room gets `hello` back.
+"""An echo bot: it answers `!echo hello` in its room with `hello`.
 
 Start a server, and then the bot:
 
@@ -13,14 +13,14 @@ from twisted.internet.task import react
 from twisted_chat.client import connect
 
 LONGEST = 2000
-"""Characters of an answer. An object of the wire has 16 KiB, and a character takes six bytes at most."""
+"""Characters of an answer. An object of the protocol has 16 KiB, and a character takes six bytes at most."""
 
 
 async def main(reactor: object, server: str = "tcp:127.0.0.1:14900", name: str = "lobby") -> None:
     async with await connect(server, nick="echo", reactor=reactor) as client:
         room = await client.join(name)
         async for message in room:
-            # Not whatever is said: two bots that answer everything would never stop talking to each other.
+            # It does not answer everything: two such bots would never stop talking to each other.
             if message.msg.startswith("!echo "):
                 await room.say(message.msg.removeprefix("!echo ")[:LONGEST])
 

@@ -1,12 +1,12 @@
-"""A feed: what a command prints is said in a room, line by line, until the command ends.
+"""A feed: it says in a room what a command prints, line by line, until the command ends.
 
 Start a server, and then the feed:
 
     .venv/bin/twistd -n chat
     .venv/bin/python examples/feed.py --port 14900 --room logs tail -n 5 -f README.md
 
-The exit status is the command's, and 130 after Ctrl-C. Where the room takes less than the command prints, the command
-waits.
+The exit status is that of the command, and 130 after Ctrl-C. A command that prints faster than the room takes messages
+has to wait.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from typing import IO
 from twisted_chat.client.blocking import ChatError, Client
 
 LONGEST = 1000
-"""Characters of a line; a longer one is cut, and ends with an ellipsis."""
+"""Characters of a line. A longer line is cut off, and ends with an ellipsis."""
 
 
 def main() -> int:
@@ -41,13 +41,13 @@ def main() -> int:
             for line in lines(command.stdout):
                 chat.say(line)
         except BaseException:
-            command.terminate()  # who is interrupted, or loses the server, leaves nothing behind
+            command.terminate()  # after an interrupt, or without a server, nothing may stay behind
             raise
     return command.returncode
 
 
 def lines(stream: IO[str]) -> Iterator[str]:
-    """Give the lines that are not empty, without their ends; of a long one, never more than what is shown."""
+    """The lines that are not empty, without their line ends. Never more than the shown part of one is kept."""
     while line := stream.readline(LONGEST + 1):
         rest = line
         while rest and not rest.endswith("\n"):
@@ -61,6 +61,6 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)  # as a shell has it
+        sys.exit(128 + signal.SIGINT)  # as shells do
     except (ChatError, OSError) as error:
         sys.exit(f"feed: {error}")

@@ -1,13 +1,13 @@
-"""A bot that greets who comes, and answers questions from its room's history.
+"""A bot that greets new members, and answers questions from the history of its room.
 
 Start a server, and then the bot:
 
     .venv/bin/twistd -n chat
     .venv/bin/python examples/history_bot.py tcp:127.0.0.1:14900 lobby history_bot.place
 
-`!seen NICK` shows what NICK said last, `!search WORD` the newest message with this word, and `!last 5` the newest five.
-The file has the number of the last message that the bot has read. What is asked while it is away is answered when it
-is back, and nothing is answered twice. (In a room of more than 100 members nobody is told who comes.)
+`!seen NICK` shows what NICK said last, `!search WORD` the newest message with this word, and `!last 5` the newest five
+messages. The file holds the number of the last message that the bot has read: it answers what was asked while it was
+away when it is back, and answers nothing twice. (In a room of more than 100 members, nobody is told who joins.)
 """
 
 import re
@@ -23,7 +23,7 @@ from twisted_chat.client import Client, MemberJoined, Message, RequestError, Roo
 NICK = "historian"
 
 PAGES = 20
-"""Pages of 500 messages that are read for one question. A log may have millions."""
+"""Pages of 500 messages that it reads for one question. A log may have millions of messages."""
 
 
 async def main(
@@ -37,19 +37,19 @@ async def main(
         room = await client.join(name, since=noted(place))
         room.on(MemberJoined, lambda event: greet(client, event.author))
         async for message in room:
-            note(place, message.seq)  # before the answer: if the bot is killed now, none is better than two
+            note(place, message.seq)  # before the answer: if the bot is killed now, no answer is better than two
             for line in await answers(room, message):
                 await room.say(f"{message.author}: {line}")
 
 
 async def greet(client: Client, nick: str) -> None:
-    """Greet somebody, who may be gone already."""
+    """Greet somebody who may have left already."""
     with suppress(RequestError):
         await client.tell(nick, f"Hello, {nick}. Ask me with !seen NICK, !search WORD or !last 5.")
 
 
 async def answers(room: Room, question: Message) -> list[str]:
-    """Answer a question with some lines; whatever is none gets no line."""
+    """The lines that answer a question; none for any other message."""
     match question.msg.split():
         case ["!seen", nick]:
             found = await find(room, question, lambda message: message.author.casefold() == nick.casefold())
@@ -63,7 +63,7 @@ async def answers(room: Room, question: Message) -> list[str]:
 
 
 async def find(room: Room, question: Message, is_wanted: Callable[[Message], bool]) -> list[Message]:
-    """Look for the newest message of a kind that was said before the question."""
+    """The newest message before the question that is wanted, if there is one."""
     before = question.seq
     for _ in range(PAGES):
         page = await room.history(before=before, limit=500)
@@ -77,7 +77,7 @@ async def find(room: Room, question: Message, is_wanted: Callable[[Message], boo
 
 
 def is_about(message: Message, word: str) -> bool:
-    """Tell whether a message has a word, and is neither such a question nor an answer to one."""
+    """True if a message contains a word, and is neither such a question nor an answer to one."""
     asked = message.msg.startswith("!") or message.author == NICK
     return not asked and word.casefold() in message.msg.casefold()
 
@@ -87,12 +87,12 @@ def shown(message: Message) -> str:
 
 
 def noted(place: Path) -> int | None:
-    """Read the number in the file; there is none before the bot has read its first message."""
+    """Read the number in the file, which does not exist before the bot has read its first message."""
     return int(place.read_text()) if place.exists() else None
 
 
 def note(place: Path, seq: int | None) -> None:
-    """Write the file anew, so that a bot that is killed meanwhile finds the old number or the new one."""
+    """Replace the file: a bot that is killed meanwhile finds either the old number or the new one."""
     new = place.with_name(f"{place.name}.new")
     new.write_text(str(seq))
     new.replace(place)

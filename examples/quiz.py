@@ -1,6 +1,6 @@
-"""A quiz for a class: the first right answer to a question gets the point. Put in your own questions.
+"""A quiz for a class: the first right answer to a question gets a point. Put in your own questions.
 
-Start a server, and then the quiz, with the seconds for each question:
+Start a server, and then the quiz with the number of seconds for each question:
 
     .venv/bin/twistd -n chat
     .venv/bin/python examples/quiz.py 127.0.0.1 14900 60
@@ -16,7 +16,7 @@ QUESTIONS = {"What is 7 times 8?": "56", "Which planet is the largest?": "Jupite
 
 
 def ask(room: Room, question: str, answer: str, seconds: float) -> str | None:
-    """Ask a question; return the nick of who was right first."""
+    """Ask a question; returns the nick of the first member with the right answer."""
     asked = room.say(question) or 0
     end = time.monotonic() + seconds
     try:

@@ -1,6 +1,6 @@
-// Talk in the lobby with Node.js and nothing else: what you type is said, what others say is shown.
+// Talk in the lobby with nothing but Node.js: it says what you type, and shows what others say.
 //
-// Start a server, and then this, with a port and a nick:
+// Start a server, and then this program with a port and a nick:
 //
 //     .venv/bin/twistd -n chat
 //     node examples/talk.js 14900 nora
@@ -10,7 +10,7 @@ const chat = require("node:net").connect(Number(port), "127.0.0.1").setEncoding(
 const send = (object) => chat.write(JSON.stringify(object) + "\n");
 const hear = ({ type, author, msg }) => {
   if (type === "ping") send({ type: "pong" });
-  const text = `${author}: ${msg}`.replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, ""); // what a terminal obeys
+  const text = `${author}: ${msg}`.replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, ""); // a terminal would obey these
   if (type === "" || type === "error") console.log(text);
 };
 
@@ -18,7 +18,7 @@ send({ type: "hello", nick });
 send({ type: "join", room: "lobby" });
 let rest = "";
 chat.on("data", (data) => {
-  const lines = (rest + data).split("\n"); // `readline` would also split at U+2028, which JSON has as it is
+  const lines = (rest + data).split("\n"); // `readline` would also split at U+2028, which JSON does not escape
   rest = lines.pop();
   lines.forEach((line) => hear(JSON.parse(line)));
 });

@@ -82,7 +82,7 @@ class BareTests(SynchronousTestCase):
         for text, code in (("x" * 20_000, "too-long"), ("\ud800", "bad-message")):
             self.assertEqual(self.failureResultOf(self.client.say(text), RequestError).value.code, code)
 
-    def test_it_leaves_after_all_that_was_said(self) -> None:
+    def test_closing_waits_until_all_is_sent_and_the_server_says_stop(self) -> None:
         self.client.say("1")
         self.client.say("2")
         closing = Deferred.fromCoroutine(self.client.close())
@@ -104,7 +104,7 @@ class BareTests(SynchronousTestCase):
         self.assertIsNone(result(closing))
         self.assertEqual([str(end) for end in self.ended], ["the server did not answer within 5 seconds"])
 
-    def test_it_can_leave_at_once(self) -> None:
+    def test_closing_without_flush_leaves_at_once(self) -> None:
         self.client.say("1")
         waiting = self.client.say("2")
         closing = Deferred.fromCoroutine(self.client.close(flush=False))
@@ -140,13 +140,13 @@ class BareTests(SynchronousTestCase):
         assert isinstance(end, UnreachableError)
         self.assertEqual((end.reason, end.foreign), ("the server ended the connection", True))
 
-    def test_the_end_is_told_with_its_reason(self) -> None:
+    def test_a_server_that_stops_is_reported(self) -> None:
         self.client.dataReceived(b'{"type": "stop", "msg": "", "author": "server"}')
         self.lose()
         self.assertEqual(str(self.ended[0]), "the server stopped")
         self.failureResultOf(self.client.say("hi"), ClosedError)
 
-    def test_a_connection_that_breaks_is_told(self) -> None:
+    def test_a_connection_that_breaks_is_reported(self) -> None:
         self.client.dataReceived(b'{"type": "stop", "msg": "", "author": "bob"}')
         self.lose()
         self.assertEqual(str(self.ended[0]), "the server ended the connection")
@@ -171,6 +171,6 @@ class ConnectTests(SynchronousTestCase):
         self.assertEqual(set_to, {"no_delay": True, "keep_alive": True})
         self.assertIsInstance(result(self.connecting), BareClient)
 
-    def test_without_a_server_it_says_so(self) -> None:
+    def test_a_missing_server_is_reported(self) -> None:
         self.factory.clientConnectionFailed(self.reactor.connectors[0], Failure(Refused()))
         self.assertIsInstance(self.failureResultOf(self.connecting, UnreachableError).value.__cause__, Refused)

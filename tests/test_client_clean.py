@@ -22,21 +22,21 @@ class CleanTests(SynchronousTestCase):
     def test_plain_text_stays(self) -> None:
         self.assert_kept("", "hello, world!", "Привет", "你好", "שלום", "Zoë", "10 °C", "a\u00a0b")
 
-    def test_controls_of_a_terminal_go(self) -> None:
+    def test_control_characters_are_removed(self) -> None:
         self.assertEqual(clean("\x1b]0;title\x07\x1b[2Jhi\x9b1m\x7f\x08"), "]0;title[2Jhi1m")
 
-    def test_nothing_turns_the_direction(self) -> None:
+    def test_nothing_changes_the_direction_of_writing(self) -> None:
         for character in "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069":
             self.assertEqual(clean(f"a{character}b"), "ab")
 
-    def test_nothing_that_is_not_seen_stays(self) -> None:
+    def test_invisible_characters_are_removed(self) -> None:
         hidden = "\u00ad\u034f\u115f\u1160\u17b4\u180e\u200b\u2060\u2061\u2064\u206a\u2800\u3164\ufeff\uffa0\ufff9"
         for character in (
             hidden + "\U000e0001\U000e0041\U000e0100\ufe00\U0001d173\U0001d159\u2065\ufff0\U000e0fff\U00016fe4"
         ):
             self.assertEqual(clean(f"я{character}я"), "яя", hex(ord(character)))
 
-    def test_line_ends_and_tabs_are_spaces_or_what_is_asked_for(self) -> None:
+    def test_line_ends_become_what_is_asked_for_and_tabs_become_blanks(self) -> None:
         self.assertEqual(clean("a\nb\r\nc\rd\u2028e\x0bf\tg"), "a b c d e f g")
         self.assertEqual(clean("a\nb\n", "\n  "), "a\n  b\n  ")
 
@@ -46,21 +46,21 @@ class CleanTests(SynchronousTestCase):
     def test_joiners_stay_where_writing_needs_them(self) -> None:
         self.assert_kept("می‌خواهم", "क्‍ष", "ශ්‍රී")
 
-    def test_joiners_go_where_they_hide(self) -> None:
+    def test_joiners_are_removed_where_they_hide(self) -> None:
         self.assertEqual(clean("ad\u200dmin \u200d x"), "admin  x")
         self.assertEqual(clean("\u200dя\u200d\u200dя\u200d"), "яя")
 
-    def test_selectors_stay_behind_what_is_seen_alone(self) -> None:
+    def test_variation_selectors_stay_only_after_a_visible_character(self) -> None:
         self.assertEqual(clean("\ufe0fa \ufe0f☕\ufe0f\ufe0f\ufe0f"), "a ☕\ufe0f")
 
-    def test_tags_stay_in_flags_alone(self) -> None:
+    def test_tags_stay_only_in_flags(self) -> None:
         self.assertEqual(clean("a\U000e0067\U000e0062\U000e007f"), "a")
         self.assertEqual(clean(SCOTLAND[:-1]), "\U0001f3f4")
 
-    def test_marks_do_not_grow_into_other_lines(self) -> None:
+    def test_piles_of_marks_do_not_grow_into_other_lines(self) -> None:
         self.assertEqual(clean("e" + "\u0301" * 100 + "f"), "e" + "\u0301" * MAX_MARKS + "f")
 
-    def test_signs_that_are_formats_and_are_seen_stay(self) -> None:
+    def test_visible_format_characters_stay(self) -> None:
         self.assert_kept("\u0600١٢")
 
     def test_a_run_of_blanks_cannot_push_what_follows_into_another_row(self) -> None:
@@ -72,7 +72,7 @@ class CleanTests(SynchronousTestCase):
         self.assert_kept(f"a{' ' * MAX_BLANKS}b", "a\u3000b")
 
     @given(st.text())
-    def test_whatever_comes_it_is_one_line_that_can_be_shown(self, text: str) -> None:
+    def test_any_text_becomes_one_line_that_can_be_shown(self, text: str) -> None:
         shown = clean(text)
         self.assertEqual(len(shown.splitlines()), 1 if shown else 0)
         self.assertFalse({"Cc", "Cs"} & {unicodedata.category(character) for character in shown})
@@ -99,7 +99,7 @@ class CleanLinesTests(SynchronousTestCase):
         self.assertEqual(clean_lines(f"a\n{' ' * 12}b"), ["a", f"{' ' * 12}b"])
 
     @given(st.text())
-    def test_whatever_comes_no_line_holds_a_line_end_or_a_control(self, text: str) -> None:
+    def test_no_line_of_any_text_has_a_line_end_or_a_control_character(self, text: str) -> None:
         for line in clean_lines(text):
             self.assertLessEqual(len(line.splitlines()), 1)
             self.assertFalse({"Cc", "Cs"} & {unicodedata.category(character) for character in line})

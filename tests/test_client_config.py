@@ -25,7 +25,7 @@ class ConfigTests(SynchronousTestCase):
         self.assertTrue(error.startswith(f"{self.path}, line "), error)
         return error.removeprefix(f"{self.path}, ").removeprefix("line 1: ")
 
-    def test_all_can_be_set(self) -> None:
+    def test_the_file_can_set_every_setting(self) -> None:
         text = 'host = "::1"\nport = 1\nnick = "Юра"\nroom = ["a", "b"]\n'
         expected = {"host": "::1", "port": 1, "nick": "Юра", "room": ["a", "b"]}
         self.assertEqual(self.read(text), expected)
@@ -34,7 +34,7 @@ class ConfigTests(SynchronousTestCase):
         self.assertEqual(self.read('room = "lobby"'), {"room": "lobby"})
         self.assertEqual(self.read("# nothing"), {})
 
-    def test_what_is_of_the_wrong_kind_is_said_with_what_is_right(self) -> None:
+    def test_a_value_of_the_wrong_kind_is_reported_with_what_is_right(self) -> None:
         for text, error in (
             ("port = 0", "port takes a number from 1 to 65535, not 0"),
             ("port = 65536", "port takes a number from 1 to 65535, not 65536"),
@@ -53,12 +53,12 @@ class ConfigTests(SynchronousTestCase):
         ):
             self.assertEqual(self.refused(text), error)
 
-    def test_what_cannot_be_set_is_said_with_what_can(self) -> None:
+    def test_an_unknown_setting_is_reported_with_those_that_exist(self) -> None:
         self.assertEqual(self.refused("colour = true"), "there is no setting colour; did you mean color?")
         all_there_are = "host, port, nick, room, tls, udp, color, plain, remember, mouse"
         self.assertEqual(self.refused("x = 1"), f"there is no setting x; there are {all_there_are}")
 
-    def test_what_is_no_toml_is_said_with_its_line(self) -> None:
+    def test_text_that_is_not_toml_is_reported_with_its_line(self) -> None:
         self.assertRegex(self.refused("nick = alice"), "^this is not TOML: Invalid value")
         self.assertEqual(
             self.refused("\n\nnick = 1 2"),
@@ -82,16 +82,16 @@ class ConfigTests(SynchronousTestCase):
     def test_a_byte_order_mark_is_passed_over(self) -> None:
         self.assertEqual(self.read(b'\xef\xbb\xbfnick = "alice"\r\nport = 1\r\n'), {"nick": "alice", "port": 1})
 
-    def test_a_file_that_is_not_there_sets_nothing_unless_it_was_asked_for(self) -> None:
+    def test_a_missing_file_is_reported_only_if_it_was_named(self) -> None:
         self.assertEqual(read_config(self.path, must_be_there=False).values, {})
         error = self.assertRaises(BadConfig, read_config, self.path, must_be_there=True)
         self.assertEqual(str(error), f"there is no file {self.path}")
 
-    def test_a_file_that_cannot_be_read_is_said_to_be_so(self) -> None:
+    def test_a_file_that_cannot_be_read_is_reported_with_the_reason(self) -> None:
         self.path.mkdir()
         error = self.assertRaises(BadConfig, read_config, self.path, must_be_there=False)
         self.assertEqual(str(error), f"{self.path} cannot be read: Is a directory")
 
-    def test_it_is_in_the_users_configuration_folder(self) -> None:
+    def test_the_file_is_in_the_configuration_folder_of_the_user(self) -> None:
         self.patch(os, "environ", {**os.environ, "XDG_CONFIG_HOME": "/somewhere"})
         self.assertEqual(default_path().parts[-2:], ("twisted_chat", "client.toml"))

@@ -30,7 +30,7 @@ class OptionsTests(SynchronousTestCase):
         self.config = folder(self) / "client.toml"
         self.patch(options_module, "default_path", lambda: self.config)
 
-    def test_there_is_a_default_for_each(self) -> None:
+    def test_every_option_has_a_default(self) -> None:
         options = read_options([])
         self.assertEqual(
             (options.host, options.port, options.nick, options.rooms, options.bare, options.literal, options.transport),
@@ -39,7 +39,7 @@ class OptionsTests(SynchronousTestCase):
         self.assertEqual((options.plain, options.color), (False, None))
         self.assertEqual(options.server, "127.0.0.1:14900")
 
-    def test_all_can_be_given(self) -> None:
+    def test_every_option_can_be_typed(self) -> None:
         arguments = ["--host", "[::1]", "--port", "1", "--nick", "Боб", "--room", "Кухня", "--literal"]
         options = read_options(arguments)
         self.assertEqual(
@@ -67,7 +67,7 @@ class OptionsTests(SynchronousTestCase):
         self.config.write_text('room = "lobby"\n')
         self.assertEqual(read_options([]).rooms_from, "file")
 
-    def test_what_is_not_typed_is_in_the_file(self) -> None:
+    def test_the_file_sets_what_is_not_typed(self) -> None:
         self.config.write_text(
             'host = "[::1]"\nport = 1\nnick = "bob"\nroom = ["a", "b"]\ncolor = false\nplain = true\n'
         )
@@ -79,7 +79,7 @@ class OptionsTests(SynchronousTestCase):
         self.config.write_text('room = "garden"')
         self.assertEqual(read_options(["--bare"]).rooms, ("garden",))
 
-    def test_what_is_typed_comes_first(self) -> None:
+    def test_the_command_line_takes_precedence_over_the_file(self) -> None:
         self.config.write_text('host = "x"\nport = 1\nnick = "bob"\nroom = ["a", "b"]\ncolor = false\nplain = true\n')
         arguments = ["--host", "y", "--port", "2", "--nick", "al", "--room", "c", "--color", "--no-plain"]
         options = read_options(arguments)
@@ -119,7 +119,7 @@ class OptionsTests(SynchronousTestCase):
         error = str(self.assertRaises(BadConfig, read_options, []))
         self.assertRegex(error, rf"^{self.config}, line 2: tls and udp cannot both be true, .*; remove one of them$")
 
-    def test_the_file_may_be_another_one(self) -> None:
+    def test_config_names_another_file(self) -> None:
         self.config.write_text('nick = "bob"')
         other = folder(self) / "other.toml"
         self.assertRaises(BadConfig, read_options, ["--config", str(other)])
@@ -136,7 +136,7 @@ class OptionsTests(SynchronousTestCase):
         self.assertRegex(str(error), rf"^{self.config}, line 2: room cannot be '#x': ")
         self.assertRaises(BadName, read_options, ["--room", "a", "--nick", ""])
 
-    def test_a_login_name_that_is_no_nick_is_not_the_default(self) -> None:
+    def test_a_login_name_that_cannot_be_a_nick_is_not_the_default(self) -> None:
         self.patch(getpass, "getuser", lambda: "Alice Smith")
         self.assertRegex(default_nick(), r"^guest\d{4}$")
 
@@ -146,7 +146,7 @@ class OptionsTests(SynchronousTestCase):
         self.patch(getpass, "getuser", nobody)
         self.assertRegex(default_nick(), r"^guest\d{4}$")
 
-    def test_what_is_wrong_is_said_with_what_is_right(self) -> None:
+    def test_a_wrong_option_is_reported_in_one_line_with_what_is_right(self) -> None:
         for arguments, text in (
             (["--port", "abc"], "--port takes a number from 1 to 65535, not 'abc'"),
             (["--port", "65536"], "--port takes a number from 1 to 65535"),
@@ -168,7 +168,7 @@ class OptionsTests(SynchronousTestCase):
             self.assertIn(text, said)
             self.assertEqual(hint, "Try 'twisted-chat talk --help'.")
 
-    def test_tls_needs_more_packages(self) -> None:
+    def test_tls_without_its_packages_is_reported_with_how_to_install_them(self) -> None:
         self.patch(options_module, "find_spec", lambda _: None)
         self.assertEqual(self.assertRaises(SystemExit, read_options, ["--tls"]).code, 2)
         self.assertIn("--tls needs more packages: pip install 'twisted[tls]'", self.errors.getvalue())
@@ -177,11 +177,11 @@ class OptionsTests(SynchronousTestCase):
         self.assertEqual(str(error), f"{self.config}, line 1: tls needs more packages: pip install 'twisted[tls]'")
         self.assertEqual(read_options(["--no-tls"]).transport, "tcp")
 
-    def test_a_nick_or_a_room_that_cannot_be_is_said_in_a_line(self) -> None:
+    def test_an_invalid_nick_or_room_is_reported_in_a_line(self) -> None:
         self.assertRegex(str(self.assertRaises(BadName, read_options, ["--nick", "a b"])), "^--nick cannot be 'a b': ")
         self.assertRegex(str(self.assertRaises(BadName, read_options, ["--room", "#x"])), "^--room cannot be '#x': ")
 
-    def test_help_has_examples_and_there_is_a_version(self) -> None:
+    def test_help_shows_examples_and_version_the_version(self) -> None:
         self.assertEqual(self.assertRaises(SystemExit, read_options, ["--help"]).code, 0)
         self.assertIn(str(self.config), self.output.getvalue())
         self.assertIn("printf 'hi\\nexit\\n' | twisted-chat talk --nick bot", self.output.getvalue())

@@ -85,7 +85,7 @@ class PlainTests(PlainTestCase):
         self.assertEqual(self.status(), 0)
         self.assertIn("bob: before", self.streams.output.data.decode())
 
-    def test_quit_leaves(self) -> None:
+    def test_the_command_quit_leaves(self) -> None:
         self.start()
         self.type("hi\n/quit\n")
         self.assertEqual((self.status(), self.said), (0, ["hi"]))
@@ -112,7 +112,7 @@ class PlainTests(PlainTestCase):
             self.streams.output.data.decode(), "bob: def f(x):\n      return x\n  \n  * alice left lobby\n"
         )
 
-    def test_other_rooms_are_named(self) -> None:
+    def test_a_message_of_another_room_has_its_name_in_front(self) -> None:
         self.start()
         self.type("/join other\n")
         self.server.say("hi")
@@ -120,7 +120,7 @@ class PlainTests(PlainTestCase):
         self.network.flush()
         self.assertEqual(self.streams.output.printed, ["* you are in other (1 member)", "[lobby] bob: hi", "bob: yo"])
 
-    def test_a_terminal_shows_who_comes(self) -> None:
+    def test_on_a_terminal_it_shows_who_joins(self) -> None:
         self.patch(os, "isatty", lambda descriptor: True)
         self.start()
         self.network.connections[0].reply(wire.MemberJoined(author="bob", room="lobby"))
@@ -129,7 +129,7 @@ class PlainTests(PlainTestCase):
             self.streams.output.printed, ["* you are alice in lobby; /help shows what you can do", "* bob joined lobby"]
         )
 
-    def test_a_pipe_does_not(self) -> None:
+    def test_in_a_pipe_it_does_not_show_who_joins(self) -> None:
         self.patch(os, "isatty", lambda descriptor: False)
         self.start()
         self.network.connections[0].reply(wire.MemberJoined(author="bob", room="lobby"))
@@ -143,20 +143,20 @@ class PlainTests(PlainTestCase):
         self.assertEqual((self.status(), self.said), (0, ["hi"]))
         self.assertEqual(list(self.server.rooms), ["lobby", "garden"])
 
-    def test_what_is_meant_literally_is_said(self) -> None:
+    def test_with_literal_a_command_is_said_as_a_text(self) -> None:
         self.options = replace(OPTIONS, literal=True)
         self.start()
         self.type("/quit\n\nexit\nhi\n")
         self.lines.input_has_ended(None)
         self.assertEqual((self.status(), self.said), (0, ["/quit", "exit", "hi"]))
 
-    def test_mistakes_are_shown_and_the_status_says_so_at_the_end(self) -> None:
+    def test_after_a_mistake_the_status_is_1_at_the_end(self) -> None:
         self.start()
         self.type("/what\nhi\nexit\n")
         self.assertEqual((self.status(), self.said), (1, ["hi"]))
         self.assertEqual(self.complaints, ["* there is no command /what; /help shows those there are"])
 
-    def test_what_is_refused_is_shown_and_the_status_says_so(self) -> None:
+    def test_after_a_refusal_the_status_is_1_at_the_end(self) -> None:
         self.start()
         self.type("x" * 20_000 + "\nhi\nexit\n")
         self.assertEqual((self.status(), self.said), (1, ["hi"]))
@@ -232,7 +232,7 @@ class PlainTests(PlainTestCase):
         self.assertEqual((self.status(), self.said), (1, ["hi"]))
         self.assertEqual(self.complaints, ["standard input: Is a directory"])
 
-    def test_typing_waits_for_who_reads_the_errors(self) -> None:
+    def test_input_waits_while_standard_error_is_full(self) -> None:
         self.start()
         self.streams.errors.full = True
         self.type("/what\n/what\n")
@@ -273,7 +273,7 @@ class PlainTests(PlainTestCase):
         self.assertEqual(self.status(), 1)
         self.assertRegex(self.complaints[0], r"^127\.0\.0\.1:14900 did not let you in: .*; .* try --bare$")
 
-    def test_a_server_that_says_why_it_stops_before_the_welcome_is_none_of_the_old_ones(self) -> None:
+    def test_a_server_that_says_why_it_stops_is_not_taken_for_an_old_one(self) -> None:
         self.begin()
         self.network.connections[0].protocol.dataReceived(wire.encode_line(wire.Stop(msg="closing", author="server")))
         self.network.cut()
@@ -317,7 +317,7 @@ class BareTests(PlainTestCase):
         self.connection.clear()
         return [data] if data else []
 
-    def test_a_conversation_of_three_fields(self) -> None:
+    def test_a_bare_conversation_has_three_fields(self) -> None:
         self.network.flush = lambda: None  # type: ignore[method-assign]
         self.start()
         self.type("hi\n/join x\nexit\n")

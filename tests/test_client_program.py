@@ -91,7 +91,7 @@ class ProgramTests(TestCase):
         self.assertEqual(await bob.ends(), 130)
         self.assertEqual(bob.output, "")
 
-    async def test_it_is_a_command_of_the_tool_too(self) -> None:
+    async def test_twisted_chat_talk_is_the_same_program(self) -> None:
         server = await Server.start(self)
         alice = await server.hello(self, "alice", "lobby")
         bob = Program(self, *TOOL, "talk", "--port", str(server.port), "--nick", "bob")
@@ -136,12 +136,12 @@ class InterruptTests(TestCase):
             said = [line for line in program.output.splitlines() if not line.startswith("import time:")]
             self.assertEqual(said, [], module)
 
-    async def test_while_the_client_begins(self) -> None:
+    async def test_an_interrupt_while_the_client_starts_is_quiet(self) -> None:
         server = await Server.start(self)
         await self.interrupted(*CLIENT, "--port", str(server.port))
         await self.interrupted(*TOOL, "talk", "--port", str(server.port))
 
-    async def test_while_it_waits_for_the_welcome(self) -> None:
+    async def test_a_signal_while_it_waits_for_the_welcome_ends_it(self) -> None:
         silent = SilentServer()
         port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(silent)
         self.addCleanup(port.stopListening)
@@ -240,7 +240,7 @@ class WayTests(TestCase):
         await bot.ends()
         return bot
 
-    async def test_over_udp(self) -> None:
+    async def test_over_udp_it_says_what_it_reads(self) -> None:
         server = await Server.start(self, "--udp", "0")
         (listening,) = await server.says(r"listening on udp (\S+)\n")
         alice = await server.hello(self, "alice", "lobby")
@@ -248,7 +248,7 @@ class WayTests(TestCase):
         self.assertEqual((bot.status, bot.output), (0, "* in lobby: alice, bot\n"))
         self.assertEqual([(await alice.hears())["type"] for _ in range(3)], ["join", "", "leave"])
 
-    async def test_over_udp_without_a_server(self) -> None:
+    async def test_over_udp_a_missing_server_is_reported_in_a_line(self) -> None:
         server = await Server.start(self, "--udp", "0")
         (listening,) = await server.says(r"listening on udp (\S+)\n")
         await server.stop()
@@ -256,7 +256,7 @@ class WayTests(TestCase):
         self.assertEqual(bot.status, 1)
         self.assertRegex(bot.output, r"^there is no server at 127\.0\.0\.1:\d+; [^\n]+ try --no-udp\n$")
 
-    async def test_over_tls(self) -> None:
+    async def test_over_tls_it_talks_to_a_server_that_it_trusts_and_to_no_other(self) -> None:
         home = folder(self)
         certificate(home)
         places = ("--port", f"tls:{home}:0:interface=127.0.0.1", "--listen", "0")

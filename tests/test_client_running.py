@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from twisted_chat.client import __main__ as program
 from twisted_chat.client import terminal
-from twisted_chat.client.program import plain
+from twisted_chat.client.program import plain, running
 from twisted_chat.client.program.options import Options
 from twisted_chat.client.program.running import ENDING, Run, open_standard_streams, watch_terminal
 
@@ -138,6 +138,17 @@ class StandardStreamsTests(SynchronousTestCase):
         self.assertEqual(closed, [3])
 
 
+class StartedRun:
+    """A `Run` without a reactor."""
+
+    def __init__(self, reactor: object, start: Callable[[], Deferred[int]]) -> None:
+        self._start = start
+
+    def run(self) -> int:
+        status: int = result(self._start())
+        return status
+
+
 class MainTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.errors = io.StringIO()
@@ -162,7 +173,7 @@ class MainTests(SynchronousTestCase):
         installed: list[None] = []
         self.patch(asyncioreactor, "install", lambda: installed.append(None))
         self.patch(plain, "start", lambda reactor, options: succeed(0))
-        self.patch(Run, "run", lambda run: result(run._start()))
+        self.patch(running, "Run", StartedRun)
         self.assertEqual(program.main(["--nick", "alice", "--plain"]), 0)
         self.assertEqual(len(installed), 1)
 

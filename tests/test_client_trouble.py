@@ -29,7 +29,7 @@ class Unread(io.StringIO):
 
 
 class ComplainTests(SynchronousTestCase):
-    def test_where_nobody_reads_errors_nothing_else_goes_wrong(self) -> None:
+    def test_a_complaint_that_nobody_can_read_causes_no_other_error(self) -> None:
         for stream in (None, Unread()):
             self.patch(sys, "stderr", stream)
             complain("no")
@@ -64,7 +64,7 @@ class HintTests(SynchronousTestCase):
         problem.__cause__ = cause
         return why_not(options, problem)
 
-    def test_where_something_else_answers(self) -> None:
+    def test_something_that_speaks_another_protocol_may_want_tls_or_bare(self) -> None:
         reason = "the server ended the connection"
         ended = f"chat.example:14900 did not let you in: {reason}"
         tls = "if that port is one for TLS, try --tls"
@@ -75,7 +75,7 @@ class HintTests(SynchronousTestCase):
         self.assertEqual(self.why("tls", reason, bare=True), ended)
         self.assertEqual(self.why("tcp", reason, foreign=False), ended)
 
-    def test_where_there_is_no_tls(self) -> None:
+    def test_a_tls_problem_comes_with_an_option_or_variable_to_try(self) -> None:
         for failure, hint in (
             (tls_failure("wrong version number"), "if that port is not one for TLS, try --no-tls"),
             (
@@ -87,7 +87,7 @@ class HintTests(SynchronousTestCase):
             reason = reason_text(failure)
             self.assertRegex(self.why("tls", reason, foreign=False), rf": {re.escape(reason)}; {hint}$")
 
-    def test_where_there_is_no_udp(self) -> None:
+    def test_a_udp_problem_comes_with_an_option_to_try(self) -> None:
         hint = "if it has no UDP at that port, or UDP does not get through, try --no-udp"
         for cause, said in (
             (

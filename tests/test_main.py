@@ -22,7 +22,7 @@ from twisted_chat.stores.sqlite import database
 from .commands import CommandTestCase
 
 
-class Program(CommandTestCase):
+class ProgramTests(CommandTestCase):
     def test_help_lists_the_commands(self) -> None:
         outcome = self.run_command("--help")
         self.assertEqual(outcome.status, 0)
@@ -31,10 +31,10 @@ class Program(CommandTestCase):
             self.assertIn(command.help, " ".join(outcome.output.split()))
             self.assertEqual(self.run_command(command.name, "--help").status, 0)
 
-    def test_version(self) -> None:
+    def test_version_shows_the_version(self) -> None:
         self.assertEqual(self.run_command("--version").output, f"twisted_chat {__version__}\n")
 
-    def test_what_cannot_be_read_is_told_with_status_2(self) -> None:
+    def test_a_wrong_word_or_option_is_reported_with_status_2(self) -> None:
         for arguments in (("dance",), ("stats", "--dance")):
             outcome = self.run_command(*arguments)
             self.assertEqual((outcome.status, outcome.output), (2, ""))
@@ -97,14 +97,14 @@ class InterruptTests(SynchronousTestCase):
         self.assertIs(signal.getsignal(signal.SIGINT), signal.SIG_DFL)
 
 
-class Faults(CommandTestCase):
-    def test_no_database(self) -> None:
+class FaultTests(CommandTestCase):
+    def test_a_missing_database_is_reported(self) -> None:
         self.assertEqual(
             self.here("stats"),
             (1, "", f"twisted-chat: there is no file {self.path}: give the server's file with --database\n"),
         )
 
-    def test_a_file_that_is_none(self) -> None:
+    def test_a_file_that_is_not_a_database_is_reported(self) -> None:
         Path(self.path).write_text("no database " * 100)
         for command in ("export", "import", "stats"):
             outcome = self.here(command)
@@ -114,12 +114,12 @@ class Faults(CommandTestCase):
                 outcome.errors,
             )
 
-    def test_another_program_s(self) -> None:
+    def test_the_database_of_another_program_is_reported(self) -> None:
         self.beside().execute("CREATE TABLE theirs (x)")
         for command in ("export", "import", "stats"):
             self.assertIn("another program", self.here(command).errors)
 
-    def test_an_empty_one(self) -> None:
+    def test_an_empty_file_is_reported(self) -> None:
         Path(self.path).touch()
         for command in ("export", "stats"):
             outcome = self.here(command)
@@ -127,14 +127,14 @@ class Faults(CommandTestCase):
                 outcome, (1, "", f"twisted-chat: {self.path} is empty: give the server's file with --database\n")
             )
 
-    def test_one_of_an_older_version(self) -> None:
+    def test_a_database_of_an_older_version_is_reported(self) -> None:
         self.filled()
         with mock.patch("twisted_chat.stores.sqlite.database.version_of", return_value=database.version_of() + 1):
             outcome = self.here("stats")
         self.assertEqual(outcome.status, 1)
         self.assertIn("was written by an older version: start the server once", outcome.errors)
 
-    def test_a_file_that_may_not_be_written_to(self) -> None:
+    def test_an_output_file_that_may_not_be_written_is_reported(self) -> None:
         self.filled()
         folder = self.folder / "theirs"
         folder.mkdir(mode=0o555)
@@ -145,14 +145,14 @@ class Faults(CommandTestCase):
             (outcome.status, outcome.errors), (1, f"twisted-chat: cannot write {folder}/out: Permission denied\n")
         )
 
-    def test_an_output_that_fails(self) -> None:
+    def test_a_full_disk_is_reported(self) -> None:
         self.filled()
         with open("/dev/full", "wb") as full:
             self.assertEqual(
                 self.exports_to(full.fileno()), (1, b"twisted-chat: the output: No space left on device\n")
             )
 
-    def test_a_reader_that_goes_away(self) -> None:
+    def test_a_reader_that_goes_away_ends_it_quietly_with_status_141(self) -> None:
         self.filled()
         reader, writer = os.pipe()
         os.close(reader)
@@ -167,7 +167,7 @@ class Faults(CommandTestCase):
         )
         return ended.returncode, ended.stderr
 
-    def test_control_c(self) -> None:
+    def test_an_interrupt_ends_it_quietly_with_status_130(self) -> None:
         self.filled()
         with mock.patch.object(sqlite3, "connect", side_effect=KeyboardInterrupt):
             self.assertEqual(self.here("stats"), (130, "", ""))

@@ -198,7 +198,7 @@ class LossyTests(TestCase):
         for member in members.values():
             await member.close()
 
-    async def test_all_arrive_once_and_in_order(self) -> None:
+    async def test_all_messages_arrive_once_and_in_order(self) -> None:
         self.patch(datagrams, "DEAD_SECONDS", TIMEOUT)  # a busy machine may be silent for longer than a network
         server, port = await start(self)
         relay = Relay(self, port)
@@ -213,7 +213,7 @@ class LossyTests(TestCase):
         self.assertGreater(relay.lost, relay.sent * LOST / 2)
         self.assertGreater(relay.doubled, relay.sent * DOUBLED / 4)
 
-    async def test_members_by_other_ways_hear_the_same(self) -> None:
+    async def test_members_over_tcp_hear_the_same(self) -> None:
         self.patch(datagrams, "DEAD_SECONDS", TIMEOUT)
         server, port = await start(self)
         relay = Relay(self, port)
@@ -255,7 +255,7 @@ class LossyTests(TestCase):
 
         await self.check(read_all, members, MESSAGES // 4, stop)
 
-    async def test_from_another_address_it_goes_on(self) -> None:
+    async def test_a_session_goes_on_from_another_address(self) -> None:
         self.patch(datagrams, "ASK_SECONDS", 0.3)
         self.patch(datagrams, "DEAD_SECONDS", 1.0)
         server, port = await start(self)
@@ -276,7 +276,7 @@ class LossyTests(TestCase):
 class RelayTests(TestCase):
     """The relay itself."""
 
-    async def test_nothing_is_left_of_it_when_it_stops_with_datagramsunder_way(self) -> None:
+    async def test_a_relay_that_stops_leaves_no_datagram_under_way(self) -> None:
         relay = Relay(self, 9)
         for _ in range(100):
             relay.datagramReceived(b"{}", ("127.0.0.1", 9))
@@ -289,7 +289,7 @@ class RelayTests(TestCase):
 class PlainTests(TestCase):
     """A client of a few lines, as the protocol has it."""
 
-    async def test_goodbye_is_said_over_udp_too(self) -> None:
+    async def test_a_server_that_shuts_down_says_stop_over_udp_too(self) -> None:
         server, port = await start(self)
         client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.addCleanup(client.close)

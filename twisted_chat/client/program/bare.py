@@ -1,8 +1,8 @@
 """The oldest client there is: three fields, no hello, no acks (`--bare`).
 
-The server that it is for takes what one read returns for one message, and ends the connection when that were two. So
-each object goes out in a segment of its own, some time after the last one. What comes back may stand back to back, and
-the author of a message may be a number there.
+Its server takes whatever one read returns for one message, and ends the connection if that were two. So each object is
+sent in a segment of its own, some time after the last one. The server's objects may follow each other without a line
+end, and the author of a message may be a number.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from ..errors import ChatError, ClosedError, RequestError, UnreachableError
 from ..reasons import reason_text
 
 PACE: Final = 0.02
-"""Seconds between two objects. 0.01 is what the wire asks for; a server of threads may be late by as much again."""
+"""Seconds between two objects. The protocol asks for 0.01; a server of threads may be late by as much again."""
 
 MAX_FRAME: Final = 4 * MAX_OBJECT
-"""Bytes of one object that is heard: such a server escapes what is not ASCII, six bytes for two."""
+"""Bytes of one object of the server, which writes six bytes for a character that is not ASCII and had two."""
 
 END_TIME: Final = 5.0
-"""Seconds that a server has to answer `quit`."""
+"""Seconds in which a server has to answer `quit`."""
 
 
 class BareHeard(msgspec.Struct):
-    """A message of such a server: three fields, and its author may be the number of a port."""
+    """A message of such a server. Its author may be the number of a port."""
 
     type: str = ""
     msg: str = ""
@@ -42,7 +42,7 @@ class BareHeard(msgspec.Struct):
 
 
 class BareClient(Protocol):
-    """A connection of three fields. It does not come back by itself: without acks nobody knows what was lost."""
+    """A connection with three fields. It does not reconnect: without acks, nobody knows what was lost."""
 
     def __init__(
         self, clock: IReactorTime, heard: Callable[[BareHeard], object], ended: Callable[[ChatError], object]
@@ -70,7 +70,7 @@ class BareClient(Protocol):
 
     def connectionMade(self) -> None:
         if ITCPTransport.providedBy(self.transport):
-            # Otherwise the kernel joins small segments, and two objects come out of one read.
+            # Otherwise the kernel joins small segments, and one read returns two objects.
             self.transport.setTcpNoDelay(True)
             self.transport.setTcpKeepAlive(True)
 
@@ -99,7 +99,7 @@ class BareClient(Protocol):
         self._over.callback(None)
 
     def say(self, text: str) -> Answer[None]:
-        """Say something. The answer comes when it is sent; that it has arrived nobody tells."""
+        """Say something. The answer comes when it is sent; the server does not tell whether it has arrived."""
         try:
             frame = encode(BareMessage(msg=text))
         except UnicodeEncodeError:
@@ -113,11 +113,11 @@ class BareClient(Protocol):
         return self._enqueue(frame)
 
     async def close(self, flush: bool = True) -> None:
-        """Say that this is the end, after all that was said, and end the connection; with `flush=False`, now."""
+        """Send all that was said and `quit`, and wait for the end of the connection; with `flush=False`, end it now."""
         self._closing = True
         self._closing_now = not flush
         if not self._over.called and flush:
-            # When the connection ends before this is sent, there is nobody to say it to.
+            # If the connection ends before this is sent, nobody is left to hear it.
             self._enqueue(encode(BareMessage(type="quit"))).addErrback(lambda _: None)
             timer = self._clock.callLater(END_TIME + PACE * len(self._queue), self._give_up)
             try:
@@ -144,7 +144,7 @@ class BareClient(Protocol):
 
     def _send(self) -> None:
         if not self._queue:
-            self._pace.stop()  # the pause after the last object is over
+            self._pace.stop()  # the pause after the last object has passed
             return
         frame, answer = self._queue.popleft()
         cast(ITransport, self.transport).write(frame)
@@ -167,7 +167,7 @@ def connect_bare(
     heard: Callable[[BareHeard], object],
     ended: Callable[[ChatError], object],
 ) -> Answer[BareClient]:
-    """Connect to a server that knows three fields; raises `UnreachableError`."""
+    """Connect to a server that knows three fields. Raises `UnreachableError`."""
     client = BareClient(clock, heard, ended)
 
     def unreachable(failure: Failure) -> BareClient:
