@@ -1,12 +1,11 @@
-"""Bytes in, objects out: where one JSON object of a stream ends and the next one begins.
+"""Framing: cuts a stream of bytes into JSON objects.
 
-The other side writes one object a line. It is also read if it leaves out the line end: an object ends itself, and is
-handed out as soon as its last byte is there. A line end ends whatever stands in front of it, so that one bad line
-costs no more than itself.
+A peer writes one object on each line. Line ends may be missing: an object ends with its last bracket, and is handed on
+as soon as that has arrived. A line end always ends an object, so that a bad object costs the peer no more than the rest
+of its line.
 
-Every byte is looked at a fixed number of times, by the regular expressions, the decoder and the functions of bytes
-that are written in C. There is no step of Python for a bracket or a string: 16 kB of `{},` within one object would
-take milliseconds.
+Each byte is scanned a fixed number of times, by the decoder, by regular expressions and by methods of `bytes`, all of
+them in C. No bracket or string takes a step in Python: 16 kB of `{},` in one object would take milliseconds.
 """
 
 from __future__ import annotations
@@ -21,41 +20,41 @@ from .messages import MAX_OBJECT, OUTLINE, TEXT, WireError, bad_json
 
 _SPACE: Final = re.compile(rb"[ \t\r]*")
 _TEXTS: Final = re.compile(rb"(?:" + TEXT + rb'[^\[\]{}"]*+)++', re.DOTALL)
-"""Strings, with all between them that is no bracket."""
+"""Strings of JSON, and anything between them that is not a bracket."""
 _IN_TEXT: Final = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
-"""The rest of a string, up to its quote; or up to the end, or a backslash whose other half is still to come."""
+"""The rest of a string: up to its closing quote, to the end, or to a backslash whose second half has not arrived."""
 _UP, _DOWN = b"\1", b"\xff"
 _BRACKETS: Final = b"{[}]"
 _STEPS: Final = bytes.maketrans(_BRACKETS, _UP * 2 + _DOWN * 2)
-"""What a bracket adds to the depth, as a signed byte."""
+"""Maps a bracket to the step in depth that it makes, as a signed byte."""
 _OTHERS: Final = bytes(set(range(256)) - set(_BRACKETS))
 _BLANK: Final = (b"", b"\r")
 _OPEN, _QUOTE = b'{"'
 _check: Final = msgspec.json.Decoder(msgspec.Raw).decode
 
 Frame = bytes | WireError
-"""A whole object, or what was wrong in the place of one (`bad-json` or `too-long`)."""
+"""A whole object, or the error in its place (`bad-json` or `too-long`)."""
 
 
 class Framer:
-    """Cuts a stream into frames. It keeps at most one unfinished object, of at most `limit` bytes."""
+    """Cuts a stream into frames. It holds at most one unfinished object, of at most `limit` bytes."""
 
     __slots__ = ("_depth", "_in_text", "_limit", "_rest", "_scanned", "_throwing")
 
     _scanned: int
-    """Bytes of an unfinished object that were scanned, in which `_depth` brackets are open, and maybe a string."""
+    """Bytes of the unfinished object that were scanned; after them, `_depth` brackets are open, and maybe a string."""
     _depth: int
     _in_text: bool
 
     def __init__(self, limit: int = MAX_OBJECT) -> None:
         self._limit = limit
         self._rest = b""
-        """The unfinished object, from its bracket on; empty between two objects."""
+        """The unfinished object, from its first bracket on; empty between objects."""
         self._throwing = False
-        """What comes up to the next line end belongs to something bad."""
+        """True while the rest of a line is thrown away."""
 
     def feed(self, data: bytes) -> list[Frame]:
-        """Take what has arrived; return the frames that it completes."""
+        """Take bytes that have arrived; returns the frames that they complete."""
         frames: list[Frame] = []
         *lines, rest = data.split(b"\n")
         for line in lines:
@@ -72,7 +71,7 @@ class Framer:
         return frames
 
     def _is_one_object(self, line: bytes) -> bool:
-        """Tell a line that is one object and nothing else, which nearly all are; others may be one as well."""
+        """True for a line that is one object and nothing else, as nearly all are. False tells nothing."""
         if not line.startswith(b"{") or len(line) > self._limit:
             return False
         if line.find(b"}") == len(line) - 1:
@@ -80,7 +79,7 @@ class Framer:
         return line.endswith(b"}") and _fault(line) is None
 
     def _cut(self, data: bytes, frames: list[Frame]) -> None:
-        """Take a piece of the stream that has no line end in it."""
+        """Take a piece of the stream without a line end in it."""
         if self._throwing:
             return
         start = 0
@@ -108,7 +107,7 @@ class Framer:
         self._rest = b""
 
     def _begin(self, data: bytes, frames: list[Frame]) -> None:
-        """Begin to scan an object that has no end yet, or one that is no use: too long, or nested too deeply."""
+        """Start to scan an object that is not whole yet, or that is too long or nested too deeply."""
         self._scanned = self._depth = 1
         self._in_text = False
         if self._closes(data[: self._limit]):
@@ -123,7 +122,7 @@ class Framer:
             self._rest = data
 
     def _closes(self, data: bytes) -> bool:
-        """Scan what has come of the unfinished object since the last time: True when its last bracket is there."""
+        """Scan the new part of the unfinished object; returns True if its last bracket is in it."""
         if self._in_text:
             self._scanned = at = _end_of(_IN_TEXT, data, self._scanned)
             if at == len(data) or data[at] != _QUOTE:
@@ -153,7 +152,7 @@ class Framer:
 
 
 def _fault(frame: bytes) -> Exception | None:
-    """Find what keeps a frame from being one JSON value."""
+    """The reason why a frame is not one JSON value; None if it is."""
     try:
         _check(frame)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -162,7 +161,7 @@ def _fault(frame: bytes) -> Exception | None:
 
 
 def _end_of(pattern: re.Pattern[bytes], data: bytes, at: int) -> int:
-    """Say where a match ends that begins at `at`; the pattern always matches."""
+    """The end of a match that begins at `at`. The pattern always matches."""
     match = pattern.match(data, at)
     assert match
     return match.end()
