@@ -22,6 +22,8 @@ class CompletingTests(SynchronousTestCase):
         self.assertEqual(self.ends("ask al"), ["ask alice "])
         self.assertEqual(self.ends(""), ["bob: ", "Барт: ", "alice: "])
         self.assertEqual(self.ends("x"), [])
+        self.assertEqual(self.ends("one\nal"), ["one\nalice "])
+        self.assertEqual([self.ends("@b"), self.ends("/msg @b")], [["@bob: "], ["/msg @bob "]])
 
     def test_commands_with_what_they_do(self) -> None:
         self.assertEqual(self.ends("/j"), ["/join "])

@@ -33,9 +33,9 @@ class Command:
     aliases: Sequence[str] = ()
     """What it is called elsewhere, and can be called here."""
     bare: bool = False
-    """It works also with a server that knows no commands."""
+    """It also works with a server that knows no commands."""
     lasting: bool = False
-    """It changes something at the server: who leaves waits for it, as for what was said."""
+    """It changes something that lasts: leaving waits until it is done, as for messages."""
 
     @property
     def usage(self) -> str:

@@ -140,8 +140,8 @@ COMMANDS: Final = Commands(
             lasting=True,
         ),
         Command("nick", "NICK", "take another nick", _nick, aliases=("name",), lasting=True),
-        Command("who", "[ROOM]", "who is in a room", _who, aliases=("names", "users", "members")),
-        Command("rooms", "", "which rooms there are", _rooms, aliases=("list", "channels")),
+        Command("who", "[ROOM]", "list the members of a room", _who, aliases=("names", "users", "members")),
+        Command("rooms", "", "list the rooms", _rooms, aliases=("list", "channels")),
         Command(
             "topic", "[TEXT]", "show the room's topic, or set it", _topic_of, aliases=("t", "subject"), lasting=True
         ),
@@ -155,15 +155,15 @@ COMMANDS: Final = Commands(
         Command(
             "history",
             "[COUNT]",
-            f"the room's last messages, {HISTORY} or COUNT of them",
+            f"show the room's last messages, {HISTORY} or COUNT of them",
             _history,
             aliases=("log", "lastlog", "scrollback"),
         ),
-        Command("help", "[COMMAND]", "what can be typed", _help, aliases=("h", "?", "commands"), bare=True),
+        Command("help", "[COMMAND]", "show the commands", _help, aliases=("h", "?", "commands"), bare=True),
         Command(
             "quit",
             "",
-            "leave, after everything said is kept",
+            "leave, when the server has everything you said",
             _quit,
             aliases=("q", "exit", "bye", "logout", "disconnect"),
             bare=True,

@@ -99,7 +99,7 @@ class Person:
         talker: Talker | None = None,
         literal: bool = False,
     ) -> None:
-        """Let somebody talk.
+        """Begin a conversation.
 
         `table` has the commands that can be typed.
         `talker` is for a server without rooms and commands; with a `client`, the room one is in is talked to.
@@ -137,7 +137,7 @@ class Person:
         return self._client
 
     def commands(self) -> list[Command]:
-        """List what can be done here."""
+        """The commands that work here."""
         return [command for command in self.table.values() if command.bare or self._client is not None]
 
     async def typed(self, line: str) -> None:
@@ -201,7 +201,7 @@ class Person:
         self.screen.turned(where)
 
     def room(self) -> Room:
-        """Give the room that is talked in; raises `Mistake`."""
+        """The room that is talked in; raises `Mistake`."""
         if isinstance(self.here, Direct):
             raise Mistake(f"these are direct messages with {clean(self.here.name)}; /join ROOM turns to a room")
         if self.here is None:
@@ -209,7 +209,7 @@ class Person:
         return self.here
 
     def _place(self) -> Room | Direct | None:
-        """Say where what is typed goes to; None where the server knows no rooms. Raises `Mistake`."""
+        """Where a typed text goes to; None where the server knows no rooms. Raises `Mistake`."""
         return self.here if self._talker is not None or self.here is not None else self.room()
 
     async def _read(self, room: Room) -> None:

@@ -22,6 +22,6 @@ PALETTE: Final = (
 
 @lru_cache(maxsize=4096)
 def colour(nick: str) -> str:
-    """Give the colour of a nick, as `#rrggbb`. Nicks that count as one have one colour."""
+    """The colour of a nick, as `#rrggbb`. Nicks that count as one have one colour."""
     digest = sha256(key_of(nick).encode("utf-8", "surrogatepass")).digest()
     return PALETTE[int.from_bytes(digest[:4]) % len(PALETTE)]

@@ -1,9 +1,9 @@
-"""How many columns of a terminal a text takes.
+"""Columns of a terminal: how many of them a text takes, and how it is broken into rows.
 
 Terminals agree on letters, on wide characters and on marks. They do not agree on what is written with several
 characters and shown as one: joined emoji, skin tones, flags, emoji made of signs. Where program and terminal count
-otherwise, a line falls apart, the one being typed first. So these are shown as their parts (`steady`), in which every
-terminal is alike. What is said stays as it was typed.
+differently, a line falls apart, the one being typed first. So these are shown as their parts (`steady`), which all
+terminals show alike. What is sent stays as it was typed.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _TAGS = range(0xE0020, 0xE0080)
 
 
 def steady(text: str) -> str:
-    """Write a text so that every terminal takes the same columns for it."""
+    """A text in a form that takes the same columns on every terminal."""
     return text if text.isascii() else "".join(steady_parts(text))
 
 
 def steady_parts(text: str) -> list[str]:
-    """Give what is shown for each character of a text; nothing, for some."""
+    """What is shown for each character of a text; for some, nothing."""
     return [_shown(character, text[i - 1] if i else "") for i, character in enumerate(text)]
 
 
@@ -57,7 +57,7 @@ def _width(character: str) -> int:
 
 
 def width(text: str) -> int:
-    """Count the columns of a steady text."""
+    """The number of columns that a steady text takes."""
     return len(text) if text.isascii() else sum(map(_width, text))
 
 
@@ -99,7 +99,7 @@ def wrap(fragments: Iterable[Fragment], columns: int, indent: int) -> list[list[
 
 
 def _fitting(row: list[tuple[str, str, int]], limit: int) -> int:
-    """Say how many cells of a row fit; at least one."""
+    """The number of cells of a row that fit; at least one."""
     ends = accumulate(cell_width for _, _, cell_width in row)
     return max(1, sum(end <= limit for end in ends))
 
@@ -110,7 +110,7 @@ def graphemes(text: str) -> Iterator[str]:
 
 
 def _cells(text: str) -> Iterator[tuple[str, int]]:
-    """Give characters with the marks on them, and their columns."""
+    """Characters with the marks on them, and the columns of each."""
     cell, columns = "", 0
     for character in text:
         more = _width(character)

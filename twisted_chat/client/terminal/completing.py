@@ -1,7 +1,8 @@
-"""What can follow what is typed: commands, nicks and rooms. What a command takes is said by the table of commands."""
+"""Completion of what is typed: commands, nicks and rooms. The table of commands says what each command takes."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -11,42 +12,42 @@ from ..program.commands import COMMANDS
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What there is to choose from."""
+    """The names that can be completed."""
 
     commands: Sequence[Command]
     nicks: Sequence[str]
-    """Who spoke last comes first."""
+    """The last speaker comes first."""
     rooms: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """A way to go on."""
+    """A completion of the word that is being typed."""
 
     text: str
-    """What stands there in place of the word that is being typed."""
+    """What takes the place of the word."""
     shown: str
     help: str = ""
 
 
 def word_before(text: str) -> str:
-    """Give the word that is being typed."""
-    return text.rpartition(" ")[2]
+    """The word that is being typed, at the end of a text."""
+    return re.split(r"\s", text)[-1]
 
 
 def endings(text: str, known: Known) -> list[Ending]:
-    """Give the ways to go on after this text."""
+    """The completions of the last word of a text."""
     word = word_before(text)
     start = text[: len(text) - len(word)]
     if not text.startswith("/") or text.startswith("//"):
-        return _names(word, known.nicks, after=" " if start.strip() else ": ")
+        return _nicks(word, known.nicks, after=" " if start.strip() else ": ")
     if not start:
         commands = {f"/{command.name}": command for command in known.commands}
         found = _names(word, commands, after="")
         return [_command(ending, commands[ending.text]) for ending in found]
     match _argument(start):
         case "NICK" | "TEXT":
-            return _names(word, known.nicks)
+            return _nicks(word, known.nicks)
         case "ROOM":
             return _names(word, known.rooms)
         case "COMMAND":
@@ -60,13 +61,18 @@ def _command(ending: Ending, command: Command) -> Ending:
 
 
 def _argument(start: str) -> str:
-    """Say what comes next in a command, by its name in the table; the last of them goes on."""
+    """The kind of word that comes next in a command, by its name in the table; a `TEXT` goes on."""
     name, *words = start[1:].split()
     command = COMMANDS.named(name)
     takes = command.argument.replace("[", "").replace("]", "").split() if command is not None else []
     if len(words) < len(takes):
         return takes[len(words)]
     return "TEXT" if takes[-1:] == ["TEXT"] else ""
+
+
+def _nicks(word: str, nicks: Sequence[str], after: str = " ") -> list[Ending]:
+    """Complete a nick, also with an @ in front, as the list of rooms shows it."""
+    return _names(word, [f"@{nick}" for nick in nicks] if word.startswith("@") else nicks, after)
 
 
 def _names(word: str, names: Iterable[str], after: str = " ") -> list[Ending]:

@@ -97,7 +97,7 @@ class Controller:
         self._faults: list[str] = []
 
     async def run(self) -> int:
-        """Talk, and give the exit status."""
+        """Run the screen to its end; gives the exit status."""
         entering = Deferred.fromCoroutine(self._enter())
         entering.addErrback(self._not_entered)
         self._saving.start(SAVE, now=False)
@@ -184,7 +184,7 @@ class Controller:
             self.entered(line)
 
     async def _show(self) -> None:
-        """Let the person talk, until they leave or the other side ends it."""
+        """Show the screen, until the person leaves or the server ends the conversation."""
         if not self._over:
             asyncio.get_running_loop().set_exception_handler(self._broken)
             with suppress(EOFError, OSError):  # the terminal is gone: nothing can be read from it, or written to it
@@ -196,7 +196,7 @@ class Controller:
         self._log.failure("drawing failed", Failure(error))
 
     def _end(self) -> int:
-        """Say what there is to say when the screen is gone; gives the exit status."""
+        """Print what a person must know when the screen is gone; gives the exit status."""
         for fault in self._faults:
             complain(clean(fault, "\n"))
         if self._why:

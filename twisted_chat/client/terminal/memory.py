@@ -44,7 +44,7 @@ class _File(msgspec.Struct):
 
 def default_path() -> Path:
     """Where the file is: on Linux, `~/.local/state/twisted_chat/screen.json`."""
-    from platformdirs import user_state_path  # here, so that only who asks for it pays for it
+    from platformdirs import user_state_path  # imported here, since it costs time and is needed once
 
     return user_state_path(FOLDER, appauthor=False) / FILE
 

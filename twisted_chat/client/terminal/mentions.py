@@ -1,4 +1,4 @@
-"""Find a nick in a text."""
+"""Mentions of a nick in a text."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from functools import lru_cache
 
 
 def mentions(text: str, nick: str) -> bool:
-    """Say whether a text has this nick in it, as a word of its own, whatever its case."""
+    """True if a text has this nick in it, as a word of its own, whatever its case."""
     return _pattern(nick.casefold()).search(text.casefold()) is not None
 
 
 @lru_cache(maxsize=16)
 def _pattern(nick: str) -> re.Pattern[str]:
-    # `-`, `_` and `.` are of nicks, too, but a dot also ends a sentence.
+    # A nick may contain `-`, `_` and `.`, but a dot also ends a sentence.
     return re.compile(rf"(?<![\w.-]){re.escape(nick)}(?![\w-]|\.\w)")

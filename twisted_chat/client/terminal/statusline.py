@@ -179,7 +179,7 @@ def _list(items: Sequence[_Item]) -> Sequence[Fragment]:
 
 
 def _below(pane: Pane) -> Variants:
-    """Say that newer messages are below the window."""
+    """Newer messages are below the window."""
     if pane.bottom is None:
         return [[]]
     return _text(f"scrolled back, {pane.unread} new below" if pane.unread else "scrolled back", "back")
