@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -101,6 +102,40 @@ class Export(CommandTestCase):
         with mock.patch.object(exporting, "_line", side_effect=KeyboardInterrupt):
             self.assertEqual(self.here("export", str(path)).status, 130)
         self.assertEqual(set(os.listdir(self.folder)), before)
+
+    def test_nothing_is_left_when_it_is_ended(self) -> None:
+        self.filled()
+        before = set(os.listdir(self.folder))
+        for number in (signal.SIGTERM, signal.SIGHUP):
+
+            def end(*_: object, number: int = number) -> None:
+                os.kill(os.getpid(), number)
+
+            with mock.patch.object(exporting, "_line", end):
+                self.assertEqual(self.here("export", str(self.folder / "out")).status, 128 + number)
+            self.assertEqual(set(os.listdir(self.folder)), before)
+            self.assertIs(signal.getsignal(number), signal.SIG_DFL)
+
+    def test_a_file_that_may_not_be_read_may_not_be_replaced_either(self) -> None:
+        self.filled()
+        theirs = self.folder / "theirs"
+        theirs.mkdir()
+        (theirs / "out").touch(mode=0)
+        theirs.chmod(0o555)
+        self.folder.chmod(0o777)
+        self.as_somebody()
+        outcome = self.here("export", str(theirs / "out"))
+        self.assertEqual(outcome.errors, f"twisted-chat: cannot write {theirs}/out: Permission denied\n")
+
+    def test_a_pipe_and_a_device_are_written_to(self) -> None:
+        self.filled()
+        pipe = self.folder / "pipe"
+        os.mkfifo(pipe)
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        self.assertEqual(self.here("export", str(pipe)).status, 0)
+        self.assertEqual(os.read(reader, 2**16).decode(), self.here("export").output)
+        self.assertEqual(self.here("export", "/dev/null").status, 0)
 
     def test_a_file_that_cannot_be_made(self) -> None:
         self.filled()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import time
@@ -79,6 +80,9 @@ class Import(CommandTestCase):
         path = self.folder / "in.jsonl"
         path.write_bytes(b"\n" + line(1) + b"\r\n  \n" + line(2).rstrip())
         self.assertEqual(self.here("import", str(path)).errors, told(2))
+
+    def test_from_a_file_that_an_editor_wrote(self) -> None:
+        self.assertEqual(self.give(codecs.BOM_UTF8 + line(1), line(2)).errors, told(2))
 
     def test_a_server_that_runs_goes_on_behind_it(self) -> None:
         lobby = self.filled(close=False)[0]
@@ -208,6 +212,7 @@ class BadLines(CommandTestCase):
         for bad, why in (
             (b"no json\n", "JSON is malformed"),
             (b'{"room":"lobby"\n', "truncated"),
+            (codecs.BOM_UTF8 + line(1), "JSON is malformed"),
             (b"[]\n", "Expected `object`, got `array`"),
             (b"{}\n", "missing required field `room`"),
             (b'{"room":"\xff"}\n', "it is not UTF-8"),
@@ -232,6 +237,11 @@ class BadLines(CommandTestCase):
             self.assertIn("twisted-chat: input, line 3: ", refusal)
             self.assertIn(why, refusal)
             self.assertTrue(refusal.endswith("; all lines before it were imported"), refusal)
+
+    def test_another_encoding_is_named(self) -> None:
+        for encoding in ("utf-16", "utf-16-be"):
+            text = "\ufeff" * (encoding != "utf-16") + line(1).decode()
+            self.assertIn("input, line 1: the file is in UTF-16: save it as UTF-8", self.refusal(text.encode(encoding)))
 
     def test_those_in_front_of_it_are_imported_and_it_can_be_done_again(self) -> None:
         good = [line(number) for number in range(1, 4)]

@@ -6,11 +6,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
+from twisted.internet.testing import EventLoggingObserver
+from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import TestCase
 
 from twisted_chat import names
 from twisted_chat.log import Unavailable
-from twisted_chat.stores.retention import EVERYTHING, LOOK_SECONDS, Keep, Store, Trimmer, read_keep
+from twisted_chat.stores.retention import (
+    AHEAD_SECONDS,
+    EVERYTHING,
+    LOOK_SECONDS,
+    Keep,
+    Store,
+    Trimmer,
+    TrustedTime,
+    read_keep,
+)
 from twisted_chat.stores.sqlite import database
 from twisted_chat.stores.sqlite.log import SQLiteLog
 
@@ -48,8 +59,9 @@ class Times(TestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.steps: list[tuple[int, int]] = []
+        self.newest = 0
         self.found: Deferred[list[int]] = succeed([])
-        self.trimmer = Trimmer(self.clock, Store(lambda now: self.found, self.trim))
+        self.trimmer = Trimmer(self.clock, Store(lambda now: self.found, self.trim, lambda: succeed(self.newest)))
         self.left = {1: 3, 2: 1}
 
     def trim(self, room: int, now: int) -> Deferred[bool]:
@@ -64,7 +76,7 @@ class Times(TestCase):
             asked.append(now)
             return succeed([])
 
-        self.trimmer._store = Store(overdue, self.trim)
+        self.trimmer._store = Store(overdue, self.trim, lambda: succeed(0))
         self.clock.pump([30] * 6)
         self.assertEqual(asked, [60_000, 120_000, 180_000])
 
@@ -101,6 +113,81 @@ class Times(TestCase):
     def test_stopped_before_it_began_it_leaves_nothing_behind(self) -> None:
         self.trimmer.stop()
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class Clocks(TestCase):
+    """A clock that was set ahead does not delete what was kept a minute ago."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.clock.advance(1_000 * DAY)
+        self.ahead = 0.0
+        self.clock.time_of_day = lambda: self.clock.seconds() + self.ahead  # type: ignore[attr-defined]
+        self.events = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+
+    def offsets(self, time: TrustedTime, *steps: float) -> list[int]:
+        """Let time pass, and tell by how many days each time that is trusted differs from the timers."""
+        found = []
+        for seconds in steps:
+            self.clock.advance(seconds)
+            found.append(round((time.now() / 1_000 - self.clock.seconds()) / DAY))
+        return found
+
+    def warnings(self) -> int:
+        return sum("The clock is" in str(event["log_format"]) for event in self.events)
+
+    def test_one_that_was_set_ahead_and_back_is_not_followed(self) -> None:
+        time = TrustedTime(self.clock, 0)
+        self.assertEqual(self.offsets(time, 60), [0])
+        self.ahead = 91 * DAY
+        self.assertEqual(self.offsets(time, 60, 60, DAY / 2), [0, 0, 0])
+        self.assertEqual(self.warnings(), 1)
+        self.ahead = 0
+        self.assertEqual(self.offsets(time, 60), [0])
+        self.ahead = 91 * DAY
+        self.assertEqual(self.offsets(time, 60, DAY - 1), [0, 0], "the day begins anew")
+        self.assertEqual(self.warnings(), 2)
+
+    def test_one_that_stays_ahead_for_a_day_is_right(self) -> None:
+        time = TrustedTime(self.clock, 0)
+        self.ahead = 91 * DAY
+        self.assertEqual(self.offsets(time, 60, DAY - 1, 1, 60), [0, 0, 91, 91])
+        self.assertEqual(self.warnings(), 1)
+
+    def test_one_that_was_set_back_is_followed_at_once(self) -> None:
+        time = TrustedTime(self.clock, 0)
+        self.ahead = -5 * DAY
+        self.assertEqual(self.offsets(time, 60, 60), [-5, -5])
+        self.assertEqual(self.warnings(), 0)
+
+    def test_small_steps_are_followed(self) -> None:
+        time = TrustedTime(self.clock, 0)
+        for _ in range(1_000):
+            self.ahead += AHEAD_SECONDS
+            self.offsets(time, 60)
+        self.assertEqual((time.now() / 1_000 - self.clock.seconds(), self.warnings()), (self.ahead, 0))
+
+    def test_one_that_is_far_ahead_of_the_newest_message_at_the_start_may_be_wrong(self) -> None:
+        now = int(self.clock.seconds() * 1_000)
+        self.assertEqual(self.offsets(TrustedTime(self.clock, now - 3 * DAY * 1_000), 60, DAY - 1, 1), [-3, -3, 0])
+        self.assertEqual(self.warnings(), 1)
+        now = int(self.clock.seconds() * 1_000)
+        self.assertEqual(self.offsets(TrustedTime(self.clock, now - DAY * 1_000), 60), [0])
+        self.assertEqual(self.warnings(), 1)
+
+    def test_the_trimmer_goes_by_it(self) -> None:
+        asked: list[int] = []
+
+        def overdue(now: int) -> Deferred[list[int]]:
+            asked.append(now)
+            return succeed([])
+
+        start = int(self.clock.seconds() * 1_000)
+        Trimmer(self.clock, Store(overdue, lambda room, now: succeed(False), lambda: succeed(0)))
+        self.clock.advance(60)
+        self.ahead = 91 * DAY
+        self.clock.advance(60)
+        self.assertEqual(asked, [start + 60_000, start + 120_000])
 
 
 class InTheStore(StoreTestCase):
@@ -140,6 +227,17 @@ class InTheStore(StoreTestCase):
         self.assertEqual((self.kept(log), lobby.oldest, lobby.seq), ([], 5, 4))
         self.say(log, [200])
         self.assertEqual((self.kept(log), lobby.oldest, lobby.seq), ([5], 5, 5))
+
+    def test_after_a_long_pause_nothing_is_deleted_for_a_day(self) -> None:
+        self.clock.advance(10 * DAY)
+        log = self.opened(Keep(seconds=100))
+        self.say(log, [1, 2])
+        self.successResultOf(log.flush())
+        self.say(log, [3])
+        self.clock.advance(60)
+        self.assertEqual(self.kept(log), [1, 2, 3])
+        self.clock.pump([3_600] * 24)
+        self.assertEqual(self.kept(log), [])
 
     def test_both_limits_hold(self) -> None:
         log = self.opened(Keep(seconds=100, messages=2))

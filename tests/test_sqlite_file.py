@@ -176,6 +176,37 @@ class Files(FileTestCase):
         self.patch(log._file, "writer", broken)
         self.assertEqual(await self.unavailable(keep(log, [entry(lobby, "b")], 1)), "disk I/O error")
 
+    async def test_a_file_that_is_truncated_gets_nothing_more(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        await keep(log, [entry(lobby, "a")], 1)
+        await log.flush()
+        os.truncate(self.path, 0)
+        for _ in range(2):
+            for done in (keep(log, [entry(lobby, "b")], 1), lobby.set_topic("t"), log.flush()):
+                self.assertIn("truncated it or written over it", await self.unavailable(done))
+        self.assertEqual((lobby.seq, len(self.logged())), (1, 1))
+
+    async def test_a_program_that_reads_for_long_is_told_of_once(self) -> None:
+        self.patch(database_file, "WAL_BYTES", 2**17)
+        self.patch(database_file, "PINNED_BYTES", 2**18)
+        log = self.open_store()
+        lobby = await room(log)
+        for _ in range(2):
+            reader = self.beside()
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM said").fetchone()
+            for _ in range(6):
+                await keep(log, [entry(lobby, "x" * 10_000) for _ in range(20)], 1)
+                await log.flush()
+            reader.execute("COMMIT")
+            for _ in range(3):
+                await keep(log, [entry(lobby, "x" * 10_000) for _ in range(20)], 1)
+                await log.flush()
+        told = self.logged()
+        self.assertEqual(len(told), 2, told)
+        self.assertRegex(told[0], rf"^{self.path}-wal has grown to \d+ MB, since another program has been reading")
+
     async def test_a_folder_that_is_gone(self) -> None:
         log = self.open_store()
         lobby = await room(log)

@@ -17,7 +17,9 @@ from unittest import mock
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import deferLater
 
 from twisted_chat import names
 from twisted_chat.__main__ import main
@@ -477,6 +479,13 @@ class Following(FileTestCase):
         await keep(log, [entry(lobby, "b")], 1)
         self.assertEqual(self.heard, [[2], [3]])
 
+    async def test_a_room_that_was_opened_after_it_is_known_as_it_is_now(self) -> None:
+        log, _ = await self.followed("a")
+        self.imports(7, name="other")
+        said = entry(await room(log, "other"), "b")
+        await keep(log, [said], 1)
+        self.assertEqual((said.seq, self.heard), (8, []))
+
     async def test_what_changes_another_room_is_no_news(self) -> None:
         log, lobby = await self.followed("a")
         epoch = lobby.epoch
@@ -539,6 +548,58 @@ class Following(FileTestCase):
         self.assertEqual(len(self.clock.getDelayedCalls()), 1)
         await log.close()
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class GivenTwice(FileTestCase):
+    """A file in which two servers gave the same numbers."""
+
+    def said(self, *rows: tuple[int, str, str | None]) -> None:
+        """Write to the journal as servers do: a number, a text and an `id` each."""
+        sql = """
+            INSERT INTO journal (room, seq, time, author, author_key, msg, id)
+            VALUES (1, ?, 7, 'alice', 'alice', ?, ?)"""
+        self.beside().executemany(sql, rows)
+
+    async def assert_kept(self, log: SQLiteLog, *expected: str) -> None:
+        lobby = await room(log)
+        self.assertEqual(texts(await lobby.after(0, MOST, PLENTY)), list(expected))
+        self.assertEqual(lobby.seq, len(expected))
+        said = entry(lobby, "next")
+        await keep(log, [said], 1)
+        self.assertEqual(said.seq, len(expected) + 1)
+
+    async def test_it_opens_and_everything_is_there_once(self) -> None:
+        log = self.open_store()
+        await keep(log, [entry(await room(log), "a", "1"), entry(await room(log), "b")], 1)
+        await log.close()
+        self.said((2, "other b", "2"), (3, "c", None), (3, "other c", None), (3, "c", None), (2, "other b", "2"))
+        await self.assert_kept(self.open_store(), "a", "b", "c", "other b", "other c", "c")
+        self.assertEqual(len([line for line in self.logged() if line.startswith("3 messages in")]), 1)
+
+    async def test_a_server_that_runs_goes_on_with_the_new_numbers(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        await keep(log, [entry(lobby, "a", "1")], 1)
+        await log.flush()
+        lobby.follow(lambda records: None)
+        epoch = lobby.epoch
+        await keep(log, [entry(lobby, "b"), entry(lobby, "c")], 1)
+        self.said((2, "other b", None))
+        await log.flush()
+        again = entry(lobby, "d")
+        await keep(log, [again], 1)
+        self.assertEqual((again.seq, lobby.seq), (5, 5))
+        self.assertNotEqual(lobby.epoch, epoch)
+        self.assertEqual(texts(await lobby.after(0, MOST, PLENTY)), ["a", "b", "c", "other b", "d"])
+
+    async def test_how_many_are_skipped_is_counted_anew(self) -> None:
+        log = self.open_store()
+        await keep(log, [entry(await room(log), "a", "1")], 1)
+        await log.close()
+        self.said((1, "a", "1"), (2, "a", "1"), (9, "b", None), (1, "c", None))
+        log = self.open_store()
+        self.assertEqual(numbers(await (await room(log)).after(0, MOST, PLENTY)), [1, 9, 10])
+        self.assertEqual(self.beside().execute("SELECT skipped FROM room").fetchone(), (7,))
 
 
 class Moving(FileTestCase):
@@ -620,6 +681,8 @@ class Moving(FileTestCase):
                 said = list(range(1, lobby.seq + 1))
                 await keep(log, [entry(lobby, "in the journal")], 1)
                 await keep(log, [entry(lobby, "\x00, which does not go by it")], 1)
+                if first is None:
+                    await log.flush()
                 begin.callback(None)
                 self.assertEqual([numbers(await page) for page in pages], [said, said])
             await log.flush()
@@ -868,6 +931,27 @@ class Busy(FileTestCase):
         self.assertEqual((lobby.seq, lobby.topic), (0, ""))
         await keep(log, [entry(lobby, "a")], 1)
         self.assertEqual(lobby.seq, 1)
+
+    async def test_whatever_waits_waits_so_long_in_all(self) -> None:
+        for durability in ("process", "power"):
+            log = self.open_store(f"{self.path}-{durability}", durability)
+            rooms = [await room(log, f"room{number}") for number in range(30)]
+            await keep(log, [entry(rooms[0], "a")], 1)
+            other = sqlite3.connect(f"{self.path}-{durability}", isolation_level=None)
+            self.addCleanup(other.close)
+            other.execute("BEGIN IMMEDIATE")
+            waiting = [opened.set_topic("t") for opened in rooms]
+            waiting += [log.append([entry(rooms[0], "b")], 1), log.flush()]
+            refused = [Deferred.fromCoroutine(self.unavailable(done)) for done in waiting]
+            for _ in range(int(database.PATIENCE * 10) + 10):
+                self.clock.advance(0.1)
+                await deferLater(reactor, 0)
+            # Their time is over, and it does not go on: whoever began to wait only now would wait for ever.
+            why = await gatherResults(refused)
+            self.assertEqual(set(why), {"another program has been writing to it for too long"})
+            other.execute("ROLLBACK")
+            await keep(log, [entry(rooms[0], "b")], 1)
+            self.assertEqual([opened.topic for opened in rooms], [""] * 30)
 
     async def test_a_move_waits_for_it_and_the_reactor_does_not(self) -> None:
         log = self.open_store()

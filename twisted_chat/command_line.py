@@ -35,6 +35,31 @@ def interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+class Terminated(BaseException):
+    """A signal asks the program to end: SIGTERM, or SIGHUP."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextmanager
+def terminations() -> Iterator[None]:
+    """Let a signal that would end the program raise `Terminated` for a while, so that no unfinished file is left."""
+    numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, _terminate)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _terminate(number: int, _: object) -> NoReturn:
+    raise Terminated(number)
+
+
 class Parser(ArgumentParser):
     """An `ArgumentParser` that says in one line what is wrong, and how to get help; the usage would hide it."""
 

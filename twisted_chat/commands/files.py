@@ -81,31 +81,22 @@ def reading(path: str) -> Iterator[sqlite3.Connection]:
 def _reader(path: str) -> sqlite3.Connection:
     """Connect to a file, with the rights that this user has.
 
-    In WAL mode, readers too write to the file's index (`-shm`), or at least need one that a server keeps. A user who
-    may only read and finds none reads the file by itself: that is all there is if there is no write-ahead log.
+    In WAL mode, a reader too needs the file's index (`-shm`). A server keeps one; a user who may write makes one, and
+    takes it away again. Whoever may only read, and finds none, reads the file by itself: that is everything, unless
+    there is a write-ahead log, too.
     """
-    if os.access(path, os.W_OK) and os.access(os.path.dirname(os.path.realpath(path)), os.W_OK):
-        return database.connect(path, timeout=database.PATIENCE)
-    for options in ("mode=ro", "immutable=1"):
-        if options == "immutable=1" and _has_content(f"{path}-wal"):
-            raise Problem(
-                f"the newest messages of {path} are still in {path}-wal, which only a user who may write to that "
-                "folder can read: run this as the server's user, or copy both files to a folder of your own"
-            )
-        connection = database.connect(f"file:{quote(os.path.abspath(path))}?{options}", timeout=database.PATIENCE)
+    if os.access(path, os.W_OK, effective_ids=True) or os.path.exists(f"{path}-shm"):
         try:
-            connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+            return database.connect(path, timeout=database.PATIENCE)
         except sqlite3.OperationalError as error:
-            connection.close()
-            if options == "immutable=1" or not database.cannot_open(error):
+            if not database.cannot_open(error):
                 raise
-        else:
-            break
-    return connection
-
-
-def _has_content(path: str) -> bool:
-    return os.path.exists(path) and os.path.getsize(path) > 0
+    if os.path.exists(f"{path}-wal") and os.path.getsize(f"{path}-wal"):
+        raise Problem(
+            f"the newest messages of {path} are still in {path}-wal, which only a user who may write to its folder can "
+            "read: run this as the server's user, or copy both files to a folder of your own"
+        )
+    return database.connect(f"file:{quote(os.path.abspath(path))}?immutable=1")
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from .. import __version__
-from ..command_line import FAILED, MISUSED, PIPE_CLOSED, Parser, ended_by, interrupts
+from ..command_line import FAILED, MISUSED, PIPE_CLOSED, Parser, Terminated, ended_by, interrupts, terminations
 from ..log import Unusable
 from ..stores.sqlite.database import explain
 from . import TALK, TOOL, Command, Problem
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     command: Command = options.command
     try:
-        with interrupts():
+        with interrupts(), terminations():
             status = command.run(options)
             sys.stdout.flush()
     except (Problem, Unusable) as problem:
@@ -44,6 +44,8 @@ def main(arguments: Sequence[str]) -> int:
         return PIPE_CLOSED if isinstance(error, BrokenPipeError) else _fail(f"the output: {error.strerror}")
     except KeyboardInterrupt:
         return ended_by(signal.SIGINT)
+    except Terminated as terminated:
+        return ended_by(terminated.number)
     return status
 
 

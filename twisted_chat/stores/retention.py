@@ -1,6 +1,6 @@
-"""How much of the logs is kept: all of it, or what is young enough, or so many messages a room.
+"""How much of the logs is kept: everything, or messages up to an age, or up to a number in each room.
 
-What goes is taken away in the background, the oldest first, in steps that hold the file's lock for a few milliseconds.
+The others are deleted in the background, the oldest first, in steps that hold the file's lock for a few milliseconds.
 """
 
 from __future__ import annotations
@@ -18,10 +18,18 @@ from .. import clock
 from ..log import Unavailable
 
 LOOK_SECONDS: Final = 60.0
-"""How often it is looked what is to go: for so long a message may stay that is too old."""
+"""How often the store looks for messages to delete: a message may outlive its time by so much."""
 
 STEP_PAUSE: Final = 0.01
-"""Seconds between two steps: half of the time, or more, the disk is there for others."""
+"""Seconds between two steps: half of the time, or more, the disk is free for others."""
+
+AHEAD_SECONDS: Final = 300.0
+"""How far the clock may run ahead of the timers between two looks; a clock that is kept right never does."""
+
+TRUST_SECONDS: Final = 86_400.0
+"""How long a clock that was set ahead has to stay so until messages are deleted by it. After a bad answer of a time
+server, or with a flat battery, everything would be deleted within a minute; a day is time to see the log and to mend
+the clock."""
 
 _UNITS: Final = {"h": 3_600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
 
@@ -29,7 +37,7 @@ _log = Logger("twisted_chat.stores.retention")
 
 
 class Keep(NamedTuple):
-    """What is kept; a message goes as soon as one of these does not cover it. None is no limit."""
+    """What is kept; a message is deleted as soon as one of these limits does not cover it. None is no limit."""
 
     seconds: int | None = None
     messages: int | None = None
@@ -60,14 +68,48 @@ class Store(NamedTuple):
     overdue: Callable[[int], Deferred[list[int]]]
     """List the rooms that hold too much at a time (milliseconds since 1970)."""
     trim: Callable[[int, int], Deferred[bool]]
-    """Take one step in a room, at a time; tells whether there may be more to take away."""
+    """Take one step in a room, at a time; tells whether there may be more to delete."""
+    newest: Callable[[], Deferred[int]]
+    """Tell the time of the newest message of all rooms (milliseconds since 1970), 0 if there is none."""
+
+
+class TrustedTime:
+    """The time of day by which messages are deleted: it follows a clock that was set ahead only after a day."""
+
+    def __init__(self, reactor: Any, newest: int) -> None:
+        """`newest` is the time of the newest message: a clock that is a day ahead of it may be wrong from the start."""
+        self._reactor = reactor
+        now = clock.milliseconds(reactor)
+        self._time = newest if newest and now - newest > TRUST_SECONDS * 1000 else now
+        self._seconds: float = reactor.seconds()
+        self._ahead_since: float | None = None
+        """When the clock was found to be ahead, in the reactor's time."""
+
+    def now(self) -> int:
+        """Tell the time in milliseconds since 1970; logs what is wrong with the clock, once."""
+        seconds, now = self._reactor.seconds(), clock.milliseconds(self._reactor)
+        expected = self._time + int((seconds - self._seconds) * 1000)
+        if now - expected <= AHEAD_SECONDS * 1000:
+            self._ahead_since = None
+        elif self._ahead_since is None:
+            self._ahead_since = seconds
+            _log.warn(
+                "The clock is {hours:,} hours ahead of the newest message, or was set ahead by as much: no message is "
+                "deleted for its age by that clock until it has stayed so for a day. If it is wrong, set it right",
+                hours=round((now - expected) / 3_600_000),
+            )
+        if self._ahead_since is not None and seconds - self._ahead_since < TRUST_SECONDS:
+            now = expected
+        self._time, self._seconds = now, seconds
+        return now
 
 
 class Trimmer:
-    """Takes away what is not to be kept, now and then, for as long as it is not stopped."""
+    """Deletes what is not to be kept, now and then, until it is stopped."""
 
     def __init__(self, reactor: Any, store: Store) -> None:
         self._reactor = reactor
+        self._time: TrustedTime | None = None
         self._store = store
         self._next: IDelayedCall | None = None
         self._stopped = False
@@ -88,12 +130,14 @@ class Trimmer:
     def _look(self) -> Generator[Deferred[Any], Any, None]:
         self._next = None
         try:
-            now = clock.milliseconds(self._reactor)
+            if self._time is None:
+                self._time = TrustedTime(self._reactor, (yield self._store.newest()))
+            now = self._time.now()
             for room in (yield self._store.overdue(now)):
                 while not self._stopped and (yield self._store.trim(room, now)):
                     yield deferLater(self._reactor, STEP_PAUSE)
         except Unavailable:
-            pass  # the store told of it
+            pass  # the store has logged it
         except Exception:
-            _log.failure("What is not to be kept could not be taken away; it is tried again")
+            _log.failure("Messages that are not to be kept could not be deleted; the next attempt is in a minute")
         self._wait()

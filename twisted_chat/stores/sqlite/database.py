@@ -62,11 +62,15 @@ def connect(path: str, durability: Durability = "process", timeout: float = 0) -
     is_uri = path.startswith("file:")
     connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False, uri=is_uri)
     synchronous = "FULL" if durability == "power" else "NORMAL"
-    connection.execute(f"PRAGMA synchronous = {synchronous}")
-    connection.execute("PRAGMA wal_autocheckpoint = 0")
-    connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES // 2}")  # so that its size says when to copy it
-    connection.execute(f"PRAGMA cache_size = {-PAGE_CACHE // 1024}")
-    connection.execute("PRAGMA mmap_size = 0")  # a disk that fails gives an error, not the end of the process
+    try:
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES // 2}")  # so that its size says when to copy it
+        connection.execute(f"PRAGMA cache_size = {-PAGE_CACHE // 1024}")
+        connection.execute("PRAGMA mmap_size = 0")  # a disk that fails gives an error, not the end of the process
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -408,6 +412,14 @@ def overdue(connection: sqlite3.Connection, keep: Keep, now: int) -> list[int]:
                - (SELECT min(seq) FROM message WHERE message.room = room.id) + 1 - skipped > :messages"""
     rows = connection.execute(sql, {"since": _since(keep, now), "messages": keep.messages})  # beyond NULL is nothing
     return [id for (id,) in rows]
+
+
+def newest(connection: sqlite3.Connection) -> int:
+    """Tell the time of the newest message of all rooms (milliseconds since 1970), 0 if there is none."""
+    sql = """
+        SELECT max((SELECT time FROM message WHERE message.room = room.id ORDER BY seq DESC LIMIT 1)) FROM room
+        UNION ALL SELECT max(time) FROM journal"""
+    return max(time or 0 for (time,) in connection.execute(sql))
 
 
 def _since(keep: Keep, now: int) -> int:

@@ -7,6 +7,7 @@ import fcntl
 import os
 import stat
 import struct
+from contextlib import suppress
 from typing import Final
 
 from ...log import Unusable
@@ -118,7 +119,7 @@ def _open_beside(path: str, database: os.stat_result) -> int | None:
         if _SET_LOCK is not None:
             return None
         raise Unusable(f"{path} cannot be used: {error.strerror} ({path}-lock)") from None
-    if os.geteuid() == 0:
+    with suppress(OSError):  # only the superuser may, and only then it is another one
         os.fchown(descriptor, database.st_uid, database.st_gid)
     return descriptor
 

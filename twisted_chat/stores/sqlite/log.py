@@ -83,6 +83,8 @@ class SQLiteRoomLog:
         self.oldest = state.oldest
         self.skipped = state.skipped
         """Numbers between `oldest` and `seq` that no message had when the file was last looked at."""
+        self.is_certain = True
+        """False if numbers that are known here may have become those of other messages."""
         self.epoch = 0
 
     def take(self, state: RoomState, new: Sequence[Record]) -> None:
@@ -97,9 +99,10 @@ class SQLiteRoomLog:
             skipped + self.seq - ends_at - len(new),
             new[-1].seq if new else ends_at,
         )
-        if nothing_else and (self._heard is not None or not new):
+        if self.is_certain and nothing_else and (self._heard is not None or not new):
             self.hear(new)
         else:
+            self.is_certain = True
             self.epoch += 1
             self.hear((), even_none=True)
 
@@ -148,7 +151,7 @@ class SQLiteLog:
         self._next_look: IDelayedCall | None = None
         """When the file is looked at next for what other programs have written."""
         self._keep = keep
-        self._trimmer = None if keep == EVERYTHING else Trimmer(reactor, Store(self._overdue, self._trim))
+        self._trimmer = None if keep == EVERYTHING else Trimmer(reactor, Store(self._overdue, self._trim, self._newest))
 
     @classmethod
     def open_file(
@@ -323,7 +326,10 @@ class SQLiteLog:
 
     def _journal_moved(self, renumbered: int) -> None:
         """Forget the journal: it is empty."""
-        tell_renumbered(self._file.path, renumbered)
+        if renumbered:
+            tell_renumbered(self._file.path, renumbered)
+            for room in self._open.values():
+                room.is_certain = False
         self._journal = {}
         self._journaled = {}
         self._journal_bytes = 0
@@ -343,6 +349,9 @@ class SQLiteLog:
         yield self._file.in_turn(self._move)  # what is in the journal counts, and may itself be too much
         rooms: list[int] = yield self._file.read(database.overdue, self._keep, now)
         return rooms
+
+    def _newest(self) -> Deferred[int]:
+        return self._file.read(database.newest)
 
     @inlineCallbacks
     def _trim(self, room: int, now: int) -> Generator[Deferred[Any], Any, bool]:
