@@ -10,6 +10,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tomllib
 from contextlib import closing
 from typing import Any, get_args
 
@@ -355,12 +356,16 @@ class CommandsTests(TestCase):
 class DesignTests(TestCase):
     """docs/design.md shows the code as it is, and CONTRIBUTING.md names files that exist."""
 
-    def test_every_module_and_package_is_in_the_table(self) -> None:
+    def test_every_module_is_in_the_table_in_the_order_of_the_layers(self) -> None:
         package = ROOT / "twisted_chat"
-        shown = {row[0].strip("`/").split("/")[0] for row in table(read("docs/design.md"), "module")}
-        modules = {path.name for path in package.glob("*.py")} - {"__init__.py"}
+        shown = [row[0].strip("`/").removesuffix(".py") for row in table(read("docs/design.md"), "module")]
+        modules = {path.stem for path in package.glob("*.py")} - {"__init__"}
         packages = {path.parent.name for path in package.glob("*/__init__.py")}
-        self.assertEqual(shown, modules | packages)
+        self.assertEqual(set(shown), modules | packages)
+        contracts = tomllib.loads(read("pyproject.toml"))["tool"]["importlinter"]["contracts"]
+        layers = [re.findall(r"\w+", layer) for layer in contracts[0]["layers"]]
+        depth = {module: number for number, layer in enumerate(layers) for module in layer}
+        self.assertEqual(shown, sorted(shown, key=depth.__getitem__))
 
     def test_the_files_to_change_exist(self) -> None:
         named = re.findall(r"`((?:twisted_chat|tests|docs)/[\w./-]*)`", read("CONTRIBUTING.md"))
