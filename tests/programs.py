@@ -9,6 +9,7 @@ import select
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -32,6 +33,7 @@ from twisted.internet.error import ProcessExitedAlready, ProcessTerminated
 from twisted.internet.interfaces import IProcessTransport, IReactorFromThreads, IStreamClientEndpoint
 from twisted.internet.protocol import ProcessProtocol, Protocol, connectionDone
 from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
@@ -54,6 +56,18 @@ def folder(test: SynchronousTestCase) -> Path:
     path = tempfile.mkdtemp()
     test.addCleanup(shutil.rmtree, path, ignore_errors=True)
     return Path(path)
+
+
+async def run_script(script: str) -> subprocess.CompletedProcess[str]:
+    """Run a script of Python in a process of its own, to its end."""
+    return await deferToThread(
+        subprocess.run,
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+    )
 
 
 class Program(ProcessProtocol):

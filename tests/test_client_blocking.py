@@ -38,7 +38,7 @@ from twisted_chat.client.protocol import engine
 from twisted_chat.client.protocol.objects import encode
 
 from .certificates import certificate
-from .programs import TIMEOUT, Server, folder
+from .programs import TIMEOUT, Server, folder, run_script
 from .test_udp_lossy import start
 
 
@@ -586,14 +586,9 @@ class ReasonTests(SynchronousTestCase):
 class ProcessTests(TestCase):
     """Programs that fork, or that end without closing their client."""
 
-    async def run_script(self, script: str) -> Any:
-        return await deferToThread(
-            subprocess.run, [sys.executable, "-c", script], capture_output=True, text=True, timeout=TIMEOUT
-        )
-
     async def test_a_forked_process_is_told_that_the_client_is_not_its_own(self) -> None:
         server = await Server.start(self)
-        done = await self.run_script(f"""
+        done = await run_script(f"""
 import os
 from twisted_chat.client.blocking import Client, ClosedError, Message
 with Client("127.0.0.1", {server.port}, nick="al") as chat:
@@ -615,7 +610,7 @@ with Client("127.0.0.1", {server.port}, nick="al") as chat:
     async def test_what_was_said_arrives_though_the_program_ends(self) -> None:
         server = await Server.start(self)
         bob = await server.hello(self, "bob", "lobby")
-        done = await self.run_script(f"""
+        done = await run_script(f"""
 from twisted_chat.client.blocking import Client
 chat = Client("127.0.0.1", {server.port}, nick="al").start()
 for number in range(500):
@@ -627,7 +622,7 @@ for number in range(500):
 
     async def test_a_program_that_ends_without_its_server_says_what_may_be_lost(self) -> None:
         server = await Server.start(self)
-        done = await self.run_script(f"""
+        done = await run_script(f"""
 import os, signal
 from twisted_chat.client.blocking import Client, client
 client.EXIT_TIME = 0.1

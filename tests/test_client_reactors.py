@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
-from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from twisted_chat.client.reactors import OTHER_LOOP, find_reactor
 
-from .programs import TIMEOUT, Server
+from .programs import TIMEOUT, Server, run_script
 
 
 class FindTests(SynchronousTestCase):
@@ -31,14 +27,9 @@ class FindTests(SynchronousTestCase):
 class RunTests(TestCase):
     """Whole programs."""
 
-    async def run_script(self, script: str) -> Any:
-        return await deferToThread(
-            subprocess.run, [sys.executable, "-c", script], capture_output=True, text=True, timeout=TIMEOUT
-        )
-
     async def test_a_program_may_begin_with_asyncio_run(self) -> None:
         server = await Server.start(self)
-        done = await self.run_script(f"""
+        done = await run_script(f"""
 import asyncio
 from twisted_chat.client import connect
 
@@ -56,7 +47,7 @@ asyncio.run(main())
 
     async def test_a_client_that_was_not_closed_does_not_keep_the_program(self) -> None:
         server = await Server.start(self)
-        done = await self.run_script(f"""
+        done = await run_script(f"""
 import asyncio
 from twisted_chat.client import connect
 
