@@ -9,9 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_chat import participant
+from twisted_chat import messages, participant
 from twisted_chat.limits import Limits
-from twisted_chat.wire.udp import UDPPort, fitting, requests, sending, silence, wire
+from twisted_chat.messages import Reply
+from twisted_chat.wire.udp import UDPPort, encoding, requests, sending, silence, wire
+from twisted_chat.wire.udp.datagram import MAX_DATAGRAM, Datagram
+from twisted_chat.wire.udp.fitting import fit
 
 from .helpers import UNLIMITED, Peer, Server
 
@@ -30,7 +33,7 @@ class Network:
     def write(self, datagram: bytes, address: tuple[str, int]) -> None:
         if self.full:
             raise BlockingIOError("no space")
-        assert len(datagram) <= fitting.MAX_DATAGRAM, len(datagram)
+        assert len(datagram) <= MAX_DATAGRAM, len(datagram)
         self.sent.append((address, datagram))
 
 
@@ -699,6 +702,36 @@ class PaceTests(UDPTests):
         self.server.clock.advance(1)
         self.assertEqual(stopped, [None])
         self.wire.abort()
+
+
+class CostTests(UDPTests):
+    """What many are told is made to fit once, and no datagram is decoded to see what it is."""
+
+    def test_a_message_is_made_to_fit_once_for_all_who_read_it(self) -> None:
+        bob = self.newcomer()
+        guests = [self.welcome(f"al{i}", "lobby", address=(HERE[0], 2000 + i)) for i in range(5)]
+        for guest in guests:
+            guest.got()
+        fitted: list[Reply] = []
+
+        def counted(reply: Reply) -> tuple[Datagram, ...]:
+            fitted.append(reply)
+            return fit(reply)
+
+        self.patch(encoding, "fit", counted)
+        for text in ("hi", "x" * 5000):
+            bob.say(text)
+            got = [guest.got() for guest in guests]
+            self.assertEqual([objects[0]["type"] for objects in got], [""] * 5)
+            self.assertEqual(len(fitted), 1)
+            fitted.clear()
+
+    def test_what_is_sent_is_not_decoded(self) -> None:
+        guest = self.welcome("al", "lobby")
+        self.patch(messages, "_decode_reply", None)
+        self.patch(requests, "read_envelope", None)
+        self.assertEqual(guest.say("hi", id="1", n=1)[0]["type"], "ack")
+        self.assertEqual(guest.say("hi", id="1", n=1)[0]["type"], "ack")
 
 
 class WindowTests(UDPTests):

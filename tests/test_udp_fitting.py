@@ -6,17 +6,19 @@ from typing import get_args
 
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import NODEFAULT, Struct, structs
+from msgspec import NODEFAULT, structs
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat.messages import (
     Error,
     HistoryPage,
     Joined,
+    Left,
     MemberLeft,
     Members,
     Message,
     NickChanged,
+    PongSent,
     Presence,
     Reply,
     RoomInfo,
@@ -27,29 +29,40 @@ from twisted_chat.messages import (
     decode_reply,
     encode,
 )
-from twisted_chat.wire.udp.fitting import LONGEST, MAX_DATAGRAM, objects
+from twisted_chat.wire.udp.datagram import LONGEST, MAX_DATAGRAM
+from twisted_chat.wire.udp.fitting import fit
 
 TEXTS = st.builds(str.__mul__, st.text('aж👋"\\\x01', min_size=1, max_size=5), st.integers(1, 2000))
 
 
 class FittingTests(SynchronousTestCase):
-    def cut(self, whole: Struct) -> list[object]:
-        """Cut an object, see that all that comes of it fits, and read it."""
-        fitting = objects(encode(whole) + b"\n")
-        self.assertTrue(all(len(obj) <= LONGEST for obj in fitting))
-        return [decode_reply(obj) for obj in fitting]
+    def cut(self, whole: Reply) -> list[Reply]:
+        """Fit an object, see that all that comes of it fits with any number, and read it."""
+        before = encode(whole)
+        datagrams = fit(whole)
+        for datagram in datagrams:
+            self.assertEqual(datagram.size, len(encode(datagram.reply)))
+            self.assertLessEqual(datagram.size, LONGEST)
+        self.assertEqual(encode(whole), before, "the object stays as it is: others may be told it by another wire")
+        return [decode_reply(encode(datagram.reply)) for datagram in datagrams]
 
-    def test_lines_that_fit_stay_as_they_are(self) -> None:
-        longest = b'{"msg":"%s"}' % (b"x" * (LONGEST - 10))
-        self.assertEqual(len(longest), LONGEST)
-        self.assertEqual(objects(b'{"a":1}\n' + longest + b'\n{"b":2}\n'), (b'{"a":1}', longest, b'{"b":2}'))
+    def test_what_fits_stays_as_it_is(self) -> None:
+        longest = Message("x" * (LONGEST - len(encode(Message("", "bob", "lobby", seq=7)))), "bob", "lobby", seq=7)
+        self.assertEqual(len(encode(longest)), LONGEST)
+        for reply in (longest, Left(room="lobby", id="i"), Error(code="internal", msg="x", author="server")):
+            self.assertEqual(self.cut(reply), [reply])
 
     def test_there_is_space_for_the_number(self) -> None:
-        self.assertEqual(MAX_DATAGRAM - LONGEST, len(',"n":1234567890'))
+        longest = Message("x" * (LONGEST - len(encode(Message("", "bob", "lobby", seq=7)))), "bob", "lobby", seq=7)
+        (datagram,) = fit(longest)
+        self.assertEqual(len(datagram.numbered(10**10 - 1)), MAX_DATAGRAM)
 
-    def test_the_same_lines_are_cut_once_for_all_sessions(self) -> None:
-        line = encode(Message("x" * 5000, "bob", "lobby", seq=1)) + b"\n"
-        self.assertIs(objects(line), objects(bytes(bytearray(line))))
+    def test_each_number_is_that_of_one_sending(self) -> None:
+        pong = PongSent(id="p")
+        (datagram,) = fit(pong)
+        self.assertEqual(datagram.numbered(1), b'{"type":"pong","id":"p","n":1}')
+        self.assertEqual(datagram.numbered(12), b'{"type":"pong","id":"p","n":12}')
+        self.assertEqual(encode(pong), b'{"type":"pong","id":"p"}', "on another wire there is none")
 
     @given(TEXTS)
     def test_a_message_of_a_room_says_how_much_is_missing(self, text: str) -> None:
@@ -59,8 +72,8 @@ class FittingTests(SynchronousTestCase):
         self.assertEqual(len(message.msg) + (message.rest or 0), len(text))
 
     def test_as_much_as_fits_is_left(self) -> None:
-        (obj,) = objects(encode(Message("x" * 5000, "bob", "lobby", seq=7)))
-        self.assertGreater(len(obj), LONGEST - 2, "the digits of what is missing take some")
+        (datagram,) = fit(Message("x" * 5000, "bob", "lobby", seq=7))
+        self.assertGreater(datagram.size, LONGEST - 2, "the digits of what is missing take some")
 
     @given(TEXTS)
     def test_a_message_for_one_nick_comes_in_pieces(self, text: str) -> None:

@@ -6,6 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from twisted_chat.messages import Ack, Error, Message
+from twisted_chat.wire.udp.datagram import Datagram
 from twisted_chat.wire.udp.requests import WINDOW, NumberedRequests
 
 
@@ -22,10 +24,15 @@ class NumberedRequestsTests(SynchronousTestCase):
 
     def comes(self, number: int, id: str | None = None) -> str:
         """Let a request come, which says its number; return the answer of one that had come before."""
-        return self.requests.received(number, id, str(number).encode()).decode()
+        answer = self.requests.received(number, id, str(number).encode())
+        if answer is None:
+            return ""
+        assert isinstance(answer.reply, Ack) and answer.reply.room
+        return answer.reply.room
 
     def answers(self, id: str, text: str) -> None:
-        self.requests.answered(f'{{"type":"ack","id":"{id}","msg":"{text}"}}'.encode())
+        """Let a request be answered, with an ack of which the room is a text."""
+        self.requests.answered(Datagram(Ack(id, text), 0))
 
     @given(st.permutations(range(1, 9)), st.lists(st.integers(1, 8)))
     def test_they_are_taken_in_order_and_once(self, order: list[int], again: list[int]) -> None:
@@ -53,7 +60,7 @@ class NumberedRequestsTests(SynchronousTestCase):
         self.comes(1)
         self.comes(2, "a")
         self.take()
-        self.requests.answered(b'{"type":"error"}')
+        self.requests.answered(Datagram(Error(code="internal", msg="", author="server"), 0))
         self.assertEqual((self.comes(1), self.comes(2, "a")), ("", ""))
 
     def test_what_answers_something_else_is_no_answer(self) -> None:
@@ -61,8 +68,7 @@ class NumberedRequestsTests(SynchronousTestCase):
         self.comes(1, "a")
         self.take()
         self.answers("b", "of a request without a number")
-        self.requests.answered(b'{"type":"","msg":"with \\"id\\":\\"a\\" in its text"}')
-        self.requests.answered(b'{"type":"","msg":"","time":{"id":"a"}}')
+        self.requests.answered(Datagram(Message('with "id":"a" in its text', "bob"), 0))
         self.assertEqual((self.comes(1, "a"), self.comes(1, "b")), ("", ""))
 
     def test_under_the_same_id_the_newest_has_the_answer(self) -> None:

@@ -6,6 +6,8 @@ import json
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from twisted_chat.messages import Left, Message, PongSent, Reply, Stop
+from twisted_chat.wire.udp.datagram import Datagram
 from twisted_chat.wire.udp.sending import BURST, FIRST_WINDOW, QUESTIONS, RATE, WINDOW, Sender
 
 
@@ -20,13 +22,14 @@ class SenderTests(SynchronousTestCase):
     def send(self, datagram: bytes) -> bool:
         if not self.full:
             obj = json.loads(datagram)
-            self.sent.append((obj["type"], obj["n"]))
+            self.sent.append((obj.get("room", obj["type"]), obj["n"]))
             if self.answering:
                 self.sender.heard()
         return not self.full
 
     def put(self, *types: str) -> None:
-        self.sender.waiting += [json.dumps({"type": type}, separators=(",", ":")).encode() for type in types]
+        kinds: dict[str, Reply] = {"": Message("hi", "bob"), "pong": PongSent(), "stop": Stop(msg="", author="server")}
+        self.sender.waiting += [Datagram(kinds.get(type, Left(room=type)), 0) for type in types]
 
     def test_each_has_the_next_number(self) -> None:
         self.put("a", "b")
@@ -101,7 +104,7 @@ class SenderTests(SynchronousTestCase):
         self.assertEqual(self.sent, [("a", 1)])
 
     def test_after_a_message_or_a_whole_window_the_client_is_to_be_asked(self) -> None:
-        self.sender.waiting.append(b'{"type":"","msg":"hi"}')
+        self.put("")
         self.put("pong")
         self.full = True
         self.assertFalse(self.sender.send(1000.0))

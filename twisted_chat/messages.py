@@ -207,7 +207,14 @@ class Envelope(msgspec.Struct, gc=False):
     cookie: str | None = None
 
 
-class Message(_Object, tag=""):
+class _Sent(_Object, kw_only=True):
+    """What a server sends."""
+
+    n: int | None = None
+    """Over UDP, the number of its datagram, counted from 1."""
+
+
+class Message(_Sent, tag=""):
     """A chat message as others get it. `room`, `seq` and `time` are there unless it was for one nick (`to`)."""
 
     msg: str
@@ -228,7 +235,7 @@ class BareMessage(msgspec.Struct, gc=False):
     author: str = "self"
 
 
-class Welcome(_Object, tag="welcome", kw_only=True):
+class Welcome(_Sent, tag="welcome", kw_only=True):
     """The answer to `Hello`."""
 
     nick: str
@@ -238,13 +245,13 @@ class Welcome(_Object, tag="welcome", kw_only=True):
     id: str | None = None
 
 
-class Cookie(_Object, tag="cookie", kw_only=True):
+class Cookie(_Sent, tag="cookie", kw_only=True):
     """Over UDP, the answer to a hello without one: it is to be said again with this."""
 
     cookie: str
 
 
-class Ack(_Object, tag="ack"):
+class Ack(_Sent, tag="ack"):
     """A message is kept (with `seq`), or has reached the one it was for (with `to`)."""
 
     id: str
@@ -254,7 +261,7 @@ class Ack(_Object, tag="ack"):
     time: str | None = None
 
 
-class Joined(_Object, tag="joined", kw_only=True):
+class Joined(_Sent, tag="joined", kw_only=True):
     """The answer to `Join`. `seq` is the newest number, `oldest` the oldest still kept.
 
     Where nothing was ever said, both are 0; where nothing is kept any more, `oldest` is the number after `seq`.
@@ -268,14 +275,14 @@ class Joined(_Object, tag="joined", kw_only=True):
     id: str | None = None
 
 
-class Left(_Object, tag="left", kw_only=True):
+class Left(_Sent, tag="left", kw_only=True):
     """The answer to `Leave`."""
 
     room: str
     id: str | None = None
 
 
-class HistoryPage(_Object, tag="history", kw_only=True):
+class HistoryPage(_Sent, tag="history", kw_only=True):
     """The answer to `History`: messages in the order of their numbers. `more` says that the log goes on beyond them."""
 
     room: str
@@ -284,7 +291,7 @@ class HistoryPage(_Object, tag="history", kw_only=True):
     id: str | None = None
 
 
-class Members(_Object, tag="members", kw_only=True):
+class Members(_Sent, tag="members", kw_only=True):
     """The answer to `Who`: at most `MAX_PAGE` nicks, sorted; `count` is of all members."""
 
     room: str
@@ -301,21 +308,21 @@ class RoomInfo(msgspec.Struct, gc=False):
     topic: str
 
 
-class RoomList(_Object, tag="rooms", kw_only=True):
+class RoomList(_Sent, tag="rooms", kw_only=True):
     """The answer to `Rooms`."""
 
     rooms: list[RoomInfo]
     id: str | None = None
 
 
-class MemberJoined(_Object, tag="join", kw_only=True):
+class MemberJoined(_Sent, tag="join", kw_only=True):
     """Somebody else joined a room one is in."""
 
     author: str
     room: str
 
 
-class MemberLeft(_Object, tag="leave", kw_only=True):
+class MemberLeft(_Sent, tag="leave", kw_only=True):
     """Somebody else left a room one is in; `msg` is what they said of it."""
 
     author: str
@@ -323,7 +330,7 @@ class MemberLeft(_Object, tag="leave", kw_only=True):
     msg: str = ""
 
 
-class NickChanged(_Object, tag="nick", kw_only=True):
+class NickChanged(_Sent, tag="nick", kw_only=True):
     """`author` is `nick` from now on. To others it comes for each room (`room`); to the one who asked, once."""
 
     author: str
@@ -332,7 +339,7 @@ class NickChanged(_Object, tag="nick", kw_only=True):
     id: str | None = None
 
 
-class TopicChanged(_Object, tag="topic", kw_only=True):
+class TopicChanged(_Sent, tag="topic", kw_only=True):
     """`author` set the topic of `room` to `msg`."""
 
     author: str
@@ -341,24 +348,24 @@ class TopicChanged(_Object, tag="topic", kw_only=True):
     id: str | None = None
 
 
-class Presence(_Object, tag="presence", kw_only=True):
+class Presence(_Sent, tag="presence", kw_only=True):
     """A large room has `count` members now."""
 
     room: str
     count: int
 
 
-class PingSent(_Object, tag="ping"):
+class PingSent(_Sent, tag="ping"):
     """The server asks a silent client whether it is there."""
 
 
-class PongSent(_Object, tag="pong"):
+class PongSent(_Sent, tag="pong"):
     """The answer to `Ping`."""
 
     id: str | None = None
 
 
-class Stop(_Object, tag="stop", kw_only=True):
+class Stop(_Sent, tag="stop", kw_only=True):
     """The server ends the connection; `msg` says why."""
 
     msg: str
@@ -366,7 +373,7 @@ class Stop(_Object, tag="stop", kw_only=True):
     id: str | None = None
 
 
-class Error(_Object, tag="error", kw_only=True):
+class Error(_Sent, tag="error", kw_only=True):
     """Something was wrong: `code` for a program, `msg` for a person.
 
     `room`, `to` and `nick` are those of the request, where it had any that can be a name.

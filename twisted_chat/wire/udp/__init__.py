@@ -13,8 +13,9 @@ A client's datagram may have these fields beside those of its request:
 The server's datagrams have `n` as well, counting all of a session.
 
 `port` finds the session of a datagram, or opens one, with the help of `cookies`; `wire` is a session. Its parts know
-nothing of sockets, and nothing of each other: `requests` puts in order what comes, `fitting` cuts what goes, `sending`
-sends it at a pace, and `silence` says when the client is to be asked whether it is there.
+nothing of sockets, and nothing of each other: `requests` puts in order what comes, `fitting` makes what goes fit into a
+`datagram` (`encoding` is where rooms and sessions ask for that), `sending` gives it a number and sends it at a pace,
+and `silence` says when the client is to be asked whether it is there.
 """
 
 from .port import UDPPort

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from functools import lru_cache
-from typing import Final
+from copy import copy
 
 import msgspec
 
@@ -19,71 +18,65 @@ from ...messages import (
     RoomList,
     Stop,
     TopicChanged,
-    decode_reply,
     encode,
 )
-
-MAX_DATAGRAM: Final = 1200
-"""Bytes of an object: what every path carries in one piece (RFC 8085, section 3.2, and RFC 9000, section 14)."""
-
-_NUMBER: Final = len(',"n":') + 10
-"""Bytes that the number of a datagram takes at most."""
-
-LONGEST: Final = MAX_DATAGRAM - _NUMBER
-"""Bytes of an object that is sent."""
+from .datagram import LONGEST, Datagram
 
 
-@lru_cache(maxsize=64)  # one cutting for all sessions, which get the same lines at about the same time
-def objects(data: bytes) -> tuple[bytes, ...]:
-    """Cut lines into objects that fit into a datagram, with its number."""
-    fitting: list[bytes] = []
-    for line in data.splitlines():
-        if len(line) <= LONGEST:
-            fitting.append(line)
-        else:
-            fitting += _fitting(line)
-    return tuple(fitting)
-
-
-def _fitting(line: bytes) -> list[bytes]:
-    """Make of an object that does not fit one that does, or several.
+def fit(reply: Reply) -> tuple[Datagram, ...]:
+    """Make of an object one that fits, or several.
 
     A message for one nick is in no log: it is handed on in several pieces. All else loses the end of its text; what has
     no text, or is too long without it, is an error of that code.
     """
-    reply = decode_reply(line)
+    size = len(encode(reply))
+    if size <= LONGEST:
+        return (Datagram(copy(reply), size),)
+    return tuple(_datagram(piece, reply) for piece in _pieces(reply))
+
+
+def _pieces(reply: Reply) -> list[Reply]:
     if isinstance(reply, Message) and reply.seq is None:
-        pieces = _split(reply)
-    else:
-        _shorten(reply)
-        pieces = [encode(reply)]
-    return [piece if len(piece) <= LONGEST else _too_long(reply) for piece in pieces]
+        return _split(reply)
+    return [_shortened(reply)]
 
 
-def _too_long(reply: Reply) -> bytes:
+def _datagram(piece: Reply, reply: Reply) -> Datagram:
+    """Make a datagram of a piece of a reply, or of an error where that is still too long."""
+    size = len(encode(piece))
+    if size > LONGEST:
+        piece = _too_long(reply)
+        size = len(encode(piece))
+    return Datagram(piece, size)
+
+
+def _too_long(reply: Reply) -> Error:
     """Make the answer in the place of one with the longest of names and of ids, all of it escaped."""
     text = "the answer does not fit into a datagram: ask for it with a shorter id"
-    return encode(Error(code="too-long", msg=text, author=SERVER, id=getattr(reply, "id", None)))
+    return Error(code="too-long", msg=text, author=SERVER, id=getattr(reply, "id", None))
 
 
-def _shorten(reply: Reply) -> None:
-    """Let a reply lose so much of its text that it fits, if that helps.
+def _shortened(reply: Reply) -> Reply:
+    """Make a reply that has lost so much of its text that it fits, if that helps.
 
     A message out of a log says how much is missing, and `history` gives the rest. All other texts are titles, farewells
     and reasons.
     """
+    reply = copy(reply)
     match reply:
         case Message():
             _cut_message(reply, LONGEST)
         case HistoryPage(messages=[message]):
             reply.messages = []
-            reply.messages = [_cut_message(message, LONGEST - len(encode(reply)))]
+            reply.messages = [_cut_message(copy(message), LONGEST - len(encode(reply)))]
         case RoomList(rooms=[info]):
-            _cut(reply, info, "topic")
+            reply.rooms = [copy(info)]
+            _cut(reply, reply.rooms[0], "topic")
         case Joined():
             _cut(reply, reply, "topic")
         case TopicChanged() | MemberLeft() | Stop() | Error():
             _cut(reply, reply, "msg")
+    return reply
 
 
 def _cut_message(message: Message, most: int) -> Message:
@@ -94,14 +87,17 @@ def _cut_message(message: Message, most: int) -> Message:
     return message
 
 
-def _split(message: Message) -> list[bytes]:
-    pieces: list[bytes] = []
+def _split(message: Message) -> list[Reply]:
+    pieces: list[Reply] = []
     text = message.msg
-    while text and (not pieces or message.msg):
-        message.msg = text
-        _cut(message, message, "msg")
-        pieces.append(encode(message))
-        text = text[len(message.msg) :]
+    while text:
+        piece = copy(message)
+        piece.msg = text
+        _cut(piece, piece, "msg")
+        pieces.append(piece)
+        if not piece.msg:
+            break  # not a character fits beside the names
+        text = text[len(piece.msg) :]
     return pieces
 
 

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from ...messages import Envelope
+from .datagram import Datagram
 
 WINDOW: Final = 64
 """Numbered requests of a client that may be under way: those that came early are held, and so many answers are
@@ -25,16 +26,16 @@ class NumberedRequests:
         """The number of the request that comes next."""
         self._early: dict[int, tuple[str | None, bytes]] = {}
         """Requests that wait for the one in front of them, or to be taken, with their ids."""
-        self._answers: dict[str, bytes] = {}
-        """The answers to the last requests by their ids; empty where there is none yet."""
+        self._answers: dict[str | None, Datagram | None] = {}
+        """The answers to the last requests by their ids; None where there is none yet."""
 
-    def received(self, number: int, id: str | None, datagram: bytes) -> bytes:
-        """Take a request that came. Returns the answer of one that was taken before; empty where none is known."""
+    def received(self, number: int, id: str | None, datagram: bytes) -> Datagram | None:
+        """Take a request that came. Returns the answer of one that was taken before, where it is known."""
         if number < self._next:
-            return self._answers.get(id or "", b"")
+            return self._answers.get(id)
         if number < self._next + WINDOW:
             self._early[number] = id, datagram
-        return b""
+        return None
 
     def take(self) -> bytes | None:
         """Give the request whose turn it is, if it is here: what comes with its id from now on is its answer."""
@@ -44,17 +45,16 @@ class NumberedRequests:
         self._next += 1
         if id is not None:
             self._answers.pop(id, None)
-            self._answers[id] = b""
+            self._answers[id] = None
             if len(self._answers) > WINDOW:
                 del self._answers[next(iter(self._answers))]
         return datagram
 
-    def answered(self, obj: bytes) -> None:
-        """Remember an object that is sent, if it is an answer."""
-        if self._answers and b'"id":"' in obj:
-            id = read_envelope(obj).id or ""
-            if id in self._answers:
-                self._answers[id] = obj
+    def answered(self, datagram: Datagram) -> None:
+        """Remember a datagram that is sent, if it is an answer."""
+        id = getattr(datagram.reply, "id", None)
+        if id in self._answers:
+            self._answers[id] = datagram
 
     def clear(self) -> None:
         """Forget what came and what was answered."""

@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from ...messages import PingSent, encode
+from ...messages import Message, PingSent
+from .datagram import Datagram
 
 RATE: Final = 1000.0
 """Datagrams/s to one session: 10 Mbit/s at most. What is said faster than this is read from the log later."""
@@ -29,16 +30,14 @@ WINDOW: Final = 256
 QUESTIONS: Final = 4
 """How often the client is asked within a window: with the first answer under way, three quarters are left to send."""
 
-_PING: Final = encode(PingSent())
-
 
 class Sender:
     """Sends what waits. Times are in seconds; only differences count."""
 
     def __init__(self, send: Callable[[bytes], bool], now: float) -> None:
         """Begin with number 1. `send` says whether a datagram could be sent now."""
-        self.waiting: deque[bytes] = deque()
-        """Objects that are to be sent, in order."""
+        self.waiting: deque[Datagram] = deque()
+        """What is to be sent, in order."""
         self._send = send
         self._count = 0
         """How many datagrams were sent."""
@@ -48,8 +47,8 @@ class Sender:
         self._window = FIRST_WINDOW
         self._unheard = 0
         """How many were sent, questions apart, since the client was heard."""
-        self._last = b""
-        """What was sent last."""
+        self._last: Datagram | None = None
+        """The datagram that was sent last, questions apart."""
 
     @property
     def blocked(self) -> bool:
@@ -72,17 +71,17 @@ class Sender:
         doubtful = False
         waiting = self.waiting
         while waiting and not self.blocked and self._allowed >= 1 and self._send_now(waiting[0]):
-            self._last = obj = waiting.popleft()
+            self._last = datagram = waiting.popleft()
             self._allowed -= 1
             self._unheard += 1
             if self._unheard % (self._window // QUESTIONS) == 0:
                 self.ask()
-            doubtful = doubtful or self.blocked or obj.startswith(b'{"type":"",')
+            doubtful = doubtful or self.blocked or isinstance(datagram.reply, Message)
         return doubtful
 
     def ask(self) -> None:
         """Ask the client for a sign of life, whatever waits."""
-        self._send_now(_PING)
+        self._send_now(Datagram(PingSent(), 0))
 
     def send_again(self, now: float) -> None:
         """Send once more what was sent last, as far as the pace allows: it may have got lost, and nothing follows."""
@@ -94,7 +93,7 @@ class Sender:
         self._allowed = min(float(BURST), self._allowed + (now - self._refilled) * RATE)
         self._refilled = now
 
-    def _send_now(self, obj: bytes) -> bool:
-        sent = self._send(b'%s,"n":%d}' % (obj[:-1], self._count + 1))
+    def _send_now(self, datagram: Datagram) -> bool:
+        sent = self._send(datagram.numbered(self._count + 1))
         self._count += sent
         return sent

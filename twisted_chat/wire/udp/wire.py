@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 from twisted.internet.interfaces import IDelayedCall
 
 from ...chat import is_same_secret
-from ...encoding import LINES
-from ...messages import Envelope, WireError, read_request
+from ...messages import Envelope, Welcome, WireError, read_request
 from ...participant import Receiver
 from .cookies import Address
-from .fitting import LONGEST, MAX_DATAGRAM, objects
+from .datagram import LONGEST, MAX_DATAGRAM, Datagram
+from .encoding import DATAGRAMS
 from .requests import NumberedRequests
 from .sending import Sender
 from .silence import Silence
@@ -37,7 +37,7 @@ LOW: Final = 16
 class UDPWire:
     """One session, a `session.Wire`: from a hello with a good cookie until one side ends it or is silent."""
 
-    encoding = LINES
+    encoding = DATAGRAMS
     may_be_bare = False
     longest_object = MAX_DATAGRAM
     longest_answer = LONGEST
@@ -56,7 +56,7 @@ class UDPWire:
         self._reactor: Any = port.chat.reactor
         self._greeting: tuple[str, str | None] | None = None
         """What is looked at to tell a hello that is said again."""
-        self._welcome: bytes | None = None
+        self._welcome: Datagram | None = None
         self._requests = NumberedRequests()
         self._sender = Sender(lambda datagram: port.send(datagram, address), self._reactor.seconds())
         self._silence = Silence(self._reactor, self._silent, self._probe)
@@ -112,7 +112,7 @@ class UDPWire:
         self._sender.heard()
         self._pump()
 
-    def _answer_again(self, answer: bytes) -> None:
+    def _answer_again(self, answer: Datagram) -> None:
         if len(self._sender.waiting) < HIGH:  # otherwise there is enough to be read, and the client asks once more
             self._sender.waiting.append(answer)
             self._pump()
@@ -140,21 +140,21 @@ class UDPWire:
 
     # From the participant
 
-    def write(self, data: bytes) -> None:
-        for obj in objects(data):
+    def write(self, part: tuple[Datagram, ...]) -> None:
+        for datagram in part:
             if self._welcome is None:
-                self._answer_hello(obj)
+                self._answer_hello(datagram)
             else:
-                self._requests.answered(obj)
-            self._sender.waiting.append(obj)
+                self._requests.answered(datagram)
+        self._sender.waiting.extend(part)
         self._pump()
         if len(self._sender.waiting) > HIGH and not self._paused:
             self._paused = True
             self.participant.pauseProducing()
 
-    def _answer_hello(self, obj: bytes) -> None:
-        if obj.startswith(b'{"type":"welcome"'):
-            self._welcome = obj
+    def _answer_hello(self, answer: Datagram) -> None:
+        if isinstance(answer.reply, Welcome):
+            self._welcome = answer
         else:
             self._greeting = None  # it was refused, and may be tried again
 

@@ -1,0 +1,30 @@
+"""Datagrams as an encoding: what rooms and sessions have to say, in objects that fit, before they are bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Final
+
+from ...encoding import Encoding, message_of
+from ...log import Record
+from .datagram import Datagram
+from .fitting import fit
+
+
+class _Datagrams:
+    """JSON objects, one a datagram. Each session writes them with numbers of its own."""
+
+    def message(self, room: str, record: Record) -> tuple[Datagram, ...]:
+        return fit(message_of(room, record))
+
+    reply = staticmethod(fit)
+
+    def join(self, parts: Sequence[tuple[Datagram, ...]]) -> tuple[Datagram, ...]:
+        return tuple(chain.from_iterable(parts))
+
+    def size(self, part: tuple[Datagram, ...]) -> int:
+        return sum(datagram.size for datagram in part)
+
+
+DATAGRAMS: Final[Encoding[tuple[Datagram, ...]]] = _Datagrams()
