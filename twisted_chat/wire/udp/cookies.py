@@ -1,4 +1,4 @@
-"""Cookies: proofs that whoever sends from an address also gets what is sent to it."""
+"""Cookies: the proof that the sender of a datagram also receives what is sent to its address."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from collections.abc import Callable
 from typing import Final
 
 KEY_SECONDS: Final = 60.0
-"""How long cookies are made with one key. They are good until the next but one is used: one to two minutes."""
+"""Lifetime of a key. A cookie is valid until the next key but one is in use: for one to two minutes."""
 
 Address = tuple[str, int]
 
 
 class Cookies:
-    """Makes cookies and tells good ones, and remembers nothing of them.
+    """Makes and checks cookies, without remembering any of them.
 
     A cookie is the time and an HMAC-SHA256 of it and the address. The key changes every `KEY_SECONDS`.
     """
@@ -23,7 +23,7 @@ class Cookies:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._keys: dict[int, bytes] = {}
-        """The newest keys, by the number of the time for which each was made."""
+        """The two newest keys, by the number of the period that each was made for."""
 
     def make(self, address: Address) -> str:
         """Make a cookie for an address."""
@@ -35,7 +35,7 @@ class Cookies:
         return self._cookie(int(now * 100), address)
 
     def time(self, cookie: str, address: Address) -> int:
-        """Say when an address was given this cookie, in hundredths of a second; 0 if never, or too long ago."""
+        """The time at which an address was given this cookie, in hundredths of a second; 0 if it is not valid."""
         try:
             time = int.from_bytes(urlsafe_b64decode(cookie)[:5])
         except ValueError:

@@ -1,4 +1,4 @@
-"""Datagrams as an encoding: what rooms and sessions have to say, in objects that fit, before they are bytes."""
+"""The encoding of UDP: replies that fit into datagrams. They become bytes when they are sent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .fitting import fit
 
 
 class _Datagrams:
-    """JSON objects, one a datagram. Each session writes them with numbers of its own."""
+    """JSON objects, one in each datagram. Every session sends them with its own numbers."""
 
     def message(self, room: str, record: Record) -> tuple[Datagram, ...]:
         return fit(message_of(room, record))

@@ -1,4 +1,4 @@
-"""Objects that fit into a datagram, and what becomes of those that do not."""
+"""Replies that fit into a datagram, and shorter versions of those that do not."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from .datagram import LONGEST, Datagram
 
 
 def fit(reply: Reply) -> tuple[Datagram, ...]:
-    """Make of an object one that fits, or several.
+    """Make one or more datagrams of a reply.
 
-    A message for one nick is in no log: it is handed on in several pieces. All else loses the end of its text; what has
-    no text, or is too long without it, is an error of that code.
+    A direct message is in no log, so a long one is sent in several pieces. Any other reply loses the end of its text. A
+    reply that has no text, or is too long without it, is replaced by the error `too-long`.
     """
     size = len(encode(reply))
     if size <= LONGEST:
@@ -42,7 +42,7 @@ def _pieces(reply: Reply) -> list[Reply]:
 
 
 def _datagram(piece: Reply, reply: Reply) -> Datagram:
-    """Make a datagram of a piece of a reply, or of an error where that is still too long."""
+    """Make a datagram of a piece of a reply, or of an error if the piece is still too long."""
     size = len(encode(piece))
     if size > LONGEST:
         piece = _too_long(reply)
@@ -51,16 +51,16 @@ def _datagram(piece: Reply, reply: Reply) -> Datagram:
 
 
 def _too_long(reply: Reply) -> Error:
-    """Make the answer in the place of one with the longest of names and of ids, all of it escaped."""
+    """The error that replaces a reply whose names and id are the longest possible, with every character escaped."""
     text = "the answer does not fit into a datagram: ask for it with a shorter id"
     return Error(code="too-long", msg=text, author=SERVER, id=getattr(reply, "id", None))
 
 
 def _shortened(reply: Reply) -> Reply:
-    """Make a reply that has lost so much of its text that it fits, if that helps.
+    """A copy of a reply whose text is cut so that the reply fits, if cutting it is enough.
 
-    A message out of a log says how much is missing, and `history` gives the rest. All other texts are titles, farewells
-    and reasons.
+    A message of a room says how much of its text is missing (`rest`), and `history` gives the rest. All other texts are
+    topics, farewells and reasons.
     """
     reply = copy(reply)
     match reply:
@@ -96,13 +96,13 @@ def _split(message: Message) -> list[Reply]:
         _cut(piece, piece, "msg")
         pieces.append(piece)
         if not piece.msg:
-            break  # not a character fits beside the names
+            break  # the names leave no space for a single character
         text = text[len(piece.msg) :]
     return pieces
 
 
 def _cut(whole: msgspec.Struct, part: msgspec.Struct, field: str, most: int = LONGEST) -> None:
-    """Shorten a text within an object until the object fits."""
+    """Cut the text of an object, or of a part of it, to the length at which the whole object fits."""
     text: str = getattr(part, field)
 
     def size(count: int) -> int:

@@ -1,4 +1,4 @@
-"""The port: who is listened to, and whose datagram it is."""
+"""The UDP port: finds the session that a datagram belongs to, and opens new sessions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _log = Logger("twisted_chat.wire.udp")
 
 
 class UDPPort(DatagramProtocol):
-    """A port: hands what arrives to the session of its address, and opens sessions."""
+    """A UDP port. It hands each datagram to the session of its address."""
 
     noisy = False
 
@@ -52,13 +52,13 @@ class UDPPort(DatagramProtocol):
             self._open(datagram, address, hello, time)
 
     def _challenge(self, most: int, address: Address) -> None:
-        """Give an address its cookie, in no more bytes than it has sent: its datagram may be a forgery."""
+        """Send an address its cookie, in no more bytes than it has sent: the source of its datagram may be forged."""
         answer = encode(Cookie(cookie=self._cookies.make(address)))
         if len(answer) <= most:
             self.send(answer, address)
 
     def _open(self, datagram: bytes, address: Address, hello: Envelope, time: int) -> None:
-        """Begin a session. One that the client had at the same address is over."""
+        """Open a session. It replaces an earlier one at the same address."""
         old = self._wires.get(address)
         if old is not None:
             old.abort()
@@ -68,17 +68,17 @@ class UDPPort(DatagramProtocol):
         wire.hello(datagram, hello)
 
     def send(self, datagram: bytes, address: Address) -> bool:
-        """Send, and say whether that could be done now."""
+        """Send a datagram; returns False if the socket could not take it."""
         assert self.transport
         try:
             self.transport.write(datagram, address)
-        except OSError as error:  # no space in the socket's buffer, or no way there just now
+        except OSError as error:  # the socket's buffer is full, or there is no route just now
             _log.debug("cannot send to {address}: {error}", address=address, error=error)
             return False
         return True
 
     def forget(self, wire: UDPWire) -> None:
-        """Hear that nothing more comes of a session, not even its last word."""
+        """Called when a session is over for good and its last word is not sent again any more."""
         del self._wires[wire.at]
 
     def stopProtocol(self) -> None:

@@ -1,4 +1,4 @@
-"""A client's numbered requests: taken in their order, each of them once, and answered again where that is asked for."""
+"""A client's numbered requests: handled in order and exactly once; a retransmitted one gets its answer again."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from ...messages import Envelope
 from .datagram import Datagram
 
 WINDOW: Final = 64
-"""Numbered requests of a client that may be under way: those that came early are held, and so many answers are
-remembered, to be given again where they got lost."""
+"""Numbered requests of a client that may be in flight. So many early ones are held, and so many answers are remembered
+in case they get lost."""
 
 read_envelope: Callable[[bytes], Envelope] = msgspec.json.Decoder(Envelope).decode
-"""Read of an object what is the wire's own affair."""
+"""Reads the fields of a datagram that concern the wire and not the chat."""
 
 
 class NumberedRequests:
-    """Puts requests in order, and remembers the answers to the last of them."""
+    """Puts requests in order, and remembers the answers to the latest ones."""
 
     def __init__(self) -> None:
         self._next = 1
-        """The number of the request that comes next."""
+        """The number of the next request."""
         self._early: dict[int, tuple[str | None, bytes]] = {}
-        """Requests that wait for the one in front of them, or to be taken, with their ids."""
+        """Requests, with their ids, that wait for an earlier one or have not been taken yet."""
         self._answers: dict[str | None, Datagram | None] = {}
-        """The answers to the last requests by their ids; None where there is none yet."""
+        """Answers to the latest requests, by id; None if there is no answer yet."""
 
     def received(self, number: int, id: str | None, datagram: bytes) -> Datagram | None:
-        """Take a request that came. Returns the answer of one that was taken before, where it is known."""
+        """Take a request that has arrived. If it was handled before, returns its answer, as far as that is known."""
         if number < self._next:
             return self._answers.get(id)
         if number < self._next + WINDOW:
@@ -38,7 +38,7 @@ class NumberedRequests:
         return None
 
     def take(self) -> bytes | None:
-        """Give the request whose turn it is, if it is here: what comes with its id from now on is its answer."""
+        """Return the next request in order, if it has arrived; replies with its id are its answer from now on."""
         if self._next not in self._early:
             return None
         id, datagram = self._early.pop(self._next)
@@ -51,12 +51,12 @@ class NumberedRequests:
         return datagram
 
     def answered(self, datagram: Datagram) -> None:
-        """Remember a datagram that is sent, if it is an answer."""
+        """Remember a datagram if it answers one of the latest requests."""
         id = getattr(datagram.reply, "id", None)
         if id in self._answers:
             self._answers[id] = datagram
 
     def clear(self) -> None:
-        """Forget what came and what was answered."""
+        """Forget all requests and answers."""
         self._early.clear()
         self._answers.clear()

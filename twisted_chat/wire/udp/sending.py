@@ -1,8 +1,8 @@
-"""What goes to a client: one datagram after another, each with its number, at a pace, within a window.
+"""Sending to a client: datagrams are numbered, paced, and kept within a window.
 
-A datagram of 40 bytes may ask for megabytes, and who asked may be gone. So the client is sent so many datagrams and no
-more, the window, until something is heard from it. While it takes what it is sent, the server asks it for a sign of
-life now and then, which every client answers.
+A datagram of 40 bytes may ask for megabytes, and its sender may be gone. So there is a window: the number of datagrams
+that are sent before something is heard from the client. The server pings within each window, and every client answers
+a ping.
 """
 
 from __future__ import annotations
@@ -15,57 +15,57 @@ from ...messages import Message, PingSent
 from .datagram import Datagram
 
 RATE: Final = 1000.0
-"""Datagrams/s to one session: 10 Mbit/s at most. What is said faster than this is read from the log later."""
+"""Datagrams/s to one session: 10 Mbit/s at most. A client that is behind reads the rest from the log later."""
 
 BURST: Final = 64
-"""Datagrams at once: a quarter of what the receive buffer of a socket takes if nobody sets it."""
+"""Datagrams sent at once: a quarter of what the default receive buffer of a socket holds."""
 
 FIRST_WINDOW: Final = 16
-"""Datagrams to a client that was not heard yet: 19 kB, about what TCP sends first (RFC 6928). A sign of life doubles
-the window where half of it was needed."""
+"""The first window, in datagrams: 19 kB, about what TCP sends first (RFC 6928). A sign of life doubles the window if at
+least half of it was used."""
 
 WINDOW: Final = 256
-"""Datagrams to a client that is silent, at most: 300 kB. A round trip of 200 ms takes 200 of them at the full rate."""
+"""The largest window, in datagrams: 300 kB. At the full rate, 200 datagrams are in flight over 200 ms."""
 
 QUESTIONS: Final = 4
-"""How often the client is asked within a window: with the first answer under way, three quarters are left to send."""
+"""Pings in each window. While the answer to the first one is on its way, three quarters of the window are left."""
 
 
 class Sender:
-    """Sends what waits. Times are in seconds; only differences count."""
+    """Sends what waits. Times are in seconds on any clock."""
 
     def __init__(self, send: Callable[[bytes], bool], now: float) -> None:
-        """Begin with number 1. `send` says whether a datagram could be sent now."""
+        """The first number is 1. `send` returns False if a datagram cannot be sent now."""
         self.waiting: deque[Datagram] = deque()
-        """What is to be sent, in order."""
+        """Datagrams to be sent, in order."""
         self._send = send
         self._count = 0
-        """How many datagrams were sent."""
+        """Datagrams sent so far."""
         self._allowed = float(BURST)
-        """How many may be sent now."""
+        """Datagrams that the pace allows now."""
         self._refilled = now
         self._window = FIRST_WINDOW
         self._unheard = 0
-        """How many were sent, questions apart, since the client was heard."""
+        """Datagrams sent since the client was last heard, without pings."""
         self._last: Datagram | None = None
-        """The datagram that was sent last, questions apart."""
+        """The datagram that was sent last, without pings."""
 
     @property
     def blocked(self) -> bool:
-        """True while nothing more is sent before a sign of life."""
+        """True while the window is used up: nothing is sent until the client is heard."""
         return self._unheard >= self._window
 
     def heard(self) -> None:
-        """Take a sign of life: open the window again."""
+        """Called when something was heard from the client: the window opens again."""
         if self._unheard * 2 >= self._window:
             self._window = min(WINDOW, self._window * 2)
         self._unheard = 0
 
     def send(self, now: float) -> bool:
-        """Send as much as is allowed now.
+        """Send as many datagrams as pace and window allow now.
 
-        Returns whether the client is to be asked for a sign of life if nothing follows: a message was sent, which may
-        have got lost, or the window is used up.
+        Returns True if the client has to be pinged in case nothing else follows: a message was sent, which may get
+        lost, or the window has been used up.
         """
         self._refill(now)
         doubtful = False
@@ -80,11 +80,11 @@ class Sender:
         return doubtful
 
     def ask(self) -> None:
-        """Ask the client for a sign of life, whatever waits."""
+        """Ping the client, ahead of all that waits."""
         self._send_now(Datagram(PingSent(), 0))
 
     def send_again(self, now: float) -> None:
-        """Send once more what was sent last, as far as the pace allows: it may have got lost, and nothing follows."""
+        """Send the last datagram again, if the pace allows it: it may have got lost, and nothing follows it."""
         self._refill(now)
         if self._last and self._allowed >= 1 and self._send_now(self._last):
             self._allowed -= 1

@@ -1,4 +1,4 @@
-"""Watching over a client's silence: it may be gone, or the last thing that was sent to it may have got lost."""
+"""Heartbeat and probes: a silent client may be gone, or the last message to it may have got lost."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any, Final
 from twisted.internet.interfaces import IDelayedCall
 
 PING_SECONDS: Final = 20.0
-"""After so much silence the server asks, twice, since a datagram may get lost."""
+"""Seconds of silence after which the client is pinged, and the time until the next ping: a ping may get lost."""
 
 PROBES: Final = (0.25, 0.5, 1.0, 2.0, 4.0)
-"""Seconds after the last message of a room after which the client is asked whether it is there, until it is heard: it
-learns from the number of the question whether a message has got lost. Otherwise only the next one would tell."""
+"""Seconds between the last message of a room and its first probe, and between probes: pings that stop once the client
+is heard. The number of a ping tells the client if a message before it got lost; otherwise only the next one would."""
 
 
 class Silence:
-    """Says when a client has been silent for long, and when it is to be asked after a message."""
+    """Measures how long a client has been silent, and times the probes after a message."""
 
     def __init__(self, clock: Any, silent: Callable[[float], None], probe: Callable[[], bool]) -> None:
-        """Begin to watch.
+        """Start the timers.
 
-        `silent` hears each `PING_SECONDS` for how many seconds nothing was heard, if that is more. `probe` asks the
-        client for a sign of life, and says whether it did: not where something else is about to be sent.
+        `silent` is called every `PING_SECONDS` with the seconds of silence, if these are at least as many. `probe`
+        pings the client and returns True; it returns False, and is called again, if something else is about to be sent.
         """
         self._clock = clock
         self._silent = silent
@@ -30,22 +30,22 @@ class Silence:
         self._heard: float = clock.seconds()
         self._look_call: IDelayedCall = clock.callLater(PING_SECONDS, self._look)
         self._probed = 0
-        """How often the client was asked since the last message."""
+        """Probes since the last message."""
         self._probe_call: IDelayedCall | None = None
 
     def heard(self) -> None:
-        """Hear that something came from the client."""
+        """Called when something was heard from the client."""
         self._heard = self._clock.seconds()
         if self._probed:
             self._probed = len(PROBES)
 
     def said(self) -> None:
-        """Hear that a message was sent to it."""
+        """Called when a message was sent: the probes start again."""
         self._probed = 0
         self._probe_later()
 
     def end(self) -> None:
-        """Watch no more."""
+        """Stop the timers."""
         for call in (self._look_call, self._probe_call):
             if call is not None and call.active():
                 call.cancel()

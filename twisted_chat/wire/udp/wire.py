@@ -20,22 +20,23 @@ if TYPE_CHECKING:
     from .port import UDPPort
 
 SILENCE_SECONDS: Final = 60.0
-"""A session that says nothing for so long is over."""
+"""Seconds of silence after which a session is over."""
 
 LINGER_SECONDS: Final = 10.0
-"""How long the last word of a session that is over is said again to who asks: it may have got lost."""
+"""Seconds for which the last word of a session that is over is sent again on demand: it may have got lost."""
 
 PACE_SECONDS: Final = 0.02
-"""Between two bursts that are due to the rate."""
+"""Seconds between two bursts while the pace holds datagrams back."""
 
 HIGH: Final = 128
-"""Datagrams that wait to be sent, above which a session's rooms wait for it; they go on at the low mark."""
+"""High-water mark: with more datagrams waiting to be sent than this, a session's rooms stop writing to it."""
 
 LOW: Final = 16
+"""Low-water mark: with so few waiting, the rooms go on."""
 
 
 class UDPWire:
-    """One session, a `session.Wire`: from a hello with a good cookie until one side ends it or is silent."""
+    """One session: from a hello with a valid cookie until one side ends it or is silent. A `participant.Wire`."""
 
     encoding = DATAGRAMS
     may_be_bare = False
@@ -50,34 +51,34 @@ class UDPWire:
         self.label = str(label)
         self.cookie = cookie
         self.time = time
-        """When its cookie was made: what has an older one is a late datagram of a client that was here before."""
+        """The time of its cookie. A hello with an older cookie is a late datagram of an earlier session."""
         self.token: str | None = None
         self._port = port
         self._reactor: Any = port.chat.reactor
         self._greeting: tuple[str, str | None] | None = None
-        """What is looked at to tell a hello that is said again."""
+        """The nick and id of its hello, to recognize one that is sent again."""
         self._welcome: Datagram | None = None
         self._requests = NumberedRequests()
         self._sender = Sender(lambda datagram: port.send(datagram, address), self._reactor.seconds())
         self._silence = Silence(self._reactor, self._silent, self._probe)
         self._timer: IDelayedCall | None = None
-        """When more may be sent; at the end, when the session is forgotten."""
+        """The next burst; once the session is over, the end of `LINGER_SECONDS`."""
         self._paused = False
-        """The participant was told to write no more for now."""
+        """True while backpressure is applied to the participant."""
         self._deaf = False
-        """What arrives is let go, since the participant takes nothing; the client says it again."""
+        """True while the participant takes no requests: they are dropped, and the client sends them again."""
         self._closing = False
         self._over = False
 
     # From the port
 
     def is_greeted_by(self, hello: Envelope) -> bool:
-        """Tell a hello that is said again, since its answer was lost, from a new one."""
+        """True for the hello of this session, sent again because its answer got lost."""
         same_token = self.token is hello.token is None or is_same_secret(hello.token, self.token)
         return not self._over and self._greeting == (hello.nick, hello.id) and same_token
 
     def hello(self, datagram: bytes, hello: Envelope) -> None:
-        """Take a hello from the session's own address; one that is said again gets the same answer."""
+        """Called with a hello from the session's address; one that is sent again gets the same answer."""
         if not self.is_greeted_by(hello):
             if self._welcome is None:
                 self._greeting = hello.nick, hello.id
@@ -88,7 +89,7 @@ class UDPWire:
             self._answer_again(self._welcome)
 
     def received(self, datagram: bytes, envelope: Envelope | None) -> None:
-        """Take what came from the session's address, if it proves to be the session's."""
+        """Called with a datagram from the session's address. One without the session's token is ignored."""
         if self.token is not None and not (envelope and is_same_secret(envelope.token, self.token)):
             return
         self._heard()
@@ -107,18 +108,18 @@ class UDPWire:
             self._take()
 
     def _heard(self) -> None:
-        """Take a sign of life."""
+        """Take any datagram of the session as a sign of life."""
         self._silence.heard()
         self._sender.heard()
         self._pump()
 
     def _answer_again(self, answer: Datagram) -> None:
-        if len(self._sender.waiting) < HIGH:  # otherwise there is enough to be read, and the client asks once more
+        if len(self._sender.waiting) < HIGH:  # otherwise there is enough to read, and the client asks again
             self._sender.waiting.append(answer)
             self._pump()
 
     def _take(self) -> None:
-        """Hand on the numbered requests whose turn it is."""
+        """Hand on the numbered requests that are next in order."""
         while not (self._deaf or self._closing) and (datagram := self._requests.take()) is not None:
             self.participant.received(read_request(datagram), len(datagram))
 
@@ -156,7 +157,7 @@ class UDPWire:
         if isinstance(answer.reply, Welcome):
             self._welcome = answer
         else:
-            self._greeting = None  # it was refused, and may be tried again
+            self._greeting = None  # the hello was refused, and another one may follow
 
     def close(self) -> None:
         self._closing = True
@@ -164,7 +165,7 @@ class UDPWire:
             self._timer = self._reactor.callLater(0, self._pump_later)
 
     def abort(self) -> None:
-        """Be over, but for the last word, which may have to be said again."""
+        """End the session. Its last word is sent again on demand, for `LINGER_SECONDS`."""
         if self._over:
             return
         self._over = self._closing = True
@@ -191,7 +192,7 @@ class UDPWire:
             self.abort()
 
     def _pump(self) -> None:
-        """Send as much as is allowed now, and the rest later."""
+        """Send as much as pace and window allow now, and the rest later."""
         if self._timer is not None:
             return
         if self._sender.send(self._reactor.seconds()):
@@ -203,7 +204,7 @@ class UDPWire:
             self.participant.resumeProducing()
 
     def forget(self) -> None:
-        """Be gone for good."""
+        """End the session for good."""
         self._cancel_timer()
         self._port.forget(self)
 
