@@ -26,7 +26,7 @@ from twisted_chat.client.program.options import read_options
 from twisted_chat.client.terminal import paste
 from twisted_chat.limits import Limits
 from twisted_chat.messages import MAX_OBJECT, BareMessage, Code, decode_bare, decode_reply, decode_request, encode
-from twisted_chat.wire.udp import fitting, requests, sending
+from twisted_chat.wire.udp import datagram, requests, sending
 
 from .certificates import certificate
 from .programs import ROOT, TIMEOUT, Client, Program, Server, folder
@@ -394,7 +394,7 @@ class NumbersTests(TestCase):
     def test_of_udp(self) -> None:
         self.check_says(
             "docs/udp.md",
-            f"at most {fitting.MAX_DATAGRAM:,} bytes",
+            f"at most {datagram.MAX_DATAGRAM:,} bytes",
             f"for **{requests.WINDOW} numbers**",
             f"at most {sending.RATE:,.0f} datagrams per second to a session, and at most {sending.BURST} at once",
             f"The window is {sending.FIRST_WINDOW} datagrams at first",

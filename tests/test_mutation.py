@@ -60,7 +60,7 @@ class MutantTests(TestCase):
 
     def test_every_module_that_is_named_has_functions(self) -> None:
         for module in mutation.TESTS:
-            self.assertGreater(mutation.count(mutation.parse(module)), 10, module)
+            self.assertGreater(mutation.count(mutation.parse(module)), 0, module)
 
     def test_what_is_said_to_be_equal_is_a_mutant(self) -> None:
         for module, equal in mutation.EQUAL.items():
