@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import signal
 import sys
 from random import Random
@@ -106,6 +107,13 @@ class ProgramTests(TestCase):
         )
 
 
+def read(descriptor: int) -> bytes:
+    """Read what has come, or comes in time."""
+    readable, _, _ = select.select([descriptor], [], [], TIMEOUT)
+    assert readable, "nothing came"
+    return os.read(descriptor, 10_000)
+
+
 class SilentServer(Factory):
     """A server that takes a connection and says nothing."""
 
@@ -177,12 +185,31 @@ class StreamTests(TestCase):
         await alice.hears()
         os.write(pipes[0][1], b"/what\n")
         alice.says(type="", room="lobby", msg="hello")
-        self.assertEqual(await deferToThread(os.read, pipes[1][0], 1000), b"alice: hello\n")
-        self.assertIn(b"/what", await deferToThread(os.read, pipes[2][0], 1000))
+        self.assertEqual(await deferToThread(read, pipes[1][0]), b"alice: hello\n")
+        self.assertIn(b"/what", await deferToThread(read, pipes[2][0]))
         self.assertEqual([os.get_blocking(descriptor) for descriptor in shared], [True] * 3)
         bob.signal(signal.SIGKILL)
         await bob.ends()
         self.assertEqual([os.get_blocking(descriptor) for descriptor in shared], [True] * 3)
+
+    async def test_the_whole_screen_leaves_its_terminal_blocking_too(self) -> None:
+        self.patch(os, "environ", {**os.environ, "TERM": "xterm-256color"})
+        server = await Server.start(self)
+        alice = await server.hello(self, "alice", "lobby")
+        window, terminal = os.openpty()
+        for end in (window, terminal):
+            self.addCleanup(os.close, end)
+        command = (*CLIENT, "--port", str(server.port), "--nick", "bob")
+        bob = Program(self, *command, hand_over={0: terminal, 1: terminal})
+        await alice.hears()
+        alice.says(type="", room="lobby", msg="hello")
+        shown = b""
+        while b"hello" not in shown:
+            shown += await deferToThread(read, window)
+        self.assertTrue(os.get_blocking(terminal))
+        bob.signal(signal.SIGKILL)
+        await bob.ends()
+        self.assertTrue(os.get_blocking(terminal))
 
     async def test_without_standard_input_it_leaves(self) -> None:
         for streams in (("<&-",), ("</dev/null",), ("<&-", ">&-", "2>&-")):
