@@ -171,6 +171,20 @@ class PanesTests(SynchronousTestCase):
         self.assertIsNone(self.garden.marked())
         self.assertIsNone(self.lobby.marked(), "what comes while one looks is not new")
 
+    def test_what_was_said_without_a_connection_is_new_also_in_the_pane_that_is_shown(self) -> None:
+        self.panes.turn(self.lobby)
+        self.hear(self.lobby, 1)
+        self.hear(self.garden, 1)
+        self.panes.lose_connection()
+        for seq in (2, 3):
+            self.hear(self.lobby, seq)
+            self.hear(self.garden, seq)
+        self.assertEqual((self.lobby.marked(), self.lobby.unread), (1, 0))
+        self.assertEqual((self.garden.marked(), self.garden.unread), (0, 3), "what was unread before is new, too")
+        self.lobby.say("hi")
+        self.hear(self.lobby, 4)
+        self.assertIsNone(self.lobby.marked())
+
     def test_how_far_rooms_were_read_in_an_earlier_run_is_asked_for(self) -> None:
         panes = Panes("alice", {"lobby": 7}.get)
         self.assertEqual([panes.of(fake_room(name)).read_seq for name in ("lobby", "garden")], [7, None])

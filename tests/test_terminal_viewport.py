@@ -13,6 +13,7 @@ from twisted_chat.client.terminal import viewport as viewport_module
 from twisted_chat.client.terminal.colours import colour
 from twisted_chat.client.terminal.columns import width
 from twisted_chat.client.terminal.entry import Entry, Kind
+from twisted_chat.client.terminal.layout import MAX_LINES
 from twisted_chat.client.terminal.links import LinkStyle
 from twisted_chat.client.terminal.pane import NO_ROOM, Pane
 from twisted_chat.client.terminal.viewport import Viewport
@@ -88,6 +89,15 @@ class RowTests(ViewportTestCase):
         self.add("def f(x):\n    return x\n\nok")
         self.assertEqual(self.shown()[-4:], ["12:00 bob: def f(x):", "      |     return x", "      |", "      | ok"])
         self.assertEqual(self.shown(20)[-4:], ["bob: def f(x):", "|     return x", "|", "| ok"])
+
+    def test_a_message_of_very_many_lines_does_not_bury_the_others(self) -> None:
+        self.add("\n".join(map(str, range(8000))))
+        shown = self.shown(rows=9000)
+        self.assertEqual(len(shown), 2 + MAX_LINES + 1)
+        self.assertEqual(shown[-2:], ["      | 499", "      | ... 7,500 more lines"])
+        self.pane.entries.clear()
+        self.add("\n".join(map(str, range(MAX_LINES))))
+        self.assertEqual(self.shown()[-1], "      | 499")
 
     def test_no_text_can_look_like_the_message_of_somebody_else(self) -> None:
         fakes = "09:01 alice: yes", "alice: yes", "!alice: yes", "* alice left", "-- new --"

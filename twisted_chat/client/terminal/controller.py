@@ -334,6 +334,7 @@ class Controller:
             for pane in self.panes:
                 self._directory.ask_for_members(pane)
         elif self._up:
+            self.panes.lose_connection()
             how = lost("the connection", self._options.server, change.reason)
             self.screen.error(f"{how}; what you say is sent when it is back")
         else:  # the reason is another one now, such as one's own nick that the server has not let go of

@@ -20,6 +20,9 @@ Row = Sequence[Fragment]
 NARROW: Final = 30
 """Columns below which there are no times, and no deep indent: they would take a third of each row."""
 
+MAX_LINES: Final = 500
+"""Lines of one message that are shown: 20 screens. A message may have 8,000, which would bury what was said before."""
+
 _MARKS: Final = {Fate.PENDING: "~", Fate.REFUSED: "x", Fate.KEPT: " "}
 """What stands in front of a message; a mention has `!` there. Signs, since not everybody sees colours."""
 
@@ -44,9 +47,12 @@ def _text_rows(entry: Entry, columns: int) -> Iterator[Row]:
     most = max(0, columns - 2)
     first, *others = entry.text.split("\n")
     yield from wrap([*_head(entry, wide), *_fragments(entry, first)], max(2, columns), min(indent, most))
-    for line in others:
-        fragments = [("class:bar", bar[: max(0, columns - 2)]), *_fragments(entry, line)]
+    more = len(others) + 1 - MAX_LINES
+    for line in others[: MAX_LINES - 1]:
+        fragments = [("class:bar", bar[:most]), *_fragments(entry, line)]
         yield from wrap(fragments, max(2, columns), min(len(bar), most))
+    if more > 0:
+        yield [("class:bar", cut(f"{bar}... {more:,} more lines", columns))]
 
 
 def _head(entry: Entry, wide: bool) -> Iterator[Fragment]:

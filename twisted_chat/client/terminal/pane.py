@@ -47,6 +47,8 @@ class Pane:
     """Something unread has this person's nick in it, or is a direct message."""
     marker: Entry | None = None
     """The first entry that is new: a line stands above it."""
+    away: bool = False
+    """What comes next is new, even in the pane that is shown: there was no connection."""
     draft: str = ""
     """What was typed here and not sent."""
     whole: bool = True

@@ -76,6 +76,11 @@ class Panes:
         """Find the pane of a room by its name, as a server's notice has it."""
         return next((pane for pane in self.all if isinstance(pane.where, Room) and pane.where.name == room), None)
 
+    def lose_connection(self) -> None:
+        """Called when the connection is lost: what was said meanwhile is new in every room, when it is back."""
+        for pane in self.all:
+            pane.away = True
+
     def begin_log(self, room: str) -> None:
         """Called when a room has a new log."""
         pane = self.named(room)
@@ -106,6 +111,9 @@ class Panes:
         """Count a message that came as unread, unless it is being seen."""
         if entry is None or entry.own:
             return
+        if pane.away and not pane.unread:
+            pane.marker = entry
+        pane.away = False
         if pane is not self.current or pane.bottom is not None:
             pane.count(entry, isinstance(pane.where, Direct))
         self.seen()
