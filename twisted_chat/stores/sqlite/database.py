@@ -13,11 +13,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from importlib import resources
 from importlib.resources.abc import Traversable
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from ...log import Entry, Record, RoomLog, RoomSummary, Unusable
+from ...log import Entry, Record, RoomSummary, Unusable
 from ...names import Name
 from ..retention import Keep
 from .lock import FileLock
@@ -234,9 +234,8 @@ def keep(connection: sqlite3.Connection, seen: int, entries: Sequence[Entry]) ->
         now, last = connection.execute("SELECT epoch, (SELECT max(row) FROM journal) FROM store").fetchone()
         if now != seen:
             return None
-        made = {
-            name.key: make_room(connection, name) for name in {e.room.name for e in entries if _id_of(e.room) is None}
-        }
+        rooms: Any = {entry.room for entry in entries}
+        made = {room.name.key: make_room(connection, room.name) for room in rooms if room.id is None}
         connection.executemany(_KEEP, [_row(entry, made) for entry in entries])
         first = {row - (last or 0) - 1: (seq, time) for row, seq, time in connection.execute(_REPEATED, (last or 0,))}
         if first:
@@ -248,18 +247,10 @@ _Row = tuple[int | None, int, int, str, str, str | None, str, str, int | None]
 
 
 def _row(entry: Entry, made: dict[str, int]) -> _Row:
-    room = entry.room
+    room: Any = entry.room
     author = entry.author
-    id = _id_of(room)
-    if id is None:
-        id = made.get(room.name.key)
+    id = made.get(room.name.key) if room.id is None else room.id
     return id, entry.seq, entry.time, author.shown, author.key, entry.id, entry.msg, entry.kind, entry.of
-
-
-def _id_of(room: RoomLog) -> int | None:
-    """The row of a room of this store; None while nothing is kept of it."""
-    id: int | None = room.id  # type: ignore[attr-defined]  # of `SQLiteRoomLog`, which stands above this module
-    return id
 
 
 _COLUMNS: Final = "room, seq, time, author, author_key, id, msg, kind, of"

@@ -113,6 +113,11 @@ class SQLiteRoomLog:
     def unfollow(self) -> None:
         self._heard = None
 
+    def kept(self, entries: Sequence[Entry]) -> None:
+        """Hand on what was kept in a turn."""
+        if self._heard is not None:
+            self.hear([_record(entry) for entry in entries])
+
     def hear(self, records: Sequence[Record], even_none: bool = False) -> None:
         """Hand records to the follower, if there is one."""
         if self._heard is not None and (records or even_none):
@@ -263,8 +268,8 @@ class SQLiteLog:
         said: _Said = {}
         heads: dict[RoomLog, int] = {}
         for entry in entries:
-            room = entry.room
-            if cast(SQLiteRoomLog, room).known != self._epoch:
+            room: Any = entry.room
+            if room.known != self._epoch:
                 return None
             if entry.id is not None:
                 key = _key_of(entry)
@@ -282,27 +287,28 @@ class SQLiteLog:
     def _kept(self, turn: _Turn) -> None:
         """Note what was written, and hand it on."""
         self._file.has_worked()
-        journal = self._journal
-        new: dict[SQLiteRoomLog, list[Record]] = {}
+        by_room: dict[Any, list[Entry]] = {}
+        size = ROW_BYTES * len(turn.fresh)
         for entry in turn.fresh:
-            room = cast(SQLiteRoomLog, entry.room)
-            room.seq = entry.seq
             entry.fresh = True
-            if room in new:
-                new[room].append(_record(entry))
+            size += len(entry.msg)
+            if entry.room in by_room:
+                by_room[entry.room].append(entry)
             else:
-                new[room] = [_record(entry)]
-            if room in journal:
-                journal[room].append(entry)
+                by_room[entry.room] = [entry]
+        for room, entries in by_room.items():
+            room.seq = entries[-1].seq
+            if room in self._journal:
+                self._journal[room] += entries
             else:
-                journal[room] = [entry]
+                self._journal[room] = entries
                 room.id = turn.made.get(room.name.key, room.id)
-                room.oldest = room.oldest or entry.seq
-            self._journal_bytes += len(entry.msg) + ROW_BYTES
+                room.oldest = room.oldest or entries[0].seq
+        self._journal_bytes += size
         self._journaled.update(turn.said)
         self._tidy()
-        for room, records in new.items():
-            room.hear(records)
+        for room, entries in by_room.items():
+            room.kept(entries)
 
     # Moving on from the journal
 
