@@ -123,7 +123,7 @@ async def measure(path: str, size: int) -> list[str]:
     figures += await fill_and_move(10)
     keep = Keep(None, 1)
     log._keep = keep
-    figures.append(await timed(TIMES, lambda number: log._trim(1, 1_800_000_000_000)))
+    figures.append(await timed(TIMES, lambda number: log.trim(1, 1_800_000_000_000)))
     after = resident()
     await log.close()
     return [f"{size:,}", f"{size_of(path) / 1e6:,.0f}", *figures, f"{(after - before) / 1e6:.1f}"]

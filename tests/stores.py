@@ -6,13 +6,13 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock, deferLater
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import globalLogPublisher
@@ -21,6 +21,7 @@ from twisted.trial.unittest import TestCase
 from twisted_chat import names
 from twisted_chat.log import Entry, Log, Record, RoomLog, Unavailable
 from twisted_chat.stores.sqlite.database import Durability
+from twisted_chat.stores.sqlite.file import DatabaseFile
 from twisted_chat.stores.sqlite.log import SQLiteLog
 
 MOST = 1_000
@@ -36,8 +37,52 @@ class FakeTime(Clock):
         reactor.callFromThread(function, *args)  # type: ignore[attr-defined]
 
 
+class BreakableFile(DatabaseFile):
+    """A file of which a test decides how slow it is, and what fails."""
+
+    def setUp(self) -> None:
+        self.results_after: Deferred[None] = succeed(None)
+        """What is read is handed out once this has fired."""
+        self.reads_after: Deferred[None] = succeed(None)
+        """Reading begins once this has fired."""
+        self.broken: dict[Callable[..., Any], Exception] = {}
+        """Functions of `database` that fail, with their errors."""
+        self.failures = 0
+
+    def read(self, function: Callable[..., Any], *args: object) -> Deferred[Any]:
+        begin, end = self.reads_after, self.results_after
+        done = _after(begin, lambda _: super(BreakableFile, self).read(function, *args))
+        return done.addCallback(lambda result: _after(end, lambda _: result))
+
+    def attempt(self, until: float, function: Callable[..., Any], *args: object) -> Deferred[Any]:
+        return super().attempt(until, self._or_broken(function), *args)
+
+    def attempt_in_thread(self, until: float, function: Callable[..., Any], *args: object) -> Deferred[Any]:
+        return super().attempt_in_thread(until, self._or_broken(function), *args)
+
+    def _or_broken(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        if function not in self.broken:
+            return function
+
+        def fail(*_: object) -> None:
+            self.failures += 1
+            raise self.broken[function]
+
+        return fail
+
+
+def _after(first: Deferred[None], then: Callable[[None], Any]) -> Deferred[Any]:
+    """Do something once a deferred has fired, which others wait for too."""
+    done: Deferred[Any] = Deferred()
+    first.addCallback(lambda _: done.callback(None))
+    return done.addCallback(then)
+
+
 class StoreTestCase(TestCase):
     """A folder, and stores that are closed at the end."""
+
+    file: BreakableFile
+    """That of the store that was opened last."""
 
     timeout = 30
 
@@ -49,7 +94,9 @@ class StoreTestCase(TestCase):
         self.clock = FakeTime()
 
     def open_store(self, path: str | None = None, durability: Durability = "process", **options: Any) -> SQLiteLog:
-        log = SQLiteLog.open_file(path or self.path, self.clock, durability, **options)
+        self.file = BreakableFile.open(path or self.path, self.clock, durability)
+        self.file.setUp()
+        log = SQLiteLog(self.file, self.clock, **options)
         self.addCleanup(log.close)
         return log
 
@@ -93,6 +140,16 @@ class StoreTestCase(TestCase):
 
 class FileTestCase(StoreTestCase):
     """What happens in files and threads."""
+
+    async def have_read(self) -> None:
+        """Wait until what is being read was read; it is not handed out yet, if the test holds it back."""
+        self.file.results_after = succeed(None)
+        await self.file.read(lambda connection: None)
+
+    def in_journal(self) -> int:
+        """Count the messages that are still in the journal of the file."""
+        count: int = self.beside().execute("SELECT count(*) FROM journal").fetchone()[0]
+        return count
 
     def setUp(self) -> None:
         super().setUp()

@@ -259,9 +259,8 @@ class InTheStore(StoreTestCase):
         self.say(log, [1, 2, 3])
         self.say(log, [1, 2, 3], "other")
         self.clock.advance(LOOK_SECONDS)
-        log._file.writer.execute("DELETE FROM message")  # whatever is left
-        log._file.writer.execute("UPDATE room SET trimmed = 3")
-        log._open.clear()
+        self.file.writer.execute("DELETE FROM message")  # whatever is left
+        self.file.writer.execute("UPDATE room SET trimmed = 3")
         lobby = self.successResultOf(room(log))
         self.assertEqual((lobby.seq, lobby.oldest), (3, 4))
 
@@ -269,7 +268,7 @@ class InTheStore(StoreTestCase):
         log = self.opened(Keep(messages=2))
         lobby = self.successResultOf(room(log))
         self.say(log, [1, 2, 3])
-        self.assertEqual(log._file.writer.execute("SELECT count(*) FROM message").fetchone(), (0,))
+        self.assertEqual(self.file.writer.execute("SELECT count(*) FROM message").fetchone(), (0,))
         self.clock.advance(LOOK_SECONDS)
         self.assertEqual((self.kept(log), lobby.oldest), ([2, 3], 2))
 
@@ -279,14 +278,13 @@ class InTheStore(StoreTestCase):
         self.say(log, [1])
         self.successResultOf(log.flush())
         self.say(log, [59])
-        self.successResultOf(log._trim(row_of(lobby) or 0, 60_000))
+        self.successResultOf(log.trim(row_of(lobby) or 0, 60_000))
         self.assertEqual((self.kept(log), lobby.oldest), ([2], 2))
 
     def test_a_room_that_nobody_holds_is_trimmed_too(self) -> None:
         log = self.opened(Keep(messages=1))
         self.say(log, [1, 2])
         self.successResultOf(log.flush())
-        self.assertEqual(len(log._open), 0)
         self.clock.advance(LOOK_SECONDS)
         self.assertEqual(self.successResultOf(room(log)).oldest, 2)
 
@@ -304,7 +302,7 @@ class InTheStore(StoreTestCase):
         self.say(log, [1])
         lobby = self.successResultOf(room(log))
         for _ in range(2):  # once with all of it in the journal
-            self.assertFalse(self.successResultOf(log._trim(row_of(lobby) or 0, 60_000)))
+            self.assertFalse(self.successResultOf(log.trim(row_of(lobby) or 0, 60_000)))
             self.assertEqual((lobby.oldest, lobby.seq), (1, 1))
             self.successResultOf(log.flush())
 
@@ -325,34 +323,34 @@ class InTheStore(StoreTestCase):
     def test_whatever_numbers_are_skipped_so_many_are_kept(
         self, gaps_and_times: list[tuple[int, int]], messages: int | None, seconds: int | None, most: int
     ) -> None:
-        log = SQLiteLog.open_file(":memory:", self.clock)
-        id = database.make_room(log._file.writer, names.room("lobby"))
+        log = self.open_store(":memory:")
+        id = database.make_room(self.file.writer, names.room("lobby"))
         seq, model = 0, []
         for gap, time in gaps_and_times:
             seq += gap
             model.append((seq, time))
-            log._file.writer.execute(
+            self.file.writer.execute(
                 "INSERT INTO message VALUES (?, ?, ?, 'a', 'a', NULL, '', '', NULL)", (id, seq, time * 1000)
             )
         skipped = model[-1][0] - model[0][0] + 1 - len(model) if model else 0
-        log._file.writer.execute("UPDATE room SET skipped = ?", (skipped,))
+        self.file.writer.execute("UPDATE room SET skipped = ?", (skipped,))
         keep = Keep(seconds, messages)
         gone = seq
         for _ in range(30):
-            found = database.overdue(log._file.writer, keep, 20_000)
-            more = database.trim(log._file.writer, id, keep, 20_000, most).more if found else False
+            found = database.overdue(self.file.writer, keep, 20_000)
+            more = database.trim(self.file.writer, id, keep, 20_000, most).more if found else False
             self.assertLessEqual(more, bool(found))
         while model and (
             (messages is not None and len(model) > messages)
             or (seconds is not None and model[0][1] * 1000 < 20_000 - seconds * 1000)
         ):
             gone = model.pop(0)[0]
-        rows = log._file.writer.execute("SELECT seq FROM message ORDER BY seq").fetchall()
+        rows = self.file.writer.execute("SELECT seq FROM message ORDER BY seq").fetchall()
         self.assertEqual([seq for (seq,) in rows], [seq for seq, _ in model])
-        state = database.room_state(log._file.writer, "lobby")
+        state = database.room_state(self.file.writer, "lobby")
         self.assertEqual(state.seq, seq)
         if rows:
-            kept = log._file.writer.execute("SELECT skipped FROM room").fetchone()[0]
+            kept = self.file.writer.execute("SELECT skipped FROM room").fetchone()[0]
             self.assertEqual(kept, rows[-1][0] - rows[0][0] + 1 - len(rows))
         elif gone:
             self.assertEqual(state.oldest, gone + 1)

@@ -48,9 +48,9 @@ class Power(FileTestCase):
 
     async def test_only_there_every_commit_is_written_to_the_disk(self) -> None:
         for durability, level in (("process", 1), ("power", 2)):
-            log = self.open_store(f"{self.path}-{durability}", durability)  # type: ignore[arg-type]
+            self.open_store(f"{self.path}-{durability}", durability)  # type: ignore[arg-type]
             level_of = lambda connection: connection.execute("PRAGMA synchronous").fetchone()[0]  # noqa: E731
-            self.assertEqual(await log._file.write(level_of), level)
+            self.assertEqual(await self.file.write(level_of), level)
 
 
 class Files(FileTestCase):
@@ -98,9 +98,9 @@ class Files(FileTestCase):
     async def test_one_that_may_not_be_written_to_any_more(self) -> None:
         log = self.open_store()
         lobby = await room(log)
-        log._file.writer.execute("PRAGMA query_only = ON")
+        self.file.writer.execute("PRAGMA query_only = ON")
         self.assertEqual(await self.unavailable(keep(log, [entry(lobby, "a")], 1)), "it may not be written to")
-        log._file.writer.execute("PRAGMA query_only = OFF")
+        self.file.writer.execute("PRAGMA query_only = OFF")
         await keep(log, [entry(lobby, "a")], 1)
         self.assertEqual(lobby.seq, 1)
 
@@ -171,9 +171,9 @@ class Files(FileTestCase):
         lobby = await room(log)
         await keep(log, [entry(lobby, "a")], 1)
         os.unlink(f"{self.path}-wal")
-        broken = mock.Mock(wraps=log._file.writer)
+        broken = mock.Mock(wraps=self.file.writer)
         broken.execute.side_effect = sqlite3.OperationalError("disk I/O error")
-        self.patch(log._file, "writer", broken)
+        self.patch(self.file, "writer", broken)
         self.assertEqual(await self.unavailable(keep(log, [entry(lobby, "b")], 1)), "disk I/O error")
 
     async def test_a_file_that_is_truncated_gets_nothing_more(self) -> None:
@@ -280,17 +280,19 @@ class TheEnd(FileTestCase):
 
     async def test_a_fault_of_our_own_leaves_no_lock(self) -> None:
         log = self.open_store()
-        with mock.patch.object(database, "move", side_effect=ZeroDivisionError), self.assertRaises(ZeroDivisionError):
+        self.file.broken[database.move] = ZeroDivisionError()
+        with self.assertRaises(ZeroDivisionError):
             await log.close()
         self.open_store()
 
     async def test_a_fault_of_our_own_where_nobody_waits_is_logged(self) -> None:
-        self.patch(sqlite, "JOURNAL_BYTES", 0)
+        self.patch(sqlite, "JOURNAL_BYTES", 1)
         log = self.open_store()
-        log._move_at = 0
-        with mock.patch.object(database, "move", side_effect=ZeroDivisionError):
-            await keep(log, [entry(await room(log), "a")], 1)
-            await log._file.in_turn(lambda until: succeed(None))
-            await deferLater(reactor, 0)
+        self.file.broken[database.move] = ZeroDivisionError()
+        await keep(log, [entry(await room(log), "a")], 1)
+        await self.file.in_turn(lambda until: succeed(None))
+        await deferLater(reactor, 0)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        self.assertFalse(log._moving)
+        self.file.broken.clear()
+        await log.flush()
+        self.assertEqual(self.in_journal(), 0)

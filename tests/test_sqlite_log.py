@@ -12,13 +12,11 @@ import threading
 from collections import Counter
 from pathlib import Path
 from random import Random
-from typing import Any
-from unittest import mock
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.internet.task import deferLater
 
 from twisted_chat import names
@@ -93,8 +91,8 @@ class Appending(MemoryTestCase):
     def test_a_turn_of_one_is_one_statement_and_one_of_many_is_one_transaction(self) -> None:
         self.say(entry(self.room, "the first one makes the room", "1"))
         statements: list[str] = []
-        self.log._file.writer.set_trace_callback(statements.append)
-        self.addCleanup(self.log._file.writer.set_trace_callback, None)
+        self.file.writer.set_trace_callback(statements.append)
+        self.addCleanup(self.file.writer.set_trace_callback, None)
         self.say(entry(self.room, "a", "2"))
         self.assertEqual([statement.split()[0] for statement in statements], ["INSERT"])
         del statements[:]
@@ -324,7 +322,6 @@ class RoomsKept(MemoryTestCase):
         self.say(entry(self.successResultOf(self.log.open(name)), "a"))
         self.successResultOf(self.successResultOf(self.log.open(name)).set_topic("t"))
         self.move()
-        self.assertNotIn("other", self.log._open)
         again = self.successResultOf(room(self.log, "OTHER"))
         self.assertEqual((again.name.shown, again.topic, again.seq, again.oldest), ("Other", "t", 1, 1))
 
@@ -380,7 +377,7 @@ class Restart(FileTestCase):
         again = self.open_store(copy)
         lobby = await room(again)
         self.assertEqual((lobby.seq, texts(await lobby.after(0, 5, PLENTY))), (1, ["a"]))
-        self.assertEqual(again._file.writer.execute("SELECT count(*) FROM journal").fetchone(), (0,))
+        self.assertEqual(self.file.writer.execute("SELECT count(*) FROM journal").fetchone(), (0,))
 
     async def test_nothing_that_was_acked_is_lost_when_the_process_is_killed(self) -> None:
         for durability in ("process", "power"):
@@ -610,7 +607,7 @@ class Moving(FileTestCase):
         for number in range(200):
             await keep(log, [entry(lobby, str(number), str(number))], 1)
         await log.append([], 1)
-        self.assertLess(log._journal_bytes, 2**15)
+        self.assertLess(self.in_journal(), 40)
         self.assertEqual(texts(await lobby.after(0, MOST, PLENTY)), [str(number) for number in range(200)])
         again = entry(lobby, "0", "0")
         await keep(log, [again], 1)
@@ -620,9 +617,8 @@ class Moving(FileTestCase):
         log = self.open_store()
         lobby = await room(log)
         await keep(log, [entry(lobby, "x" * 16_000) for _ in range(64)], 1)
-        self.assertTrue(log._moving)
         await log.append([], 1)
-        self.assertEqual((log._moving, log._journal_bytes), (False, 0))
+        self.assertEqual(self.in_journal(), 0)
 
     async def test_an_append_waits_for_a_move_and_goes_on_behind_it(self) -> None:
         log = self.open_store()
@@ -651,17 +647,12 @@ class Moving(FileTestCase):
         log = self.open_store()
         lobby = await room(log)
         await keep(log, [entry(lobby, "a")], 1)
-        reading, read = log._file.read, Deferred[None]()
-
-        def slow(function: Any, *args: Any) -> Deferred[Any]:
-            return reading(function, *args).addCallback(lambda result: read.addCallback(lambda _: result))
-
-        with mock.patch.object(log._file, "read", slow):
-            pages = [lobby.after(0, 5, PLENTY), lobby.before(WHOLE, 5, PLENTY)]
-            await reading(lambda connection: None)
-            await log.flush()
-            read.callback(None)
-            self.assertEqual([texts(await page) for page in pages], [["a"], ["a"]])
+        read = self.file.results_after = Deferred[None]()
+        pages = [lobby.after(0, 5, PLENTY), lobby.before(WHOLE, 5, PLENTY)]
+        await self.have_read()
+        await log.flush()
+        read.callback(None)
+        self.assertEqual([texts(await page) for page in pages], [["a"], ["a"]])
 
     async def test_what_is_said_while_a_page_is_read_makes_no_gap_in_it(self) -> None:
         log = self.open_store()
@@ -669,37 +660,25 @@ class Moving(FileTestCase):
         for first in ("a", None):
             if first:
                 await keep(log, [entry(lobby, first)], 1)
-            reading, begin = log._file.read, Deferred[None]()
-
-            def late(function: Any, *args: Any, reading: Any = reading, begin: Any = begin) -> Deferred[Any]:
-                done: Deferred[Any] = Deferred()
-                begin.addCallback(lambda _: reading(function, *args).chainDeferred(done))
-                return done
-
-            with mock.patch.object(log._file, "read", late):
-                pages = [lobby.after(0, 9, PLENTY), lobby.before(WHOLE, 9, PLENTY)]
-                said = list(range(1, lobby.seq + 1))
-                await keep(log, [entry(lobby, "in the journal")], 1)
-                await keep(log, [entry(lobby, "\x00, which does not go by it")], 1)
-                if first is None:
-                    await log.flush()
-                begin.callback(None)
-                self.assertEqual([numbers(await page) for page in pages], [said, said])
+            begin = self.file.reads_after = Deferred[None]()
+            pages = [lobby.after(0, 9, PLENTY), lobby.before(WHOLE, 9, PLENTY)]
+            self.file.reads_after = succeed(None)
+            said = list(range(1, lobby.seq + 1))
+            await keep(log, [entry(lobby, "in the journal")], 1)
+            await keep(log, [entry(lobby, "\x00, which does not go by it")], 1)
+            if first is None:
+                await log.flush()
+            begin.callback(None)
+            self.assertEqual([numbers(await page) for page in pages], [said, said])
             await log.flush()
 
     async def test_a_room_opened_while_it_is_written_and_let_go_has_its_number(self) -> None:
         log = self.open_store()
-        reading, read = log._file.read, Deferred[None]()
-
-        def slow(function: Any, *args: Any) -> Deferred[Any]:
-            return reading(function, *args).addCallback(lambda result: read.addCallback(lambda _: result))
-
-        with mock.patch.object(log._file, "read", slow):
-            late = room(log)
-            await reading(lambda connection: None)
+        read = self.file.results_after = Deferred[None]()
+        late = room(log)
+        await self.have_read()
         await keep(log, [entry(await room(log), "a")], 1)
         await log.flush()
-        self.assertNotIn("lobby", log._open)
         read.callback(None)
         self.assertEqual((await late).seq, 1)
 
@@ -713,7 +692,7 @@ class Moving(FileTestCase):
         lobby = await room(log)
         await keep(log, [entry(lobby, "a")], 1)
         go_on = threading.Event()
-        readers = [log._file.read(lambda connection: go_on.wait(20)) for _ in range(4)]
+        readers = [self.file.read(lambda connection: go_on.wait(20)) for _ in range(4)]
         await log.flush()
         go_on.set()
         self.assertEqual(await gatherResults(readers), [True] * 4)
@@ -796,11 +775,11 @@ class Full(FileTestCase):
     """A disk that is full, and then is not."""
 
     def fill(self, log: SQLiteLog) -> None:
-        (pages,) = log._file.writer.execute("PRAGMA page_count").fetchone()
-        log._file.writer.execute(f"PRAGMA max_page_count = {pages}")
+        (pages,) = self.file.writer.execute("PRAGMA page_count").fetchone()
+        self.file.writer.execute(f"PRAGMA max_page_count = {pages}")
 
     def free(self, log: SQLiteLog) -> None:
-        log._file.writer.execute("PRAGMA max_page_count = 1000000")
+        self.file.writer.execute("PRAGMA max_page_count = 1000000")
 
     async def test_nothing_of_a_turn_is_kept_and_later_everything_works(self) -> None:
         log = self.open_store()
@@ -861,8 +840,8 @@ class Full(FileTestCase):
         log = self.open_store()
         lobby = await room(log)
         await keep(log, [entry(lobby, "a", "1"), entry(lobby, "b")], 1)
-        with mock.patch.object(database, "move", side_effect=_failing("disk I/O error", sqlite3.SQLITE_IOERR)):
-            self.assertEqual(await self.unavailable(log.flush()), "disk I/O error")
+        self.file.broken[database.move] = _failing("disk I/O error", sqlite3.SQLITE_IOERR)
+        self.assertEqual(await self.unavailable(log.flush()), "disk I/O error")
         self.assertEqual(texts(await lobby.before(WHOLE, 5, PLENTY)), ["a", "b"])
         again = entry(lobby, "a", "1")
         await keep(log, [again], 1)
@@ -874,19 +853,20 @@ class Full(FileTestCase):
         log = self.open_store()
         lobby = await room(log)
         kept = 0
-        with mock.patch.object(database, "move", side_effect=_failing("disk I/O error", sqlite3.SQLITE_IOERR)) as move:
-            while True:
-                said = entry(lobby, str(kept))
-                try:
-                    await keep(log, [said], 1)
-                except Unavailable:
-                    break
-                kept += 1
-            self.assertEqual(kept, 32)
-            self.assertFalse(said.fresh)
-            self.assertLess(move.call_count, 8)
+        self.file.broken[database.move] = _failing("disk I/O error", sqlite3.SQLITE_IOERR)
+        while True:
+            said = entry(lobby, str(kept))
+            try:
+                await keep(log, [said], 1)
+            except Unavailable:
+                break
+            kept += 1
+        self.assertEqual(kept, 32)
+        self.assertFalse(said.fresh)
+        self.assertLess(self.file.failures, 8)
+        self.file.broken.clear()
         await keep(log, [said], 1)
-        self.assertEqual((said.seq, log._journal_bytes), (33, 512 + 2))
+        self.assertEqual((said.seq, self.in_journal()), (33, 1))
         self.assertEqual(numbers(await lobby.after(0, MOST, PLENTY)), list(range(1, 34)))
 
 
@@ -991,8 +971,10 @@ class Busy(FileTestCase):
         log = self.open_store()
         lobby = await room(log)
         await keep(log, [entry(lobby, "a")], 1)
-        with mock.patch.object(database, "keep", side_effect=_failing("full", sqlite3.SQLITE_FULL)):
-            await self.unavailable(keep(log, [entry(lobby, "b", "1", "bob")], 1))
+        pages = self.file.writer.execute("PRAGMA page_count").fetchone()[0]
+        self.file.writer.execute(f"PRAGMA max_page_count = {pages}")
+        await self.unavailable(keep(log, [entry(lobby, "b" * 50_000, "1", "bob")], 1))
+        self.file.writer.execute("PRAGMA max_page_count = 1000000")
         with self.written_to() as beside:
             database.move_now(beside)
             beside.execute(
@@ -1018,14 +1000,9 @@ class Busy(FileTestCase):
     async def test_a_room_opened_while_it_was_written_is_looked_at_again(self) -> None:
         log = self.open_store()
         lobby = await room(log)
-        reading, read = log._file.read, Deferred[None]()
-
-        def slow(function: Any, *args: Any) -> Deferred[Any]:
-            return reading(function, *args).addCallback(lambda result: read.addCallback(lambda _: result))
-
-        with mock.patch.object(log._file, "read", slow):
-            late = room(log, "other")
-            await reading(lambda connection: None)
+        read = self.file.results_after = Deferred[None]()
+        late = room(log, "other")
+        await self.have_read()
         with self.written_to() as beside:
             id = database.make_room(beside, names.room("other"))
             imports(beside, id)

@@ -15,7 +15,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Generator
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredLock, inlineCallbacks
 from twisted.internet.task import deferLater
@@ -85,7 +85,7 @@ class DatabaseFile:
         self._trouble = Trouble(path, lambda: float(self._reactor.seconds()))
 
     @classmethod
-    def open(cls, path: str, reactor: Any, durability: Durability) -> DatabaseFile:
+    def open(cls, path: str, reactor: Any, durability: Durability) -> Self:
         """Open a file, or begin one; `:memory:` is nothing on disk. Raises `Unusable`."""
         if sqlite3.sqlite_version_info < database.OLDEST_SQLITE:
             raise Unusable(f"SQLite {sqlite3.sqlite_version} is too old: 3.37 or newer is needed")

@@ -156,7 +156,7 @@ class SQLiteLog:
         self._next_look: IDelayedCall | None = None
         """When the file is looked at next for what other programs have written."""
         self._keep = keep
-        self._trimmer = None if keep == EVERYTHING else Trimmer(reactor, Store(self._overdue, self._trim, self._newest))
+        self._trimmer = None if keep == EVERYTHING else Trimmer(reactor, Store(self.overdue, self.trim, self.newest))
 
     @classmethod
     def open_file(
@@ -351,16 +351,16 @@ class SQLiteLog:
     # Retention
 
     @inlineCallbacks
-    def _overdue(self, now: int) -> Generator[Deferred[Any], Any, list[int]]:
+    def overdue(self, now: int) -> Generator[Deferred[Any], Any, list[int]]:
         yield self._file.in_turn(self._move)  # what is in the journal counts, and may itself be too much
         rooms: list[int] = yield self._file.read(database.overdue, self._keep, now)
         return rooms
 
-    def _newest(self) -> Deferred[int]:
+    def newest(self) -> Deferred[int]:
         return self._file.read(database.newest)
 
     @inlineCallbacks
-    def _trim(self, room: int, now: int) -> Generator[Deferred[Any], Any, bool]:
+    def trim(self, room: int, now: int) -> Generator[Deferred[Any], Any, bool]:
         yield self._file.read(database.look_up_oldest, room)
         trimmed: Trimmed = yield self._file.write_in_thread(database.trim, room, self._keep, now)
         return self._trimmed(trimmed)
