@@ -55,6 +55,8 @@ class RunTests(SynchronousTestCase):
         self.errors = io.StringIO()
         self.patch(sys, "stderr", self.errors)
         self.patch(os, "isatty", lambda descriptor: False)
+        for number in ENDING:  # below `nohup`, and in the background of a shell, some are ignored
+            self.addCleanup(signal.signal, number, signal.signal(number, signal.SIG_DFL))
 
     def signal(self, number: int) -> Callable[[], object]:
         """Send this process a signal."""
@@ -99,8 +101,7 @@ class RunTests(SynchronousTestCase):
             self.assertEqual((reactor.stopped, reactor.crashed), (False, crashes))
 
     def test_a_signal_that_is_ignored_stays_so(self) -> None:
-        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        self.addCleanup(signal.signal, signal.SIGHUP, before)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         reactor = FakeReactor(self.signal(signal.SIGHUP))
         self.assertEqual(Run(reactor, Deferred).run(), 1)
         self.assertEqual((reactor.stopped, reactor.crashed), (False, False))
