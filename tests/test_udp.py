@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_chat import messages, participant
 from twisted_chat.limits import Limits
 from twisted_chat.messages import Reply
+from twisted_chat.session import TICK_SECONDS
 from twisted_chat.wire.udp import UDPPort, encoding, requests, sending, silence, wire
 from twisted_chat.wire.udp.datagram import MAX_DATAGRAM, Datagram
 from twisted_chat.wire.udp.fitting import fit
@@ -256,13 +257,18 @@ class SessionTests(UDPTests):
             (b"{}{}", "bad-json"),
             (b'{"type":7}', "bad-message"),
             (b'{"type":"x"}', "unknown-type"),
-            (b"{" + b" " * 1200 + b"}", "too-long"),
+            (b"{" + b" " * 1199 + b"}", "too-long"),
         ):
             self.server.send(HERE, datagram)
             (error,) = guest.got()
             self.assertEqual((error["type"], error["code"]), ("error", code))
         self.server.send(HERE, b"")
         self.assertEqual(guest.got(), [])
+
+    def test_the_longest_datagram_is_taken(self) -> None:
+        guest = self.welcome()
+        self.server.send(HERE, b'{"type":"ping"' + b" " * 1185 + b"}")
+        self.assertEqual([obj["type"] for obj in guest.got()], ["pong"])
 
     def test_a_number_of_the_wrong_type_is_none(self) -> None:
         self.assertEqual(self.welcome().types(type="ping", n="x"), ["pong"])
@@ -331,6 +337,8 @@ class SessionTests(UDPTests):
         self.server.clock.advance(wire.LINGER_SECONDS)
         self.assertEqual(guest.types(type="quit", id="q"), [])
         self.assertEqual((self.server.port._wires, self.members()), ({}, []))
+        self.server.clock.advance(TICK_SECONDS)
+        self.assertEqual(self.server.clock.getDelayedCalls(), [], "nothing of it goes on")
 
     def test_quit_that_came_twice_is_answered(self) -> None:
         guest = self.welcome()
@@ -407,9 +415,10 @@ class ProbeTests(UDPTests):
         self.assertEqual(self.types_after(0.1), [""])
         self.server.network.full = True
         self.bob.say("two")
-        self.assertEqual(self.types_after(0.5), [])
+        self.assertEqual(self.types_after(8), [])
         self.server.network.full = False
         self.assertEqual(self.types_after(0.2), [""])
+        self.assertEqual(self.types_after(9), ["ping"] * len(silence.PROBES))
 
     def test_one_that_is_over_is_asked_nothing(self) -> None:
         self.bob.say("one")
@@ -436,6 +445,12 @@ class TokenTests(UDPTests):
             self.server.clock.advance(20)
             guest.send({"type": "pong"})
         self.assertEqual(guest.got()[-1]["type"], "stop")
+
+    def test_who_does_not_have_it_is_not_welcomed_again(self) -> None:
+        guest = self.welcome("al", token=TOKEN, id="h")
+        for forged in ({}, {"token": TOKEN[::-1]}):
+            self.assertEqual(guest.hello("al", id="h", **forged), [])
+        self.assertEqual(guest.hello("al", id="h", token=TOKEN)[0]["type"], "welcome")
 
     def test_from_another_address_nothing_is_taken(self) -> None:
         self.welcome("al", "lobby", token=TOKEN)
@@ -669,8 +684,30 @@ class PaceTests(UDPTests):
 
     def test_a_quit_said_again_before_the_end_is_not_answered_earlier(self) -> None:
         self.al.ask(type="join", room="lobby", since=0)
-        self.al.send({"type": "quit"}, {"type": "quit"})
-        self.assertNotIn("stop", [obj["type"] for obj in self.al.got()])
+        self.al.got()
+        self.al.send({"type": "quit"})
+        self.al.got()
+        self.al.send({"type": "quit"}, {"type": "quit"}, {"type": "pong"})
+        self.assertEqual(self.al.got(), [])
+
+    def test_one_that_was_cut_and_asks_again_hears_the_last_that_was_sent(self) -> None:
+        heard = self.al.ask(type="join", room="lobby", since=0) + self.al.got()
+        self.wire.abort()
+        self.server.clock.advance(1)
+        (again,) = self.al.ask(type="pong")
+        self.assertEqual(again, heard[-1])
+
+    def test_an_end_that_comes_twice_is_one(self) -> None:
+        limits = Limits(connections_per_address=1)
+        self.server.port.stopProtocol()
+        self.server = UDPServer(limits)
+        self.welcome("al")
+        first = self.server.port._wires[HERE]
+        first.abort()
+        first.abort()
+        self.welcome("bo", address=(HERE[0], 1))
+        other = Guest(self.server, (HERE[0], 2))
+        self.assertEqual(other.hello("cy")[0]["code"], "full")
 
     def test_an_end_that_cannot_be_sent_does_not_last(self) -> None:
         self.server.network.full = True
@@ -687,9 +724,18 @@ class PaceTests(UDPTests):
         self.assertEqual(self.al.ask(type="join", room="lobby", since=0, id="j", n=1), [])
 
     def test_however_often_it_is_said(self) -> None:
+        self.assertEqual(self.al.types(type="ping", id="p", n=1), ["pong"])
         for _ in range(1000):
             self.al.send({"type": "ping", "id": "p", "n": 1})
-        self.assertLessEqual(len(self.wire._sender.waiting), wire.HIGH)
+        self.assertEqual(len(self.wire._sender.waiting), wire.HIGH)
+
+    def test_there_is_one_timer_however_much_is_written(self) -> None:
+        self.al.ask(type="join", room="lobby", since=0)
+        before = len(self.server.clock.getDelayedCalls())
+        for number in range(100):
+            self.bob.send({"type": "", "to": "al", "msg": str(number)})
+            self.server.settle()
+        self.assertLessEqual(len(self.server.clock.getDelayedCalls()), before)
 
     def test_a_server_that_stops_cuts_who_takes_too_long(self) -> None:
         self.server.network.full = True
@@ -776,12 +822,30 @@ class WindowTests(UDPTests):
 
     def test_it_goes_on_with_a_sign_of_life_of_any_kind(self) -> None:
         self.al.ask(type="join", room="lobby", since=0, token=TOKEN)
-        for sign in ({"type": "pong"}, {"type": "who", "room": "lobby"}, {"type": "?"}, {"type": "", "msg": 7}):
+        hello = {"type": "hello", "nick": "al", "cookie": self.al.cookie}
+        for sign in ({"type": "pong"}, {"type": "who", "room": "lobby"}, {"type": "?"}, {"type": "", "msg": 7}, hello):
             self.server.clock.pump([0.1] * 100)
             self.al.got()
             self.server.clock.advance(0.1)
             self.assertEqual(self.al.got(), [])
             self.assertGreater(len(self.al.ask(**sign, token=TOKEN)), sending.FIRST_WINDOW)
+
+    def test_one_that_quits_meanwhile_is_asked_and_gets_everything(self) -> None:
+        heard = self.al.ask(type="join", room="lobby", since=2900, token=TOKEN)
+        self.al.send({"type": "quit", "token": TOKEN})
+        self.server.clock.pump([0.02] * 3)
+        heard += self.al.got()
+        self.server.clock.pump([0.02] * 100)
+        heard += self.al.got()
+        self.assertEqual(heard[-1]["type"], "ping", "it is asked again")
+        while heard[-1]["type"] != "stop":
+            self.pong()
+            self.server.clock.pump([0.02] * 20)
+            heard += self.al.got()
+        texts = [int(obj["msg"].split()[0]) for obj in heard if obj["type"] == ""]
+        self.assertEqual(texts, list(range(2900, 3000)))
+        self.server.clock.pump([wire.LINGER_SECONDS])
+        self.assertEqual(self.server.port._wires, {})
 
     def test_what_does_not_have_its_token_is_no_sign(self) -> None:
         self.al.ask(type="join", room="lobby", since=0, token=TOKEN)

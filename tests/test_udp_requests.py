@@ -89,6 +89,14 @@ class NumberedRequestsTests(SynchronousTestCase):
         self.assertEqual(self.comes(1, "1"), "")
         self.assertIn("yes", self.comes(2, "2"))
 
+    def test_an_id_that_comes_again_is_remembered_as_long_as_a_new_one(self) -> None:
+        for number in range(1, WINDOW + 3):
+            id = "1" if number == WINDOW + 1 else str(number)
+            self.comes(number, id)
+            self.take()
+            self.answers(id, "yes")
+        self.assertEqual((self.comes(1, "1"), self.comes(2, "2")), ("yes", ""))
+
     def test_at_the_end_nothing_is(self) -> None:
         self.comes(1, "a")
         self.take()

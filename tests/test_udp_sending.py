@@ -78,6 +78,17 @@ class SenderTests(SynchronousTestCase):
         self.assertEqual(windows, [16, 32, 64, 128, 256, 256, 256])
         self.assertEqual(WINDOW, 256)
 
+    def test_the_window_doubles_where_half_of_it_was_used(self) -> None:
+        for used, window in ((FIRST_WINDOW // 2 - 1, FIRST_WINDOW), (FIRST_WINDOW // 2, 2 * FIRST_WINDOW)):
+            self.sender = Sender(self.send, 1000.0)
+            self.put(*"x" * used)
+            self.sender.send(1000.0)
+            self.sender.heard()
+            self.sent.clear()
+            self.put(*"x" * BURST)
+            self.sender.send(1000.0)
+            self.assertEqual(len([type for type, _ in self.sent if type == "x"]), window)
+
     def test_one_that_needs_little_keeps_a_small_window(self) -> None:
         for number in range(100):
             self.put("x")

@@ -49,7 +49,7 @@ class UDPPort(DatagramProtocol):
         elif wire is not None and (wire.is_greeted_by(hello) or time <= wire.time):
             wire.hello(datagram, hello)
         elif not self.chat.stopping:
-            self._open(datagram, address, hello, time)
+            self._open(datagram, address, hello, cookie, time)
 
     def _challenge(self, most: int, address: Address) -> None:
         """Send an address its cookie, in no more bytes than it has sent: the source of its datagram may be forged."""
@@ -57,13 +57,13 @@ class UDPPort(DatagramProtocol):
         if len(answer) <= most:
             self.send(answer, address)
 
-    def _open(self, datagram: bytes, address: Address, hello: Envelope, time: int) -> None:
+    def _open(self, datagram: bytes, address: Address, hello: Envelope, cookie: str, time: int) -> None:
         """Open a session. It replaces an earlier one at the same address."""
         old = self._wires.get(address)
         if old is not None:
             old.abort()
             old.forget()
-        wire = self._wires[address] = UDPWire(self, address, hello.cookie or "", time)
+        wire = self._wires[address] = UDPWire(self, address, cookie, time)
         self.chat.connected(wire)
         wire.hello(datagram, hello)
 

@@ -93,7 +93,7 @@ class UDPWire:
         if self.token is not None and not (envelope and is_same_secret(envelope.token, self.token)):
             return
         self._heard()
-        if self._over or (self._closing and not self._sender.waiting):
+        if self._closing and not self._sender.waiting:
             self._sender.send_again(self._reactor.seconds())
         elif self._deaf or not datagram:
             pass
@@ -120,7 +120,7 @@ class UDPWire:
 
     def _take(self) -> None:
         """Hand on the numbered requests that are next in order."""
-        while not (self._deaf or self._closing) and (datagram := self._requests.take()) is not None:
+        while not self._deaf and (datagram := self._requests.take()) is not None:
             self.participant.received(read_request(datagram), len(datagram))
 
     # From the watch over silence
@@ -134,7 +134,7 @@ class UDPWire:
             self._sender.ask()
 
     def _probe(self) -> bool:
-        if self._closing or (self._sender.waiting and not self._sender.blocked):
+        if self._sender.waiting and not self._sender.blocked:
             return False
         self._sender.ask()
         return True
