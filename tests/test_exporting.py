@@ -107,6 +107,7 @@ class Export(CommandTestCase):
         self.filled()
         before = set(os.listdir(self.folder))
         for number in (signal.SIGTERM, signal.SIGHUP):
+            self.addCleanup(signal.signal, number, signal.signal(number, signal.SIG_DFL))  # below nohup, one is ignored
 
             def end(*_: object, number: int = number) -> None:
                 os.kill(os.getpid(), number)
