@@ -134,7 +134,7 @@ class Clocks(TestCase):
         return found
 
     def warnings(self) -> int:
-        return sum("The clock is" in str(event["log_format"]) for event in self.events)
+        return sum("The clock " in str(event["log_format"]) for event in self.events)
 
     def test_one_that_was_set_ahead_and_back_is_not_followed(self) -> None:
         time = TrustedTime(self.clock, 0)

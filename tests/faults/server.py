@@ -18,6 +18,9 @@ ROOT: Final = Path(__file__).parents[2]
 TWISTD: Final = "from twisted.scripts.twistd import run; run()"
 """The code of the command `twistd`."""
 
+SABOTAGE: Final = "FAULTS_SABOTAGE"
+"""The variable of the environment that names a deliberate bug of `sabotage.py`, which the server has then."""
+
 START_SECONDS: Final = 30.0
 """Seconds after which a server that neither listens nor exits is given up."""
 
@@ -50,7 +53,7 @@ class Server:
         self._listening = loop.create_future()
         first = len(self.output)
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", self.program, "-n", "--pidfile=", *before, "chat"),
+            *(sys.executable, "-c", f"{_sabotage()}{self.program}", "-n", "--pidfile=", *before, "chat"),
             *("--port", "0", "--database", str(self.database), *OPTIONS, *options),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -105,3 +108,9 @@ class Server:
     def said(self, pattern: str) -> bool:
         """True if a line of its output matches."""
         return any(re.search(pattern, line) for line in self.output)
+
+
+def _sabotage() -> str:
+    """Write the Python code that puts the deliberate bug into the server, if one is asked for."""
+    bug = os.environ.get(SABOTAGE)
+    return f"from tests.faults.sabotage import BUGS; BUGS[{bug!r}]()\n" if bug else ""

@@ -84,6 +84,7 @@ class TrustedTime:
         self._seconds: float = reactor.seconds()
         self._ahead_since: float | None = None
         """When the clock was found to be ahead, in the reactor's time."""
+        self._is_ahead = "is ahead of the newest message"
 
     def now(self) -> int:
         """Tell the time in milliseconds since 1970; logs what is wrong with the clock, once."""
@@ -94,13 +95,14 @@ class TrustedTime:
         elif self._ahead_since is None:
             self._ahead_since = seconds
             _log.warn(
-                "The clock is {hours:,} hours ahead of the newest message, or was set ahead by as much: no message is "
-                "deleted for its age by that clock until it has stayed so for a day. If it is wrong, set it right",
+                "The clock {is_ahead} by {hours:,} hours: messages are deleted by the new time only once it has "
+                "stayed so for a day. If the clock is wrong, set it right until then",
+                is_ahead=self._is_ahead,
                 hours=round((now - expected) / 3_600_000),
             )
         if self._ahead_since is not None and seconds - self._ahead_since < TRUST_SECONDS:
             now = expected
-        self._time, self._seconds = now, seconds
+        self._time, self._seconds, self._is_ahead = now, seconds, "was set ahead"
         return now
 
 
