@@ -121,6 +121,16 @@ class Stage:
         self.pipe.send_text(keys)
         await self.until(then)
 
+    async def recalls(self) -> str:
+        """Press Up until what was typed before is there: it is loaded when the screen is drawn."""
+        before = self.buffer.text
+        async with asyncio.timeout(TIMEOUT):
+            while self.buffer.text == before:
+                self._rendered.clear()
+                self.pipe.send_text(UP)
+                await self._rendered.wait()
+        return self.buffer.text
+
     async def leaves(self) -> None:
         """Leave, and wait for the end."""
         await self.types("\x03\x04", lambda: self.status is not None)
@@ -436,9 +446,7 @@ class RoomsTests(ControllerTestCase):
             await stage.types("a secret\r", lambda: stage.entries == ["a secret"])
             for key, title, typed in (("\x1b1", "lobby", "/msg bob"), ("\x1b4", "@bob", "a secret")):
                 await stage.types(key, partial(shows_title, stage, title))
-                await stage.until(lambda: len(stage.buffer._working_lines) == 2)
-                await stage.types(UP, lambda: stage.buffer.text)
-                self.assertEqual(stage.buffer.text, typed)
+                self.assertEqual(await stage.recalls(), typed)
 
         self.play(scene)
 
@@ -582,8 +590,7 @@ class EditingTests(ControllerTestCase):
         async def scene(stage: Stage) -> None:
             await stage.types("один\r", stage.says("один"))
             await stage.types("zwei\r", stage.says("zwei"))
-            await stage.until(lambda: stage.buffer.text == "" and len(stage.buffer._working_lines) == 3)
-            await stage.types(UP + UP, lambda: stage.buffer.text == "один")
+            self.assertEqual([await stage.recalls(), await stage.recalls()], ["zwei", "один"])
             await stage.types("\r", lambda: len(self.server.room("lobby").log) == 3)
 
         self.play(scene)
@@ -998,9 +1005,7 @@ class ConnectingTests(ControllerTestCase):
             stage.connect()
             await stage.types("ee", lambda: stage.buffer.text == "three")
             await stage.types("\r", stage.says("three"))
-            await stage.until(lambda: len(stage.buffer._working_lines) == 5)
-            await stage.types(UP, lambda: stage.buffer.text == "three")
-            await stage.types(UP, lambda: stage.buffer.text == "two")
+            self.assertEqual([await stage.recalls(), await stage.recalls()], ["three", "two"])
 
         self.play(scene)
         self.assertEqual([message.msg for message in self.server.room("lobby").log], ["one", "two", "three"])
@@ -1234,7 +1239,7 @@ class ScreenTests(ControllerTestCase):
             await stage.until(stage.shows("see https://chat.example/x for more"))
             content = stage.conversation.create_content(80, 3)
             self.assertNotIn("[ZeroWidthEscape]", [style for style, *_ in content.get_line(2)])
-            stage.controller.view.links = True
+            stage.controller.view.hyperlinks = True
             content = stage.conversation.create_content(80, 3)
             escapes = [text for style, text, *_ in content.get_line(2) if style == "[ZeroWidthEscape]"]
             self.assertEqual(len(escapes), len("https://chat.example/x"))
@@ -1248,7 +1253,7 @@ class ScreenTests(ControllerTestCase):
             await stage.types("a long line to be typed " * 3, lambda: len(stage.buffer.text) == 72)
             for rows, columns in ((24, 20), (3, 20), (2, 4), (1, 1), (50, 200)):
                 stage.paper.size = Size(rows=rows, columns=columns)
-                stage.controller.view.app._on_resize()
+                stage.controller.view.app.renderer.erase()
                 rendered: list[object] = []
                 stage.controller.view.app.after_render += rendered.append
                 stage.controller.view.refresh()

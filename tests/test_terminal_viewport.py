@@ -13,8 +13,8 @@ from twisted_chat.client.terminal import viewport as viewport_module
 from twisted_chat.client.terminal.colours import colour
 from twisted_chat.client.terminal.columns import width
 from twisted_chat.client.terminal.entry import Entry, Kind
+from twisted_chat.client.terminal.hyperlinks import HyperlinkStyle
 from twisted_chat.client.terminal.layout import MAX_LINES
-from twisted_chat.client.terminal.links import LinkStyle
 from twisted_chat.client.terminal.pane import NO_ROOM, Pane
 from twisted_chat.client.terminal.viewport import Viewport
 
@@ -124,7 +124,7 @@ class RowTests(ViewportTestCase):
     def test_a_link_knows_its_address_in_each_row(self) -> None:
         link = "https://chat.example/a/long/path/that/goes/on"
         self.add(f"see {link}, or not")
-        styles = [style for row in self.viewport().window() for style, _ in row if isinstance(style, LinkStyle)]
+        styles = [style for row in self.viewport().window() for style, _ in row if isinstance(style, HyperlinkStyle)]
         self.assertEqual([style.address for style in styles], [link, link])
 
     def test_nothing_is_wider_than_the_columns(self) -> None:

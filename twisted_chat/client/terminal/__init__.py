@@ -1,9 +1,9 @@
 """The interface of the whole screen, for a terminal.
 
 What is shown is decided without a terminal: `entry.py`, `pane.py` and `panes.py` hold the conversations, `layout.py`,
-`viewport.py`, `statusline.py`, `menu.py`, `columns.py`, `colours.py` and `links.py` make rows of them, `completing.py`
-and `paste.py` help with typing, and `memory.py` is what stays over runs. `view.py`, `controls.py`, `keys.py` and
-`output.py` are the screen and the keys, on prompt_toolkit. `screen.py` shows there what the client hears,
+`viewport.py`, `statusline.py`, `menu.py`, `columns.py`, `colours.py` and `hyperlinks.py` make rows of them,
+`completing.py` and `paste.py` help with typing, and `memory.py` is what stays over runs. `view.py`, `controls.py`,
+`keys.py` and `output.py` are the screen and the keys, on prompt_toolkit. `screen.py` shows there what the client hears,
 `directory.py` knows the names to complete, and `controller.py` joins all of them.
 """
 

@@ -13,8 +13,8 @@ from prompt_toolkit.layout.utils import explode_text_fragments
 from prompt_toolkit.mouse_events import MouseEvent, MouseEventType
 
 from .columns import steady_parts
+from .hyperlinks import HyperlinkStyle
 from .layout import Row
-from .links import LinkStyle
 
 WHEEL: Final = 3
 """Rows that one step of the mouse wheel scrolls."""
@@ -27,15 +27,15 @@ class PaneControl(UIControl):
         self,
         rows_of: Callable[[int, int], tuple[list[Row], int]],
         scroll: Callable[[int], None],
-        links: Callable[[], bool],
+        hyperlinks: Callable[[], bool],
     ) -> None:
         """Show what `rows_of` gives for so many columns and rows: rows, and how many there is space for.
 
-        `scroll` moves the view by so many rows; `links` is true where the terminal is told where links lead to.
+        `scroll` moves the view by so many rows; `hyperlinks` is true where the terminal takes them.
         """
         self._rows_of = rows_of
         self._scroll = scroll
-        self._links = links
+        self._hyperlinks = hyperlinks
 
     def create_content(self, width: int, height: int) -> UIContent:
         shown, space = self._rows_of(width, height)
@@ -54,15 +54,15 @@ class PaneControl(UIControl):
             self._scroll(WHEEL)
 
     def _linked(self, row: Row) -> Sequence[tuple[str, str]]:
-        """Tell the terminal where links lead to, in front of each character: any may be drawn without the others.
+        """Tell the terminal where hyperlinks lead to, in front of each character: any may be drawn without the others.
 
-        A link ends where the style does: see `TerminalOutput.set_attributes`.
+        A hyperlink ends where the style does: see `TerminalOutput.set_attributes`.
         """
-        if not self._links() or not any(isinstance(style, LinkStyle) for style, _ in row):
+        if not self._hyperlinks() or not any(isinstance(style, HyperlinkStyle) for style, _ in row):
             return row
         shown: list[tuple[str, str]] = []
         for style, text in row:
-            if isinstance(style, LinkStyle):
+            if isinstance(style, HyperlinkStyle):
                 for character in text:
                     shown += [("[ZeroWidthEscape]", style.open), (style, character)]
             else:

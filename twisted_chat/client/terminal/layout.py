@@ -13,7 +13,7 @@ from typing import Final, cast
 from .colours import colour
 from .columns import Fragment, cut, steady, wrap
 from .entry import Entry, Fate, Kind
-from .links import LinkStyle, find_links
+from .hyperlinks import HyperlinkStyle, find_hyperlinks
 
 Row = Sequence[Fragment]
 
@@ -72,12 +72,12 @@ def _head(entry: Entry, wide: bool) -> Iterator[Fragment]:
 
 
 def _fragments(entry: Entry, line: str) -> Iterator[Fragment]:
-    """A line of an entry's text, with the links in it."""
+    """A line of an entry's text, with the hyperlinks in it."""
     style = f"class:{entry.kind.value}"
     if entry.mention:
         style += " class:mention"
     elif entry.fate is not Fate.KEPT:
         style += f" class:{entry.fate.value}"
-    for text, is_link in find_links(line):
+    for text, is_link in find_hyperlinks(line):
         if text:
-            yield (LinkStyle.of(style, text) if is_link else style), steady(text)
+            yield (HyperlinkStyle.of(style, text) if is_link else style), steady(text)

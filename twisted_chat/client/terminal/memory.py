@@ -1,8 +1,8 @@
 """What the whole screen remembers over runs: the rooms one was in, and how far each was read.
 
 A small file in the user's state folder, readable for that user alone. It holds names of servers, nicks and rooms, and
-numbers; never a text that somebody said. `remember = false` in the configuration file, `--no-remember`, or a link to
-/dev/null in the file's place turns it off.
+numbers; never a text that somebody said. `remember = false` in the configuration file, `--no-remember`, or a symbolic
+link to /dev/null in the file's place turns it off.
 """
 
 from __future__ import annotations

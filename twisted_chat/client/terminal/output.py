@@ -1,4 +1,4 @@
-"""The terminal as it is written to: the output of prompt_toolkit, with links and a quieter mouse."""
+"""The terminal as it is written to: the output of prompt_toolkit, with hyperlinks and a quieter mouse."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.styles import Attrs
 
-from .links import CLOSE, OPEN
+from .hyperlinks import CLOSE, OPEN
 
-_WITHOUT_LINKS: Final = ("linux", "dumb", "vt100", "vt220")
-"""Terminals, by `TERM`, that would show the address of a link in the middle of the text."""
+_WITHOUT_HYPERLINKS: Final = ("linux", "dumb", "vt100", "vt220")
+"""Terminals, by `TERM`, that would show the address of a hyperlink in the middle of the text."""
 
 
 class TerminalOutput(Vt100_Output):
-    """A terminal that shows links, and that tells of clicks and of the wheel, but not of each move of the mouse."""
+    """A terminal that shows hyperlinks and reports clicks and the wheel, but not each move of the mouse."""
 
-    links: bool = True
-    """It is told the addresses of links."""
+    hyperlinks: bool = True
+    """It is told the addresses of hyperlinks."""
 
-    _in_link: bool = False
-    """What is written now is the text of a link."""
+    _in_hyperlink: bool = False
+    """What is written now is the text of a hyperlink."""
 
     @classmethod
     def open(cls, stdout: TextIO | None = None) -> TerminalOutput:
@@ -31,27 +31,27 @@ class TerminalOutput(Vt100_Output):
         term = os.environ.get("TERM", "")
         made = cls.from_pty(stdout or sys.stdout, term=term, default_color_depth=ColorDepth.from_env())
         output = cast(TerminalOutput, made)
-        output.links = not term.startswith(_WITHOUT_LINKS)
+        output.hyperlinks = not term.startswith(_WITHOUT_HYPERLINKS)
         return output
 
     def write_raw(self, data: str) -> None:
-        self._in_link = self._in_link or data.startswith(OPEN)
+        self._in_hyperlink = self._in_hyperlink or data.startswith(OPEN)
         super().write_raw(data)
 
     def set_attributes(self, attrs: Attrs, color_depth: ColorDepth) -> None:
-        """Called before text in another style. Only links are underlined: in front of all else, a link has ended."""
+        """Called before text in another style. Only hyperlinks are underlined: all else ends one."""
         if not attrs.underline:
-            self._end_link()
+            self._end_hyperlink()
         super().set_attributes(attrs, color_depth)
 
     def reset_attributes(self) -> None:
-        self._end_link()
+        self._end_hyperlink()
         super().reset_attributes()
 
-    def _end_link(self) -> None:
-        if self._in_link:
+    def _end_hyperlink(self) -> None:
+        if self._in_hyperlink:
             super().write_raw(CLOSE)
-            self._in_link = False
+            self._in_hyperlink = False
 
     def enable_mouse_support(self) -> None:
         # Buttons and the wheel (1000), in the form that has no limit of 223 columns (1006). prompt_toolkit also asks

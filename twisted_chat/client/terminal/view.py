@@ -140,8 +140,8 @@ class View:
         self._buffers: WeakKeyDictionary[Pane, Buffer] = WeakKeyDictionary()
         self._typing = BufferControl(self._buffer_of(panes.current), input_processors=[Steady(), Prompt()])
         output = screen or TerminalOutput.open()
-        self.links = isinstance(output, TerminalOutput) and output.links
-        """The terminal is told where links lead to."""
+        self.hyperlinks = isinstance(output, TerminalOutput) and output.hyperlinks
+        """The terminal is told where hyperlinks lead to."""
         self.app: Application[None] = Application(
             layout=Layout(self._layout(), focused_element=self._typing),
             key_bindings=keys(self),
@@ -289,7 +289,7 @@ class View:
             dont_extend_height=True,
             style="class:question",
         )
-        conversation = PaneControl(self._rows_of, self.scroll, lambda: self.links)
+        conversation = PaneControl(self._rows_of, self.scroll, lambda: self.hyperlinks)
         menu = Window(FormattedTextControl(self.menu_text), dont_extend_height=True, height=Dimension(max=MENU_ROWS))
         return HSplit(
             [

@@ -1,4 +1,4 @@
-"""Links in what is said, so that a terminal can open one that is longer than a row.
+"""Hyperlinks in what is said, so that a terminal can open one that is longer than a row.
 
 A terminal finds the address of a link by itself only where it stands in one piece. Most of them take OSC 8 for the
 others: an escape sequence that gives a row's text an address (E. Koblinger, "Hyperlinks in Terminal Emulators").
@@ -24,8 +24,8 @@ CLOSE: Final = "\x1b]8;;\x1b\\"
 """Ends the text of a link."""
 
 
-class LinkStyle(str):
-    """The style of a link's text, which knows the address.
+class HyperlinkStyle(str):
+    """The style of a hyperlink's text, which knows the address.
 
     The name of the style has a checksum of the address: where one link is drawn over another, a character that is the
     same in both has another style, and so it is drawn anew.
@@ -34,7 +34,7 @@ class LinkStyle(str):
     address: str
 
     @classmethod
-    def of(cls, style: str, address: str) -> LinkStyle:
+    def of(cls, style: str, address: str) -> HyperlinkStyle:
         """Make a style of another one and an address."""
         made = cls(f"{style} class:link class:link-{crc32(address.encode('utf-8', 'replace')):08x}")
         made.address = address
@@ -47,24 +47,23 @@ class LinkStyle(str):
         return f"{OPEN}{crc32(target.encode()):08x};{target}\x1b\\"
 
 
-def find_links(text: str) -> Iterator[tuple[str, bool]]:
-    """Divide a text into parts, and say of each whether it is a link."""
+def find_hyperlinks(text: str) -> Iterator[tuple[str, bool]]:
+    """The parts of a text, each with whether it is a hyperlink."""
     at = 0
     for match in _link.finditer(text):
         link = _trimmed(match[0])
         yield text[at : match.start()], False
-        yield link, True
+        yield link, not link.endswith("//")
         at = match.start() + len(link)
     yield text[at:], False
 
 
 def _trimmed(link: str) -> str:
     """Leave out what stands behind a link in a sentence, such as a full stop or a closing parenthesis."""
-    while True:
-        shorter = link.rstrip(_AFTER)
-        for opening, closing in ("()", "[]"):
-            if shorter.endswith(closing) and shorter.count(opening) < shorter.count(closing):
-                shorter = shorter[:-1]
-        if shorter == link:
-            return link
-        link = shorter
+    unopened = {closing: link.count(closing) - link.count(opening) for opening, closing in ("()", "[]")}
+    end = len(link)
+    while link[end - 1] in _AFTER or unopened.get(link[end - 1], 0) > 0:
+        end -= 1
+        if link[end] in unopened:
+            unopened[link[end]] -= 1
+    return link[:end]
