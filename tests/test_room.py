@@ -163,12 +163,14 @@ class ReadingOnTests(SynchronousTestCase):
         self.server.fake.held.add("append")
         self.alice.say("3")
         self.server.settle()
-        self.server.fake.begin()
         self.server.hush(self.bob)
-        (page,) = self.bob.ask(type="history", room="lobby", after=0)
-        self.assertEqual([obj["msg"] for obj in page["messages"]], ["1", "2"])
-        (page,) = self.bob.ask(type="history", room="lobby")
-        self.assertEqual([obj["msg"] for obj in page["messages"]], ["1", "2"])
+        self.server.fake.begin()  # 3 is kept, and is handed out at the end of this turn
+        self.bob.send({"type": "history", "room": "lobby", "after": 0}, {"type": "history", "room": "lobby"})
+        self.server.settle()
+        *pages, live = self.bob.got()
+        for page in pages:
+            self.assertEqual([obj["msg"] for obj in page["messages"]], ["1", "2"])
+        self.assertEqual((len(pages), live["msg"]), (2, "3"))
         self.server.fake.release()
 
     def test_own_messages_that_the_log_has_no_more_are_not_waited_for(self) -> None:
@@ -182,6 +184,69 @@ class ReadingOnTests(SynchronousTestCase):
         self.alice.resume()
         self.server.settle()
         self.assertTrue(self.alice.wire.reading)
+
+
+class FollowingTests(SynchronousTestCase):
+    """A room hands out what it hears from its log, whoever appended it, and acks authors when their own comes by."""
+
+    def setUp(self) -> None:
+        self.server = Server()
+        self.alice, self.bob = self.server.crowd(2, "lobby")
+        self.log = self.server.fake.logs["lobby"]
+
+    def test_what_another_server_appends_is_handed_out_at_once(self) -> None:
+        self.log.append_elsewhere(("carol", "1"))
+        self.log.append_elsewhere(("dave", "2"))
+        self.server.settle()
+        got = [(obj["author"], obj["msg"], obj["seq"]) for obj in self.bob.got()]
+        self.assertEqual(got, [("carol", "1", 1), ("dave", "2", 2)])
+        late = self.server.welcome("erin").ask(type="join", room="lobby", since=1)
+        self.assertEqual([obj["msg"] for obj in late[1:]], ["2"])
+        self.assertEqual(self.server.fake.calls["after"], 0)
+
+    def test_what_it_appends_while_the_log_is_busy_comes_in_order(self) -> None:
+        self.server.fake.held.add("append")
+        self.alice.say("2", id="7")
+        self.server.settle()
+        self.log.append_elsewhere(("carol", "1"))
+        self.server.settle()
+        self.assertEqual(self.bob.texts(), ["1"])
+        self.server.fake.release()
+        self.server.settle()
+        self.assertEqual(self.bob.texts(), ["2"])
+        self.assertEqual([(obj["type"], obj["seq"]) for obj in self.alice.got()], [("", 1), ("ack", 2)])
+
+    def test_an_author_is_acked_when_its_record_comes_by_and_not_twice(self) -> None:
+        self.alice.say("0", id="6")
+        self.server.hush(self.alice, self.bob)
+        self.server.fake.held.add("append")
+        self.alice.say("0", id="6")  # it is in the log, and comes by no more
+        self.alice.say("1", id="7")
+        self.server.settle()
+        self.server.fake.begin()
+        self.server.settle()
+        self.assertEqual([(obj["type"], obj["seq"]) for obj in self.alice.got()], [("ack", 2)])
+        self.assertEqual(self.bob.texts(), ["1"])
+        self.server.fake.release()
+        self.server.settle()
+        self.assertEqual([(obj["type"], obj["seq"]) for obj in self.alice.got()], [("ack", 1)])
+        self.assertEqual(self.bob.texts(), [])
+
+    def test_a_log_that_has_changed_otherwise_is_read(self) -> None:
+        self.log.records.append(Record(1, 0, "carol", "1"))
+        self.log.seq = 1
+        self.log.epoch += 1
+        assert self.log.heard
+        self.log.heard([])
+        self.server.settle()
+        self.assertEqual(self.bob.texts(), ["1"])
+
+    def test_a_room_that_is_let_go_is_followed_no_more(self) -> None:
+        self.alice.ask(type="join", room="den")
+        den = self.server.fake.logs["den"]
+        self.assertIsNotNone(den.heard)
+        self.alice.ask(type="leave", room="den")
+        self.assertIsNone(den.heard)
 
 
 class OtherWaysTests(SynchronousTestCase):

@@ -1,4 +1,7 @@
-"""Appending: what is said in a turn goes into the log together, and from there to the members.
+"""Appending: what is said in a turn goes into the log together, and comes out of it to the members.
+
+A room hands out what it hears from its log (`RoomLog.follow`), whoever appended it, and an author is acked when its own
+record comes by: nothing is delivered that is not in the log.
 
 Fan-out is what makes the server fast: a turn's messages are one append, are written once for each encoding that
 somebody live reads, and are handed once to each member. An author gets an ack in the place of its own message.
@@ -6,7 +9,9 @@ somebody live reads, and are handed once to each member. An author gets an ack i
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -18,7 +23,7 @@ from ..log import Entry, Log, Record, Unavailable
 from ..messages import SERVER, Ack, Code, Error, time_text
 from .catching_up import CatchingUp
 from .members import Listener, Member, Room
-from .page import Page
+from .page import Page, seq_of
 from .tail import Tail, size_of
 from .turn import Turn
 
@@ -41,8 +46,10 @@ class Appending:
         self._turn = turn
         self._catching_up = catching_up
         self._entries: list[Entry] = []
-        self._started = 0
+        self._started: list[Entry] = []
         """Messages that the log is busy with."""
+        self._heard: dict[Room, list[Record]] = {}
+        """What the rooms have heard from their logs, and nobody was handed yet."""
         self._handled = 0
         """Messages so far that were kept, or refused."""
         self._waiting: deque[tuple[int, Deferred[None]]] = deque()
@@ -61,7 +68,7 @@ class Appending:
     def settled(self) -> Deferred[None]:
         """Fire when everything said so far is kept and acked, or refused."""
         done: Deferred[None] = Deferred()
-        self._waiting.append((self._handled + self._started + len(self._entries), done))
+        self._waiting.append((self._handled + len(self._started) + len(self._entries), done))
         self._turn.schedule()
         return done
 
@@ -78,16 +85,26 @@ class Appending:
     # Into the log
 
     def do(self) -> None:
-        """Append what was said, unless the log is busy."""
+        """Hand out what was heard, and append what was said unless the log is busy."""
+        if self._heard:
+            self._hand_out([entry for entry in self._started if entry.fresh])
         if self._entries and not self._started:
             self._start()
 
     def has_more(self) -> bool:
-        return bool(self._entries) and not self._started
+        return bool(self._heard) or (bool(self._entries) and not self._started)
+
+    def heard(self, room: Room, records: Sequence[Record]) -> None:
+        """Called when a room's log has got records, or has changed in another way if there are none."""
+        if room in self._heard:
+            self._heard[room].extend(records)
+        else:
+            self._heard[room] = list(records)
+        self._turn.schedule()
 
     def _start(self) -> None:
         entries, self._entries = self._entries[:MESSAGES_A_TURN], self._entries[MESSAGES_A_TURN:]
-        self._started = len(entries)
+        self._started = entries
         time = clock.milliseconds(self._reactor)
         try:
             now = self._log.append_now(entries, time)
@@ -100,15 +117,12 @@ class Appending:
             maybeDeferred(self._log.append, entries, time).addBoth(self._done, entries)
 
     def _done(self, result: Failure | None, entries: list[Entry]) -> None:
-        self._started = 0
+        self._started = []
         self._handled += len(entries)
-        try:
-            if result is None:
-                self._fan_out_all(entries)
-            else:
-                self._refuse(entries, result)
-        except Exception:
-            _log.failure("A turn's messages are kept, and not everybody was handed them")
+        if result is None:
+            self._hand_out([entry for entry in entries if not entry.acked])
+        else:
+            self._refuse(entries, result)
         self._settle(entries)
         self._turn.schedule()  # the log may have taken longer than the turn
 
@@ -143,20 +157,30 @@ class Appending:
 
     # Out of the log
 
-    def _fan_out_all(self, entries: list[Entry]) -> None:
-        by_room: dict[Room, list[Entry]] = {}
+    def _hand_out(self, entries: list[Entry]) -> None:
+        """Hand out what was heard, and ack these messages."""
+        heard, self._heard = self._heard, {}
+        try:
+            self._fan_out_all(heard, entries)
+        except Exception:
+            _log.failure("A turn's messages are kept, and not everybody was handed them")
+
+    def _fan_out_all(self, heard: dict[Room, list[Record]], entries: list[Entry]) -> None:
+        by_room: dict[Room, list[Entry]] = {room: [] for room in heard}
         for entry in entries:
+            entry.acked = True
             room = entry.origin.room
             if room in by_room:
                 by_room[room].append(entry)
             else:
                 by_room[room] = [entry]
         for room, said in by_room.items():
+            records = heard.get(room, [])
             if room.epoch != room.log.epoch:
-                self._begin_anew(room, min((e.seq for e in said if e.fresh), default=room.log.seq + 1) - 1)
+                self._begin_anew(room, (records[0].seq if records else room.log.seq + 1) - 1)
             head = room.head
             try:
-                self._fan_out(room, said, len(by_room) > 1)
+                self._fan_out(room, records, said, len(by_room) > 1)
             except Exception:
                 _log.failure("A room could not be told what was said in it: its members read it from the log")
                 room.head = head
@@ -171,18 +195,19 @@ class Appending:
         room.forget(floor)
         room.head = floor
 
-    def _fan_out(self, room: Room, entries: list[Entry], several: bool) -> None:
-        """Hand one turn's messages of a room to its members, and their acks to those who said them."""
-        records: list[Record] = []
+    def _fan_out(self, room: Room, records: list[Record], entries: list[Entry], several: bool) -> None:
+        """Hand what a room has heard to its members, and acks to those who said some of it."""
         said: dict[Member, list[_Said]] = {}
+        place = 0
         for entry in entries:
-            place = len(records)
+            first = place
             if entry.fresh:
-                records.append(Record(entry.seq, entry.time, entry.author.shown, entry.msg, entry.kind, entry.of))
+                first = bisect_left(records, entry.seq, place, key=seq_of)
+                place = first + 1
             if entry.origin in said:
-                said[entry.origin].append((place, len(records), entry))
+                said[entry.origin].append((first, place, entry))
             else:
-                said[entry.origin] = [(place, len(records), entry)]
+                said[entry.origin] = [(first, place, entry)]
         page = Page(room.name.shown, records, room.head)
         if records:
             self._remember(room, page)

@@ -65,6 +65,7 @@ class Rooms:
 
     def _opened(self, log: RoomLog) -> Room:
         room = self._open[log.name.key] = Room(log)
+        log.follow(partial(self._appending.heard, room))
         return room
 
     def _tell(self, result: Room | Failure, key: str) -> None:
@@ -89,8 +90,9 @@ class Rooms:
         if self._appending.emptied and not self._appending.is_busy:
             rooms, self._appending.emptied = self._appending.emptied, []
             for room in rooms:
-                if not (room.members or len(room.tail) or room.pinned):
-                    self._open.pop(room.name.key, None)
+                empty = not (room.members or len(room.tail) or room.pinned)
+                if empty and self._open.pop(room.name.key, None) is not None:
+                    room.log.unfollow()
 
     # Members
 
