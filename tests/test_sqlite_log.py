@@ -709,6 +709,19 @@ class Moving(FileTestCase):
         self.assertLess(size_of(self.path + "-wal"), 2**20)
         self.assertGreater(size_of(self.path), 3_000_000 - 2**20)
 
+    async def test_it_is_copied_after_something_was_taken_away(self) -> None:
+        log = self.open_store(keep=Keep(messages=1))
+        lobby = await room(log)
+        await keep(log, [entry(lobby, "a"), entry(lobby, "b")], 1)
+        await log.flush()
+        self.patch(database_file, "WAL_BYTES", 1)
+        copied: list[sqlite3.Connection] = []
+        self.patch(database, "copy_wal", copied.append)
+        self.assertFalse(await log.trim(row_of(lobby) or 0, 1))
+        await self.file.wal_copied()
+        self.assertEqual(lobby.oldest, 2)
+        self.assertEqual(len(copied), 2, "most of it beside the appends, and the rest")
+
     async def test_topics_alone_do_not_let_it_grow(self) -> None:
         self.patch(database_file, "WAL_BYTES", 2**16)
         log = self.open_store()
