@@ -275,7 +275,7 @@ class TheEnd(FileTestCase):
         await keep(log, [entry(await room(log), "a")], 1)
         with self.written_to():
             await log.close()
-        self.assertIn(f"The journal of {self.path} was not moved on; the next start does it", self.logged())
+        self.assertIn(f"The journal of {self.path} could not be moved; the next start does it", self.logged())
         self.assertEqual((await room(self.open_store())).seq, 1)
 
     async def test_a_fault_of_our_own_leaves_no_lock(self) -> None:

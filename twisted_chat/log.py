@@ -1,6 +1,6 @@
-"""What a store has to do: keep each room's log, hand out its pages, and keep what is known of a room.
+"""What a store has to do: keep each room's log, read pages of it, and keep the topics of rooms.
 
-A room is a log: what is said is appended, gets a number that rises strictly in its room, and is read from any place.
+A room is a log: a message is appended, gets a number that rises strictly in its room, and can be read from any place.
 `stores/sqlite` is one such store; another store is another package that offers `Log` and `RoomLog`. This module has no
 code of its own to run; it holds the words that the stores and the rooms share.
 """
@@ -21,7 +21,7 @@ class Unusable(Exception):
 
 
 class Unavailable(Exception):
-    """Nothing was kept this time: the disk is full, say. The same may work later."""
+    """Nothing was stored this time, for example because the disk is full. The same may work later."""
 
 
 class Record(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False):
@@ -74,10 +74,10 @@ class RoomLog(Protocol):
     name: Name
     topic: str
     seq: int
-    """The newest number, 0 before the first; all up to it is kept for good."""
+    """The newest number, 0 in an empty log; everything up to it is stored for good."""
     oldest: int
-    """The oldest number that is still kept, 0 where nothing was ever said. Where all was taken away, the number after
-    `seq`: whoever has read up to the one in front of `oldest` has missed nothing."""
+    """The oldest number that is still stored, 0 in a log in which nothing was ever said. Where everything was deleted,
+    it is the number after `seq`: a reader that has everything in front of `oldest` has missed nothing."""
     epoch: int
     """Changes when the log has got records that no follower was handed: in front of others (an import), or too many at
     once. What is remembered of the log may have gaps then; `after` has everything."""
@@ -98,20 +98,20 @@ class RoomLog(Protocol):
         """Hand nothing more to the follower."""
 
     def after(self, seq: int, most: int, most_bytes: int) -> Deferred[list[Record]]:
-        """Read on from a place: at most `most` records behind `seq`, in order, of about `most_bytes` of text.
+        """Read at most `most` records behind `seq`, in order, with about `most_bytes` of text.
 
-        There is at least one if there is any. Fails with `Unavailable`.
+        There is at least one record if there is any behind `seq`. Fails with `Unavailable`.
         """
 
     def before(self, seq: int, most: int, most_bytes: int) -> Deferred[list[Record]]:
         """Read the newest records in front of `seq`, in order, otherwise as `after`."""
 
     def set_topic(self, topic: str) -> Deferred[None]:
-        """Keep a topic. Fails with `Unavailable`."""
+        """Store a topic. Fails with `Unavailable`."""
 
 
 class RoomSummary(NamedTuple):
-    """A room that the store knows, whether anybody is in it or not."""
+    """A room that the store has, whether anybody is in it or not."""
 
     name: Name
     topic: str
@@ -121,26 +121,26 @@ class Log(Protocol):
     """A store of logs."""
 
     def open(self, name: Name) -> Deferred[RoomLog]:
-        """Find a room's log, or begin one. A log that nothing was said in leaves no trace. Fails with `Unavailable`."""
+        """Open a room's log. A log in which nothing was said leaves no trace. Fails with `Unavailable`."""
 
     def append_now(self, entries: Sequence[Entry], time: int) -> bool:
-        """Do what `append` does, if nothing has to be waited for; false where it was not done, for whatever reason."""
+        """Append at once if nothing has to be waited for; False if nothing was done, for whatever reason."""
 
     def append(self, entries: Sequence[Entry], time: int) -> Deferred[None]:
-        """Keep what was said in one turn, all of it or nothing, at `time` (milliseconds since 1970).
+        """Append the entries of one turn, all or none, with `time` (milliseconds since 1970).
 
-        Fires when it is kept. Fails with `Unavailable`. One at a time: the next call comes after the last one has
-        fired.
+        Fires when they are stored. Fails with `Unavailable`. There is one append at a time: the next call comes after
+        the last one has fired.
         """
 
     def rooms(self, most: int) -> Deferred[list[RoomSummary]]:
         """List at most `most` rooms that have messages or a topic, by name. Fails with `Unavailable`."""
 
     def flush(self) -> Deferred[None]:
-        """Do at once what is otherwise done now and then in the background; fires when nothing is left to do.
+        """Do now what the store otherwise does in the background; fires when nothing is left to do.
 
-        What `append` has kept is kept without it. Fails with `Unavailable`.
+        Nothing that `append` has stored depends on it. Fails with `Unavailable`.
         """
 
     def close(self) -> Deferred[None]:
-        """Finish what is under way and let go of everything."""
+        """Finish what is under way, and close all files and threads."""

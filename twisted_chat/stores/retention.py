@@ -48,7 +48,7 @@ EVERYTHING: Final = Keep()
 
 
 def read_keep(texts: Iterable[str]) -> Keep:
-    """Read limits such as `90d` and `1000000`, the narrowest of each kind; raises `ValueError`."""
+    """Read limits such as `90d` and `1000000`; of each kind, the narrowest counts. Raises `ValueError`."""
     seconds: list[int] = []
     messages: list[int] = []
     for text in texts:
@@ -63,14 +63,14 @@ def read_keep(texts: Iterable[str]) -> Keep:
 
 
 class Store(NamedTuple):
-    """What a `Trimmer` needs of a store."""
+    """What a `Trimmer` needs of a store. Times are milliseconds since 1970."""
 
     overdue: Callable[[int], Deferred[list[int]]]
-    """List the rooms that hold too much at a time (milliseconds since 1970)."""
+    """Lists the rooms that have something to delete at a time."""
     trim: Callable[[int, int], Deferred[bool]]
-    """Take one step in a room, at a time; tells whether there may be more to delete."""
+    """Takes one step in a room, at a time; returns True if there may be more to delete."""
     newest: Callable[[], Deferred[int]]
-    """Tell the time of the newest message of all rooms (milliseconds since 1970), 0 if there is none."""
+    """Returns the time of the newest message of all rooms, 0 if there is none."""
 
 
 class TrustedTime:
@@ -87,7 +87,7 @@ class TrustedTime:
         self._is_ahead = "is ahead of the newest message"
 
     def now(self) -> int:
-        """Tell the time in milliseconds since 1970; logs what is wrong with the clock, once."""
+        """The time in milliseconds since 1970. Logs once that the clock is ahead."""
         seconds, now = self._reactor.seconds(), clock.milliseconds(self._reactor)
         expected = self._time + int((seconds - self._seconds) * 1000)
         if now - expected <= AHEAD_SECONDS * 1000:

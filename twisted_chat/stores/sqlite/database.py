@@ -1,7 +1,7 @@
-"""The file of the embedded store: how it is opened, checked and upgraded, and what is read and written in it.
+"""The SQL of the embedded store: opening, checking and upgrading its file, reading and writing.
 
-Everything here takes a connection and can be done in any thread, and in another program beside the server
-(`commands`). `log.py` decides when it is done, and `file.py` in which thread.
+Each function takes a connection, and can be called in any thread, and by another program beside the server
+(`commands`). `log.py` decides when it is called, and `file.py` in which thread.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from .lock import FileLock
 APPLICATION_ID: Final = 0x54774368
 
 OLDEST_SQLITE: Final = (3, 37, 0)
-"""The first one with STRICT tables."""
+"""The first version of SQLite with STRICT tables."""
 
 PATIENCE: Final = 5.0
-"""Seconds to wait for another program that writes to the file: longer than a step of an import takes."""
+"""Seconds that a request waits for another program that writes to the file: longer than a step of an import takes."""
 
 WAL_BYTES: Final = 16 * 2**20
-"""Size of the write-ahead log at which it is copied into the file. It bounds what a start has to look through."""
+"""Bytes of the write-ahead log above which it is copied into the file. This bounds what a start has to read."""
 
 PAGE_CACHE: Final = 2**20
-"""Bytes of the file that each connection keeps in memory; the operating system keeps the rest."""
+"""Bytes of the file that each connection caches; the operating system caches the rest."""
 
 TRIM_ROWS: Final = 500
-"""Messages that one step of retention takes away: it holds the file's lock for some 5 ms."""
+"""Messages that one step of retention deletes: a step holds the file's lock for some 5 ms."""
 
 NEW_AT_ONCE: Final = 512
 NEW_BYTES_AT_ONCE: Final = 2**16
@@ -45,7 +45,7 @@ NEW_BYTES_AT_ONCE: Final = 2**16
 more, its members read them at their own pace."""
 
 Durability = Literal["process", "power"]
-"""What a kept message survives: the end of the process (`kill -9`), or also a power cut."""
+"""What an acked message survives: the end of the process (`kill -9`), or a power cut as well."""
 
 _SCRIPTS: Final = resources.files(__package__)
 _records = msgspec.json.Decoder(list[Record]).decode
@@ -75,7 +75,7 @@ def connect(path: str, durability: Durability = "process", timeout: float = 0) -
 
 
 def version_of(scripts: Traversable = _SCRIPTS) -> int:
-    """Say which version of the schema a folder's `schema.sql` makes."""
+    """The version of the schema that a folder's `schema.sql` makes."""
     match = re.search(r"^PRAGMA user_version = (\d+);", _script(scripts, "schema.sql"), re.MULTILINE)
     assert match
     return int(match[1])
@@ -93,12 +93,12 @@ def prepare(connection: sqlite3.Connection, path: str, scripts: Traversable = _S
         _run(connection, _script(scripts, "schema.sql"))
     for step in range(version + 1, newest + 1) if version else ():
         _run(connection, _script(scripts, f"upgrade-{step}.sql"))
-    epoch(connection)  # so that a file in which something is missing is refused here
-    return move(connection)  # what a server that was killed left
+    epoch(connection)  # a file without this table is refused here
+    return move(connection)  # a server that was killed has left rows
 
 
 def check(connection: sqlite3.Connection, path: str, newest: int | None = None) -> int:
-    """See that a file is a store, and say its version: 0 for one with nothing in it; raises `Unusable`."""
+    """Check that a file is a store; returns the version of its schema, 0 if it is empty. Raises `Unusable`."""
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     application: int = connection.execute("PRAGMA application_id").fetchone()[0]
     tables: int = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
@@ -114,7 +114,7 @@ def _script(scripts: Traversable, name: str) -> str:
 
 
 def _run(connection: sqlite3.Connection, script: str) -> None:
-    """Run a script, all of it or nothing."""
+    """Run a script in one transaction."""
     try:
         connection.executescript(f"BEGIN IMMEDIATE; {script}; COMMIT;")
     except sqlite3.Error:
@@ -124,7 +124,7 @@ def _run(connection: sqlite3.Connection, script: str) -> None:
 
 
 def discard(path: str) -> None:
-    """Remove a database that was made in vain, if nothing was said in it and no other server has it by now."""
+    """Remove a database that a failed start has made, if it has no messages and no other server uses it by now."""
     try:
         lock = FileLock.acquire(os.path.realpath(path))
     except Unusable:
@@ -134,7 +134,7 @@ def discard(path: str) -> None:
         if not lock.made:
             with closing(sqlite3.connect(path)) as connection:
                 is_unused = connection.execute("SELECT 1 FROM room").fetchone() is None
-    except sqlite3.Error:  # it is better left
+    except sqlite3.Error:  # it is not ours to remove
         pass
     finally:
         lock.release(remove=is_unused)
@@ -154,11 +154,11 @@ _EXPLANATIONS: Final = {
 
 
 _NO_TEXT: Final = "Could not decode to UTF-8"
-"""What Python says of bytes that were a text once. It goes on with the text itself, which is nobody's business."""
+"""How Python's error begins for bytes that are no text any more. The rest of it is the text, which nobody may log."""
 
 
 def _code(error: sqlite3.Error) -> int | None:
-    """Say SQLite's primary result code; some of Python's own errors have none."""
+    """SQLite's primary result code; some of Python's own errors have none."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF
 
@@ -174,7 +174,7 @@ def cannot_open(error: sqlite3.Error) -> bool:
 
 
 def explain(error: sqlite3.Error) -> str:
-    """Say what is wrong with the file, for the person who runs the server."""
+    """Explain what is wrong with the file, to the person who runs the server."""
     code = _code(error)
     if code is None and str(error).startswith(_NO_TEXT):
         code = sqlite3.SQLITE_CORRUPT
@@ -186,25 +186,25 @@ def explain(error: sqlite3.Error) -> str:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All of it or nothing, and no other writer meanwhile."""
+    """A transaction: all of it is written or nothing, and nobody else writes meanwhile."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
         connection.execute("COMMIT")
     except BaseException:
-        if connection.in_transaction:  # SQLite may have ended it by itself, where the disk is full
+        if connection.in_transaction:  # SQLite ends it by itself where the disk is full
             connection.execute("ROLLBACK")
         raise
 
 
 def epoch(connection: sqlite3.Connection) -> int:
-    """Say how often another program than the server has written to the file."""
+    """How often programs other than the server have written to the file."""
     epoch: int = connection.execute("SELECT epoch FROM store").fetchone()[0]
     return epoch
 
 
 def make_room(connection: sqlite3.Connection, name: Name) -> int:
-    """Find the row of a room, or make one."""
+    """Find the row of a room, or make one; returns its id."""
     sql = "INSERT INTO room (key, name) VALUES (?, ?) ON CONFLICT DO UPDATE SET key = key RETURNING id"
     (id,) = connection.execute(sql, (name.key, name.shown)).fetchone()
     assert isinstance(id, int)
@@ -212,18 +212,18 @@ def make_room(connection: sqlite3.Connection, name: Name) -> int:
 
 
 class Repeated(Exception):
-    """Some of what was to be kept is in the file already, by author and `id`. Nothing was written."""
+    """Some of the entries are in the file already, by author and `id`; nothing was written."""
 
     def __init__(self, first: dict[int, tuple[int, int]]) -> None:
         super().__init__(first)
         self.first = first
-        """Number and time of those messages that were there first, by the place of the new one among the entries."""
+        """Number and time of the messages in the file, by the index of the same one among the entries."""
 
 
 def keep(connection: sqlite3.Connection, seen: int, entries: Sequence[Entry]) -> dict[str, int] | None:
-    """Write numbered entries, all or none: none, and None is returned, if the epoch is another one than was `seen`.
+    """Write numbered entries to the journal, all or none; none if the epoch is not `seen` any more.
 
-    Returns the row (`room.id`) of each room that had none, by its key. Raises `Repeated`.
+    Returns the new rows in `room`, by the keys of the rooms; None if the epoch has changed. Raises `Repeated`.
     """
     if len(entries) == 1:
         entry = entries[0]
@@ -257,7 +257,7 @@ _COLUMNS: Final = "room, seq, time, author, author_key, id, msg, kind, of"
 
 _KEEP: Final = f"INSERT INTO journal ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
-# One statement, with all that it depends on: half the time of a transaction of four.
+# One statement with all its conditions: it takes half the time of a transaction of four statements.
 _KEEP_ONE: Final = f"""
 INSERT INTO journal ({_COLUMNS}) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?
 WHERE (SELECT epoch FROM store) = ?
@@ -271,16 +271,17 @@ WHERE journal.row > ? AND message.id IS NOT NULL"""
 
 
 def move(connection: sqlite3.Connection) -> int:
-    """Move the journal's rows to where they can be found.
+    """Move the journal's rows to `message`.
 
-    Returns how many of them were given new numbers, since others had theirs: only where two servers wrote to the file.
+    Returns how many of them got new numbers because their own were taken, which happens only where two servers have
+    written to the file.
     """
     with transaction(connection):
         return move_now(connection)
 
 
 def move_now(connection: sqlite3.Connection) -> int:
-    """Move the journal's rows as a part of a transaction; returns what `move` does."""
+    """Move the journal's rows as part of a transaction; returns what `move` does."""
     renumbered = 0
     try:
         connection.execute(_MOVE)
@@ -297,15 +298,16 @@ _INSERT: Final = f"INSERT INTO message ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?,
 
 
 def insert(connection: sqlite3.Connection, room: int, record: Record, author_key: str, id: str | None) -> None:
-    """Write a record to where it can be found, past the journal."""
+    """Write a record to `message`, past the journal."""
     seq, time, author, msg, kind, of = msgspec.structs.astuple(record)
     connection.execute(_INSERT, (room, seq, time, author, author_key, id, msg, kind, of))
 
 
 def _move_apart(connection: sqlite3.Connection) -> int:
-    """Move rows of which some have a number that another message has: those get the next ones in their room.
+    """Move rows one by one; those whose number is taken get the next numbers of their room.
 
-    A row whose author and `id` are there already is the same message once more. Returns how many got new numbers.
+    A row whose author and `id` are in `message` already is dropped: it is the same message once more. Returns how many
+    rows got new numbers.
     """
     rows = connection.execute(f"SELECT {_COLUMNS} FROM journal ORDER BY row").fetchall()
     apart = []
@@ -326,12 +328,12 @@ def _move_apart(connection: sqlite3.Connection) -> int:
                WHERE id = ?""",
             (room,),
         )
-    connection.execute("UPDATE store SET epoch = epoch + 1")  # the server remembers other numbers
+    connection.execute("UPDATE store SET epoch = epoch + 1")  # the numbers that a server remembers are not right
     return renumbered
 
 
 def set_topic(connection: sqlite3.Connection, name: Name, topic: str) -> int:
-    """Keep a room's topic; returns the room's row."""
+    """Store a room's topic; returns the id of the room's row."""
     with transaction(connection):
         id = make_room(connection, name)
         connection.execute("UPDATE room SET topic = ? WHERE id = ?", (topic, id))
@@ -339,17 +341,17 @@ def set_topic(connection: sqlite3.Connection, name: Name, topic: str) -> int:
 
 
 class Trimmed(NamedTuple):
-    """What one step of retention left."""
+    """The state of a room after one step of retention."""
 
     key: str
     oldest: int | None
-    """The oldest number that is still in `message`, if any is."""
+    """The oldest number in `message`; None if there is none."""
     more: bool
-    """The step was a whole one: there may be more to take away."""
+    """True if the step deleted as many as it may: there may be more to delete."""
 
 
 def trim(connection: sqlite3.Connection, room: int, keep: Keep, now: int, most: int = TRIM_ROWS) -> Trimmed:
-    """Take away the oldest messages of a room, at most so many, that are not to be kept at `now` (ms since 1970)."""
+    """Delete up to `most` of the oldest messages of a room that `keep` does not cover at `now` (ms since 1970)."""
     with transaction(connection):
         key, oldest, newest, skipped = connection.execute(_ENDS, {"room": room}).fetchone()
         excess = 0 if oldest is None or keep.messages is None else newest - oldest + 1 - skipped - keep.messages
@@ -370,8 +372,8 @@ SELECT key, (SELECT min(seq) FROM message WHERE message.room = room.id),
        (SELECT max(seq) FROM message WHERE message.room = room.id), skipped
 FROM room WHERE id = :room"""
 
-# The oldest ones, as far as there are too many, or as far as all of them are too old: where the clock was set back, an
-# old one may stand behind a young one, and stays as long as that.
+# The oldest messages, as far as there are too many, or as far as all of them are too old. Where the clock was set back,
+# an old message may stand behind a young one, and stays as long as that.
 _TRIMMED = """
 WITH first AS (
     SELECT seq, time, row_number() OVER (ORDER BY seq) AS number FROM message
@@ -382,9 +384,9 @@ WHERE number <= :excess OR seq < ifnull((SELECT min(seq) FROM first WHERE time >
 
 
 def look_up_oldest(connection: sqlite3.Connection, room: int, most: int = TRIM_ROWS) -> None:
-    """Read what `trim` will change, so that it waits for no disk while it holds the file's lock.
+    """Read the pages that `trim` will change, so that it does not wait for the disk while it holds the file's lock.
 
-    The ids of messages lie anywhere in their index: with ten million, each may be a page that has to be fetched.
+    The ids of messages are scattered over their index: with ten million messages, each may be on a page of its own.
     """
     sql = """
         SELECT count(m.seq)
@@ -395,7 +397,7 @@ def look_up_oldest(connection: sqlite3.Connection, room: int, most: int = TRIM_R
 
 
 def overdue(connection: sqlite3.Connection, keep: Keep, now: int) -> list[int]:
-    """List the rooms in which something is not to be kept at `now` (milliseconds since 1970)."""
+    """List the rooms with messages that `keep` does not cover at `now` (milliseconds since 1970)."""
     sql = """
         SELECT id FROM room WHERE
             (SELECT time FROM message WHERE message.room = room.id ORDER BY seq LIMIT 1) < :since
@@ -406,7 +408,7 @@ def overdue(connection: sqlite3.Connection, keep: Keep, now: int) -> list[int]:
 
 
 def newest(connection: sqlite3.Connection) -> int:
-    """Tell the time of the newest message of all rooms (milliseconds since 1970), 0 if there is none."""
+    """The time of the newest message of all rooms (milliseconds since 1970), 0 if there is none."""
     sql = """
         SELECT max((SELECT time FROM message WHERE message.room = room.id ORDER BY seq DESC LIMIT 1)) FROM room
         UNION ALL SELECT max(time) FROM journal"""
@@ -418,9 +420,9 @@ def _since(keep: Keep, now: int) -> int:
 
 
 def copy_wal(connection: sqlite3.Connection) -> bool:
-    """Copy the write-ahead log into the file, as far as nobody reads from it; returns whether all of it was copied.
+    """Copy the write-ahead log into the file, up to the oldest transaction of a reader.
 
-    It begins anew then.
+    Returns True if all of it was copied; the next write begins it anew then.
     """
     busy, last, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     return not busy and last == copied
@@ -430,7 +432,7 @@ def copy_wal(connection: sqlite3.Connection) -> bool:
 
 
 class RoomState(NamedTuple):
-    """What the file knows of a room, apart from what is in the journal."""
+    """The state of a room in the file, without the journal."""
 
     epoch: int
     id: int | None
@@ -443,7 +445,7 @@ class RoomState(NamedTuple):
 
 
 def room_state(connection: sqlite3.Connection, key: str) -> RoomState:
-    """Find a room by its key."""
+    """The state of a room, by its key."""
     sql = """
         SELECT epoch, id, name, ifnull(topic, ''),
                ifnull(max(trimmed, ifnull((SELECT max(seq) FROM message WHERE message.room = room.id), 0)), 0),
@@ -460,7 +462,7 @@ class Changes(NamedTuple):
     """Messages that were given new numbers, as `move` says."""
     epoch: int
     rooms: list[tuple[RoomState, list[Record]]]
-    """What the file knows of each room that was asked for, and all that is new in it, unless that is too much."""
+    """For each room that was asked for: its state, and all its new records, or none if they are too many."""
 
 
 def look_again(connection: sqlite3.Connection, known: Sequence[tuple[str, int]]) -> Changes:
@@ -479,20 +481,20 @@ def _changed(connection: sqlite3.Connection, key: str, seq: int) -> tuple[RoomSt
 
 
 def summaries(connection: sqlite3.Connection, most: int) -> list[RoomSummary]:
-    """List rooms, by name."""
+    """List up to `most` rooms, by name."""
     rows = connection.execute("SELECT name, key, topic FROM room ORDER BY key LIMIT ?", (most,))
     return [RoomSummary(Name(name, key), topic) for name, key, topic in rows]
 
 
 def was_said(connection: sqlite3.Connection, room: int, author: str, id: str) -> tuple[int, int] | None:
-    """Find a message by the key of its author and its `id`, outside the journal: its number and time."""
+    """Find a message in `message` by the key of its author and its `id`; returns its number and time."""
     sql = "SELECT seq, time FROM message WHERE room = ? AND author_key = ? AND id = ?"
     found: tuple[int, int] | None = connection.execute(sql, (room, author, id)).fetchone()
     return found
 
 
-# A page ends where the sum of its texts passes the bound; its first record is there whatever its size. It is one row,
-# since a thread that steps through rows asks for the interpreter's lock at each of them.
+# A page ends where the sum of its texts passes the bound; its first record is there whatever its size. The page is one
+# row, since a thread that steps through rows takes the interpreter's lock for each of them.
 _PAGE = """
 SELECT json_group_array(json_array(seq, time, author, msg, kind, of)) FROM (
     SELECT seq, time, author, msg, kind, of FROM (
@@ -503,8 +505,8 @@ SELECT json_group_array(json_array(seq, time, author, msg, kind, of)) FROM (
     ) WHERE in_front < ? ORDER BY seq
 )"""
 LONG: Final = 512
-"""Bytes of a long text. A page is looked for among as few messages as fill it where they are long: SQLite looks at
-the size of all it may have, which for long ones is five times the work of reading what the page shows."""
+"""Bytes of a long text. A page is first looked for among as few messages as would fill it if they were long: SQLite
+measures all candidates, which for long ones is five times the work of reading the page itself."""
 
 AFTER: Final = _PAGE.format(side=">", order="ASC")
 BEFORE: Final = _PAGE.format(side="<", order="DESC")
@@ -513,7 +515,7 @@ BEFORE: Final = _PAGE.format(side="<", order="DESC")
 def page(
     connection: sqlite3.Connection, sql: str, room: int | None, seq: int, most: int, most_bytes: int
 ) -> list[Record]:
-    """Read a page of a room, `AFTER` or `BEFORE` a number, of what is not in the journal."""
+    """Read a page of a room from `message`, `AFTER` or `BEFORE` a number."""
     few = min(most, max(1, most_bytes // LONG))
     records = _query(connection, sql, room, seq, few, most_bytes)
     if len(records) < few or few == most or sum(len(record.msg.encode()) for record in records) >= most_bytes:

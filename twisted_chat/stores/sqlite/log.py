@@ -1,11 +1,11 @@
 """The embedded store: one SQLite file.
 
-An append is a row in `journal` for each message, in one transaction a turn, whatever the number of rooms in it: that is
-all that an ack waits for. Rows go on to `message`, where they can be found by room and number, in bulk and in a thread.
-Where that thread writes, an append waits for it; the reactor never does. Until then what is in the journal is in memory
-too, and a page is what the file has and what memory has, merged, so that reading waits for no writer.
+An append writes a row to the table `journal` for each message, in one transaction per turn, however many rooms are in
+it; an ack waits for nothing else. A thread moves the rows in bulk to the table `message`, where they can be found by
+room and number. While that thread writes, an append waits for it, and the reactor goes on. Rows that are still in the
+journal are in memory too: a page merges what the file has with what memory has, so a reader waits for no writer.
 
-`file.py` has the threads, and says what survives which end.
+`file.py` has the threads, and explains what survives a crash or a power cut.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .database import AFTER, BEFORE, Changes, Durability, RoomState, Trimmed
 from .file import DatabaseFile, report, tell_renumbered
 
 JOURNAL_BYTES: Final = 2**20
-"""Bytes in memory of what gathers in the journal before it is moved on: one move then takes the file's lock for some
+"""Bytes of memory that the journal takes when it is moved to `message`: one move then holds the file's lock for some
 10 ms."""
 
 LOOK_SECONDS: Final = 1.0
@@ -39,32 +39,32 @@ changes, read in some 5 µs. `PRAGMA data_version` is no cheaper and changes wit
 file's time would need one more dependency or a thread."""
 
 ROW_BYTES: Final = 512
-"""Of these, what a message takes beside its text."""
+"""Bytes of memory that a message takes beside its text."""
 
 MAX_JOURNAL_BYTES: Final = 32 * JOURNAL_BYTES
-"""Bytes above which nothing more is kept until the journal can be moved on: the disk takes messages and yet does not
-take the move, and memory is bounded. It is some 50,000 short messages."""
+"""Bytes of memory above which appends are refused until the journal can be moved. It matters only where the disk takes
+messages and yet fails to take the move; 32 MiB hold some 50,000 short messages, and keep the server below 150 MB."""
 
 _log = Logger("twisted_chat.stores.sqlite")
 _T = TypeVar("_T")
 _number_of = attrgetter("seq")
 
 _SaidKey = tuple[str, str, str]
-"""What a message is known by: the keys of its room and of its author, and its `id`."""
+"""What makes a message the same: the keys of its room and of its author, and its `id`."""
 
 _Said = dict[_SaidKey, tuple[int, int]]
-"""Number and time of messages that were said."""
+"""Numbers and times of messages, to find those that are sent again."""
 
 
 class _Turn(NamedTuple):
-    """What one turn of the server brings into the file."""
+    """What one turn of the server has written to the file."""
 
     fresh: list[Entry]
-    """Those that are new, with their numbers."""
+    """The entries that are new, with their numbers."""
     said: _Said
-    """Those of them that have an `id`."""
+    """The fresh entries that have an `id`."""
     made: dict[str, int]
-    """The row of each room that had none, by its key."""
+    """The new rows in `room`, by the keys of the rooms."""
 
 
 class SQLiteRoomLog:
@@ -143,12 +143,12 @@ class SQLiteLog:
         self._file = file
         self._epoch = database.epoch(file.writer)
         self._changes = 0
-        """How often something was written elsewhere than in the journal, which a room just being opened may miss."""
+        """Counts the changes outside the journal: a room that is being opened meanwhile may have missed one."""
         self._open: WeakValueDictionary[str, SQLiteRoomLog] = WeakValueDictionary()
         self._journal: dict[RoomLog, list[Entry]] = {}
-        """What is in the journal, in the order of numbers."""
+        """The entries in the journal, in the order of their numbers."""
         self._journaled: _Said = {}
-        """Those messages in the journal that have an `id`."""
+        """The entries in the journal that have an `id`."""
         self._journal_bytes = 0
         self._move_at = JOURNAL_BYTES
         self._moving = False
@@ -162,7 +162,7 @@ class SQLiteLog:
     def open_file(
         cls, path: str, reactor: Any, durability: Durability = "process", keep: Keep = EVERYTHING
     ) -> SQLiteLog:
-        """Open a file, or begin one; `:memory:` is nothing on disk. Raises `Unusable`."""
+        """Open a file, or make one; `:memory:` keeps everything in memory. Raises `Unusable`."""
         return cls(DatabaseFile.open(path, reactor, durability), reactor, keep)
 
     # Rooms
@@ -172,7 +172,7 @@ class SQLiteLog:
         while (room := self._open.get(name.key)) is None:
             changes = self._changes
             state: RoomState = yield self._file.read(database.room_state, name.key)
-            if name.key not in self._open and changes == self._changes:  # otherwise it may be out of date
+            if name.key not in self._open and changes == self._changes:  # otherwise the state may be out of date
                 room = self._open[name.key] = SQLiteRoomLog(self, name, state)
                 break
         return cast(RoomLog, room)
@@ -200,7 +200,7 @@ class SQLiteLog:
             self._file.check_in_place()
             turn = self._write_turn(self._file.writer, entries, time)
         except (Unavailable, sqlite3.Error):
-            return False  # `append` meets it again, unless it has passed, and says what it is
+            return False  # `append` meets the error again, unless it has passed, and reports it
         if turn is None:
             return False
         self._kept(turn)
@@ -243,9 +243,9 @@ class SQLiteLog:
         self._look_out()
 
     def _write_turn(self, connection: sqlite3.Connection, entries: Sequence[Entry], time: int) -> _Turn | None:
-        """Give entries their numbers and keep those that are new; only the entries change here.
+        """Number entries, and write those that are new to the journal; nothing but the entries changes here.
 
-        None is returned where another program wrote to the file.
+        Returns None if another program has written to the file.
         """
         known: _Said = {}
         while (numbered := self._number(entries, time, known)) is not None:
@@ -259,10 +259,10 @@ class SQLiteLog:
         return None
 
     def _number(self, entries: Sequence[Entry], time: int, known: _Said) -> tuple[list[Entry], _Said] | None:
-        """Give each entry its number, or the first one's: of those `known` in the file, in the journal, in this turn.
+        """Give each entry its number: the next one of its room, or that of the same message if there is one.
 
-        Returns those that are new, and those of them that have an `id`; None where something is known of a room that
-        may not be so any more.
+        The same message may be `known` from the file, or be in the journal, or in this turn. Returns the fresh entries,
+        and those of them that have an `id`; None if what is known of a room may be out of date.
         """
         fresh: list[Entry] = []
         said: _Said = {}
@@ -285,7 +285,7 @@ class SQLiteLog:
         return fresh, said
 
     def _kept(self, turn: _Turn) -> None:
-        """Note what was written, and hand it on."""
+        """Take over a turn that was written, and hand its records to the followers."""
         self._file.has_worked()
         by_room: dict[Any, list[Entry]] = {}
         size = ROW_BYTES * len(turn.fresh)
@@ -310,13 +310,13 @@ class SQLiteLog:
         for room, entries in by_room.items():
             room.kept(entries)
 
-    # Moving on from the journal
+    # Moving the journal
 
     def _tidy(self) -> None:
-        """Move the journal on where enough has gathered."""
+        """Move the journal in the background if it is large enough."""
         if self._journal_bytes >= self._move_at and not self._moving:
             self._moving = True
-            self._move_at = self._journal_bytes + JOURNAL_BYTES  # where it fails, it is tried again after as many
+            self._move_at = self._journal_bytes + JOURNAL_BYTES  # where the move fails, the next attempt
             self._file.in_turn(self._move_once).addErrback(report, "The journal could not be moved")
 
     def _move_once(self, until: float) -> Deferred[None]:
@@ -327,11 +327,11 @@ class SQLiteLog:
         return result
 
     def _move(self, until: float) -> Deferred[None]:
-        """Move the journal's rows to where they can be found. Fails with `Unavailable`; nothing is lost then."""
+        """Move the journal's rows to `message`. Fails with `Unavailable`; nothing is lost then."""
         return self._file.attempt_in_thread(until, database.move).addCallback(self._journal_moved)
 
     def _journal_moved(self, renumbered: int) -> None:
-        """Forget the journal: it is empty."""
+        """Forget the entries of the journal, which is empty now."""
         if renumbered:
             tell_renumbered(self._file.path, renumbered)
             for room in self._open.values():
@@ -352,7 +352,7 @@ class SQLiteLog:
 
     @inlineCallbacks
     def overdue(self, now: int) -> Generator[Deferred[Any], Any, list[int]]:
-        yield self._file.in_turn(self._move)  # what is in the journal counts, and may itself be too much
+        yield self._file.in_turn(self._move)  # messages in the journal count, and may themselves be too many
         rooms: list[int] = yield self._file.read(database.overdue, self._keep, now)
         return rooms
 
@@ -374,14 +374,16 @@ class SQLiteLog:
         self._file.copy_wal()
         return trimmed.more
 
-    # Reading: what is kept at the time of the call. Every message of it is in the journal's list then, or in the file,
-    # and the file is read later. Of those that came between, the file may have some and not those in front of them.
+    # Reading. A page has what was kept at the time of the call: each message of it is then in the journal's list or in
+    # the file. The file is read a little later, and may have some newer messages, without those in front of them.
 
     @inlineCallbacks
     def _after(
         self, room: SQLiteRoomLog, seq: int, most: int, most_bytes: int
     ) -> Generator[Deferred[Any], Any, list[Record]]:
-        journal = self._journal.get(room, [])  # it is this list that grows, and is let go when it was moved on
+        journal = self._journal.get(
+            room, []
+        )  # this list grows by appends; a move leaves it as it is, and makes another
         head = room.seq
         records: list[Record] = yield self._file.read(database.page, AFTER, room.id, seq, most, most_bytes)
         while records and records[-1].seq > head:
@@ -417,7 +419,7 @@ class SQLiteLog:
 
     def _not_moved(self, failure: Failure) -> None:
         failure.trap(Unavailable)
-        _log.warn("The journal of {path} was not moved on; the next start does it", path=self._file.path)
+        _log.warn("The journal of {path} could not be moved; the next start does it", path=self._file.path)
 
 
 def _key_of(entry: Entry) -> _SaidKey:
@@ -430,7 +432,7 @@ def _record(entry: Entry) -> Record:
 
 
 def _fitting(records: Iterable[Record], most_bytes: int) -> int:
-    """Count the records, from the first one on, that a page of so many bytes of text has."""
+    """Count the records, from the first one on, that fit into a page of `most_bytes` of text; at least one does."""
     count = 0
     for record in records:
         most_bytes -= len(record.msg.encode())
