@@ -1,4 +1,4 @@
-"""The real programs, and people who talk to them over real sockets. Whatever is waited for has a deadline."""
+"""The real programs, and clients that talk to them over real sockets. Every wait has a deadline."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 import twisted_chat
 
 TIMEOUT = 30.0
-"""Seconds after which what does not come is given up: far more than a busy machine takes."""
+"""Seconds after which a wait is given up: far more than a busy machine takes."""
 
 PACE = 0.010
-"""Seconds between two objects that the server promises to a client that takes what one read returns for one."""
+"""Seconds that the server leaves between two objects for a client that takes one read for one object."""
 
 ROOT = Path(twisted_chat.__file__).parents[1]
 
@@ -52,7 +52,7 @@ TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()",
 
 
 def folder(test: SynchronousTestCase) -> Path:
-    """Make a folder that is gone after the test."""
+    """Make a folder that is removed after the test."""
     path = tempfile.mkdtemp()
     test.addCleanup(shutil.rmtree, path, ignore_errors=True)
     return Path(path)
@@ -71,18 +71,18 @@ async def run_script(script: str) -> subprocess.CompletedProcess[str]:
 
 
 class Program(ProcessProtocol):
-    """A process in a folder of its own; it is killed where a test leaves it behind."""
+    """A process in a folder of its own. It is ended after the test, if it still runs."""
 
     transport: IProcessTransport
 
     def __init__(
         self, test: TestCase, *command: str, home: Path | None = None, hand_over: dict[int, int] | None = None
     ) -> None:
-        """Start it. `hand_over` are file descriptors, from the number that they have there to that here."""
+        """Start it. `hand_over` maps the numbers of file descriptors in the process to those in this one."""
         self.output = ""
-        """What it has said, on standard output and on standard error."""
+        """All that it has written to standard output and standard error."""
         self.errors = ""
-        """What of it was on standard error."""
+        """The part of that on standard error."""
         self.status: int | None = None
         """The exit status, or a signal's number below zero, once it has ended."""
         self.home = home or folder(test)
@@ -110,7 +110,7 @@ class Program(ProcessProtocol):
         self.transport.signalProcess(number)
 
     async def _end(self) -> None:
-        """End it in order, so that its coverage is noted; where that fails, with force."""
+        """Terminate it, so that it saves its coverage; if that fails, kill it."""
         if self.status is None:
             force = reactor.callLater(TIMEOUT / 2, self.transport.signalProcess, signal.SIGKILL)
             with suppress(ProcessExitedAlready):
@@ -120,7 +120,7 @@ class Program(ProcessProtocol):
                 force.cancel()
 
     async def says(self, pattern: str, count: int = 1) -> list[re.Match[str]]:
-        """Wait until so many places of what it says match."""
+        """Wait until its output matches so many times; returns the matches."""
         said: Deferred[list[re.Match[str]]] = Deferred()
         self._waiting.append((pattern, said, count))
         self._look()
@@ -168,14 +168,14 @@ class Program(ProcessProtocol):
 
 
 class Server(Program):
-    """A server that listens; `start` makes one."""
+    """A server that listens. `start` makes one."""
 
     addresses: list[str]
     """Where it listens, as its log says."""
 
     @classmethod
     async def start(cls, test: TestCase, *arguments: str, home: Path | None = None, places: int = 1) -> Server:
-        """Start a server and wait until it listens at so many places; without a `--port` of its own, at a free one."""
+        """Start a server, and wait until it listens at so many places; at a free port, unless `--port` is given."""
         given = () if "--port" in arguments else ("--port", "0")
         server = cls(test, *TWISTD, "chat", *given, *arguments, home=home)
         listening = await server.says(r"listening on (\S+)\n", places)
@@ -187,7 +187,7 @@ class Server(Program):
         return int(self.addresses[0].rpartition(":")[2])
 
     def memory(self) -> int:
-        """Tell the bytes of memory that it has in use (Linux)."""
+        """The bytes of memory that it uses (Linux)."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         match = re.search(r"VmRSS:\s+(\d+) kB", status)
         assert match
@@ -199,11 +199,11 @@ class Server(Program):
         return await self.ends()
 
     async def client(self, test: TestCase, address: str | None = None) -> Client:
-        """Connect somebody who has said nothing yet."""
+        """Connect a client that has said nothing yet."""
         return await connect(test, endpoint(address or self.addresses[0]))
 
     async def hello(self, test: TestCase, nick: str, *rooms: str, address: str | None = None) -> Client:
-        """Connect somebody who has said hello and is in these rooms."""
+        """Connect a client that has said hello and joined these rooms."""
         client = await self.client(test, address)
         welcome = await client.asks(type="hello", nick=nick)
         assert welcome["type"] == "welcome", welcome
@@ -214,7 +214,7 @@ class Server(Program):
 
 
 def endpoint(address: str) -> IStreamClientEndpoint:
-    """Make of an address, as the server's log has it, a place to connect to."""
+    """The endpoint of an address that the server's log shows."""
     if address.startswith("/"):
         return UNIXClientEndpoint(reactor, address)
     host, _, port = address.rpartition(":")
@@ -224,7 +224,7 @@ def endpoint(address: str) -> IStreamClientEndpoint:
 
 
 async def connect(test: TestCase, place: IStreamClientEndpoint, trusts: Any = None) -> Client:
-    """Connect somebody; with `trusts` (what `optionsForClientTLS` gives), over TLS."""
+    """Connect a client; over TLS if `trusts` is given, the result of `optionsForClientTLS`."""
     if trusts is not None:
         place = wrapClientTLS(trusts, place)
     client: Client = await connectProtocol(place, Client()).addTimeout(TIMEOUT, reactor)
@@ -233,7 +233,7 @@ async def connect(test: TestCase, place: IStreamClientEndpoint, trusts: Any = No
 
 
 class Client(Protocol):
-    """One who speaks the wire: writes objects, and hears them in their order."""
+    """A client that speaks the protocol: it writes objects, and hears them in their order."""
 
     transport: Any
 
@@ -312,7 +312,7 @@ class OldClient:
         self.heard: list[tuple[str, str, str]] = []
         """Type, text and author of every message."""
         self.misread = ""
-        """The first thing that it could not read; it reads nothing after that, as its model does."""
+        """Why it could not read something. Like the program that it imitates, it reads nothing after that."""
         self._changed: Deferred[None] | None = None
         self._decoder = json.JSONDecoder()
         self._from_thread = cast(IReactorFromThreads, reactor).callFromThread
@@ -325,7 +325,7 @@ class OldClient:
         test.addCleanup(self._give_up)
 
     def writes(self, *texts: str) -> None:
-        """Write messages in one segment, with nothing between them."""
+        """Write messages in one segment, one directly after the other."""
         self.sends(*({"type": "", "msg": text, "author": "self"} for text in texts))
 
     def sends(self, *objects: dict[str, str]) -> None:
@@ -335,7 +335,7 @@ class OldClient:
         self._socket.sendall(data)
 
     def dies(self) -> None:
-        """End as a process does that is killed: the connection is reset, and nobody says goodbye."""
+        """End like a process that is killed: the connection is reset without a goodbye."""
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
         self._socket.shutdown(socket.SHUT_RD)  # which wakes the thread
         self._socket.close()
@@ -368,7 +368,7 @@ class OldClient:
         self._from_thread(self._end)
 
     def _take(self, text: str, nothing_left: float) -> None:
-        """Take what one read has returned; the last time that there was nothing to read was `nothing_left`, or later.
+        """Take what one read has returned. The last time that nothing could be read was `nothing_left`, or later.
 
         It is one object, or more where the machine let this thread sleep for as long as they were on their way.
         """
@@ -400,11 +400,11 @@ class OldClient:
 
 
 async def reactor_turn() -> None:
-    """Let the reactor do what is due, so that what was written is sent."""
+    """Wait for a turn of the reactor, which sends what was written."""
     await deferLater(reactor, 0)
 
 
-class Talk(Program):
+class ClientProgram(Program):
     """The client's program, `python -m twisted_chat.client`, with a pipe on each side."""
 
     def __init__(self, test: TestCase, port: int, *arguments: str) -> None:

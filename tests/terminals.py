@@ -30,7 +30,7 @@ class Terminal(Program):
     ) -> None:
         self.screen = pyte.Screen(columns, rows)
         self.raw = b""
-        """All that it has written."""
+        """All bytes that the program has written."""
         self._stream = pyte.ByteStream(self.screen)
         self._more = {"TERM": "xterm-256color", "NO_COLOR": "", **(environment or {})}
         master, self._slave = os.openpty()
@@ -47,16 +47,16 @@ class Terminal(Program):
         reactor.spawnProcess(self, command[0], command, {**environment, **self._more}, str(self.home), usePTY=pty)
 
     def resize(self, columns: int, rows: int) -> None:
-        """Give the terminal another size; the program is told."""
+        """Change the size of the terminal; the program is told."""
         fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.screen.resize(rows, columns)
 
     def current_modes(self) -> list[Any]:
-        """Give the terminal's modes: echo, line editing, signals."""
+        """The terminal's modes: echo, line editing, signals."""
         return termios.tcgetattr(self._terminal)
 
     async def says(self, pattern: str, count: int = 1) -> list[re.Match[str]]:
-        """Wait until so many places of the screen match."""
+        """Wait until the screen matches so many times; returns the matches."""
         try:
             return await super().says(pattern, count)
         except defer.TimeoutError:

@@ -19,7 +19,19 @@ from twisted_chat import __version__
 from twisted_chat.messages import MAX_OBJECT
 
 from .certificates import certificate
-from .programs import TIMEOUT, TWISTD, Client, OldClient, Program, Server, Talk, connect, endpoint, folder, reactor_turn
+from .programs import (
+    TIMEOUT,
+    TWISTD,
+    Client,
+    ClientProgram,
+    OldClient,
+    Program,
+    Server,
+    connect,
+    endpoint,
+    folder,
+    reactor_turn,
+)
 
 
 async def old_client(test: TestCase, server: Server) -> OldClient:
@@ -756,7 +768,7 @@ class TalkTests(TestCase):
     async def test_two_people_talk(self) -> None:
         server = await Server.start(self)
         watcher = await server.hello(self, "watcher", "lobby")
-        alice, bob = [Talk(self, server.port, "--nick", nick) for nick in ("alice", "bob")]
+        alice, bob = [ClientProgram(self, server.port, "--nick", nick) for nick in ("alice", "bob")]
         self.assertEqual({joined["author"] for joined in await watcher.hears_all(2)}, {"alice", "bob"})
         alice.types('Привет, "bob" 👋\n')
         await bob.says('alice: Привет, "bob" 👋\n')
@@ -770,7 +782,7 @@ class TalkTests(TestCase):
 
     async def test_a_client_in_a_pipe_says_everything_and_leaves(self) -> None:
         server = await Server.start(self)
-        bot = Talk(self, server.port, "--nick", "bot")
+        bot = ClientProgram(self, server.port, "--nick", "bot")
         bot.types("".join(f"{i}\n" for i in range(1000)) + "exit\n")
         self.assertEqual(await bot.ends(), 0, bot.output)
         self.assertEqual(bot.errors, "")
@@ -784,7 +796,7 @@ class TalkTests(TestCase):
         free = socket.create_server(("127.0.0.1", 0))
         port = free.getsockname()[1]
         free.close()
-        alice = Talk(self, port, "--nick", "alice")
+        alice = ClientProgram(self, port, "--nick", "alice")
         self.assertEqual(await alice.ends(), 1)
         self.assertEqual(alice.output, alice.errors)
         self.assertRegex(alice.errors, rf"^[^\n]*127\.0\.0\.1:{port}[^\n]*\n$")
@@ -793,7 +805,7 @@ class TalkTests(TestCase):
         for number in (signal.SIGTERM, signal.SIGKILL):
             server = await Server.start(self)
             watcher = await server.hello(self, "watcher", "lobby")
-            alice = Talk(self, server.port, "--nick", "alice")
+            alice = ClientProgram(self, server.port, "--nick", "alice")
             self.assertEqual((await watcher.hears())["author"], "alice")
             await server.stop(number)
             self.assertEqual(await alice.ends(), 1)
@@ -803,7 +815,7 @@ class TalkTests(TestCase):
     async def test_a_bare_client_speaks_three_fields(self) -> None:
         server = await Server.start(self)
         watcher = await server.hello(self, "watcher", "lobby")
-        bare = Talk(self, server.port, "--bare")
+        bare = ClientProgram(self, server.port, "--bare")
         bare.types("привет\n")
         join, said = await watcher.hears_all(2)
         self.assertEqual((said["msg"], said["author"]), ("привет", join["author"]))
