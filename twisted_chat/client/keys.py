@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 
 
+@lru_cache(maxsize=1024)  # a client is in 500 rooms at most, and asks for the same names with each message
 def key(name: str) -> str:
     """Give the same for two names that the server takes for one.
 

@@ -599,6 +599,9 @@ class Engine:
         request = (self._own.get(id) or self._asked.get(id)) if isinstance(id, str) else None
         if request is not None and not request.is_sent:
             request = None
+        if type == "" and request is None:
+            self._message(obj)
+            return
         self._note(obj)
         if type == "error":
             self._refused(obj, request)
@@ -606,8 +609,6 @@ class Engine:
             self._stopped(obj)
         elif request is not None:
             self._answered(request, obj)
-        elif type == "":
-            self._message(obj)
         elif type == "ping":
             self._objects.append({"type": "pong"})
             self.has_work = True
