@@ -15,7 +15,6 @@ from twisted_chat import messages as wire
 from twisted_chat.client.errors import UNREADABLE, ClosedError, UnreachableError
 from twisted_chat.client.protocol.engine import (
     DEAD_TIME,
-    MAX_OBJECT,
     QUIET_TIME,
     QUIT_TIME,
     STEADY_TIME,
@@ -23,6 +22,7 @@ from twisted_chat.client.protocol.engine import (
     Engine,
 )
 from twisted_chat.client.protocol.events import Answered, Closed, Ended, Entered, Failed, Heard, Welcomed
+from twisted_chat.client.protocol.exchange import MAX_OBJECT
 from twisted_chat.client.protocol.membership import Membership
 from twisted_chat.client.protocol.objects import (
     GAP,
@@ -1039,6 +1039,20 @@ class RenameTests(EngineTestCase):
         self.passes(1)
         self.assertEqual(self.answers(type="nick", author="alice", nick="al"), request)
         self.assertEqual(self.sent_types(), ["rooms"])
+
+    def test_where_a_room_refuses_for_now_it_waits_alone_for_what_may_be_in_the_log(self) -> None:
+        self.engine.say(self.room, "1")
+        self.sent()
+        self.lose()
+        renamed, rooms = self.engine.rename("al"), self.engine.rooms()
+        self.welcome()
+        self.refuses("full", retry=1)
+        self.assertEqual(self.sent_types(), ["rooms"])
+        self.waits(renamed, rooms)
+        self.passes(1)
+        self.joins()
+        self.answers(type="ack", room="lobby", seq=11)
+        self.assertEqual(self.sent_types(), ["nick"])
 
     def test_a_room_that_refuses_for_now_does_not_hold_it_up(self) -> None:
         self.engine.say(self.room, "1")

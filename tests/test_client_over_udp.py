@@ -13,11 +13,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat.client.protocol import datagrams
 from twisted_chat.client.protocol.datagrams import MAX_DATAGRAM, Datagrams
-from twisted_chat.client.protocol.engine import MAX_TEXT, Engine
+from twisted_chat.client.protocol.engine import Engine
 from twisted_chat.client.protocol.events import Answered, Failed
 from twisted_chat.client.protocol.membership import Membership
 from twisted_chat.client.protocol.objects import DirectMessage, Message, TopicChanged, encode
 from twisted_chat.client.protocol.requests import Request
+from twisted_chat.client.protocol.rooms import MAX_TEXT
 from twisted_chat.client.states import State, StateChanged
 from twisted_chat.limits import Limits
 from twisted_chat.log import Unavailable

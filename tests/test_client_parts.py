@@ -14,10 +14,10 @@ from twisted_chat.client.answers import Answer, Waiters
 from twisted_chat.client.errors import ClosedError
 from twisted_chat.client.events import Listeners, State, StateChanged
 from twisted_chat.client.ids import Ids
+from twisted_chat.client.protocol.exchange import Pending
 from twisted_chat.client.protocol.objects import Message
 from twisted_chat.client.protocol.outbox import WINDOW, Outbox
 from twisted_chat.client.protocol.pace import LEAST_PAUSE, Pace, backoff, pause_before_retry
-from twisted_chat.client.protocol.requests import Request
 from twisted_chat.messages import MAX_ID
 
 from .client_fakes import result
@@ -165,14 +165,14 @@ class IdsTests(SynchronousTestCase):
 
 class OutboxTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.outbox = Outbox()
+        self.outbox = Outbox[Pending]()
         self.made = 0
 
-    def add(self, count: int = 1) -> list[Request]:
+    def add(self, count: int = 1) -> list[Pending]:
         added = []
         for _ in range(count):
             self.made += 1
-            request = Request("message", obj={"id": str(self.made)}, number=self.made)
+            request = Pending("message", id=str(self.made), number=self.made)
             self.outbox.add(request)
             added.append(request)
         return added

@@ -8,10 +8,9 @@ ChatError               anything of the below
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from .protocol.requests import Request
+from .protocol.requests import Request
 
 UNREADABLE: Final = "the server's answer cannot be read; it may be newer than this client"
 

@@ -13,6 +13,7 @@ From the bottom up:
   log, and how a member reads on in it. The reader is told of gaps, so it serves streams
   (where a gap is what a slow consumer had no space for) and datagrams (where it is what got lost) alike.
 - `requests`, `membership`, `events`: what was asked, a room that the client is in, and what a shell is told.
-- `engine`: the rules between all of them.
+- `exchange`: what is asked and said, what is sent now, and what waits. `rooms`: being in rooms, and reading their logs.
+- `engine`: the connection, what comes over it, and what a shell calls.
 - `datagrams`: a session over UDP: the cookie, numbers, repeated requests and the order of what comes.
 """

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from operator import itemgetter
+from typing import Any
 
 from ..errors import ChatError
 from ..keys import key
 from .objects import Object
 from .outbox import Outbox
 from .partial_log import PartialLog
-from .requests import Request
 from .room_reader import RoomReader
 
 
@@ -24,7 +24,7 @@ class Membership:
         """How many members there are."""
         self.oldest = 0
         """The oldest message that was kept when the client joined, last time."""
-        self.outbox = Outbox()
+        self.outbox = Outbox[Any]()
         self.reader: RoomReader[Object] | None = None if since is None else self.read_from(since)
         """Reads on from the cursor; unknown until the first `joined` of a room that is joined where it is now."""
         self.error: ChatError | None = None
@@ -48,8 +48,8 @@ class Membership:
         """Forget what belongs to a connection."""
         self.joined = False
         """The server has the client in the room, on this connection."""
-        self.busy: Request | None = None
-        """The join or leave that is under way, or waits to be sent again."""
+        self.busy = False
+        """A join or leave is under way, or waits to be sent again."""
         self.resting = False
         """The server does not let the client in for now; it is asked again after a pause."""
         self.completing = 0

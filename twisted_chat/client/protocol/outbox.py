@@ -9,16 +9,30 @@ from __future__ import annotations
 
 import heapq
 import math
-from typing import Final
-
-from .requests import Request
+from typing import Final, Generic, Protocol, TypeVar
 
 WINDOW: Final = 256
 """Messages under way at once. Enough to fill a long line (5,000 messages/s at a round trip of 50 ms), and so few that
 what has to be sent again after a lost connection is soon sent."""
 
 
-class Outbox:
+class Outgoing(Protocol):
+    """A message, as far as an outbox knows it."""
+
+    id: str
+    """The name by which its ack is known."""
+    number: int
+    """Its place in the order in which requests were made."""
+    tries: int
+    """How often the server has put it off."""
+    unsettled: bool
+    """A connection was lost while it was under way."""
+
+
+M = TypeVar("M", bound=Outgoing)
+
+
+class Outbox(Generic[M]):
     """Messages that wait to be sent, in order, and those that are under way."""
 
     def __init__(self) -> None:
@@ -27,13 +41,18 @@ class Outbox:
         self.unacked: set[str] = set()
         """The ids of the messages that may be in the log: under way, or sent on a connection that was lost."""
         self._window = WINDOW
-        self._waiting: list[tuple[int, Request]] = []
-        self._flight: dict[str, Request] = {}
+        self._waiting: list[tuple[int, M]] = []
+        self._flight: dict[str, M] = {}
 
     @property
     def is_empty(self) -> bool:
         """True while everything is acked, or refused for good."""
         return not self._waiting and not self._flight
+
+    @property
+    def has_waiting(self) -> bool:
+        """True while a message waits to be sent."""
+        return bool(self._waiting)
 
     @property
     def first(self) -> float:
@@ -52,34 +71,34 @@ class Outbox:
             is_open and not self.resting and bool(self._waiting) and self._waiting[0][0] < number
         )
 
-    def add(self, request: Request) -> None:
+    def add(self, message: M) -> None:
         """Put a message in its place in the order."""
-        heapq.heappush(self._waiting, (request.number, request))
+        heapq.heappush(self._waiting, (message.number, message))
 
-    def take(self) -> Request:
+    def take(self) -> M:
         """Take the `first` message, to send it."""
-        request = heapq.heappop(self._waiting)[1]
-        self._flight[request.id] = request
-        self.unacked.add(request.id)
-        return request
+        message = heapq.heappop(self._waiting)[1]
+        self._flight[message.id] = message
+        self.unacked.add(message.id)
+        return message
 
-    def answered(self, request: Request) -> None:
+    def answered(self, message: M) -> None:
         """Forget a message that is acked, or refused for good."""
-        del self._flight[request.id]
-        self.unacked.discard(request.id)
+        del self._flight[message.id]
+        self.unacked.discard(message.id)
         if self.is_empty:
             self._window = WINDOW
 
-    def put_off(self, request: Request) -> None:
+    def put_off(self, message: M) -> None:
         """Take back a message that the server cannot take now, to send it again after a rest.
 
         Until all are acked, messages then go one at a time: of several under way, those behind a refused one could be
         taken, and come before it.
         """
-        del self._flight[request.id]
-        if not request.unsettled:
-            self.unacked.discard(request.id)
-        self.add(request)
+        del self._flight[message.id]
+        if not message.unsettled:
+            self.unacked.discard(message.id)
+        self.add(message)
         self.resting = True
         self._window = 1
 
@@ -89,27 +108,27 @@ class Outbox:
 
     def lost(self) -> None:
         """Called when the connection is lost. What was under way is unsettled."""
-        for request in self._flight.values():
-            request.unsettled = True
-            self.add(request)
+        for message in self._flight.values():
+            message.unsettled = True
+            self.add(message)
         self._flight.clear()
         self.resting = False
         self._window = WINDOW
 
-    def withdraw(self, request: Request) -> bool:
+    def withdraw(self, message: M) -> bool:
         """Take back a message that was never sent; False where it may have been taken by the server."""
-        entry = (request.number, request)
-        if entry not in self._waiting or request.unsettled or request.tries:
+        entry = (message.number, message)
+        if entry not in self._waiting or message.unsettled or message.tries:
             return False
         self._waiting.remove(entry)
         heapq.heapify(self._waiting)
         return True
 
-    def empty(self) -> list[Request]:
+    def empty(self) -> list[M]:
         """Take all messages, in order: nothing more is sent. What may be in the log stays `unacked`."""
-        requests = sorted(
-            [*(request for _, request in self._waiting), *self._flight.values()], key=lambda one: one.number
+        messages = sorted(
+            [*(message for _, message in self._waiting), *self._flight.values()], key=lambda one: one.number
         )
         self._waiting.clear()
         self._flight.clear()
-        return sorted(requests, key=lambda request: request.number)
+        return sorted(messages, key=lambda message: message.number)

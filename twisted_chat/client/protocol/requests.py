@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
 from . import objects
 from .objects import Object
-
-if TYPE_CHECKING:
-    from ..errors import RequestError
-    from .membership import Membership
 
 Kind = Literal["message", "topic", "nick", "members", "rooms", "history", "join", "leave", "hello", "ping", "quit"]
 """What can be asked. The last three, and `join` and `leave`, are the engine's own."""
@@ -32,35 +28,8 @@ class Request:
     """A message's number in its log, once it is acked; None for one that is not kept."""
     time: str | None = None
     """The server's time of a message, as the wire has it, once it is acked."""
-
-    # The engine's own.
-
-    obj: Object = field(default_factory=dict, repr=False)
-    """The request on the wire."""
-    number: int = field(default=0, repr=False)
-    """Its place in the order in which requests were made."""
-    membership: Membership | None = field(default=None, repr=False)
-    """The room that it is about, if the client is in it, or wants to be."""
-    is_sent: bool = field(default=False, repr=False)
-    """It was sent on this connection, and has no answer yet."""
-    unsettled: bool = field(default=False, repr=False)
-    """A message: a connection was lost while it was under way."""
-    tries: int = field(default=0, repr=False)
-    """How often the server has put it off."""
-    answered: Callable[[Any], None] | None = field(default=None, repr=False)
-    """Takes the answer to a request of the engine's own. Such a request belongs to one connection."""
-    refused: Callable[[RequestError], None] | None = field(default=None, repr=False)
-
-    @property
-    def id(self) -> str:
-        """The name by which the answer is known."""
-        id: str = self.obj["id"]
-        return id
-
-    @property
-    def is_own(self) -> bool:
-        """True for a request that the engine made for itself, and for one connection."""
-        return self.answered is not None
+    id: str = ""
+    """The name by which its answer is known on the wire."""
 
     @property
     def changes(self) -> bool:

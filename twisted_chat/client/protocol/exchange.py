@@ -1,0 +1,354 @@
+"""What is asked and said, over any number of connections: what is sent now, what waits, and what is told.
+
+- A message is sent again with the same id until it is acked (`outbox`); the server deduplicates.
+- What waits is sent in the order in which it was asked. A room or a nick that refuses for now holds up what is about
+  it, and nothing else.
+- A nick is changed when all that was said under the old one is acked, since the server knows a message by author and
+  id. What is asked after it waits for it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ..errors import ChatError, RequestError
+from ..keys import key
+from .events import Failed
+from .membership import Membership
+from .objects import Object, encode
+from .outbox import Outbox
+from .pace import Pace, pause_before_retry
+from .requests import Kind, Request
+
+MAX_OBJECT: Final = 16_384
+"""Bytes of an object at most, as long as the server has not said otherwise."""
+
+Timer = tuple[float, int, Callable[[], None]]
+"""When something is to be done, its place among those of the same time, and what."""
+
+
+@dataclass(eq=False, slots=True)
+class Pending(Request):
+    """A request, with what the engine has to know of it."""
+
+    obj: Object = field(default_factory=dict, repr=False)
+    """The request on the wire."""
+    number: int = 0
+    """Its place in the order in which requests were made."""
+    membership: Membership | None = None
+    """The room that it is about, if the client is in it, or wants to be."""
+    is_sent: bool = False
+    """It was sent on this connection, and has no answer yet."""
+    unsettled: bool = False
+    """A message: a connection was lost while it was under way."""
+    tries: int = 0
+    """How often the server has put it off."""
+    answered: Callable[[Any], None] | None = None
+    """Takes the answer to a request of the engine's own. Such a request belongs to one connection."""
+    refused: Callable[[RequestError], None] | None = None
+    """Takes a refusal of a request of the engine's own."""
+
+    @property
+    def is_own(self) -> bool:
+        """True for a request that the engine made for itself, and for one connection."""
+        return self.answered is not None
+
+
+class Exchange:
+    """The requests of one client, with their answers still to come, and the timers of its connection."""
+
+    def __init__(self, new_id: Callable[[], str]) -> None:
+        self.now = 0.0
+        """The time, as the shell has told it last."""
+        self.has_work = False
+        """There may be something to be sent or told."""
+        self.error: ChatError | None = None
+        """Why nothing can be asked any more."""
+        self.limit = MAX_OBJECT
+        """Bytes that a request may have on the wire."""
+        self.pace = Pace({}, 0.0)
+        self.memberships: dict[str, Membership] = {}
+        """The rooms that the client is in, or wants to be in, by the keys of their names."""
+        self.asked: dict[str, Pending] = {}
+        """What the program has asked and is not answered, by ids, in the order of asking."""
+        self.own: dict[str, Pending] = {}
+        """What the engine has asked for itself on this connection."""
+        self.queue: deque[Pending] = deque()
+        """What of `asked` waits to be sent, beside messages."""
+        self._new_id = new_id
+        self._number = 0
+        self._direct: dict[str, Outbox[Pending]] = {}
+        """Messages to nicks, by the nicks' keys."""
+        self._posting: dict[Outbox[Pending], Membership | None] = {}
+        """The outboxes in which messages wait to be sent, each with its room, if it is one's."""
+        self._renaming: Pending | None = None
+        """The change of nick that is under way."""
+        self._paused = False
+        """Messages wait until they do not come too fast."""
+        self._objects: list[Object] = []
+        self._events: list[Any] = []
+        self._timers: list[Timer] = []
+
+    # What is taken
+
+    def take_objects(self) -> list[Object]:
+        """Take what is to be sent."""
+        objects, self._objects = self._objects, []
+        return objects
+
+    def take_events(self) -> list[Any]:
+        """Take what is to be told."""
+        events, self._events = self._events, []
+        return events
+
+    def tell(self, event: object) -> None:
+        """Have an event told."""
+        self._events.append(event)
+        self.has_work = True
+
+    def tell_once(self, event: object) -> None:
+        """Have an event told, unless it is the one that was told last and not taken yet."""
+        if self._events[-1:] != [event]:
+            self.tell(event)
+
+    # Time
+
+    def later(self, seconds: float, function: Callable[[], None]) -> None:
+        """Do something after a pause, unless the connection is lost before."""
+        self._number += 1
+        heapq.heappush(self._timers, (self.now + seconds, self._number, function))
+
+    def due(self) -> float | None:
+        """Give the time of the next `tick`, if there is to be one."""
+        return self._timers[0][0] if self._timers else None
+
+    def tick(self) -> None:
+        """Do what is due."""
+        while self._timers and self._timers[0][0] <= self.now:
+            heapq.heappop(self._timers)[2]()
+            self.has_work = True
+
+    def lost(self) -> None:
+        """Forget what belonged to a connection; what the program has asked is sent again."""
+        self._paused = False
+        self._timers.clear()
+        self._objects.clear()
+        self.own.clear()
+        self._renaming = None
+        self.queue = deque(request for request in self.asked.values() if request.kind != "message")
+        self._posting.clear()
+        for outbox in (*self._direct.values(), *(membership.outbox for membership in self.memberships.values())):
+            outbox.lost()
+        for request in self.asked.values():
+            request.is_sent = False
+            if request.kind == "message":
+                self._posting[self._outbox(request)] = request.membership
+
+    def end(self, error: ChatError) -> None:
+        """Let all that waits fail, and all that comes."""
+        self.error = error
+        self._timers.clear()
+        for request in tuple(self.asked.values()):
+            self.tell(Failed(request, error))
+        self.asked.clear()
+        self.queue.clear()
+        self._posting.clear()
+        self._direct.clear()
+
+    def drop(self, membership: Membership, error: ChatError) -> None:
+        """Let the messages to a room fail, which the client is in no more, and forget what was asked for it."""
+        self.own = {id: request for id, request in self.own.items() if request.membership is not membership}
+        self._posting.pop(membership.outbox, None)
+        for request in membership.outbox.empty():
+            if self.asked.pop(request.id, None) is not None:
+                self.tell(Failed(request, error))
+
+    # Making requests
+
+    def new(
+        self, kind: Kind, obj: Object, room: str | None = None, nick: str | None = None, text: str | None = None
+    ) -> Pending:
+        """Make a request of the program."""
+        self._number += 1
+        membership = self.memberships.get(key(room)) if room is not None else None
+        id = self._new_id()
+        return Pending(kind, room, nick, text, id=id, obj=obj | {"id": id}, number=self._number, membership=membership)
+
+    def ask(self, request: Pending) -> Pending:
+        """Have a request of the program sent, as soon as that is its turn, or let it fail at once."""
+        problem = self._refusal(request)
+        if problem is not None:
+            return self.fail(request, problem)
+        self.asked[request.id] = request
+        self.has_work = True
+        if request.kind == "message":
+            self._post(request)
+        else:
+            self.queue.append(request)
+        return request
+
+    def _post(self, request: Pending) -> None:
+        outbox = self._outbox(request)
+        outbox.add(request)
+        self._posting[outbox] = request.membership
+
+    def _refusal(self, request: Pending) -> ChatError | None:
+        """Give the error of a request that the server would not even read."""
+        if self.error is not None:
+            return self.error
+        try:
+            size = len(encode(request.obj))
+        except UnicodeEncodeError:
+            return RequestError("bad-message", "this cannot be written in UTF-8", None, request)
+        if size > self.limit:
+            text = f"this has {size:,} bytes on the wire; at most {self.limit:,} are allowed"
+            return RequestError("too-long", text, None, request)
+        return None
+
+    def fail(self, request: Pending, error: ChatError) -> Pending:
+        """Have it told that a request has failed."""
+        self.tell(Failed(request, error))
+        return request
+
+    def withdraw(self, id: str) -> Pending | None:
+        """Take back a message that was not sent yet, and give it; None where there is none."""
+        request = self.asked.get(id)
+        if request is None or request.kind != "message" or not self._outbox(request).withdraw(request):
+            return None
+        self.forget(request)
+        return request
+
+    def ask_own(
+        self,
+        kind: Kind,
+        obj: Object,
+        answered: Callable[[Any], None],
+        refused: Callable[[RequestError], None],
+        membership: Membership | None = None,
+    ) -> Pending:
+        """Ask something for the engine itself, now; it is forgotten when the connection is lost."""
+        room = membership.name if membership is not None else None
+        id = self._new_id()
+        request = Pending(kind, room, id=id, obj=obj | {"id": id}, membership=membership)
+        request.answered, request.refused = answered, refused
+        self.own[request.id] = request
+        self.send(request)
+        return request
+
+    # Sending
+
+    def send(self, request: Pending) -> None:
+        """Send a request now."""
+        request.is_sent = True
+        self.pace.spend()
+        self._objects.append(request.obj)
+        self.has_work = True
+
+    def answer_ping(self) -> None:
+        """Answer a ping of the server: nothing comes back."""
+        self._objects.append({"type": "pong"})
+        self.has_work = True
+
+    def send_waiting(self) -> None:
+        """Send all that may be sent now."""
+        last = math.inf if self._renaming is None else self._renaming.number
+        for request in tuple(self.queue):
+            if request.number > last:
+                break
+            if request.kind == "nick":
+                self._say(request.number)
+                if not self._holds_up_rename(request.number):
+                    self._renaming = request
+                    self.queue.remove(request)
+                    self.send(request)
+                elif self._is_stuck():
+                    continue
+                last = request.number
+                break
+            if request.membership is None or request.membership.joined or request.membership.error is not None:
+                self._say(request.number)
+                self.queue.remove(request)
+                self.send(request)
+        self._say(last)
+
+    def _holds_up_rename(self, number: int) -> bool:
+        return any(outbox.holds_up(number, is_open=True) for outbox in self._direct.values()) or any(
+            membership.outbox.holds_up(number, membership.joined) for membership in self.memberships.values()
+        )
+
+    def _is_stuck(self) -> bool:
+        """True while a room that refuses for now has unacked messages: then a change of nick waits alone."""
+        return any(membership.outbox.unacked and not membership.joined for membership in self.memberships.values())
+
+    def _say(self, last: float) -> None:
+        """Send of the messages that were said before `last` as many as may be sent now."""
+        posting = [
+            outbox
+            for outbox, membership in self._posting.items()
+            if outbox.first < last and (membership is None or membership.joined)
+        ]
+        for outbox in sorted(posting, key=lambda outbox: outbox.first):
+            while outbox.first < last and not self._must_pause():
+                self.send(outbox.take())
+            if not outbox.has_waiting:
+                del self._posting[outbox]
+
+    def _must_pause(self) -> bool:
+        """True while the next message would come too fast; then sending goes on after a pause."""
+        if not self._paused and (seconds := self.pace.pause(self.now)):
+            self._paused = True
+            self.later(seconds, self._end_pause)
+        return self._paused
+
+    def _end_pause(self) -> None:
+        self._paused = False
+
+    # Answers
+
+    def find(self, id: object) -> Pending | None:
+        """Find the request that an answer is for, if it was sent on this connection."""
+        request = (self.own.get(id) or self.asked.get(id)) if isinstance(id, str) else None
+        return request if request is not None and request.is_sent else None
+
+    def _outbox(self, request: Pending) -> Outbox[Pending]:
+        """Give the outbox of a message."""
+        if request.membership is not None:
+            return request.membership.outbox
+        return self._direct.setdefault(key(request.nick or ""), Outbox[Pending]())
+
+    def forget(self, request: Pending) -> None:
+        """Forget a request that is answered, or will not be."""
+        del self.asked[request.id]
+        if request.kind == "message":
+            outbox = self._outbox(request)
+            if request.is_sent:
+                outbox.answered(request)
+            if outbox.is_empty and request.membership is None:
+                del self._direct[key(request.nick or "")]
+        elif request is self._renaming:
+            self._renaming = None
+        request.is_sent = False
+
+    def put_off(self, request: Pending, retry: float | None) -> None:
+        """Send a request again after a pause."""
+        request.tries += 1
+        if request.kind == "message":
+            outbox = self._outbox(request)
+            outbox.put_off(request)
+            self._posting[outbox] = request.membership
+            request.is_sent = False
+            again: Callable[[], None] = outbox.rested
+        else:
+
+            def again() -> None:
+                if request.id in self.own or request.id in self.asked:
+                    if request.membership is not None:
+                        request.membership.resting = False
+                    self.send(request)
+
+        self.later(pause_before_retry(request.tries, retry), again)

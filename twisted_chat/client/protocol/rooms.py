@@ -1,0 +1,336 @@
+"""Being in rooms, over any number of connections, and reading their logs.
+
+- A room is a log and a reader is a cursor in it. On each new connection the client joins with the newest message that
+  it has heard, and reads from the log what is missing (`room_reader`), so that nothing is missed or doubled.
+- **What may be one's own waits.** After a lost connection, a message that was under way may be in the log, under the
+  client's nick. Such a message is not handed out before it is known of each unacked one whether it is that one.
+- **A slow consumer is a cursor, too.** What it has no space for is let go, and read from the log in pages when it takes
+  more. Memory is bounded, and the connection goes on: acks, pings and other rooms do not wait. (A paused transport
+  would hold back the ack that a consumer waits for before it takes the next message, for ever.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from ..errors import ChatError, ClosedError, RequestError
+from ..keys import key
+from ..states import NewLog, RoomLost
+from .events import Ended, Entered, Heard
+from .exchange import Exchange, Pending
+from .membership import Membership
+from .objects import Message, Object, field, optional
+from .pace import backoff, pause_before_retry
+from .room_reader import PAGE
+
+MAX_TEXT: Final = 2**16
+"""Characters of a text whose parts are read over UDP; a server takes a quarter of that in one message."""
+
+FOR_NOW: Final = frozenset({"rate-limited", "unavailable", "full", "internal"})
+"""Refusals of a room that the client was in after which it is tried again. With any other it is lost."""
+
+
+class Rooms:
+    """The rooms of one client."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.returning: set[Membership] = set()
+        """The rooms that have to be answered for, on a new connection, before anything else is sent."""
+        self._exchange = exchange
+        self._is_welcome = False
+        """The server has let the client in, on this connection."""
+        self._touched: dict[Membership, None] = {}
+        """The rooms for which there may be something to do."""
+
+    # The connection
+
+    def welcomed(self) -> None:
+        """Called when the server has let the client in: all rooms are joined again."""
+        self._is_welcome = True
+        for membership in self._exchange.memberships.values():
+            self.returning.add(membership)
+            self.touch(membership)
+
+    def lost(self) -> None:
+        """Called when the connection is lost."""
+        self._is_welcome = False
+        self.returning.clear()
+        for membership in self._exchange.memberships.values():
+            membership.away()
+            self.touch(membership)
+
+    def work(self) -> None:
+        """Do what there is to do for rooms."""
+        while self._touched:
+            membership = next(iter(self._touched))
+            del self._touched[membership]
+            self._step(membership)
+
+    def touch(self, membership: Membership) -> None:
+        """Note that there may be something to do for a room."""
+        self._touched[membership] = None
+        self._exchange.has_work = True
+
+    def touch_of(self, request: Pending) -> None:
+        """Note that something has changed for the room that a request is about."""
+        if request.membership is not None:
+            self.touch(request.membership)
+            self.tell_heard(request.membership)  # what was held since it might have been this message
+
+    def tell_heard(self, membership: Membership) -> None:
+        """Have it told that there may be something to take."""
+        if membership.error is None:
+            self._exchange.tell_once(Heard(membership))
+
+    # Coming and going
+
+    def join(self, name: str, since: int | None = None) -> Membership:
+        """Enter a room that the client is not in yet. `Entered` or `Ended` tells what became of it."""
+        membership = Membership(name, since)
+        if self._exchange.error is not None:
+            self.end(membership, self._exchange.error)
+        else:
+            self._exchange.memberships[membership.key] = membership
+            self.touch(membership)
+        return membership
+
+    def leave(self, membership: Membership) -> None:
+        """Leave a room, when all that was said there is acked. `Ended` tells when that is."""
+        membership.leaving = True
+        self.touch(membership)
+
+    def _step(self, membership: Membership) -> None:
+        """Do what comes next for a room: leave it, enter it, read on."""
+        if membership.error is not None:
+            return
+        if membership.leaving and membership.outbox.is_empty and not self._asks_about(membership):
+            self._leave(membership)
+        elif self._is_welcome and not (membership.joined or membership.busy or membership.resting):
+            self._join(membership)
+        if membership.joined and membership.reader is not None:
+            for after in membership.reader.gaps():
+                self._fill(membership, after)
+
+    def _asks_about(self, membership: Membership) -> bool:
+        return any(request.membership is membership for request in self._exchange.queue)
+
+    def put_off(self, request: Pending) -> None:
+        """Called when the server cannot serve a request now, and it is sent again later."""
+        if request.kind == "join":
+            assert request.membership is not None
+            self.rest(request.membership)
+
+    def rest(self, membership: Membership) -> None:
+        """Note that a room refuses for now: what is about it waits, and nothing else."""
+        membership.resting = True
+        self.returning.discard(membership)
+        self._exchange.has_work = True
+
+    def _join(self, membership: Membership) -> None:
+        reader = membership.reader
+        replays = reader is not None and reader.is_hungry
+        since = {"since": reader.log.edge} if reader is not None and replays else {}
+        membership.busy = True
+        self._exchange.ask_own(
+            "join",
+            {"type": "join", "room": membership.name, **since},
+            lambda joined: self._joined(membership, joined, replays),
+            lambda error: self._not_joined(membership, error),
+            membership,
+        )
+
+    def _joined(self, membership: Membership, joined: Object, replays: bool) -> None:
+        room, topic = field(joined, "room", str), field(joined, "topic", str)
+        seq, oldest, count = field(joined, "seq", int), field(joined, "oldest", int), field(joined, "count", int)
+        membership.name, membership.topic, membership.oldest, membership.count = room, topic, oldest, count
+        reader = membership.reader
+        if reader is None:
+            membership.read_from(seq)
+        elif seq < reader.log.seq:
+            # The log is a new one (a server that keeps nothing on disk was started again): nothing of it was heard.
+            membership.read_from(0).log.skip(seq)
+            self._exchange.tell(NewLog(room))
+        elif replays:
+            reader.log.resume()
+        else:
+            reader.log.skip(seq)
+        membership.busy = False
+        membership.joined = True
+        membership.tries = 0
+        self.returning.discard(membership)
+        self.touch(membership)
+        if not membership.entered:
+            membership.entered = True
+            self._exchange.tell(Entered(membership))
+        self.tell_heard(membership)
+
+    def _not_joined(self, membership: Membership, error: RequestError) -> None:
+        if not (membership.entered and error.code in FOR_NOW):
+            self._lose_membership(membership, error)
+            return
+        membership.tries += 1
+        membership.busy = False
+        self.rest(membership)
+
+        def again() -> None:
+            membership.resting = False
+            self.touch(membership)
+
+        self._exchange.later(pause_before_retry(membership.tries, error.retry), again)
+
+    def _leave(self, membership: Membership) -> None:
+        def over(_: object = None) -> None:
+            self.end(membership, ClosedError(f"the room {membership.name} was left", wanted=True))
+
+        if membership.joined and not membership.busy:
+            leave = {"type": "leave", "room": membership.name}
+            membership.busy = True
+            self._exchange.ask_own("leave", leave, over, over, membership)
+        elif not membership.joined and (not membership.busy or membership.resting):
+            over()
+
+    def _lose_membership(self, membership: Membership, error: RequestError) -> None:
+        """Called when the server does not let the client into a room, or not read on."""
+        if membership.entered:
+            self._exchange.tell(RoomLost(membership.name, error))
+        self.end(membership, error)
+
+    def end(self, membership: Membership, error: ChatError) -> None:
+        """Have done with a room: it was left, or the server does not let the client in, or the client is closed."""
+        membership.error = error
+        membership.joined = False
+        if self._exchange.memberships.get(membership.key) is membership:
+            del self._exchange.memberships[membership.key]
+        self.returning.discard(membership)
+        self._exchange.drop(membership, error)
+        self._exchange.tell(Ended(membership, error))
+
+    # What is heard
+
+    def find(self, name: object) -> Membership | None:
+        """Find the room of this name that the client is in, or wants to be in."""
+        return self._exchange.memberships.get(key(name)) if isinstance(name, str) else None
+
+    def note(self, obj: Object) -> None:
+        """Note what an object says of a room."""
+        membership = self.find(obj.get("room"))
+        if membership is None:
+            return
+        match obj:
+            case {"type": "join"}:
+                membership.count += 1
+            case {"type": "leave"}:
+                membership.count -= 1
+            case {"type": "presence", "count": int(count)}:
+                membership.count = count
+            case {"type": "topic", "msg": str(topic)}:
+                membership.topic = topic
+
+    def gap(self) -> None:
+        """Called when something got lost."""
+        for membership in self._exchange.memberships.values():
+            if membership.reader is not None:
+                membership.reader.log.broken()
+                self.touch(membership)
+
+    def heard(self, obj: Object) -> None:
+        """Take a message that was said in a room, or is replayed."""
+        membership = self.find(field(obj, "room", str))
+        if membership is not None and membership.joined and membership.reader is not None:
+            membership.reader.log.heard(_seq(obj), obj)
+            if not membership.reader.log.is_complete:
+                self.touch(membership)
+            self.tell_heard(membership)
+
+    def take(self, membership: Membership, nick: str) -> Message | None:
+        """Take a room's next message that is not the client's own; None where none is known now."""
+        reader = membership.reader
+        if reader is None:
+            return None
+        obj = reader.ready(nick, membership.outbox.unacked)
+        if obj is None or self._is_cut(membership, obj):
+            return None
+        reader.log.advance()
+        if not reader.log.is_complete and reader.is_hungry:
+            self.touch(membership)
+        return Message(obj["msg"], obj["author"], membership.name, None, obj["seq"], obj.get("time"))
+
+    def _fill(self, membership: Membership, after: int) -> None:
+        """Read what is missing behind a message."""
+        reader = membership.reader
+        assert reader is not None
+
+        def ask() -> None:
+            if membership.reader is reader and membership.joined:
+                history = {"type": "history", "room": membership.name, "after": after, "limit": PAGE}
+                self._exchange.ask_own("history", history, take, refused, membership)
+
+        def take(page: Object) -> None:
+            messages = {_seq(message): message for message in field(page, "messages", list)}
+            more = field(page, "more", bool)
+            reader.release(after)
+            reader.read(after, messages, more)
+            self.touch(membership)
+            self.tell_heard(membership)
+
+        def refused(error: RequestError) -> None:
+            if error.code in FOR_NOW:
+                self._exchange.later(backoff(3), again)
+            else:
+                self._lose_membership(membership, error)
+
+        def again() -> None:
+            reader.release(after)
+            self.touch(membership)
+
+        if reader.pause:
+            self._exchange.later(reader.pause, ask)
+        else:
+            ask()
+
+    def _is_cut(self, membership: Membership, message: Object) -> bool:
+        """True where a text did not fit into a datagram: then its rest is read from the log."""
+        if not message.get("rest"):
+            return False
+        if membership.joined and membership.completing != message["seq"]:
+            membership.completing = message["seq"]
+            self.complete(message, lambda: self.tell_heard(membership), membership)
+        return True
+
+    def complete(self, message: Object, done: Callable[[], None], membership: Membership | None = None) -> None:
+        """Read what follows of a text that did not fit into a datagram; where there is no more, that was all."""
+        room, seq = message["room"], message["seq"]
+
+        def ask() -> None:
+            history = {"type": "history", "room": room, "after": seq - 1, "limit": 1, "skip": len(message["msg"])}
+            self._exchange.ask_own("history", history, take, refused, membership)
+
+        def take(page: Object) -> None:
+            parts = [part for part in field(page, "messages", list) if _seq(part) == seq]
+            text: str = parts[0]["msg"] if parts else ""
+            message["msg"] += text
+            if text and parts[0].get("rest") and len(message["msg"]) < MAX_TEXT:
+                ask()
+            else:
+                over()
+
+        def refused(error: RequestError) -> None:
+            if error.code in FOR_NOW:
+                self._exchange.later(backoff(3), ask)
+            else:
+                over()
+
+        def over() -> None:
+            del message["rest"]
+            done()
+
+        ask()
+
+
+def _seq(obj: Object) -> int:
+    """Give the number of a message of a room, in which all that is used here is as it should be."""
+    field(obj, "msg", str)
+    field(obj, "author", str)
+    optional(obj, "time", str)
+    return field(obj, "seq", int)
