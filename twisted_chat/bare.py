@@ -18,7 +18,7 @@ from .encoding import THREE_FIELDS
 from .limits import Bucket
 from .log import Unavailable
 from .messages import SERVER, Asked, Error, MemberJoined, Quit, Say, Stop, WireError
-from .names import Name
+from .names import NOBODY, Name
 from .participant import Participant, Wire
 from .room import READ_AGAIN_SECONDS, Member, Page, Room
 
@@ -98,7 +98,7 @@ class Bare(Participant):
 
     def _introduce(self) -> None:
         """Become a member of the lobby, with a nick, and tell the others; at most once."""
-        if self.nick is None:
+        if self.nick is NOBODY:
             room = self._member.room
             self.nick = self._host.name_bare(self, self.wire.label)
             self.members[room.name.key] = self._member
@@ -108,6 +108,10 @@ class Bare(Participant):
 
     def tell(self, error: WireError, request: Asked) -> None:
         self.write(self.encoding.reply(Error(code=error.code, msg=error.text, author=SERVER)))
+
+    @property
+    def is_welcome(self) -> bool:
+        return True
 
     def is_loaded(self) -> bool:
         return len(self._segments) >= MAX_SEGMENTS
@@ -235,7 +239,7 @@ class Bare(Participant):
             if timer is not None:
                 timer.cancel()
         self._timer = self._deadline = None
-        if self.nick is None:
+        if self.nick is NOBODY:
             self.host.rooms.leave(self._member)
 
     def make_way(self) -> None:

@@ -1,32 +1,25 @@
-"""What each request means. It knows nothing of bytes.
-
-A request is one function here and one struct in `messages`: `@_answers` puts the function into the table by which
-`Chat.handle` finds it.
-"""
+"""Everybody who is connected: how they come, what they may take, and how all end when the server stops."""
 
 from __future__ import annotations
 
 import heapq
-import hmac
 from collections import Counter
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
-from . import __version__, clock, messages, names
+from . import messages, names, requests
+from .accounts import Accounts, Anybody
 from .bare import Bare
-from .encoding import message_of
 from .limits import MAX_REFUSED, MAX_TOPIC, Bucket, Limits
-from .log import Entry, Log, Record, RoomSummary
-from .messages import SERVER, AnyRequest, Asked, Message, WireError
+from .log import Log, RoomSummary
+from .messages import Asked, WireError
 from .names import Name
-from .newcomer import HELLO_FIRST, Newcomer
-from .participant import Wire
-from .room import TAIL_BYTES, Member, Room, Rooms, Soon
+from .newcomer import Newcomer
+from .participant import Participant, Wire
+from .room import TAIL_BYTES, Room, Rooms, Soon
 from .session import TICK_SECONDS, Session
 
 LOBBY: Final = names.room("lobby")
@@ -35,9 +28,6 @@ LOBBY: Final = names.room("lobby")
 LIST_MANY: Final = 1_000
 LIST_SECONDS: Final = 1.0
 """Rooms above which a list of them, which looks at all, is made at most once in so many seconds."""
-
-RESERVED: Final = frozenset((SERVER, "self"))
-"""Nicks that nobody has: what the server says bears the one, and the oldest clients write the other in their own."""
 
 STOP_SECONDS: Final = 2.5
 """How long connections may take, when the server stops, to take what was written; then they are cut."""
@@ -55,7 +45,9 @@ class Chat:
         limits: Limits | None = None,
         soon: Soon | None = None,
         tail_bytes: int = TAIL_BYTES,
+        accounts: Accounts | None = None,
     ) -> None:
+        self.accounts: Accounts = accounts or Anybody()
         self.limits = limits or Limits()
         self.rooms = Rooms(reactor, log, tail_bytes, soon)
         self.log = log
@@ -182,7 +174,7 @@ class Chat:
     def gone(self, participant: Session | Bare, farewell: str = "") -> None:
         """Take a participant out of its rooms, and give up its nick."""
         nick = participant.nick
-        if nick is None or self.nicks.get(nick.key) is not participant:
+        if self.nicks.get(nick.key) is not participant:
             return
         del self.nicks[nick.key]
         members, participant.members = participant.members, {}
@@ -195,279 +187,12 @@ class Chat:
 
     # Requests
 
-    def handle(self, participant: Any, request: Asked) -> Deferred[None] | None:
-        if type(request) is not messages.Quit:
-            participant.bucket.take(self.reactor.seconds)
-        if isinstance(request, WireError):
-            raise request
-        if participant.nick is None and type(request) not in (messages.Hello, messages.Quit):
-            raise WireError("not-welcome", HELLO_FIRST)
-        return _handlers[type(request)](self, participant, request)
+    def handle(self, participant: Participant, request: Asked) -> Deferred[None] | None:
+        """Do what a request asks for; raises `WireError`. A Deferred fires when it is answered, or fails alike."""
+        return requests.handle(self, participant, request)
 
 
 def _cancel(*calls: IDelayedCall | None) -> None:
     for call in calls:
         if call is not None and call.active():
             call.cancel()
-
-
-_Handler = Callable[[Chat, Session, Any], "Deferred[None] | None"]
-_F = TypeVar("_F", bound=_Handler)
-_handlers: dict[type[msgspec.Struct], _Handler] = {}
-
-
-def _answers(request: type[AnyRequest]) -> Callable[[_F], _F]:
-    """Let a function answer a kind of request. It raises `WireError`, or returns a Deferred where it has to wait."""
-
-    def register(handler: _F) -> _F:
-        _handlers[request] = handler
-        return handler
-
-    return register
-
-
-def _member(session: Session, room: str) -> Member:
-    """Find a session's place in a room; raises `WireError`."""
-    member = session.members.get(names.room(room).key)
-    if member is None:
-        raise WireError("not-joined", f"you are not in the room {room}: join it first")
-    return member
-
-
-@_answers(messages.Say)
-def _say(chat: Chat, session: Session, request: messages.Say) -> None:
-    if request.room is None:
-        _tell(chat, session, request)
-        return
-    if request.to is not None:
-        raise WireError("bad-message", "a message has a 'room' or a 'to', not both")
-    member = _member(session, request.room)
-    assert session.nick
-    session.says(len(request.msg))
-    chat.rooms.say(Entry(member.room.log, session.nick, request.msg, request.id, member))
-
-
-def _tell(chat: Chat, session: Session, request: messages.Say) -> None:
-    """Hand a message to one nick. It is not kept: the next one to bear that nick would read it."""
-    if request.to is None:
-        raise WireError("bad-message", "a message needs a 'room', or a 'to' with somebody's nick")
-    other = chat.nicks.get(names.nick(request.to).key)
-    if other is None or other.nick is None:
-        raise WireError("no-such-nick", f"nobody has the nick {request.to} now")
-    if other.paused:
-        raise WireError(
-            "unavailable", f"{other.nick.shown}'s connection takes nothing more just now: say it again later"
-        )
-    assert session.nick
-    to = other.nick.shown
-    time = messages.time_text(clock.milliseconds(chat.reactor))
-    chat.rooms.send(other, Message(request.msg, session.nick.shown, None, to, None, time))
-    if request.id is not None:
-        session.reply(messages.Ack(request.id, None, to, None, time))
-
-
-@_answers(messages.Hello)
-def _hello(chat: Chat, session: Session, request: messages.Hello) -> None:
-    if session.nick is not None:
-        raise WireError("bad-message", "you are welcome already; to change your nick, send a request of type nick")
-    if request.password is not None:
-        raise WireError("auth-failed", "there are no accounts here: say hello without a password")
-    session.nick = _take_nick(chat, session, request.nick, request.token)
-    session.token = request.token
-    server = f"twisted_chat {__version__}"
-    limits = chat.limits.for_clients() | {"object": session.wire.longest_object}
-    session.reply(
-        messages.Welcome(
-            nick=session.nick.shown, server=server, protocol=messages.PROTOCOL, limits=limits, id=request.id
-        )
-    )
-
-
-def _take_nick(chat: Chat, session: Session, nick: str, token: str | None = None) -> Name:
-    """Give a session a nick that nobody has, or whose bearer has the same token and is ended; raises `WireError`."""
-    name = names.nick(nick)
-    if name.key in RESERVED:
-        raise WireError("nick-taken", "this nick is reserved for the server: take another one")
-    bearer = chat.nicks.get(name.key)
-    if bearer is not None and bearer is not session:
-        if not isinstance(bearer, Session) or not is_same_secret(bearer.token, token):
-            raise WireError("nick-taken", f"somebody else has this nick: take another one{_until_free(bearer)}")
-        bearer.end("a new connection of yours has taken the place of this one", farewell="connecting again")
-    chat.nicks[name.key] = session
-    return name
-
-
-def is_same_secret(token: str | None, other: str | None) -> bool:
-    """Compare two tokens in a time that does not depend on where they differ; no token equals none."""
-    return token is not None and other is not None and hmac.compare_digest(token.encode(), other.encode())
-
-
-def _until_free(bearer: Session | Bare) -> str:
-    """Say when a nick is free whose bearer may be a connection that nobody is behind any more."""
-    seconds = bearer.free_in() if isinstance(bearer, Session) else None
-    if seconds is None:
-        return ""
-    return f". If that is your own connection, which has gone silent, the nick will be free in about {round(seconds)} s"
-
-
-@_answers(messages.Nick)
-def _nick(chat: Chat, session: Session, request: messages.Nick) -> None:
-    old = session.nick
-    assert old
-    new = _take_nick(chat, session, request.nick)
-    if new.key != old.key:
-        del chat.nicks[old.key]
-    session.nick = new
-    session.reply(messages.NickChanged(author=old.shown, nick=new.shown, id=request.id))
-    told = 0
-    for member in session.members.values():
-        notice = messages.NickChanged(author=old.shown, nick=new.shown, room=member.room.name.shown)
-        told += chat.rooms.announce(member.room, notice, session)
-    session.charge(told)
-
-
-@_answers(messages.Join)
-def _join(chat: Chat, session: Session, request: messages.Join) -> Deferred[None] | None:
-    name = names.room(request.room)
-    if name.key not in session.members and len(session.members) >= chat.limits.rooms_per_session:
-        raise WireError("full", f"you are in {chat.limits.rooms_per_session} rooms: leave one first")
-    room = chat.rooms.get(name.key)
-    if room is None:
-        return chat.rooms.open(name).addCallback(_enter, chat, session, request)
-    _enter(room, chat, session, request)
-    return None
-
-
-def _enter(room: Room, chat: Chat, session: Session, request: messages.Join) -> None:
-    if session.closed:
-        chat.rooms.forget_if_empty(room)
-        return
-    is_new = session not in room.members
-    session.members[room.name.key] = chat.rooms.enter(room, session, request.since)
-    name = room.name.shown
-    log = room.log
-    count = len(room.members)
-    session.reply(
-        messages.Joined(room=name, topic=log.topic, seq=room.head, oldest=log.oldest, count=count, id=request.id)
-    )
-    if is_new:
-        assert session.nick
-        notice = messages.MemberJoined(author=session.nick.shown, room=name)
-        session.charge(chat.rooms.announce(room, notice, session))
-
-
-@_answers(messages.Leave)
-def _leave(chat: Chat, session: Session, request: messages.Leave) -> None:
-    member = _member(session, request.room)
-    room = member.room
-    del session.members[room.name.key]
-    chat.rooms.leave(member)
-    session.reply(messages.Left(room=room.name.shown, id=request.id))
-    assert session.nick
-    notice = messages.MemberLeft(author=session.nick.shown, room=room.name.shown)
-    session.charge(chat.rooms.announce(room, notice, session))
-
-
-@_answers(messages.History)
-def _history(chat: Chat, session: Session, request: messages.History) -> Deferred[None]:
-    if request.before is not None and request.after is not None:
-        raise WireError("bad-message", "history goes 'before' a number or 'after' one, not both")
-    return chat.rooms.peek(names.room(request.room)).addCallback(_read_history, session, request)
-
-
-def _read_history(room: Room, session: Session, request: messages.History) -> Deferred[None]:
-    most = min(request.limit, messages.MAX_PAGE)
-    most_bytes = session.wire.longest_answer
-    if request.after is not None:
-        read = room.read_after(request.after, most, most_bytes)
-    else:
-        before = messages.MAX_SEQ if request.before is None else request.before
-        read = room.read_before(before, most, most_bytes)
-    return read.addCallback(_show_history, room, session, request)
-
-
-def _show_history(records: list[Record], room: Room, session: Session, request: messages.History) -> None:
-    answer = messages.HistoryPage(room=room.name.shown, messages=[], more=False, id=request.id)
-    shown = [message_of(room.name.shown, record) for record in records]
-    if shown and request.skip:
-        shown[0].msg = shown[0].msg[request.skip :]
-    if request.after is not None:
-        answer.messages = _fitting(shown, answer, session.wire)
-        count = len(answer.messages)
-        answer.more = count > 0 and records[count - 1].seq < room.head
-    else:
-        answer.messages = _fitting(shown[::-1], answer, session.wire)[::-1]
-        count = len(answer.messages)
-        answer.more = count > 0 and records[-count].seq > room.log.oldest
-    session.reply(answer)
-
-
-_T = TypeVar("_T")
-
-
-def _fitting(items: list[_T], answer: msgspec.Struct, wire: Wire) -> list[_T]:
-    """Take so many of an answer's items that they go over the wire at once: one at least, if there is any."""
-    left = wire.longest_answer - len(messages.encode(answer))
-    for count, item in enumerate(items):
-        left -= len(messages.encode(item)) + 1
-        if left < 0:
-            return items[: max(count, 1)]
-    return items
-
-
-@_answers(messages.Who)
-def _who(chat: Chat, session: Session, request: messages.Who) -> None:
-    name = names.room(request.room)
-    after = names.nick(request.after).key if request.after else ""
-    room = chat.rooms.get(name.key)
-    nicks = [listener.nick for listener in room.members if listener.nick] if room else []
-    page = heapq.nsmallest(messages.MAX_PAGE, (nick for nick in nicks if nick.key > after), key=lambda nick: nick.key)
-    shown = room.name.shown if room else name.shown
-    answer = messages.Members(room=shown, members=[], count=len(nicks), id=request.id)
-    answer.members = _fitting([nick.shown for nick in page], answer, session.wire)
-    session.reply(answer)
-
-
-@_answers(messages.Rooms)
-def _rooms(chat: Chat, session: Session, request: messages.Rooms) -> Deferred[None]:
-    return chat.log.rooms(messages.MAX_PAGE).addCallback(_show_rooms, chat, session, request)
-
-
-def _show_rooms(kept: list[RoomSummary], chat: Chat, session: Session, request: messages.Rooms) -> None:
-    answer = messages.RoomList(rooms=[], id=request.id)
-    answer.rooms = _fitting(chat.list_rooms(kept), answer, session.wire)
-    session.reply(answer)
-
-
-@_answers(messages.Topic)
-def _topic(chat: Chat, session: Session, request: messages.Topic) -> Deferred[None]:
-    if len(request.msg) > MAX_TOPIC:
-        raise WireError("bad-message", f"a topic has at most {MAX_TOPIC} characters")
-    room = _member(session, request.room).room
-    return room.log.set_topic(request.msg).addCallback(_topic_set, chat, session, room, request)
-
-
-def _topic_set(_: None, chat: Chat, session: Session, room: Room, request: messages.Topic) -> None:
-    assert session.nick
-    author, name = session.nick.shown, room.name.shown
-    session.reply(messages.TopicChanged(author=author, room=name, msg=request.msg, id=request.id))
-    room = chat.rooms.get(room.name.key) or room  # it may have been let go, and opened again, meanwhile
-    notice = messages.TopicChanged(author=author, room=name, msg=request.msg)
-    session.charge(chat.rooms.tell_topic(room, notice, session))
-
-
-@_answers(messages.Ping)
-def _ping(chat: Chat, session: Session, request: messages.Ping) -> None:
-    session.reply(messages.PongSent(id=request.id))
-
-
-@_answers(messages.Pong)
-def _pong(chat: Chat, session: Session, request: messages.Pong) -> None:
-    """Do nothing: the session was heard, and that is all that was asked for."""
-
-
-@_answers(messages.Quit)
-def _quit(chat: Chat, session: Session, request: messages.Quit) -> None:
-    if session.nick is None and isinstance(session, Session):
-        raise WireError("not-welcome", HELLO_FIRST)
-    session.end("", id=request.id, farewell=request.msg)

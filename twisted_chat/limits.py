@@ -109,6 +109,12 @@ class Bucket:
         self._burst = self._tokens = float(limits.burst)
         self._at = now
 
+    def change(self, limits: Limits) -> None:
+        """Go by other limits from now on, since it is known whose tokens these are."""
+        self._rate = limits.rate
+        self._tokens += limits.burst - self._burst
+        self._burst = float(limits.burst)
+
     def take(self, clock: Callable[[], float]) -> None:
         """Take one token; raises `RateLimited` where there is none. The clock tells seconds."""
         if self._tokens < 1:

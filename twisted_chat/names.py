@@ -32,6 +32,9 @@ class Name(NamedTuple):
     """The key, which all spellings of the name have in common."""
 
 
+NOBODY = Name("", "")
+"""The name of somebody who has none yet."""
+
 _case_mapped = precis_i18n.get_profile("UsernameCaseMapped")
 _ascii = re.compile(r"[A-Za-z0-9._-]+")
 _punctuation = "-_."

@@ -14,7 +14,7 @@ from zope.interface import implementer
 from .bare import Bare, Host
 from .limits import Bucket
 from .messages import Asked, Quit, Say, WireError
-from .participant import Wire
+from .participant import HELLO_FIRST, Wire
 from .room import Room
 from .session import Session
 
@@ -23,8 +23,6 @@ GRACE_SECONDS: Final = 0.25
 
 HELLO_SECONDS: Final = 10.0
 """How long a connection may say nothing where bare clients are not served: as long as a handshake of TLS may take."""
-
-HELLO_FIRST: Final = 'say hello first, such as {"type": "hello", "nick": "alice"}'
 
 
 @implementer(IPushProducer)

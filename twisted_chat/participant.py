@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from .accounts import Account
 from .encoding import Encoding
 from .limits import (
     MAX_ERRORS,
@@ -37,8 +38,10 @@ from .limits import (
 )
 from .log import Unavailable
 from .messages import Asked, Quit, WireError
-from .names import Name
+from .names import NOBODY
 from .room import Member, Rooms
+
+HELLO_FIRST: Final = 'say hello first, such as {"type": "hello", "nick": "alice"}'
 
 _log = Logger("twisted_chat.participant")
 
@@ -138,6 +141,7 @@ class Participant(ABC):
         "_waiting",
         "_waiting_bytes",
         "_work",
+        "account",
         "bucket",
         "closed",
         "host",
@@ -152,8 +156,10 @@ class Participant(ABC):
         self.host = host
         self.wire = wire
         self.bucket = bucket
-        self.nick: Name | None = None
-        """None until the others may know of it."""
+        self.nick = NOBODY
+        """Its name among the others, once they may know of it."""
+        self.account: Account | None = None
+        """Its account, where it has one."""
         self.members: dict[str, Member] = {}
         """Its memberships, by the room's key."""
         self.closed = False
@@ -196,6 +202,11 @@ class Participant(ABC):
         """True where a request has to wait for what this participant did before, or has still to get."""
         return False
 
+    @property
+    @abstractmethod
+    def is_welcome(self) -> bool:
+        """True once it may ask for something."""
+
     @abstractmethod
     def is_loaded(self) -> bool:
         """True while it takes too little of what it is sent."""
@@ -205,8 +216,12 @@ class Participant(ABC):
         """Answer that something was wrong with a request."""
 
     @abstractmethod
-    def end(self, why: str) -> None:
-        """Say why, and end the connection."""
+    def end(self, why: str, id: str | None = None, farewell: str = "") -> None:
+        """Say why, and end the connection; the others are told the farewell."""
+
+    def free_in(self) -> float | None:
+        """Seconds after which its nick is free if nothing is heard from it; None where that is not known."""
+        return None
 
     def turn_away(self, error: WireError) -> None:
         """Tell a new connection why it cannot stay."""

@@ -15,7 +15,7 @@ from zope.interface import implementer
 from . import names
 from .limits import MAX_OWED, MAX_OWN, Bucket
 from .messages import SERVER, Asked, Error, PingSent, Quit, Reply, Say, Stop, WireError
-from .names import Name
+from .names import NOBODY, Name
 from .participant import Host, Participant, Wire
 
 TICK_SECONDS: Final = 30.0
@@ -58,6 +58,10 @@ class Session(Participant):
 
     def _is_behind(self) -> bool:
         return any(not member.live for member in self.members.values())
+
+    @property
+    def is_welcome(self) -> bool:
+        return self.nick is not NOBODY
 
     def is_loaded(self) -> bool:
         return (self.paused and self._owed > MAX_OWED) or any(
@@ -103,7 +107,7 @@ class Session(Participant):
         self.host.gone(self, farewell)
 
     def finished(self) -> None:
-        if self.nick is None:
+        if not self.is_welcome:
             self.end("")
         else:
             self.received(Quit())

@@ -25,7 +25,7 @@ from .tail import Tail
 class Listener(Protocol):
     """What a room needs of a participant."""
 
-    nick: Name | None
+    nick: Name
     members: dict[str, Member]
     """Its memberships, by the room's key."""
     encoding: Encoding[Any]

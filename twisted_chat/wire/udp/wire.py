@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.interfaces import IDelayedCall
 
-from ...chat import is_same_secret
 from ...messages import Envelope, Welcome, WireError, read_request
 from ...participant import Receiver
+from ...requests import is_same_secret
 from .cookies import Address
 from .datagram import LONGEST, MAX_DATAGRAM, Datagram
 from .encoding import DATAGRAMS

@@ -1,0 +1,164 @@
+"""Who somebody is, and what they may do: a registry of accounts, handed to the chat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_chat import messages, names, requests
+from twisted_chat.accounts import Account, Anybody, Role
+from twisted_chat.limits import Limits
+from twisted_chat.log import Unavailable
+from twisted_chat.messages import WireError
+from twisted_chat.names import Name
+
+from .helpers import FakeWire, Peer, Server
+
+ALICE = names.nick("alice")
+
+
+class Registry(Anybody):
+    """A registry of one account, alice's, with the password `s3cret`, which answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.held: list[Callable[[], object]] | None = None
+        self.roles: dict[str, Role] = {}
+        """What alice is in a room, by its key."""
+
+    def log_in(self, nick: Name, password: str | None) -> Deferred[Account | None]:
+        if nick.key != ALICE.key:
+            answer: Deferred[Account | None] = succeed(None)
+        elif password == "s3cret":
+            answer = succeed(Account(ALICE))
+        else:
+            answer = fail(WireError("auth-failed", "the password is wrong"))
+        if self.held is None:
+            return answer
+        waiting: Deferred[Account | None] = Deferred()
+        self.held.append(lambda: answer.chainDeferred(waiting))
+        return waiting
+
+    def role(self, account: Account | None, room: Name | None) -> Role:
+        return Role.GUEST if account is None or room is None else self.roles.get(room.key, Role.MEMBER)
+
+    def limits(self, account: Account | None, limits: Limits) -> Limits:
+        return limits if account is None else Limits(rate=50, burst=20)
+
+
+class AnybodyTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.accounts = Anybody()
+
+    def test_everybody_is_a_guest_with_the_limits_of_all(self) -> None:
+        self.assertIsNone(self.successResultOf(self.accounts.log_in(ALICE, None)))
+        self.assertIs(self.accounts.role(None, ALICE), Role.GUEST)
+        limits = Limits()
+        self.assertIs(self.accounts.limits(None, limits), limits)
+
+    def test_a_password_is_refused(self) -> None:
+        failure = self.failureResultOf(self.accounts.log_in(ALICE, "s3cret"), WireError)
+        self.assertEqual(failure.value.code, "auth-failed")
+
+
+class RegistryTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.registry = Registry()
+        self.server = Server(limits=Limits(rate=1, burst=5))
+        self.server.chat.accounts = self.registry
+
+    def hello(self, peer: Peer, **fields: Any) -> dict[str, Any]:
+        (answer,) = peer.ask(**{"type": "hello", "nick": "alice", "password": "s3cret", **fields})
+        return answer
+
+    def test_a_hello_is_checked(self) -> None:
+        peer = self.server.connect()
+        self.assertEqual(self.hello(peer, password="guess")["code"], "auth-failed")
+        self.assertEqual(self.hello(peer)["type"], "welcome")
+
+    def test_a_hello_may_wait_and_what_follows_it_waits_too(self) -> None:
+        self.registry.held = []
+        peer = self.server.connect()
+        peer.send({"type": "hello", "nick": "alice", "password": "s3cret"}, {"type": "ping"})
+        self.server.settle()
+        self.assertEqual(peer.got(), [])
+        self.registry.held.pop()()
+        self.server.settle()
+        self.assertEqual([obj["type"] for obj in peer.got()], ["welcome", "pong"])
+
+    def test_a_hello_whose_connection_is_gone_meanwhile_takes_no_nick(self) -> None:
+        self.registry.held = []
+        peer = self.server.connect()
+        peer.send({"type": "hello", "nick": "alice", "password": "s3cret"})
+        peer.cut()
+        self.registry.held.pop()()
+        self.assertEqual(self.server.chat.nicks, {})
+
+    def test_a_registry_that_cannot_be_read_is_unavailable(self) -> None:
+        self.patch(self.registry, "log_in", lambda nick, password: fail(Unavailable("the disk is away")))
+        self.assertEqual(self.hello(self.server.connect())["code"], "unavailable")
+
+    def test_limits_depend_on_who_it_is(self) -> None:
+        alice, guest = self.server.connect(), self.server.connect()
+        limits = [self.hello(alice)["limits"], self.hello(guest, nick="bob", password=None)["limits"]]
+        self.assertEqual([(told["rate"], told["burst"]) for told in limits], [(50, 20), (1, 5)])
+        for peer, served in (alice, 19), (guest, 4):
+            peer.send(*[{"type": "ping"}] * 30)
+            self.server.settle()
+            self.assertEqual([obj["type"] for obj in peer.got()], ["pong"] * served + ["error"])
+
+
+class GateTests(SynchronousTestCase):
+    """Every request of every participant goes through the gate, which checks what stands beside it in the table."""
+
+    def setUp(self) -> None:
+        self.registry = Registry()
+        self.server = Server()
+        self.server.chat.accounts = self.registry
+        self.alice, self.guest = self.server.connect(), self.server.welcome("bob", "den")
+        self.alice.ask(type="hello", nick="alice", password="s3cret")
+        self.alice.ask(type="join", room="den")
+        self.server.hush(self.alice, self.guest)
+
+    def needs(self, request: type[messages.AnyRequest], role: Role) -> None:
+        handler = requests._table[request].handler
+        self.patch(requests, "_table", {**requests._table, request: requests._Row(handler, role)})
+
+    def test_who_lacks_the_role_in_that_room_is_denied(self) -> None:
+        self.needs(messages.Topic, Role.MODERATOR)
+        for peer in self.alice, self.guest:
+            (answer,) = peer.ask(type="topic", room="Den", msg="all", id="7")
+            self.assertEqual((answer["code"], answer["id"], answer["room"]), ("denied", "7", "Den"))
+            self.assertIn("moderators", answer["msg"])
+        self.registry.roles["den"] = Role.OWNER
+        self.assertEqual(self.alice.ask(type="topic", room="Den", msg="all")[0]["type"], "topic")
+
+    def test_where_no_room_is_named_it_is_the_role_on_the_server(self) -> None:
+        self.needs(messages.Rooms, Role.MEMBER)
+        self.assertEqual(self.alice.ask(type="rooms")[0]["code"], "denied")
+
+    def test_a_bare_client_is_a_guest_like_any_other(self) -> None:
+        self.needs(messages.Say, Role.MEMBER)
+        bare = self.server.connect()
+        bare.send({"msg": "hi"})
+        self.server.clock.advance(1)
+        (answer,) = bare.got_segments()
+        self.assertIn("only members may do this", answer["msg"])
+        self.assertEqual(self.server.fake.calls["append"], 0)
+
+    def test_all_but_a_hello_needs_one(self) -> None:
+        strangers = {request for request, row in requests._table.items() if row.needs is Role.STRANGER}
+        self.assertEqual(strangers, {messages.Hello})
+
+    def test_every_request_there_is_has_a_row(self) -> None:
+        self.assertEqual(set(requests._table), set(messages.AnyRequest.__args__))
+
+    def test_it_takes_the_rate_of_all(self) -> None:
+        self.server = Server(limits=Limits(burst=1, rate=0.1))
+        bare = self.server.connect()
+        bare.send({"msg": "1"}, {"msg": "2"})
+        self.server.clock.advance(1)
+        self.assertIn("too fast", bare.got_segments()[0]["msg"])
+        self.assertIsInstance(bare.wire, FakeWire)
