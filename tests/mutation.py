@@ -132,7 +132,8 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
     },
     "wire.udp.wire": {
         "__init__: self._paused = False -> self._paused = True": "whoever may go on is told so, once too often",
-        "write: len(self._sender.waiting) > HIGH and (not self._paused) -> len(self._sender.waiting) > HIGH": "the same",
+        "write: len(self._sender.waiting) > HIGH and (not self._paused)"
+        " -> len(self._sender.waiting) > HIGH": "whoever is to pause is told so more than once",
         "_pump: self._paused and len(self._sender.waiting) <= LOW -> len(self._sender.waiting) <= LOW": "the same",
         "abort: self._requests.clear() -> pass": "it only takes memory for ten seconds more",
     },
@@ -177,7 +178,7 @@ _FUNCTIONS: Final = {"min": "max", "max": "min", "any": "all", "all": "any"}
 
 
 class Mutator(ast.NodeTransformer):
-    """Counts the changes that a module can have, and makes the one with a number.
+    """Lists the changes that a module can have, and makes the one with a number.
 
     Changed is what functions do, not what a module or a class declares: a limit is a choice. Left alone are docstrings,
     annotations, assertions (they are for the type checker) and entries of the program's own log; and an assignment to a
@@ -185,8 +186,7 @@ class Mutator(ast.NodeTransformer):
     """
 
     def __init__(self, number: int = -1) -> None:
-        self.count = 0
-        self.change: Change | None = None
+        self.changes: list[Change] = []
         self._number = number
         self._functions: list[str] = []
         self._around: ast.AST = ast.Pass()
@@ -194,13 +194,16 @@ class Mutator(ast.NodeTransformer):
 
     def _offer(self, node: ast.AST, *others: ast.AST) -> ast.AST:
         """Offer changes of a node: it is replaced by one of them, or its parts may be changed."""
-        first = self.count
-        self.count += len(others)
-        if not first <= self._number < self.count:
+        before = _text(node)
+        return self._choose(node, before, [(other, _text(other)) for other in others])
+
+    def _choose(self, node: ast.AST, before: str, others: list[tuple[ast.AST, str]]) -> ast.AST:
+        first = len(self.changes)
+        line: int = node.lineno  # type: ignore[attr-defined]  # statements and expressions have one
+        self.changes += [Change(line, self._functions[-1], before, after) for _, after in others]
+        if not first <= self._number < len(self.changes):
             return self.generic_visit(node)
-        other = others[self._number - first]
-        self.change = Change(node.lineno, self._functions[-1], _text(node), _text(other))  # type: ignore[attr-defined] # it has one
-        return ast.fix_missing_locations(ast.copy_location(other, node))
+        return ast.fix_missing_locations(ast.copy_location(others[self._number - first][0], node))
 
     def _offer_constant(self, node: ast.Constant, value: float) -> ast.AST:
         """Offer another value, which is shown as a part of what it is a part of."""
@@ -208,11 +211,7 @@ class Mutator(ast.NodeTransformer):
         value, node.value = node.value, value  # type: ignore[assignment]  # a number is one afterwards
         after = _text(self._around)
         node.value, value = value, node.value
-        other = self._offer(node, ast.Constant(value))
-        if other is not node:
-            assert self.change
-            self.change = self.change._replace(before=before, after=after)
-        return other
+        return self._choose(node, before, [(ast.Constant(value), after)])
 
     def visit(self, node: ast.AST) -> ast.AST:
         around = self._around
@@ -301,11 +300,11 @@ def parse(module: str) -> ast.Module:
     return ast.parse(_path(module).read_text())
 
 
-def count(tree: ast.Module) -> int:
-    """Count the mutants of a module."""
+def changes(tree: ast.Module) -> list[Change]:
+    """List the changes by which the mutants of a module come about."""
     mutator = Mutator()
     mutator.visit(copy.deepcopy(tree))
-    return mutator.count
+    return mutator.changes
 
 
 def mutant(tree: ast.Module, number: int) -> tuple[ast.Module, Change]:
@@ -313,8 +312,7 @@ def mutant(tree: ast.Module, number: int) -> tuple[ast.Module, Change]:
     mutator = Mutator(number)
     mutated = copy.deepcopy(tree)
     mutator.visit(mutated)
-    assert mutator.change
-    return mutated, mutator.change
+    return mutated, mutator.changes[number]
 
 
 class _Loader(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -390,7 +388,7 @@ def test_module(module: str, sample: int | None, seed: int, jobs: int) -> Result
     _, status, used = os.wait4(start(name, path, tree, tests, WALL_SECONDS), 0)
     assert status == 0, f"the tests of {module} do not pass without a fault: {', '.join(tests)}"
     seconds = 1 + PATIENCE * math.ceil(used.ru_utime + used.ru_stime)
-    numbers = list(range(count(tree)))
+    numbers = list(range(len(changes(tree))))
     if sample is not None and sample < len(numbers):
         numbers = sorted(random.Random(seed).sample(numbers, sample))
     found, survivors = 0, []
