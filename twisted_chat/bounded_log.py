@@ -1,8 +1,8 @@
-"""A bound on what the server writes to its own log (which is not a room's).
+"""A bound on the server's own log, which is not the log of a room.
 
-Whatever a stranger can make happen, a stranger can make happen a thousand times a second: a connection that no file
-descriptor is left for, a handshake that fails, an error of ours. So each kind of entry is written a few times a minute
-at most, whoever wrote it, Twisted included, and then the log says how many more there were.
+Whatever a stranger can cause, a stranger can cause a thousand times a second: a connection for which no file descriptor
+is left, a failed handshake, a bug of ours. So each kind of entry, including those of Twisted, is written at most a few
+times a minute, and then the log says how many more there were.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from twisted.logger import ILogObserver, LogEvent, Logger, LogPublisher
 from zope.interface import implementer
 
 MOST: Final = 10
-"""Entries of one kind in one period. Ten show whether it was once or is going on, and from how many addresses."""
+"""Entries of one kind per period. Ten show whether it happened once or goes on, and from how many addresses."""
 
 SECONDS: Final = 60.0
 """The period: long enough that the log of a day under attack stays below 20 MB, entries with tracebacks included."""
 
 
 def bound(publisher: LogPublisher, reactor: Any) -> Callable[[], None]:
-    """Bound what a publisher hands to the observers that it has now; returns what takes that back."""
-    observers = list(publisher._observers)  # it has no public way to find those that `twistd` has given it
+    """Bound the entries that a publisher passes to its present observers; returns a function that removes the bound."""
+    observers = list(publisher._observers)  # there is no public way to find the observers that `twistd` has added
     bounded = BoundedLog(LogPublisher(*observers), reactor)
     for observer in observers:
         publisher.removeObserver(observer)
@@ -87,14 +87,14 @@ class BoundedLog:
 
 
 def _kind(event: LogEvent) -> object:
-    """Tell what two entries have in common that come from the same place in the code."""
+    """Return the key of an entry, which entries from the same place in the code have in common."""
     failure = event.get("log_failure")
     raised = (failure.type, *failure.frames[-1][:3]) if failure is not None and failure.frames else None
     return event.get("log_namespace"), event.get("log_format"), raised
 
 
 def _name(event: LogEvent) -> str:
-    """Name a kind of entry for people, without anything that a peer has sent."""
+    """Return a name for a kind of entry, without anything that a peer has sent."""
     failure = event.get("log_failure")
     what = event.get("log_format") if failure is None else f"{failure.type.__name__}"
     return f"[{event.get('log_namespace', '-')}] {what}"

@@ -26,10 +26,10 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 LOOK_SECONDS: Final = 10.0
-"""How often the folder is looked at, at most, for a certificate that was renewed: when somebody connects."""
+"""Seconds for which the folder is not checked again for a renewed certificate, which happens when a client connects."""
 
 MAX_CHAIN: Final = 10
-"""Certificates above a server's own: real chains have two or three."""
+"""Certificates above the server's own. Real chains have two or three."""
 
 _PEM: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.+?-----END \1-----", re.DOTALL)
 
@@ -64,10 +64,10 @@ class _Pair(NamedTuple):
 
 @implementer(IOpenSSLServerConnectionCreator)
 class Certificates:
-    """The certificates of a folder, each for the names in it; the first one, by file name, is for everybody else."""
+    """The certificates of a folder, each for the names in it. Other clients get the first one by file name."""
 
     def __init__(self, folder: Path, seconds: Callable[[], float]) -> None:
-        """Read a folder; raises `WrongCertificates`. `seconds` is the time of a clock that nobody sets."""
+        """Read a folder; raises `WrongCertificates`. `seconds` returns the time of a steady clock."""
         self._folder = folder
         self._seconds = seconds
         self._looked = seconds()
@@ -84,7 +84,7 @@ class Certificates:
         return Connection(self._default)
 
     def _look_again(self) -> None:
-        """Take what was renewed; where that cannot be used, what was there before stays."""
+        """Read the folder again if it has changed. If the new certificates cannot be used, keep the old ones."""
         try:
             files = _files(self._folder)
             if _state(files) != self._found:
@@ -99,7 +99,7 @@ class Certificates:
         by_name: dict[str, _Pair] = {}
         for pair in sorted(pairs, key=lambda pair: pair.held.certificate.not_valid_after_utc, reverse=True):
             for name in _names(pair.held.certificate):
-                by_name.setdefault(name, pair)  # the newest one: certbot's archive has all that there were
+                by_name.setdefault(name, pair)  # the newest one, since certbot's archive also has the old ones
         used = {id(pair): pair for pair in by_name.values()}
         contexts = {number: self._context(pair) for number, pair in used.items()}
         self._contexts = {name: contexts[id(pair)] for name, pair in by_name.items()}
@@ -117,13 +117,13 @@ class Certificates:
         return options.getContext()
 
     def _for_name(self, name: bytes | None) -> Context | None:
-        """Find the certificate that a client asks for by a name; nothing for the default one."""
+        """Return the certificate for the name that a client asks for, or None for the default one."""
         host = (name or b"?").decode("ascii", "replace").lower()
         return self._contexts.get(host) or self._contexts.get(f"*.{host.partition('.')[2]}")
 
 
 def check_files(certificate: Path, key: Path) -> None:
-    """See that a certificate and its key can be used; raises `WrongCertificates`."""
+    """Check that a certificate and its key can be used; raises `WrongCertificates`."""
     files = [certificate] if certificate == key else [certificate, key]
     for pair in _pairs(files, f"'{certificate}'"):
         _warn_of_dates(pair.held)
@@ -134,13 +134,13 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _state(files: Sequence[Path]) -> object:
-    """Tell whether files are still as they were: a renewed certificate is another file, or a newer one."""
+    """True if the files have not changed. A renewed certificate is another file, or a newer one."""
     found = [(path, path.stat()) for path in files]
     return [(path, status.st_ino, status.st_mtime_ns, status.st_size) for path, status in found]
 
 
 def _pairs(files: Sequence[Path], where: str) -> list[_Pair]:
-    """Find each key's certificate, the newest one that it has; raises `WrongCertificates`."""
+    """Match each key with its newest certificate; raises `WrongCertificates`."""
     certificates: list[_Held] = []
     keys: list[_Key] = []
     for path in files:
@@ -168,7 +168,7 @@ def _pairs(files: Sequence[Path], where: str) -> list[_Pair]:
 
 
 def _blocks(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Find the blocks of a PEM file, whatever stands between them, each with its label."""
+    """Return the blocks of a PEM file with their labels, and ignore the text between them."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -203,7 +203,7 @@ def _public_bytes(key: PublicKeyTypes) -> bytes:
 
 
 def _chain(held: _Held, certificates: Sequence[_Held]) -> list[_Held]:
-    """Find the certificates above one, from file to file, without the one at the top that clients have themselves."""
+    """Return the chain above a certificate, from any file, without the root, which clients have themselves."""
     by_subject = {other.certificate.subject: other for other in certificates}
     chain: list[_Held] = []
     issuer = held.certificate.issuer
@@ -217,7 +217,7 @@ def _chain(held: _Held, certificates: Sequence[_Held]) -> list[_Held]:
 
 
 def _names(certificate: x509.Certificate) -> list[str]:
-    """List the host names that a certificate is for; an empty one where it has none."""
+    """Return the host names of a certificate, or an empty name if it has none."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:
@@ -226,7 +226,7 @@ def _names(certificate: x509.Certificate) -> list[str]:
 
 
 def _warn_of_dates(held: _Held) -> None:
-    """Say that clients will refuse a certificate. The server starts all the same: there is more that it serves."""
+    """Warn that clients will refuse a certificate. The server starts nevertheless, since it may serve others."""
     now = datetime.now(UTC)
     certificate = held.certificate
     if now > certificate.not_valid_after_utc:

@@ -1,4 +1,4 @@
-"""What the commands of this package share: how they say that an option is wrong, and their exit statuses."""
+"""The parts that all commands share: how they report a wrong option, and their exit statuses."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ FAILED: Final = 1
 """The exit status of a command that could not do what was asked."""
 
 MISUSED: Final = 2
-"""The exit status where the command line or a configuration file cannot be read."""
+"""The exit status if the command line or a configuration file is wrong."""
 
 PIPE_CLOSED: Final = 128 + signal.SIGPIPE
-"""The exit status where nobody reads the output any more, as a shell gives it."""
+"""The exit status if nobody reads the output any more, as a shell reports it."""
 
 
 def ended_by(number: int) -> int:
-    """The exit status of a program that a signal has ended, as a shell gives it."""
+    """The exit status of a program that a signal has ended, as a shell reports it."""
     return 128 + number
 
 
 @contextmanager
 def interrupts() -> Iterator[None]:
-    """Let an interrupt raise `KeyboardInterrupt` for a while, so that what was begun can be put in order."""
+    """Let an interrupt raise `KeyboardInterrupt` for a while, so that the program can clean up."""
     before = signal.getsignal(signal.SIGINT)
     if before is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -61,7 +61,7 @@ def _terminate(number: int, _: object) -> NoReturn:
 
 
 class Parser(ArgumentParser):
-    """An `ArgumentParser` that says in one line what is wrong, and how to get help; the usage would hide it."""
+    """An `ArgumentParser` that reports an error in one line, with how to get help, and does not print the usage."""
 
     def error(self, message: str) -> NoReturn:
         message = message.removeprefix("argument ").replace(": takes ", " takes ", 1)

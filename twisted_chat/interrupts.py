@@ -1,4 +1,4 @@
-"""What an interrupt does to a program that is only starting. A command imports this first, so it is small."""
+"""Interrupts of a program that is starting. A command imports this module first, so it is small."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import signal
 
 
 def end_quietly() -> None:
-    """Let an interrupt end the program at once and without a traceback, until it can do better."""
+    """Let an interrupt end the program at once and without a traceback, until the program handles interrupts itself."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""Files that a server which was killed has left: its pid file, and the lock of its Unix socket.
+"""The files that a killed server leaves behind: its pid file, and the lock of its Unix socket.
 
 Both hold the number of a process. In a container, the next process of that number may be the next server itself.
 """
@@ -17,14 +17,14 @@ SLACK: Final = 2.0
 
 
 def remove_pid_file(path: str) -> bool:
-    """Remove a pid file whose process has gone, or one that is empty after a power cut; true where that was done."""
+    """Remove a pid file if its process has ended, or if it is empty after a power cut; returns True if it did."""
     try:
         text = Path(path).read_text()
         written = os.stat(path).st_mtime
         if text.strip() and _wrote(int(text), written):
             return False
         os.remove(path)
-    except (OSError, ValueError):  # it is not there, or it is no pid file: twistd says so
+    except (OSError, ValueError):  # there is none, or it is not a pid file, which twistd reports
         return False
     return True
 
@@ -44,7 +44,7 @@ def remove_socket(path: str) -> None:
     try:
         if stat.S_ISSOCK(os.stat(path).st_mode) and not _is_served(path):
             os.remove(path)
-    except OSError:  # it is not there, or this user may not remove it: opening it will say so
+    except OSError:  # there is none, or this user may not remove it, which opening it will report
         pass
 
 
@@ -69,25 +69,25 @@ def _is_served(path: str) -> bool:
 
 
 def _wrote(process: int, written: float) -> bool:
-    """Tell whether a process that runs, another than this one, can have written its number at a time."""
+    """True if another process with this number runs, and has run since the given time."""
     if process == os.getpid():
         return False
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # a process of another user
         pass
     started = _started(process)
     return started is None or started <= written + SLACK
 
 
 def _started(process: int) -> float | None:
-    """Find when a process started, in seconds since 1970; none where the system does not tell (it is not Linux)."""
+    """Return the start of a process, in seconds since 1970, or None if the system is not Linux."""
     try:
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
         boot = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime"))
     except (OSError, StopIteration):
         return None
-    ticks = int(fields[19])  # of the whole line, the 22nd: starttime, see proc_pid_stat(5)
+    ticks = int(fields[19])  # field 22 of the line is starttime, see proc_pid_stat(5)
     return float(boot.split()[1]) + ticks / os.sysconf("SC_CLK_TCK")

@@ -1,4 +1,4 @@
-"""Where the server listens: what the options name, and how it is opened.
+"""The places where the server listens: how the options name them, and how they are opened.
 
 A wire is a way to speak to the server, such as JSON lines over a stream. A new one is a module with a factory (or, for
 datagrams, a protocol) that takes the `Chat`, and a line in `WIRES`.
@@ -55,7 +55,7 @@ class Place:
     """A place to listen on."""
 
     text: str
-    """The place for people: `127.0.0.1:14900`, or the description of an endpoint as they wrote it."""
+    """The place as people read it: `127.0.0.1:14900`, or the description of an endpoint as they wrote it."""
     make: Callable[[Chat], Any]
     """Makes what `open` takes; see `Wire.make`."""
     open: Callable[[Any], Deferred[IListeningPort]]
@@ -66,14 +66,14 @@ class Place:
 
 
 class Reading(NamedTuple):
-    """What is known while the description of a place is read."""
+    """The context in which the description of a place is read."""
 
     reactor: ReactorBase
     option: str
     """The option, such as `--port`, for the error."""
     text: str
     address: str
-    """The address to listen on where the text is a port number alone."""
+    """The address to listen on if the text is only a port number."""
 
 
 _Opener = Callable[[Any], Deferred[IListeningPort]]
@@ -92,7 +92,7 @@ class Wire(NamedTuple):
 def read_places(reactor: ReactorBase, texts: Iterable[tuple[str, Wire, str]], interface: str | None) -> Sequence[Place]:
     """Read descriptions of places, each with its option and its wire; raises `WrongPlace`.
 
-    `interface` is the address, or the name of a host, for those that are a port number alone.
+    `interface` is the address, or the host name, for those that are only a port number.
     """
     texts = list(texts)
     numbered = any(is_number(text) for _, _, text in texts)
@@ -121,7 +121,7 @@ def _pair(host: str, port: int) -> str:
 
 
 def _resolve(option: str, name: str) -> str:
-    """Find the address to listen on: the first of IPv4 or, where the name has none, the first of IPv6.
+    """Return the address to listen on: the first IPv4 address or, if the name has none, the first IPv6 address.
 
     It is one address, since a host name often has one that the host does not listen on (`localhost` and IPv6 in many
     containers); `--listen` adds others.
@@ -144,7 +144,7 @@ def _resolve(option: str, name: str) -> str:
 
 
 def _read_datagrams(reading: Reading) -> tuple[str, _Opener]:
-    """Read where to take datagrams: a port, or an address and a port."""
+    """Read a place for datagrams: a port, or an address and a port."""
     reactor, option, text, address = reading
     host, colon, port = text.rpartition(":")
     if not is_number(port) or (colon and (not host or (":" in host and (host[0], host[-1]) != ("[", "]")))):
@@ -162,7 +162,7 @@ def _read_datagrams(reading: Reading) -> tuple[str, _Opener]:
 
 
 def _read_stream(reading: Reading) -> tuple[str, _Opener]:
-    """Read where to listen for a stream: a port, or the description of an endpoint."""
+    """Read a place for a stream: a port, or the description of an endpoint."""
     return _read_number(reading) if is_number(reading.text) else _read_endpoint(reading)
 
 
@@ -189,7 +189,7 @@ class _Stream:
     """A place for a stream: an endpoint, and what is put between it and the wire."""
 
     def __init__(self, reactor: ReactorBase, text: str) -> None:
-        """Read a description. Raises many kinds of exceptions where it is wrong."""
+        """Read a description; raises various exceptions if it is wrong."""
         self._reactor = reactor
         inner = text.removeprefix("haproxy:")
         self._proxied = inner != text
@@ -216,7 +216,7 @@ class _Stream:
 
 
 def _let_go_of_lock(failure: Failure, path: str) -> Failure:
-    """Remove the lock that Twisted has made beside a socket which then could not be opened."""
+    """Remove the lock file that Twisted made for a socket that it then could not open."""
     remove_lock(path)
     return failure
 
@@ -238,7 +238,7 @@ def _certificates(parts: list[str], reactor: ReactorBase) -> Certificates | None
 
 
 def _beneath_tls(parts: list[str]) -> str:
-    """Describe the port of TCP beneath TLS: all but the folder. IPv6, which takes IPv4 too, as for Twisted's `tls:`."""
+    """Return the description without the folder, as a TCP port for IPv6 and IPv4, like that of Twisted's `tls:`."""
     rest = parts[1:]
     rest.remove(next(part for part in rest if part.startswith("path=") or "=" not in part))
     if not _argument(parts, "port", 2):
@@ -247,7 +247,7 @@ def _beneath_tls(parts: list[str]) -> str:
 
 
 def _address_hint(text: str) -> str:
-    """Say how an address is written, where a description is one, or has unescaped colons of IPv6."""
+    """Return a hint on how to write an address, if a description is one or has unescaped colons of IPv6."""
     host, _, port = text.rpartition(":")
     host = host.strip("[]")
     if _is_port(port) and (isIPAddress(host) or isIPv6Address(host) or host == "localhost"):
@@ -260,22 +260,22 @@ def _address_hint(text: str) -> str:
 
 
 def with_backlog(text: str) -> str:
-    """Add the length of the queue, where the type of endpoint takes it and the description does not have it."""
+    """Add the length of the queue, if the type of endpoint has one and the description does not set it."""
     kind = text.partition(":")[0]
     takes_it = kind in ("tcp", "tcp6", "ssl", "tls", "unix") and "backlog=" not in text
     return f"{text}:{BACKLOG}" if takes_it else text
 
 
 class _Misfit(Exception):
-    """A description of an endpoint that Twisted would read and fail with later, or whose error nobody understands."""
+    """A description that Twisted accepts and fails with later, or rejects with an unintelligible error."""
 
 
 _PORT_AT: Final = {"tcp": 1, "tcp6": 1, "ssl": 1, "tls": 2}
-"""Where in a description its port is, counted from the type. It can also be written as `port=`."""
+"""The position of the port in a description, counted from the type. It can also be written as `port=`."""
 
 
 def _check_description(parts: list[str], proxied: bool) -> None:
-    """Find what Twisted itself does not find, or does not name; raises `_Misfit`."""
+    """Check a description for mistakes that Twisted does not report, or not clearly; raises `_Misfit`."""
     kind = parts[0]
     if kind == "stdio":
         raise _Misfit("nobody can connect to stdio")
@@ -305,13 +305,13 @@ def _split(text: str) -> list[str]:
 
 
 def _argument(parts: list[str], name: str, at: int) -> str:
-    """Find an argument in a description's parts by its name or its position; an empty text where it is left out."""
+    """Return an argument of a description by its name or its position, or an empty text if it is absent."""
     named = [part.partition("=")[2] for part in parts if part.startswith(f"{name}=")]
     return "".join(named or [part for part in parts if "=" not in part][at : at + 1]).replace("\\", "")
 
 
 def _reason(error: Exception) -> str:
-    """Say why a description cannot be read, or nothing where only a programmer would understand it."""
+    """Return the reason why a description is wrong, or nothing if only a programmer would understand it."""
     if isinstance(error, OSError) and error.filename:
         return f"{error.strerror}: {os.fsdecode(error.filename)}"
     if isinstance(error, IndexError | KeyError):  # of what LISTEN_FDS and LISTEN_FDNAMES tell
@@ -319,11 +319,11 @@ def _reason(error: Exception) -> str:
     return str(error) if isinstance(error, _Misfit) else ""
 
 
-# What is said of places
+# Texts for people
 
 
 def address_text(address: IAddress) -> str:
-    """Write where a port listens, in a form that can be pasted into a client."""
+    """Return the address of a port in a form that can be pasted into a client."""
     if isinstance(address, IPv4Address | IPv6Address):
         return f"{'udp ' * (address.type == 'UDP')}{_pair(address.host, address.port)}"
     if isinstance(address, UNIXAddress) and address.name:
@@ -341,7 +341,7 @@ _ADVICE: Final = {
 
 
 def refusal(place: Place, error: Exception) -> str:
-    """Say why a place cannot be listened on, and what to do."""
+    """Return the reason why a place cannot be listened on, and what to do."""
     cause = error.socketError if isinstance(error, CannotListenError) else error
     if isinstance(cause, OSError):
         why = _ADVICE.get(cause.errno or 0) or cause.strerror
@@ -362,4 +362,4 @@ WIRES: Final[dict[str, Wire]] = {
         "Listen on UDP too, at a port, such as 14900, ADDRESS:14900 or [IPv6]:14900; may be given several times.",
     ),
 }
-"""The wires, each by the option that says where it is spoken. `--port` is one more `--listen`."""
+"""The wires by the options that name their places. `--port` is one more `--listen`."""

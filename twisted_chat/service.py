@@ -1,4 +1,4 @@
-"""Start and stop: the service that `twistd` runs."""
+"""The service that `twistd` runs: how the server starts and stops."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ class CannotStart(SystemExit, Exception):
 
 
 class Stopped(CannotStart):
-    """A signal stopped the server before it had started: that is no failure, the status is 0."""
+    """A signal stopped the server before it had started. This is not a failure, and the exit status is 0."""
 
 
 class Store(NamedTuple):
-    """How the rooms' logs are kept."""
+    """The settings of the store."""
 
     database: str
     durability: Durability = "process"
@@ -69,11 +69,11 @@ class Store(NamedTuple):
         return SQLiteLog.open_file(self.database, reactor, self.durability, self.keep)
 
     def is_new(self) -> bool:
-        """True if opening it makes a file."""
+        """True if opening it creates a file."""
         return not os.path.lexists(self.database)
 
     def discard(self) -> None:
-        """Remove a file that was made in vain, if nothing was said in it."""
+        """Remove a file that was created for a failed start, unless it contains messages."""
         if self.database != IN_MEMORY:
             discard(self.database)
 
@@ -110,7 +110,7 @@ class ChatService(Service):
         self._terminal = terminal
         self._signals = signals
         self._unbound: Callable[[], None] | None = None
-        """Takes back the bound on the log's entries."""
+        """Removes the bound on the entries of the server's log."""
         self._ports: list[IListeningPort] = []
 
     def startService(self) -> None:
@@ -129,12 +129,12 @@ class ChatService(Service):
         if self._terminal is not None:
             self._terminal.close()
         gc.collect()
-        gc.freeze()  # what lives as long as the server is not looked through again and again
+        gc.freeze()  # objects that live as long as the server are not examined again
         gc.set_threshold(YOUNG_OBJECTS)
         Service.startService(self)
 
     def _tell(self, error: CannotStart) -> CannotStart:
-        """Write why the server cannot start to the terminal of a daemon, if it is one; returns what else is said."""
+        """Write the reason to the terminal of a daemon, if it is one; returns the error for `twistd` and the log."""
         if self._terminal is None or isinstance(error, Stopped):
             return error
         _log.critical("{reason}", reason=str(error))
@@ -184,7 +184,7 @@ class ChatService(Service):
             except Exception as error:  # each type of endpoint has its own ways to fail
                 raise CannotStart(refusal(place, error)) from None
             self._ports.append(port)
-            # Logged when the reactor runs: before that, a signal would kill, and a client get no answer.
+            # Logged once the reactor runs: before that, a signal kills the server, and a client gets no answer.
             self._reactor.callWhenRunning(_log.info, "listening on {address}", address=address_text(port.getHost()))
         self._check_signals()
         self._reactor.callWhenRunning(self._bound_log)
@@ -202,7 +202,7 @@ class ChatService(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        # A port for datagrams is how its clients are told; all others only let new ones in.
+        # Clients over datagrams are told through their port; the other ports only accept new clients.
         carriers = [port for port in self._ports if IUDPTransport.providedBy(port)]
         await _close([port for port in self._ports if port not in carriers])
         goodbye = maybeDeferred(self._chat.stop, "the server is shutting down")
@@ -221,7 +221,7 @@ async def _close(ports: Sequence[IListeningPort]) -> None:
 
 
 async def _settled(step: str, done: Deferred[Any]) -> None:
-    """Wait for a step of stopping; where it fails, the others are taken all the same."""
+    """Wait for a step of stopping. If it fails, the other steps follow nevertheless."""
     try:
         await done
     except TookTooLong:
@@ -231,7 +231,7 @@ async def _settled(step: str, done: Deferred[Any]) -> None:
 
 
 def soon(reactor: ReactorBase) -> Soon:
-    """Make the cheapest function that has another called at the end of this turn: asyncio's own, where it runs."""
+    """Return the cheapest function that calls another one at the end of this turn: asyncio's own, if it runs."""
     call_soon: Callable[[Callable[[], None]], object] | None = None
 
     def call(function: Callable[[], None]) -> None:
@@ -239,7 +239,7 @@ def soon(reactor: ReactorBase) -> Soon:
         if call_soon is None:
             try:
                 call_soon = asyncio.get_running_loop().call_soon
-            except RuntimeError:  # it is another reactor, or does not run yet
+            except RuntimeError:  # the reactor is another one, or does not run yet
                 reactor.callLater(0, function)
                 return
         call_soon(function)

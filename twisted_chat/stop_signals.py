@@ -17,12 +17,12 @@ from typing import Any
 
 
 class StopSignals:
-    """Stops the server as far as it has come: nothing is open, or it starts, or it runs."""
+    """The handler of signals that stops the server in the way that fits its state: loading, starting or running."""
 
     def __init__(self, leave: Callable[[int], object] = os._exit) -> None:
         """Make one that ends the process with `leave` while nothing is open.
 
-        `os._exit` it is, since the modules that are loaded then catch exceptions, and one of those would be theirs.
+        `leave` is `os._exit`, since the modules that are being loaded catch exceptions, and would catch this one too.
         """
         self.received = 0
         """The signal that was received after `start`, or 0."""
@@ -30,7 +30,7 @@ class StopSignals:
         self._wake: Callable[[], object] | None = None
 
     def catch(self) -> None:
-        """Handle the signals from now on, where nobody else does."""
+        """Handle the signals from now on, unless somebody else does."""
         for number, default in (
             (signal.SIGINT, signal.default_int_handler),
             (signal.SIGTERM, signal.SIG_DFL),
@@ -40,11 +40,11 @@ class StopSignals:
                 signal.signal(number, self.receive)
 
     def start(self) -> None:
-        """Keep in mind what is received from now on: there will be something to close again."""
+        """Remember the signals that are received from now on, since there will be something to close."""
         self._leave = None
 
     def run(self, reactor: Any, stop: Callable[[int], object]) -> None:
-        """Have the reactor call `stop` with the signal, soon, if one was received or is."""
+        """Let the reactor call `stop` with a signal that was or will be received."""
         self._wake = lambda: reactor.callFromThread(stop, self.received)
         if self.received:
             self._wake()
@@ -60,4 +60,4 @@ class StopSignals:
 
 
 STOP_SIGNALS = StopSignals()
-"""Those of this process."""
+"""The signals of this process."""

@@ -22,14 +22,14 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
 HEADER_SECONDS: Final = 10.0
-"""How long a header may take: a proxy writes it at once, with the first segment."""
+"""Seconds within which the header has to arrive. A proxy sends it at once, in the first segment."""
 
 MAX_TEXT: Final = 107
-"""Bytes of a header in text (section 2.1)."""
+"""Maximum bytes of a header in text (section 2.1)."""
 
 MAX_BINARY: Final = 4096
-"""Bytes of a binary header. Addresses take 232 at most (section 2.2), and what a proxy adds, such as the name of a
-certificate, is not long."""
+"""Maximum bytes of a binary header. Addresses take at most 232 (section 2.2), and a proxy adds little, such as the name
+of a certificate."""
 
 _TEXT: Final = b"PROXY "
 _BINARY: Final = b"\r\n\r\n\x00\r\nQUIT\n"
@@ -40,16 +40,16 @@ _TCP6: Final = 0x21
 
 
 class Header(NamedTuple):
-    """What a proxy says of a connection."""
+    """The header of a connection."""
 
     source: IAddress | None
-    """The client's address; none where the connection is the proxy's own, such as a health check, or not of IP."""
+    """The client's address; None if the connection is the proxy's own, such as a health check, or does not use IP."""
     size: int
     """The header's length in bytes."""
 
 
 def read_header(data: bytes) -> Header | None:
-    """Read the header of a connection; none while it is not whole. Raises `ValueError` where it is wrong."""
+    """Read the header of a connection; returns None while it is incomplete, and raises `ValueError` if it is wrong."""
     if data[: len(_BINARY)] == _BINARY[: len(data)]:
         return _read_binary(data)
     if data[: len(_TEXT)] == _TEXT[: len(data)]:
@@ -99,7 +99,7 @@ def _address(address: IPv4 | IPv6, port: int) -> IAddress:
 
 
 class ProxyHeader(Protocol):
-    """A connection of which the header has not come yet. Then it is another protocol's."""
+    """A connection whose header has not arrived yet. After that, another protocol takes it over."""
 
     transport: Any
 
@@ -117,7 +117,7 @@ class ProxyHeader(Protocol):
         self._data += data
         try:
             header = read_header(self._data)
-        except ValueError:  # an error would help nobody: the other end is a proxy, or has no business here
+        except ValueError:  # no error is sent, since the other end is a proxy, or should not connect here
             self._cancel_deadline()
             self.transport.abortConnection()
             return
