@@ -41,6 +41,7 @@ ENOUGH: Final = 0.95
 """The part of the mutants that has to be found."""
 
 TESTS: Final = {
+    "atomic_write": ("atomic_write",),
     "framing": ("framing",),
     "limits": ("limits", "session", "chat"),
     "participant": ("session", "bare", "chat", "jsonlines", "promises"),
@@ -59,9 +60,12 @@ TESTS: Final = {
     "room.tail": ("tail", "room"),
     "room.turn": ("room", "session", "chat"),
     "stores.retention": ("retention",),
-    "stores.sqlite.database": ("sqlite_database", "sqlite_log"),
+    "stores.sqlite.database": ("sqlite_database", "sqlite_log", "retention"),
     "stores.sqlite.file": ("sqlite_file", "sqlite_log"),
-    "stores.sqlite.log": ("sqlite_log", "retention"),
+    "stores.sqlite.lock": ("sqlite_lock",),
+    "stores.sqlite.log": ("sqlite_log", "retention", "store_contract"),
+    "stores.sqlite.trouble": ("sqlite_trouble",),
+    "stores.sqlite.watch": ("sqlite_watch",),
     "wire.udp.cookies": ("udp_cookies", "udp"),
     "wire.udp.fitting": ("udp_fitting", "udp"),
     "wire.udp.port": ("udp",),

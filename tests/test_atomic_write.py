@@ -53,6 +53,14 @@ class AtomicWriteTests(TestCase):
             file.write(b"half")
             file.flush()
             self.assertEqual(self.path.read_text(), "old")
+            (unfinished,) = self.folder.glob(".file.*.part")
+            self.assertEqual(self.mode(unfinished), 0o600, "its content may be private")
+
+    def test_everything_is_on_the_disk_before_it_has_its_name(self) -> None:
+        sizes: list[int] = []
+        self.patch(os, "fsync", lambda descriptor: sizes.append(os.fstat(descriptor).st_size))
+        self.write(self.path, "new")
+        self.assertEqual(sizes, [3])
 
     def test_nothing_is_left_of_one_that_fails(self) -> None:
         self.path.write_text("old")
@@ -97,8 +105,14 @@ class AtomicWriteTests(TestCase):
         self.assertTrue(stat.S_ISFIFO(self.path.stat().st_mode))
 
     def test_a_device_stays_one(self) -> None:
-        self.write(Path("/dev/null"))
-        self.assertTrue(stat.S_ISCHR(Path("/dev/null").stat().st_mode))
+        # A terminal of its own: nothing can take the place of a device there, whatever is broken.
+        master, slave = os.openpty()
+        self.addCleanup(os.close, master)
+        self.addCleanup(os.close, slave)
+        path = Path(os.ttyname(slave))
+        self.write(path)
+        self.assertEqual(os.read(master, 10), b"new")
+        self.assertTrue(stat.S_ISCHR(path.stat().st_mode))
 
     def test_an_output_of_this_process_is_written_to_directly(self) -> None:
         with open(self.folder / "output", "w+b") as output:

@@ -94,6 +94,13 @@ class Times(TestCase):
         self.clock.advance(LOOK_SECONDS)
         self.assertEqual(self.steps, [(2, 120_000)])
 
+    def test_it_can_be_stopped_more_than_once(self) -> None:
+        self.found = succeed([1])
+        for _ in range(2):
+            self.trimmer.stop()
+        self.clock.advance(10 * LOOK_SECONDS)
+        self.assertEqual((self.steps, self.clock.getDelayedCalls()), ([], []))
+
     def test_a_fault_is_logged_and_it_goes_on(self) -> None:
         self.found = succeed([3])
         self.clock.advance(LOOK_SECONDS)
@@ -166,6 +173,9 @@ class Clocks(TestCase):
             self.ahead += AHEAD_SECONDS
             self.offsets(time, 60)
         self.assertEqual((time.now() / 1_000 - self.clock.seconds(), self.warnings()), (self.ahead, 0))
+        self.ahead += AHEAD_SECONDS + 0.1
+        self.offsets(time, 60)
+        self.assertEqual(self.warnings(), 1)
 
     def test_one_that_is_far_ahead_of_the_newest_message_at_the_start_may_be_wrong(self) -> None:
         now = int(self.clock.seconds() * 1_000)
@@ -174,6 +184,8 @@ class Clocks(TestCase):
         now = int(self.clock.seconds() * 1_000)
         self.assertEqual(self.offsets(TrustedTime(self.clock, now - DAY * 1_000), 60), [0])
         self.assertEqual(self.warnings(), 1)
+        now = int(self.clock.seconds() * 1_000)
+        self.assertEqual(self.offsets(TrustedTime(self.clock, now - DAY * 1_000 - 1), 60), [-1])
 
     def test_the_trimmer_goes_by_it(self) -> None:
         asked: list[int] = []

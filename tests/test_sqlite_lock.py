@@ -39,6 +39,17 @@ class LockTests(StoreTestCase):
         self.assertEqual(self.left(), ["chat.sqlite"])
         self.acquire()
 
+    def test_nothing_stays_open(self) -> None:
+        before = os.listdir("/proc/self/fd")
+        FileLock.acquire(self.path).release()
+        self.assertEqual(os.listdir("/proc/self/fd"), before)
+
+    def test_the_modes_of_the_files(self) -> None:
+        self.addCleanup(os.umask, os.umask(0))
+        self.acquire()
+        modes = [os.stat(self.path + end).st_mode & 0o777 for end in ("", "-lock")]
+        self.assertEqual(modes, [0o644, 0o600])
+
     def test_another_process_is_kept_away_whatever_files_are_removed(self) -> None:
         self.acquire()
         os.unlink(f"{self.path}-lock")
@@ -106,7 +117,9 @@ class LockTests(StoreTestCase):
             return opened[-1]
 
         self.patch(lock, "_open_beside", open_and_remove)
+        before = len(os.listdir("/proc/self/fd"))
         self.acquire()
+        self.assertEqual(len(os.listdir("/proc/self/fd")), before + 2)
         self.assertEqual(len(opened), 2)
         self.assertTrue(os.path.exists(f"{self.path}-lock"))
 

@@ -21,8 +21,9 @@ class TroubleTests(FileTestCase):
         for _ in range(2):
             self.trouble.tell("full")
             self.trouble.tell("full")
-            self.works_for(CALM_SECONDS)
-            self.works_for(CALM_SECONDS)
+            self.works_for(CALM_SECONDS - 1)
+            self.clock.advance(1)
+            self.trouble.has_worked()
         self.assertEqual(self.logged(), ["FILE does not work now: full", "FILE works again"] * 2)
 
     def test_trouble_that_comes_and_goes_is_told_once(self) -> None:

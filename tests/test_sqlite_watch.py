@@ -23,6 +23,7 @@ class WatchTests(StoreTestCase):
         database.copy_wal(self.connection)
         descriptor = os.open(self.path, os.O_RDONLY)
         self.addCleanup(os.close, descriptor)
+        self.descriptor = descriptor
         self.watch = FileWatch(self.path, descriptor, self.connection)
         self.addCleanup(self.watch.close)
 
@@ -55,6 +56,26 @@ class WatchTests(StoreTestCase):
                 file.seek(0)
                 file.write(data)
                 file.flush()
+                self.assertEqual(self.watch.trouble(), "")
+
+    def test_one_that_has_grown_and_is_truncated_to_what_it_was(self) -> None:
+        size = os.path.getsize(self.path)
+        self.fill(1_000)
+        database.copy_wal(self.connection)
+        self.assertEqual(self.watch.trouble(), "")
+        os.truncate(self.path, size + 4096)
+        self.assertEqual(self.watch.trouble(), watch.OVERWRITTEN)
+
+    def test_what_is_fixed_in_the_header(self) -> None:
+        fixed = {*range(18), *range(40, 44), *range(60, 64), *range(68, 72)}
+        for at in range(100):
+            with open(self.path, "r+b", buffering=0) as file:
+                byte = os.pread(file.fileno(), 1, at)
+                os.pwrite(file.fileno(), bytes([byte[0] ^ 1]), at)
+                os.utime(self.path, (0, 10 * at))
+                self.assertEqual(self.watch.trouble(), watch.OVERWRITTEN if at in fixed else "", str(at))
+                os.pwrite(file.fileno(), byte, at)
+                os.utime(self.path, (0, 10 * at + 5))
                 self.assertEqual(self.watch.trouble(), "")
 
     def test_one_that_was_written_over(self) -> None:
@@ -97,6 +118,30 @@ class WatchTests(StoreTestCase):
         os.truncate(f"{self.path}-wal", 0)
         self.assertEqual(self.watch.trouble(), watch.WAL_TRUNCATED)
 
+    def test_only_the_frames_that_it_has_are_needed(self) -> None:
+        self.fill(1_000)
+        database.copy_wal(self.connection)
+        self.fill(20)  # which begins it anew, in a file that is as large as before
+        wal = f"{self.path}-wal"
+        frame = 24 + 4096
+        frames = (os.path.getsize(wal) - 32) // frame
+        self.assertEqual(self.watch.trouble(), "")
+        while True:
+            os.truncate(wal, 32 + frames * frame - 1)
+            if self.watch.trouble():
+                break
+            frames -= 1
+        self.assertEqual(self.watch.trouble(), watch.WAL_TRUNCATED)
+        os.truncate(wal, 32 + frames * frame)
+        self.assertEqual(self.watch.trouble(), "")
+        self.assertGreater(frames, 5)
+        self.assertLess(frames, 50)
+
+    def test_nothing_stays_open(self) -> None:
+        before = os.listdir("/proc/self/fd")
+        FileWatch(self.path, self.descriptor, self.connection).close()
+        self.assertEqual(os.listdir("/proc/self/fd"), before)
+
     def test_one_of_which_everything_is_copied_is_not_missed(self) -> None:
         os.truncate(f"{self.path}-wal", 0)
         self.assertEqual(self.watch.trouble(), "")
@@ -106,7 +151,6 @@ class WatchTests(StoreTestCase):
         with closing(database.connect(path)) as connection:
             connection.execute("PRAGMA page_size = 65536")
             database.prepare(connection, path)
-            database.copy_wal(connection)
             descriptor = os.open(path, os.O_RDONLY)
             watching = FileWatch(path, descriptor, connection)
             connection.execute("INSERT INTO room (key, name) VALUES ('a', 'a')")

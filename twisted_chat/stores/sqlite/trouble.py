@@ -43,5 +43,4 @@ class Trouble:
             self._works_since = now
         elif now - self._works_since >= CALM_SECONDS:
             self._told = []
-            self._works_since = None
             _log.info("{path} works again", path=self._path)
