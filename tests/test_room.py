@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from twisted.internet.defer import execute
@@ -11,10 +11,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_chat import room, session
 from twisted_chat.bare import Bare
 from twisted_chat.encoding import THREE_FIELDS
+from twisted_chat.limits import WORK_A_TURN
 from twisted_chat.log import Entry, Record, Unavailable
 from twisted_chat.room import appending, catching_up
 from twisted_chat.room.appending import Appending
 from twisted_chat.room.tail import size_of
+from twisted_chat.room.turn import Turn
 
 from .helpers import Counted, Peer, Server
 
@@ -640,6 +642,169 @@ class CountTests(SynchronousTestCase):
         self.server.settle()
         self.assertEqual(bob.texts(), [str(i) for i in range(1_000)])
         self.assertEqual(self.server.fake.calls["after"], 0)
+
+    def test_the_messages_of_several_rooms_are_one_write_for_a_member_of_two(self) -> None:
+        reader, author = self.server.crowd(2, "lobby", "den")
+        others = [self.server.welcome(f"only{i}", name) for i, name in enumerate(("lobby", "den"))]
+        self.server.hush(reader, author, *others)
+        for name in ("lobby", "den"):
+            author.say("hi", room=name)
+        self.server.clock.turn()
+        self.assertEqual([len(peer.wire.written) for peer in (reader, *others)], [1, 1, 1])
+        self.assertEqual([len(peer.texts()) for peer in (reader, *others)], [2, 1, 1])
+
+    def test_the_page_of_a_turn_is_written_once_also_for_who_joins_behind_it(self) -> None:
+        lines = self.server.encoding = Counted()
+        alice = self.server.welcome("alice", "lobby")
+        alice.say("old")
+        self.server.settle()
+        alice.say("1")
+        alice.say("2")
+        self.server.settle()
+        lines.counts.clear()
+        for number in range(5):
+            bob = self.server.connect()
+            bob.send({"type": "hello", "nick": f"bob{number}"}, {"type": "join", "room": "lobby", "since": 1})
+            self.server.settle()
+            self.assertEqual(bob.texts(), ["1", "2"])
+        self.assertEqual(lines.counts["message"], 0, "they get what was written for alice")
+
+    def test_nothing_is_written_in_an_encoding_that_nobody_live_reads(self) -> None:
+        others = self.server.encoding = Counted()
+        bob = self.server.welcome("bob", "lobby")
+        self.server.encoding = Counted()
+        alice = self.server.welcome("alice", "lobby")
+        bob.pause()
+        others.counts.clear()
+        alice.say("hi")
+        self.server.settle()
+        self.assertEqual(others.counts, {})
+        bob.resume()
+        self.server.settle()
+        self.assertEqual(bob.texts(), ["hi"])
+
+
+class MemoryTests(SynchronousTestCase):
+    """What memory has is not read from the store."""
+
+    def setUp(self) -> None:
+        self.server = Server()
+        self.store = self.server.fake
+        self.alice = self.server.welcome("alice", "lobby")
+        for number in range(1, 6):
+            self.alice.say(str(number))
+            self.server.settle()
+
+    def history(self, **request: Any) -> tuple[list[str], int]:
+        """Read a page; returns its texts, and how often the store was read for it."""
+        calls = self.store.calls
+        before = calls["after"] + calls["before"]
+        (page,) = self.alice.ask(type="history", room="lobby", **request)
+        return [obj["msg"] for obj in page["messages"]], calls["after"] + calls["before"] - before
+
+    def test_a_page_of_it_costs_nothing(self) -> None:
+        self.assertEqual(self.history(after=0), (list("12345"), 0))
+        self.assertEqual(self.history(after=3), (list("45"), 0))
+        self.assertEqual(self.history(after=5), ([], 0))
+
+    def test_nor_does_a_full_page_of_the_newest(self) -> None:
+        self.assertEqual(self.history(limit=2), (list("45"), 0))
+        self.assertEqual(self.history(limit=2, before=4), (list("23"), 0))
+
+    def test_nor_one_that_begins_with_the_oldest(self) -> None:
+        self.assertEqual(self.history(), (list("12345"), 0))
+        self.assertEqual(self.history(before=3), (list("12"), 0))
+
+    def test_what_retention_took_away_is_not_read_from_it(self) -> None:
+        self.store.logs["lobby"].trim(3)
+        self.assertEqual(self.history(after=0), (list("45"), 0))
+        self.assertEqual(self.history(), (list("45"), 0))
+        self.assertEqual(self.history(after=2, limit=1), (["4"], 0))
+
+    def test_what_is_older_is_read_from_the_store(self) -> None:
+        self.server = Server(self.store)
+        self.alice = self.server.welcome("alice", "lobby")
+        self.assertEqual(self.history(), (list("12345"), 1))
+        self.assertEqual(self.history(after=1), (list("2345"), 1))
+        self.alice.say("6")
+        self.server.settle()
+        self.alice.got()
+        self.assertEqual(self.history(after=5), (["6"], 0))
+        self.assertEqual(self.history(limit=2), (list("56"), 1))
+
+
+class OwnTests(SynchronousTestCase):
+    """Numbers of one's own messages are remembered as long as they are behind one's cursor."""
+
+    def test_they_are_forgotten_up_to_a_number(self) -> None:
+        server = Server()
+        server.welcome("alice", "lobby")
+        (member,) = server.room("lobby").members.values()
+        member.own.extend([2, 5, 9])
+        self.assertTrue(member.forget_own(5))
+        self.assertEqual(list(member.own), [9])
+        self.assertFalse(member.forget_own(8))
+        self.assertEqual(list(member.own), [9])
+
+    def test_all_who_said_something_in_a_turn_go_on(self) -> None:
+        server = Server()
+        for count in (1, 2, 3):
+            peers = server.crowd(count, f"room{count}")
+            for number, peer in enumerate(peers):
+                peer.say("hi", id="1", room=f"room{count}")
+                peer.send({"type": "ping", "id": str(number)})
+            server.settle()
+            for peer in peers:
+                self.assertIn("pong", kinds(peer.got()))
+                peer.cut()
+
+
+class Worker:
+    """Somebody who has something to do, and does it all when served."""
+
+    def __init__(self, work: int = 1) -> None:
+        self.work = work
+        self.served = 0
+
+    def take_turn(self) -> int:
+        self.served += 1
+        return self.work
+
+
+class TurnTests(SynchronousTestCase):
+    """Who lines up is served in this turn, as far as it goes, and else in the next one."""
+
+    def setUp(self) -> None:
+        self.ends: list[Callable[[], None]] = []
+        self.turn = Turn(self.ends.append)
+
+    def end(self) -> None:
+        """End the turn."""
+        self.ends.pop(0)()
+
+    def test_all_are_served_in_one_turn_while_there_is_work_left(self) -> None:
+        workers = [Worker(WORK_A_TURN - 1), Worker(), Worker()]
+        for worker in workers:
+            self.turn.line_up(worker)
+        self.end()
+        self.assertEqual([worker.served for worker in workers], [1, 1, 0])
+        self.end()
+        self.assertEqual([worker.served for worker in workers], [1, 1, 1])
+        self.assertEqual(self.ends, [])
+
+    def test_one_that_has_made_enough_waits_for_the_next_turn(self) -> None:
+        first, second = Worker(), Worker()
+        self.turn.line_up(first, next_turn=True)
+        self.turn.line_up(second)
+        self.end()
+        self.assertEqual((first.served, second.served), (0, 1))
+        self.end()
+        self.assertEqual((first.served, second.served), (1, 1))
+
+    def test_a_turn_has_one_end(self) -> None:
+        for _ in range(3):
+            self.turn.schedule()
+        self.assertEqual(len(self.ends), 1)
 
 
 class OrderTests(SynchronousTestCase):
