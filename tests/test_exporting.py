@@ -161,9 +161,7 @@ class Export(CommandTestCase):
 
     def test_what_is_no_room_and_no_time(self) -> None:
         self.filled()
-        self.assertIn(
-            "--room takes the name of a room, and a room consists", self.here("export", "--room", "a b").errors
-        )
+        self.assertIn("--room takes the name of a room: a room consists", self.here("export", "--room", "a b").errors)
         self.assertIn(
             "--since takes a time such as 2026-11-22T11:00Z, or 12h, 7d or 4w ago, not 'yesterday'",
             self.here("export", "--since", "yesterday").errors,

@@ -30,7 +30,7 @@ def told(messages: int = 0, topics: int = 0, doubles: int = 0, conflicts: int = 
     said, set_ = "message" if messages == 1 else "messages", "topic" if topics == 1 else "topics"
     return (
         f"imported {messages:,} {said} and {topics:,} {set_}; "
-        f"there already: {doubles:,}, in conflict with what is there: {conflicts:,}\n"
+        f"already there: {doubles:,}; in conflict with what is there: {conflicts:,}\n"
     )
 
 

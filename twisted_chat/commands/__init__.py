@@ -1,6 +1,6 @@
-"""What `twisted-chat COMMAND` does: a command is a value, one module each, and `main.py` has the list.
+"""The commands of `twisted-chat COMMAND`: each is a value in a module of its own, and `main.py` has the list.
 
-The commands of the store work on its file while a server runs on it: they read in pages, and write in steps.
+The commands for a server's file work while a server runs on it: they read in pages, and write in steps.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ class Problem(Exception):
 
 
 class Command(NamedTuple):
-    """One thing that can be asked for."""
+    """A command."""
 
     name: str
     help: str
-    """A line that says what it is for."""
+    """One line that says what the command does."""
     arguments: Callable[[ArgumentParser], None]
-    """Tells a parser what the command takes."""
+    """Adds the arguments of the command to a parser."""
     run: Callable[[Namespace], int]
-    """Does it; returns the exit status. Raises `Problem`."""
+    """Runs the command; returns the exit status. Raises `Problem`."""

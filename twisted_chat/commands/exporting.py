@@ -1,4 +1,4 @@
-"""`twisted-chat export`: the logs as JSON lines."""
+"""`twisted-chat export`: writes the messages of rooms as JSON lines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .files import PAGE, Line, RoomRow, reading, rooms, takes_database
 from .progress import Progress
 
 _SQLITE: Final = b"SQLite format 3\x00"
-"""How a database begins (SQLite's file format, section 1.3)."""
+"""The first bytes of a database (SQLite's file format, section 1.3)."""
 
 _UNITS: Final = {"h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
 
@@ -55,7 +55,7 @@ def _run(options: Namespace) -> int:
 
 
 def _spare_databases(path: str, database: str) -> None:
-    """See that an export does not take the place of the server's file, or of another database; raises `Problem`."""
+    """Check that an export does not replace the server's file, or another database; raises `Problem`."""
     own = {os.path.realpath(f"{database}{end}") for end in ("", "-wal", "-shm", "-lock")}
     if os.path.realpath(path) in own or _is_database(path):
         raise Problem(f"{path} is a database, which the export would replace: name another file to write to")
@@ -70,7 +70,7 @@ def _is_database(path: str) -> bool:
 
 
 def _since(text: str) -> int:
-    """Read a time, or how long ago it is: milliseconds since 1970; raises `Problem`."""
+    """Read a time, or an age; returns milliseconds since 1970. Raises `Problem`."""
     ago = re.fullmatch(r"([0-9]{1,6})([hdw])", text, re.ASCII)
     if ago:
         return int(time.time() * 1000) - int(ago[1]) * _UNITS[ago[2]]
@@ -86,7 +86,7 @@ def _chosen(kept: list[RoomRow], name: str | None) -> list[RoomRow]:
     try:
         key = names.room(name).key
     except WireError as error:
-        raise Problem(f"--room takes the name of a room, and {error.text}") from None
+        raise Problem(f"--room takes the name of a room: {error.text}") from None
     chosen = [room for room in kept if room.key == key]
     if not chosen:
         raise Problem(f"there is no room '{name}'")
@@ -97,7 +97,7 @@ _Row = tuple[int, int, str, str | None, str, str, int | None]
 
 
 def _pages(connection: sqlite3.Connection, room: int) -> Iterator[list[_Row]]:
-    """Read a room, whatever is moved on from the journal meanwhile: each page is one reading."""
+    """Read a room in pages. Each page is one statement, so no move of the journal comes in between."""
     sql = "SELECT seq, time, author, id, msg, kind, of FROM said WHERE room = ? AND seq > ? ORDER BY seq LIMIT ?"
     last = 0
     while page := connection.execute(sql, (room, last, PAGE)).fetchall():

@@ -18,15 +18,15 @@ from ..stores.sqlite.lock import FileLock
 from . import Problem
 
 PAGE: Final = 5_000
-"""Messages that are read at once: a reading that takes longer than some 20 ms keeps the write-ahead log from beginning
-anew."""
+"""Messages that are read in one statement, which takes some 20 ms: a longer one would keep the write-ahead log from
+beginning anew."""
 
 WRITE_PATIENCE: Final = 60.0
 """Seconds that a command waits for the server to let it write."""
 
 
 class Line(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """A line of an export: a message, or a room's topic."""
+    """A line of an export: a message or the topic of a room."""
 
     room: str
     topic: str | None = None
@@ -43,7 +43,7 @@ class Line(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class RoomRow(NamedTuple):
-    """A room, and about how many messages it has."""
+    """A room, with about the number of its messages."""
 
     id: int
     key: str
@@ -111,9 +111,9 @@ def writing(path: str) -> Iterator[sqlite3.Connection]:
 
 
 def _see_server(path: str) -> None:
-    """See that a server that runs on a file shares its locks and its write-ahead log with us; raises `Problem`.
+    """Check that a running server shares its locks and its write-ahead log with this command; raises `Problem`.
 
-    SQLite makes both anew for us if somebody took them away. Then the server and we would write over each other.
+    If somebody has removed these files, SQLite makes new ones for the command, and the two would write over each other.
     """
     path = os.path.realpath(path)
     try:

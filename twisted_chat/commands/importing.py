@@ -1,7 +1,7 @@
-"""`twisted-chat import`: JSON lines, as `export` writes them, back into the logs.
+"""`twisted-chat import`: adds the messages of a file that `export` has written.
 
-Numbers and times stay what they are. What is there already is skipped; where another message has the number, nothing
-is changed, and that is reported.
+Messages keep their numbers and times. A message that is in the log already is skipped. Where another message has the
+number, the log stays as it is, and the conflict is reported.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from .files import Line, takes_database, writing
 from .progress import Progress
 
 STEP: Final = 500
-"""Messages in one transaction: the server, which waits at most five seconds for its turn, gets it in 10 ms."""
+"""Messages in one transaction, which takes some 10 ms: a server waits for no longer than that, and at most 5 s."""
 
 MAX_LINE: Final = 8 * MAX_OBJECT
-"""Bytes of a line: more than an object of which each character is escaped."""
+"""Bytes of a line: more than an object takes in which each character is escaped."""
 
 MAX_NUMBER: Final = 2**53
-"""The largest number of a message: what JSON's readers can hold, and so far away that a room can go on behind it."""
+"""The largest number of a message: readers of JSON can hold it, and a room has enough numbers behind it."""
 
 MAX_REPORTS: Final = 10
-"""Conflicts that are named one by one; of the others only the count is told."""
+"""Conflicts that are reported one by one; the others are only counted."""
 
 _KIND: Final = "[a-z]{0,16}"
 
@@ -54,7 +54,7 @@ class _Topic(NamedTuple):
 
 class _Message(NamedTuple):
     where: str
-    """File and line, for a person."""
+    """The file and the line."""
     room: Name
     author: Name
     id: str | None
@@ -62,7 +62,7 @@ class _Message(NamedTuple):
 
 
 class _Counts:
-    """What became of the lines."""
+    """Counts what became of the lines."""
 
     def __init__(self) -> None:
         self.messages = 0
@@ -78,7 +78,7 @@ class _Counts:
     def text(self) -> str:
         return (
             f"imported {_many(self.messages, 'message')} and {_many(self.topics, 'topic')}; "
-            f"there already: {self.doubles:,}, in conflict with what is there: {self.conflicts:,}"
+            f"already there: {self.doubles:,}; in conflict with what is there: {self.conflicts:,}"
         )
 
 
@@ -104,14 +104,14 @@ def _run(options: Namespace) -> int:
             for step in _steps(_lines(file, name, progress)):
                 start = time.monotonic()
                 _take(connection, options.database, step, counts)
-                time.sleep(time.monotonic() - start)  # for as long, the server has its turn
+                time.sleep(time.monotonic() - start)  # half of the time is the server's
         finally:
             print(counts.text(), file=sys.stderr)
     return 1 if counts.conflicts else 0
 
 
 def _steps(lines: Iterator[_Message | _Topic]) -> Iterator[list[_Message | _Topic]]:
-    """Gather lines; those in front of a bad one are handed on before that is told of."""
+    """Gather lines into steps; those before a bad line are handed on before it is reported."""
     step: list[_Message | _Topic] = []
     try:
         for line in lines:
@@ -127,7 +127,7 @@ def _steps(lines: Iterator[_Message | _Topic]) -> Iterator[list[_Message | _Topi
 
 @contextmanager
 def _input(path: str) -> Iterator[tuple[BinaryIO, str, int]]:
-    """Open what to read: the file, its name, and how many bytes it has (0 where that is not known)."""
+    """Open the input: a file, its name, and its size in bytes, 0 if that is not known."""
     if path == "-":
         yield sys.stdin.buffer, "input", 0
         return
@@ -136,7 +136,7 @@ def _input(path: str) -> Iterator[tuple[BinaryIO, str, int]]:
 
 
 def _lines(file: BinaryIO, name: str, progress: Progress) -> Iterator[_Message | _Topic]:
-    """Read lines; raises `Problem` at the first one that is none of an export."""
+    """Read lines; raises `Problem` at the first one that no export has written."""
     number = 0
     while text := file.readline(MAX_LINE + 1):
         number += 1
@@ -164,7 +164,7 @@ def _plain(error: Exception) -> str:
 
 
 def _read(where: str, line: Line) -> _Message | _Topic:
-    """See that a line makes sense; raises `ValueError`."""
+    """Check a line; raises `ValueError`."""
     try:
         room = names.room(line.room)
         if line.topic is not None:
@@ -196,7 +196,7 @@ def _take(
     lines: list[_Message | _Topic],
     counts: _Counts,
 ) -> None:
-    """Write some lines."""
+    """Write the lines of a step in one transaction."""
     with database.transaction(connection):
         database.move_now(connection)
         before = counts.messages, counts.topics
@@ -215,7 +215,7 @@ _Ends = tuple[int | None, int | None]
 def _write(
     connection: sqlite3.Connection, lines: list[_Message | _Topic], counts: _Counts
 ) -> dict[int, tuple[_Ends, int]]:
-    """Write what is new; returns for each room the oldest and newest number it had, and how many were added."""
+    """Write the new lines; returns for each room its oldest and newest number before, and how many were added."""
     added: dict[int, tuple[_Ends, int]] = {}
     for line in lines:
         room = database.make_room(connection, line.room)
@@ -268,7 +268,7 @@ def _ends(connection: sqlite3.Connection, room: int) -> _Ends:
 
 
 def _count_skipped(connection: sqlite3.Connection, room: int, before: _Ends, inserted: int) -> None:
-    """Note how many numbers a room skips, by which retention knows how many messages it has."""
+    """Update the count of numbers that a room skips: retention computes the number of messages from it."""
     more = _reach(_ends(connection, room)) - _reach(before) - inserted
     connection.execute("UPDATE room SET skipped = skipped + ? WHERE id = ?", (more, room))
 

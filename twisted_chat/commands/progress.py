@@ -1,6 +1,6 @@
-"""A line on the terminal that says how far long work has come.
+"""A line on the terminal that shows the progress of long work.
 
-It is forty lines here, and no dependency that everyone would have to install for it.
+These forty lines spare everybody a dependency.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from collections.abc import Callable
 from typing import Final, TextIO
 
 PAUSE: Final = 0.1
-"""Seconds between two changes of the line."""
+"""Seconds between two updates of the line."""
 
 BAR: Final = 20
-"""Characters of the bar."""
+"""The length of the bar, in characters."""
 
 
 class Progress:
-    """Counts what is done, and shows it where a person looks on: `with Progress("messages", total) as progress`."""
+    """Counts what is done, and shows it on a terminal: `with Progress("messages", total) as progress`."""
 
     def __init__(
         self, what: str, total: int, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.what = what
         self.total = total
-        """Of how many; 0 where that is not known."""
+        """The number to be done; 0 if it is not known."""
         self.done = 0
         self._stream = sys.stderr if stream is None else stream
         self._clock = clock
@@ -37,13 +37,13 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Take the line away."""
+        """Remove the line."""
         if self._shown:
             self._stream.write("\r\x1b[K")
             self._stream.flush()
 
     def add(self, count: int) -> None:
-        """Count what was done, and show it now and then."""
+        """Count what was done, and update the line now and then."""
         self.done += count
         now = self._clock()
         if self._shown and now - self._last >= PAUSE:

@@ -1,4 +1,4 @@
-"""`twisted-chat stats`: what there is, how much, and how fast it grows."""
+"""`twisted-chat stats`: shows the rooms, their sizes, and how fast they grow."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .progress import Progress
 from .table import table
 
 PAGE: Final = 50_000
-"""Messages that are counted at once, in some 20 ms."""
+"""Messages that are counted in one statement, which takes some 20 ms."""
 
 HOUR: Final = 3_600_000
 DAY: Final = 24 * HOUR
@@ -29,7 +29,7 @@ class _Sums(NamedTuple):
     last_hour: int
     last_day: int
     newest: int
-    """Milliseconds since 1970; 0 where there is nothing."""
+    """The time of the newest message in milliseconds since 1970; 0 if there is none."""
 
 
 _HEADS: Final = ("room", "messages", "text", "last hour", "last day", "newest (UTC)")
@@ -56,7 +56,7 @@ def _run(options: Namespace) -> int:
 
 
 def _width() -> int | None:
-    """Say how wide the output is, where it is a terminal."""
+    """The width of the output in columns, if it is a terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
@@ -94,7 +94,7 @@ def _size(path: str) -> str:
 
 
 def _bytes(count: int) -> str:
-    """Write a number of bytes for a person."""
+    """Format a number of bytes with three digits and a unit."""
     if count < 1_000:
         return f"{count} B"
     size = float(count)

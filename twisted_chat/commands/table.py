@@ -1,4 +1,4 @@
-"""Tables on a terminal of any width, with names in any script."""
+"""Tables for a terminal of any width, with names in any script."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Final
 GAP: Final = "  "
 
 NARROWEST: Final = 6
-"""Columns of a terminal that the first column of a table keeps, however narrow that is."""
+"""Columns of the terminal that the first column of a table keeps, however narrow the terminal is."""
 
 
 def width_of(text: str) -> int:
-    """Count the columns that a name takes: two for wide characters, none for marks and what only joins."""
+    """Count the columns that a name takes: two for a wide character, none for a mark or a joiner."""
     return sum(_width(character) for character in text)
 
 
@@ -24,7 +24,7 @@ def _width(character: str) -> int:
 
 
 def cut(text: str, width: int) -> str:
-    """Shorten a name to some columns; what is cut off shows as an ellipsis."""
+    """Shorten a name to some columns; an ellipsis stands for what is cut off."""
     if width_of(text) <= width:
         return text
     kept = ""
@@ -34,9 +34,9 @@ def cut(text: str, width: int) -> str:
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int | None = None) -> list[str]:
-    """Write rows as lines, the first column to the left and the others to the right.
+    """Format rows as lines, with the first column aligned to the left and the others to the right.
 
-    Where a terminal's `width` is too small, the last columns are left out, and what is in the first one is cut.
+    If the `width` of the terminal is too small, the last columns are left out, and names in the first one are cut.
     """
     columns = [max(width_of(cell) for cell in column) for column in zip(heads, *rows, strict=True)]
     if width is not None:
