@@ -1,4 +1,4 @@
-"""What the library's calls return: a Deferred that code written for asyncio can await as well.
+"""The answers of the library: Deferreds that code for asyncio can await as well.
 
 A `Deferred` is awaitable, but only for a coroutine that Twisted drives: an asyncio task that is handed one says
 "Task got bad yield". `Answer` is accepted by both, so that one library serves `Deferred.fromCoroutine`, callbacks and,
@@ -30,17 +30,17 @@ class Answer(Deferred[T]):
     """
 
     request: Request | None = None
-    """What was asked, for the answer of a client: with the server's number and time, once a message is acked."""
+    """What was asked. For a message it has the server's number and time, once it is acked."""
     _wakes_task = False
 
     @classmethod
     def of(cls, coroutine: Coroutine[Deferred[Any], Any, T]) -> Answer[T]:
-        """Run a coroutine now and answer with what it returns. Cancelling the answer cancels the coroutine."""
+        """Run a coroutine now, and return an answer with its result. Cancelling the answer cancels the coroutine."""
         return cls.following(Deferred.fromCoroutine(coroutine))
 
     @classmethod
     def following(cls, deferred: Deferred[T]) -> Answer[T]:
-        """Answer with what another Deferred answers with. Cancelling the one cancels the other."""
+        """Return an answer with the result of another Deferred. Cancelling the answer cancels the other, too."""
         answer: Answer[T] = cls(lambda _: deferred.cancel())
         deferred.addBoth(answer._follow)
         return answer
@@ -53,14 +53,14 @@ class Answer(Deferred[T]):
 
     @classmethod
     def given(cls, value: T) -> Answer[T]:
-        """Answer at once."""
+        """Return an answer that is there already."""
         answer: Answer[T] = cls()
         answer.callback(value)
         return answer
 
     @classmethod
     def failed(cls, error: BaseException) -> Self:
-        """Fail at once."""
+        """Return an answer that has failed already."""
         answer = cls()
         answer.errback(error)
         return answer
@@ -70,11 +70,11 @@ class Answer(Deferred[T]):
         return super().__await__()
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
-        """Say to an asyncio task that this belongs to its loop: there is one, the reactor's."""
+        """Tell an asyncio task that this belongs to its loop. There is only one loop, the reactor's."""
         return asyncio.get_running_loop()
 
     def add_done_callback(self, wake: Callable[[object], object], *, context: Context | None = None) -> None:
-        """Wake an asyncio task, in the loop's next turn as futures do, when there is a result for it to look at."""
+        """Wake an asyncio task once there is a result: in the next turn of the loop, as futures do."""
         self._wakes_task = True
         done = self.get_loop().create_future()
         done.add_done_callback(wake, context=context)
@@ -86,7 +86,7 @@ class Answer(Deferred[T]):
         self.addBoth(fired)
 
     def cancel(self, msg: object = None) -> None:
-        """Cancel, as a Deferred; an asyncio task gives a reason, which a Deferred has no place for."""
+        """Cancel like a Deferred. An asyncio task passes a reason, for which a Deferred has no place."""
         super().cancel()
         if self._wakes_task:
             # The task gets asyncio's own error, and nobody looks at this one.
@@ -94,7 +94,7 @@ class Answer(Deferred[T]):
 
 
 class Waiters:
-    """Those who wait for one thing that has not happened yet."""
+    """Answers that wait for one event."""
 
     def __init__(self) -> None:
         self._answers: list[Answer[None]] = []
@@ -103,13 +103,13 @@ class Waiters:
         return bool(self._answers)
 
     def add(self) -> Answer[None]:
-        """Wait. A wait that is cancelled is forgotten."""
+        """Return an answer that waits for the event. A cancelled one is forgotten."""
         answer: Answer[None] = Answer(lambda _: self._answers.remove(answer))
         self._answers.append(answer)
         return answer
 
     def fire(self, error: BaseException | None = None) -> None:
-        """Tell them that it has happened or, with an error, that it never will."""
+        """Tell all of them that the event has happened or, with an error, that it never will."""
         answers, self._answers = self._answers, []
         for answer in answers:
             answer.callback(None) if error is None else answer.errback(error)

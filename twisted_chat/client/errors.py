@@ -1,9 +1,9 @@
-"""What can go wrong in a conversation.
+"""The errors of the client.
 
-ChatError               anything of the below
-├── RequestError        a request was refused, with a `code`; the conversation goes on
+ChatError               the base class
+├── RequestError        a request was refused, with a `code`; the client goes on
 ├── UnreachableError    the first connection was not made
-└── ClosedError         the client is closed, and says why
+└── ClosedError         the client is closed, or the room was left
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ UNREADABLE: Final = "the server's answer cannot be read; it may be newer than th
 
 
 class ChatError(Exception):
-    """Anything that can go wrong in a conversation. Its text is for a person."""
+    """The base class of all errors of the client. The text is for a person."""
 
 
 class RequestError(ChatError):
-    """A request was refused: by the server, or by the client where the server would.
+    """A request was refused by the server, or by the client because the server would refuse it.
 
-    Its text says what was refused and why, and never what was said: it may be logged. `code` is one of the protocol's,
-    or another one from a newer server.
+    The text says what was refused and why. It never contains the text of a message, so it can be logged. `code` is one
+    of the protocol's, or a newer server's.
     """
 
     def __init__(self, code: str, text: str, retry: float | None = None, request: Request | None = None) -> None:
@@ -31,31 +31,31 @@ class RequestError(ChatError):
         super().__init__(f"{refusal}: {text}" if refusal else text)
         self.code = code
         self.text = text
-        """What is wrong and what to do, for a person, in the server's words."""
+        """What is wrong and what to do, in the server's words."""
         self.retry = retry
-        """Seconds after which the request would be served, where the server knows that."""
+        """The seconds after which the request would be served, if the server has told them."""
         self.request = request
-        """What was refused: its `kind`, `room`, `nick` and `text`. None where the server refuses the client itself."""
+        """What was refused: its `kind`, `room`, `nick` and `text`. None if the server refused the client itself."""
 
 
 class UnreachableError(ChatError):
-    """The first connection was not made, or the server ended it before it said welcome.
+    """The first connection was not made, or the server ended it before the welcome.
 
-    `__cause__` has more where it is known.
+    `__cause__` is the exception behind it, if there is one.
     """
 
     def __init__(self, text: str, reason: str, foreign: bool = False) -> None:
         super().__init__(text)
         self.reason = reason
-        """Why, for a person who knows which server it is about."""
+        """The reason alone, for a person who knows which server it is about."""
         self.foreign = foreign
-        """Something took the connection and has said nothing that is known here: it may speak another protocol."""
+        """True if something accepted the connection and sent nothing known. It may speak another protocol."""
 
 
 class ClosedError(ChatError):
-    """The client is closed, or the room was left: nothing comes any more, and nothing can be asked."""
+    """The client is closed, or the room was left."""
 
     def __init__(self, text: str, wanted: bool = False) -> None:
         super().__init__(text)
         self.wanted = wanted
-        """The program itself closed or left. An iteration that is going on then ends, without an error."""
+        """True if the program itself closed the client or left the room. An iteration then ends without an error."""

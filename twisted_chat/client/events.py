@@ -1,4 +1,4 @@
-"""What a client tells those who listen (`Client.on`): messages, the server's notices, and where the client stands."""
+"""The events of a client (`Client.on`): messages, the server's notices, and changes of its state."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from .states import StateChanged as StateChanged
 E = TypeVar("E")
 
 Callback = Callable[[E], Deferred[Any] | Coroutine[Deferred[Any], Any, Any] | None]
-"""What is told of an event. It may be an `async` function, which then runs as Twisted's coroutines do."""
+"""A callback for an event. It may be an `async` function, which then runs like Twisted's coroutines."""
 
 
 class Listeners:
-    """Callbacks by the kind of event that they are for."""
+    """Callbacks by the kind of event."""
 
     _log = Logger()
 
@@ -41,16 +41,16 @@ class Listeners:
         self._callbacks: dict[type, list[Callback[Any]]] = {}
 
     def on(self, kind: type[E], callback: Callback[E]) -> Callable[[], None]:
-        """Call back for each event of exactly this kind; call what this returns to hear no more."""
+        """Register a callback for events of exactly this kind. Returns a function that removes it."""
         self._callbacks.setdefault(kind, []).append(callback)
         return lambda: self._callbacks[kind].remove(callback)
 
     def has(self, kind: type) -> bool:
-        """Say whether there is anybody to tell of such an event."""
+        """True if there is a callback for this kind of event."""
         return bool(self._callbacks.get(kind))
 
     def tell(self, event: object) -> None:
-        """Tell an event. A callback that fails is logged: its error is not the conversation's."""
+        """Call the callbacks for an event. The error of one that fails is logged, and the client goes on."""
         for callback in tuple(self._callbacks.get(type(event), ())):
             self._call(callback, event)
 

@@ -1,4 +1,4 @@
-"""What a client calls its requests: names that no other session, before or after, on this machine or another, uses.
+"""The ids of requests, which no other session on any machine ever uses.
 
 The server stores a message once for each author and id, so an id that comes twice would lose a message. They are UUIDs
 of version 7 (RFC 9562, section 5.7): milliseconds since 1970, so that they sort by time, a counter, and 62 random bits.
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 COUNTER_BITS = 12
-"""Bits of the counter within one millisecond (RFC 9562, section 6.2, method 1)."""
+"""The bits of the counter within one millisecond (RFC 9562, section 6.2, method 1)."""
 
 
 class Ids:
@@ -22,7 +22,7 @@ class Ids:
         self._last = 0
 
     def __call__(self) -> str:
-        """Make an id of 36 characters."""
+        """Return a new id of 36 characters."""
         # Time and counter are one number, so that a full counter, or a clock set back, goes on with the next one.
         self._last = max(int(self._now() * 1000) << COUNTER_BITS, self._last + 1)
         milliseconds, count = self._last >> COUNTER_BITS, self._last & ((1 << COUNTER_BITS) - 1)

@@ -1,4 +1,4 @@
-"""What a name is known by, for clients that have nothing but Python."""
+"""The key of a name, by the standard library alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import lru_cache
 
 @lru_cache(maxsize=1024)  # a client is in 500 rooms at most, and asks for the same names with each message
 def key(name: str) -> str:
-    """Give the same for two names that the server takes for one.
+    """Return the same key for two names that are one for the server.
 
     The server's own rules (`twisted_chat.names`) say besides what is no name. They lower, and do not fold: `ß` and `ss`
     are two (RFC 8265, section 3.3.2).

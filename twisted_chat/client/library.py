@@ -1,6 +1,6 @@
-"""The library: a client and its rooms on Twisted or asyncio, on a connection that comes back by itself.
+"""The library: a client and its rooms on Twisted or asyncio.
 
-What is decided is decided in `protocol.engine`; here are the reactor, the connection and the names that people use.
+`protocol.engine` decides everything. Here are the reactor, the connection and the public names.
 """
 
 from __future__ import annotations
@@ -49,18 +49,18 @@ from .udp import DatagramConnection
 E = TypeVar("E")
 
 MAX_LINE: Final = 2**20
-"""Bytes of a line of a server. Ours writes a quarter of that at most: a page of history."""
+"""The maximum length of a line in bytes. This project's server writes at most a quarter of that, a page of history."""
 
 
 class Link(Protocol):
-    """One connection: lines in, objects out. Over UDP, `DatagramConnection` has objects on both of its sides."""
+    """One connection. A stream carries lines; over UDP, a `DatagramConnection` carries objects."""
 
     _log = Logger()
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._rest = bytearray()
-        """The line that has no end yet."""
+        """The beginning of a line whose end has not arrived."""
         self._is_over = False
 
     def connectionMade(self) -> None:
@@ -80,7 +80,7 @@ class Link(Protocol):
             self._client._give_up(f"the server sent a line of more than {MAX_LINE:,} bytes")
 
     def objects_received(self, objects: Iterable[Object]) -> None:
-        """Take what the server sent."""
+        """Called with objects that the server has sent."""
         self._client._received(objects)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -88,7 +88,7 @@ class Link(Protocol):
         self._client._lost(reason)
 
     def send(self, objects: list[Object]) -> None:
-        """Send these, unless the connection is about to end."""
+        """Send objects, unless the connection is about to end."""
         if self._is_over or not objects:
             return
         if isinstance(self.transport, DatagramConnection):
@@ -117,7 +117,7 @@ class _Links(Factory):
 
 @implementer(IStreamClientEndpoint)
 class _Endpoint:
-    """An endpoint that tells its client why a connection was not made."""
+    """Wraps an endpoint, and tells the client why a connection was not made."""
 
     def __init__(self, endpoint: IStreamClientEndpoint, client: Client) -> None:
         self._endpoint = endpoint
@@ -130,11 +130,12 @@ class _Endpoint:
 class Room:
     """A room that the client is in.
 
-    Iterating gives each message that others say there, once and in order, over any number of lost connections. What
-    this client says itself is not among them: `say` answers with its number. (What another client says under the same
-    nick is, and so is what was said in an earlier session and is read again because of `since`.)
+    Iterating yields each message of others, once and in order, over any number of lost connections. The client's own
+    messages are not among them: the answer of `say` is their number. (Messages of another client with the same nick
+    are, and so are those of an earlier session that are read because of `since`.)
 
-    Messages that wait to be taken are bounded: a slow consumer misses nothing, it gets the rest from the log.
+    The number of messages that wait to be taken is bounded. A slow consumer misses nothing: it gets the rest from the
+    log.
     """
 
     def __init__(self, client: Client, membership: Membership) -> None:
@@ -150,26 +151,26 @@ class Room:
 
     @property
     def name(self) -> str:
-        """The room's name, as it was first written."""
+        """The name of the room, in the spelling in which it was first written."""
         return self._membership.name
 
     @property
     def topic(self) -> str:
-        """The topic as far as the client knows."""
+        """The topic, as far as the client knows it."""
         return self._membership.topic
 
     @property
     def count(self) -> int:
-        """How many members the room has, as far as the client knows."""
+        """The number of members, as far as the client knows it."""
         return self._membership.count
 
     @property
     def oldest(self) -> int:
-        """The number of the oldest message that was kept when the client joined, last time."""
+        """The number of the oldest message that was kept when the client last joined."""
         return self._membership.oldest
 
     def on(self, kind: type[E], callback: Callback[E]) -> Callable[[], None]:
-        """Call back for what happens in this room; what this returns ends it.
+        """Register a callback for what happens in this room. Returns a function that removes it.
 
         `kind` is `Message`, `MemberJoined`, `MemberLeft`, `NickChanged`, `TopicChanged`, `Presence`, `NewLog` or
         `RoomLost`.
@@ -180,15 +181,15 @@ class Room:
         return forget
 
     def say(self, text: str) -> Answer[int]:
-        """Say something; the answer is its number, when it is in the room's log.
+        """Send a message. The answer is its number, once it is in the log of the room.
 
-        Until then it is sent again on each new connection. The answer's `request.time` then is the server's time.
+        Until then it is sent again on each new connection. `request.time` of the answer is then the server's time.
         Raises `RequestError` (such as `too-long`) or `ClosedError`.
         """
         return self._client._ask(lambda engine: engine.say(self._membership, text))
 
     def leave(self) -> Answer[None]:
-        """Leave, when all that was said here is acked. Whoever iterates over the room is at its end then."""
+        """Leave the room once all messages to it are acked. An iteration over the room ends then."""
         if self._client._closing:
             return Answer.failed(ClosedError(CLOSED, wanted=True))
         if self._membership.error is not None:
@@ -198,19 +199,19 @@ class Room:
         return answer
 
     def history(self, *, before: int | None = None, after: int | None = None, limit: int = 50) -> Answer[Page]:
-        """Read the room's log: up to `limit` messages (at most 500) before a number, after one, or the newest."""
+        """Read the log: up to `limit` messages (at most 500) before a number, after one, or the newest."""
         return self._client._ask(lambda engine: engine.history(self.name, before, after, limit))
 
     def who(self, after: str = "") -> Answer[Members]:
-        """Ask for the members: their `count`, and 500 of them from the nick `after` on, sorted."""
+        """Ask for the members: their `count`, and up to 500 of them after the nick `after`, sorted."""
         return self._client.who(self.name, after)
 
     def set_topic(self, text: str) -> Answer[None]:
-        """Set the topic; an empty one takes it away."""
+        """Set the topic. An empty one removes it."""
         return self._client._ask(lambda engine: engine.set_topic(self.name, text))
 
     def receive(self) -> Answer[Message]:
-        """Take the next message. Raises `ClosedError` when there are no more; a cancelled call takes none."""
+        """Take the next message. Raises `ClosedError` if there are no more. A cancelled call takes none."""
         if self._is_called_back:
             return Answer.failed(RuntimeError(f"the messages of {self.name} go to a callback"))
         message = None if self._takers else self._client._engine.take(self._membership)
@@ -239,7 +240,7 @@ class Room:
         return self._listeners.has(Message) or self._client._listeners.has(Message)
 
     def _hand_out(self) -> None:
-        """Give those who wait for messages what there is."""
+        """Give the known messages to those who wait for them."""
         while self._takers or self._is_called_back:
             message = self._client._engine.take(self._membership)
             if message is None:
@@ -250,7 +251,7 @@ class Room:
                 self._client._tell(message, self)
 
     def _end(self, error: ChatError) -> None:
-        """Called when the client is in the room no more."""
+        """Called when the client is no longer in the room."""
         self._hand_out()
         takers, self._takers = self._takers, deque()
         for taker in takers:
@@ -260,13 +261,13 @@ class Room:
 
 
 class Client:
-    """A client: what is said through it arrives once, and what it hears it hears once, whatever the network does.
+    """A client: each message that it sends or receives arrives once, whatever the network does.
 
-    `connect` makes one and starts it. To listen before the first word comes, make one, use `on`, and `start` it.
+    `connect` makes one and starts it. To register callbacks before anything arrives, make one, call `on`, then `start`.
 
-    All that asks the server for something returns an `Answer`: a Deferred, to be awaited by coroutines of Twisted and
-    of asyncio. It fails with `RequestError` when the server refuses, and with `ClosedError` when the client is closed.
-    While there is no connection, what is asked waits for the next one.
+    Every method that asks the server something returns an `Answer`, a Deferred that coroutines of Twisted and of
+    asyncio can await. It fails with `RequestError` if the server refuses, and with `ClosedError` if the client is
+    closed. Without a connection, a request waits for the next one.
     """
 
     _log = Logger()
@@ -282,9 +283,9 @@ class Client:
         """Prepare a client.
 
         `endpoint` is a description such as `"tcp:chat.example:14900"`, `"tls:chat.example:14943"`,
-        `"udp:chat.example:14900"` or `"unix:/run/chat.sock"`, or an endpoint. `retry` gives the seconds before the
-        n-th try to connect again, counted from the last connection that lasted for a while; it should grow, and be a
-        little random. Without a `reactor` it is Twisted's or, under `asyncio.run`, one on the running loop.
+        `"udp:chat.example:14900"` or `"unix:/run/chat.sock"`, or an endpoint. `retry` returns the seconds before
+        the n-th try to reconnect, counted from the last connection that lasted for a while; it should grow, and be a
+        little random. The default `reactor` is Twisted's or, under `asyncio.run`, one on the running loop.
         Raises `ValueError` for a bad description, `RequestError` for a bad nick, and `RuntimeError` in an asyncio loop
         that is not the reactor's.
         """
@@ -308,7 +309,7 @@ class Client:
         )
         self._is_turning = False
         self._in_service = False
-        """The service is in the middle of something, and cannot be stopped."""
+        """True while the service is in the middle of a step, and cannot be stopped."""
         self._closing = False
         self._stopped = False
         self._stopping = Waiters()
@@ -326,60 +327,60 @@ class Client:
 
     @property
     def nick(self) -> str:
-        """The client's nick, as the server has it."""
+        """The client's nick, in the server's spelling."""
         return self._engine.nick
 
     @property
     def server(self) -> str:
-        """The server's name and version."""
+        """The name and version of the server."""
         return self._engine.server
 
     @property
     def limits(self) -> dict[str, int]:
-        """The server's limits by their names."""
+        """The limits of the server, by name."""
         return self._engine.limits
 
     @property
     def state(self) -> State:
-        """Where the client stands with its server."""
+        """The state of the client's connection."""
         return self._engine.state
 
     @property
     def joined(self) -> dict[str, Room]:
-        """The rooms that the client is in, by the names' keys (`twisted_chat.names`)."""
+        """The rooms that the client is in, by the keys of their names (`twisted_chat.names`)."""
         return {membership.key: room for membership, room in self._rooms.items()}
 
     def room(self, name: str) -> Room | None:
-        """Find a room that the client is in."""
+        """Return a room that the client is in, by its name."""
         return self.joined.get(key(name))
 
     @property
     def unanswered(self) -> int:
-        """The number of requests and messages that have no answer yet."""
+        """The number of unanswered requests and messages."""
         return self._engine.owed
 
     @property
     def waiting(self) -> list[Request]:
-        """What was asked or said and has no answer yet, in the order of asking.
+        """The unanswered requests and messages, in the order of asking.
 
-        Without a connection it waits for the next one. It is lost where the client is closed without `flush`; only
-        what `changes` something is missed then: a message, a topic, a nick.
+        Without a connection they wait for the next one. Closing the client without `flush` drops them; those with
+        `changes` (messages, topics, a nick) are lost then.
         """
         return self._engine.waiting
 
     # What can be done
 
     def start(self) -> Answer[Client]:
-        """Connect; after the answer, the client connects again by itself whenever it has to.
+        """Connect. After the answer, the client reconnects by itself whenever it has to.
 
-        Raises `UnreachableError` when there is no server, and `RequestError` when it does not let us in
-        (`nick-taken`).
+        Raises `UnreachableError` if the first connection is not made, or ends before the welcome, and `RequestError` if
+        the server refuses the client (`nick-taken`).
         """
         self._service.startService()
         return self._started
 
     def on(self, kind: type[E], callback: Callback[E]) -> Callable[[], None]:
-        """Call back when something happens; what this returns ends it.
+        """Register a callback for what happens. Returns a function that removes it.
 
         `kind` is `StateChanged`, `DirectMessage`, `Stop` (the server says why it stops) or `Error` (one that answers
         no request), or what `Room.on` takes, then for all rooms.
@@ -390,37 +391,37 @@ class Client:
         return forget
 
     def join(self, room: str, since: int | None = None) -> Answer[Room]:
-        """Enter a room. With `since`, what was said after that number is read first; 0 is all that is kept.
+        """Join a room. With `since`, the messages after that number are read first; 0 reads all that are kept.
 
-        A room that the client is in already is given as it is. Raises `RequestError`.
+        If the client is in the room already, the answer is that room. Raises `RequestError`.
         """
         return Answer.of(self._join(room, since))
 
     def tell(self, nick: str, text: str) -> Answer[int | None]:
-        """Say something to one nick.
+        """Send a message to one nick.
 
-        The answer comes when the other has got it (`None`) or, from a server that keeps such messages, when it is kept
-        (then it is its number). Where it is not kept, and only if the connection breaks before the answer, the other
-        may get it twice, since there is no log that would tell.
+        The answer comes once the recipient's connection has taken it (`None`) or, from a server that keeps direct
+        messages, once it is kept (its number). A message that is not kept may arrive twice, if the connection breaks
+        before the answer.
         """
         return self._ask(lambda engine: engine.tell(nick, text))
 
     def rooms(self) -> Answer[list[RoomInfo]]:
-        """Ask for the rooms there are, each with its `room`, `count` of members and `topic`."""
+        """Ask for all rooms, each with its `room`, `count` of members and `topic`."""
         return self._ask(lambda engine: engine.rooms())
 
     def who(self, room: str, after: str = "") -> Answer[Members]:
-        """Ask for a room's members, as `Room.who` does, without being in it."""
+        """Ask for the members of a room, as `Room.who` does, without being in it."""
         return self._ask(lambda engine: engine.who(room, after))
 
     def set_nick(self, nick: str) -> Answer[str]:
-        """Take another nick, when all that was said so far is acked. The answer is the nick as the server has it."""
+        """Take another nick, once all messages so far are acked. The answer is the nick in the server's spelling."""
         return self._ask(lambda engine: engine.rename(nick))
 
     def close(self, flush: bool = True) -> Answer[None]:
-        """Close the client, when everything asked so far is answered; with `flush=False`, now.
+        """Close the client once everything asked so far is answered; with `flush=False`, now.
 
-        What is asked from now on fails with `ClosedError`. While there is no connection, closing waits for one.
+        Later requests fail with `ClosedError`. Without a connection, closing with `flush` waits for the next one.
         """
         return Answer.of(self._close(flush))
 
@@ -442,7 +443,7 @@ class Client:
 
     async def _join(self, name: str, since: int | None) -> Room:
         shown = _check(names.room, name).shown
-        # When a room has been left, another who waited for that may have entered it again.
+        # When a room was left, somebody else who waited for that may have joined it again.
         while (known := self.room(name)) is not None and known._membership.leaving:
             await known._leaving.add()
         if self._closing or self._engine.error is not None:
@@ -460,7 +461,7 @@ class Client:
     async def _close(self, flush: bool) -> None:
         self._closing = True
         if flush and self.state in (State.CONNECTED, State.WAITING) and self._engine.owed:
-            # When the client ends meanwhile, those who asked are told.
+            # If the client ends meanwhile, those who asked get the error.
             with suppress(ChatError):
                 await self._settling.add()
         self._do(lambda engine: engine.quit())
@@ -509,7 +510,7 @@ class Client:
     # What the engine says
 
     def _turn(self) -> None:
-        """Send what is to be sent, and tell what is to be told; a callback may ask for more meanwhile."""
+        """Send and tell what there is. A callback may ask for more meanwhile."""
         if self._is_turning:
             return
         self._is_turning = True
@@ -570,7 +571,7 @@ class Client:
             answer()
 
     def _answer(self, request: Request, give: Callable[[Answer[Any]], None]) -> None:
-        """Answer a request, unless whoever asked does not want to know any more."""
+        """Answer a request, unless its answer was cancelled."""
         answer = self._answers.pop(request)
         if not answer.called:
             give(answer)
@@ -601,9 +602,9 @@ def connect(
     """Connect to a server.
 
     `endpoint` is a description such as `"tcp:chat.example:14900"`, `"tls:chat.example:14943"`,
-    `"udp:chat.example:14900"` or `"unix:/run/chat.sock"`, or any endpoint. Raises `UnreachableError` when there is no
-    server, `RequestError` when it does not let us in (`nick-taken`, `bad-nick`) and `ValueError` for a bad description.
-    From then on the client connects again by itself, with growing pauses.
+    `"udp:chat.example:14900"` or `"unix:/run/chat.sock"`, or any endpoint. Raises `UnreachableError` if the first
+    connection is not made, or ends before the welcome, `RequestError` if the server refuses the client (`nick-taken`,
+    `bad-nick`) and `ValueError` for a bad description. Later the client reconnects by itself, with growing pauses.
     """
     return Answer.of(_connect(endpoint, nick, reactor, retry))
 

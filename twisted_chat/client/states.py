@@ -1,4 +1,4 @@
-"""Where a client stands with its server, and what it tells of that."""
+"""The state of a client's connection, and the events about it."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from .errors import ChatError
 
 
 class State(enum.Enum):
-    """Where a client stands with its server."""
+    """The state of a client's connection."""
 
     CONNECTING = "connecting"
     """The first connection is being made."""
     CONNECTED = "connected"
     """The server has said welcome."""
     WAITING = "waiting"
-    """The connection was lost; the next try comes after a pause."""
+    """The connection was lost. The next try comes after a pause."""
     CLOSED = "closed"
-    """For good."""
+    """The client is closed for good."""
 
 
 @dataclass(frozen=True, slots=True)
 class StateChanged:
-    """The client's connection came or went."""
+    """The state of the client's connection changed, or the reason why it waits."""
 
     state: State
     reason: str = ""
-    """For a person: what the server said when it stopped, or how the connection broke."""
+    """Why there is no connection, for a person."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoomLost:
-    """The server does not let the client into a room again; whoever iterates over it gets the error too."""
+    """The server refuses to let the client back into a room. An iteration over the room raises the error, too."""
 
     room: str
     error: ChatError
@@ -40,6 +40,6 @@ class RoomLost:
 
 @dataclass(frozen=True, slots=True)
 class NewLog:
-    """A room's log is a new one, as where a server that keeps nothing on disk was started again: numbers begin anew."""
+    """The log of a room is a new one, and its numbers start again: the server lost the old one, or has a backup."""
 
     room: str

@@ -1,7 +1,7 @@
-"""UDP for the library: an endpoint, `udp:chat.example:14900`, whose connections carry objects in place of bytes.
+"""UDP for the library: the endpoint `udp:chat.example:14900`, whose connections carry objects instead of bytes.
 
-A session is decided in `protocol.datagrams`, and what gets lost is read from the rooms' logs by the engine; here are
-the sockets and the reactor.
+`protocol.datagrams` decides what happens in a session, and the engine reads what gets lost from the logs of the rooms.
+Here are the sockets and the reactor.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ from .protocol.datagrams import Datagrams
 from .protocol.objects import Object
 
 OPEN_SECONDS: Final = 10.0
-"""In so many a server must answer."""
+"""Seconds within which a server must answer."""
 
 
 @implementer(IPlugin, IStreamClientEndpointStringParserWithReactor)
 class UDPParser:
-    """Lets `clientFromString` know `udp:HOST:PORT`; Twisted finds it in the folder of its plugins."""
+    """Teaches `clientFromString` the description `udp:HOST:PORT`. Twisted finds it in its folder of plugins."""
 
     prefix = "udp"
 
@@ -55,10 +55,10 @@ class UDPParser:
 
 @implementer(IStreamClientEndpoint)
 class UDPEndpoint:
-    """A server's port for datagrams, for a protocol that has `objects_received` in place of `dataReceived`."""
+    """The UDP port of a server, for protocols that have `objects_received` instead of `dataReceived`."""
 
     def __init__(self, reactor: Any, host: str, port: int, timeout: float = OPEN_SECONDS) -> None:
-        """`timeout` is in how many seconds the server must answer."""
+        """`timeout` is the time in seconds within which the server must answer."""
         self._reactor = reactor
         self._host = host
         self._port = port
@@ -68,10 +68,10 @@ class UDPEndpoint:
         return f"<UDP to {self._host}, port {self._port}>"
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
-        """Connect: the Deferred fires when the server has answered.
+        """Connect. The Deferred fires once the server has answered.
 
-        It fails with `DNSLookupError`, `ConnectionRefusedError` where the other machine says that nobody is there,
-        `TimeoutError` where nobody says anything, and `OSError` where there is no way to it.
+        It fails with `DNSLookupError`, with `ConnectionRefusedError` if the other machine has no such port, with
+        `TimeoutError` if nothing answers, and with `OSError` if there is no route.
         """
         return Deferred.fromCoroutine(self._connect(protocolFactory))
 
@@ -100,7 +100,7 @@ def _endpoint(reactor: Any, host: str, port: str, timeout: float | str = OPEN_SE
 
 
 class DatagramConnection(DatagramProtocol):
-    """One session with a server, and the transport of a protocol: datagrams on its one side, objects on its other."""
+    """One session with a server, and the transport of a protocol that sends and receives objects."""
 
     noisy = False
 
@@ -112,14 +112,14 @@ class DatagramConnection(DatagramProtocol):
         self._peer: tuple[str, int] = "", 0
         self._protocol: Any = None
         self._timers: list[IDelayedCall] = []
-        """When the server must have answered, while it has not; and when there is something to do."""
+        """The timer of the next turn, and, until the server has answered, the one of its latest answer."""
         self._opening: Deferred[None] = Deferred(lambda _: self._end(Failure(CancelledError())))
         self._over = False
 
     # For the endpoint
 
     def open(self, host: str, port: int, timeout: float) -> Deferred[None]:
-        """Wait until the server has answered. Raises `OSError` where there is no way to it."""
+        """Wait until the server has answered. Raises `OSError` if there is no route."""
         self._peer = host, port
         try:
             self._socket = self._reactor.listenUDP(0, self, interface="::" if ":" in host else "")
@@ -137,7 +137,7 @@ class DatagramConnection(DatagramProtocol):
         return self._opening
 
     def carry(self, factory: IProtocolFactory) -> IProtocol:
-        """Connect a protocol with the server."""
+        """Connect a protocol to the server."""
         self._timers.pop().cancel()
         protocol = factory.buildProtocol(self.getPeer())
         if protocol is None:
@@ -150,13 +150,13 @@ class DatagramConnection(DatagramProtocol):
     # For the protocol
 
     def send(self, objects: list[Object]) -> None:
-        """Send objects. Those that are requests are sent again until they are answered."""
+        """Send objects. Requests are sent again until they are answered."""
         for obj in objects:
             self._session.send(obj, self._reactor.seconds())
         self._transmit()
 
     def loseConnection(self) -> None:
-        """End it. What was not answered may be lost, as what was still on its way is."""
+        """End the session. Unanswered requests may be lost, and datagrams in flight are."""
         self._end(Failure(ConnectionDone()))
 
     def abortConnection(self) -> None:
@@ -179,14 +179,14 @@ class DatagramConnection(DatagramProtocol):
         self._end(Failure(Refused()))
 
     def stopProtocol(self) -> None:
-        """Hear that the socket is closed. Some reactors do that themselves in place of telling of a refusal."""
+        """Called when the socket is closed. Some reactors close it instead of reporting a refusal."""
         self._is_open = False
         self._end(Failure(Refused()))
 
     # How
 
     def _turn(self) -> None:
-        """Do what is due, and hand on what came."""
+        """Do what is due, and hand on what has arrived."""
         try:
             self._session.tick(self._reactor.seconds())
         except TimeoutError as error:
@@ -199,7 +199,7 @@ class DatagramConnection(DatagramProtocol):
         self._transmit()
 
     def _transmit(self) -> None:
-        """Send what is to be sent, and be here again when something is due."""
+        """Send what is to be sent, and set the timer of the next turn."""
         for datagram in self._session.take_datagrams():
             if not self._over:
                 with suppress(OSError):  # it is lost then, as others are

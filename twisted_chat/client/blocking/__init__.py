@@ -8,13 +8,13 @@
             if message.msg == "ping":
                 chat.say(f"pong, {message.author}")
 
-It has the names of `twisted_chat.client` and keeps the same promises, over TCP, TLS and UDP: what is said is said again
-with the same id until the server has it, over any number of lost connections, and each message comes once, in order.
-A call returns when the server has answered. Calls may come from any thread.
+It has the names of `twisted_chat.client` and keeps the same promises, over TCP, TLS and UDP: a message is sent again
+with the same id until it is acked, over any number of lost connections, and each message arrives once and in order. A
+call returns when the server has answered. Calls may come from any thread.
 
-How it is made, from the bottom up: `links` carries objects to and from a server. The `loop` is the thread that has the
-links and the engine (`twisted_chat.client.protocol`), which all clients share. `client` uses the engine, and takes
-messages from the `inbox`. Nothing of this imports anything but Python's own.
+From the bottom up: `links` carries objects to and from a server. The `loop` is the thread that runs the links and the
+engine (`twisted_chat.client.protocol`), which is the same for all clients. `client` uses the engine, and takes messages
+from the `inbox`. None of these modules imports anything beyond the standard library.
 """
 
 from ..errors import ChatError, ClosedError, RequestError, UnreachableError

@@ -1,4 +1,4 @@
-"""A thread that waits for an answer."""
+"""Answers that threads wait for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..errors import ChatError
 
 
 class Call:
-    """An answer that one thread waits for and another one gives."""
+    """An answer that one thread waits for and another thread gives."""
 
     def __init__(self) -> None:
         self._answer: Any = None
@@ -22,7 +22,7 @@ class Call:
         return self._done.is_set()
 
     def succeed(self, answer: Any = None) -> None:
-        """Give the answer. Where there was one already, nothing changes."""
+        """Give the answer. A second one changes nothing."""
         if not self.done:
             self._answer = answer
             self._done.set()

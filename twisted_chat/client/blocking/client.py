@@ -1,4 +1,4 @@
-"""What people use: a client and its rooms."""
+"""The public classes: a client and its rooms."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .links import NO_TLS_HINT, DatagramLink, StreamLink
 from .loop import Loop
 
 EXIT_TIME: Final = 10.0
-"""Seconds that a program which ends without closing its clients waits for the answers to what it has said."""
+"""Seconds that the end of a program waits for the answers of a client that it has not closed."""
 
 _log = logging.getLogger("twisted_chat.client.blocking")
 
@@ -36,7 +36,7 @@ E = TypeVar("E")
 
 
 class Room:
-    """A room that the client is in. Iterating gives each message that others say there, once and in order."""
+    """A room that the client is in. Iterating yields each message of others, once and in order."""
 
     def __init__(self, client: Client, membership: Membership) -> None:
         self._client = client
@@ -50,26 +50,26 @@ class Room:
 
     @property
     def name(self) -> str:
-        """The room's name, as it was first written."""
+        """The name of the room, in the spelling in which it was first written."""
         return self._membership.name
 
     @property
     def topic(self) -> str:
-        """The topic as far as the client knows."""
+        """The topic, as far as the client knows it."""
         return self._membership.topic
 
     @property
     def count(self) -> int:
-        """How many members the room has, as far as the client knows."""
+        """The number of members, as far as the client knows it."""
         return self._membership.count
 
     @property
     def oldest(self) -> int:
-        """The number of the oldest message that was kept when the client joined, last time."""
+        """The number of the oldest message that was kept when the client last joined."""
         return self._membership.oldest
 
     def on(self, kind: type[E], callback: Callable[[E], object]) -> Callable[[], None]:
-        """Call back for what happens in this room; what this returns ends it.
+        """Register a callback for what happens in this room. Returns a function that removes it.
 
         `kind` is `Message`, `MemberJoined`, `MemberLeft`, `NickChanged`, `TopicChanged`, `Presence`, `NewLog` or
         `RoomLost`.
@@ -78,38 +78,37 @@ class Room:
         return self._client._on(self._slot, kind, callback)
 
     def say(self, text: str, wait: bool = True) -> int | None:
-        """Say something; return its number, when it is in the room's log.
+        """Send a message. Returns its number, once it is in the log of the room.
 
-        Without `wait` return at once: it is sent all the same, in its order. `close` waits for it, and so does the end
-        of the program, for a few seconds.
+        With `wait=False` this returns at once, and the message is sent in its order. `close` waits until it is acked,
+        and so does the end of the program, for a few seconds.
         """
         seq: int | None = self._client._ask(lambda engine: engine.say(self._membership, text), wait)
         return seq
 
     def leave(self) -> None:
-        """Leave, when all that was said here is acked. Whoever iterates over the room is at its end then."""
+        """Leave the room once all messages to it are acked. An iteration over the room ends then."""
         self._client._do(lambda engine: engine.leave(self._membership))
         self._left.wait(self._client.timeout)
 
     def history(self, *, before: int | None = None, after: int | None = None, limit: int = 50) -> Page:
-        """Read the room's log: up to `limit` messages before a number, after one, or the newest.
+        """Read the log: up to `limit` messages before a number, after one, or the newest.
 
-        There are 500 at most; over UDP as many as fit into a datagram, and a text that does not fit is whole all the
-        same.
+        A page has at most 500 messages, over UDP as many as fit into a datagram. Long texts are whole over UDP, too.
         """
         page: Page = self._client._ask(lambda engine: engine.history(self.name, before, after, limit))
         return page
 
     def who(self, after: str = "") -> Members:
-        """Ask for the members: their `count`, and some of them from the nick `after` on, sorted."""
+        """Ask for the members: their `count`, and up to 500 of them after the nick `after`, sorted."""
         return self._client.who(self.name, after)
 
     def set_topic(self, text: str) -> None:
-        """Set the topic; an empty one takes it away."""
+        """Set the topic. An empty one removes it."""
         self._client._ask(lambda engine: engine.set_topic(self.name, text))
 
     def receive(self, timeout: float | None = None) -> Message:
-        """Take the next message. Raises `ClosedError` when there are no more, and `TimeoutError`."""
+        """Take the next message. Raises `ClosedError` if there are no more, and `TimeoutError`."""
         return self._client._take(self._slot, timeout)
 
     def __iter__(self) -> Iterator[Message]:
@@ -117,7 +116,7 @@ class Room:
 
 
 class Client:
-    """A client: what is said through it arrives once, and what it hears it hears once, whatever the network does."""
+    """A client: each message that it sends or receives arrives once, whatever the network does."""
 
     def __init__(
         self,
@@ -133,9 +132,9 @@ class Client:
     ) -> None:
         """Prepare a client; `start` or `with` connects it.
 
-        `room` is entered at once (None: none), with `since` from the message after that number on. `tls` may be a
-        context that says whom to trust. `timeout` is for how many seconds a call waits for its answer before it raises
-        `TimeoutError`; by default it waits for as long as it takes.
+        `room` is joined at once, unless it is None, with the messages after the number `since`. `tls` may be a context
+        that says whom to trust. `timeout` is the time in seconds after which a call without an answer raises
+        `TimeoutError`; by default a call waits for as long as it takes.
         """
         if tls and udp:
             raise ValueError("there is no TLS over UDP: take one of the two")
@@ -158,10 +157,10 @@ class Client:
         self._settling: list[Call] = []
 
     def start(self) -> Self:
-        """Connect; from then on the client connects again by itself whenever it has to.
+        """Connect. After that the client reconnects by itself whenever it has to.
 
-        Raises `UnreachableError` when the first connection is not made or ends before the welcome, and `RequestError`
-        when the server does not let the client in (`nick-taken`).
+        Raises `UnreachableError` if the first connection is not made, or ends before the welcome, and `RequestError` if
+        the server refuses the client (`nick-taken`).
         """
         self._loop.start()
         _started.add(self)
@@ -184,49 +183,49 @@ class Client:
 
     @property
     def nick(self) -> str:
-        """The client's nick, as the server has it."""
+        """The client's nick, in the server's spelling."""
         return self._engine.nick
 
     @property
     def server(self) -> str:
-        """The server's name and version."""
+        """The name and version of the server."""
         return self._engine.server
 
     @property
     def limits(self) -> dict[str, int]:
-        """The server's limits by their names."""
+        """The limits of the server, by name."""
         return self._engine.limits
 
     @property
     def state(self) -> State:
-        """Where the client stands with its server."""
+        """The state of the client's connection."""
         return self._engine.state
 
     @property
     def joined(self) -> dict[str, Room]:
-        """The rooms that the client is in, by their names in small letters."""
+        """The rooms that the client is in, by their names in lower case."""
         return {membership.key: room for membership, room in tuple(self._rooms.items()) if membership.entered}
 
     def room(self, name: str) -> Room | None:
-        """Find a room that the client is in."""
+        """Return a room that the client is in, by its name."""
         return self.joined.get(key(name))
 
     @property
     def unanswered(self) -> int:
-        """The number of requests and messages that have no answer yet."""
+        """The number of unanswered requests and messages."""
         return self._engine.owed
 
     @property
     def waiting(self) -> list[Request]:
-        """What was asked or said and has no answer yet, in the order of asking.
+        """The unanswered requests and messages, in the order of asking.
 
-        Without a connection it waits for the next one. It is lost where the client is closed without `flush`; only
-        what `changes` something is missed then: a message, a topic, a nick.
+        Without a connection they wait for the next one. Closing the client without `flush` drops them; those with
+        `changes` (messages, topics, a nick) are lost then.
         """
         return self._engine.waiting
 
     def on(self, kind: type[E], callback: Callable[[E], object]) -> Callable[[], None]:
-        """Call back when something happens; what this returns ends it.
+        """Register a callback for what happens. Returns a function that removes it.
 
         `kind` is `StateChanged`, `DirectMessage`, `Stop` (the server says why it stops) or `Error` (one that answers
         no request), or what `Room.on` takes, then for all rooms. To hear everything, do this before `start`. Callbacks
@@ -235,9 +234,9 @@ class Client:
         return self._on(None, kind, callback)
 
     def join(self, room: str, since: int | None = None) -> Room:
-        """Enter a room. With `since`, what was said after that number is read first; 0 is all that is kept.
+        """Join a room. With `since`, the messages after that number are read first; 0 reads all that are kept.
 
-        A room that the client is in already is given as it is. Raises `RequestError`.
+        If the client is in the room already, that room is returned. Raises `RequestError`.
         """
         with self._joining:
             known = self._find(room)
@@ -252,7 +251,7 @@ class Client:
         return joined
 
     def _find(self, name: str) -> Room | None:
-        """Find a room that the client is in, or is about to enter."""
+        """Return a room that the client is in, or is about to enter."""
         return next((room for membership, room in tuple(self._rooms.items()) if membership.key == key(name)), None)
 
     def _enter(self, name: str, since: int | None) -> Room:
@@ -265,42 +264,42 @@ class Client:
         return entering
 
     def say(self, text: str, wait: bool = True) -> int | None:
-        """Say something in the room that was entered first, as `Room.say` does."""
+        """Send a message to the room that was joined first, as `Room.say` does."""
         if self._first is None:
             raise ClosedError("no room was entered: `join` one, and say it there")
         return self._first.say(text, wait)
 
     def tell(self, nick: str, text: str) -> int | None:
-        """Say something to one nick; return its number where it is kept, and None where the other has got it."""
+        """Send a message to one nick. Returns its number, or None if it was delivered without being kept."""
         seq: int | None = self._ask(lambda engine: engine.tell(nick, text))
         return seq
 
     def rooms(self) -> list[RoomInfo]:
-        """Ask for the rooms there are."""
+        """Ask for all rooms."""
         rooms: list[RoomInfo] = self._ask(lambda engine: engine.rooms())
         return rooms
 
     def who(self, room: str, after: str = "") -> Members:
-        """Ask for a room's members, as `Room.who` does, without being in it."""
+        """Ask for the members of a room, as `Room.who` does, without being in it."""
         members: Members = self._ask(lambda engine: engine.who(room, after))
         return members
 
     def set_nick(self, nick: str) -> str:
-        """Take another nick, when all that was said so far is acked; return it as the server has it."""
+        """Take another nick, once all messages so far are acked. Returns it in the server's spelling."""
         new: str = self._ask(lambda engine: engine.rename(nick))
         return new
 
     def receive(self, timeout: float | None = None) -> Message:
-        """Take the next message of any room, or one for this client alone (`DirectMessage`)."""
+        """Take the next message of any room, or the next `DirectMessage`."""
         return self._take(None, timeout)
 
     def __iter__(self) -> Iterator[Message]:
         return _each(self.receive)
 
     def close(self, flush: bool = True) -> None:
-        """Close the client, when everything asked so far is answered; with `flush=False`, now.
+        """Close the client once everything asked so far is answered; with `flush=False`, now.
 
-        Raises `TimeoutError` where the answers do not come within the client's `timeout`; it is closed all the same.
+        Raises `TimeoutError` if the answers do not arrive within the client's `timeout`. It is closed all the same.
         In a process that was forked from the one that made the client, this does nothing.
         """
         if self._process != os.getpid():
@@ -316,7 +315,7 @@ class Client:
             self._inbox.wait_for_callbacks(QUIT_TIME)
 
     def _flush(self) -> None:
-        """Wait until everything asked so far, and meanwhile, is answered."""
+        """Wait until everything is answered."""
         settled = Call()
         self._do(lambda _: self._settling.append(settled))
         try:
@@ -359,7 +358,7 @@ class Client:
         return self._inbox.take(slot, timeout)
 
     def _taken(self, slot: Slot) -> None:
-        """Called when a message of a room was taken: when there are few left, more are read."""
+        """Called when a message of a room was taken. When few are left, more are read."""
         if slot.queued == LOW:
             self._do(lambda _: self._fill_all())
 
@@ -406,7 +405,7 @@ class Client:
             self._fill(room)
 
     def _fill(self, room: Room) -> None:
-        """Put a room's messages into the inbox, as long as there is space for them."""
+        """Move messages of a room into the inbox, as long as there is space."""
         while room._slot.queued < HIGH and (message := self._engine.take(room._membership)) is not None:
             self._inbox.put(room._slot, message)
 
@@ -417,7 +416,7 @@ _started: weakref.WeakSet[Client] = weakref.WeakSet()
 
 @atexit.register
 def _close_all() -> None:
-    """Close what the program has left open when it ends, so that what it has said arrives."""
+    """Close the clients that are still open at the end of the program, so that its messages arrive."""
     for client in tuple(_started):
         client.timeout = EXIT_TIME if client.timeout is None else min(client.timeout, EXIT_TIME)
         try:
@@ -427,7 +426,7 @@ def _close_all() -> None:
 
 
 def connect(host: str = "127.0.0.1", port: int = 14900, nick: str = "", **options: Any) -> Client:
-    """Make a client, as `Client` does, and start it."""
+    """Make a client, with the parameters of `Client`, and start it."""
     return Client(host, port, nick, **options).start()
 
 

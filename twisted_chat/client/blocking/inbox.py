@@ -1,4 +1,4 @@
-"""What the server said, until the program takes it: messages in a queue, and what is told to callbacks."""
+"""The queue of messages that the program takes, and the queue of events for its callbacks."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from ..protocol.objects import Message
 E = TypeVar("E")
 
 HIGH: Final = 1000
-"""Messages of a room that wait in the queue, some 200 kB. What comes then waits in the engine, or in the room's log."""
+"""The maximum number of queued messages of a room, some 200 kB. Further ones wait in the engine, or in the log."""
 
 LOW: Final = 250
-"""Messages of a room left in the queue when it is filled again."""
+"""The number of queued messages of a room at which the queue is filled again."""
 
 _log = logging.getLogger("twisted_chat.client.blocking")
 
 
 class Slot:
-    """One room's part of an inbox."""
+    """The part of an inbox that belongs to one room."""
 
     def __init__(self) -> None:
         self.queued = 0
-        """Messages that wait to be taken or told."""
+        """The number of messages that wait to be taken, or to be passed to callbacks."""
         self.listeners = Listeners()
         self.error: ChatError | None = None
-        """Why nothing more comes."""
+        """Why nothing more arrives."""
 
 
 class Listeners:
-    """Callbacks by the kind of event that they are for."""
+    """Callbacks by the kind of event."""
 
     def __init__(self) -> None:
         self._callbacks: dict[type, list[Callable[[Any], object]]] = {}
@@ -46,22 +46,22 @@ class Listeners:
         self._callbacks[kind].remove(callback)
 
     def of(self, kind: type) -> list[Callable[[Any], object]]:
-        """List who is to be told of such an event."""
+        """Return the callbacks for a kind of event."""
         return list(self._callbacks.get(kind, ()))
 
 
 class Inbox:
-    """Messages that wait to be taken, of all rooms, and events that wait to be told.
+    """The messages of all rooms that wait to be taken, and the events that wait for callbacks.
 
-    The thread with the sockets puts them in. The program's threads take messages; events are told in a thread of their
-    own, one after another, so that a callback may ask the server something and wait for the answer.
+    The thread with the sockets puts them in. Threads of the program take messages. A thread of its own calls the
+    callbacks, one after another, so that a callback can ask the server something and wait for the answer.
     """
 
     def __init__(self, taken: Callable[[Slot], None]) -> None:
-        """`taken` hears of each message of a room that was taken or told."""
+        """`taken` is called for each message of a room that was taken, or passed to callbacks."""
         self.listeners = Listeners()
         self.error: ChatError | None = None
-        """Why nothing more comes."""
+        """Why nothing more arrives."""
         self._taken = taken
         self._changed = threading.Condition()
         self._messages: deque[tuple[Slot | None, Message]] = deque()
@@ -71,7 +71,7 @@ class Inbox:
     # What comes in
 
     def put(self, slot: Slot | None, message: Message) -> None:
-        """Put in a message, of a room or for this client alone."""
+        """Put in a message of a room, or a direct one."""
         with self._changed:
             if slot is not None:
                 slot.queued += 1
@@ -80,14 +80,14 @@ class Inbox:
             self._changed.notify_all()
 
     def tell(self, slot: Slot | None, event: object) -> None:
-        """Put in something to be told, of a room or not."""
+        """Put in an event, of a room or of the client."""
         with self._changed:
             if self._is_told(slot, event):
                 self._events.append((slot, event))
                 self._changed.notify_all()
 
     def end(self, slot: Slot | None, error: ChatError) -> None:
-        """Put in that nothing more comes, of a room or at all."""
+        """Note that nothing more arrives, in a room or at all."""
         with self._changed:
             (self if slot is None else slot).error = error
             self._changed.notify_all()
@@ -95,7 +95,7 @@ class Inbox:
     # What is told
 
     def on(self, slot: Slot | None, kind: type[E], callback: Callable[[E], object]) -> Callable[[], None]:
-        """Call back for each event of a kind, of one room or of all; call what this returns to hear no more."""
+        """Register a callback for a kind of event, of one room or of all. Returns a function that removes it."""
         listeners = (self if slot is None else slot).listeners
 
         def forget() -> None:
@@ -112,13 +112,13 @@ class Inbox:
         return forget
 
     def wait_for_callbacks(self, timeout: float) -> None:
-        """Wait, at the end, until all was told; but not in a callback, which would wait for itself."""
+        """At the end, wait for the last callback; but not in a callback, which would wait for itself."""
         teller = self._teller
         if teller is not None and teller is not threading.current_thread():
             teller.join(timeout)
 
     def _sort(self) -> None:
-        """Give messages to callbacks that were none before, or back to who takes them."""
+        """Move messages between the two queues, after a callback was added or removed."""
         untold = [
             (slot, event)
             for slot, event in self._events
@@ -155,7 +155,7 @@ class Inbox:
     # What is taken
 
     def take(self, wanted: Slot | None, timeout: float | None) -> Message:
-        """Take the next message, of one room if one is wanted. Raises `ChatError` at the end, and `TimeoutError`."""
+        """Take the next message, of one room or of all. Raises `ChatError` at the end, and `TimeoutError`."""
         with self._changed:
             if self._callbacks(wanted, Message):
                 raise RuntimeError("these messages go to a callback")

@@ -1,4 +1,4 @@
-"""Sockets: objects to and from a server, over TCP, TLS and UDP, and why there are none, for a person."""
+"""Connections that carry objects, over TCP, TLS and UDP, and the reasons for their end, in words."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from ..protocol.datagrams import FIRST_PATIENCE, Datagrams
 from ..protocol.objects import Object, decode, encode
 
 OPEN_TIME: Final = 10.0
-"""Seconds in which a connection must be made."""
+"""Seconds within which a connection must be made."""
 
 MAX_LINE: Final = 2**20
-"""Bytes of a line of a server, about. Ours writes a quarter of that at most: a page of history."""
+"""The maximum length of a line in bytes. This project's server writes at most a quarter of that, a page of history."""
 
 
 NO_TLS_HINT: Final = "if its port is one for TLS, use tls=True"
-"""What to try where something answers over TCP that does not speak the protocol."""
+"""What to try if something answers over TCP that does not speak the protocol."""
 
 NO_UDP_HINT: Final = "if its port is not one for UDP, leave out udp=True"
-"""What to try where nothing answers over UDP."""
+"""What to try if nothing answers over UDP."""
 
 
 class LostError(Exception):
-    """The connection is lost, and why, for a person."""
+    """The connection is lost. The text says why, for a person."""
 
 
 def reason_text(error: Exception) -> str:
-    """Say for a person why a connection was not made or has ended, and what to try."""
+    """Return why a connection was not made or has ended, and what to try, for a person."""
     match error:
         case ssl.SSLCertVerificationError() if error.verify_code in _WRONG_NAME:
             return "its certificate is for another name"
@@ -53,13 +53,13 @@ def reason_text(error: Exception) -> str:
 
 
 _NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNEXPECTED_EOF_WHILE_READING"})
-"""What OpenSSL says, in its versions, of a server that answers a handshake with something else, or ends it."""
+"""The errors of OpenSSL's versions for a server that answers a handshake with something else, or ends it."""
 
 _WRONG_NAME: Final = frozenset({62, 64})
 """OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
 
 _TLS_ALERT: Final = b"\x15\x03"
-"""How a server of TLS begins its answer to what is no TLS: a record of the type alert (RFC 8446, section 5.1)."""
+"""The first bytes of a TLS server's answer to what is not TLS: an alert record (RFC 8446, section 5.1)."""
 
 
 class StreamLink:
@@ -76,7 +76,7 @@ class StreamLink:
                 raise
         self.socket.setblocking(False)
         self._in = bytearray()
-        """The line that has no end yet."""
+        """The beginning of a line whose end has not arrived."""
         self._out = bytearray()
 
     @property
@@ -88,7 +88,7 @@ class StreamLink:
         self._out += encode(obj) + b"\n"
 
     def flush(self) -> None:
-        """Hand on what the socket takes."""
+        """Write as much as the socket takes."""
         try:
             while self._out:
                 del self._out[: self.socket.send(self._out)]
@@ -96,7 +96,7 @@ class StreamLink:
             pass
 
     def receive(self) -> list[Object]:
-        """Read what has come. Raises `LostError` at the end, or where a line has none."""
+        """Read what has arrived. Raises `LostError` at the end of the connection, or for an endless line."""
         try:
             data = self.socket.recv(65536)  # more than a record of TLS, so that nothing is left where no one looks
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -115,7 +115,7 @@ class StreamLink:
         return list(filter(None, map(decode, lines)))
 
     def due(self) -> float | None:
-        """Give the time of the next `tick`, if there is to be one."""
+        """Return the time of the next `tick`; None if there is nothing to wait for."""
         return None
 
     def tick(self) -> list[Object]:
@@ -150,7 +150,7 @@ class DatagramLink:
                 raise
 
     def _handshake(self) -> None:
-        """Wait until somebody answers at this address."""
+        """Wait until a server answers at this address."""
         latest = time.monotonic() + OPEN_TIME
         self.socket.settimeout(FIRST_PATIENCE)
         while not self._session.proven:
@@ -194,7 +194,7 @@ class DatagramLink:
 
 @contextmanager
 def _naming(host: str) -> Iterator[None]:
-    """Make a `LostError` of what Python says of a name that no host can have, such as one of 70 letters and no dot."""
+    """Turn Python's error for an impossible host name, such as one of 70 letters without a dot, into a `LostError`."""
     try:
         yield
     except OSError:  # what TLS raises may be a ValueError, too

@@ -1,4 +1,4 @@
-"""The thread that has the sockets."""
+"""The thread with the sockets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Loop(threading.Thread):
         super().__init__(name="chat", daemon=True)
         self.lock = threading.RLock()
         self.is_connecting = False
-        """A connection is being made, which may take long."""
+        """True while a connection is being made, which may take long."""
         self._connect = connect
         self._engine = engine
         self._tell = tell
@@ -35,7 +35,7 @@ class Loop(threading.Thread):
         self._selector.register(self._asleep, selectors.EVENT_READ)
 
     def wake(self) -> None:
-        """Have the thread look what there is to do."""
+        """Wake the thread, so that it does what there is to do."""
         with suppress(OSError):  # it is awake already, or has ended
             self._waker.send(b"!")
 
@@ -54,12 +54,12 @@ class Loop(threading.Thread):
                 end.close()
 
     def _wait(self, until: float) -> None:
-        """Have no connection for a while."""
+        """Wait without a connection."""
         while self._engine.error is None and time.monotonic() < until:
             self._turn(None, until)
 
     def _converse(self) -> None:
-        """Talk over one connection, from its beginning to its end."""
+        """Make a connection and use it until its end."""
         link = self._open()
         if link is None:
             return
@@ -85,7 +85,7 @@ class Loop(threading.Thread):
         return self.is_connecting
 
     def _open(self) -> Link | None:
-        """Make a connection. Meanwhile another thread may close the client: then there is none."""
+        """Make a connection. Returns None if there is none, or another thread has closed the client meanwhile."""
         problem: Exception | None = None
         link: Link | None = None
         try:
@@ -103,7 +103,7 @@ class Loop(threading.Thread):
         return link
 
     def _turn(self, link: Link | None, until: float | None = None) -> None:
-        """Send and tell what there is, wait until there is something to do, and do it."""
+        """Send and tell what there is, then wait for something to do, and do it."""
         with self.lock:
             self._work(link)
             link_due = link.due() if link is not None else None

@@ -1,19 +1,21 @@
-"""The client's one engine, sans I/O: what is asked, what is known, and what comes next.
+"""The engine of all clients, sans I/O.
 
 Nothing here has a socket, a clock or a thread, nothing calls out, and nothing needs more than Python. A shell carries
-objects between a connection and the `Engine`, tells it what time it is (in seconds; only differences count), and pulls
-what there is to do: `take_objects` to send, `take_events` to tell, `take` for a room's next message, `due` for the time
-of the next `tick`, `hang_up` for the end of a connection. `twisted_chat.client` is the shell for Twisted and asyncio,
-`twisted_chat.client.blocking` the one for threads.
+objects between a connection and the `Engine`, passes in the time (in seconds; only differences count), and pulls what
+there is to do: objects to send (`take_objects`), events to tell (`take_events`), the next message of a room (`take`),
+the time of the next `tick` (`due`), and the end of a connection (`hang_up`). `twisted_chat.client` is the shell for
+Twisted and asyncio, `twisted_chat.client.blocking` the one for threads.
 
 From the bottom up:
 
-- `objects`: the objects of the wire, and the dataclasses that are made of them for programs.
-- `pace`, `outbox`, `partial_log`, `room_reader`: the rate limit and the backoff, unacked messages, what is known of a
-  log, and how a member reads on in it. The reader is told of gaps, so it serves streams
-  (where a gap is what a slow consumer had no space for) and datagrams (where it is what got lost) alike.
-- `requests`, `membership`, `events`: what was asked, a room that the client is in, and what a shell is told.
-- `exchange`: what is asked and said, what is sent now, and what waits. `rooms`: being in rooms, and reading their logs.
-- `engine`: the connection, what comes over it, and what a shell calls.
-- `datagrams`: a session over UDP: the cookie, numbers, repeated requests and the order of what comes.
+- `objects`: the objects of the wire, and the dataclasses that programs get.
+- `datagrams`: a session over UDP, with its cookie, numbers, repeated requests and reordering.
+- `requests`: what can be asked, and how the answers are read.
+- `pace`, `outbox`: the rate limit and the backoff; unacked messages.
+- `partial_log`, `room_reader`: what is known of a log, and how a member reads it. The reader is told of gaps, so it
+  serves streams and datagrams alike: a gap is what a slow consumer had no space for, or what got lost.
+- `membership`, `events`: a room that the client is in; what a shell is told.
+- `exchange`: requests and messages, what is sent now, and what waits.
+- `rooms`: the rooms, and how their logs are read.
+- `engine`: the connection, what arrives over it, and what a shell calls.
 """

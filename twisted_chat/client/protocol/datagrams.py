@@ -1,8 +1,8 @@
-"""A session over UDP: objects, one a datagram, are sent again until they are answered, and what comes is put in order.
+"""A session over UDP: requests are sent again until they are answered, and received objects are put in order.
 
-A shell hands in the datagrams that came and the time, sends what `take_datagrams` gives, and hands to the engine what
-`take_objects` gives, with a `GAP` where something got lost: the engine reads that from the rooms' logs. `docs/udp.md`
-says what is on the wire.
+A shell passes in the datagrams that it receives and the time, sends what `take_datagrams` returns, and passes what
+`take_objects` returns to the engine. A `GAP` stands where something got lost; the engine reads that from the logs of
+the rooms. `docs/udp.md` describes the wire.
 """
 
 from __future__ import annotations
@@ -16,31 +16,30 @@ from typing import Final
 from .objects import GAP, Object, decode, encode
 
 MAX_DATAGRAM: Final = 1200
-"""Bytes of a datagram at most."""
+"""The maximum size of a datagram in bytes: it fits into the packets of nearly every network, unfragmented."""
 
 MAX_NUMBER: Final = 10**9
-"""A number of a request that no session comes to."""
+"""A request number that no session reaches: each request leaves space for its digits."""
 
 WINDOW: Final = 64
-"""Numbered requests under way at once: so many the server puts in order. And as many of the others."""
+"""The maximum number of numbered requests in flight: as many as the server reorders. The same holds for the others."""
 
 ASK_SECONDS: Final = 15.0
-"""Without an answer for so long, the server is asked whether it is there. It ends a session after a minute."""
+"""Seconds without an answer after which the client sends a ping. The server ends a session after a silent minute."""
 
 DEAD_SECONDS: Final = 5.0
-"""For so long a server may leave everything unanswered: then it is gone, or knows us by another address."""
+"""Seconds for which a server may answer nothing. After that it is gone, or knows the client by another address."""
 
 FIRST_PATIENCE: Final = 0.25
 LEAST_PATIENCE: Final = 0.03
 LONGEST_PATIENCE: Final = 1.0
-"""Seconds to wait for an answer before the request is said again: as long as it is not known how long an answer takes,
-at least, and at most."""
+"""Seconds before an unanswered request is sent again: before the round trip is known, at least, and at most."""
 
 PATIENT_TRIES: Final = 4
-"""After so many the pauses grow: single losses have nothing to do with how busy the network is."""
+"""The number of tries after which the pauses grow: single losses say nothing about how busy the network is."""
 
 UNNUMBERED: Final = frozenset({"hello", "history", "who", "rooms", "ping"})
-"""Requests that do no harm where they are taken twice, or later: they need no number."""
+"""Requests that are idempotent and may overtake others. They need no number."""
 
 FIELDS: Final[dict[str, type]] = {
     **dict.fromkeys(("type", "id", "cookie", "room", "author", "msg", "nick"), str),
@@ -49,10 +48,10 @@ FIELDS: Final[dict[str, type]] = {
     "messages": list,
     "more": bool,
 }
-"""What the fields are that are used here and to read rooms' logs. The others are for those who read them."""
+"""The types of the fields that are used here and to read the logs of rooms. The engine checks the others."""
 
 NEEDED: Final = {"cookie": ("cookie",), "history": ("messages", "more")}
-"""Fields that an object of a type must have. Those of messages: `_is_direct`, `_is_message`."""
+"""The fields that an object of a type must have. For messages see `_is_direct` and `_is_message`."""
 
 
 @dataclass(slots=True)
@@ -61,68 +60,68 @@ class Asked:
 
     obj: Object
     due: float = 0.0
-    """When it is said, or said again."""
+    """When it is sent, or sent again."""
     first: float = 0.0
     said: float = 0.0
-    """When it was said first, and when last."""
+    """When it was sent first, and when last."""
     tries: int = 0
     gaps: int = 0
-    """How many gaps there had been when it was said first."""
+    """The number of gaps so far when it was sent first."""
     given_id: bool = True
-    """Its id is not ours."""
+    """Its id was set by the engine, and not here."""
 
 
 class Datagrams:
-    """One session, from the first hello: requests go in, what the server says comes out in order, with its gaps.
+    """One session, from its first hello: requests go in, and what the server sends comes out in order, with its gaps.
 
-    The server sends nothing to an address before that has proved itself. So the session begins with a hello that says
-    nothing, again and again until there is a cookie; the real hello waits for that.
+    The server sends nothing to an address that has not proved itself. So the session begins with an empty hello, which
+    is repeated until the server has sent a cookie; the real hello waits for that.
     """
 
     def __init__(self, now: float) -> None:
         self.proven = False
-        """The server has answered: it has given a cookie."""
+        """True once the server has answered with a cookie."""
         self._token = ""
-        """The secret of the session: its hello's."""
+        """The secret of the session, from its hello."""
         self._cookie = ""
         self._first_hello = Asked({"type": "hello", "pad": "." * 224}, due=now)
         self._asked: dict[str, Asked] = {}
         self._arrived: dict[str, Asked] = {}
-        """Requests whose answers are here, but wait for what comes before them."""
+        """Requests whose answers have arrived, and wait for the datagrams before them."""
         self._waiting: tuple[deque[Asked], deque[Asked]] = deque(), deque()
-        """Requests that have to wait, since too many are under way: those without a number, and those with one."""
+        """Requests that wait because too many are in flight: those without a number, and those with one."""
         self._count = 0
-        """How many requests got a number."""
+        """The number of requests that have got a number."""
         self._next: int | None = None
-        """The number of the datagram that comes next; unknown before the first."""
+        """The number of the next datagram; unknown before the first."""
         self._early: dict[int, Object] = {}
         self._give_up = 0.0
-        """When what is missing in front of `_early` is given up."""
+        """When the datagrams missing in front of `_early` are given up."""
         self._gaps = 0
         self._heard = now
         self._answered = now
         self._round_trip = FIRST_PATIENCE / 2
-        """About how long an answer takes, in seconds."""
+        """The smoothed round trip, in seconds."""
         self._backoff = 1.0
-        """How much longer it may take than was learned. Of what was said twice nobody knows which one is answered, so
-        where all is, because the way is long, nothing could be learned at the old pace (Karn and Partridge, 1987)."""
+        """A factor on the round trip. The answer to a request that was sent twice does not tell which of the two it
+        answers. On a long way all are sent twice, and nothing could be measured (Karn and Partridge, 1987)."""
         self._objects: list[Object] = []
         self._datagrams: list[bytes] = []
 
-    # What the owner takes
+    # What the shell takes
 
     def take_datagrams(self) -> list[bytes]:
-        """Take what is to be sent."""
+        """Return the datagrams to be sent."""
         datagrams, self._datagrams = self._datagrams, []
         return datagrams
 
     def take_objects(self) -> list[Object]:
-        """Take what the server said, and `GAP` where something is missing."""
+        """Return what the server has sent, with a `GAP` where something is missing."""
         objects, self._objects = self._objects, []
         return objects
 
     def due(self) -> float:
-        """Say when `tick` has something to do."""
+        """Return the time of the next `tick`."""
         if self._objects:
             return 0.0
         if not self.proven:
@@ -130,10 +129,10 @@ class Datagrams:
         times = [asked.due for asked in self._asked.values()] or [self._answered + ASK_SECONDS]
         return min(*times, self._give_up) if self._early else min(times)
 
-    # What the owner hands in
+    # What the shell passes in
 
     def send(self, obj: Object, now: float) -> None:
-        """Ask something: it is said until it is answered. What asks for nothing (`pong`) is said once."""
+        """Send a request until it is answered. A `pong`, which asks for nothing, is sent once."""
         if obj["type"] == "pong":
             self._datagrams.append(encode({**obj, "token": self._token}))
             return
@@ -148,7 +147,7 @@ class Datagrams:
         self._say_due(now)
 
     def received(self, datagram: bytes, now: float) -> None:
-        """Take what came."""
+        """Take a datagram that was received."""
         obj = decode(datagram)
         if obj is None:
             return
@@ -161,7 +160,7 @@ class Datagrams:
         self._send_waiting()
 
     def tick(self, now: float) -> None:
-        """Do what is due. Raises `TimeoutError` when the server is gone, or knows nothing of this session."""
+        """Do what is due. Raises `TimeoutError` if the server is gone, or does not know this session."""
         if not self.proven:
             if self._first_hello.due <= now:
                 self._first_hello.due = now + FIRST_PATIENCE
@@ -175,7 +174,7 @@ class Datagrams:
     # How
 
     def _take_cookie(self, cookie: str) -> None:
-        """Take the proof; a new one, where a hello with the last one was of no use: the server was started again."""
+        """Take a cookie. It replaces an earlier one if a hello with that was not answered: the server was restarted."""
         self.proven = True
         hellos = [asked for asked in self._asked.values() if asked.obj["type"] == "hello"]
         if not self._cookie or any(hello.tries > 1 for hello in hellos):
@@ -184,7 +183,7 @@ class Datagrams:
             hello.obj["cookie"] = self._cookie
 
     def _send_waiting(self) -> None:
-        """Let requests go as far as there is space for them."""
+        """Move waiting requests into the window, as far as there is space."""
         if not self.proven:
             return
         free, numbered = self._waiting
@@ -200,12 +199,12 @@ class Datagrams:
             self._asked[asked.obj["id"]] = asked
 
     def _oldest(self) -> int:
-        """Say which numbered request waits longest; the server forgets its answer when so many others came behind."""
+        """Return the oldest unanswered number. The server forgets its answer after a window of others."""
         numbers = (asked.obj["n"] for asked in self._asked.values() if "n" in asked.obj)
         return next(numbers, self._count + 1)
 
     def _say_due(self, now: float) -> None:
-        """Say, or say again, what is due."""
+        """Send, or send again, the requests that are due."""
         for asked in self._asked.values():
             if asked.due <= now:
                 is_hello = asked.obj["type"] == "hello"
@@ -227,7 +226,7 @@ class Datagrams:
         id = _id(obj)
         late = self._next is not None and number < self._next
         if late and obj.get("type") == "history":
-            return  # it says where the log ended, before what was handed on meanwhile; it is asked for again
+            return  # it says where the log ended before what was handed on meanwhile, so it is asked for again
         if id is not None and id in self._asked:
             asked = self._arrived[id] = self._asked.pop(id)
             self._answered = now
@@ -249,7 +248,7 @@ class Datagrams:
             self._put_in_order(now)
 
     def _put_in_order(self, now: float) -> None:
-        """Hand on what is there, up to what is missing; and beyond it where it is given up."""
+        """Hand on what has arrived, up to the first missing datagram, and beyond it once that is given up."""
         while self._early:
             assert self._next is not None
             if self._next in self._early:
@@ -263,7 +262,7 @@ class Datagrams:
                 break
 
     def _overhead(self) -> int:
-        """Bytes that a request gets beside its own."""
+        """Return the bytes that the session adds to a request."""
         return len(encode({"token": self._token, "n": MAX_NUMBER})) - len("{}") + len(",")
 
     def _hand_on(self, obj: Object) -> None:
@@ -285,13 +284,13 @@ class Datagrams:
 
 
 def _id(obj: Object) -> str | None:
-    """Say which request an object answers, if it answers one."""
+    """Return the id of the request that an object answers, if it answers one."""
     id = obj.get("id")
     return id if isinstance(id, str) else None
 
 
 def is_sound(obj: Object) -> bool:
-    """Tell whether an object of a server has what its type needs, and all fields that are used are of their types."""
+    """True if an object has the fields that its type needs, and all fields that are used have their types."""
     if "type" not in obj or not _has_types(obj) or any(field not in obj for field in NEEDED.get(obj["type"], ())):
         return False
     if not all(type(limit) is int for limit in obj.get("limits", {}).values()):
@@ -306,7 +305,7 @@ def _is_direct(obj: Object) -> bool:
 
 
 def _is_message(obj: object) -> bool:
-    """Tell whether something is a message of a room."""
+    """True if something is a message of a room."""
     return isinstance(obj, dict) and _has_types(obj) and {"author", "msg", "room", "seq"} <= obj.keys()
 
 

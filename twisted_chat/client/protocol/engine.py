@@ -1,10 +1,10 @@
-"""The engine: one client and its server, over any number of connections.
+"""The engine of a client: its connection, what arrives over it, and what a shell calls.
 
-What makes the promises true stands in `exchange` (requests, messages and their order) and `rooms` (being in rooms, and
-reading their logs). Here are the connection, what comes over it, and what a shell calls.
+The rules that keep the promises are in `exchange` (requests, messages and their order) and `rooms` (memberships, and
+how their logs are read).
 
-**What is asked goes out after what it depends on.** On a new connection the rooms are joined first; then all that waits
-is sent, in the order in which it was asked.
+**What is asked goes out after what it depends on.** On a new connection the rooms are joined first. Then all that waits
+is sent, in the order of asking.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ from .requests import ANSWERS, Request
 from .rooms import Rooms
 
 WELCOME_TIME: Final = 30.0
-"""Seconds in which a server must answer a hello: a busy one needs some, and one that is none never does."""
+"""Seconds within which a server must answer a hello. A busy one needs some; something else never answers."""
 
 QUIET_TIME: Final = 20.0
-"""Seconds of silence after which the server is asked whether it is there."""
+"""Seconds of silence after which the client sends a ping."""
 
 DEAD_TIME: Final = 60.0
-"""Seconds of silence after which a connection is given up: it was asked three times by then."""
+"""Seconds of silence after which the client gives a connection up. It has sent several pings by then."""
 
 QUIT_TIME: Final = 5.0
-"""Seconds in which a server must end the connection of a client that quits."""
+"""Seconds within which a server must end the connection of a client that quits."""
 
 STEADY_TIME: Final = 10.0
-"""Seconds that a connection must last after its welcome before the pauses begin anew: a server that lets everybody in
-and then ends each connection is not asked every second for ever."""
+"""Seconds that a connection must last after its welcome before the backoff starts anew: a server that lets everybody
+in and then ends each connection does not get a new one every second."""
 
 FOR_GOOD: Final = frozenset({"bad-message", "unknown-type", "bad-nick", "auth-failed", "denied", "banned"})
-"""Refusals of a hello that the next one would get too. (`nick-taken` is not among them: it may be the client's own last
-connection, which the server has not noticed to be dead.)"""
+"""The codes with which the next hello would be refused too. (`nick-taken` is not one of them: the nick may be held by
+the client's own last connection, whose death the server has not noticed.)"""
 
 CLOSED: Final = "the client is closed"
 
 
 class Engine:
-    """Everything between one client and its server but the connection."""
+    """One client, without its sockets."""
 
     def __init__(
         self,
@@ -61,9 +61,9 @@ class Engine:
     ) -> None:
         """Prepare a client.
 
-        `where` names the server in errors. `new_id` makes the ids of requests, which no other client, before or after,
-        uses. `retry` gives the seconds before the n-th try to connect again. `hint` says what to try where something
-        answers that does not speak this protocol.
+        `where` names the server in errors. `new_id` returns a new id for a request, which no other client ever uses.
+        `retry` returns the seconds before the n-th try to reconnect. `hint` says what to try if something else than a
+        chat server answers.
         """
         self.nick = nick
         """The client's nick, as the server has it."""
@@ -73,29 +73,29 @@ class Engine:
         """The server's limits by their names."""
         self.state = State.CONNECTING
         self.hang_up: str | None = None
-        """Why the shell is to end the connection now."""
+        """Why the shell has to end the connection now; None while it has not."""
         self.pause = 0.0
-        """Seconds after which the shell is to connect again, once a connection is lost."""
+        """After a lost connection, the seconds after which the shell has to reconnect."""
         self._where = where
         self._retry = retry
         self._hint = hint
         self._token = secrets.token_hex(16)
-        """The secret by which the server knows the client's next connection: it takes the place of a silent one."""
+        """The secret with which a reconnecting client takes over its nick from a silent connection."""
         self._exchange = Exchange(new_id)
         self._rooms = Rooms(self._exchange)
         self._is_connected = False
         self._heard = 0.0
         self._hello: Pending | None = None
         self._shut_out: RequestError | None = None
-        """Why the server does not let the client in, this time."""
+        """Why the server refused the last hello."""
         self._reason = ""
-        """Why there is no connection, as the program was told last."""
+        """The reason of the last `StateChanged`."""
         self._is_foreign = False
-        """Nothing has come on this connection that is known here."""
+        """True while nothing has arrived on this connection that belongs to the protocol."""
         self._was_welcome = False
         self._quitting = False
         self._tries = 0
-        """How often there was a pause since the last connection that lasted."""
+        """The number of pauses since the last steady connection."""
 
     @property
     def memberships(self) -> dict[str, Membership]:
@@ -104,7 +104,7 @@ class Engine:
 
     @property
     def error(self) -> ChatError | None:
-        """Why nothing comes any more."""
+        """Why the client is closed; None while it is not."""
         return self._exchange.error
 
     @property
@@ -115,7 +115,7 @@ class Engine:
     # What the shell takes
 
     def take_objects(self, now: float) -> list[Object]:
-        """Take what is to be sent now."""
+        """Return the objects to be sent now."""
         self._exchange.now = now
         self._exchange.has_work = False
         self._rooms.work()
@@ -124,31 +124,31 @@ class Engine:
         return self._exchange.take_objects()
 
     def take_events(self) -> list[Any]:
-        """Take what is to be told: the events of `events` and of `states`, and the notices of `objects`."""
+        """Return what happened: the events of `events` and of `states`, and the notices of `objects`."""
         return self._exchange.take_events()
 
     def take(self, membership: Membership) -> Message | None:
-        """Take a room's next message; None where none is known now. `Membership.error` says that none comes."""
+        """Take the next message of a room; None if none is known now. `Membership.error` tells that none will come."""
         return self._rooms.take(membership, self.nick)
 
     def due(self) -> float | None:
-        """Give the time of the next `tick`, if there is to be one."""
+        """Return the time of the next `tick`; None if there is nothing to wait for."""
         return self._exchange.due()
 
     @property
     def waiting(self) -> list[Request]:
-        """What was asked or said and has no answer yet, in the order of asking."""
+        """The unanswered requests and messages, in the order of asking."""
         return list(self._exchange.asked.values())
 
     @property
     def owed(self) -> int:
-        """The number of requests and messages that have no answer yet."""
+        """The number of unanswered requests and messages."""
         return len(self._exchange.asked)
 
-    # What the shell hands in
+    # What the shell passes in
 
     def connected(self, now: float) -> None:
-        """Say hello: there is a connection."""
+        """Called when a connection was made: the client says hello."""
         self._exchange.now = self._heard = now
         self._is_connected = self._is_foreign = True
         if self.error is not None:
@@ -161,7 +161,7 @@ class Engine:
         self._hello = self._exchange.ask_own("hello", hello, self._welcomed, self._shut)
 
     def received(self, obj: Object, now: float) -> None:
-        """Take an object of the server, or a `GAP`. What makes no sense is passed over: a newer server may say more."""
+        """Take an object of the server, or a `GAP`. Unreadable objects are ignored: a newer server may send them."""
         self._exchange.now = self._heard = now
         if self.error is not None or self.hang_up is not None:
             return
@@ -177,9 +177,9 @@ class Engine:
         self._exchange.tick()
 
     def lost(self, reason: str, now: float, foreign: bool = True) -> None:
-        """Called when a connection has ended, for this reason.
+        """Called when a connection has ended, with the reason.
 
-        `foreign`: nothing that the shell knows says that the server speaks this protocol.
+        `foreign` is False if the shell knows what ended it, and that no other protocol did.
         """
         is_foreign = foreign and self._is_foreign
         reason = self._disconnect(now) or reason
@@ -188,14 +188,14 @@ class Engine:
         self._try_again(reason, UnreachableError(text, reason, is_foreign))
 
     def failed(self, reason: str, now: float, cause: BaseException | None = None) -> None:
-        """Called when a connection could not be made, for this reason."""
+        """Called when a connection could not be made, with the reason."""
         self._exchange.now = now
         error = UnreachableError(f"cannot reach {self._where}: {reason}", reason)
         error.__cause__ = cause
         self._try_again(reason, error)
 
     def quit(self) -> None:
-        """End it: say goodbye, and `hang_up` when the server has answered. Without a connection, end it now."""
+        """Close the client: say goodbye, and hang up when the server has answered. Without a connection, close now."""
         self._quitting = True
         if self.error is not None:
             return
@@ -208,7 +208,7 @@ class Engine:
             self.end(ClosedError(CLOSED, wanted=True))
 
     def end(self, error: ChatError) -> None:
-        """End it now: whoever waits for anything gets the error."""
+        """Close the client now. Every request and room gets the error."""
         if self.error is not None:
             return
         self.state = State.CLOSED
@@ -223,15 +223,15 @@ class Engine:
     # What the program asks
 
     def join(self, name: str, since: int | None = None) -> Membership:
-        """Enter a room that the client is not in yet. `Entered` or `Ended` tells what became of it."""
+        """Join a room that the client is not in yet. `Entered` or `Ended` tells the result."""
         return self._rooms.join(name, since)
 
     def leave(self, membership: Membership) -> None:
-        """Leave a room, when all that was said there is acked. `Ended` tells when that is."""
+        """Leave a room once all messages to it are acked. `Ended` tells when that is."""
         self._rooms.leave(membership)
 
     def say(self, membership: Membership, text: str) -> Request:
-        """Say something in a room; the answer is its number."""
+        """Send a message to a room. The answer is its number."""
         request = self._exchange.new(
             "message", {"type": "", "room": membership.name, "msg": text}, membership.name, text=text
         )
@@ -241,38 +241,38 @@ class Engine:
         return self._exchange.ask(request)
 
     def tell(self, nick: str, text: str) -> Request:
-        """Say something to one nick; the answer is its number where it is kept, or else None."""
+        """Send a message to one nick. The answer is its number, or None if it is not kept."""
         return self._exchange.ask(
             self._exchange.new("message", {"type": "", "to": nick, "msg": text}, nick=nick, text=text)
         )
 
     def set_topic(self, room: str, text: str) -> Request:
-        """Set a room's topic; an empty one takes it away."""
+        """Set the topic of a room. An empty one removes it."""
         return self._exchange.ask(
             self._exchange.new("topic", {"type": "topic", "room": room, "msg": text}, room, text=text)
         )
 
     def who(self, room: str, after: str = "") -> Request:
-        """Ask for a room's members, from the nick `after` on; the answer is `Members`."""
+        """Ask for the members of a room after the nick `after`. The answer is `Members`."""
         return self._exchange.ask(self._exchange.new("members", {"type": "who", "room": room, "after": after}, room))
 
     def rooms(self) -> Request:
-        """Ask for the rooms there are; the answer is a list of `RoomInfo`."""
+        """Ask for all rooms. The answer is a list of `RoomInfo`."""
         return self._exchange.ask(self._exchange.new("rooms", {"type": "rooms"}))
 
     def history(self, room: str, before: int | None, after: int | None, limit: int) -> Request:
-        """Ask for a part of a room's log; the answer is a `Page`."""
+        """Ask for a part of the log of a room. The answer is a `Page`."""
         given = {name: seq for name, seq in (("before", before), ("after", after)) if seq is not None}
         return self._exchange.ask(
             self._exchange.new("history", {"type": "history", "room": room, "limit": limit, **given}, room)
         )
 
     def rename(self, nick: str) -> Request:
-        """Take another nick; the answer is the nick as the server has it."""
+        """Take another nick. The answer is the nick in the server's spelling."""
         return self._exchange.ask(self._exchange.new("nick", {"type": "nick", "nick": nick}, nick=nick))
 
     def withdraw(self, request: Request) -> None:
-        """Take back a message for whose answer nobody waits. One that was sent may arrive all the same."""
+        """Take back a message whose answer nobody awaits. One that was sent already may still arrive."""
         withdrawn = self._exchange.withdraw(request.id)
         if withdrawn is not None:
             self._rooms.touch_of(withdrawn)
@@ -296,7 +296,7 @@ class Engine:
         self._exchange.tell(Welcomed())
 
     def _shut(self, error: RequestError) -> None:
-        """Called when the server does not let the client in."""
+        """Called when the server refuses the hello."""
         self._shut_out = error
         text = str(error)
         if error.code == "nick-taken" and self._was_welcome:
@@ -315,7 +315,7 @@ class Engine:
             self._hang_up(f"the server did not answer within {WELCOME_TIME:.0f} seconds")
 
     def _look(self) -> None:
-        """Look whether the server is there."""
+        """Send a ping to a silent server, or give it up."""
         silence = self._exchange.now - self._heard
         if silence >= DEAD_TIME:
             self._hang_up(f"nothing was heard of the server for {DEAD_TIME:.0f} seconds")
@@ -324,7 +324,7 @@ class Engine:
         self._exchange.later(QUIET_TIME / 2, self._look)
 
     def _disconnect(self, now: float) -> str:
-        """Forget what belonged to a connection; what it left open is sent again. Give the reason known here."""
+        """Forget what belonged to a connection. Returns the reason for its end, if the engine knows one."""
         self._exchange.now = now
         reason, self.hang_up = self.hang_up, None
         self._is_connected = False
@@ -334,7 +334,7 @@ class Engine:
         return reason or ""
 
     def _try_again(self, reason: str, unreachable: UnreachableError) -> None:
-        """Say after which pause the next connection is to be made, or end it."""
+        """Decide when to reconnect, or close the client."""
         shut_out, self._shut_out = self._shut_out, None
         if self.error is not None:
             return
@@ -405,7 +405,7 @@ class Engine:
             self._give_up(request, RequestError("internal", UNREADABLE, None, request))
 
     def _succeed(self, request: Pending, result: Any) -> None:
-        """Take the answer to what the program has asked. It is not forgotten where it cannot be read."""
+        """Take the answer to a request of the program. Raises one of `UNSOUND` if it cannot be read."""
         match request.kind:
             case "message":
                 request.seq, request.time = optional(result, "seq", int), optional(result, "time", str)
@@ -428,7 +428,7 @@ class Engine:
         self._rooms.touch_of(request)
 
     def _give_up(self, request: Pending, error: RequestError) -> None:
-        """Let a request fail for good."""
+        """Fail a request for good."""
         if request.refused is not None:
             self._exchange.own.pop(request.id, None)
             request.refused(error)
@@ -460,4 +460,4 @@ class Engine:
 
 
 def _ignore(_: object) -> None:
-    """Do nothing: neither the answer nor a refusal is needed."""
+    """Ignore an answer or a refusal."""

@@ -1,4 +1,4 @@
-"""What the engine tells its shell. Beside these there are the notices of `objects`, and the events of `states`."""
+"""The events that the engine tells its shell, beside the notices of `objects` and the events of `states`."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The client is in a room no more, or was not let in."""
+    """The client is no longer in a room, or was not let in."""
 
     membership: Membership
     error: ChatError

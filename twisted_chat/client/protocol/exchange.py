@@ -1,10 +1,10 @@
-"""What is asked and said, over any number of connections: what is sent now, what waits, and what is told.
+"""Requests and messages over any number of connections: what is sent now, and what waits.
 
 - A message is sent again with the same id until it is acked (`outbox`); the server deduplicates.
-- What waits is sent in the order in which it was asked. A room or a nick that refuses for now holds up what is about
-  it, and nothing else.
-- A nick is changed when all that was said under the old one is acked, since the server knows a message by author and
-  id. What is asked after it waits for it.
+- What waits is sent in the order of asking. A room or a nick that refuses for now holds up what is about it, and
+  nothing else.
+- A change of nick is sent when all messages under the old nick are acked, since the server deduplicates by author and
+  id. What is asked later waits for it.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from .pace import Pace, pause_before_retry
 from .requests import Kind, Request
 
 MAX_OBJECT: Final = 16_384
-"""Bytes of an object at most, as long as the server has not said otherwise."""
+"""The maximum size of an object in bytes, until the server's `limits` are known."""
 
 Timer = tuple[float, int, Callable[[], None]]
-"""When something is to be done, its place among those of the same time, and what."""
+"""The time at which something is done, its place among those of the same time, and the function that does it."""
 
 
 @dataclass(eq=False, slots=True)
 class Pending(Request):
-    """A request, with what the engine has to know of it."""
+    """A request with the engine's own fields."""
 
     obj: Object = field(default_factory=dict, repr=False)
     """The request on the wire."""
@@ -43,53 +43,53 @@ class Pending(Request):
     membership: Membership | None = None
     """The room that it is about, if the client is in it, or wants to be."""
     is_sent: bool = False
-    """It was sent on this connection, and has no answer yet."""
+    """True if it was sent on this connection and has no answer yet."""
     unsettled: bool = False
-    """A message: a connection was lost while it was under way."""
+    """True for a message that was in flight when a connection was lost."""
     tries: int = 0
-    """How often the server has put it off."""
+    """The number of times that the server has refused it for now."""
     answered: Callable[[Any], None] | None = None
-    """Takes the answer to a request of the engine's own. Such a request belongs to one connection."""
+    """Called with the answer, for a request of the engine's own. Such a request belongs to one connection."""
     refused: Callable[[RequestError], None] | None = None
-    """Takes a refusal of a request of the engine's own."""
+    """Called with the error, for a request of the engine's own that was refused."""
 
     @property
     def is_own(self) -> bool:
-        """True for a request that the engine made for itself, and for one connection."""
+        """True for a request of the engine's own."""
         return self.answered is not None
 
 
 class Exchange:
-    """The requests of one client, with their answers still to come, and the timers of its connection."""
+    """The unanswered requests of one client, and the timers of its connection."""
 
     def __init__(self, new_id: Callable[[], str]) -> None:
         self.now = 0.0
-        """The time, as the shell has told it last."""
+        """The time in seconds, as the shell passed it in last."""
         self.has_work = False
-        """There may be something to be sent or told."""
+        """True while there may be something to send or to tell."""
         self.error: ChatError | None = None
         """Why nothing can be asked any more."""
         self.limit = MAX_OBJECT
-        """Bytes that a request may have on the wire."""
+        """The maximum size of a request in bytes, on the wire."""
         self.pace = Pace({}, 0.0)
         self.memberships: dict[str, Membership] = {}
         """The rooms that the client is in, or wants to be in, by the keys of their names."""
         self.asked: dict[str, Pending] = {}
-        """What the program has asked and is not answered, by ids, in the order of asking."""
+        """The program's unanswered requests by id, in the order of asking."""
         self.own: dict[str, Pending] = {}
-        """What the engine has asked for itself on this connection."""
+        """The engine's own unanswered requests on this connection, by id."""
         self.queue: deque[Pending] = deque()
-        """What of `asked` waits to be sent, beside messages."""
+        """The requests of `asked` that wait to be sent, without the messages."""
         self._new_id = new_id
         self._number = 0
         self._direct: dict[str, Outbox[Pending]] = {}
-        """Messages to nicks, by the nicks' keys."""
+        """The outboxes of direct messages, by the key of the nick."""
         self._posting: dict[Outbox[Pending], Membership | None] = {}
-        """The outboxes in which messages wait to be sent, each with its room, if it is one's."""
+        """The outboxes with messages that wait to be sent, each with its room, if it has one."""
         self._renaming: Pending | None = None
-        """The change of nick that is under way."""
+        """The change of nick that is in flight."""
         self._paused = False
-        """Messages wait until they do not come too fast."""
+        """True while messages wait because of the rate limit."""
         self._objects: list[Object] = []
         self._events: list[Any] = []
         self._timers: list[Timer] = []
@@ -97,34 +97,34 @@ class Exchange:
     # What is taken
 
     def take_objects(self) -> list[Object]:
-        """Take what is to be sent."""
+        """Return the objects to be sent."""
         objects, self._objects = self._objects, []
         return objects
 
     def take_events(self) -> list[Any]:
-        """Take what is to be told."""
+        """Return the events to be told."""
         events, self._events = self._events, []
         return events
 
     def tell(self, event: object) -> None:
-        """Have an event told."""
+        """Add an event for the shell."""
         self._events.append(event)
         self.has_work = True
 
     def tell_once(self, event: object) -> None:
-        """Have an event told, unless it is the one that was told last and not taken yet."""
+        """Add an event for the shell, unless it was also the last one."""
         if self._events[-1:] != [event]:
             self.tell(event)
 
     # Time
 
     def later(self, seconds: float, function: Callable[[], None]) -> None:
-        """Do something after a pause, unless the connection is lost before."""
+        """Call a function after a pause, unless the connection is lost before."""
         self._number += 1
         heapq.heappush(self._timers, (self.now + seconds, self._number, function))
 
     def due(self) -> float | None:
-        """Give the time of the next `tick`, if there is to be one."""
+        """Return the time of the next `tick`; None if there is nothing to wait for."""
         return self._timers[0][0] if self._timers else None
 
     def tick(self) -> None:
@@ -134,7 +134,7 @@ class Exchange:
             self.has_work = True
 
     def lost(self) -> None:
-        """Forget what belonged to a connection; what the program has asked is sent again."""
+        """Called when the connection is lost. The program's requests are sent again on the next one."""
         self._paused = False
         self._timers.clear()
         self._objects.clear()
@@ -150,7 +150,7 @@ class Exchange:
                 self._posting[self._outbox(request)] = request.membership
 
     def end(self, error: ChatError) -> None:
-        """Let all that waits fail, and all that comes."""
+        """Fail all requests, now and later."""
         self.error = error
         self._timers.clear()
         for request in tuple(self.asked.values()):
@@ -161,7 +161,7 @@ class Exchange:
         self._direct.clear()
 
     def drop(self, membership: Membership, error: ChatError) -> None:
-        """Let the messages to a room fail, which the client is in no more, and forget what was asked for it."""
+        """Fail the messages to a room that the client has left, and forget the engine's own requests about it."""
         self.own = {id: request for id, request in self.own.items() if request.membership is not membership}
         self._posting.pop(membership.outbox, None)
         for request in membership.outbox.empty():
@@ -180,7 +180,7 @@ class Exchange:
         return Pending(kind, room, nick, text, id=id, obj=obj | {"id": id}, number=self._number, membership=membership)
 
     def ask(self, request: Pending) -> Pending:
-        """Have a request of the program sent, as soon as that is its turn, or let it fail at once."""
+        """Queue a request of the program, or fail it at once."""
         problem = self._refusal(request)
         if problem is not None:
             return self.fail(request, problem)
@@ -198,7 +198,7 @@ class Exchange:
         self._posting[outbox] = request.membership
 
     def _refusal(self, request: Pending) -> ChatError | None:
-        """Give the error of a request that the server would not even read."""
+        """Return the error of a request that the server would refuse to read."""
         if self.error is not None:
             return self.error
         try:
@@ -211,12 +211,12 @@ class Exchange:
         return None
 
     def fail(self, request: Pending, error: ChatError) -> Pending:
-        """Have it told that a request has failed."""
+        """Tell that a request has failed."""
         self.tell(Failed(request, error))
         return request
 
     def withdraw(self, id: str) -> Pending | None:
-        """Take back a message that was not sent yet, and give it; None where there is none."""
+        """Take back a message that was not sent yet. Returns None if there is no such message."""
         request = self.asked.get(id)
         if request is None or request.kind != "message" or not self._outbox(request).withdraw(request):
             return None
@@ -231,7 +231,7 @@ class Exchange:
         refused: Callable[[RequestError], None],
         membership: Membership | None = None,
     ) -> Pending:
-        """Ask something for the engine itself, now; it is forgotten when the connection is lost."""
+        """Send a request of the engine's own, now. It is forgotten when the connection is lost."""
         room = membership.name if membership is not None else None
         id = self._new_id()
         request = Pending(kind, room, id=id, obj=obj | {"id": id}, membership=membership)
@@ -250,7 +250,7 @@ class Exchange:
         self.has_work = True
 
     def answer_ping(self) -> None:
-        """Answer a ping of the server: nothing comes back."""
+        """Answer a ping of the server."""
         self._objects.append({"type": "pong"})
         self.has_work = True
 
@@ -282,11 +282,11 @@ class Exchange:
         )
 
     def _is_stuck(self) -> bool:
-        """True while a room that refuses for now has unacked messages: then a change of nick waits alone."""
+        """True while a room that refuses for now has unacked messages. Then only the change of nick waits."""
         return any(membership.outbox.unacked and not membership.joined for membership in self.memberships.values())
 
     def _say(self, last: float) -> None:
-        """Send of the messages that were said before `last` as many as may be sent now."""
+        """Send the messages numbered below `last`, as far as they may be sent now."""
         posting = [
             outbox
             for outbox, membership in self._posting.items()
@@ -299,7 +299,7 @@ class Exchange:
                 del self._posting[outbox]
 
     def _must_pause(self) -> bool:
-        """True while the next message would come too fast; then sending goes on after a pause."""
+        """True while the next message would exceed the rate limit. A timer ends the pause."""
         if not self._paused and (seconds := self.pace.pause(self.now)):
             self._paused = True
             self.later(seconds, self._end_pause)
@@ -311,18 +311,18 @@ class Exchange:
     # Answers
 
     def find(self, id: object) -> Pending | None:
-        """Find the request that an answer is for, if it was sent on this connection."""
+        """Return the request that an answer is for, if it was sent on this connection."""
         request = (self.own.get(id) or self.asked.get(id)) if isinstance(id, str) else None
         return request if request is not None and request.is_sent else None
 
     def _outbox(self, request: Pending) -> Outbox[Pending]:
-        """Give the outbox of a message."""
+        """Return the outbox of a message."""
         if request.membership is not None:
             return request.membership.outbox
         return self._direct.setdefault(key(request.nick or ""), Outbox[Pending]())
 
     def forget(self, request: Pending) -> None:
-        """Forget a request that is answered, or will not be."""
+        """Forget a request of the program that was answered or refused."""
         del self.asked[request.id]
         if request.kind == "message":
             outbox = self._outbox(request)

@@ -14,44 +14,44 @@ from .room_reader import RoomReader
 
 
 class Membership:
-    """A room that the client is in, or wants to be in: what is known of it, its cursor and what was said there."""
+    """A room that the client is in, or wants to be in: what is known of it, the cursor in its log, and its outbox."""
 
     def __init__(self, name: str, since: int | None) -> None:
         self.name = name
         self.key = key(name)
         self.topic = ""
         self.count = 0
-        """How many members there are."""
+        """The number of members."""
         self.oldest = 0
-        """The oldest message that was kept when the client joined, last time."""
+        """The number of the oldest message that was kept when the client last joined."""
         self.outbox = Outbox[Any]()
         self.reader: RoomReader[Object] | None = None if since is None else self.read_from(since)
-        """Reads on from the cursor; unknown until the first `joined` of a room that is joined where it is now."""
+        """Reads on from the cursor. A room that is joined without `since` has none until the first `joined`."""
         self.error: ChatError | None = None
-        """Why the client is in the room no more; what was heard before can still be taken."""
+        """Why the client is no longer in the room. The messages heard before can still be taken."""
         self.entered = False
-        """The first join was answered."""
+        """True once the first join was answered."""
         self.leaving = False
-        """The program wants to leave."""
+        """True once the program has asked to leave."""
         self.tries = 0
-        """How often in a row the server did not let the client in again."""
+        """The number of refused joins in a row, since the client was last in the room."""
         self.completing = 0
-        """The number of the message the rest of whose text is being read, over UDP."""
+        """Over UDP, the number of the message whose text is being completed."""
         self.away()
 
     def read_from(self, seq: int) -> RoomReader[Object]:
-        """Read on behind this number of the log."""
+        """Begin to read the log after this number."""
         self.reader = RoomReader(PartialLog[Object](seq), itemgetter("author"))
         return self.reader
 
     def away(self) -> None:
         """Forget what belongs to a connection."""
         self.joined = False
-        """The server has the client in the room, on this connection."""
+        """True while the server has the client in the room, on this connection."""
         self.busy = False
-        """A join or leave is under way, or waits to be sent again."""
+        """True while a join or leave is in flight, or waits to be sent again."""
         self.resting = False
-        """The server does not let the client in for now; it is asked again after a pause."""
+        """True while the server refuses the room for now. The client tries again after a pause."""
         self.completing = 0
         if self.reader is not None:
             self.reader.lost()

@@ -1,6 +1,6 @@
-"""The objects of the wire, and what is made of them for programs: messages, notices and answers.
+"""The objects of the wire, and the dataclasses that programs get: messages, notices and answers.
 
-An object is a dict. Whatever cannot be read raises `KeyError`, `TypeError` or `ValueError` (`UNSOUND`).
+An object is a dict. What cannot be read raises `KeyError`, `TypeError` or `ValueError` (`UNSOUND`).
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ Object = dict[str, Any]
 """An object of the wire."""
 
 GAP: Final[Object] = {"type": "gap"}
-"""In the place of objects that got lost on the way, or that cannot be read."""
+"""Stands for objects that got lost on the way, or that cannot be read."""
 
 UNSOUND: Final = (KeyError, TypeError, ValueError)
-"""What is raised where an object is not what it should be."""
+"""The exceptions raised for an object that cannot be read."""
 
 T = TypeVar("T")
 
 
 def encode(obj: Object) -> bytes:
-    """Write an object. Raises `UnicodeEncodeError` for half a character."""
+    """Return an object as JSON. Raises `UnicodeEncodeError` for a lone surrogate."""
     return json.dumps(obj, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def decode(data: bytes) -> Object | None:
-    """Read an object; None for what is no object, or has half a character in it."""
+    """Read an object. Returns None for what is not a JSON object, or contains a lone surrogate."""
     try:
         obj = json.loads(str(data, "utf-8"))
         if b"\\u" in data:
@@ -38,7 +38,7 @@ def decode(data: bytes) -> Object | None:
 
 
 def field(obj: Object, name: str, kind: type[T]) -> T:
-    """Give a field that must be there, and be of this type."""
+    """Return a field that must be there, and have this type."""
     value = obj[name]
     if type(value) is not kind:
         raise TypeError(f"{name} is not of the type {kind.__name__}")
@@ -46,7 +46,7 @@ def field(obj: Object, name: str, kind: type[T]) -> T:
 
 
 def optional(obj: Object, name: str, kind: type[T]) -> T | None:
-    """Give a field of this type, or None where it is not there."""
+    """Return a field that must have this type if it is there, or None."""
     return None if obj.get(name) is None else field(obj, name, kind)
 
 
@@ -74,7 +74,7 @@ class Page:
     messages: list[Message]
     """In the order of their numbers."""
     more: bool
-    """There is more beyond them, on the side that was asked for: older ones or, with `after`, newer ones."""
+    """True if there are more on the side that was asked for: older ones or, with `after`, newer ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Members:
 
 @dataclass(frozen=True, slots=True)
 class RoomInfo:
-    """A room that there is."""
+    """A room, with its number of members and its topic."""
 
     room: str
     count: int
@@ -148,7 +148,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """Something was wrong that answers no request: `code` for a program, `msg` for a person."""
+    """An error that answers no request: `code` is for programs, `msg` for people."""
 
     code: str
     msg: str
@@ -156,7 +156,7 @@ class Error:
 
 
 def read_message(obj: Object) -> Message:
-    """Read what somebody said, in a room or to this client alone."""
+    """Read a message to a room, or to this client alone."""
     return (Message if obj.get("to") is None else DirectMessage)(
         field(obj, "msg", str),
         field(obj, "author", str),
@@ -189,11 +189,11 @@ def read_rooms(obj: Object) -> list[RoomInfo]:
 
 
 Notice = MemberJoined | MemberLeft | NickChanged | TopicChanged | Presence | Stop | Error
-"""What the server tells without being asked."""
+"""What the server tells without a request."""
 
 
 def read_notice(obj: Object) -> Notice | None:
-    """Read what the server tells without being asked; None for what this version does not know."""
+    """Read what the server tells without a request. Returns None for a type that this version does not know."""
 
     def text(name: str) -> str:
         return field(obj, name, str)

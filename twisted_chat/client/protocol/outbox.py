@@ -1,8 +1,8 @@
-"""What has been said and is not acked yet, in one room or to one nick.
+"""The unacked messages to one room or to one nick.
 
-Messages go out in the order in which they were said, some at a time. One that the server refuses for now goes back to
-its place in that order. One whose connection was lost before its ack may be in the log or not (it is unsettled): it is
-sent again with the same id, and the server deduplicates.
+Messages are sent in their order, a window at a time. One that the server refuses for now goes back to its place in that
+order. One whose connection was lost before its ack is unsettled, since it may be in the log: it is sent again with the
+same id, and the server deduplicates.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import math
 from typing import Final, Generic, Protocol, TypeVar
 
 WINDOW: Final = 256
-"""Messages under way at once. Enough to fill a long line (5,000 messages/s at a round trip of 50 ms), and so few that
-what has to be sent again after a lost connection is soon sent."""
+"""The maximum number of messages in flight. It fills a long line (5,000 messages/s at a round trip of 50 ms), and what
+has to be sent again after a reconnect is soon sent."""
 
 
 class Outgoing(Protocol):
@@ -24,22 +24,22 @@ class Outgoing(Protocol):
     number: int
     """Its place in the order in which requests were made."""
     tries: int
-    """How often the server has put it off."""
+    """The number of times that the server has refused it for now."""
     unsettled: bool
-    """A connection was lost while it was under way."""
+    """True if a connection was lost while it was in flight."""
 
 
 M = TypeVar("M", bound=Outgoing)
 
 
 class Outbox(Generic[M]):
-    """Messages that wait to be sent, in order, and those that are under way."""
+    """Messages that wait to be sent, in order, and those in flight."""
 
     def __init__(self) -> None:
         self.resting = False
-        """The server has asked for a pause."""
+        """True while the server has asked for a pause."""
         self.unacked: set[str] = set()
-        """The ids of the messages that may be in the log: under way, or sent on a connection that was lost."""
+        """The ids of the messages that may be in the log: in flight, or sent on a connection that was lost."""
         self._window = WINDOW
         self._waiting: list[tuple[int, M]] = []
         self._flight: dict[str, M] = {}
@@ -56,7 +56,7 @@ class Outbox(Generic[M]):
 
     @property
     def first(self) -> float:
-        """The number of the next message that may be sent now; infinity where there is none."""
+        """The number of the next message that may be sent now; infinity if there is none."""
         if self.resting or not self._waiting or len(self._flight) >= self._window:
             return math.inf
         return self._waiting[0][0]
@@ -64,8 +64,8 @@ class Outbox(Generic[M]):
     def holds_up(self, number: int, is_open: bool) -> bool:
         """True while a change of nick that was asked for as `number` has to wait.
 
-        The server knows a message by author and id, so it must be known of all that was sent whether it is in the log.
-        What was said before it and not yet sent goes first, where it can be sent now (`is_open`).
+        The server deduplicates by author and id, so every message that may be in the log has to be acked first. Earlier
+        messages that were not sent yet go first, too, if they can be sent now (`is_open`).
         """
         return bool(self.unacked) or (
             is_open and not self.resting and bool(self._waiting) and self._waiting[0][0] < number
@@ -83,7 +83,7 @@ class Outbox(Generic[M]):
         return message
 
     def answered(self, message: M) -> None:
-        """Forget a message that is acked, or refused for good."""
+        """Forget a message that was acked, or refused for good."""
         del self._flight[message.id]
         self.unacked.discard(message.id)
         if self.is_empty:
@@ -92,7 +92,7 @@ class Outbox(Generic[M]):
     def put_off(self, message: M) -> None:
         """Take back a message that the server cannot take now, to send it again after a rest.
 
-        Until all are acked, messages then go one at a time: of several under way, those behind a refused one could be
+        Until all are acked, messages then go one at a time: of several in flight, those after a refused one could be
         taken, and come before it.
         """
         del self._flight[message.id]
@@ -107,7 +107,7 @@ class Outbox(Generic[M]):
         self.resting = False
 
     def lost(self) -> None:
-        """Called when the connection is lost. What was under way is unsettled."""
+        """Called when the connection is lost. The messages in flight are unsettled then."""
         for message in self._flight.values():
             message.unsettled = True
             self.add(message)
@@ -116,7 +116,7 @@ class Outbox(Generic[M]):
         self._window = WINDOW
 
     def withdraw(self, message: M) -> bool:
-        """Take back a message that was never sent; False where it may have been taken by the server."""
+        """Take back a message that was never sent. False if the server may have it."""
         entry = (message.number, message)
         if entry not in self._waiting or message.unsettled or message.tries:
             return False
@@ -125,7 +125,7 @@ class Outbox(Generic[M]):
         return True
 
     def empty(self) -> list[M]:
-        """Take all messages, in order: nothing more is sent. What may be in the log stays `unacked`."""
+        """Take all messages out, in order. The ids of those that may be in the log stay in `unacked`."""
         messages = sorted(
             [*(message for _, message in self._waiting), *self._flight.values()], key=lambda one: one.number
         )

@@ -1,4 +1,4 @@
-"""How fast a client may be: the rate at which it sends, and the pauses before it tries again."""
+"""The rate limit of a client, and its backoff."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from random import random
 from typing import Final
 
 BURST_SHARE: Final = 0.8
-"""Of what the server takes at once. The rest is for a network that holds back what was sent in a second and brings it
-all together."""
+"""The share of the server's burst that is used. The rest is for a network that delays what was sent within a second and
+delivers it all at once."""
 
 RATE_SHARE: Final = 0.95
-"""Of what the server takes in the long run. The rest is for clocks that differ."""
+"""The share of the server's rate that is used. The rest is for clocks that differ."""
 
 SHORTEST_PAUSE: Final = 0.05
-"""Seconds. One message after each shortest pause would cost more than a few together."""
+"""The shortest pause in seconds. One message after each pause would cost more than a few together."""
 
 LEAST_PAUSE: Final = 0.01
-"""Seconds before the same is asked again, whatever the server says: a `retry` of 0 must not keep both of them busy."""
+"""The shortest time in seconds before a retry, whatever the server says: a `retry` of 0 must not keep both busy."""
 
 LONGEST_PAUSE: Final = 30.0
-"""Seconds between two tries, without the jitter: a server that was away for an hour is found within half a minute."""
+"""The longest backoff in seconds, without the jitter: a server that comes back is found within half a minute."""
 
 
 class Pace:
-    """A token bucket, as the server has one, which keeps messages below the server's rate limit.
+    """A token bucket like the server's, which keeps messages below the server's rate limit.
 
-    A server refuses what comes too fast, message by message: of several under way, a later one may be taken and come
-    before an earlier one, and many refusals in a row end the connection. `welcome` tells the limits, so a client stays
-    below them. Requests may overdraw the bucket; messages wait until there is something in it.
+    A server refuses messages that come too fast, one by one: of several in flight, a later one may be accepted and come
+    before an earlier one, and many refusals in a row end the connection. So a client stays below the limits of the
+    `welcome`. Requests may overdraw the bucket; messages wait for a token.
     """
 
     def __init__(self, limits: Mapping[str, int], now: float) -> None:
@@ -38,11 +38,11 @@ class Pace:
         self._at = now
 
     def spend(self) -> None:
-        """Pay for something that is sent."""
+        """Take a token for something that is sent."""
         self._tokens -= 1
 
     def pause(self, now: float) -> float:
-        """Give the seconds to wait before the next message; 0 where it may go now."""
+        """Return the seconds before the next message may be sent; 0 if it may be sent now."""
         if self._tokens >= 1 or not self._rate:
             return 0.0
         self._tokens = min(self._burst, self._tokens + max(0.0, now - self._at) * self._rate)
@@ -51,13 +51,13 @@ class Pace:
 
 
 def backoff(tries: int) -> float:
-    """Seconds before the next try: 0.5, 1, 2, … 30, each made up to half as long again by chance (jitter).
+    """Return the seconds before the n-th try: 0.5, 1, 2, … 30, each with up to half as much again as jitter.
 
-    So a server that was started again does not get all of its clients at once.
+    So a restarted server does not get all of its clients back at once.
     """
     return min(0.25 * 2.0 ** min(tries, 20), LONGEST_PAUSE) * (1 + random() / 2)
 
 
 def pause_before_retry(tries: int, retry: float | None) -> float:
-    """Seconds before a refused request is sent again: as long as the server says, or else as `backoff` has it."""
+    """Return the seconds before a refused request is sent again: the server's `retry`, or else the backoff."""
     return backoff(tries) if retry is None else max(LEAST_PAUSE, retry)

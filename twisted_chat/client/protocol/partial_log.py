@@ -1,4 +1,4 @@
-"""What a client knows of a room's log, in pieces, and in which order that comes out."""
+"""The pieces of a room's log that a client knows, and the order in which they are handed out."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Final, Generic, TypeVar
 M = TypeVar("M")
 
 MOST: Final = 1000
-"""Messages that are kept in memory, some 100 kB of usual ones. What comes then is read from the log later."""
+"""The maximum number of messages in memory, some 100 kB of usual ones. Further ones are read from the log later."""
 
 MAX_OWN: Final = 500
-"""One's own messages that are remembered before the cursor is moved over them by a page of the log: after a lost
-connection they would all be replayed. As many as a page has."""
+"""The number of the client's own messages after which a page is read to move the cursor over them: a reconnect would
+replay them all. It is as many as fit into a page."""
 
 
 class PartialLog(Generic[M]):
-    """A cursor in a room's log, and what is known beyond it.
+    """A cursor in a room's log, and the messages that are known beyond it.
 
     It is known which message follows another if nothing got lost between the two, or if a page of the log says so.
     From the cursor on, messages are handed out along these links. Where a link is missing, a page is asked for.
@@ -27,20 +27,20 @@ class PartialLog(Generic[M]):
         self.seq = seq
         """The cursor: all messages up to this one were handed out."""
         self.own: set[int] = set()
-        """The numbers of the client's own messages behind the cursor, as far as they were acked."""
+        """The numbers of the client's own acked messages after the cursor."""
         self._unseen = 0
-        """How many of them the end of the log did not show: they are in the log no more, or were not yet."""
+        """The number of those that the end of the log did not show: they were trimmed, or not appended yet."""
         self.edge = seq
-        """The newest message that was heard, or up to which pages were read."""
+        """The number of the newest message that was heard, or read with a page."""
         self._broken = False
-        """Something may be missing behind the edge."""
+        """True if something may be missing after the edge."""
         self._ends: set[int] = set()
-        """All other messages behind which something is missing."""
+        """The numbers of all other messages after which something is missing."""
         self._next: dict[int, int] = {}
         self._known: dict[int, M] = {}
 
     def __len__(self) -> int:
-        """Give the number of messages that are known and not handed out."""
+        """Return the number of messages that are known and not handed out."""
         return len(self._known)
 
     @property
@@ -49,11 +49,11 @@ class PartialLog(Generic[M]):
         return not (self._broken or self._ends or len(self.own) - self._unseen > MAX_OWN)
 
     def resume(self) -> None:
-        """Called when the server replays everything behind the edge, as after a join with it."""
+        """Called when the server replays everything after the edge, as after a join with it as `since`."""
         self._broken = False
 
     def skip(self, edge: int) -> None:
-        """Called when the server sends what is said behind `edge`: what is between the two edges is missing."""
+        """Called when the server sends what is said after `edge`: the messages between the two edges are missing."""
         self._broken = False
         if edge > self.edge:
             self._ends.add(self.edge)
@@ -79,14 +79,14 @@ class PartialLog(Generic[M]):
         self.edge = seq
 
     def acked(self, seq: int) -> None:
-        """Take the number of one of the client's own messages."""
+        """Note the number of one of the client's own messages."""
         if seq > self.seq:
             self.own.add(seq)
 
     def read(self, after: int, messages: dict[int, M], more: bool) -> None:
-        """Take a page of the log: all there is behind `after`, by its numbers, up to the last of them.
+        """Take a page of the log: all messages after `after`, by number, up to the last of the page.
 
-        One that brings nothing new is the end of what there is, whatever it says of `more`.
+        A page without a new message is the end of the log, whatever its `more` says.
         """
         messages = {seq: messages[seq] for seq in sorted(messages) if seq > after}
         more = more and bool(messages)
@@ -110,7 +110,7 @@ class PartialLog(Generic[M]):
         self._ends = {end for end in self._ends if end not in self._next and self.seq <= end < self.edge}
 
     def peek(self) -> tuple[int, M] | None:
-        """Give the next message and its number, if it is known."""
+        """Return the number of the next message and the message, if it is known."""
         while (seq := self._next.get(self.seq)) is not None:
             if seq not in self.own:
                 return seq, self._known[seq]
@@ -118,7 +118,7 @@ class PartialLog(Generic[M]):
         return None
 
     def advance(self) -> None:
-        """Move the cursor behind the next message."""
+        """Move the cursor over the next message."""
         self.seq = self._next.pop(self.seq)
         self._known.pop(self.seq, None)
         if self.own:  # between two messages of others there may be many of one's own
@@ -126,7 +126,7 @@ class PartialLog(Generic[M]):
             self._unseen = min(self._unseen, len(self.own))
 
     def missing(self) -> list[int]:
-        """List the messages behind which the log has to be read, oldest first."""
+        """Return the numbers after which the log has to be read, oldest first."""
         missing = sorted(self._ends)
         if self._broken:
             missing.append(self.edge)

@@ -1,4 +1,4 @@
-"""What a client asks of its server, and how each answer is read."""
+"""The requests of a client, and how each answer is read."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from . import objects
 from .objects import Object
 
 Kind = Literal["message", "topic", "nick", "members", "rooms", "history", "join", "leave", "hello", "ping", "quit"]
-"""What can be asked. The last three, and `join` and `leave`, are the engine's own."""
+"""The kinds of requests. Those from `join` on are the engine's own."""
 
 
 @dataclass(eq=False, slots=True)
 class Request:
-    """Something that was asked of the server: what, of whom, and the server's number and time where it was acked."""
+    """A request or message: what it is and about whom, and the server's number and time of an acked message."""
 
     kind: Kind
     room: str | None = None
-    """The room that it is about."""
+    """The room that it is about, if any."""
     nick: str | None = None
-    """The nick that a message is for, or the new nick."""
+    """The recipient of a direct message, or the new nick."""
     text: str | None = None
-    """The message, or the new topic."""
+    """The text of the message, or the new topic."""
     seq: int | None = None
-    """A message's number in its log, once it is acked; None for one that is not kept."""
+    """The number of a message in its log, once it is acked. A message that is not kept has none."""
     time: str | None = None
-    """The server's time of a message, as the wire has it, once it is acked."""
+    """The server's time of a message, as on the wire, once it is acked."""
     id: str = ""
-    """The name by which its answer is known on the wire."""
+    """The id that its answer carries on the wire."""
 
     @property
     def changes(self) -> bool:
-        """True where something is lost without an answer: a message, a topic, a nick. The others are questions."""
+        """True if something is lost without an answer: for a message, a topic, a nick. The others are questions."""
         return self.kind in ("message", "topic", "nick")
 
     @property
     def refusal(self) -> str:
-        """What is wrong when it is refused, for a person; the server's reason follows. It has no text of a message."""
+        """What is wrong when it is refused, for a person. The server's reason follows. It never contains the text."""
         match self.kind:
             case "message":
                 return f"a message to {self.nick or self.room} was refused"
@@ -56,7 +56,7 @@ class Request:
                 return f"{self.room} cannot be joined"
             case "leave":
                 return f"{self.room} cannot be left"
-        return ""  # of a hello it is the client that is refused, and nobody waits for a ping or a quit
+        return ""  # with a hello the client itself is refused, and nobody waits for a ping or a quit
 
 
 def _whole(obj: Object) -> Object:
@@ -80,4 +80,4 @@ ANSWERS: Final[dict[Kind, tuple[str, Callable[[Object], Any]]]] = {
     "ping": ("pong", _nothing),
     "quit": ("stop", _nothing),
 }
-"""The type of each answer, and how it is read. Those that are read whole change what the engine knows."""
+"""The type of each answer, and the function that reads it. The engine reads the whole ones itself."""

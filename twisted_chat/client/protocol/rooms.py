@@ -1,12 +1,12 @@
-"""Being in rooms, over any number of connections, and reading their logs.
+"""The rooms that a client is in, over any number of connections, and how it reads their logs.
 
 - A room is a log and a reader is a cursor in it. On each new connection the client joins with the newest message that
   it has heard, and reads from the log what is missing (`room_reader`), so that nothing is missed or doubled.
-- **What may be one's own waits.** After a lost connection, a message that was under way may be in the log, under the
-  client's nick. Such a message is not handed out before it is known of each unacked one whether it is that one.
-- **A slow consumer is a cursor, too.** What it has no space for is let go, and read from the log in pages when it takes
-  more. Memory is bounded, and the connection goes on: acks, pings and other rooms do not wait. (A paused transport
-  would hold back the ack that a consumer waits for before it takes the next message, for ever.)
+- **What may be one's own waits.** After a reconnect, an unacked message may be in the log, under the client's nick. A
+  message under that nick is not handed out before all unacked messages are acked, or refused.
+- **A slow consumer is a cursor, too.** Messages for which it has no space are dropped, and read from the log in pages
+  when it takes more. Memory is bounded, and the connection goes on: acks, pings and other rooms do not wait. (A paused
+  transport would hold back for ever the ack that a consumer awaits before it takes the next message.)
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from .pace import backoff, pause_before_retry
 from .room_reader import PAGE
 
 MAX_TEXT: Final = 2**16
-"""Characters of a text whose parts are read over UDP; a server takes a quarter of that in one message."""
+"""The maximum length in characters of a text that is completed over UDP; a server takes a quarter of that."""
 
 FOR_NOW: Final = frozenset({"rate-limited", "unavailable", "full", "internal"})
-"""Refusals of a room that the client was in after which it is tried again. With any other it is lost."""
+"""The codes with which a room that the client was in is joined again after a pause. With any other it is lost."""
 
 
 class Rooms:
@@ -36,17 +36,17 @@ class Rooms:
 
     def __init__(self, exchange: Exchange) -> None:
         self.returning: set[Membership] = set()
-        """The rooms that have to be answered for, on a new connection, before anything else is sent."""
+        """The rooms whose joins have to be answered, on a new connection, before anything else is sent."""
         self._exchange = exchange
         self._is_welcome = False
-        """The server has let the client in, on this connection."""
+        """True once the server has said welcome, on this connection."""
         self._touched: dict[Membership, None] = {}
-        """The rooms for which there may be something to do."""
+        """The rooms for which there may be something to do, in order."""
 
     # The connection
 
     def welcomed(self) -> None:
-        """Called when the server has let the client in: all rooms are joined again."""
+        """Called when the server has said welcome: all rooms are joined again."""
         self._is_welcome = True
         for membership in self._exchange.memberships.values():
             self.returning.add(membership)
@@ -61,7 +61,7 @@ class Rooms:
             self.touch(membership)
 
     def work(self) -> None:
-        """Do what there is to do for rooms."""
+        """Do what there is to do for the rooms."""
         while self._touched:
             membership = next(iter(self._touched))
             del self._touched[membership]
@@ -79,7 +79,7 @@ class Rooms:
             self.tell_heard(request.membership)  # what was held since it might have been this message
 
     def tell_heard(self, membership: Membership) -> None:
-        """Have it told that there may be something to take."""
+        """Tell that a room may have messages to be taken."""
         if membership.error is None:
             self._exchange.tell_once(Heard(membership))
 
@@ -101,7 +101,7 @@ class Rooms:
         self.touch(membership)
 
     def _step(self, membership: Membership) -> None:
-        """Do what comes next for a room: leave it, enter it, read on."""
+        """Do what comes next for a room: leave it, join it, read its log."""
         if membership.error is not None:
             return
         if membership.leaving and membership.outbox.is_empty and not self._asks_about(membership):
@@ -116,13 +116,13 @@ class Rooms:
         return any(request.membership is membership for request in self._exchange.queue)
 
     def put_off(self, request: Pending) -> None:
-        """Called when the server cannot serve a request now, and it is sent again later."""
+        """Called when a request was refused for now, and is sent again later."""
         if request.kind == "join":
             assert request.membership is not None
             self.rest(request.membership)
 
     def rest(self, membership: Membership) -> None:
-        """Note that a room refuses for now: what is about it waits, and nothing else."""
+        """Note that a room refuses for now. What is about it waits, and nothing else."""
         membership.resting = True
         self.returning.discard(membership)
         self._exchange.has_work = True
@@ -191,13 +191,13 @@ class Rooms:
             over()
 
     def _lose_membership(self, membership: Membership, error: RequestError) -> None:
-        """Called when the server does not let the client into a room, or not read on."""
+        """Called when the server refuses a room, or its log, for good."""
         if membership.entered:
             self._exchange.tell(RoomLost(membership.name, error))
         self.end(membership, error)
 
     def end(self, membership: Membership, error: ChatError) -> None:
-        """Have done with a room: it was left, or the server does not let the client in, or the client is closed."""
+        """End a membership: the room was left or refused, or the client is closed."""
         membership.error = error
         membership.joined = False
         if self._exchange.memberships.get(membership.key) is membership:
@@ -209,11 +209,11 @@ class Rooms:
     # What is heard
 
     def find(self, name: object) -> Membership | None:
-        """Find the room of this name that the client is in, or wants to be in."""
+        """Return the room of this name that the client is in, or wants to be in."""
         return self._exchange.memberships.get(key(name)) if isinstance(name, str) else None
 
     def note(self, obj: Object) -> None:
-        """Note what an object says of a room."""
+        """Note what an object says about a room."""
         membership = self.find(obj.get("room"))
         if membership is None:
             return
@@ -235,7 +235,7 @@ class Rooms:
                 self.touch(membership)
 
     def heard(self, obj: Object) -> None:
-        """Take a message that was said in a room, or is replayed."""
+        """Take a message of a room, live or replayed."""
         membership = self.find(field(obj, "room", str))
         if membership is not None and membership.joined and membership.reader is not None:
             membership.reader.log.heard(_seq(obj), obj)
@@ -244,7 +244,7 @@ class Rooms:
             self.tell_heard(membership)
 
     def take(self, membership: Membership, nick: str) -> Message | None:
-        """Take a room's next message that is not the client's own; None where none is known now."""
+        """Take the next message of a room that is not the client's own; None if none is known now."""
         reader = membership.reader
         if reader is None:
             return None
@@ -257,7 +257,7 @@ class Rooms:
         return Message(obj["msg"], obj["author"], membership.name, None, obj["seq"], obj.get("time"))
 
     def _fill(self, membership: Membership, after: int) -> None:
-        """Read what is missing behind a message."""
+        """Read what is missing after a message."""
         reader = membership.reader
         assert reader is not None
 
@@ -290,7 +290,7 @@ class Rooms:
             ask()
 
     def _is_cut(self, membership: Membership, message: Object) -> bool:
-        """True where a text did not fit into a datagram: then its rest is read from the log."""
+        """True if a text did not fit into a datagram. Then the rest is read from the log."""
         if not message.get("rest"):
             return False
         if membership.joined and membership.completing != message["seq"]:
@@ -299,7 +299,7 @@ class Rooms:
         return True
 
     def complete(self, message: Object, done: Callable[[], None], membership: Membership | None = None) -> None:
-        """Read what follows of a text that did not fit into a datagram; where there is no more, that was all."""
+        """Read the rest of a text that did not fit into a datagram, part by part."""
         room, seq = message["room"], message["seq"]
 
         def ask() -> None:
@@ -329,7 +329,7 @@ class Rooms:
 
 
 def _seq(obj: Object) -> int:
-    """Give the number of a message of a room, in which all that is used here is as it should be."""
+    """Return the number of a room's message, whose fields must all have their types."""
     field(obj, "msg", str)
     field(obj, "author", str)
     optional(obj, "time", str)
