@@ -1167,21 +1167,25 @@ class MemoryTests(ControllerTestCase):
         self.run_with(typed, "command line")
         self.run_with(from_file, "file")
 
-    def test_a_remembered_room_that_is_refused_is_forgotten(self) -> None:
+    def test_a_remembered_room_that_is_refused_for_good_is_forgotten(self) -> None:
+        def no_garden(code: str, request: Any) -> WireError | None:
+            return WireError(cast(Any, code), "not you") if getattr(request, "room", "") == "garden" else None
+
         async def first(stage: Stage) -> None:
             await stage.types("/join garden\r", lambda: stage.title == "garden")
 
         async def refused(stage: Stage) -> None:
-            await stage.until(stage.shows("you are not in garden any more: not you"))
+            await stage.until(stage.shows("you are not in garden any more: not you; /join garden tries again"))
 
         async def third(stage: Stage) -> None:
             self.assertTrue(stage.line.startswith("1:lobby |"), stage.line)
 
         self.run_with(first)
-        self.server.refuse = lambda request: (
-            WireError("banned", "not you") if getattr(request, "room", "") == "garden" else None
-        )
-        self.run_with(refused)
+        for code, entered in (("full", {"lobby", "garden"}), ("banned", {"lobby"})):
+            self.server.refuse = partial(no_garden, code)
+            self.run_with(refused)
+            remembered = Memory(self.path, self.options.server, "alice").rooms
+            self.assertEqual(set(remembered), entered)
         self.run_with(third)
 
     def test_a_damaged_file_is_reported_and_begins_anew(self) -> None:

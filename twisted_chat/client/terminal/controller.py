@@ -31,6 +31,7 @@ from ..program.commands import COMMANDS
 from ..program.options import Options
 from ..program.person import Person, why
 from ..program.trouble import complain, lost, why_not
+from ..protocol.rooms import FOR_NOW
 from .completing import Known
 from .directory import Directory
 from .keys import HELP, bindings
@@ -149,14 +150,15 @@ class Controller:
         return list(entered.values())
 
     async def _join(self, name: str) -> Room | None:
-        """Enter a room. One that is only remembered may be refused: then it is forgotten, with a line that says so."""
+        """Enter a room. One that is only remembered may be refused, with a line that says so."""
         try:
             room = await self.person.join(name, turn=False)
         except RequestError as error:
             if name in self._options.rooms:
                 raise
-            self._memory.forget(name)
-            self._refusals.append(clean(f"you are not in {name} any more: {why(error)}"))
+            if error.code not in FOR_NOW:  # after one that is for now, such as `full`, the next run tries again
+                self._memory.forget(name)
+            self._refusals.append(clean(f"you are not in {name} any more: {why(error)}; /join {name} tries again"))
             return None
         pane = self.panes.of(room)
         self._directory.ask_for_members(pane)
