@@ -156,7 +156,7 @@ class Rooms:
         """
         with_it = len(room.members) + isinstance(notice, MemberLeft)  # as when its coming was told
         if with_it <= GATHER_FROM:
-            return self._tell_others(room, notice, about)
+            return self.tell_others(room, notice, about)
         if room.presence is None:
             room.presence = self._reactor.callLater(GATHER_SECONDS, self._tell_count, room)
         return 0
@@ -164,10 +164,10 @@ class Rooms:
     def tell_topic(self, room: Room, topic: TopicChanged, about: Listener) -> int:
         """Tell the others of a new topic: at once those who are live, and all others once they are."""
         room.topic = topic
-        return self._tell_others(room, topic, about)
+        return self.tell_others(room, topic, about)
 
-    def _tell_others(self, room: Room, notice: Reply, about: Listener | None) -> int:
-        """Tell all who are live in a room something that is not kept, but for the one it is about; say how many."""
+    def tell_others(self, room: Room, notice: Reply, about: Listener | None) -> int:
+        """Send a notice, which is not kept, to all live members of a room except `about`; returns how many they are."""
         count = 0
         for encoding, listeners in room.live.items():
             part = encoding.reply(notice)
@@ -179,4 +179,4 @@ class Rooms:
 
     def _tell_count(self, room: Room) -> None:
         room.presence = None
-        self._tell_others(room, Presence(room=room.name.shown, count=len(room.members)), None)
+        self.tell_others(room, Presence(room=room.name.shown, count=len(room.members)), None)
