@@ -229,10 +229,14 @@ class FollowingTests(SynchronousTestCase):
         self.server.settle()
         self.assertEqual([(obj["type"], obj["seq"]) for obj in self.alice.got()], [("ack", 2)])
         self.assertEqual(self.bob.texts(), ["1"])
+        self.bob.say("2")
+        self.server.settle()
+        self.assertEqual(self.server.fake.calls["append"], 2, "the log is busy")
         self.server.fake.release()
         self.server.settle()
         self.assertEqual([(obj["type"], obj["seq"]) for obj in self.alice.got()], [("ack", 1)])
         self.assertEqual(self.bob.texts(), [])
+        self.assertEqual(self.server.fake.calls["append"], 3)
 
     def test_a_log_that_has_changed_otherwise_is_read(self) -> None:
         self.log.records.append(Record(1, 0, "carol", "1"))

@@ -15,10 +15,10 @@ from .accounts import Accounts, Anybody
 from .bare import Bare
 from .limits import MAX_REFUSED, MAX_TOPIC, Bucket, Limits
 from .log import Log, RoomSummary
-from .messages import Asked, WireError
+from .messages import WireError
 from .names import Name
 from .newcomer import Newcomer
-from .participant import Participant, Wire
+from .participant import Wire
 from .room import TAIL_BYTES, Room, Rooms, Soon
 from .session import TICK_SECONDS, Session
 
@@ -187,9 +187,7 @@ class Chat:
 
     # Requests
 
-    def handle(self, participant: Participant, request: Asked) -> Deferred[None] | None:
-        """Do what a request asks for; raises `WireError`. A Deferred fires when it is answered, or fails alike."""
-        return requests.handle(self, participant, request)
+    handle = requests.handle
 
 
 def _cancel(*calls: IDelayedCall | None) -> None:

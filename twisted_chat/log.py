@@ -57,8 +57,6 @@ class Entry(msgspec.Struct, eq=False, gc=False):
     seq: int = 0
     time: int = 0
     fresh: bool = False
-    acked: bool = False
-    """The same for the rooms: whether its author was told."""
     kind: str = ""
     of: int | None = None
     """As in `Record`."""

@@ -385,7 +385,7 @@ class Participant(ABC):
         """Called when something that its requests waited for has happened."""
         if self._waiting:
             self.go_on()
-        elif self._unread:
+        elif self._unread or self.paused:
             self.adjust_reading()
 
     # Reading

@@ -68,11 +68,6 @@ class Session(Participant):
             len(member.own) > MAX_OWN for member in self.members.values()
         )
 
-    def caught_up(self) -> None:
-        super().caught_up()
-        if self.paused:
-            self.adjust_reading()
-
     # To the wire
 
     def owes(self, size: int) -> None:

@@ -24,7 +24,7 @@ from ..messages import SERVER, Ack, Code, Error, time_text
 from .catching_up import CatchingUp
 from .members import Listener, Member, Room
 from .page import Page, seq_of
-from .tail import Tail, size_of
+from .tail import RECORD_BYTES, Tail
 from .turn import Turn
 
 MESSAGES_A_TURN: Final = 256
@@ -46,9 +46,11 @@ class Appending:
         self._turn = turn
         self._catching_up = catching_up
         self._entries: list[Entry] = []
-        self._started: list[Entry] = []
-        """Messages that the log is busy with."""
-        self._heard: dict[Room, list[Record]] = {}
+        self._started = 0
+        """How many messages the log is busy with."""
+        self._unacked: list[Entry] = []
+        """Those among them of which the room has heard nothing yet."""
+        self._heard: dict[Room, Sequence[Record]] = {}
         """What the rooms have heard from their logs, and nobody was handed yet."""
         self._handled = 0
         """Messages so far that were kept, or refused."""
@@ -68,7 +70,7 @@ class Appending:
     def settled(self) -> Deferred[None]:
         """Fire when everything said so far is kept and acked, or refused."""
         done: Deferred[None] = Deferred()
-        self._waiting.append((self._handled + len(self._started) + len(self._entries), done))
+        self._waiting.append((self._handled + self._started + len(self._entries), done))
         self._turn.schedule()
         return done
 
@@ -87,7 +89,9 @@ class Appending:
     def do(self) -> None:
         """Hand out what was heard, and append what was said unless the log is busy."""
         if self._heard:
-            self._hand_out([entry for entry in self._started if entry.fresh])
+            early = [entry for entry in self._unacked if entry.fresh]
+            self._unacked = [entry for entry in self._unacked if not entry.fresh]
+            self._hand_out(early)
         if self._entries and not self._started:
             self._start()
 
@@ -97,14 +101,18 @@ class Appending:
     def heard(self, room: Room, records: Sequence[Record]) -> None:
         """Called when a room's log has got records, or has changed in another way if there are none."""
         if room in self._heard:
-            self._heard[room].extend(records)
+            self._heard[room] = [*self._heard[room], *records]
         else:
-            self._heard[room] = list(records)
+            self._heard[room] = records
         self._turn.schedule()
 
     def _start(self) -> None:
-        entries, self._entries = self._entries[:MESSAGES_A_TURN], self._entries[MESSAGES_A_TURN:]
-        self._started = entries
+        entries, self._entries = self._entries, []
+        if len(entries) > MESSAGES_A_TURN:
+            self._entries = entries[MESSAGES_A_TURN:]
+            del entries[MESSAGES_A_TURN:]
+        self._started = len(entries)
+        self._unacked = entries
         time = clock.milliseconds(self._reactor)
         try:
             now = self._log.append_now(entries, time)
@@ -117,10 +125,11 @@ class Appending:
             maybeDeferred(self._log.append, entries, time).addBoth(self._done, entries)
 
     def _done(self, result: Failure | None, entries: list[Entry]) -> None:
-        self._started = []
+        self._started = 0
+        unacked, self._unacked = self._unacked, []
         self._handled += len(entries)
         if result is None:
-            self._hand_out([entry for entry in entries if not entry.acked])
+            self._hand_out(unacked)
         else:
             self._refuse(entries, result)
         self._settle(entries)
@@ -165,17 +174,16 @@ class Appending:
         except Exception:
             _log.failure("A turn's messages are kept, and not everybody was handed them")
 
-    def _fan_out_all(self, heard: dict[Room, list[Record]], entries: list[Entry]) -> None:
+    def _fan_out_all(self, heard: dict[Room, Sequence[Record]], entries: list[Entry]) -> None:
         by_room: dict[Room, list[Entry]] = {room: [] for room in heard}
         for entry in entries:
-            entry.acked = True
             room = entry.origin.room
             if room in by_room:
                 by_room[room].append(entry)
             else:
                 by_room[room] = [entry]
         for room, said in by_room.items():
-            records = heard.get(room, [])
+            records = heard.get(room, ())
             if room.epoch != room.log.epoch:
                 self._begin_anew(room, (records[0].seq if records else room.log.seq + 1) - 1)
             head = room.head
@@ -195,7 +203,7 @@ class Appending:
         room.forget(floor)
         room.head = floor
 
-    def _fan_out(self, room: Room, records: list[Record], entries: list[Entry], several: bool) -> None:
+    def _fan_out(self, room: Room, records: Sequence[Record], entries: list[Entry], several: bool) -> None:
         """Hand what a room has heard to its members, and acks to those who said some of it."""
         said: dict[Member, list[_Said]] = {}
         place = 0
@@ -264,7 +272,7 @@ class Appending:
     def _remember(self, room: Room, page: Page) -> None:
         """Keep messages in memory, and forget the oldest of all rooms where there are too many."""
         room.remember(page)
-        size = sum(map(size_of, page.records))
+        size = len(page.records) * RECORD_BYTES + sum([len(record.msg) for record in page.records])
         self._tails.append((room, room.tail, len(page.records), size))
         self._tail_left -= size
         while self._tail_left < 0:

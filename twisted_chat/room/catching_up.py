@@ -125,8 +125,9 @@ class CatchingUp:
 
     def do(self) -> None:
         """Hand some listeners their next page."""
-        for _ in range(min(PAGES_A_TURN, len(self._readers))):
-            self._read_next(self._readers.popleft())
+        if self._readers:
+            for _ in range(min(PAGES_A_TURN, len(self._readers))):
+                self._read_next(self._readers.popleft())
 
     def has_more(self) -> bool:
         return bool(self._readers)

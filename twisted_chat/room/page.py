@@ -20,7 +20,7 @@ class Page:
 
     __slots__ = ("_written", "records", "room", "start")
 
-    def __init__(self, room: str, records: list[Record], start: int) -> None:
+    def __init__(self, room: str, records: Sequence[Record], start: int) -> None:
         self.room = room
         """The room's name, as it is shown."""
         self.records = records
@@ -50,7 +50,7 @@ class Written:
 
     __slots__ = ("_encoding", "_ends", "_parts", "_records", "whole")
 
-    def __init__(self, room: str, records: list[Record], encoding: Encoding[Any]) -> None:
+    def __init__(self, room: str, records: Sequence[Record], encoding: Encoding[Any]) -> None:
         self._parts = parts = [encoding.message(room, record) for record in records]
         self._records = records
         self._encoding = encoding

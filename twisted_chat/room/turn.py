@@ -115,14 +115,16 @@ class Turn:
                 self._serve_busy()
             for step in self.steps:
                 step.do()
-            self._write_out()
+            if self.out:
+                self._write_out()
         finally:
             self._scheduled = False  # not before: what is sent in here is written in here
         for last_step in self.last_steps:
             last_step()
         self.number += 1
-        self._busy.extend(self._busy_next)
-        self._busy_next.clear()
+        if self._busy_next:
+            self._busy.extend(self._busy_next)
+            self._busy_next.clear()
         if self._busy or self.out:
             self.schedule()
         else:
