@@ -9,7 +9,15 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import messages, requests, session
 from twisted_chat.accounts import Role
-from twisted_chat.limits import MAX_REST_SECONDS, MAX_UNSETTLED_BYTES, MAX_WAITING, QUANTUM, WORK_A_TURN, Limits
+from twisted_chat.limits import (
+    MAX_REST_SECONDS,
+    MAX_UNSETTLED,
+    MAX_UNSETTLED_BYTES,
+    MAX_WAITING,
+    QUANTUM,
+    WORK_A_TURN,
+    Limits,
+)
 from twisted_chat.log import Unavailable
 from twisted_chat.messages import Say
 
@@ -133,6 +141,30 @@ class ShareTests(SynchronousTestCase):
             self.server.fake.release()
             self.server.settle()
         self.assertTrue(self.alice.wire.reading)
+
+    def test_messages_on_their_way_into_the_log_are_bounded_in_number(self) -> None:
+        self.server.fake.held.add("append")
+        for _ in range(MAX_UNSETTLED):
+            self.assertTrue(self.alice.wire.reading)
+            self.alice.say("x")
+            self.server.settle()
+        self.assertFalse(self.alice.wire.reading)
+        while self.server.fake.waiting:
+            self.server.fake.release()
+            self.server.settle()
+        self.assertTrue(self.alice.wire.reading)
+
+    def test_whoever_has_no_tokens_is_not_read_from_though_nothing_waits(self) -> None:
+        self.server = Server(limits=Limits(burst=3, rate=1))
+        alice = self.server.welcome("alice")
+        for _ in range(2):
+            self.assertEqual(kinds(alice.ask(type="ping")), ["pong"])
+        self.assertTrue(alice.wire.reading)
+        (error,) = alice.ask(type="ping")
+        self.assertEqual((error["code"], alice.wire.reading), ("rate-limited", False))
+        self.server.clock.advance(error["retry"])
+        self.assertTrue(alice.wire.reading)
+        self.assertEqual(kinds(alice.ask(type="ping")), ["pong"])
 
     def test_whoever_has_no_tokens_is_told_once_and_not_read_from(self) -> None:
         self.server = Server(limits=Limits(burst=20, rate=100))
