@@ -56,7 +56,7 @@ TESTS: Final = {
     "room.catching_up": ("room", "session", "chat", "promises"),
     "room.members": ("room", "session", "chat", "promises"),
     "room.page": ("room", "promises"),
-    "room.rooms": ("room", "session", "chat", "promises"),
+    "room.rooms": ("room", "session", "chat", "bare", "promises"),
     "room.tail": ("tail", "room"),
     "room.turn": ("room", "session", "chat", "promises"),
     "stores.retention": ("retention",),
@@ -122,6 +122,10 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
     },
     "room.members": {
         "drop: self._page.start < tail.floor -> self._page.start <= tail.floor": "a page is made again too early, once",
+    },
+    "room.rooms": {
+        "forget_if_empty: room.members or len(room.tail) or room.pinned"
+        " -> len(room.tail) or room.pinned": "it is looked again who is there before a room is let go",
     },
     "room.turn": {
         "__init__: self.number = 0 -> self.number = 1": "only its differences count",

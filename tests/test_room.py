@@ -1362,6 +1362,18 @@ class TailTests(SynchronousTestCase):
         self.server = Server(tail_bytes=1_000)
         self.alice, self.bob = self.server.crowd(2, "lobby", "den")
 
+    def test_the_lobby_stays_open_when_everybody_has_left_it_and_memory_has_nothing_of_it(self) -> None:
+        self.alice.say("in the lobby")
+        self.server.settle()
+        lobby = self.server.room("lobby")
+        for peer in (self.alice, self.bob):
+            peer.ask(type="leave", room="lobby")
+        for i in range(20):
+            self.alice.say(str(i), room="den")
+            self.server.settle()
+        self.assertEqual(len(lobby.tail), 0)
+        self.assertIs(self.server.room("lobby"), lobby)
+
     def held(self) -> dict[str, int]:
         return {name: len(self.server.room(name).tail) for name in ("lobby", "den")}
 
@@ -1424,6 +1436,14 @@ class PresenceTests(SynchronousTestCase):
         self.peers[1].cut()
         self.server.clock.advance(room.GATHER_SECONDS)
         self.assertEqual([obj["count"] for obj in self.peers[0].got()], [149])
+
+    def test_one_whose_coming_was_counted_is_counted_when_it_goes(self) -> None:
+        new = self.server.welcome("new", "lobby")
+        self.server.clock.advance(room.GATHER_SECONDS)
+        self.peers[0].got()
+        new.cut()
+        self.server.clock.advance(room.GATHER_SECONDS)
+        self.assertEqual(self.peers[0].got(), [{"type": "presence", "room": "lobby", "count": room.GATHER_FROM}])
 
     def test_who_reads_nothing_is_not_told(self) -> None:
         self.peers[0].pause()

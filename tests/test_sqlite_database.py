@@ -72,6 +72,7 @@ class NewFile(DatabaseTestCase):
         self.assertEqual(connection.execute("PRAGMA cache_size").fetchone()[0], -1024)
         self.assertEqual(connection.execute("PRAGMA mmap_size").fetchone()[0], 0)
         self.assertEqual(connection.execute("PRAGMA wal_autocheckpoint").fetchone()[0], 0)
+        self.assertEqual(connection.execute("PRAGMA journal_size_limit").fetchone()[0], database.WAL_BYTES // 2)
 
 
 class OtherFiles(DatabaseTestCase):

@@ -8,7 +8,7 @@ import sqlite3
 import threading
 from contextlib import closing
 from pathlib import Path
-from unittest import mock
+from unittest import mock, skipUnless
 
 from twisted.internet import reactor
 from twisted.internet.defer import gatherResults, succeed
@@ -55,6 +55,12 @@ class Power(FileTestCase):
 
 class Files(FileTestCase):
     """A file that is not as it should be."""
+
+    async def test_the_file_alone_is_a_database_from_the_start(self) -> None:
+        self.open_store()
+        copy = sqlite3.connect(shutil.copy(self.path, self.folder / "copy.sqlite"))
+        self.addCleanup(copy.close)
+        self.assertEqual(copy.execute("SELECT count(*) FROM room").fetchone(), (0,))
 
     def refusal(self) -> str:
         before = threading.active_count()
@@ -242,6 +248,19 @@ class TheEnd(FileTestCase):
         self.assertGreater(set(threading.enumerate()), before)
         await log.close()
         self.assertEqual(set(threading.enumerate()), before)
+
+    @skipUnless(os.path.exists("/proc/self/fd"), "this machine does not tell which files are open")
+    async def test_no_file_is_left_open(self) -> None:
+        log = self.open_store()
+        await keep(log, [entry(await room(log), "a")], 1)
+        self.assertIn(self.path, self.open_files())
+        await log.close()
+        self.assertEqual(self.open_files(), [])
+
+    def open_files(self) -> list[str]:
+        """List the files of the test's folder that this process has open."""
+        links = [os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
+        return [path for path in links if path.startswith(os.path.realpath(self.folder))]
 
     async def test_closing_waits_for_what_is_under_way_and_is_done_once(self) -> None:
         log = self.open_store()

@@ -598,6 +598,15 @@ class GivenTwice(FileTestCase):
         self.assertEqual(numbers(await (await room(log)).after(0, MOST, PLENTY)), [1, 9, 10])
         self.assertEqual(self.beside().execute("SELECT skipped FROM room").fetchone(), (7,))
 
+    async def test_how_many_are_skipped_is_counted_in_the_rooms_of_the_journal(self) -> None:
+        log = self.open_store()
+        await keep(log, [entry(await room(log), "a"), entry(await room(log), "b")], 1)
+        await log.close()
+        self.said((2, "other b", None), (9, "c", None))
+        log = self.open_store()
+        self.assertEqual(numbers(await (await room(log)).after(0, MOST, PLENTY)), [1, 2, 9, 10])
+        self.assertEqual(self.beside().execute("SELECT skipped FROM room").fetchone(), (6,))
+
 
 class Moving(FileTestCase):
     async def test_the_journal_is_moved_on_when_enough_has_gathered(self) -> None:
