@@ -29,6 +29,8 @@ from twisted_chat.messages import MAX_OBJECT, BareMessage, Code, decode_bare, de
 from twisted_chat.wire.udp import datagram, requests, sending
 
 from .certificates import certificate
+from .faults.__main__ import FAULTS, LONG
+from .faults.sabotage import BUGS
 from .programs import ROOT, TIMEOUT, Client, Program, Server, folder
 
 TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ")
@@ -372,6 +374,22 @@ class DesignTests(TestCase):
         self.assertGreater(len(named), 10)
         for path in named:
             self.assertTrue((ROOT / path).exists(), path)
+
+
+class ReliabilityTests(TestCase):
+    """docs/reliability.md has all faults, and all deliberate bugs."""
+
+    text = read("docs/reliability.md")
+
+    def test_every_fault_is_explained(self) -> None:
+        shown = [name for row in table(self.text, "fault") for name in re.findall(r"`([a-z-]+)`", row[0])]
+        self.assertEqual(shown, list(FAULTS))
+        for name in LONG:
+            self.assertIn(f"`{name}`", self.text)
+
+    def test_every_deliberate_bug_has_its_round(self) -> None:
+        shown = [row[0].replace("`", "") for row in table(self.text, "deliberate bug")]
+        self.assertEqual(shown, list(BUGS))
 
 
 class NumbersTests(TestCase):

@@ -1,4 +1,4 @@
-"""Does the runner find anything? Deliberate bugs in the server, and the round in which each is found.
+"""Deliberate bugs in the server, to see whether the faults find them, and in which round.
 
 python -m tests.faults.sabotage [--rounds N] [--only NAME] [--seed S]
 
@@ -19,7 +19,7 @@ from typing import Any, Final
 from .server import ROOT, SABOTAGE
 
 BUGS: Final[dict[str, Callable[[], None]]] = {}
-"""The functions by what they bring about."""
+"""The functions by the bugs that they cause."""
 
 FAULTS: Final[dict[str, tuple[str, ...]]] = {}
 """The faults under which each bug is looked for."""
@@ -35,11 +35,11 @@ def _bug(what: str, *faults: str) -> Callable[[Callable[[], None]], Callable[[],
 
 
 def _replace(owner: Any, name: str, make: Callable[[Any], Any]) -> None:
-    """Put something in the place of what is there; an `AttributeError` if the server has changed."""
+    """Replace an attribute; raises `AttributeError` if the server has changed."""
     setattr(owner, name, make(getattr(owner, name)))
 
 
-@_bug("one delivery in 10,000 is left out", "crash", "cut")
+@_bug("one delivery in 10,000 is skipped", "crash", "cut")
 def leave_out_deliveries() -> None:
     from twisted_chat.room.turn import Turn
 
@@ -49,7 +49,7 @@ def leave_out_deliveries() -> None:
     _replace(Turn, "hand", lossy)
 
 
-@_bug("acked before it is kept", "crash", "disk-full")
+@_bug("a message is acked before it is stored", "crash", "disk-full")
 def ack_too_early() -> None:
     from twisted_chat.messages import Ack
     from twisted_chat.room.appending import Appending
@@ -71,7 +71,7 @@ def ack_too_early() -> None:
     _replace(Appending, "_start", early)
 
 
-@_bug("a return begins one message too late", "crash", "cut")
+@_bug("a replay starts one message too late", "crash", "cut")
 def begin_too_late() -> None:
     from twisted_chat.room.rooms import Rooms
 
@@ -81,7 +81,7 @@ def begin_too_late() -> None:
     _replace(Rooms, "enter", late)
 
 
-@_bug("a return begins one message too early", "crash", "cut")
+@_bug("a replay starts one message too early", "crash", "cut")
 def begin_too_early() -> None:
     from twisted_chat.room.rooms import Rooms
 
@@ -95,7 +95,7 @@ def begin_too_early() -> None:
 
 
 @_bug(
-    "one message is shown twice where a page is read that was made for somebody else",
+    "a message is sent twice from a page that was read for another member",
     *("crash", "cut", "slow-all", "replay"),
 )
 def read_pages_of_others_twice() -> None:
@@ -105,7 +105,7 @@ def read_pages_of_others_twice() -> None:
 
 
 @_bug(
-    "one message is shown twice at the border between the file and the journal",
+    "a message is sent twice at the border between the tables message and journal",
     *("crash", "cut", "slow-all", "replay"),
 )
 def double_the_border_of_the_journal() -> None:
@@ -126,7 +126,7 @@ def double_the_border_of_the_journal() -> None:
     _replace(SQLiteLog, "_after", doubled)
 
 
-@_bug("a member that is done with reading on misses what was said meanwhile", "crash", "cut")
+@_bug("a member that has caught up misses a message", "crash", "cut")
 def go_live_too_early() -> None:
     from twisted_chat.room.catching_up import CatchingUp
 
@@ -141,7 +141,7 @@ def go_live_too_early() -> None:
     _replace(CatchingUp, "_hand_page", early)
 
 
-@_bug("an id that was said is forgotten", "crash", "cut")
+@_bug("the id of a stored message is forgotten", "crash", "cut")
 def forget_ids_in_memory() -> None:
     from twisted_chat.stores.sqlite.log import SQLiteLog
 
@@ -155,21 +155,21 @@ def forget_ids_in_memory() -> None:
     _replace(SQLiteLog, "_kept", forgetful)
 
 
-@_bug("an id that was said is forgotten once it is out of memory", "crash", "cut")
+@_bug("the id of a stored message is forgotten once it is not in memory", "crash", "cut")
 def forget_ids_in_the_file() -> None:
     from twisted_chat.stores.sqlite import database
 
     _replace(database, "_REPEATED", lambda sql: f"{sql} AND 0")
 
 
-@_bug("timers go by the clock that is set", "clock")
+@_bug("timers use the clock that can be set", "clock")
 def let_timers_go_by_the_clock() -> None:
     from twisted_chat import clock
 
     _replace(clock, "keep_steady", lambda _: lambda reactor: None)
 
 
-@_bug("what a slow member does not read is kept for it in memory", "slow")
+@_bug("messages that a slow member does not read are kept for it in memory", "slow")
 def ignore_backpressure() -> None:
     from twisted_chat.session import Session
 
