@@ -32,6 +32,7 @@ from twisted_chat.commands.progress import Progress
 from twisted_chat.commands.table import table
 from twisted_chat.log import Entry
 from twisted_chat.stores.retention import Keep
+from twisted_chat.stores.sqlite.file import DatabaseFile
 from twisted_chat.stores.sqlite.log import SQLiteLog
 
 TIMES = 50
@@ -80,11 +81,11 @@ async def measure(path: str, size: int) -> list[str]:
             if drop:
                 forget(path)
             start = time.perf_counter()
-            log = SQLiteLog.open_file(path, reactor)
+            log = SQLiteLog(DatabaseFile.open(path, reactor, "process"), reactor)
             times.append(time.perf_counter() - start)
             await log.close()
     before = resident()
-    log = SQLiteLog.open_file(path, reactor)
+    log = SQLiteLog(DatabaseFile.open(path, reactor, "process"), reactor)
     lobby = await log.open(names.room("lobby"))
 
     async def open_room(number: int) -> None:

@@ -191,7 +191,7 @@ async def keep(log: Log, entries: list[Entry], time: int) -> None:
         await log.append(entries, time)
 
 
-def room(log: SQLiteLog, name: str = "lobby") -> Deferred[RoomLog]:
+def room(log: Log, name: str = "lobby") -> Deferred[RoomLog]:
     return log.open(names.room(name))
 
 

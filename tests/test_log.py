@@ -8,12 +8,12 @@ from twisted.trial.unittest import TestCase
 
 from twisted_chat import names
 from twisted_chat.log import Entry, Record
-from twisted_chat.stores.sqlite.log import SQLiteLog
+from twisted_chat.stores.sqlite.store import open_store
 
 
 class Words(TestCase):
     def test_an_entry_is_not_kept_until_a_log_says_so(self) -> None:
-        log = SQLiteLog.open_file(":memory:", Clock())
+        log = open_store(":memory:", Clock()).log
         self.addCleanup(log.close)
         room = self.successResultOf(log.open(names.room("lobby")))
         origin = succeed(None)

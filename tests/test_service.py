@@ -24,6 +24,7 @@ from twisted.logger import ILogObserver, Logger, LogPublisher, globalLogPublishe
 from twisted.trial.unittest import TestCase
 
 from twisted_chat import __version__, service
+from twisted_chat.accounts import Anybody
 from twisted_chat.bounded_log import MOST
 from twisted_chat.limits import Limits
 from twisted_chat.log import Log, Unavailable, Unusable
@@ -31,6 +32,7 @@ from twisted_chat.places import LINES, WIRES, Place, read_places
 from twisted_chat.room import Soon
 from twisted_chat.service import CannotStart, ChatService, Store, soon
 from twisted_chat.stop_signals import StopSignals
+from twisted_chat.stores.opened import Opened
 from twisted_chat.stores.sqlite.file import IN_MEMORY
 
 from .ports import Port, Reactor
@@ -97,11 +99,11 @@ class FakeStore(Store):
         assert self.log is None or self.log.is_closed
         self.is_discarded = True
 
-    def open(self, reactor: object) -> Log:
+    def open(self, reactor: object) -> Opened:
         if self.database == "unusable":
             raise Unusable("this disk is no disk")
         self.log = FakeLog()
-        return cast(Log, self.log)
+        return Opened(cast(Log, self.log), Anybody())
 
 
 class FakeChat:
@@ -115,7 +117,9 @@ class FakeChat:
         self.limits: Limits | None = None
         self.memory = 0
 
-    def make(self, reactor: object, log: object, limits: Limits | None, soon: Soon, memory: int) -> FakeChat:
+    def make(
+        self, reactor: object, log: object, limits: Limits | None, soon: Soon, memory: int, accounts: object
+    ) -> FakeChat:
         self.reactor = reactor
         self.limits = limits
         self.memory = memory
@@ -381,7 +385,7 @@ class StoreTests(TestCase):
 
     def test_it_is_opened_in_memory(self) -> None:
         store = Store(IN_MEMORY)
-        log = store.open(Reactor().as_base)
+        log = store.open(Reactor().as_base).log
         self.assertEqual(self.successResultOf(log.rooms(9)), [])
         self.successResultOf(log.close())
         store.discard()
@@ -390,7 +394,7 @@ class StoreTests(TestCase):
         home = folder(self)
         store = Store(str(home / "chat.sqlite"))
         self.assertTrue(store.is_new())
-        log = store.open(Reactor().as_base)
+        log = store.open(Reactor().as_base).log
         self.assertFalse(store.is_new())
         store.discard()
         self.assertIn("chat.sqlite", os.listdir(home), "while it is in use, it stays")

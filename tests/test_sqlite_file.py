@@ -19,6 +19,7 @@ from twisted_chat.stores.sqlite import database
 from twisted_chat.stores.sqlite import file as database_file
 from twisted_chat.stores.sqlite import log as sqlite
 from twisted_chat.stores.sqlite.log import SQLiteLog
+from twisted_chat.stores.sqlite.store import open_store
 
 from .stores import MOST, PLENTY, FileTestCase, entry, keep, read_bytes, room, texts, write_bytes
 
@@ -64,7 +65,7 @@ class Files(FileTestCase):
 
     def refusal(self) -> str:
         before = threading.active_count()
-        text = str(self.assertRaises(Unusable, SQLiteLog.open_file, self.path, reactor))
+        text = str(self.assertRaises(Unusable, open_store, self.path, reactor))
         self.assertEqual(threading.active_count(), before)
         self.assertFalse(os.path.exists(f"{self.path}-lock"))
         return text
@@ -133,7 +134,7 @@ class Files(FileTestCase):
 
     async def test_one_that_another_server_uses(self) -> None:
         self.open_store()
-        error = self.assertRaises(Unusable, SQLiteLog.open_file, self.path, reactor)
+        error = self.assertRaises(Unusable, open_store, self.path, reactor)
         self.assertIn("in use by another server", str(error))
 
     async def test_by_whatever_link_it_is_named(self) -> None:
@@ -141,7 +142,7 @@ class Files(FileTestCase):
         os.symlink(self.path, self.folder / "link.sqlite")
         os.symlink(self.folder, self.folder / "folder")
         for other in (self.folder / "link.sqlite", self.folder / "folder" / "chat.sqlite"):
-            error = self.assertRaises(Unusable, SQLiteLog.open_file, str(other), reactor)
+            error = self.assertRaises(Unusable, open_store, str(other), reactor)
             self.assertIn("in use by another server", str(error))
 
     async def test_a_file_in_another_one_s_place_gets_nothing(self) -> None:
@@ -227,7 +228,7 @@ class Files(FileTestCase):
 
     def test_a_start_that_fails_otherwise_lets_go_of_everything(self) -> None:
         with mock.patch.object(database, "prepare", side_effect=MemoryError):
-            self.assertRaises(MemoryError, SQLiteLog.open_file, self.path, reactor)
+            self.assertRaises(MemoryError, open_store, self.path, reactor)
         self.open_store()
 
 

@@ -264,7 +264,7 @@ class Reading(MemoryTestCase):
     def test_it_is_a_list(
         self, said: list[tuple[str, str | None, str] | None], place: int, most: int, most_bytes: int
     ) -> None:
-        log = SQLiteLog.open_file(":memory:", self.clock)
+        log = self.open_store(":memory:")
         self.log, self.room = log, self.successResultOf(room(log))
         model: list[Record] = []
         ids: dict[tuple[str, str], int] = {}
@@ -409,12 +409,11 @@ APPENDS_FOR_EVER = """
 import sys
 from itertools import count
 from tests.stores import FakeTime, entry, room
-from twisted_chat.stores.retention import Keep
-from twisted_chat.stores.sqlite.log import SQLiteLog
+from twisted_chat.stores.sqlite.store import open_store
 
 clock = FakeTime()
 clock.running = False
-log = SQLiteLog.open_file(sys.argv[1], clock, sys.argv[2])
+log = open_store(sys.argv[1], clock, sys.argv[2]).log
 lobby = room(log).result
 for number in count():
     log.append([entry(lobby, str(number), str(number))], 1)

@@ -23,14 +23,15 @@ from . import __version__
 from .bounded_log import bound
 from .chat import Chat
 from .limits import Limits
-from .log import Log, Unavailable, Unusable
+from .log import Unavailable, Unusable
 from .places import Place, address_text, refusal
 from .room import TAIL_BYTES, Soon
 from .stop_signals import STOP_SIGNALS, StopSignals
+from .stores.opened import Opened
 from .stores.retention import EVERYTHING, Keep
 from .stores.sqlite.database import Durability, discard
 from .stores.sqlite.file import IN_MEMORY
-from .stores.sqlite.log import SQLiteLog
+from .stores.sqlite.store import open_store
 
 FAREWELL: Final = 3.0
 """Seconds that clients have to take what was written to them when the server stops. A supervisor that waits five
@@ -64,9 +65,9 @@ class Store(NamedTuple):
     memory: int = TAIL_BYTES
     """Bytes of the newest messages that stay in memory."""
 
-    def open(self, reactor: ReactorBase) -> Log:
-        """Open the log; raises `Unusable`."""
-        return SQLiteLog.open_file(self.database, reactor, self.durability, self.keep)
+    def open(self, reactor: ReactorBase) -> Opened:
+        """Open the store; raises `Unusable`."""
+        return open_store(self.database, reactor, self.durability, self.keep)
 
     def is_new(self) -> bool:
         """True if opening it creates a file."""
@@ -144,8 +145,10 @@ class ChatService(Service):
 
     def _open_everything(self) -> None:
         self._signals.start()
-        self._log = self._open()
-        self._chat = self._make_chat(self._reactor, self._log, self._limits, soon(self._reactor), self._store.memory)
+        self._log, accounts = self._open()
+        self._chat = self._make_chat(
+            self._reactor, self._log, self._limits, soon(self._reactor), self._store.memory, accounts
+        )
         failures: list[Failure] = []
         self._turn_until(Deferred.fromCoroutine(self._start()).addErrback(failures.append))
         if failures:
@@ -164,13 +167,13 @@ class ChatService(Service):
         while not done.called:
             self._reactor.iterate(0.01)
 
-    def _open(self) -> Log:
+    def _open(self) -> Opened:
         try:
-            log = self._store.open(self._reactor)
+            opened = self._store.open(self._reactor)
         except Unusable as error:
             raise CannotStart(str(error)) from None
         _log.info("twisted_chat {version}, database {database}", version=__version__, database=self._store.database)
-        return log
+        return opened
 
     async def _start(self) -> None:
         try:

@@ -26,7 +26,7 @@ from ...log import Entry, Heard, Record, RoomLog, RoomSummary, Unavailable
 from ...names import Name
 from ..retention import EVERYTHING, Keep, Store, Trimmer
 from . import database
-from .database import AFTER, BEFORE, Changes, Durability, RoomState, Trimmed
+from .database import AFTER, BEFORE, Changes, RoomState, Trimmed
 from .file import DatabaseFile, report, tell_renumbered
 
 JOURNAL_BYTES: Final = 2**20
@@ -137,7 +137,7 @@ class SQLiteRoomLog:
 
 
 class SQLiteLog:
-    """A store in one file; see `log.Log`. `open_file` opens it."""
+    """The logs in one file; see `log.Log`."""
 
     def __init__(self, file: DatabaseFile, reactor: Any, keep: Keep = EVERYTHING) -> None:
         self._file = file
@@ -157,13 +157,6 @@ class SQLiteLog:
         """When the file is looked at next for what other programs have written."""
         self._keep = keep
         self._trimmer = None if keep == EVERYTHING else Trimmer(reactor, Store(self.overdue, self.trim, self.newest))
-
-    @classmethod
-    def open_file(
-        cls, path: str, reactor: Any, durability: Durability = "process", keep: Keep = EVERYTHING
-    ) -> SQLiteLog:
-        """Open a file, or make one; `:memory:` keeps everything in memory. Raises `Unusable`."""
-        return cls(DatabaseFile.open(path, reactor, durability), reactor, keep)
 
     # Rooms
 

@@ -1,0 +1,16 @@
+"""What a store offers once it is open."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..accounts import Accounts
+from ..log import Log
+
+
+class Opened(NamedTuple):
+    """An open store: the logs of all rooms and the registry of accounts, in one place."""
+
+    log: Log
+    """To close it closes the store."""
+    accounts: Accounts
