@@ -123,9 +123,18 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
     "room.members": {
         "drop: self._page.start < tail.floor -> self._page.start <= tail.floor": "a page is made again too early, once",
     },
+    "room.page": {
+        "with_answers: at < first -> at <= first": "a piece of nothing more is joined",
+        "with_answers: at < len(self._parts) -> at <= len(self._parts)": "the same",
+    },
     "room.rooms": {
         "forget_if_empty: room.members or len(room.tail) or room.pinned"
         " -> len(room.tail) or room.pinned": "it is looked again who is there before a room is let go",
+    },
+    "room.tail": {
+        "drop: start * 2 >= len(self._records) -> start * 2 > len(self._records)": "they are moved one message later",
+        "drop: start * 2 -> start + 2": "they are moved more seldom",
+        "drop: start * 2 -> start * 3": "they are moved more often",
     },
     "room.turn": {
         "__init__: self.number = 0 -> self.number = 1": "only its differences count",

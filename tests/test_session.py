@@ -20,6 +20,7 @@ from twisted_chat.limits import (
 )
 from twisted_chat.log import Unavailable
 from twisted_chat.messages import Say
+from twisted_chat.session import SILENT_TICKS, TICK_SECONDS
 
 from .helpers import Peer, Server
 
@@ -153,6 +154,16 @@ class ShareTests(SynchronousTestCase):
             self.server.fake.release()
             self.server.settle()
         self.assertTrue(self.alice.wire.reading)
+
+    def test_one_that_is_not_read_from_is_not_ended_for_its_silence(self) -> None:
+        self.server.fake.held.add("rooms")
+        self.alice.send({"type": "rooms"}, *[{"type": "ping"}] * MAX_WAITING)
+        self.assertFalse(self.alice.wire.reading)
+        self.server.clock.pump([TICK_SECONDS] * 2 * SILENT_TICKS)
+        self.assertFalse(self.alice.wire.closed)
+        self.server.fake.release()
+        self.server.settle()
+        self.assertEqual(kinds(self.alice.got()).count("pong"), MAX_WAITING)
 
     def test_whoever_has_no_tokens_is_not_read_from_though_nothing_waits(self) -> None:
         self.server = Server(limits=Limits(burst=3, rate=1))

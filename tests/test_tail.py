@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat.log import Record
@@ -21,6 +23,7 @@ class TailTests(SynchronousTestCase):
         for seq, most, most_bytes, expected in (
             (10, 3, 10**6, [11, 12, 13]),
             (15, 100, 2 * RECORD_BYTES + 1, [16, 17, 18]),
+            (15, 100, 2 * RECORD_BYTES, [16, 17]),
             (15, 100, 1, [16]),
             (20, 100, 10**6, []),
         ):
@@ -33,6 +36,14 @@ class TailTests(SynchronousTestCase):
             (11, 100, 10**6, []),
         ):
             self.assertEqual(numbers(self.tail.before(seq, most, most_bytes)), expected)
+
+    def test_what_is_forgotten_takes_no_memory(self) -> None:
+        records = [Record(number, 0, "al", "x" * 999) for number in range(21, 41)]
+        self.tail.append(records)
+        held = [sys.getrefcount(records[at]) for at in range(len(records))]
+        self.tail.drop(14)  # four of them; those behind are not moved to the front yet
+        freed = [held[at] - sys.getrefcount(records[at]) for at in range(len(records))]
+        self.assertEqual(freed[:5], [1] * 4 + [0])
 
     def test_the_oldest_are_forgotten(self) -> None:
         for count, floor in ((3, 13), (1, 14), (4, 18)):
