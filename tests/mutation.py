@@ -103,6 +103,9 @@ WALL_SECONDS: Final = 120
 _LOOK: Final = "0 in accumulate(memoryview(steps).cast('b'), initial=self._depth)"
 
 EQUAL: Final[dict[str, dict[str, str]]] = {
+    "bare": {
+        "__init__: self._farewell = '' -> pass": "it is set when the end begins, and read then",
+    },
     "framing": {
         "_is_one_object: len(line) > self._limit -> len(line) >= self._limit": "the other way finds the same object",
         f"_closes: down >= self._depth and {_LOOK} -> {_LOOK}": "the count only saves the slower look",
@@ -110,6 +113,9 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
     "limits": {
         "take: self._tokens < 1 -> self._tokens <= 1": "it is only refilled a request earlier",
         "take: self._tokens < 1 -> self._tokens < 2": "the same",
+    },
+    "participant": {
+        "__init__: self._silent = 0 -> pass": "it is set by the first request, which makes a participant",
     },
     "room.appending": {
         "__init__: self._handled = 0 -> self._handled = 1": "only its differences count",

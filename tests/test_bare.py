@@ -203,6 +203,15 @@ class ComingTests(BareTestCase):
         self.server.settle()
         self.assertEqual(peer.texts(), ["1", "2"])
 
+    def test_a_connection_that_takes_more_again_before_its_hello_is_handed_everything(self) -> None:
+        peer = self.server.connect()
+        peer.pause()
+        peer.resume()
+        peer.send({"type": "hello", "nick": "bob"}, {"type": "join", "room": "lobby"})
+        self.server.hush(peer)
+        self.say("1")
+        self.assertEqual(peer.texts(), ["1"])
+
     def test_a_request_in_the_place_of_a_hello_is_not_welcome(self) -> None:
         for type in "ping", "rooms", "pong":
             peer = self.server.connect()
@@ -412,6 +421,13 @@ class EndTests(BareTestCase):
         self.assertEqual(self.segments(peer), [STOP])
         self.assertEqual(self.alice.texts(), [])
 
+    def test_one_that_has_nothing_to_get_is_ended_at_once(self) -> None:
+        peer = self.silent()
+        self.server.clock.advance(1)
+        peer.send({"type": "quit"})
+        self.server.settle()
+        self.assertEqual((peer.got_segments(), peer.wire.closed), ([STOP], True))
+
     def test_a_second_end_changes_nothing(self) -> None:
         peer = self.bare()
         peer.pause()
@@ -514,8 +530,10 @@ class EndTests(BareTestCase):
         self.assertEqual(self.alice.got(), [{"type": "leave", "author": "49474", "room": "lobby"}])
 
     def test_a_connection_that_is_gone_before_it_said_anything_was_never_there(self) -> None:
+        before = len(self.server.clock.getDelayedCalls())
         peer = self.server.connect()
         peer.cut()
+        self.assertEqual(len(self.server.clock.getDelayedCalls()), before)
         self.server.clock.advance(1)
         self.assertEqual(self.alice.got(), [])
 
