@@ -1,10 +1,9 @@
-"""The vocabulary of the wire: every object as a typed struct, and how it is read and written.
+"""The objects of the protocol as typed structs, and how they are decoded and encoded.
 
-A client sends one of `Request`; a server answers with one of `Reply`, and tells others with `Message` and `Notice`.
-Servers and clients share this module. It knows nothing of sockets and nothing of Twisted.
+A client sends one of `AnyRequest`, and the server one of `Reply`. This module knows neither sockets nor Twisted.
 
-An object that cannot be read raises `WireError`, whose code is one of `Code`. That is the other side's fault and is
-answered; it is never a fault of the program.
+An object that cannot be read raises `WireError`, whose code is one of `Code`. This is an error of the peer, which gets
+it as an answer, and never one of this program.
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ import msgspec
 PROTOCOL: Final = 1
 
 MAX_OBJECT: Final = 16_384
-"""Bytes of one object, from its brace to its brace: four pages of memory, and far more than a person types."""
+"""Bytes of an object, from brace to brace: four pages of memory, and far more than a person types."""
 
 MAX_ID: Final = 64
 """Characters of a request's `id`: a UUID with a prefix fits, a text does not."""
 
 MAX_PAGE: Final = 500
-"""Messages in one `history`, members in one `members`, rooms in one `rooms`: a page that is read in one go."""
+"""Messages of a `history`, members of a `members`, rooms of a `rooms`: a page that can be read at once."""
 
 MAX_NESTING: Final = 64
-"""Arrays and objects in each other: no request has more than one, and Pythons differ in how many they bear."""
+"""Levels of nested arrays and objects. No request has more than one, and Pythons differ in how many they can read."""
 
 MAX_SEQ: Final = 2**63 - 1
 """The largest number a store has to hold: a signed 64-bit integer."""
@@ -53,11 +52,11 @@ Code = Literal[
     "unavailable",
     "internal",
 ]
-"""What can be wrong, for a program."""
+"""The codes of errors, for programs."""
 
 
 class WireError(Exception):
-    """What the other side sent cannot be served. It is told `code` and `text`; the connection stays."""
+    """An error of the peer, which gets `code` and `text` as an answer. The connection stays open."""
 
     def __init__(
         self, code: Code, text: str, id: str | None = None, retry: float | None = None, type: str = ""
@@ -67,14 +66,14 @@ class WireError(Exception):
         self.text = text
         """What is wrong and what to do, for a person."""
         self.id = id
-        """The `id` of the request that failed, where it had one."""
+        """The `id` of the request that failed, if it had one."""
         self.retry = retry
-        """Seconds after which the same request would be served, where that is known."""
+        """Seconds after which the same request would be served, if that is known."""
         self.type = type
-        """What the object wanted to be, where it said so."""
+        """The `type` of the object, if it had one."""
 
     def __len__(self) -> int:
-        """Count its bytes as none, where it stands in the place of an object."""
+        """Its size in bytes in place of an object: none."""
         return 0
 
     def __bool__(self) -> bool:
@@ -82,34 +81,34 @@ class WireError(Exception):
 
 
 Seq = Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQ)]
-"""A message's number in its room. 0 stands before the first."""
+"""The number of a message in its room. 0 is before the first message."""
 
 RequestId = Annotated[str, msgspec.Meta(max_length=MAX_ID)]
-"""What the client made up to know the answer to a request by."""
+"""The name that a client gives to a request, and that the answer repeats."""
 
 Limit = Annotated[int, msgspec.Meta(ge=1)]
-"""How many at most; more than `MAX_PAGE` is taken for `MAX_PAGE`."""
+"""The maximum number of messages; a number above `MAX_PAGE` counts as `MAX_PAGE`."""
 
 
 Skip = Annotated[int, msgspec.Meta(ge=0, le=MAX_OBJECT)]
-"""How many characters of the first message's text are known already."""
+"""The number of characters of the first message's text that the client already has."""
 
 Token = Annotated[str, msgspec.Meta(min_length=16, max_length=64)]
-"""A secret that a client makes up, long enough that nobody guesses it."""
+"""A secret that a client makes up, and that is too long to be guessed."""
 
 
 class _Object(msgspec.Struct, omit_defaults=True, gc=False, tag_field="type"):
-    """An object of the wire. Its `type` is the tag of its class; a field with a default is left out where it has it."""
+    """An object of the protocol. Its `type` is the tag of its class. Fields with their default values are left out."""
 
 
 class Request(_Object):
-    """What a client asks for."""
+    """A request of a client."""
 
     id: RequestId | None = None
 
 
 class Say(Request, tag=""):
-    """A message to a room or, with `to`, to one nick. From a bare client it has neither: it is for the lobby."""
+    """A message to a room or, with `to`, to one nick. From a bare client it has neither, and goes to the lobby."""
 
     msg: str = ""
     room: str | None = None
@@ -117,18 +116,18 @@ class Say(Request, tag=""):
 
 
 class Hello(Request, tag="hello"):
-    """The first object of a client that knows more than three fields."""
+    """The first object of a client that is not bare."""
 
     nick: str = ""
     password: str | None = None
     cookie: str | None = None
-    """Over UDP: the proof that the address is the client's own."""
+    """Over UDP, the proof that the client receives datagrams at its address."""
     token: Token | None = None
     """The session's secret: a later hello with the same nick and token takes its place."""
 
 
 class Join(Request, tag="join", kw_only=True):
-    """Enter a room; with `since`, hear first what was said after that number."""
+    """Join a room. With `since`, the messages after that number come first."""
 
     room: str
     since: Seq | None = None
@@ -141,7 +140,7 @@ class Leave(Request, tag="leave", kw_only=True):
 
 
 class History(Request, tag="history", kw_only=True):
-    """A page of a room's log: before a number, after one or, with neither, the newest."""
+    """Read a page of a room's log: before a number, after one or, with neither, the newest."""
 
     room: str
     before: Seq | None = None
@@ -151,39 +150,39 @@ class History(Request, tag="history", kw_only=True):
 
 
 class Who(Request, tag="who", kw_only=True):
-    """The members of a room, those behind `after` in the sorted list."""
+    """List the members of a room, from the one behind `after` in the sorted list on."""
 
     room: str
     after: str = ""
 
 
 class Rooms(Request, tag="rooms"):
-    """The rooms there are."""
+    """List the rooms."""
 
 
 class Nick(Request, tag="nick", kw_only=True):
-    """Take another nick."""
+    """Change the nick."""
 
     nick: str
 
 
 class Topic(Request, tag="topic", kw_only=True):
-    """Set a room's topic; an empty one takes it away."""
+    """Set the topic of a room; an empty one removes it."""
 
     room: str
     msg: str = ""
 
 
 class Ping(Request, tag="ping"):
-    """Is the other side there? Both sides may ask."""
+    """Ask whether the peer is there. Both sides may do so."""
 
 
 class Pong(Request, tag="pong"):
-    """Yes, it is."""
+    """Answer a ping."""
 
 
 class Quit(Request, tag="quit"):
-    """The client goes; `msg` says why."""
+    """End the connection; `msg` is a farewell."""
 
     msg: str = ""
 
@@ -191,31 +190,31 @@ class Quit(Request, tag="quit"):
 AnyRequest = Say | Hello | Join | Leave | History | Who | Rooms | Nick | Topic | Ping | Pong | Quit
 
 Asked = AnyRequest | WireError
-"""A request, or what was wrong in the place of one."""
+"""A request, or the error in place of one."""
 
 
 class Envelope(msgspec.Struct, gc=False):
-    """What of a datagram is the wire's own affair. No request has fields of these names for anything else."""
+    """The fields of a datagram that concern the wire. No request uses these names for anything else."""
 
     type: str = ""
     id: RequestId | None = None
     n: Seq | None = None
-    """A request's number, counted from 1: those that have one are taken in their order, each of them once."""
+    """The number of a request, from 1 on. Numbered requests are handled in order, and each of them once."""
     token: Token | None = None
-    """The session's secret: where its hello has one, each of its datagrams has."""
+    """The session's secret. If its hello has one, each of its datagrams has to have it."""
     nick: str = ""
     cookie: str | None = None
 
 
 class _Sent(_Object, kw_only=True):
-    """What a server sends."""
+    """An object from the server."""
 
     n: int | None = None
     """Over UDP, the number of its datagram, counted from 1."""
 
 
 class Message(_Sent, tag=""):
-    """A chat message as others get it. `room`, `seq` and `time` are there unless it was for one nick (`to`)."""
+    """A chat message as others receive it. A direct message has `to` in place of `room` and `seq`."""
 
     msg: str
     author: str
@@ -224,11 +223,11 @@ class Message(_Sent, tag=""):
     seq: int | None = None
     time: str | None = None
     rest: int | None = None
-    """How many characters of the text are missing, since they did not fit into a datagram."""
+    """The number of characters that are missing from the text because they did not fit into a datagram."""
 
 
 class BareMessage(msgspec.Struct, gc=False):
-    """The three fields of the oldest client, in their order, always all of them."""
+    """The three fields of the oldest clients, in this order, and always all of them."""
 
     type: str = ""
     msg: str = ""
@@ -246,13 +245,13 @@ class Welcome(_Sent, tag="welcome", kw_only=True):
 
 
 class Cookie(_Sent, tag="cookie", kw_only=True):
-    """Over UDP, the answer to a hello without one: it is to be said again with this."""
+    """Over UDP, the answer to a hello without a cookie: the client repeats it with this one."""
 
     cookie: str
 
 
 class Ack(_Sent, tag="ack"):
-    """A message is kept (with `seq`), or has reached the one it was for (with `to`)."""
+    """A message is in the log (with `seq`), or has reached its recipient (with `to`)."""
 
     id: str
     room: str | None = None
@@ -264,7 +263,7 @@ class Ack(_Sent, tag="ack"):
 class Joined(_Sent, tag="joined", kw_only=True):
     """The answer to `Join`. `seq` is the newest number, `oldest` the oldest still kept.
 
-    Where nothing was ever said, both are 0; where nothing is kept any more, `oldest` is the number after `seq`.
+    Both are 0 in a room without any message so far. If no message is kept any more, `oldest` is the number after `seq`.
     """
 
     room: str
@@ -283,7 +282,7 @@ class Left(_Sent, tag="left", kw_only=True):
 
 
 class HistoryPage(_Sent, tag="history", kw_only=True):
-    """The answer to `History`: messages in the order of their numbers. `more` says that the log goes on beyond them."""
+    """The answer to `History`: messages in order. `more` is true if the log continues beyond them."""
 
     room: str
     messages: list[Message]
@@ -292,7 +291,7 @@ class HistoryPage(_Sent, tag="history", kw_only=True):
 
 
 class Members(_Sent, tag="members", kw_only=True):
-    """The answer to `Who`: at most `MAX_PAGE` nicks, sorted; `count` is of all members."""
+    """The answer to `Who`: at most `MAX_PAGE` nicks, sorted. `count` is the number of all members."""
 
     room: str
     members: list[str]
@@ -301,7 +300,7 @@ class Members(_Sent, tag="members", kw_only=True):
 
 
 class RoomInfo(msgspec.Struct, gc=False):
-    """One line of `RoomList`."""
+    """An entry of `RoomList`."""
 
     room: str
     count: int
@@ -316,14 +315,14 @@ class RoomList(_Sent, tag="rooms", kw_only=True):
 
 
 class MemberJoined(_Sent, tag="join", kw_only=True):
-    """Somebody else joined a room one is in."""
+    """Another member joined the room."""
 
     author: str
     room: str
 
 
 class MemberLeft(_Sent, tag="leave", kw_only=True):
-    """Somebody else left a room one is in; `msg` is what they said of it."""
+    """Another member left the room; `msg` is the farewell."""
 
     author: str
     room: str
@@ -331,7 +330,7 @@ class MemberLeft(_Sent, tag="leave", kw_only=True):
 
 
 class NickChanged(_Sent, tag="nick", kw_only=True):
-    """`author` is `nick` from now on. To others it comes for each room (`room`); to the one who asked, once."""
+    """`author` is now called `nick`. Others receive it for each common room (`room`), the asker once."""
 
     author: str
     nick: str
@@ -349,14 +348,14 @@ class TopicChanged(_Sent, tag="topic", kw_only=True):
 
 
 class Presence(_Sent, tag="presence", kw_only=True):
-    """A large room has `count` members now."""
+    """The number of members of a large room."""
 
     room: str
     count: int
 
 
 class PingSent(_Sent, tag="ping"):
-    """The server asks a silent client whether it is there."""
+    """A question to a silent client whether it is there."""
 
 
 class PongSent(_Sent, tag="pong"):
@@ -366,7 +365,7 @@ class PongSent(_Sent, tag="pong"):
 
 
 class Stop(_Sent, tag="stop", kw_only=True):
-    """The server ends the connection; `msg` says why."""
+    """The end of the connection; `msg` says why."""
 
     msg: str
     author: str
@@ -374,9 +373,9 @@ class Stop(_Sent, tag="stop", kw_only=True):
 
 
 class Error(_Sent, tag="error", kw_only=True):
-    """Something was wrong: `code` for a program, `msg` for a person.
+    """An error: `code` is for programs, `msg` for people.
 
-    `room`, `to` and `nick` are those of the request, where it had any that can be a name.
+    `room`, `to` and `nick` are those of the request, if it had any that are valid names.
     """
 
     code: Code
@@ -408,10 +407,10 @@ Reply = (
     | Error
     | Message
 )
-"""Everything that a server sends to a client that said hello."""
+"""All objects that a server sends to a client that has said hello."""
 
 SERVER: Final = "server"
-"""The author of what no member said."""
+"""The author of objects from the server itself."""
 
 _encoder = msgspec.json.Encoder()
 _decode_request: Callable[[bytes], AnyRequest] = msgspec.json.Decoder(AnyRequest).decode
@@ -421,7 +420,7 @@ _decode_bare = msgspec.json.Decoder(BareMessage).decode
 
 
 class _Envelope(msgspec.Struct, gc=False):
-    """What is looked at when an object does not fit: what it wanted to be, and whom to tell."""
+    """The fields that are read from an object that is not valid, for the error."""
 
     type: Any = ""
     id: Any = None
@@ -432,7 +431,7 @@ _types = frozenset(str(cls.__struct_config__.tag) for cls in get_args(AnyRequest
 
 
 TEXT: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-"""A string of JSON, as a pattern: an escaped quote does not end it. Nothing in it is tried twice."""
+"""The pattern of a string in JSON, which an escaped quote does not end. It never backtracks."""
 
 
 def _outline() -> bytes:
@@ -444,27 +443,27 @@ def _outline() -> bytes:
 
 
 OUTLINE: Final = re.compile(_outline(), re.DOTALL)
-"""An object or array from its first bracket to its last one, with at most `MAX_NESTING` levels.
+"""The pattern of an object or array from its first bracket to its last, with at most `MAX_NESTING` levels.
 
-It tells where an object ends, in one pass over its bytes (7 ns for each at worst), not whether it is JSON.
+It finds the end of an object in one pass over its bytes (7 ns each at worst), and not whether it is JSON.
 """
 
 
 def encode(obj: Any) -> bytes:
-    """Write an object, or a part of one, as JSON, in UTF-8, without a line end."""
+    """Encode an object, or a part of one, as JSON in UTF-8, without a line end."""
     return _encoder.encode(obj)
 
 
 def encode_line(obj: msgspec.Struct) -> bytes:
-    """Write an object as a line of the wire."""
+    """Encode an object as a line of JSON."""
     return _encoder.encode(obj) + b"\n"
 
 
 def decode_request(frame: bytes) -> AnyRequest:
-    """Read one object of a client.
+    """Decode an object from a client.
 
-    Raises `WireError`: `bad-json` for what is no JSON object, `unknown-type` for a type that no request has,
-    `bad-message` for a field of the wrong type or one that is missing.
+    Raises `WireError`: `bad-json` if it is not a JSON object, `unknown-type` if no request has its type, and
+    `bad-message` if a field is missing or has the wrong type.
     """
     try:
         if frame.count(b"[") + frame.count(b"{") > MAX_NESTING and not OUTLINE.match(frame):
@@ -481,7 +480,7 @@ def decode_request(frame: bytes) -> AnyRequest:
 
 
 def read_request(frame: bytes | WireError) -> Asked:
-    """Read one object of a client, if it is one; what is wrong with it is returned, for its turn to come."""
+    """Decode an object from a client; return the error instead of raising it, so that it is handled in its turn."""
     if isinstance(frame, WireError):
         return frame
     try:
@@ -494,12 +493,12 @@ _MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def bad_json(error: Exception) -> WireError:
-    """Make the answer to what a decoder could not read as a JSON object."""
+    """Return the error for something that is not a JSON object."""
     return WireError("bad-json", f"this is no JSON object: {_plain(error)}")
 
 
 def _decode_misfit(frame: bytes, misfit: msgspec.ValidationError) -> Say:
-    """Read an object that names no type, which is a message; raise what is wrong with any other."""
+    """Decode an object without a type, which is a message; raise the error for any other object."""
     envelope = _decode_envelope(frame)
     id = envelope.id if isinstance(envelope.id, str) and len(envelope.id) <= MAX_ID else None
     if isinstance(envelope.type, str) and envelope.type not in _types:
@@ -514,13 +513,13 @@ def _decode_misfit(frame: bytes, misfit: msgspec.ValidationError) -> Say:
 
 
 def _with_type(frame: bytes) -> bytes:
-    """Name the type of a message that leaves it out, since the decoder goes by it."""
+    """Add the type to a message that leaves it out, since the decoder needs it."""
     rest = frame[frame.index(b"{") + 1 :]
     return b'{"type":""' + (b"" if rest.lstrip().startswith(b"}") else b",") + rest
 
 
 def _plain(error: Exception) -> str:
-    """Say what a decoder found, without a character of what it read: that may be a secret."""
+    """Return the reason of a decoder's error, without any of its input, which may be a secret."""
     if isinstance(error, UnicodeDecodeError):
         return "it is not UTF-8"
     if isinstance(error, RecursionError):
@@ -530,28 +529,28 @@ def _plain(error: Exception) -> str:
 
 
 def decode_reply(frame: bytes) -> Reply:
-    """Read one object of a server; raises `msgspec.DecodeError`, also for a type that this version does not know."""
+    """Decode an object from a server; raises `msgspec.DecodeError`, also for a type that this version does not know."""
     return _decode_reply(frame)
 
 
 def decode_bare(frame: bytes) -> BareMessage:
-    """Read one three-field object; raises `msgspec.DecodeError`."""
+    """Decode an object of three fields; raises `msgspec.DecodeError`."""
     return _decode_bare(frame)
 
 
-@lru_cache(maxsize=1024)  # all of a turn have one
+@lru_cache(maxsize=1024)  # all messages of a turn have the same time
 def time_text(milliseconds: int) -> str:
-    """Write a time, in milliseconds since 1970, as the wire has it: UTC, RFC 3339, with milliseconds."""
+    """Format a time, in milliseconds since 1970, as RFC 3339 in UTC with milliseconds."""
     return f"{_second_text(milliseconds // 1000)}.{milliseconds % 1000:03d}Z"
 
 
-@lru_cache(maxsize=1024)  # of this second and those that are read together: an hour fits
+@lru_cache(maxsize=1024)  # the seconds of messages that are sent or read together
 def _second_text(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def time_milliseconds(text: str) -> int:
-    """Read a time as `time_text` wrote it, or in another form of RFC 3339, UTC where it names no zone.
+    """Parse a time in the format of `time_text` or another form of RFC 3339, which is UTC if it has no zone.
 
     Raises `ValueError`.
     """
