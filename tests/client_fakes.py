@@ -1,11 +1,8 @@
-"""What the client's tests talk to: a server of their own, in memory, and a network to it.
-
-`FakeServer` keeps the promises of the wire, and is told when to break a connection or to refuse.
-"""
+"""What the client's tests talk to: the real chat on a store in memory, and a network to it that breaks when told."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any, cast
 
@@ -18,9 +15,13 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_chat import messages as wire
+from twisted_chat import names
 from twisted_chat.client.library import Client, Room
 from twisted_chat.client.protocol.membership import Membership
-from twisted_chat.messages import AnyRequest, Message
+from twisted_chat.log import Entry, Record
+from twisted_chat.messages import AnyRequest, Message, WireError, decode_request, encode_line
+
+from .helpers import NOW, FakeLog, FakeRoomLog, Server
 
 
 def result(deferred: Deferred[Any]) -> Any:
@@ -44,155 +45,124 @@ def ids() -> Callable[[], str]:
     return lambda: str(next(numbers))
 
 
-class FakeRoom:
-    """A room's log. Its numbers skip, since they may."""
+class SkippingRoomLog(FakeRoomLog):
+    """The log of a room whose numbers skip, since they may."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.topic = ""
-        self.log: list[Message] = []
-        self.said: dict[tuple[str, str], int] = {}
-        self.members: list[FakeSession] = []
+    def append_elsewhere(self, *said: tuple[str, str]) -> None:
+        for author, msg in said:
+            self.seq += 3
+            self.oldest = self.oldest or self.seq
+            record = Record(self.seq, int(NOW * 1000), author, msg)
+            self.records.append(record)
+            self.tell([record])
+
+
+class SkippingLog(FakeLog):
+    """A store in memory whose numbers skip."""
+
+    def room(self, name: names.Name) -> FakeRoomLog:
+        return self.logs.setdefault(name.key, SkippingRoomLog(self, name))
+
+    def _append(self, entries: Sequence[Entry], time: int) -> None:
+        for entry in entries:
+            assert isinstance(entry.room, FakeRoomLog)
+            known = (entry.author.key, entry.id or "") in entry.room.ids
+            entry.room.seq += 0 if known else 2
+            super()._append([entry], time)
+
+
+class FakeRoom:
+    """A room of the server, as tests look at it."""
+
+    def __init__(self, server: FakeServer, name: str) -> None:
+        self._server = server
+        self.name = names.room(name)
 
     @property
-    def seq(self) -> int:
-        return self.log[-1].seq or 0 if self.log else 0
+    def _log(self) -> FakeRoomLog:
+        return self._server.store.room(self.name)
 
-    def append(self, author: str, text: str, id: str | None) -> tuple[int, Message | None]:
-        """Keep a message, once for an author and id; gives its number, and the message if it is new."""
-        known = self.said.get((author, id)) if id is not None else None
-        if known is not None:
-            return known, None
-        message = Message(msg=text, author=author, room=self.name, seq=self.seq + 3, time="2026-11-22T11:06:36.123Z")
-        self.log.append(message)
-        if id is not None:
-            self.said[author, id] = self.seq
-        return self.seq, message
+    @property
+    def log(self) -> list[Message]:
+        """What was said there."""
+        return [Message(one.msg, one.author, self.name.shown, None, one.seq) for one in self._log.records]
+
+    @property
+    def topic(self) -> str:
+        return self._log.topic
+
+    @topic.setter
+    def topic(self, topic: str) -> None:
+        self._log.topic = topic
 
 
 class FakeServer:
-    """A server of the wire, which answers as soon as it is asked."""
+    """The real chat, on a store in memory; tests say what it refuses, and what it never answers."""
 
     def __init__(self) -> None:
-        self.rooms: dict[str, FakeRoom] = {}
-        self.sessions: list[FakeSession] = []
-        self.limits: dict[str, int] = {"object": wire.MAX_OBJECT}
-        self.refuse: Callable[[AnyRequest], wire.WireError | None] = lambda request: None
+        self.refuse: Callable[[AnyRequest], WireError | None] = lambda request: None
         """What a request is refused with, if it is."""
+        self.ignores: Callable[[AnyRequest], bool] = lambda request: False
+        """Which requests are never answered."""
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin with an empty log."""
+        self.store = SkippingLog()
+        self.chat = Server(self.store)
+
+    @property
+    def rooms(self) -> dict[str, FakeRoom]:
+        """The rooms in which something was said, or that have a topic or members, by the keys of their names."""
+        return {key: FakeRoom(self, log.name.shown) for key, log in self.store.logs.items()}
 
     def room(self, name: str) -> FakeRoom:
-        return self.rooms.setdefault(name.lower(), FakeRoom(name))
+        return FakeRoom(self, name)
 
     def say(self, text: str, room: str = "lobby", author: str = "bob") -> int:
-        """Say something that comes from somebody else."""
-        return self.deliver(self.room(room), author, text, None, None)
-
-    def deliver(self, room: FakeRoom, author: str, text: str, id: str | None, by: FakeSession | None) -> int:
-        seq, message = room.append(author, text, id)
-        for member in room.members:
-            if message is not None and member is not by:
-                member.send(message)
-        return seq
+        """Say something that comes from somebody else, who need not be there; gives its number."""
+        log = self.store.room(names.room(room))
+        log.append_elsewhere((author, text))
+        self.chat.settle()
+        return log.seq
 
 
 class FakeSession:
-    """One connection to the server; `deliver` gets what it says."""
+    """One connection to the server."""
 
-    def __init__(self, server: FakeServer, deliver: Callable[[Any], None]) -> None:
+    def __init__(self, server: FakeServer) -> None:
         self.server = server
-        self.send = deliver
-        self.nick = ""
-        server.sessions.append(self)
+        self._peer = server.chat.connect()
+        self._written: list[bytes] = []
 
-    def gone(self) -> None:
-        if self in self.server.sessions:
-            self.server.sessions.remove(self)
-        for room in self.server.rooms.values():
-            if self in room.members:
-                room.members.remove(self)
+    @property
+    def is_over(self) -> bool:
+        """True once the server has ended it."""
+        return self._peer.wire.closed or self._peer.wire.aborted
 
-    def asked(self, request: AnyRequest) -> None:
+    def asked(self, frame: bytes) -> None:
+        """Let a request arrive."""
+        request = decode_request(frame)
         error = self.server.refuse(request)
         if error is not None:
-            self.send(wire.Error(code=error.code, msg=error.text, author="server", id=request.id, retry=error.retry))
-        else:
-            getattr(self, f"do_{type(request).__name__.lower()}")(request)
+            refusal = wire.Error(code=error.code, msg=error.text, author="server", id=request.id, retry=error.retry)
+            self._written += [*self._taken(), encode_line(refusal)]
+        elif not self.server.ignores(request):
+            self._peer.wire.hear(frame)
 
-    def do_hello(self, request: wire.Hello) -> None:
-        if any(other.nick == request.nick for other in self.server.sessions if other is not self):
-            self.send(wire.Error(code="nick-taken", msg="somebody has this nick", author="server", id=request.id))
-            return
-        self.nick = request.nick
-        limits = self.server.limits
-        self.send(wire.Welcome(nick=self.nick, server="fake", protocol=1, limits=limits, id=request.id))
+    def got(self) -> list[bytes]:
+        """Take the lines that the server has written."""
+        self.server.chat.settle()
+        written, self._written = self._written + self._taken(), []
+        return [line for data in written for line in data.splitlines(keepends=True)]
 
-    def do_join(self, request: wire.Join) -> None:
-        room = self.server.room(request.room)
-        if self not in room.members:
-            room.members.append(self)
-        oldest = room.log[0].seq or 0 if room.log else 0
-        self.send(
-            wire.Joined(
-                room=room.name,
-                topic=room.topic,
-                seq=room.seq,
-                oldest=oldest,
-                count=len(room.members),
-                id=request.id,
-            )
-        )
-        if request.since is not None:
-            for message in tuple(room.log):
-                if (message.seq or 0) > request.since:
-                    self.send(message)
+    def _taken(self) -> list[bytes]:
+        written, self._peer.wire.written = self._peer.wire.written, []
+        return written
 
-    def do_leave(self, request: wire.Leave) -> None:
-        self.server.room(request.room).members.remove(self)
-        self.send(wire.Left(room=request.room, id=request.id))
-
-    def do_say(self, request: wire.Say) -> None:
-        if request.room is None:
-            self.send(wire.Ack(id=request.id or "", to=request.to))
-            return
-        room = self.server.room(request.room)
-        assert self in room.members, "said to a room without being in it"
-        seq = self.server.deliver(room, self.nick, request.msg, request.id, self)
-        self.send(wire.Ack(id=request.id or "", room=room.name, seq=seq, time="2026-11-22T11:06:36.123Z"))
-
-    def do_history(self, request: wire.History) -> None:
-        log = self.server.room(request.room).log
-        if request.after is not None:
-            found = [message for message in log if (message.seq or 0) > request.after]
-            page = found[: request.limit]
-        else:
-            found = [message for message in log if request.before is None or (message.seq or 0) < request.before]
-            page = found[-request.limit :]
-        self.send(wire.HistoryPage(room=request.room, messages=page, more=len(page) < len(found), id=request.id))
-
-    def do_nick(self, request: wire.Nick) -> None:
-        old, self.nick = self.nick, request.nick
-        self.send(wire.NickChanged(author=old, nick=self.nick, id=request.id))
-
-    def do_who(self, request: wire.Who) -> None:
-        nicks = sorted(member.nick for member in self.server.room(request.room).members)
-        self.send(wire.Members(room=request.room, members=nicks, count=len(nicks), id=request.id))
-
-    def do_rooms(self, request: wire.Rooms) -> None:
-        infos = [wire.RoomInfo(room.name, len(room.members), room.topic) for room in self.server.rooms.values()]
-        self.send(wire.RoomList(rooms=infos, id=request.id))
-
-    def do_topic(self, request: wire.Topic) -> None:
-        self.server.room(request.room).topic = request.msg
-        self.send(wire.TopicChanged(author=self.nick, room=request.room, msg=request.msg, id=request.id))
-
-    def do_ping(self, request: wire.Ping) -> None:
-        self.send(wire.PongSent(id=request.id))
-
-    def do_pong(self, request: wire.Pong) -> None:
-        """Nothing is asked."""
-
-    def do_quit(self, request: wire.Quit) -> None:
-        self.send(wire.Stop(msg="", author="server", id=request.id))
+    def gone(self) -> None:
+        """End it from the client's side."""
+        self._peer.cut()
 
 
 class FakeTransport(StringTransport):
@@ -206,14 +176,15 @@ class FakeTransport(StringTransport):
         self.ending: Exception | None = None
         """How the connection ends, when what is under way has arrived."""
         self.dead = False
-        self.session = FakeSession(network.server, self.reply)
+        self.session = FakeSession(network.server)
 
     def write(self, data: bytes) -> None:
         super().write(data)
         self.network.wrote()
 
     def reply(self, reply: Any) -> None:
-        self.replies.append(wire.encode_line(reply))
+        """Send something that the real server would not send now."""
+        self.replies.append(encode_line(reply))
         if isinstance(reply, wire.Stop):
             self.ending = ConnectionDone()
 
@@ -232,8 +203,10 @@ class FakeTransport(StringTransport):
         self.clear()
         for line in data.splitlines():
             if self.ending is None:
-                self.session.asked(wire.decode_request(line))
-        replies, self.replies = self.replies, []
+                self.session.asked(line)
+        replies, self.replies = self.session.got() + self.replies, []
+        if self.session.is_over and self.ending is None:
+            self.ending = ConnectionDone()
         if replies:
             self.protocol.dataReceived(b"".join(replies))
         if self.ending is not None and not self.dead and not self.replies:

@@ -186,8 +186,7 @@ class PersonTests(SynchronousTestCase):
 
     def test_join_shows_topic_and_members(self) -> None:
         self.server.room("other").topic = "t\x1bea"
-        self.server.sessions[0].do_join(wire.Join(room="other"))
-        self.server.room("other").members.append(self.server.sessions[0])
+        self.server.chat.welcome("bob", "other")
         self.assertEqual(self.type("/join other"), ["you are in other (2 members): tea"])
 
     def test_leave_leaves_and_turns_to_another_room(self) -> None:
@@ -250,9 +249,9 @@ class PersonTests(SynchronousTestCase):
 
     def test_rooms_shows_rooms(self) -> None:
         self.server.room("lobby").topic = "tea"
-        self.server.room("empty")
-        self.assertEqual(self.type("/rooms"), ["lobby (1): tea", "empty (0)"])
-        self.server.rooms.clear()
+        self.server.room("empty").topic = "quiet"
+        self.assertEqual(self.type("/rooms"), ["lobby (1): tea", "empty (0): quiet"])
+        self.patch(self.client, "rooms", lambda: Answer.given([]))
         self.assertEqual(self.type("/rooms"), ["there are no rooms; /join ROOM makes one"])
 
     def test_topic_shows_and_sets_the_topic(self) -> None:
@@ -262,6 +261,7 @@ class PersonTests(SynchronousTestCase):
         self.assertEqual(self.server.room("lobby").topic, "tea and cake")
 
     def test_msg_says_something_to_one_nick(self) -> None:
+        self.server.chat.welcome("bob")
         self.assertEqual(self.type("/msg bob how are you?"), [])
         self.server.refuse = lambda request: WireError("no-such-nick", "there is no bob")
         self.assertEqual(self.type("/msg @bob hi"), ['! not said to bob, "hi": there is no bob'])

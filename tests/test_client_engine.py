@@ -1241,8 +1241,8 @@ class Trial:
         self.server.refuse = self.refuse
         self.engine = Engine("alice", "the server", ids())
         self.outgoing: list[Obj] = []
-        self.incoming: list[Any] = []
-        self.session: FakeSession | None = None
+        self.incoming: list[Obj] = []
+        self.session = FakeSession(self.server)
         self.heard: list[Message] = []
         self.calm = False
         self.acked: dict[str, int] = {}
@@ -1263,7 +1263,7 @@ class Trial:
         return WireError(self.random.choice(["rate-limited", "unavailable"]), "not now")
 
     def connect(self) -> None:
-        self.session = FakeSession(self.server, self.incoming.append)
+        self.session = FakeSession(self.server)
         self.engine.connected(self.now)
 
     def turn(self) -> None:
@@ -1287,18 +1287,18 @@ class Trial:
         self.turn()
 
     def hear(self) -> None:
-        for reply in self.incoming[: self.random.randrange(1, 6)]:
-            self.incoming.remove(reply)
+        self.incoming += map(json.loads, self.session.got())
+        for obj in self.incoming[: self.random.randrange(1, 6)]:
+            self.incoming.remove(obj)
             # Over UDP it is notices and messages that get lost for good; what answers a request is asked for again.
-            is_lost = self.lossy and not self.calm and isinstance(reply, wire.Message) and self.random.random() < 0.2
-            self.engine.received(GAP if is_lost else json.loads(wire.encode(reply)), self.now)
+            is_lost = self.lossy and not self.calm and obj["type"] == "" and self.random.random() < 0.2
+            self.engine.received(GAP if is_lost else obj, self.now)
             self.turn()
 
     def serve(self) -> None:
         for request in self.outgoing[: self.random.randrange(1, 6)]:
             self.outgoing.remove(request)
-            if self.session is not None:
-                self.session.asked(wire.decode_request(json.dumps(request).encode()))
+            self.session.asked(json.dumps(request).encode())
 
     def speak(self) -> None:
         self.server.say("hello")
@@ -1316,8 +1316,7 @@ class Trial:
         self.turn()
 
     def cut(self) -> None:
-        if self.session is not None:
-            self.session.gone()
+        self.session.gone()
         self.outgoing.clear()
         self.incoming.clear()
         self.engine.lost("cut", self.now)

@@ -106,7 +106,7 @@ class ConnectTests(LibraryTestCase):
 
     def test_it_knows_who_and_where_it_is(self) -> None:
         client = self.connect()
-        self.assertEqual((client.nick, client.server, client.state), ("alice", "fake", State.CONNECTED))
+        self.assertEqual((client.nick, client.server[:13], client.state), ("alice", "twisted_chat ", State.CONNECTED))
         self.assertEqual(client.limits["object"], wire.MAX_OBJECT)
         room = self.join(client)
         self.assertEqual((room.name, room.topic, room.count, room.oldest), ("lobby", "", 1, 0))
@@ -229,7 +229,8 @@ class ReconnectTests(LibraryTestCase):
     def test_what_was_kept_before_the_connection_broke_is_kept_once(self) -> None:
         said = self.room.say("hi")
         session, data = self.transport.session, self.transport.value()
-        session.asked(wire.decode_request(data.splitlines()[-1]))  # the server has it, and its ack is lost
+        session.asked(data.splitlines()[-1])
+        session.got()  # the server has it, and its ack is lost
         self.reconnect()
         self.assertEqual(result(said), 3)
         self.server.say("yo")
@@ -290,29 +291,27 @@ class ReconnectTests(LibraryTestCase):
         self.assertLess(self.pause(), 3)
 
     def test_its_own_last_connection_may_hold_its_nick_for_a_while(self) -> None:
-        ghost = self.connect("ghost")
-        ghost_session = self.network.connections[1].session
         self.network.connections[0].cut()
-        ghost_session.nick = "alice"
+        other = self.server.chat.welcome("alice")
         self.network.pass_time(30)
         self.assertEqual(self.client.state, State.WAITING)
-        self.assertIn("nick", self.states[-1][1])
+        self.assertIn("the nick alice is still taken", self.states[-1][1])
         made = self.network.made
         self.network.pass_time(30)
         self.assertLessEqual(self.network.made - made, 2, "the pauses grow though each connection is made")
-        ghost_session.nick = "ghost"
+        other.cut()
         self.network.pass_time(46)
         self.assertEqual(self.client.state, State.CONNECTED)
         self.server.say("hi")
         self.network.flush()
         self.assertEqual(self.hears(self.room, 1), ["hi"])
-        self.closed_both(ghost)
 
-    def closed_both(self, other: Client) -> None:
-        for client in (other, self.client):
-            closing = client.close()
-            self.network.flush()
-            result(closing)
+    def test_a_connection_that_the_server_does_not_miss_does_not_keep_its_nick(self) -> None:
+        silent = self.transport.session
+        self.patch(silent, "gone", lambda: None)
+        self.reconnect()
+        self.assertEqual([state for state, _ in self.states], [State.WAITING, State.CONNECTED])
+        self.assertTrue(silent.is_over)
 
     def test_a_client_that_is_not_let_in_again_says_so(self) -> None:
         self.server.refuse = lambda request: WireError("banned", "you are banned") if _is_hello(request) else None
@@ -386,7 +385,7 @@ class RoomTests(LibraryTestCase):
         assert said.request is not None
         self.assertEqual((said.request.seq, said.request.time), (None, None))
         self.flushed(said)
-        self.assertEqual((said.request.seq, said.request.time), (3, "2026-11-22T11:06:36.123Z"))
+        self.assertEqual((said.request.seq, said.request.time), (3, "2026-11-22T11:06:36.125Z"))
 
     def test_what_waits_is_known_in_the_order_of_asking(self) -> None:
         self.network.cut()
@@ -463,6 +462,7 @@ class RoomTests(LibraryTestCase):
         self.assertEqual(self.room.topic, "tea")
         self.assertEqual(self.flushed(self.client.set_nick("al")), "al")
         self.assertEqual(self.client.nick, "al")
+        self.server.chat.welcome("bob")
         self.assertIsNone(self.flushed(self.client.tell("bob", "psst")))
         self.assertEqual(self.client.unanswered, 0)
 

@@ -39,7 +39,7 @@ from twisted_chat.client.terminal.screen import PaneScreen
 from twisted_chat.client.terminal.viewport import Viewport
 from twisted_chat.messages import WireError
 
-from .client_fakes import FakeServer, FakeSession, Network
+from .client_fakes import FakeServer, Network
 from .programs import TIMEOUT, folder
 
 OPTIONS = Options("127.0.0.1", 14900, "alice", ("lobby",), False)
@@ -316,7 +316,7 @@ class SayingTests(ControllerTestCase):
                 self.server.say(text)
             await stage.until(stage.shows("3"))
             stage.network.cut()
-            self.server.rooms.clear()
+            self.server.restart()
             self.server.say("new")
             stage.network.pass_time(10)
             await stage.until(stage.shows("new"))
@@ -359,6 +359,8 @@ class RoomsTests(ControllerTestCase):
         )
 
     def test_direct_messages_have_a_place_of_their_own(self) -> None:
+        self.server.chat.welcome("Bob")
+
         async def scene(stage: Stage) -> None:
             (connection,) = stage.network.connections
             connection.reply(wire.Message(msg="psst", author="Bob", to="alice"))
@@ -373,6 +375,8 @@ class RoomsTests(ControllerTestCase):
         self.play(scene)
 
     def test_a_direct_message_does_not_move_the_view_unless_asked(self) -> None:
+        self.server.chat.welcome("carol")
+
         async def scene(stage: Stage) -> None:
             note = "said to @carol alone; /msg carol turns to what you say to each other"
             await stage.types("/msg carol hello\r", stage.shows(note))
@@ -409,6 +413,8 @@ class RoomsTests(ControllerTestCase):
         self.assertEqual(self.server.room("lobby").log, [])
 
     def test_a_direct_conversation_in_which_something_was_said_stays(self) -> None:
+        self.server.chat.welcome("z")
+
         async def scene(stage: Stage) -> None:
             await stage.types("/msg z hi\r", lambda: "4:@z" in stage.line and not stage.panes.pending)
             self.nobody_is_z()
@@ -624,7 +630,7 @@ class EditingTests(ControllerTestCase):
         self.play(scene)
 
     def test_tab_completes(self) -> None:
-        self.server.room("garden")
+        self.server.room("garden").topic = "plants"
 
         async def scene(stage: Stage) -> None:
             self.server.say("hi", author="Барт")
@@ -915,7 +921,7 @@ class ConnectionTests(ControllerTestCase):
 
     def test_leaving_does_not_wait_for_a_connection_that_breaks_meanwhile(self) -> None:
         async def scene(stage: Stage) -> None:
-            self.patch(FakeSession, "do_rooms", lambda session, request: None)  # which never answers
+            self.server.ignores = lambda request: isinstance(request, wire.Rooms)
             await stage.types("/rooms\r\x04", lambda: "leaving" in stage.line)
             stage.network.cut()
             await stage.until(lambda: stage.status is not None)
@@ -1038,7 +1044,7 @@ class ConnectingTests(ControllerTestCase):
 
         async def scene(stage: Stage) -> None:
             stage.connect()
-            await stage.until(lambda: stage.line.startswith("1:Lobby 2:attic 3:garden | alice"))
+            await stage.until(lambda: stage.line.startswith("1:lobby 2:attic 3:garden | alice"))
 
         self.play(scene)
 
@@ -1072,7 +1078,7 @@ class ConnectingTests(ControllerTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_an_interrupt_while_rooms_are_entered_is_no_error(self) -> None:
-        self.patch(FakeSession, "do_join", lambda session, request: None)  # which never answers
+        self.server.ignores = lambda request: isinstance(request, wire.Join)
 
         async def scene(stage: Stage) -> None:
             stage.connect()
