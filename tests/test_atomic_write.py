@@ -40,7 +40,7 @@ class AtomicWriteTests(TestCase):
             self.write(self.path, "new", 0o666)
             self.assertEqual((self.path.read_text(), self.mode(self.path)), ("new", mode))
 
-    def test_it_passes_on_its_owner_where_this_user_may_give_it_away(self) -> None:
+    def test_a_file_that_is_replaced_passes_on_its_owner(self) -> None:
         self.path.write_text("old")
         before = (1234, 5678) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
         os.chown(self.path, *before)
@@ -62,7 +62,7 @@ class AtomicWriteTests(TestCase):
         self.write(self.path, "new")
         self.assertEqual(sizes, [3])
 
-    def test_nothing_is_left_of_one_that_fails(self) -> None:
+    def test_nothing_is_left_of_a_write_that_fails(self) -> None:
         self.path.write_text("old")
         for path in (self.path, self.folder / "other"):
             for error in (OSError, KeyboardInterrupt):
@@ -71,7 +71,7 @@ class AtomicWriteTests(TestCase):
                     raise error
         self.assertEqual((os.listdir(self.folder), self.path.read_text()), (["file"], "old"))
 
-    def test_two_at_once_do_not_disturb_each_other(self) -> None:
+    def test_two_writers_at_once_do_not_disturb_each_other(self) -> None:
         with atomic_write(str(self.path)) as first:
             first.write(b"fir")
             self.write(self.path, "second")

@@ -67,7 +67,7 @@ class Export(CommandTestCase):
         with mock.patch.object(exporting, "_line", moving):
             self.assertEqual(self.messages(), [("lobby", number) for number in range(1, 16)])
 
-    def test_one_room_however_its_name_is_written(self) -> None:
+    def test_one_room_in_upper_or_lower_case(self) -> None:
         self.filled()
         self.assertEqual({name for name, _ in self.messages("--room", "КУХНЯ")}, {"Кухня"})
 
@@ -83,7 +83,7 @@ class Export(CommandTestCase):
             with mock.patch("time.time", return_value=now):
                 self.assertEqual(len(self.messages("--since", ago)), count, ago)
 
-    def test_into_a_file(self) -> None:
+    def test_an_export_into_a_file(self) -> None:
         self.filled()
         path = self.folder / "out.jsonl"
         outcome = self.here("export", str(path))

@@ -40,22 +40,22 @@ class ReadersTests(CommandTestCase):
         stats, export = self.counted()
         self.assertEqual((stats.status, export.status, len(export.lines)), (0, 0, 7), stats.errors + export.errors)
 
-    def test_beside_a_server(self) -> None:
+    def test_a_reader_beside_a_server(self) -> None:
         self.filled(close=False)
         self.assert_read()
 
-    def test_the_file_of_a_server_that_was_stopped(self) -> None:
+    def test_a_reader_of_the_file_of_a_stopped_server(self) -> None:
         self.filled()
         self.assert_read()
 
-    def test_who_may_write_to_the_file_and_not_to_its_folder(self) -> None:
+    def test_a_reader_who_may_write_to_the_file_and_not_to_its_folder(self) -> None:
         self.filled()
         os.chmod(self.path, 0o666)
         self.folder.chmod(0o555)
         self.as_somebody()
         self.assertEqual(self.here("stats").status, 0)
 
-    def test_a_backup(self) -> None:
+    def test_a_reader_of_a_backup(self) -> None:
         self.filled()
         backup = self.folder / "backup"
         self.beside().execute("VACUUM INTO ?", (str(backup),))
@@ -116,6 +116,6 @@ class WritersTests(CommandTestCase):
         error.sqlite_errorcode = sqlite3.SQLITE_FULL
         raise error
 
-    def test_it_leaves_one_file(self) -> None:
+    def test_an_import_leaves_one_file(self) -> None:
         self.assertEqual(self.here("import").status, 0)
         self.assertEqual(os.listdir(self.folder), ["chat.sqlite"])

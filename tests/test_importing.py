@@ -69,7 +69,7 @@ class Import(CommandTestCase):
             self.give(line(3, kind="react", of=2, msg="+")).errors.splitlines()[-1], told(conflicts=1)[:-1]
         )
 
-    def test_a_second_time_everything_is_there(self) -> None:
+    def test_a_second_import_changes_nothing(self) -> None:
         self.filled()
         exported = self.exported()
         outcome = self.give(exported.encode())
@@ -131,7 +131,7 @@ class Import(CommandTestCase):
         self.assertEqual(len(outcome.errors.splitlines()), 11)
         self.assertIn("in conflict with what is there: 30", outcome.errors)
 
-    def test_in_many_steps(self) -> None:
+    def test_a_long_file_is_imported_in_steps(self) -> None:
         self.patch(importing, "STEP", 7)
         outcome = self.give(*(line(number, ("a", "b")[number % 2]) for number in range(1, 101)))
         self.assertEqual(outcome.errors, told(100))
@@ -191,7 +191,7 @@ class Import(CommandTestCase):
     def test_a_server_s_write_ahead_log_that_was_taken_away_is_not_made_anew(self) -> None:
         self.refused_without("-wal")
 
-    def test_nor_the_file_of_its_locks(self) -> None:
+    def test_a_server_s_index_that_was_taken_away_is_not_made_anew(self) -> None:
         self.refused_without("-shm")
 
     def test_an_older_file_is_not_changed_under_a_server(self) -> None:
@@ -208,7 +208,7 @@ class BadLines(CommandTestCase):
         self.assertEqual(outcome.status, 1)
         return outcome.errors.splitlines()[-1]
 
-    def test_each_is_told_with_its_number_and_why(self) -> None:
+    def test_a_bad_line_is_reported_with_its_number_and_the_reason(self) -> None:
         for bad, why in (
             (b"no json\n", "JSON is malformed"),
             (b'{"room":"lobby"\n', "truncated"),
@@ -238,12 +238,12 @@ class BadLines(CommandTestCase):
             self.assertIn(why, refusal)
             self.assertTrue(refusal.endswith("; all lines before it were imported"), refusal)
 
-    def test_another_encoding_is_named(self) -> None:
+    def test_utf_16_is_refused_by_name(self) -> None:
         for encoding in ("utf-16", "utf-16-be"):
             text = "\ufeff" * (encoding != "utf-16") + line(1).decode()
             self.assertIn("input, line 1: the file is in UTF-16: save it as UTF-8", self.refusal(text.encode(encoding)))
 
-    def test_those_in_front_of_it_are_imported_and_it_can_be_done_again(self) -> None:
+    def test_lines_before_a_bad_one_are_imported_and_can_be_again(self) -> None:
         good = [line(number) for number in range(1, 4)]
         self.refusal(*good, b"bad\n", line(4))
         self.assertEqual(len(self.here("export").lines), 3)

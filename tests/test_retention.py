@@ -47,7 +47,7 @@ class Options(TestCase):
     def test_without_any_everything_is_kept(self) -> None:
         self.assertEqual(read_keep([]), EVERYTHING)
 
-    def test_what_is_neither(self) -> None:
+    def test_other_limits_are_refused(self) -> None:
         for text in ("", "0", "0d", "-1", "1.5d", "d", "90 d", "90m", "forever", "٣d", "9" * 13):
             error = self.assertRaises(ValueError, read_keep, ["90d", text])
             self.assertEqual(
@@ -69,7 +69,7 @@ class Times(TestCase):
         self.left[room] -= 1
         return succeed(self.left[room] > 0)
 
-    def test_it_is_looked_once_a_minute(self) -> None:
+    def test_the_store_is_looked_at_once_a_minute(self) -> None:
         asked: list[int] = []
 
         def overdue(now: int) -> Deferred[list[int]]:
@@ -94,7 +94,7 @@ class Times(TestCase):
         self.clock.advance(LOOK_SECONDS)
         self.assertEqual(self.steps, [(2, 120_000)])
 
-    def test_it_can_be_stopped_more_than_once(self) -> None:
+    def test_a_trimmer_can_be_stopped_twice(self) -> None:
         self.found = succeed([1])
         for _ in range(2):
             self.trimmer.stop()
@@ -143,7 +143,7 @@ class Clocks(TestCase):
     def warnings(self) -> int:
         return sum("The clock " in str(event["log_format"]) for event in self.events)
 
-    def test_one_that_was_set_ahead_and_back_is_not_followed(self) -> None:
+    def test_a_clock_that_was_set_ahead_and_back_is_not_followed(self) -> None:
         time = TrustedTime(self.clock, 0)
         self.assertEqual(self.offsets(time, 60), [0])
         self.ahead = 91 * DAY
@@ -155,19 +155,19 @@ class Clocks(TestCase):
         self.assertEqual(self.offsets(time, 60, DAY - 1), [0, 0], "the day begins anew")
         self.assertEqual(self.warnings(), 2)
 
-    def test_one_that_stays_ahead_for_a_day_is_right(self) -> None:
+    def test_a_clock_that_stays_ahead_for_a_day_is_followed(self) -> None:
         time = TrustedTime(self.clock, 0)
         self.ahead = 91 * DAY
         self.assertEqual(self.offsets(time, 60, DAY - 1, 1, 60), [0, 0, 91, 91])
         self.assertEqual(self.warnings(), 1)
 
-    def test_one_that_was_set_back_is_followed_at_once(self) -> None:
+    def test_a_clock_that_was_set_back_is_followed_at_once(self) -> None:
         time = TrustedTime(self.clock, 0)
         self.ahead = -5 * DAY
         self.assertEqual(self.offsets(time, 60, 60), [-5, -5])
         self.assertEqual(self.warnings(), 0)
 
-    def test_small_steps_are_followed(self) -> None:
+    def test_small_steps_of_a_clock_are_followed(self) -> None:
         time = TrustedTime(self.clock, 0)
         for _ in range(1_000):
             self.ahead += AHEAD_SECONDS
@@ -177,7 +177,7 @@ class Clocks(TestCase):
         self.offsets(time, 60)
         self.assertEqual(self.warnings(), 1)
 
-    def test_one_that_is_far_ahead_of_the_newest_message_at_the_start_may_be_wrong(self) -> None:
+    def test_a_clock_far_ahead_of_the_newest_message_is_not_trusted_at_the_start(self) -> None:
         now = int(self.clock.seconds() * 1_000)
         self.assertEqual(self.offsets(TrustedTime(self.clock, now - 3 * DAY * 1_000), 60, DAY - 1, 1), [-3, -3, 0])
         self.assertEqual(self.warnings(), 1)
@@ -187,7 +187,7 @@ class Clocks(TestCase):
         now = int(self.clock.seconds() * 1_000)
         self.assertEqual(self.offsets(TrustedTime(self.clock, now - DAY * 1_000 - 1), 60), [-1])
 
-    def test_the_trimmer_goes_by_it(self) -> None:
+    def test_the_trimmer_goes_by_the_trusted_time(self) -> None:
         asked: list[int] = []
 
         def overdue(now: int) -> Deferred[list[int]]:
@@ -251,14 +251,14 @@ class InTheStore(StoreTestCase):
         self.clock.pump([3_600] * 24)
         self.assertEqual(self.kept(log), [])
 
-    def test_both_limits_hold(self) -> None:
+    def test_age_and_number_limit_a_room_together(self) -> None:
         log = self.opened(Keep(seconds=100, messages=2))
         self.say(log, [1, 2, 57, 58, 59])
         self.say(log, [1, 59], "other")
         self.clock.pump([60, 60])
         self.assertEqual((self.kept(log), self.kept(log, "other")), ([4, 5], [2]))
 
-    def test_an_old_one_behind_a_young_one_stays_as_long_as_that(self) -> None:
+    def test_an_old_message_behind_a_young_one_stays_as_long(self) -> None:
         log = self.opened(Keep(seconds=100))
         self.say(log, [1, 90, 2, 91])
         self.clock.pump([60, 60])
@@ -300,7 +300,7 @@ class InTheStore(StoreTestCase):
         self.clock.advance(LOOK_SECONDS)
         self.assertEqual(self.successResultOf(room(log)).oldest, 2)
 
-    def test_many_go_in_small_steps(self) -> None:
+    def test_many_messages_are_deleted_in_small_steps(self) -> None:
         log = self.opened(Keep(messages=10))
         lobby = self.successResultOf(room(log))
         self.successResultOf(log.append([entry(lobby, "a") for _ in range(1_700)], 1))

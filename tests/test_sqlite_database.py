@@ -47,21 +47,21 @@ def shape(connection: sqlite3.Connection) -> list[tuple[str, ...]]:
 
 
 class NewFile(DatabaseTestCase):
-    def test_it_is_ours_and_of_the_newest_version(self) -> None:
+    def test_a_new_file_is_ours_and_of_the_newest_version(self) -> None:
         connection = self.connected()
         prepare(connection, self.path)
         self.assertEqual(connection.execute("PRAGMA application_id").fetchone()[0], database.APPLICATION_ID)
         self.assertEqual(database.check(connection, self.path), database.version_of(database._SCRIPTS))
         self.assertEqual(connection.execute("PRAGMA journal_mode").fetchone()[0], "wal")
 
-    def test_preparing_it_again_changes_nothing(self) -> None:
+    def test_preparing_a_file_again_changes_nothing(self) -> None:
         connection = self.connected()
         prepare(connection, self.path)
         database.set_topic(connection, names.room("lobby"), "t")
         prepare(connection, self.path)
         self.assertEqual(database.room_state(connection, "lobby").topic, "t")
 
-    def test_what_survives_what(self) -> None:
+    def test_durability_decides_what_waits_for_the_disk(self) -> None:
         for durability, level in (("process", 1), ("power", 2)):
             connection = connect(self.path, durability)  # type: ignore[arg-type]
             self.addCleanup(connection.close)
@@ -82,14 +82,14 @@ class OtherFiles(DatabaseTestCase):
         self.assertIn("another program", self.refusal(connection))
         self.assertEqual(connection.execute("PRAGMA journal_mode").fetchone()[0], "delete")
 
-    def test_so_is_an_empty_one_that_is_marked_as_theirs(self) -> None:
+    def test_an_empty_database_of_another_program_is_left_alone(self) -> None:
         for mark in ("application_id", "user_version"):
             connection = self.connected()
             connection.execute(f"PRAGMA {mark} = 7")
             self.assertIn("another program", self.refusal(connection))
             connection.execute(f"PRAGMA {mark} = 0")
 
-    def test_that_of_a_newer_version_is_left_alone(self) -> None:
+    def test_the_file_of_a_newer_version_is_left_alone(self) -> None:
         connection = self.connected()
         prepare(connection, self.path)
         connection.execute("PRAGMA user_version = 1000")
@@ -146,7 +146,7 @@ class Upgrades(DatabaseTestCase):
         self.assertEqual(connection.execute("SELECT * FROM message ORDER BY seq").fetchall(), messages)
         self.assertEqual(connection.execute("SELECT count(*) FROM journal").fetchone(), (0,))
 
-    def test_steps_are_taken_in_order_and_each_once(self) -> None:
+    def test_upgrades_are_run_in_order_and_once(self) -> None:
         scripts = self.scripts(
             schema="PRAGMA user_version = 3;\n",
             upgrade_2="PRAGMA user_version = 2; CREATE TABLE two (x); INSERT INTO two VALUES ('kept');",
@@ -159,7 +159,7 @@ class Upgrades(DatabaseTestCase):
         self.assertEqual(connection.execute("SELECT x FROM three").fetchall(), [("kept",)])
         self.assertEqual(connection.execute("PRAGMA user_version").fetchone()[0], 3)
 
-    def test_a_step_that_fails_leaves_the_file_as_it_was_after_the_last_one(self) -> None:
+    def test_an_upgrade_that_fails_leaves_the_file_as_it_was(self) -> None:
         scripts = self.scripts(
             schema="PRAGMA user_version = 3;\n",
             upgrade_2="PRAGMA user_version = 2; CREATE TABLE two (x);",
@@ -171,7 +171,7 @@ class Upgrades(DatabaseTestCase):
         self.assertEqual(connection.execute("SELECT * FROM two").fetchall(), [])
         self.assertEqual(connection.execute("PRAGMA user_version").fetchone()[0], 2)
 
-    def test_a_step_that_cannot_begin_says_so(self) -> None:
+    def test_an_upgrade_that_cannot_begin_says_so(self) -> None:
         connection = self.connected()
         connection.execute("PRAGMA journal_mode = WAL")
         connection.executescript(OLD)
@@ -185,7 +185,7 @@ class Upgrades(DatabaseTestCase):
 
 
 class Transactions(DatabaseTestCase):
-    def test_an_error_takes_everything_back(self) -> None:
+    def test_an_error_rolls_a_transaction_back(self) -> None:
         connection = self.connected()
         prepare(connection, self.path)
         with self.assertRaises(ZeroDivisionError), transaction(connection):
@@ -194,7 +194,7 @@ class Transactions(DatabaseTestCase):
         self.assertFalse(connection.in_transaction)
         self.assertIs(database.room_state(connection, "lobby").id, None)
 
-    def test_so_does_a_full_disk_which_ends_the_transaction_by_itself(self) -> None:
+    def test_a_full_disk_rolls_a_transaction_back(self) -> None:
         connection = self.connected()
         prepare(connection, self.path)
         connection.execute(f"PRAGMA max_page_count = {connection.execute('PRAGMA page_count').fetchone()[0]}")
@@ -214,7 +214,7 @@ class Transactions(DatabaseTestCase):
 
 
 class Explanations(DatabaseTestCase):
-    def test_what_has_no_code_of_its_own_speaks_for_itself(self) -> None:
+    def test_an_error_without_a_code_is_its_own_explanation(self) -> None:
         error = sqlite3.ProgrammingError("Cannot operate on a closed database.")
         self.assertEqual(database.explain(error), "Cannot operate on a closed database.")
         self.assertFalse(database.is_busy(error))
@@ -224,7 +224,7 @@ class Explanations(DatabaseTestCase):
         error.sqlite_errorcode = sqlite3.SQLITE_BUSY_RECOVERY
         self.assertTrue(database.is_busy(error))
 
-    def test_a_text_that_is_none_any_more_is_damage_and_is_not_repeated(self) -> None:
+    def test_a_text_that_cannot_be_decoded_is_damage_and_is_not_shown(self) -> None:
         connection = self.connected()
         with self.assertRaises(sqlite3.Error) as caught:
             connection.execute("SELECT CAST(x'736563726574ff' AS TEXT)").fetchone()

@@ -36,7 +36,7 @@ class Power(FileTestCase):
         self.assertEqual([e.seq for e in said], [1, 2])
         self.assertEqual(lobby.seq, 2)
 
-    async def test_what_is_kept_is_the_same(self) -> None:
+    async def test_power_keeps_the_same_as_process(self) -> None:
         log = self.open_store(durability="power")
         lobby = await room(log)
         await lobby.set_topic("t")
@@ -47,7 +47,7 @@ class Power(FileTestCase):
         again = await room(self.open_store())
         self.assertEqual((again.topic, texts(await again.after(0, 5, PLENTY))), ("t", ["a", "\x00", "b"]))
 
-    async def test_only_there_every_commit_is_written_to_the_disk(self) -> None:
+    async def test_only_power_writes_every_commit_to_the_disk(self) -> None:
         for durability, level in (("process", 1), ("power", 2)):
             self.open_store(f"{self.path}-{durability}", durability)  # type: ignore[arg-type]
             level_of = lambda connection: connection.execute("PRAGMA synchronous").fetchone()[0]  # noqa: E731
@@ -70,39 +70,39 @@ class Files(FileTestCase):
         self.assertFalse(os.path.exists(f"{self.path}-lock"))
         return text
 
-    def test_no_database(self) -> None:
+    def test_a_text_file_is_refused(self) -> None:
         Path(self.path).write_text("no database " * 100)
         self.assertIn(f"{self.path} cannot be used: it is not an SQLite database; name another", self.refusal())
         self.assertEqual(Path(self.path).read_text(), "no database " * 100)
 
-    def test_a_folder(self) -> None:
+    def test_a_folder_is_refused(self) -> None:
         os.mkdir(self.path)
         self.assertEqual(self.refusal(), f"{self.path} cannot be used: it is a folder")
 
-    def test_another_program_s(self) -> None:
+    def test_the_database_of_another_program_is_refused(self) -> None:
         self.beside().execute("CREATE TABLE theirs (x)")
         self.assertIn("another program", self.refusal())
 
-    async def test_a_newer_version_s(self) -> None:
+    async def test_the_file_of_a_newer_version_is_refused(self) -> None:
         await self.begin_file()
         self.beside().execute("PRAGMA user_version = 1000")
         self.assertIn("newer version", self.refusal())
 
-    async def test_one_in_which_a_table_is_missing(self) -> None:
+    async def test_a_file_without_a_table_is_refused(self) -> None:
         for table in ("store", "journal"):
             await self.begin_file()
             self.beside().execute(f"ALTER TABLE {table} RENAME TO {table}_away")
             self.assertEqual(self.refusal(), f"{self.path} cannot be used: no such table: {table}")
             self.beside().execute(f"ALTER TABLE {table}_away RENAME TO {table}")
 
-    async def test_one_that_may_not_be_written_to(self) -> None:
+    async def test_a_read_only_file_is_refused(self) -> None:
         await self.begin_file()
         os.chmod(self.path, 0o444)
         self.folder.chmod(0o777)
         self.as_somebody()
         self.assertEqual(self.refusal(), f"{self.path} cannot be used: it may not be written to")
 
-    async def test_one_that_may_not_be_written_to_any_more(self) -> None:
+    async def test_a_file_that_becomes_read_only_refuses_messages(self) -> None:
         log = self.open_store()
         lobby = await room(log)
         self.file.writer.execute("PRAGMA query_only = ON")
@@ -111,7 +111,7 @@ class Files(FileTestCase):
         await keep(log, [entry(lobby, "a")], 1)
         self.assertEqual(lobby.seq, 1)
 
-    async def test_a_damaged_one(self) -> None:
+    async def test_a_damaged_file_says_so_when_it_is_read(self) -> None:
         log = self.open_store()
         lobby = await room(log)
         for _ in range(20):
@@ -132,12 +132,12 @@ class Files(FileTestCase):
         lobby.id = 1  # type: ignore[attr-defined]
         return lobby
 
-    async def test_one_that_another_server_uses(self) -> None:
+    async def test_the_file_of_a_running_server_is_refused(self) -> None:
         self.open_store()
         error = self.assertRaises(Unusable, open_store, self.path, reactor)
         self.assertIn("in use by another server", str(error))
 
-    async def test_by_whatever_link_it_is_named(self) -> None:
+    async def test_the_file_of_a_running_server_is_refused_by_every_link(self) -> None:
         self.open_store()
         os.symlink(self.path, self.folder / "link.sqlite")
         os.symlink(self.folder, self.folder / "folder")
@@ -214,7 +214,7 @@ class Files(FileTestCase):
         self.assertEqual(len(told), 2, told)
         self.assertRegex(told[0], rf"^{self.path}-wal has grown to \d+ MB, since another program has been reading")
 
-    async def test_a_folder_that_is_gone(self) -> None:
+    async def test_a_file_whose_folder_is_gone_refuses_messages(self) -> None:
         log = self.open_store()
         lobby = await room(log)
         os.rename(self.folder, f"{self.folder}-away")
@@ -222,7 +222,7 @@ class Files(FileTestCase):
         os.rename(f"{self.folder}-away", self.folder)
         await keep(log, [entry(lobby, "b")], 1)
 
-    def test_a_sqlite_that_is_too_old(self) -> None:
+    def test_an_old_sqlite_is_refused(self) -> None:
         self.patch(sqlite3, "sqlite_version_info", (3, 36, 0))
         self.assertIn("too old", self.refusal())
 
@@ -276,7 +276,7 @@ class TheEnd(FileTestCase):
         self.assertEqual(texts(await page)[:1], ["a"])
         self.assertEqual((await room(self.open_store())).seq, 2)
 
-    async def test_whatever_comes_later_is_refused(self) -> None:
+    async def test_a_closed_store_refuses_everything(self) -> None:
         log = self.open_store()
         lobby = await room(log)
         await log.close()
@@ -298,7 +298,7 @@ class TheEnd(FileTestCase):
         self.assertIn(f"The journal of {self.path} could not be moved; the next start does it", self.logged())
         self.assertEqual((await room(self.open_store())).seq, 1)
 
-    async def test_what_waits_for_another_program_is_given_up(self) -> None:
+    async def test_closing_gives_up_what_waits_for_another_program(self) -> None:
         log = self.open_store()
         lobby = await room(log)
         with self.written_to():

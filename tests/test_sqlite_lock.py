@@ -31,7 +31,7 @@ class LockTests(StoreTestCase):
     def left(self) -> list[str]:
         return sorted(os.listdir(self.folder))
 
-    def test_one_at_a_time(self) -> None:
+    def test_one_server_at_a_time(self) -> None:
         held = FileLock.acquire(self.path)
         self.assertIn("in use by another server", self.refusal())
         self.assertEqual(self.left(), ["chat.sqlite", "chat.sqlite-lock"], "what is another server's stays")
@@ -96,12 +96,12 @@ class LockTests(StoreTestCase):
         self.acquire()
         self.assertIn("in use by another server", self.refusal())
 
-    def test_without_a_better_lock_it_has_to_be_had(self) -> None:
+    def test_without_a_better_lock_the_file_beside_it_has_to_be_locked(self) -> None:
         self.patch(lock, "_SET_LOCK", None)
         os.symlink("elsewhere", f"{self.path}-lock")
         self.assertIn("-lock)", self.refusal())
 
-    def test_otherwise_one_that_cannot_be_opened_does_not_matter(self) -> None:
+    def test_with_a_better_lock_the_file_beside_it_does_not_matter(self) -> None:
         os.symlink("elsewhere", f"{self.path}-lock")
         self.acquire()
         self.assertIn("in use by another server", self.refusal())
@@ -123,7 +123,7 @@ class LockTests(StoreTestCase):
         self.assertEqual(len(opened), 2)
         self.assertTrue(os.path.exists(f"{self.path}-lock"))
 
-    def test_its_owner_is_that_of_the_database(self) -> None:
+    def test_the_file_beside_it_has_the_owner_of_the_database(self) -> None:
         Path(self.path).touch()
         owner = (1234, 5678) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
         os.chown(self.path, *owner)
@@ -131,14 +131,14 @@ class LockTests(StoreTestCase):
         status = os.stat(f"{self.path}-lock")
         self.assertEqual((status.st_uid, status.st_gid), owner)
 
-    def test_what_was_made_can_be_removed(self) -> None:
+    def test_a_database_that_was_made_can_be_removed(self) -> None:
         for _ in range(2):
             held = FileLock.acquire(self.path)
             self.assertTrue(held.made)
             held.release(remove=True)
             self.assertEqual(self.left(), [])
 
-    def test_another_one_in_its_place_is_not_removed(self) -> None:
+    def test_another_file_in_the_place_of_the_database_is_not_removed(self) -> None:
         held = FileLock.acquire(self.path)
         os.unlink(self.path)
         Path(self.path).write_text("theirs")

@@ -151,26 +151,26 @@ class Twice(MemoryTestCase):
         self.assertEqual((again.seq, again.time, again.fresh), (1, 7, False))
         self.assertEqual(numbers(self.after()), [1, 2])
 
-    def test_in_the_journal(self) -> None:
+    def test_the_same_message_is_found_in_the_journal(self) -> None:
         self.assert_once(move=False)
 
-    def test_behind_the_journal(self) -> None:
+    def test_the_same_message_is_found_in_the_file(self) -> None:
         self.assert_once(move=True)
 
-    def test_in_one_turn(self) -> None:
+    def test_the_same_message_is_found_in_its_own_turn(self) -> None:
         first, again = entry(self.room, "a", "1"), entry(self.room, "a", "1")
         self.say(first, again)
         self.assertEqual((first.fresh, again.fresh, again.seq), (True, False, 1))
         self.assertEqual(numbers(self.after()), [1])
 
-    def test_with_a_nul_in_it(self) -> None:
+    def test_a_message_with_a_nul_is_stored_once(self) -> None:
         for _ in range(2):
             self.say(entry(self.room, "\x00", "1"))
         self.move()
         self.say(entry(self.room, "\x00", "1"))
         self.assertEqual(numbers(self.after()), [1])
 
-    def test_whatever_the_author_s_name_is_written_like(self) -> None:
+    def test_an_author_is_the_same_in_upper_and_lower_case(self) -> None:
         self.say(entry(self.room, "a", "1", "Alice"))
         self.say(entry(self.room, "a", "1", "ALICE"))
         self.assertEqual(numbers(self.after()), [1])
@@ -183,7 +183,7 @@ class Twice(MemoryTestCase):
         self.say(entry(self.room, "a"), entry(self.room, "a"))
         self.assertEqual((self.room.seq, other.seq), (5, 1))
 
-    def test_who_had_no_id_before_may_have_one_now(self) -> None:
+    def test_an_author_may_send_ids_after_messages_without(self) -> None:
         self.say(entry(self.room, "a"))
         self.move()
         for _ in range(2):
@@ -199,7 +199,7 @@ class Reading(MemoryTestCase):
         self.move()
         self.say(*(entry(self.room, f"{number}" * 10) for number in range(7, 10)))  # these are in the journal
 
-    def test_after(self) -> None:
+    def test_pages_after_a_number(self) -> None:
         for seq, most, expected in (
             (0, 3, [1, 2, 3]),
             (4, 4, [5, 6, 7, 8]),
@@ -211,7 +211,7 @@ class Reading(MemoryTestCase):
         ):
             self.assertEqual(numbers(self.after(seq, most)), expected)
 
-    def test_before(self) -> None:
+    def test_pages_before_a_number(self) -> None:
         for seq, most, expected in (
             (WHOLE, 3, [7, 8, 9]),
             (WHOLE, 5, [5, 6, 7, 8, 9]),
@@ -261,7 +261,7 @@ class Reading(MemoryTestCase):
         st.integers(1, 8),
         st.integers(1, 40),
     )
-    def test_it_is_a_list(
+    def test_a_log_behaves_like_a_list(
         self, said: list[tuple[str, str | None, str] | None], place: int, most: int, most_bytes: int
     ) -> None:
         log = self.open_store(":memory:")
@@ -333,7 +333,7 @@ class RoomsKept(MemoryTestCase):
 
 
 class Restart(FileTestCase):
-    async def test_everything_is_there_again(self) -> None:
+    async def test_a_restart_keeps_messages_topic_and_row(self) -> None:
         log = self.open_store()
         lobby = await room(log, "Lobby")
         await keep(log, [entry(lobby, "a", "1"), entry(lobby, "b")], 7)
@@ -462,34 +462,34 @@ class Following(FileTestCase):
         await self.look(log)
         self.assertEqual((self.heard, lobby.epoch), ([[3, 4, 9], [10], [11]], epoch))
 
-    async def test_also_in_a_room_in_which_nothing_was_said(self) -> None:
+    async def test_an_import_into_an_empty_room_is_heard(self) -> None:
         log, lobby = await self.followed()
         epoch = lobby.epoch
         self.imports(5, 7)
         await self.look(log)
         self.assertEqual((self.heard, lobby.oldest, lobby.epoch), ([[5, 7]], 5, epoch))
 
-    async def test_a_message_that_comes_first_is_heard_behind_the_import(self) -> None:
+    async def test_a_message_is_heard_behind_an_import_that_came_before_it(self) -> None:
         log, lobby = await self.followed("a")
         self.imports(2)
         await keep(log, [entry(lobby, "b")], 1)
         self.assertEqual(self.heard, [[2], [3]])
 
-    async def test_a_room_that_was_opened_after_it_is_known_as_it_is_now(self) -> None:
+    async def test_a_room_opened_after_an_import_has_its_numbers(self) -> None:
         log, _ = await self.followed("a")
         self.imports(7, name="other")
         said = entry(await room(log, "other"), "b")
         await keep(log, [said], 1)
         self.assertEqual((said.seq, self.heard), (8, []))
 
-    async def test_what_changes_another_room_is_no_news(self) -> None:
+    async def test_an_import_into_another_room_is_not_heard(self) -> None:
         log, lobby = await self.followed("a")
         epoch = lobby.epoch
         self.imports(1, 2, name="other")
         await self.look(log)
         self.assertEqual((self.heard, lobby.epoch), ([], epoch))
 
-    async def test_what_comes_in_front_of_others_changes_the_epoch(self) -> None:
+    async def test_an_import_in_front_of_other_messages_changes_the_epoch(self) -> None:
         log, lobby = await self.followed()
         self.imports(5, 9)
         await self.look(log)
@@ -500,7 +500,7 @@ class Following(FileTestCase):
             self.assertEqual(self.heard, [[]])
             self.assertNotEqual(lobby.epoch, epoch)
 
-    async def test_what_is_too_much_at_once_changes_the_epoch(self) -> None:
+    async def test_an_import_of_more_than_a_page_changes_the_epoch(self) -> None:
         log, lobby = await self.followed("a")
         for last, size in ((database.NEW_AT_ONCE + 2, 1), (database.NEW_AT_ONCE + 11, 16_000)):
             epoch, self.heard[:] = lobby.epoch, []
@@ -509,7 +509,7 @@ class Following(FileTestCase):
             self.assertEqual((self.heard, lobby.seq), ([[]], last))
             self.assertNotEqual(lobby.epoch, epoch)
 
-    async def test_a_room_that_nobody_follows_changes_its_epoch(self) -> None:
+    async def test_an_import_changes_the_epoch_of_a_room_without_a_follower(self) -> None:
         log, lobby = await self.followed("a")
         lobby.unfollow()
         epoch = lobby.epoch
@@ -536,7 +536,7 @@ class Following(FileTestCase):
         await self.look(log)
         self.assertEqual(self.heard, [[2]])
 
-    async def test_it_is_looked_at_only_while_somebody_follows(self) -> None:
+    async def test_the_file_is_looked_at_only_while_somebody_follows(self) -> None:
         log = self.open_store()
         await room(log)
         self.assertEqual(self.clock.getDelayedCalls(), [])
@@ -564,7 +564,7 @@ class GivenTwice(FileTestCase):
         await keep(log, [said], 1)
         self.assertEqual(said.seq, len(expected) + 1)
 
-    async def test_it_opens_and_everything_is_there_once(self) -> None:
+    async def test_a_file_with_numbers_given_twice_opens_with_every_message_once(self) -> None:
         log = self.open_store()
         await keep(log, [entry(await room(log), "a", "1"), entry(await room(log), "b")], 1)
         await log.close()
@@ -572,7 +572,7 @@ class GivenTwice(FileTestCase):
         await self.assert_kept(self.open_store(), "a", "b", "c", "other b", "other c", "c")
         self.assertEqual(len([line for line in self.logged() if line.startswith("3 messages in")]), 1)
 
-    async def test_a_server_that_runs_goes_on_with_the_new_numbers(self) -> None:
+    async def test_a_running_server_goes_on_with_the_new_numbers(self) -> None:
         log = self.open_store()
         lobby = await room(log)
         await keep(log, [entry(lobby, "a", "1")], 1)
@@ -717,7 +717,7 @@ class Moving(FileTestCase):
         self.assertLess(size_of(self.path + "-wal"), 2**20)
         self.assertGreater(size_of(self.path), 3_000_000 - 2**20)
 
-    async def test_it_is_copied_after_something_was_taken_away(self) -> None:
+    async def test_the_write_ahead_log_is_copied_after_retention(self) -> None:
         log = self.open_store(keep=Keep(messages=1))
         lobby = await room(log)
         await keep(log, [entry(lobby, "a"), entry(lobby, "b")], 1)
@@ -730,7 +730,7 @@ class Moving(FileTestCase):
         self.assertEqual(lobby.oldest, 2)
         self.assertEqual(len(copied), 2, "most of it beside the appends, and the rest")
 
-    async def test_topics_alone_do_not_let_it_grow(self) -> None:
+    async def test_the_write_ahead_log_does_not_grow_by_topics(self) -> None:
         self.patch(database_file, "WAL_BYTES", 2**16)
         log = self.open_store()
         lobby = await room(log)
@@ -785,10 +785,10 @@ class Together(FileTestCase):
         await gatherResults(reading)
         self.assertGreater(min(opened.oldest for opened in rooms), 1)
 
-    async def test_whoever_reads_misses_nothing(self) -> None:
+    async def test_readers_miss_nothing_beside_writers_moves_and_retention(self) -> None:
         await self.assert_together("process")
 
-    async def test_nor_where_each_turn_waits_for_the_disk(self) -> None:
+    async def test_readers_miss_nothing_where_each_turn_waits_for_the_disk(self) -> None:
         await self.assert_together("power")
 
 
@@ -802,7 +802,7 @@ class Full(FileTestCase):
     def free(self, log: SQLiteLog) -> None:
         self.file.writer.execute("PRAGMA max_page_count = 1000000")
 
-    async def test_nothing_of_a_turn_is_kept_and_later_everything_works(self) -> None:
+    async def test_a_full_disk_keeps_nothing_of_a_turn_and_works_again_later(self) -> None:
         log = self.open_store()
         lobby, other = await room(log), await room(log, "other")
         await keep(log, [entry(lobby, "a", "1")], 1)
@@ -818,13 +818,13 @@ class Full(FileTestCase):
         self.assertEqual([e.seq for e in refused], [2, 1, 2])
         self.assertEqual(texts(await lobby.after(0, 5, PLENTY)), ["a", "b"])
 
-    async def test_a_room_that_got_no_message_got_no_row(self) -> None:
+    async def test_a_full_disk_leaves_no_row_for_a_room_without_messages(self) -> None:
         log = self.open_store()
         self.fill(log)
         await self.unavailable(keep(log, [entry(await room(log, "other"), "x" * 50_000)], 2))
         self.assertEqual(await log.rooms(5), [])
 
-    async def test_it_is_told_once_and_so_is_its_end(self) -> None:
+    async def test_a_full_disk_is_logged_once_and_so_is_its_end(self) -> None:
         log = self.open_store()
         lobby = await room(log)
         self.fill(log)
@@ -838,7 +838,7 @@ class Full(FileTestCase):
             self.logged(), [f"{self.path} does not work now: the disk is full", f"{self.path} works again"]
         )
 
-    async def test_a_disk_that_takes_some_messages_and_not_others_is_told_once(self) -> None:
+    async def test_a_disk_that_takes_only_short_messages_is_logged_once(self) -> None:
         log = self.open_store()
         lobby = await room(log)
         await keep(log, [entry(lobby, "a")], 1)
@@ -850,7 +850,7 @@ class Full(FileTestCase):
             self.clock.advance(3)
         self.assertEqual(self.logged(), [f"{self.path} does not work now: the disk is full"])
 
-    async def test_a_topic_is_not_changed(self) -> None:
+    async def test_a_full_disk_changes_no_topic(self) -> None:
         log = self.open_store()
         lobby = await room(log)
         self.fill(log)
@@ -868,7 +868,7 @@ class Full(FileTestCase):
         await keep(log, [again], 1)
         self.assertEqual((again.seq, again.fresh), (1, False))
 
-    async def test_where_it_cannot_be_moved_for_long_nothing_more_is_kept(self) -> None:
+    async def test_appends_are_refused_once_a_journal_that_cannot_be_moved_is_full(self) -> None:
         self.patch(sqlite, "JOURNAL_BYTES", 2**12)
         self.patch(sqlite, "MAX_JOURNAL_BYTES", 2**14)
         log = self.open_store()
@@ -905,7 +905,7 @@ def imports(beside: sqlite3.Connection, room: int | None, id: str | None = None)
 class Busy(FileTestCase):
     """A file that another program writes to."""
 
-    async def test_an_append_waits_for_it(self) -> None:
+    async def test_an_append_waits_for_another_program_that_writes(self) -> None:
         log = self.open_store()
         lobby = await room(log)
         with self.written_to():
@@ -925,7 +925,7 @@ class Busy(FileTestCase):
             await keep(log, [entry(lobby, "a")], 1)
             self.assertIs(log.append_now([entry(lobby, "b")], 1), durability == "process")
 
-    async def test_it_is_not_waited_for_longer_than_some_seconds(self) -> None:
+    async def test_another_program_is_waited_for_some_seconds_only(self) -> None:
         log = self.open_store()
         lobby = await room(log)
         with self.written_to():
@@ -940,7 +940,7 @@ class Busy(FileTestCase):
         await keep(log, [entry(lobby, "a")], 1)
         self.assertEqual(lobby.seq, 1)
 
-    async def test_whatever_waits_waits_so_long_in_all(self) -> None:
+    async def test_all_that_wait_at_once_wait_for_the_same_time(self) -> None:
         for durability in ("process", "power"):
             log = self.open_store(f"{self.path}-{durability}", durability)
             rooms = [await room(log, f"room{number}") for number in range(30)]
@@ -961,7 +961,7 @@ class Busy(FileTestCase):
             await keep(log, [entry(rooms[0], "b")], 1)
             self.assertEqual([opened.topic for opened in rooms], [""] * 30)
 
-    async def test_a_move_waits_for_it_and_the_reactor_does_not(self) -> None:
+    async def test_a_move_waits_for_another_program_and_the_reactor_does_not(self) -> None:
         log = self.open_store()
         lobby = await room(log)
         await keep(log, [entry(lobby, "a")], 1)
@@ -972,7 +972,7 @@ class Busy(FileTestCase):
         await self.until(moved)
         self.assertEqual(self.beside().execute("SELECT count(*) FROM journal").fetchone(), (0,))
 
-    async def test_what_another_program_wrote_is_taken_into_account(self) -> None:
+    async def test_numbers_go_on_behind_what_another_program_wrote(self) -> None:
         log = self.open_store()
         lobby, other = await room(log), await room(log, "other")
         await keep(log, [entry(lobby, "a", "1"), entry(other, "a")], 1)
@@ -995,7 +995,7 @@ class Busy(FileTestCase):
         await log.flush()
         self.assertEqual(numbers(await other.after(0, 9, PLENTY)), [1, 9, 10])
 
-    async def test_also_the_ids_of_an_author_who_had_none(self) -> None:
+    async def test_ids_that_another_program_wrote_are_known(self) -> None:
         log = self.open_store()
         lobby = await room(log)
         await keep(log, [entry(lobby, "a")], 1)
@@ -1013,7 +1013,7 @@ class Busy(FileTestCase):
         await keep(log, [again], 4)
         self.assertEqual((again.seq, again.fresh), (7, False))
 
-    async def test_also_in_a_room_that_it_made(self) -> None:
+    async def test_numbers_go_on_in_a_room_that_another_program_made(self) -> None:
         log = self.open_store()
         lobby = await room(log)
         with self.written_to() as beside:
@@ -1039,7 +1039,7 @@ class Busy(FileTestCase):
         read.callback(None)
         self.assertEqual((await late).seq, 7)
 
-    async def test_with_every_commit_on_the_disk_too(self) -> None:
+    async def test_numbers_go_on_behind_another_program_where_each_turn_waits_for_the_disk(self) -> None:
         log = self.open_store(durability="power")
         lobby = await room(log)
         await keep(log, [entry(lobby, "a")], 1)

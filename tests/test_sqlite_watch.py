@@ -38,7 +38,7 @@ class WatchTests(StoreTestCase):
             database.copy_wal(self.connection)
             self.assertEqual(self.watch.trouble(), "")
 
-    def test_nor_with_the_checkpoint_of_another_program(self) -> None:
+    def test_nothing_is_wrong_with_the_checkpoint_of_another_program(self) -> None:
         for mode in ("PASSIVE", "TRUNCATE"):
             self.fill()
             self.assertEqual(self.watch.trouble(), "")
@@ -58,7 +58,7 @@ class WatchTests(StoreTestCase):
                 file.flush()
                 self.assertEqual(self.watch.trouble(), "")
 
-    def test_one_that_has_grown_and_is_truncated_to_what_it_was(self) -> None:
+    def test_a_database_that_has_grown_and_is_truncated_to_its_old_size(self) -> None:
         size = os.path.getsize(self.path)
         self.fill(1_000)
         database.copy_wal(self.connection)
@@ -78,7 +78,7 @@ class WatchTests(StoreTestCase):
                 os.utime(self.path, (0, 10 * at + 5))
                 self.assertEqual(self.watch.trouble(), "")
 
-    def test_one_that_was_written_over(self) -> None:
+    def test_a_database_that_was_written_over(self) -> None:
         before = Path(self.path).read_bytes()
         other = self.folder / "other"
         with closing(sqlite3.connect(other)) as connection:
@@ -118,7 +118,7 @@ class WatchTests(StoreTestCase):
         os.truncate(f"{self.path}-wal", 0)
         self.assertEqual(self.watch.trouble(), watch.WAL_TRUNCATED)
 
-    def test_only_the_frames_that_it_has_are_needed(self) -> None:
+    def test_a_write_ahead_log_needs_only_the_frames_in_use(self) -> None:
         self.fill(1_000)
         database.copy_wal(self.connection)
         self.fill(20)  # which begins it anew, in a file that is as large as before
@@ -142,7 +142,7 @@ class WatchTests(StoreTestCase):
         FileWatch(self.path, self.descriptor, self.connection).close()
         self.assertEqual(os.listdir("/proc/self/fd"), before)
 
-    def test_one_of_which_everything_is_copied_is_not_missed(self) -> None:
+    def test_a_copied_write_ahead_log_is_not_missed(self) -> None:
         os.truncate(f"{self.path}-wal", 0)
         self.assertEqual(self.watch.trouble(), "")
 

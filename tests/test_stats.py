@@ -45,7 +45,7 @@ class Stats(CommandTestCase):
             ],
         )
 
-    def test_page_by_page_they_are_the_same(self) -> None:
+    def test_sums_are_the_same_page_by_page(self) -> None:
         self.filled()
         whole = self.cells()
         self.patch(stats, "PAGE", 2)
