@@ -37,7 +37,10 @@ A client over UDP may have as many requests under way. A kilobyte of a request c
 kilobytes of an answer, and 20 others who are told."""
 
 WORK_A_TURN: Final = 256
-"""Work of all who have more to do than their quantum, in one turn: 3 ms, for which everybody else waits."""
+"""Work of one turn, in requests, before those who want more have to line up: 3 ms, for which everybody else waits."""
+
+LEAST_QUANTUM: Final = 4
+"""What everybody has in a turn all the same: a person, or a hello with a join, does not wait behind those who flood."""
 
 MAX_OWED: Final = 2**16
 """Bytes of answers that one session has asked for and does not read, or has not been written in this turn; then the

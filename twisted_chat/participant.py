@@ -247,7 +247,7 @@ class Participant(ABC):
     def _must_wait(self, request: Asked) -> bool:
         if self._busy or self.depends(request):
             return True
-        enough = self._enough or self._work >= QUANTUM or self._resting is not None
+        enough = self._enough or self._work >= self.turn.quantum or self._resting is not None
         return enough and type(request) is not Quit  # which costs nothing
 
     def _wait(self, request: Asked, size: int) -> None:
@@ -260,7 +260,9 @@ class Participant(ABC):
 
     def handle(self, request: Asked, size: int) -> None:
         """Handle a request now."""
-        self._work += 1 + (size >> 10)
+        work = 1 + (size >> 10)
+        self._work += work
+        self.turn.spend(work)
         try:
             answered = self.host.handle(self, request)
         except WireError as error:
@@ -340,7 +342,7 @@ class Participant(ABC):
             self._enough = True
 
     def _line_up(self) -> None:
-        if not self._lined_up and (self._enough or self._work >= QUANTUM):
+        if not self._lined_up and (self._enough or self._work >= self.turn.quantum):
             self._lined_up = True
             self.turn.line_up(self, next_turn=self._enough)
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from twisted.logger import Logger
 
-from ..limits import WORK_A_TURN
+from ..limits import LEAST_QUANTUM, QUANTUM, WORK_A_TURN
 from .members import Listener
 
 Soon = Callable[[Callable[[], None]], object]
@@ -44,6 +44,10 @@ class Turn:
     def __init__(self, soon: Soon) -> None:
         self.number = 0
         """Counts the turns in which something happened."""
+        self.work = 0
+        """The work that was made in it so far, in requests."""
+        self.quantum = QUANTUM
+        """The work that one participant may make in it."""
         self.steps: list[Step] = []
         """What is done in each of them, in this order."""
         self.last_steps: list[Callable[[], None]] = []
@@ -104,9 +108,16 @@ class Turn:
         (self._busy_next if next_turn else self._busy).append(busy)
         self.schedule()
 
+    def spend(self, work: int) -> None:
+        """Count work; where there is much of it, everybody has a smaller quantum for the rest of the turn."""
+        self.work += work
+        if self.work >= WORK_A_TURN:
+            self.quantum = LEAST_QUANTUM
+
     def _serve_busy(self) -> None:
-        left = WORK_A_TURN
+        left = max(QUANTUM, WORK_A_TURN - self.work)
         while self._busy and left > 0:
+            self.quantum = QUANTUM
             left -= self._busy.popleft().take_turn()
 
     def _end(self) -> None:
@@ -122,6 +133,8 @@ class Turn:
         for last_step in self.last_steps:
             last_step()
         self.number += 1
+        self.work = 0
+        self.quantum = QUANTUM
         if self._busy_next:
             self._busy.extend(self._busy_next)
             self._busy_next.clear()
