@@ -326,6 +326,8 @@ class PaceTests(BareTestCase):
             peer.send({"msg": "own"})
             self.say(str(i))
         self.check(self.times(peer), [str(i) for i in range(100)])
+        (member,) = self.server.room("lobby").paced.values()
+        self.assertEqual(list(member.own), [], "their numbers are forgotten once they are behind it")
 
     def test_stop_keeps_its_distance(self) -> None:
         peer = self.bare()
