@@ -48,7 +48,7 @@ TESTS: Final = {
     "session": ("session", "chat", "jsonlines", "stream", "room", "promises"),
     "newcomer": ("bare", "jsonlines", "stream", "chat"),
     "bare": ("bare", "jsonlines", "stream"),
-    "chat": ("chat", "session", "bare", "jsonlines", "stream", "udp", "room"),
+    "chat": ("chat", "accounts", "session", "bare", "jsonlines", "stream", "udp", "room"),
     "requests": ("chat", "accounts", "session", "bare", "udp"),
     "accounts": ("accounts",),
     "encoding": ("encoding", "bare", "room", "chat"),

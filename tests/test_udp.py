@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import messages, participant
-from twisted_chat.limits import Limits
+from twisted_chat.limits import MAX_REFUSED, Limits
 from twisted_chat.messages import Reply
 from twisted_chat.session import TICK_SECONDS
 from twisted_chat.wire.udp import UDPPort, encoding, requests, sending, silence, wire
@@ -219,6 +219,19 @@ class StrangerTests(UDPTests):
         answers = other.hello("bo")
         self.assertEqual([obj["type"] for obj in answers], ["error", "stop"])
         self.assertEqual(answers[0]["code"], "full")
+
+    def test_a_crowded_server_does_not_even_refuse(self) -> None:
+        self.server = UDPServer(Limits(connections=0))
+        self.server.network.full = True  # those that are refused are not gone yet
+        for port in range(MAX_REFUSED):
+            guest = Guest(self.server, (HERE[0], 2000 + port))
+            self.server.network.full = False
+            guest.prove()
+            self.server.network.full = True
+            guest.hello()
+        self.server.network.full = False
+        self.assertEqual(Guest(self.server, THERE).hello(), [])
+        self.assertEqual(len(self.server.port._wires), MAX_REFUSED)
 
     def test_a_server_that_stops_takes_nobody(self) -> None:
         self.welcome()

@@ -48,7 +48,7 @@ class UDPPort(DatagramProtocol):
             self._challenge(len(datagram), address)
         elif wire is not None and (wire.is_greeted_by(hello) or time <= wire.time):
             wire.hello(datagram, hello)
-        elif not self.chat.stopping:
+        elif not (self.chat.stopping or self.chat.crowded):
             self._open(datagram, address, hello, cookie, time)
 
     def _challenge(self, most: int, address: Address) -> None:
