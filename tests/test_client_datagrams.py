@@ -248,7 +248,7 @@ class OrderTests(DatagramsTestCase):
         self.passes(1)
         self.assertEqual(self.comes({"type": "nick", "id": "1", "n": 2}), [{"type": "nick", "id": "1"}, GAP])
 
-    def test_but_not_one_that_says_where_a_log_ends(self) -> None:
+    def test_a_late_page_that_says_where_a_log_ends_is_requested_again(self) -> None:
         self.ask("history")
         self.comes({"type": "a", "n": 1}, {"type": "c", "n": 3})
         self.passes(1)

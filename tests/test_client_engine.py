@@ -390,7 +390,7 @@ class ReturnTests(EngineTestCase):
         self.engine.quit()
         self.assertTrue(self.told(Closed)[0].error.wanted)
 
-    def test_nor_before_the_welcome(self) -> None:
+    def test_before_the_welcome_nobody_is_told_goodbye(self) -> None:
         self.lose()
         self.connect()
         self.engine.quit()
@@ -457,6 +457,7 @@ class RequestTests(EngineTestCase):
             error = self.result(request)
             self.assertEqual((str(error), error.text, error.code), (text, "no", "denied"))
             self.assertIs(error.request, request)
+            self.assertNotIn("secret", repr(error.request))
 
     def test_what_would_be_lost_is_known(self) -> None:
         self.lose()

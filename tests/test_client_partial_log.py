@@ -28,7 +28,7 @@ class PartialLogTests(SynchronousTestCase):
         self.hear(place, 5, 7, 8)
         self.assertEqual((self.out(place), place.missing()), ([5, 7, 8], []))
 
-    def test_what_is_heard_again_is_not(self) -> None:
+    def test_what_is_heard_again_is_not_handed_out_again(self) -> None:
         place = PartialLog[str](4)
         self.hear(place, 3, 4, 5, 5)
         self.assertEqual(self.out(place), [5])
@@ -159,7 +159,7 @@ class PartialLogTests(SynchronousTestCase):
         self.hear(place, 3)
         self.assertEqual((self.out(place), place.missing()), ([1, 2, 3], []))
 
-    def test_or_read_from_the_log(self) -> None:
+    def test_on_a_new_connection_what_was_missed_may_be_read_from_the_log(self) -> None:
         place = PartialLog[str](0)
         self.hear(place, 1, 2)
         place.broken()

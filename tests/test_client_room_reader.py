@@ -53,7 +53,7 @@ class ReadyTests(RoomReaderTests):
         self.assertEqual(self.ready("y"), [])
         self.assertEqual(self.ready(), ["ada 1", "bob 2"])
 
-    def test_and_is_passed_over_when_it_is_ones_own(self) -> None:
+    def test_a_message_of_ones_own_is_passed_over_once_it_is_acked(self) -> None:
         self.hears("ada 1", "bob 2")
         self.assertEqual(self.ready("x"), [])
         self.reader.log.acked(1)
@@ -80,15 +80,15 @@ class GapsTests(RoomReaderTests):
             self.reader.log.broken()
             self.hears(f"bob {seq}")
 
-    def test_where_nothing_is_missing_there_is_none(self) -> None:
+    def test_where_nothing_is_missing_there_is_no_gap(self) -> None:
         self.hears("bob 1", "bob 2")
         self.assertEqual(self.reader.gaps(), [])
 
-    def test_each_is_given_out_once(self) -> None:
+    def test_each_gap_is_given_out_once(self) -> None:
         self.lose(2)
         self.assertEqual((self.reader.gaps(), self.reader.gaps()), ([0, 10], []))
 
-    def test_so_many_at_once_and_the_others_as_pages_come(self) -> None:
+    def test_eight_gaps_are_filled_at_once_and_the_others_as_pages_come(self) -> None:
         self.lose(GAPS_AT_ONCE + 3)
         first = self.reader.gaps()
         self.assertEqual((first, self.reader.gaps()), ([10 * number for number in range(GAPS_AT_ONCE)], []))
@@ -96,13 +96,13 @@ class GapsTests(RoomReaderTests):
         self.page(20, {30: "bob 30"}, more=True)
         self.assertEqual(self.reader.gaps(), [10 * GAPS_AT_ONCE, 10 * GAPS_AT_ONCE + 10])
 
-    def test_one_whose_page_does_not_come_is_given_out_again(self) -> None:
+    def test_a_gap_whose_page_does_not_come_is_given_out_again(self) -> None:
         self.lose(2)
         self.reader.gaps()
         self.reader.release(10)
         self.assertEqual(self.reader.gaps(), [10])
 
-    def test_none_is_given_out_while_there_is_enough_to_take(self) -> None:
+    def test_no_gap_is_given_out_while_there_is_enough_to_take(self) -> None:
         self.hears(*(f"bob {seq}" for seq in range(1, LOW + 2)))
         self.reader.log.broken()
         self.assertEqual((self.reader.is_hungry, self.reader.gaps()), (False, []))
@@ -110,7 +110,7 @@ class GapsTests(RoomReaderTests):
         self.reader.log.advance()
         self.assertEqual((self.reader.is_hungry, self.reader.gaps()), (True, [LOW + 1]))
 
-    def test_after_a_lost_connection_all_are_given_out_again(self) -> None:
+    def test_after_a_lost_connection_all_gaps_are_given_out_again(self) -> None:
         self.lose(2)
         self.reader.gaps()
         self.reader.lost()
@@ -132,21 +132,21 @@ class PauseTests(RoomReaderTests):
             pauses.append(self.reader.pause)
         return pauses
 
-    def test_at_first_there_is_none(self) -> None:
+    def test_the_first_fruitless_reads_have_no_pause(self) -> None:
         self.assertEqual(self.reader.pause, 0)
         self.assertEqual(self.pauses(FREE_READS - 1), [0] * (FREE_READS - 1))
 
-    def test_then_they_grow_up_to_the_longest(self) -> None:
+    def test_pauses_grow_up_to_the_longest(self) -> None:
         pauses = self.pauses(FREE_READS + 100)[FREE_READS - 1 :]
         self.assertEqual(pauses[:3], [FIRST_PAUSE, 2 * FIRST_PAUSE, 4 * FIRST_PAUSE])
         self.assertEqual((pauses, pauses[-1]), (sorted(pauses), LONGEST_PAUSE))
 
-    def test_no_page_is_one_that_brings_nothing(self) -> None:
+    def test_an_answer_without_a_page_is_fruitless(self) -> None:
         for _ in range(FREE_READS):
             self.reader.release(0)
         self.assertEqual(self.reader.pause, FIRST_PAUSE)
 
-    def test_something_new_ends_them(self) -> None:
+    def test_something_new_ends_the_pauses(self) -> None:
         self.pauses(FREE_READS + 3)
         self.page(0, {1: "bob 1"}, more=True)
         self.assertEqual(self.reader.pause, 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from . import objects
@@ -22,8 +22,8 @@ class Request:
     """The room that it is about, if any."""
     nick: str | None = None
     """The recipient of a direct message, or the new nick."""
-    text: str | None = None
-    """The text of the message, or the new topic."""
+    text: str | None = field(default=None, repr=False)
+    """The text of the message, or the new topic. It is not in the `repr`, which may be logged."""
     seq: int | None = None
     """The number of a message in its log, once it is acked. A message that is not kept has none."""
     time: str | None = None
