@@ -147,11 +147,17 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
     },
     "stores.sqlite.file": {
         "__init__: 1 + READERS -> 2 + READERS": "a connection more, which nobody uses",
+        "_close: self._watch is not None and self._file_lock is not None -> self._watch is not None": "both or neither",
+        "_size: return 0 -> return 1": "both are below every bound",
+        "copy_wal: self._copying.locked or self._closed"
+        " -> self._copying.locked and self._closed": "whoever has closed the file has removed the log, or is told",
         "was_written_by_others: not self._closed and database.epoch(self.writer) != epoch"
         " -> database.epoch(self.writer) != epoch": "a closed connection raises an error, which is suppressed",
     },
     "stores.sqlite.log": {
         "_append: self._journal_bytes >= MAX_JOURNAL_BYTES -> self._journal_bytes > MAX_JOURNAL_BYTES": "a byte more",
+        "_tidy: self._moving = True -> self._moving = False": "the next move begins only with as many bytes again",
+        "take: self.epoch += 1 -> self.epoch += 2": "it only has to change",
     },
     "wire.udp.cookies": {
         "make: secrets.token_bytes(32) -> secrets.token_bytes(33)": "a longer key is as good",

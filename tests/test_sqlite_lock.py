@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 from twisted_chat.log import Unusable
 from twisted_chat.stores.sqlite import lock
@@ -84,17 +87,17 @@ class LockTests(StoreTestCase):
         self.assertIn("locked", str(error))
 
     def test_a_server_of_an_earlier_version_is_seen(self) -> None:
-        import fcntl
-
         with open(f"{self.path}-lock", "w") as theirs:
             fcntl.flock(theirs, fcntl.LOCK_EX)
             self.assertIn("in use by another server", self.refusal())
             self.assertEqual(self.left(), ["chat.sqlite-lock"])
 
     def test_the_file_beside_it_alone_does_where_there_is_no_better_lock(self) -> None:
-        self.patch(lock, "_SET_LOCK", None)
-        self.acquire()
-        self.assertIn("in use by another server", self.refusal())
+        for command in (None, 9_999):  # the system has none, or the file system
+            with mock.patch.object(lock, "_SET_LOCK", command):
+                held = FileLock.acquire(self.path)
+                self.assertIn("in use by another server", self.refusal())
+                held.release()
 
     def test_without_a_better_lock_the_file_beside_it_has_to_be_locked(self) -> None:
         self.patch(lock, "_SET_LOCK", None)
@@ -110,8 +113,8 @@ class LockTests(StoreTestCase):
         opened: list[int | None] = []
         opening = lock._open_beside
 
-        def open_and_remove(path: str, database: os.stat_result) -> int | None:
-            opened.append(opening(path, database))
+        def open_and_remove(path: str, *args: Any) -> int | None:
+            opened.append(opening(path, *args))
             if len(opened) == 1:
                 os.unlink(f"{path}-lock")
             return opened[-1]

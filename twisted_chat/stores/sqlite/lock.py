@@ -57,15 +57,10 @@ class FileLock:
     def _lock(self) -> None:
         if not stat.S_ISREG(os.fstat(self.descriptor).st_mode):
             raise Unusable(f"{self.path} cannot be used: it is not a regular file")
-        if _SET_LOCK is not None:
-            whole = struct.pack("hhqqi0q", fcntl.F_WRLCK, os.SEEK_SET, LOCKED_BYTE, 1, 0)
-            try:
-                fcntl.fcntl(self.descriptor, _SET_LOCK, whole)
-            except OSError:
-                raise Unusable(_IN_USE.format(path=self.path)) from None
+        is_enough = self._lock_database()
         while self._beside is None or not _is_at(self._beside, f"{self.path}-lock"):
             _close(self._beside)
-            self._beside = _open_beside(self.path, os.fstat(self.descriptor))
+            self._beside = _open_beside(self.path, os.fstat(self.descriptor), is_enough)
             if self._beside is None:
                 return
             try:
@@ -74,6 +69,19 @@ class FileLock:
                 os.close(self._beside)
                 self._beside = None  # it is another server's, and stays
                 raise Unusable(_IN_USE.format(path=self.path)) from None
+
+    def _lock_database(self) -> bool:
+        """Lock the database itself; returns False if this system, or its file system, has no such locks."""
+        if _SET_LOCK is None:
+            return False
+        try:
+            lock = struct.pack("hhqqi0q", fcntl.F_WRLCK, os.SEEK_SET, LOCKED_BYTE, 1, 0)
+            fcntl.fcntl(self.descriptor, _SET_LOCK, lock)
+        except (BlockingIOError, PermissionError):
+            raise Unusable(_IN_USE.format(path=self.path)) from None
+        except OSError:
+            return False
+        return True
 
     def release(self, remove: bool = False) -> None:
         """Give the lock up, and remove the database if that is wanted."""
@@ -108,15 +116,15 @@ def _refusal(path: str, error: OSError) -> str:
     return f"{path} cannot be used: {error.strerror}"
 
 
-def _open_beside(path: str, database: os.stat_result) -> int | None:
+def _open_beside(path: str, database: os.stat_result, is_dispensable: bool) -> int | None:
     """Open the file `-lock`, with the owner that the database has, as SQLite does for the files that it makes.
 
-    Returns None where this user may not, and the lock on the database is enough.
+    Returns None where that is not possible and the lock on the database is enough.
     """
     try:
         descriptor = os.open(f"{path}-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        if _SET_LOCK is not None:
+        if is_dispensable:
             return None
         raise Unusable(f"{path} cannot be used: {error.strerror} ({path}-lock)") from None
     with suppress(OSError):  # only the superuser may, and only then it is another one
