@@ -1,4 +1,4 @@
-"""The disk is full, and the file is locked, gone, damaged, read-only or in use."""
+"""The disk is full, or the file is locked, gone, damaged, read-only or in use."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from .scene import Scene
 from .server import Refused, Server
 
 BEFORE: Final = 300
-"""Messages that are acked before something breaks, and after it is mended."""
+"""Messages that are acked before a fault, and after it."""
 
 HOLD_SECONDS: Final = 1.0
-"""How long a fault lasts at most."""
+"""Seconds that a fault lasts at most."""
 
 PATIENCE: Final = 5.0
-"""Seconds for which the server waits for another program that writes to its file."""
+"""Seconds for which the server waits for another program that has locked its file."""
 
 TINY: Final = 6 * 2**20
-"""Bytes of a disk that is filled."""
+"""Bytes of the disk that is filled."""
 
 PAGE: Final = 4096
 """Bytes of a page of the database."""
 
 
 async def disk_full(scene: Scene) -> str:
-    """Let the disk take no more: by a limit on the size of files or, for root, on a small disk of its own."""
+    """Fill the disk: by a limit on the size of files or, as root, on a small disk of its own."""
     if scene.random.random() < 0.5 or os.geteuid() != 0:
         await _begin(scene)
         limits = resource.prlimit(scene.server.pid, resource.RLIMIT_FSIZE)
@@ -56,7 +56,7 @@ async def disk_full(scene: Scene) -> str:
 
 
 def _largest(server: Server) -> int:
-    """Tell how large the largest file of a server is: its limit, so that none can grow."""
+    """Return the size of the server's largest file, as a limit with which no file can grow."""
     return max(path.stat().st_size for path in server.database.parent.glob("chat.sqlite*"))
 
 
@@ -69,7 +69,7 @@ def _write(file: int, data: bytes) -> bool:
 
 @contextmanager
 def _small_disk(scene: Scene) -> Iterator[Path]:
-    """Mount a small disk of memory, with the round's database on it. For root."""
+    """Mount a small disk in memory for the database of the round. This needs root."""
     disk = scene.folder / "disk"
     disk.mkdir()
     _mount("-t", "tmpfs", "-o", f"size={TINY}", "tmpfs", str(disk))
@@ -85,7 +85,7 @@ def _mount(*arguments: str) -> None:
 
 
 async def _begin(scene: Scene, rooms: int = 2) -> None:
-    """Start, and let people talk."""
+    """Start the server, and let people talk."""
     await scene.server.start()
     scene.crowd(4, 8, rooms)
     await scene.until_all_are_in()
@@ -94,16 +94,16 @@ async def _begin(scene: Scene, rooms: int = 2) -> None:
 
 
 async def _while_nothing_is_kept(scene: Scene) -> None:
-    """Wait until people are told; then, some time later, somebody comes and reads what there is."""
+    """Wait until messages are refused; then let somebody join and read, and wait a little longer."""
     before = scene.refusals()
-    await scene.until(lambda: scene.refusals() > before, "people were told that it is unavailable")
+    await scene.until(lambda: scene.refusals() > before, "messages were refused as unavailable")
     newcomer = scene.come("newcomer", scene.rooms(1), since=0)
-    await scene.until(newcomer.is_in, "one can join while nothing can be kept")
+    await scene.until(newcomer.is_in, "somebody joined while nothing could be kept")
     await asyncio.sleep(scene.random.random() * HOLD_SECONDS)
 
 
 async def _afterwards(scene: Scene) -> None:
-    """See that all is well without a restart, and that all is there after one."""
+    """Check that everything works without a restart, and that everything is there after one."""
     await scene.until_said(BEFORE)
     if not scene.server.said("does not work now"):
         scene.broken.append("the server's log does not say what was wrong")
@@ -115,7 +115,7 @@ async def _afterwards(scene: Scene) -> None:
 
 
 async def file_locked(scene: Scene) -> str:
-    """Let another program hold the file, for a moment or longer than the server waits."""
+    """Let another program lock the file, for a moment or for longer than the server waits."""
     await _begin(scene)
     seconds = scene.random.choice((*(3 * [HOLD_SECONDS]), PATIENCE + 2)) * scene.random.uniform(0.8, 1.0)
     other = sqlite3.connect(scene.server.database, isolation_level=None)
@@ -128,14 +128,14 @@ async def file_locked(scene: Scene) -> str:
     other.execute("ROLLBACK")
     other.close()
     if seconds < PATIENCE and scene.refusals():
-        scene.broken.append(f"the file was held for {seconds:.1f} s, and people were told that it is unavailable")
+        scene.broken.append(f"the file was locked for only {seconds:.1f} s, and messages were refused")
     await scene.until_said(BEFORE)
     await scene.judge()
     return f"for {seconds:.1f} s"
 
 
 async def file_replaced(scene: Scene) -> str:
-    """Move the file away, with and without another one in its place, and put it back."""
+    """Move the file away, with or without another one in its place, and put it back."""
     await _begin(scene)
     path = scene.server.database
     aside = path.with_name("aside")
@@ -150,7 +150,7 @@ async def file_replaced(scene: Scene) -> str:
 
 
 async def file_damaged(scene: Scene) -> str:
-    """Turn bytes of the file into others while the server is down, and mend it from a copy."""
+    """Overwrite parts of the file while the server is down, and restore it from a copy."""
     await _begin(scene, 1)
     await scene.until_said(5 * BEFORE)  # several pages of the server's
     await scene.settle()
@@ -177,14 +177,14 @@ async def file_damaged(scene: Scene) -> str:
 
 
 def _damage(scene: Scene, path: Path, page: int) -> None:
-    """Write rubbish over a page: no text, since SQLite has no checksums and would take another text for what it is."""
+    """Write random bytes over a page: no valid text, which SQLite could not detect, since it has no checksums."""
     with path.open("r+b") as file:
         file.seek(page * PAGE)
         file.write(scene.random.randbytes(PAGE))
 
 
 async def _read_what_is_left(scene: Scene) -> int:
-    """Read a damaged log: as far as it goes it must be the log, and nothing may be left out of it."""
+    """Read a damaged log: it has to be the log as far as it goes, with nothing left out."""
     (history,) = scene.rooms(1)
     whole = sorted(history.log)
     try:
@@ -196,7 +196,7 @@ async def _read_what_is_left(scene: Scene) -> int:
     seqs = newcomer.readings[history.room].seqs
     await asyncio.sleep(HOLD_SECONDS)
     if list(seqs) != whole[: len(seqs)]:
-        scene.broken.append(f"of a damaged log, others were shown than are in it, or some were left out: {list(seqs)}")
+        scene.broken.append(f"a damaged log was read with other messages, or with some left out: {list(seqs)}")
     if len(seqs) < len(whole) and not scene.server.said("does not work now.*damaged"):
         scene.broken.append("a damaged log could not be read to its end, and the server's log does not say why")
     await scene.server.kill()
@@ -204,7 +204,7 @@ async def _read_what_is_left(scene: Scene) -> int:
 
 
 async def file_read_only(scene: Scene) -> str:
-    """Start the server on a file that may not be written to."""
+    """Start the server on a file that it may not write to."""
     path = scene.server.database
     if os.geteuid() != 0:
         await _begin(scene)
@@ -241,7 +241,7 @@ async def second_server(scene: Scene) -> str:
 
 
 async def _must_be_refused(server: Server, why: str) -> None:
-    """Start a server that must not start, and must say why."""
+    """Start a server that has to refuse, and to say why."""
     try:
         await server.start()
     except Refused as refused:
