@@ -113,6 +113,18 @@ class RunTests(SynchronousTestCase):
 
 
 class TerminalTests(TestCase):
+    def test_a_hang_up_is_told_though_the_end_of_input_was_seen_first(self) -> None:
+        before = {number: signal.getsignal(number) for number in ENDING}
+        window, terminal_of_program = pty.openpty()
+        self.addCleanup(os.close, terminal_of_program)
+        self.patch(running, "INPUT", terminal_of_program)
+        self.patch(running, "watch_terminal", lambda descriptor, is_gone: None)
+        self.assertEqual(Run(FakeReactor(), lambda: succeed(0)).run(), 0)
+        run = Run(FakeReactor(), lambda: succeed(0))
+        os.close(window)
+        self.assertEqual(run.run(), 129)
+        self.assertEqual({number: signal.getsignal(number) for number in ENDING}, before)
+
     async def test_a_window_that_is_closed_is_told(self) -> None:
         window, terminal_of_program = pty.openpty()
         self.addCleanup(os.close, terminal_of_program)

@@ -13,7 +13,7 @@ from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.python.failure import Failure
 
 from ...command_line import FAILED, ended_by
-from .stdio import can_watch
+from .stdio import can_watch, is_gone
 from .trouble import complain
 
 ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -33,6 +33,7 @@ class Run:
         self._status = FAILED
         self._signal = 0
         """The signal that has ended it."""
+        self._on_terminal = os.isatty(INPUT)
 
     def run(self) -> int:
         """Run the reactor; gives the exit status."""
@@ -69,7 +70,9 @@ class Run:
 
     def _done(self, status: int) -> None:
         if not self._signal:
-            self._status = status
+            # The end of input may be seen before the hang-up that causes it.
+            hung_up = self._on_terminal and is_gone(INPUT)
+            self._status = ended_by(signal.SIGHUP) if hung_up else status
         self._reactor.stop()
 
 

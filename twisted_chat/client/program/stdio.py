@@ -34,9 +34,18 @@ Ended = Callable[[OSError | None], object]
 
 def can_watch(descriptor: int) -> bool:
     """True if `poll` can tell that the other side of a descriptor is gone. Some systems cannot poll a device."""
+    return not _events(descriptor) & select.POLLNVAL
+
+
+def is_gone(descriptor: int) -> bool:
+    """True if the other side of a descriptor is gone, such as the window of a terminal."""
+    return bool(_events(descriptor) & (select.POLLHUP | select.POLLERR))
+
+
+def _events(descriptor: int) -> int:
     poll = select.poll()
-    poll.register(descriptor, 0)  # POLLHUP, POLLERR and POLLNVAL are always told
-    return not any(event & select.POLLNVAL for _, event in poll.poll(0))
+    poll.register(descriptor, 0)  # these three are always told
+    return next((event for _, event in poll.poll(0)), 0)
 
 
 class _WakeUp:

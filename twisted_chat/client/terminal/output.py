@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Final, TextIO, cast
@@ -33,6 +34,18 @@ class TerminalOutput(Vt100_Output):
         output = cast(TerminalOutput, made)
         output.hyperlinks = not term.startswith(_WITHOUT_HYPERLINKS)
         return output
+
+    def flush(self) -> None:
+        """Write what has gathered. Once the terminal is gone, nothing: the program is told of that and ends."""
+        try:
+            super().flush()
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            # Python would try to write the rest when it ends, and complain. The descriptor is this process's own.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
 
     def write_raw(self, data: str) -> None:
         self._in_hyperlink = self._in_hyperlink or data.startswith(OPEN)
