@@ -45,7 +45,7 @@ class Registry(Anybody):
         return Role.GUEST if account is None or room is None else self.roles.get(room.key, Role.MEMBER)
 
     def limits(self, account: Account | None, limits: Limits) -> Limits:
-        return limits if account is None else Limits(rate=50, burst=20)
+        return limits if account is None else Limits(rate=50, burst=20, rooms_per_session=1)
 
 
 class AnybodyTests(SynchronousTestCase):
@@ -108,6 +108,12 @@ class RegistryTests(SynchronousTestCase):
             peer.send(*[{"type": "ping"}] * 30)
             self.server.settle()
             self.assertEqual([obj["type"] for obj in peer.got()], ["pong"] * served + ["error"])
+
+    def test_so_does_the_number_of_rooms(self) -> None:
+        alice = self.server.connect()
+        self.hello(alice)
+        alice.ask(type="join", room="den")
+        self.assertEqual(alice.ask(type="join", room="attic")[0]["code"], "full")
 
 
 class GateTests(SynchronousTestCase):

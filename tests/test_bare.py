@@ -626,7 +626,7 @@ class BoundTests(BareTestCase):
         peer = self.bare()
         self.server.fake.failing["append"] = Unavailable("the disk is full")
         peer.send({"msg": "hi"})
-        self.assertEqual(self.segments(peer), [error("the message cannot be kept now: send it again later")])
+        self.assertEqual(self.segments(peer), [error("the message cannot be stored now: send it again later")])
 
 
 class NotServedTests(BareTestCase):

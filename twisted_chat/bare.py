@@ -87,7 +87,7 @@ class Bare(Participant):
     # Requests
 
     def received(self, request: Asked, size: int = 0) -> None:
-        """Handle what it says: messages for the lobby, and `quit`; all else needs a hello."""
+        """Handle messages for the lobby and `quit`; everything else needs a hello."""
         if isinstance(request, Say) and request.room is None and request.to is None:
             if not (self.closed or self._leaving):
                 self._introduce()

@@ -1,4 +1,4 @@
-"""Everybody who is connected: how they come, what they may take, and how all end when the server stops."""
+"""The chat: all connections, how they begin and end, and how the server stops."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ LOBBY: Final = names.room("lobby")
 
 LIST_MANY: Final = 1_000
 LIST_SECONDS: Final = 1.0
-"""Rooms above which a list of them, which looks at all, is made at most once in so many seconds."""
+"""The number of rooms above which a list of them is made at most once in so many seconds, since it looks at all."""
 
 STOP_SECONDS: Final = 2.5
-"""How long connections may take, when the server stops, to take what was written; then they are cut."""
+"""The time that connections have, when the server stops, to take what was written to them; then they are cut."""
 
 _log = Logger("twisted_chat.chat")
 
 
 class Chat:
-    """Everybody who is connected, and what they may ask for."""
+    """All connections, and the participants at them."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Chat:
         self.rooms = Rooms(reactor, log, tail_bytes, soon)
         self.log = log
         self.nicks: dict[str, Session | Bare] = {}
-        """Who is welcome, by the nick's key."""
+        """The participants that have a nick, by its key."""
         self.reactor = reactor
         self._lobby: Room | None = None
         self._wires: set[Wire] = set()
@@ -76,9 +76,9 @@ class Chat:
         self._lobby = lobby
 
     def connected(self, wire: Wire, ready: bool = True) -> None:
-        """Take a new connection; `wire.participant` is set.
+        """Called with a new connection; sets `wire.participant`.
 
-        One that is not `ready` counts among the connections, and is nobody until `begin` is called.
+        A connection that is not `ready` counts as one, and its time runs only from `begin` on.
         """
         assert self._lobby
         self._wires.add(wire)
@@ -110,7 +110,7 @@ class Chat:
         return None
 
     def disconnected(self, wire: Wire) -> None:
-        """Hear that a connection is gone."""
+        """Called when a connection is gone."""
         wire.participant.lost()
         self._wires.discard(wire)
         self._addresses[wire.address] -= 1
@@ -126,7 +126,7 @@ class Chat:
             self._tick = self.reactor.callLater(TICK_SECONDS, self._look_around)
 
     def stop(self, why: str) -> Deferred[None]:
-        """Keep and ack what is under way, tell everyone why, and fire when all connections are gone."""
+        """Append and ack what is under way, tell everybody why, and fire when all connections are gone."""
         self._stopped = Deferred()
         self.stopping = True
         deadline = self.reactor.callLater(STOP_SECONDS, self._cut_all)
@@ -147,7 +147,7 @@ class Chat:
             self._stopped.callback(None)
 
     def list_rooms(self, kept: list[RoomSummary]) -> list[messages.RoomInfo]:
-        """List the rooms with the most members and, where there is room for them, those that are only kept."""
+        """List the rooms with the most members first and then, up to a page, those that only the log knows."""
         now = self.reactor.seconds()
         if now < self._listed_until:
             return self._listed
@@ -164,6 +164,7 @@ class Chat:
     # Participants
 
     def name_bare(self, bare: Bare, label: str) -> Name:
+        """Give a bare client a nick, made of the label of its wire."""
         shown, number = label, 1
         while shown in self.nicks:  # a guest may have taken it, or a client of another address have the same port
             number += 1

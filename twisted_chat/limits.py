@@ -20,16 +20,16 @@ NOT_ITS_FAULT: Final = frozenset(("rate-limited", "unavailable", "full"))
 """Codes of errors that do not count: the same request will be right later."""
 
 MAX_WAITING: Final = 64
-"""Requests of one participant that wait for their turn; then nothing more is read from it for a while. A client over
-UDP may have as many under way."""
+"""Requests of one participant that wait for their turn; at this number, reading from it stops. A client over UDP may
+have as many under way."""
 
 MAX_WAITING_BYTES: Final = 2**16
 """Bytes of requests that wait for their turn, as they came: what one read of a socket brings."""
 
 MAX_UNSETTLED: Final = 512
 MAX_UNSETTLED_BYTES: Final = 2**18
-"""Messages of one participant, and characters in them, on their way into the log; then nothing more is read from it. A
-log that is slow for once must not fill the memory: these are 1 MB at most."""
+"""Messages of one participant, and characters in them, on their way into the log; at these numbers, reading from it
+stops. A log that is slow for once must not fill the memory: this is 1 MB at most."""
 
 QUANTUM: Final = 64
 """Work of one participant in one turn of the reactor, in requests of some 10 microseconds; then others have their turn.
@@ -40,14 +40,14 @@ WORK_A_TURN: Final = 256
 """Work of one turn, in requests, before those who want more have to line up: 3 ms, for which everybody else waits."""
 
 LEAST_QUANTUM: Final = 4
-"""What everybody has in a turn all the same: a person, or a hello with a join, does not wait behind those who flood."""
+"""The work that everybody may make in any turn: a person, or a hello with a join, never waits behind a flood."""
 
 MAX_OWED: Final = 2**16
-"""Bytes of answers that one session has asked for and does not read, or has not been written in this turn; then the
-next request waits."""
+"""Bytes of answers that one session has not read, or was not written in this turn; at this number, its next request
+waits."""
 
 MAX_OWN: Final = 2**14
-"""Messages that one session says in a room while it reads nothing of it; 8 bytes each are remembered."""
+"""Messages that one session may say in a room without reading from it; 8 bytes are remembered for each."""
 
 
 MAX_TOPIC: Final = 256
@@ -56,14 +56,15 @@ MAX_TOPIC: Final = 256
 
 TOLD: Final = 20
 """Others who are told of a coming, a going, a nick or a topic for the price of one more request, which is as much work.
-The others are counted over all rooms, and what is begun is paid for."""
+The others are counted over all rooms, and the price is rounded up."""
 
 REST_SECONDS: Final = 0.1
 """The least time for which nothing is read from whoever has used up its tokens: at the usual rate it then has 20 of
 them, so that few of a flood's requests are refused, and reading is seldom stopped for one token."""
 
 MAX_REST_SECONDS: Final = 1.0
-"""The longest time for which nothing is read from it, though it may owe more tokens: so its end is noticed."""
+"""The longest time for which nothing is read from it, even if it owes more tokens: the end of a connection has to be
+noticed."""
 
 
 MAX_REFUSED: Final = 32

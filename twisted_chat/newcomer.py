@@ -19,10 +19,10 @@ from .room import Room
 from .session import Session
 
 GRACE_SECONDS: Final = 0.25
-"""How long a connection may say nothing before it is taken for a bare client: a hello comes with the first segment."""
+"""The silence after which a connection is taken for a bare client: a hello comes with the first segment."""
 
 HELLO_SECONDS: Final = 10.0
-"""How long a connection may say nothing where bare clients are not served: as long as a handshake of TLS may take."""
+"""The time for a hello where bare clients are not served: as long as a TLS handshake may take."""
 
 
 @implementer(IPushProducer)

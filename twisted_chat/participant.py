@@ -95,7 +95,7 @@ class Receiver(Protocol):
         """Called when the connection is gone."""
 
     def tick(self) -> None:
-        """Called every `session.TICK_SECONDS`, to find out who is silent."""
+        """Called every `session.TICK_SECONDS`; a participant that has been silent for long is asked, and then ended."""
 
     def end(self, why: str) -> None:
         """Say why, and end the connection."""
@@ -287,7 +287,7 @@ class Participant(ABC):
         self._busy = False
         error = failure.value
         if isinstance(error, Unavailable):
-            error = WireError("unavailable", "this cannot be read or kept now: ask again later")
+            error = WireError("unavailable", "this cannot be read or stored now: ask again later")
         elif not isinstance(error, WireError):
             _log.failure("A request failed", failure)
             error = WireError("internal", "the server has met a fault of its own, which its log describes")

@@ -27,7 +27,7 @@ from .room import Member, Room, Rooms
 from .session import Session
 
 RESERVED: Final = frozenset((SERVER, "self"))
-"""Nicks that nobody has: what the server says bears the one, and the oldest clients write the other in their own."""
+"""Nicks that nobody may have: the server is the author `server`, and the oldest clients write `self` for themselves."""
 
 
 class Host(Protocol):
@@ -93,7 +93,7 @@ def _answers(request: type[AnyRequest], needs: Role = Role.GUEST) -> Callable[[_
 
 
 def _member(session: Participant, room: str) -> Member:
-    """Find a session's place in a room; raises `WireError`."""
+    """Find the membership of a session in a room; raises `WireError`."""
     member = session.members.get(names.room(room).key)
     if member is None:
         raise WireError("not-joined", f"you are not in the room {room}: join it first")
@@ -113,16 +113,14 @@ def _say(host: Host, session: Session, request: messages.Say) -> None:
 
 
 def _tell(host: Host, session: Session, request: messages.Say) -> None:
-    """Hand a message to one nick. It is not kept: the next one to bear that nick would read it."""
+    """Hand a direct message to a nick. It is not logged, since the next bearer of the nick would read it."""
     if request.to is None:
         raise WireError("bad-message", "a message needs a 'room', or a 'to' with somebody's nick")
     other = host.nicks.get(names.nick(request.to).key)
     if other is None:
         raise WireError("no-such-nick", f"nobody has the nick {request.to} now")
     if other.paused:
-        raise WireError(
-            "unavailable", f"{other.nick.shown}'s connection takes nothing more just now: say it again later"
-        )
+        raise WireError("unavailable", f"{other.nick.shown} is not reading just now: send the message again later")
     to = other.nick.shown
     time = messages.time_text(clock.milliseconds(host.reactor))
     host.rooms.send(other, Message(request.msg, session.nick.shown, None, to, None, time))
@@ -177,7 +175,7 @@ def is_same_secret(token: str | None, other: str | None) -> bool:
 
 
 def _until_free(bearer: Participant) -> str:
-    """Say when a nick is free whose bearer may be a connection that nobody is behind any more."""
+    """Write when a nick will be free, if its bearer is a connection that has gone silent."""
     seconds = bearer.free_in()
     if seconds is None:
         return ""
@@ -202,8 +200,9 @@ def _nick(host: Host, session: Session, request: messages.Nick) -> None:
 @_answers(messages.Join)
 def _join(host: Host, session: Session, request: messages.Join) -> Deferred[None] | None:
     name = names.room(request.room)
-    if name.key not in session.members and len(session.members) >= host.limits.rooms_per_session:
-        raise WireError("full", f"you are in {host.limits.rooms_per_session} rooms: leave one first")
+    most = host.accounts.limits(session.account, host.limits).rooms_per_session
+    if name.key not in session.members and len(session.members) >= most:
+        raise WireError("full", f"you are in {most} rooms: leave one first")
     room = host.rooms.get(name.key)
     if room is None:
         return host.rooms.open(name).addCallback(_enter, host, session, request)
@@ -277,7 +276,7 @@ _T = TypeVar("_T")
 
 
 def _fitting(items: list[_T], answer: msgspec.Struct, wire: Wire) -> list[_T]:
-    """Take so many of an answer's items that they go over the wire at once: one at least, if there is any."""
+    """Take as many items of an answer as the wire carries at once: at least one, if there is any."""
     left = wire.longest_answer - len(messages.encode(answer))
     for count, item in enumerate(items):
         left -= len(messages.encode(item)) + 1
@@ -333,7 +332,7 @@ def _ping(host: Host, session: Session, request: messages.Ping) -> None:
 
 @_answers(messages.Pong)
 def _pong(host: Host, session: Session, request: messages.Pong) -> None:
-    """Do nothing: the session was heard, and that is all that was asked for."""
+    """Do nothing: any request shows that the client is there."""
 
 
 @_answers(messages.Quit)

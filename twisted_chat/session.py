@@ -1,7 +1,6 @@
 """A participant that knows more than three fields: it said hello, or tried to.
 
-Its connection's say on whether it takes more (`IPushProducer`) decides whether its rooms hand it messages or wait for
-it.
+Backpressure: it is its transport's producer, and is live in its rooms only while the transport takes more.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from .names import NOBODY, Name
 from .participant import Host, Participant, Wire
 
 TICK_SECONDS: Final = 30.0
-"""How often it is looked who is silent."""
+"""Seconds between two looks at who is silent."""
 
 PING_TICKS: Final = 2
 """Ticks of silence after which a ping is sent."""

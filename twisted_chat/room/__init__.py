@@ -1,4 +1,4 @@
-"""Rooms: their members, what is said in them, and how everybody gets it.
+"""Rooms: their members, and how what is said reaches all of them.
 
 A room is a log, and a member is a cursor in it (`members`). All that happens in one turn of the reactor (`turn`) is
 appended at once, written once for each encoding (`page`), and handed once to each member (`appending`). A member that

@@ -38,7 +38,7 @@ _Said = tuple[int, int, Entry]
 
 
 class Appending:
-    """What is on its way into the log, and the newest messages of all rooms, which stay in memory."""
+    """The messages on their way into the log and out of it, and the bound on those that stay in memory."""
 
     def __init__(self, reactor: Any, log: Log, turn: Turn, catching_up: CatchingUp, tail_bytes: int) -> None:
         self._reactor = reactor
@@ -55,7 +55,7 @@ class Appending:
         self._handled = 0
         """Messages so far that were kept, or refused."""
         self._waiting: deque[tuple[int, Deferred[None]]] = deque()
-        """Those who asked when what was said so far is settled, each with what `_handled` will be then."""
+        """The calls of `settled` that have not fired, each with the value of `_handled` at which it does."""
         self._tail_left = tail_bytes
         self._tails: deque[tuple[Room, Tail, int, int]] = deque()
         """Of the messages in memory, oldest first: room, tail, count and bytes of each turn's."""
@@ -138,10 +138,10 @@ class Appending:
     def _refuse(self, entries: list[Entry], failure: Failure) -> None:
         code: Code
         if isinstance(failure.value, Unavailable):
-            code, text = "unavailable", "the message cannot be kept now: send it again later"
+            code, text = "unavailable", "the message cannot be stored now: send it again later"
         else:
-            _log.failure("Messages could not be kept", failure)
-            code, text = "internal", "the server has a fault, which its log names"
+            _log.failure("Messages could not be stored", failure)
+            code, text = "internal", "the server has met a fault of its own, which its log describes"
         for entry in entries:
             member: Member = entry.origin
             error = Error(code=code, msg=text, author=SERVER, id=entry.id, room=member.room.name.shown)
@@ -172,7 +172,7 @@ class Appending:
         try:
             self._fan_out_all(heard, entries)
         except Exception:
-            _log.failure("A turn's messages are kept, and not everybody was handed them")
+            _log.failure("Messages were stored, but could not be handed to everybody in the room")
 
     def _fan_out_all(self, heard: dict[Room, Sequence[Record]], entries: list[Entry]) -> None:
         by_room: dict[Room, list[Entry]] = {room: [] for room in heard}
@@ -190,7 +190,7 @@ class Appending:
             try:
                 self._fan_out(room, records, said, len(by_room) > 1)
             except Exception:
-                _log.failure("A room could not be told what was said in it: its members read it from the log")
+                _log.failure("Messages could not be handed out in a room: its members read them from the log")
                 room.head = head
                 self._begin_anew(room, room.log.seq)
 

@@ -105,7 +105,7 @@ class Room:
         self.pinned = False
         """True where it stays open, whoever leaves."""
         self.waiting: list[Callable[[], None]] | None = None
-        """While a page is read from the store: what is called then, for all others that want one."""
+        """While a page is being read from the store: the calls of all others that want one, for when it is there."""
         self.epoch = log.epoch
         """The log's, as of what the tail has."""
         self.head = log.seq
@@ -195,7 +195,7 @@ class Room:
         return self.log.before(min(seq, self.head + 1), most, most_bytes).addCallback(self._handed_out)
 
     def _handed_out(self, records: list[Record]) -> list[Record]:
-        """Leave out what is kept already, but is still to be handed to the members that are live."""
+        """Leave out what is in the log already, but has not been handed to the live members yet."""
         while records and records[-1].seq > self.head:
             records.pop()
         return records

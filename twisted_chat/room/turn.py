@@ -101,7 +101,7 @@ class Turn:
     # Who is served
 
     def line_up(self, busy: Busy, next_turn: bool = False) -> None:
-        """Let somebody who has more to do go on when those who lined up before have been served, or in the next turn.
+        """Let somebody who has more to do go on after those who lined up before, or in the next turn.
 
         That is fair queueing: a round gives each one its quantum, and there are as many as fit into the turn.
         """
