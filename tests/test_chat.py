@@ -8,7 +8,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import __version__, chat, messages
-from twisted_chat.limits import MAX_ERRORS, MAX_REST_SECONDS, MAX_TOPIC, TOLD, Limits
+from twisted_chat.limits import MAX_ERRORS, MAX_REST_SECONDS, MAX_TOPIC, TOLD, WORK_A_TURN, Limits
 from twisted_chat.log import Unavailable
 
 from .helpers import FakeWire, Peer, Server, message
@@ -95,6 +95,62 @@ class HelloTests(ChatTestCase):
     def test_the_nick_of_one_that_is_gone_is_free(self) -> None:
         self.alice.cut()
         self.assertEqual(self.server.connect().ask(type="hello", nick="alice")[0]["type"], "welcome")
+
+
+class DepartureTests(ChatTestCase):
+    """What is told of those that are gone, when they were in many rooms."""
+
+    ROOMS = tuple(f"r{i}" for i in range(300))
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.others = self.server.crowd(20, *self.ROOMS)
+        self.carol = self.server.welcome("carol", *self.ROOMS)
+        self.server.clock.advance(2)
+        self.server.hush(self.alice, self.bob, *self.others)
+
+    def left(self, peer: Peer) -> list[str]:
+        return [obj["room"] for obj in peer.got() if (obj["type"], obj["author"]) == ("leave", "carol")]
+
+    def test_a_turn_tells_of_as_many_as_it_has_room_for(self) -> None:
+        self.carol.cut()
+        self.server.clock.turn()
+        now = len(self.left(self.others[0]))
+        self.assertGreater(now, 0)
+        self.assertLess(now, WORK_A_TURN)
+        self.server.settle()
+        self.assertEqual(now + len(self.left(self.others[0])), len(self.ROOMS))
+        self.assertEqual(len(self.left(self.others[1])), len(self.ROOMS))
+
+    def test_many_that_go_at_once_wait_for_their_turn_and_others_do_not(self) -> None:
+        for peer in self.others[1:]:
+            peer.cut()
+        self.carol.cut()
+        self.alice.say("hi", id="1")
+        self.server.clock.turn()
+        self.assertEqual([obj["type"] for obj in self.alice.got()], ["ack"])
+        self.assertEqual(self.left(self.others[0]), [])
+        self.server.settle()
+        self.assertEqual(sorted(self.left(self.others[0])), sorted(self.ROOMS))
+
+    def test_the_next_bearer_of_the_nick_comes_behind_the_departure(self) -> None:
+        self.carol.cut()
+        again = self.server.connect()
+        room = self.ROOMS[-1]
+        again.send({"type": "hello", "nick": "carol"}, {"type": "join", "room": room})
+        self.server.settle()
+        told = [obj["type"] for obj in self.others[0].got() if obj.get("room") == room]
+        self.assertEqual(told, ["leave", "join"])
+
+    def test_a_second_departure_under_the_same_nick_comes_behind_the_first(self) -> None:
+        room = self.ROOMS[-1]
+        self.carol.cut()
+        again = self.server.connect()
+        again.send({"type": "hello", "nick": "carol"}, {"type": "join", "room": room})
+        again.cut()
+        self.server.settle()
+        told = [obj["type"] for obj in self.others[0].got() if obj.get("room") == room]
+        self.assertEqual(told, ["leave", "join", "leave"])
 
 
 TOKEN = "0123456789abcdef"

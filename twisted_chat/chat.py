@@ -184,7 +184,7 @@ class Chat:
             if self._stopped is not None:
                 continue  # all go, and each one hears that from the server
             notice = messages.MemberLeft(author=nick.shown, room=member.room.name.shown, msg=farewell[:MAX_TOPIC])
-            self.rooms.announce(member.room, notice, participant)
+            self.rooms.announce_departure(member.room, notice, participant)
 
     # Requests
 

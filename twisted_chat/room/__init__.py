@@ -1,9 +1,9 @@
 """Rooms: their members, and how what is said reaches all of them.
 
 A room is a log, and a member is a cursor in it (`members`). All that happens in one turn of the reactor (`turn`) is
-appended at once, written once for each encoding (`page`), and handed once to each member (`appending`). A member that
-is behind reads on from its cursor (`catching_up`), out of the newest part of the log that is in memory (`tail`) or out
-of the store. `rooms` is what the chat calls.
+appended at once, written once for each encoding (`page`), and handed once to each member (`appending`); what is told of
+those that are gone takes its turn (`departures`). A member that is behind reads on from its cursor (`catching_up`), out
+of the newest part of the log that is in memory (`tail`) or out of the store. `rooms` is what the chat calls.
 """
 
 from .catching_up import PAGE, PAGES_A_TURN, READ_AGAIN_SECONDS

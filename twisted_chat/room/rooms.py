@@ -13,6 +13,7 @@ from ..messages import MemberJoined, MemberLeft, NickChanged, Presence, Reply, T
 from ..names import Name
 from .appending import Appending
 from .catching_up import CatchingUp
+from .departures import Departures
 from .members import Listener, Member, Room
 from .page import Page
 from .turn import Soon, Turn
@@ -36,6 +37,7 @@ class Rooms:
         self._open: dict[str, Room] = {}
         self._opening: dict[str, list[Deferred[Room]]] = {}
         self.turn = Turn(soon or partial(reactor.callLater, 0))
+        self._departures = Departures(self.turn, self._announce)
         self._catching_up = CatchingUp(reactor, self.turn)
         self._appending = Appending(reactor, log, self.turn, self._catching_up, tail_bytes)
         self.turn.steps += (self._catching_up, self._appending)
@@ -154,6 +156,13 @@ class Rooms:
 
         Returns how many were told.
         """
+        return self._departures.tell(room, about.nick.key) + self._announce(room, notice, about)
+
+    def announce_departure(self, room: Room, notice: MemberLeft, gone: Listener) -> None:
+        """Do what `announce` does for somebody whose connection has ended, in this turn or in a later one."""
+        self._departures.add(room, notice, gone)
+
+    def _announce(self, room: Room, notice: MemberJoined | MemberLeft | NickChanged, about: Listener) -> int:
         with_it = len(room.members) + isinstance(notice, MemberLeft)  # as when its coming was told
         if with_it <= GATHER_FROM:
             return self.tell_others(room, notice, about)
