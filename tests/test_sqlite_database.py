@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 from twisted_chat import names
-from twisted_chat.log import Unusable
+from twisted_chat.log import Record, Unusable
 from twisted_chat.stores.sqlite import database
 from twisted_chat.stores.sqlite.database import connect, prepare, transaction
 
@@ -211,6 +211,21 @@ class Transactions(DatabaseTestCase):
         first = database.make_room(connection, names.room("Lobby"))
         self.assertEqual(database.make_room(connection, names.room("LOBBY")), first)
         self.assertEqual(database.summaries(connection, 5)[0].name.shown, "Lobby")
+
+
+class Newest(DatabaseTestCase):
+    def test_the_newest_message_is_found_in_all_rooms_and_in_the_journal(self) -> None:
+        connection = self.connected()
+        prepare(connection, self.path)
+        self.assertEqual(database.newest(connection), 0)
+        for name, times in (("a", (7, 9)), ("b", (8, 5)), ("c", ())):
+            room = database.make_room(connection, names.room(name))
+            for seq, time in enumerate(times, 1):
+                database.insert(connection, room, Record(seq, time, "al", "x"), "al", None)
+        self.assertEqual(database.newest(connection), 9)
+        sql = "INSERT INTO journal (room, seq, time, author, author_key, msg) VALUES (1, 3, 11, 'al', 'al', 'x')"
+        connection.execute(sql)
+        self.assertEqual(database.newest(connection), 11)
 
 
 class Explanations(DatabaseTestCase):
