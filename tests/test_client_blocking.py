@@ -589,7 +589,8 @@ class ProcessTests(TestCase):
     async def test_a_forked_process_is_told_that_the_client_is_not_its_own(self) -> None:
         server = await Server.start(self)
         done = await run_script(f"""
-import os
+import os, warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # from 3.12 on, Python warns of a fork beside threads
 from twisted_chat.client.blocking import Client, ClosedError, Message
 with Client("127.0.0.1", {server.port}, nick="al") as chat:
     chat.say("before")
