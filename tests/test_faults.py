@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
@@ -13,9 +15,28 @@ from .faults.history import History, Reading, Said
 from .faults.sabotage import BUGS
 from .faults.server import ROOT
 from .faults.wire import Line
+from .programs import run_script
 
 TIMEOUT = 300.0
 """Seconds after which a round is given up that takes a few on an idle machine."""
+
+
+ENDED = """
+import asyncio, os, signal, sys
+from tests.faults import __main__ as faults
+
+async def end(scene):
+    await scene.server.start()
+    print(scene.server.pid, scene.folder, flush=True)
+    os.kill(os.getpid(), NUMBER)
+    await asyncio.Event().wait()
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what is in the background
+faults.FAULTS["crash"] = end
+sys.argv = ["faults", "--only", "crash"]
+sys.exit(faults.main())
+"""
+"""A round that ends itself by a signal while its server runs."""
 
 
 class FaultTests(TestCase):
@@ -24,19 +45,29 @@ class FaultTests(TestCase):
     timeout = TIMEOUT
 
     def survives(self, fault: str) -> None:
-        try:
-            run = subprocess.run(
-                [sys.executable, "-m", "tests.faults", "--only", fault],
-                cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                timeout=TIMEOUT,
-            )
-        except subprocess.TimeoutExpired as late:
-            self.fail(f"{late}. It had said: {late.stdout!r}")  # the seed, above all
-        self.assertEqual(run.returncode, 0, run.stdout)
+        with subprocess.Popen(
+            [sys.executable, "-m", "tests.faults", "--only", fault],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as run:
+            try:
+                output, _ = run.communicate(timeout=TIMEOUT)
+            except subprocess.TimeoutExpired as late:
+                run.terminate()  # and not `kill`: it ends its server
+                output, _ = run.communicate()
+                self.fail(f"{late}. It had said: {output!r}")  # the seed, above all
+        self.assertEqual(run.returncode, 0, output)
+
+    async def test_a_round_that_is_ended_leaves_nothing_behind(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            run = await run_script(ENDED.replace("NUMBER", str(int(number))))
+            self.assertEqual((run.returncode, run.stderr), (128 + number, ""), run.stdout)
+            pid, folder = run.stdout.split()[-2:]
+            self.assertRaises(ProcessLookupError, os.kill, int(pid), 0)
+            self.assertNotIn(Path(folder).name, os.listdir(Path(folder).parent))
 
     def test_each_deliberate_bug_still_fits_the_code(self) -> None:
         code = "from tests.faults.sabotage import BUGS\nfor bug in BUGS.values():\n    bug()\nprint(len(BUGS))"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -51,7 +52,19 @@ LONG: Final[dict[str, Fault]] = {
 
 
 def main() -> int:
-    """Run the faults that the command line asks for; return 1 if a promise was broken."""
+    """Run the faults that the command line asks for; return 1 if a promise was broken.
+
+    SIGTERM and an interrupt end the round that is running, with its server and its folder.
+    """
+    try:
+        return _run_all()
+    except asyncio.CancelledError:
+        return 128 + signal.SIGTERM
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def _run_all() -> int:
     options = _options().parse_args()
     print(f"seed {options.seed}", flush=True)
     names = options.only or list(FAULTS)
@@ -84,6 +97,9 @@ def _options() -> argparse.ArgumentParser:
 
 async def _run(name: str, number: int, options: argparse.Namespace) -> bool:
     """Run one round and print a line for it; return True if all promises were kept."""
+    task = asyncio.current_task()
+    assert task
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     folder = Path(tempfile.mkdtemp(prefix=f"faults-{name}-"))
     scene = Scene(folder, Random(f"{options.seed}/{name}/{number}"))
     begin = time.monotonic()
@@ -94,6 +110,10 @@ async def _run(name: str, number: int, options: argparse.Namespace) -> bool:
         summary = await {**FAULTS, **LONG}[name](scene)
     except Exception as error:
         scene.broken.append(f"{type(error).__name__}: {error}")
+    except asyncio.CancelledError:
+        await scene.close()
+        shutil.rmtree(folder)
+        raise
     finally:
         if progress is not None:
             progress.cancel()
