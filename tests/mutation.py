@@ -41,6 +41,17 @@ ENOUGH: Final = 0.95
 """The part of the mutants that has to be found."""
 
 TESTS: Final = {
+    "client.protocol.datagrams": ("client_datagrams", "client_over_udp"),
+    "client.protocol.engine": ("client_engine",),
+    "client.protocol.exchange": ("client_engine",),
+    "client.protocol.membership": ("client_engine",),
+    "client.protocol.objects": ("client_engine", "client_datagrams"),
+    "client.protocol.outbox": ("client_parts", "client_engine"),
+    "client.protocol.pace": ("client_parts",),
+    "client.protocol.partial_log": ("client_partial_log", "client_engine"),
+    "client.protocol.requests": ("client_engine",),
+    "client.protocol.room_reader": ("client_room_reader", "client_engine"),
+    "client.protocol.rooms": ("client_engine", "client_over_udp"),
     "atomic_write": ("atomic_write",),
     "framing": ("framing",),
     "limits": ("limits", "session", "chat"),

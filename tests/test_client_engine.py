@@ -550,8 +550,7 @@ class RequestTests(EngineTestCase):
     def test_a_message_that_nobody_waits_for_is_not_sent_if_it_was_not_sent_yet(self) -> None:
         self.lose()
         first, second = self.engine.tell("bob", "psst"), self.engine.tell("bob", "psst")
-        self.engine.withdraw(first)
-        self.engine.withdraw(first)
+        self.assertEqual((self.engine.withdraw(first), self.engine.withdraw(first)), (True, False))
         self.assertEqual(self.engine.waiting, [second])
         self.welcome()
         (sent,) = self.sent()

@@ -403,6 +403,14 @@ class RoomTests(LibraryTestCase):
         self.network.flush()
         self.assertEqual((self.client.unanswered, [one.msg for one in self.server.room("lobby").log]), (0, ["hi"]))
 
+    def test_a_message_that_is_cancelled_before_it_is_sent_is_not_sent(self) -> None:
+        self.network.cut()
+        said = self.room.say("hi")
+        said.cancel()
+        self.failureResultOf(said, CancelledError)
+        self.network.pass_time(5)
+        self.assertEqual((self.client.waiting, self.server.room("lobby").log), ([], []))
+
     def test_what_was_said_since_is_read_first(self) -> None:
         for text in ("1", "2", "3"):
             self.server.say(text, room="other")

@@ -435,11 +435,17 @@ class Client:
         if self._closing:
             return Answer.failed(ClosedError(CLOSED, wanted=True))
         request = ask(self._engine)
-        answer: Answer[Any] = Answer(lambda _: self._do(lambda engine: engine.withdraw(request)))
+        answer: Answer[Any] = Answer(lambda _: self._withdraw(request))
         answer.request = request
         self._answers[request] = answer
         self._turn()
         return answer
+
+    def _withdraw(self, request: Request) -> None:
+        """Called when an answer is cancelled."""
+        if self._engine.withdraw(request):
+            del self._answers[request]
+        self._turn()
 
     async def _join(self, name: str, since: int | None) -> Room:
         shown = _check(names.room, name).shown

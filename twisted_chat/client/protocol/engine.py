@@ -271,11 +271,12 @@ class Engine:
         """Take another nick. The answer is the nick in the server's spelling."""
         return self._exchange.ask(self._exchange.new("nick", {"type": "nick", "nick": nick}, nick=nick))
 
-    def withdraw(self, request: Request) -> None:
-        """Take back a message whose answer nobody awaits. One that was sent already may still arrive."""
+    def withdraw(self, request: Request) -> bool:
+        """Take back a message whose answer nobody awaits. False if it was sent already: then it may still arrive."""
         withdrawn = self._exchange.withdraw(request.id)
         if withdrawn is not None:
             self._rooms.touch_of(withdrawn)
+        return withdrawn is not None
 
     # The connection
 

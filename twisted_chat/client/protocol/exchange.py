@@ -156,9 +156,6 @@ class Exchange:
         for request in tuple(self.asked.values()):
             self.tell(Failed(request, error))
         self.asked.clear()
-        self.queue.clear()
-        self._posting.clear()
-        self._direct.clear()
 
     def drop(self, membership: Membership, error: ChatError) -> None:
         """Fail the messages to a room that the client has left, and forget the engine's own requests about it."""
