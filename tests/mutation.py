@@ -117,6 +117,9 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
     "bare": {
         "__init__: self._farewell = '' -> pass": "it is set when the end begins, and read then",
     },
+    "chat": {
+        "list_rooms: len(occupied) > LIST_MANY -> len(occupied) >= LIST_MANY": "a list is kept at one room less",
+    },
     "framing": {
         "_is_one_object: len(line) > self._limit -> len(line) >= self._limit": "the other way finds the same object",
         f"_closes: down >= self._depth and {_LOOK} -> {_LOOK}": "the count only saves the slower look",

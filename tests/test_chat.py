@@ -765,6 +765,17 @@ class LimitTests(ChatTestCase):
         first.cut()
         self.assertEqual(self.server.connect("192.0.2.1").ask(type="hello", nick="al")[0]["type"], "welcome")
 
+    def test_the_connections_of_an_address_are_counted_as_they_come_and_go(self) -> None:
+        self.server = Server(limits=Limits(connections_per_address=2))
+        first, second = self.server.connect(), self.server.connect()
+        first.cut()
+        third, fourth = self.server.connect(), self.server.connect()
+        self.assertEqual(third.ask(type="hello", nick="third")[0]["type"], "welcome")
+        self.assertEqual(fourth.ask(type="hello", nick="fourth")[0]["code"], "full")
+        for peer in (second, third, fourth):
+            peer.cut()
+        self.assertEqual(self.server.chat._addresses, {}, "nothing is remembered of an address that has none")
+
     def test_those_of_a_unix_socket_have_no_address(self) -> None:
         self.server = Server(limits=Limits(connections_per_address=1))
         for nick in "alice", "bob":
