@@ -439,6 +439,9 @@ class HistoryTests(ChatTestCase):
         self.assertEqual(self.page(before=1), ("", False))
         self.assertEqual(self.page(before=0), ("", False))
         self.assertEqual(self.page(after=0, limit=3), ("123", True))
+        self.assertEqual(self.page(after=0, limit=1), ("1", True))
+        self.assertEqual(self.page(after=6, limit=1), ("7", False))
+        self.assertEqual(self.page(limit=1), ("7", True))
         self.assertEqual(self.page(after=4, limit=3), ("567", False))
         self.assertEqual(self.page(after=7), ("", False))
         self.assertEqual(self.page(after=100), ("", False))
@@ -787,6 +790,12 @@ class StopTests(ChatTestCase):
         stopped: list[None] = []
         self.server.chat.stop("maintenance").addCallback(stopped.append)
         return stopped
+
+    def test_with_nobody_there_it_is_over_at_once(self) -> None:
+        self.server = Server()
+        stopped = self.stop()
+        self.server.settle()
+        self.assertEqual((stopped, self.server.clock.calls), ([None], []))
 
     def test_everyone_is_told_why(self) -> None:
         stopped = self.stop()

@@ -78,6 +78,15 @@ class RequestTests(SynchronousTestCase):
         self.assertEqual((error["type"], error["code"], error["id"]), ("error", "denied", "7"))
         self.assertEqual(kinds(self.alice.ask(type="who", room="lobby")), ["members"])
 
+    def test_what_waits_for_one_that_fails_is_handled_then(self) -> None:
+        self.server.fake.held.add("rooms")
+        self.alice.send({"type": "rooms", "id": "1"}, {"type": "ping", "id": "2"})
+        self.server.settle()
+        self.assertEqual(self.alice.got(), [])
+        self.server.fake.refuse()
+        self.server.settle()
+        self.assertEqual([(obj["type"], obj["id"]) for obj in self.alice.got()], [("error", "1"), ("pong", "2")])
+
     def test_a_request_that_fails_in_the_server_is_told_and_the_next_one_works(self) -> None:
         for handler in (_raise, _fail):
             self.patch(requests, "_table", {**requests._table, messages.Ping: requests._Row(handler, Role.GUEST)})
