@@ -71,7 +71,7 @@ TESTS: Final = {
     "room.tail": ("tail", "room"),
     "room.turn": ("room", "session", "chat", "promises"),
     "stores.retention": ("retention",),
-    "stores.sqlite.database": ("sqlite_database", "sqlite_log", "retention"),
+    "stores.sqlite.database": ("sqlite_database", "sqlite_log", "retention", "sqlite_file"),
     "stores.sqlite.file": ("sqlite_file", "sqlite_log"),
     "stores.sqlite.lock": ("sqlite_lock",),
     "stores.sqlite.log": ("sqlite_log", "retention", "store_contract"),
@@ -165,6 +165,10 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
     "room.turn": {
         "__init__: self.number = 0 -> self.number = 1": "only its differences count",
     },
+    "stores.sqlite.database": {
+        "page: max(1, most_bytes // LONG) -> max(2, most_bytes // LONG)": "the first look is at one message more",
+        "page: max(1, most_bytes // LONG) -> min(1, most_bytes // LONG)": "a second look is taken more often",
+    },
     "stores.sqlite.file": {
         "__init__: 1 + READERS -> 2 + READERS": "a connection more, which nobody uses",
         "_close: self._watch is not None and self._file_lock is not None -> self._watch is not None": "both or neither",
@@ -178,6 +182,16 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "_append: self._journal_bytes >= MAX_JOURNAL_BYTES -> self._journal_bytes > MAX_JOURNAL_BYTES": "a byte more",
         "_tidy: self._moving = True -> self._moving = False": "the next move begins only with as many bytes again",
         "take: self.epoch += 1 -> self.epoch += 2": "it only has to change",
+    },
+    "stores.sqlite.watch": {
+        "_needs_more_than: _COPIED_AT + 4 -> _COPIED_AT + 5": "a byte more, which nobody looks at",
+        "_wal_trouble: status.st_size < self._wal_size -> status.st_size <= self._wal_size": "one more look",
+        "_wal_trouble: status.st_size < self._wal_size and self._needs_more_than(status.st_size)"
+        " -> self._needs_more_than(status.st_size)": "the same",
+    },
+    "stores.sqlite.lock": {
+        "_lock_database: struct.pack('hhqqi0q', fcntl.F_WRLCK, os.SEEK_SET, LOCKED_BYTE, 1, 0)"
+        " -> struct.pack('hhqqi0q', fcntl.F_WRLCK, os.SEEK_SET, LOCKED_BYTE, 2, 0)": "a byte more",
     },
     "wire.udp.cookies": {
         "make: secrets.token_bytes(32) -> secrets.token_bytes(33)": "a longer key is as good",

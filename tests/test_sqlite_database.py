@@ -8,6 +8,7 @@ from pathlib import Path
 
 from twisted_chat import names
 from twisted_chat.log import Record, Unusable
+from twisted_chat.stores.retention import Keep
 from twisted_chat.stores.sqlite import database
 from twisted_chat.stores.sqlite.database import connect, prepare, transaction
 
@@ -211,6 +212,20 @@ class Transactions(DatabaseTestCase):
         first = database.make_room(connection, names.room("Lobby"))
         self.assertEqual(database.make_room(connection, names.room("LOBBY")), first)
         self.assertEqual(database.summaries(connection, 5)[0].name.shown, "Lobby")
+
+
+class Ages(DatabaseTestCase):
+    def test_a_message_is_deleted_in_the_millisecond_after_its_age(self) -> None:
+        connection = self.connected()
+        prepare(connection, self.path)
+        room = database.make_room(connection, names.room("a"))
+        for seq, time in ((1, 19_999), (2, 20_000)):
+            database.insert(connection, room, Record(seq, time, "al", "x"), "al", None)
+        limit = Keep(seconds=100)
+        self.assertEqual(database.overdue(connection, limit, 119_999), [])
+        self.assertEqual(database.overdue(connection, limit, 120_000), [room])
+        self.assertEqual(database.trim(connection, room, limit, 120_000).oldest, 2)
+        self.assertEqual(database.overdue(connection, limit, 120_000), [])
 
 
 class Newest(DatabaseTestCase):

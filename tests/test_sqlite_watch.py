@@ -47,6 +47,17 @@ class WatchTests(StoreTestCase):
             self.fill()
             self.assertEqual(self.watch.trouble(), "")
 
+    def test_nothing_is_wrong_with_what_was_written_before_it_is_copied(self) -> None:
+        path = str(self.folder / "other")
+        with closing(database.connect(path)) as connection:
+            database.prepare(connection, path)
+            descriptor = os.open(path, os.O_RDONLY)
+            watching = FileWatch(path, descriptor, connection)
+            database.copy_wal(connection)
+            self.assertEqual(watching.trouble(), "")
+        watching.close()
+        os.close(descriptor)
+
     def test_a_truncated_database(self) -> None:
         for size in (0, os.path.getsize(self.path) // 2):
             with open(self.path, "r+b") as file:
