@@ -18,8 +18,9 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from twisted_chat.framing import Frame, Framer
-from twisted_chat.limits import Limits
+from twisted_chat.limits import Bucket, Limits
 from twisted_chat.messages import MAX_OBJECT, Asked
+from twisted_chat.newcomer import Newcomer
 from twisted_chat.wire.jsonlines import JSONLinesFactory
 from twisted_chat.wire.stream import CLOSE_SECONDS, PIECE, Stream
 
@@ -168,14 +169,17 @@ class ProtocolTests(SynchronousTestCase):
 
     def test_a_participant_that_takes_more_while_it_is_handed_something_gets_it_in_order(self) -> None:
         received: list[str | None] = []
-        participant: Any = self.protocol.participant
+        protocol = self.protocol
 
-        def receive(request: Asked, size: int) -> None:
-            self.protocol.stop_reading()
-            self.protocol.go_on_reading()
-            received.append(request.id)
+        class Taking(Newcomer):
+            def received(self, request: Asked, size: int = 0) -> None:
+                protocol.stop_reading()
+                protocol.go_on_reading()
+                received.append(request.id)
 
-        self.patch(participant, "received", receive)
+        lobby = self.server.room("lobby")
+        bucket = Bucket(Limits(), 0)
+        protocol.participant = Taking(self.server.chat, protocol, bucket, lobby, may_be_bare=True, refusal=None)
         self.protocol.dataReceived(b'{"type":"ping","id":"1"}{"type":"ping","id":"2"}')
         self.assertEqual(received, ["1", "2"])
 

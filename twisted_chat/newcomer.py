@@ -29,6 +29,19 @@ HELLO_SECONDS: Final = 10.0
 class Newcomer:
     """A connection that has not shown what it is. It is a `participant.Receiver`."""
 
+    __slots__ = (
+        "_bare",
+        "_bucket",
+        "_host",
+        "_lobby",
+        "_may_be_bare",
+        "_paused",
+        "_refusal",
+        "_since",
+        "_timer",
+        "_wire",
+    )
+
     def __init__(
         self, host: Host, wire: Wire, bucket: Bucket, lobby: Room, may_be_bare: bool, refusal: WireError | None
     ) -> None:
