@@ -148,6 +148,7 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
     },
     "room.members": {
         "drop: self._page.start < tail.floor -> self._page.start <= tail.floor": "a page is made again too early, once",
+        "drop: self._page is not None and self._page.start < tail.floor -> self._page is not None": "the same",
     },
     "room.page": {
         "with_answers: at < first -> at <= first": "a piece of nothing more is joined",
@@ -164,6 +165,12 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
     },
     "room.turn": {
         "__init__: self.number = 0 -> self.number = 1": "only its differences count",
+    },
+    "session": {
+        "depends: self.paused and self._owed > MAX_OWED -> self._owed > MAX_OWED": "its turn is over then, anyway",
+        "is_loaded: self._owed > MAX_OWED -> self._owed >= MAX_OWED": "a byte less",
+        "resumeProducing: self._owed = 0 -> self._owed = 1": "a byte more",
+        "owes: self.adjust_reading() -> pass": "it is read no more when the next request of it waits",
     },
     "stores.sqlite.database": {
         "page: max(1, most_bytes // LONG) -> max(2, most_bytes // LONG)": "the first look is at one message more",

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import __version__, chat, messages
-from twisted_chat.limits import MAX_ERRORS, MAX_REST_SECONDS, MAX_TOPIC, TOLD, WORK_A_TURN, Limits
+from twisted_chat.limits import MAX_ERRORS, MAX_REST_SECONDS, MAX_TOPIC, MAX_WAITING, TOLD, WORK_A_TURN, Limits
 from twisted_chat.log import Unavailable
 
 from .helpers import FakeWire, Peer, Server, message
@@ -280,6 +280,12 @@ class TokenTests(ChatTestCase):
 
     def test_it_does_not_promise_that_of_one_that_is_waited_for(self) -> None:
         self.old.pause()
+        self.assertEqual(self.take_over(token=None)["msg"], "somebody else has this nick: take another one")
+
+    def test_nor_that_of_one_that_is_not_read_from(self) -> None:
+        self.server.fake.held.add("rooms")
+        self.old.send({"type": "rooms"}, *[{"type": "ping"}] * MAX_WAITING)
+        self.assertFalse(self.old.wire.reading)
         self.assertEqual(self.take_over(token=None)["msg"], "somebody else has this nick: take another one")
 
     def test_a_refusal_does_not_tell_the_token(self) -> None:
@@ -633,6 +639,14 @@ class TopicTests(ChatTestCase):
         topic = {"type": "topic", "author": "alice", "room": "lobby", "msg": "all"}
         self.assertEqual(self.alice.ask(type="topic", room="LOBBY", msg="all", id="7"), [{**topic, "id": "7"}])
         self.assertEqual(self.bob.got(), [topic])
+
+    def test_one_who_is_told_of_it_on_entering_is_not_told_again(self) -> None:
+        self.alice.ask(type="topic", room="lobby", msg="all")
+        self.alice.say("1")
+        carol = self.server.connect()
+        carol.ask(type="hello", nick="carol")
+        joined, said = carol.ask(type="join", room="lobby", since=0)
+        self.assertEqual((joined["topic"], said["msg"], carol.got()), ("all", "1", []))
 
     def test_an_empty_one_takes_it_away(self) -> None:
         self.alice.ask(type="topic", room="lobby", msg="all")

@@ -745,6 +745,8 @@ class OwnTests(SynchronousTestCase):
         server.welcome("alice", "lobby")
         (member,) = server.room("lobby").members.values()
         member.own.extend([2, 5, 9])
+        self.assertTrue(member.forget_own(2), "one alone")
+        member.own.insert(0, 2)
         self.assertTrue(member.forget_own(5))
         self.assertEqual(list(member.own), [9])
         self.assertFalse(member.forget_own(8))

@@ -140,6 +140,23 @@ class ShareTests(SynchronousTestCase):
         self.server.clock.turn()
         self.assertEqual(len(self.bob.got()), LEAST_QUANTUM)
 
+    def test_large_answers_are_more_work_than_small_ones(self) -> None:
+        """A kilobyte of an answer counts as half a request."""
+        served: list[int] = []
+        for size in (10, 8_000):
+            self.server = Server()
+            self.server.welcome("author", "lobby").say("x" * size)
+            crowd = [self.server.welcome(f"f{number}") for number in range(40)]
+            for peer in crowd:
+                peer.send(*[{"type": "history", "room": "lobby", "limit": 1}] * 100)
+            self.server.clock.turn()
+            for peer in crowd:
+                peer.got()
+            self.server.clock.turn()
+            served.append(sum(len(peer.got()) for peer in crowd))
+        self.assertEqual(served[0], WORK_A_TURN)
+        self.assertTrue(WORK_A_TURN // 6 < served[1] < WORK_A_TURN // 3, served)
+
     def test_what_waits_is_bounded_in_requests_and_in_bytes(self) -> None:
         self.server.fake.held.add("rooms")
         self.alice.send({"type": "rooms"}, *[{"type": "ping"}] * 1_000)
