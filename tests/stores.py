@@ -84,8 +84,6 @@ class StoreTestCase(TestCase):
     file: BreakableFile
     """That of the store that was opened last."""
 
-    timeout = 30
-
     def setUp(self) -> None:
         folder = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, folder)

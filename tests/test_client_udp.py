@@ -69,8 +69,6 @@ class DescriptionTests(SynchronousTestCase):
 
 
 class EndpointTests(TestCase):
-    timeout = 20
-
     async def fails(self, endpoint: UDPEndpoint, kind: type[BaseException]) -> str:
         with self.assertRaises(kind) as caught:
             await connectProtocol(endpoint, Objects())
@@ -232,8 +230,6 @@ class EndpointTests(TestCase):
 
 
 class LibraryTests(TestCase):
-    timeout = 20
-
     async def test_a_conversation(self) -> None:
         server, port = await start(self)
         bob = await server.hello(self, "bob", "lobby")
