@@ -304,6 +304,32 @@ class OtherWaysTests(SynchronousTestCase):
         self.assertEqual(self.bob.texts(), ["1", "2"])
         self.assertEqual([obj["msg"] for obj in self.alice.got() if obj["type"] == ""], ["2", "3"])
 
+    def test_what_is_brought_in_between_others_is_read_by_who_comes_later(self) -> None:
+        self.alice.say("1")
+        self.server.settle()
+        self.log.seq = 5
+        self.alice.say("6", id="7")
+        self.server.settle()
+        self.log.records.insert(1, Record(3, 0, "carol", "3"))
+        self.log.epoch += 1
+        self.alice.say("6", id="7")  # it is in the log already: nothing new is heard
+        self.server.settle()
+        late = self.server.welcome("dave").ask(type="join", room="lobby", since=1)
+        self.assertEqual([obj["msg"] for obj in late[1:]], ["3", "6"])
+
+    def test_once_it_was_read_memory_serves_again(self) -> None:
+        self.alice.say("1")
+        self.server.settle()
+        self.bring_in("2")
+        self.alice.say("3")
+        self.server.settle()
+        calls = self.server.fake.calls["after"]
+        for number in range(4, 8):
+            self.alice.say(str(number))
+            self.server.settle()
+        self.assertEqual(self.server.fake.calls["after"], calls)
+        self.assertEqual(self.bob.texts(), list("1234567"))
+
     def test_memory_forgets_what_it_had_when_its_time_comes(self) -> None:
         self.server = Server(tail_bytes=250)
         alice = self.server.welcome("alice", "lobby")
@@ -647,6 +673,14 @@ class CountTests(SynchronousTestCase):
         self.assertEqual(bob.texts(), [str(i) for i in range(1_000)])
         self.assertEqual(self.server.fake.calls["after"], 0)
 
+    def test_nor_does_one_that_reads_all_there_is_in_memory(self) -> None:
+        (alice,) = self.server.crowd(1, "lobby")
+        for i in range(3):
+            alice.say(str(i))
+            self.server.settle()
+        heard = self.server.welcome("bob").ask(type="join", room="lobby", since=0)
+        self.assertEqual(([obj["msg"] for obj in heard[1:]], self.server.fake.calls["after"]), (list("012"), 0))
+
     def test_the_messages_of_several_rooms_are_one_write_for_a_member_of_two(self) -> None:
         reader, author = self.server.crowd(2, "lobby", "den")
         others = [self.server.welcome(f"only{i}", name) for i, name in enumerate(("lobby", "den"))]
@@ -735,6 +769,20 @@ class MemoryTests(SynchronousTestCase):
         self.alice.got()
         self.assertEqual(self.history(after=5), (["6"], 0))
         self.assertEqual(self.history(limit=2), (list("56"), 1))
+
+
+class TopicTests(SynchronousTestCase):
+    def test_one_that_is_paused_and_resumed_again_and_again_is_told_of_it_once(self) -> None:
+        server = Server()
+        alice, bob = server.crowd(2, "lobby")
+        bob.pause()
+        alice.ask(type="topic", room="lobby", msg="all")
+        for _ in range(3):
+            bob.resume()
+            bob.pause()
+        bob.resume()
+        server.settle()
+        self.assertEqual(kinds(bob.got()), ["topic"])
 
 
 class OwnTests(SynchronousTestCase):
