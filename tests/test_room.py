@@ -218,6 +218,18 @@ class FollowingTests(SynchronousTestCase):
         self.assertEqual(self.bob.texts(), ["2"])
         self.assertEqual([(obj["type"], obj["seq"]) for obj in self.alice.got()], [("", 1), ("ack", 2)])
 
+    def test_an_ack_stands_in_the_place_of_the_own_message_among_those_of_others(self) -> None:
+        self.server.fake.held.add("append")
+        self.alice.say("2", id="7")
+        self.server.settle()
+        self.log.append_elsewhere(("carol", "1"))
+        self.server.fake.release()
+        self.log.append_elsewhere(("carol", "3"))
+        self.server.settle()
+        got = [(obj["type"], obj["seq"]) for obj in self.alice.got()]
+        self.assertEqual(got, [("", 1), ("ack", 2), ("", 3)])
+        self.assertEqual(self.bob.texts(), ["1", "2", "3"])
+
     def test_an_author_is_acked_when_its_record_comes_by_and_not_twice(self) -> None:
         self.alice.say("0", id="6")
         self.server.hush(self.alice, self.bob)

@@ -42,7 +42,9 @@ class _Lines:
     """JSON lines, as clients read them that say hello: an object a line."""
 
     def message(self, room: str, record: Record) -> bytes:
-        return b"" if record.kind else encode_line(message_of(room, record))
+        if record.kind:
+            return b""
+        return encode_line(Message(record.msg, record.author, room, None, record.seq, time_text(record.time)))
 
     reply = staticmethod(encode_line)
     join = staticmethod(b"".join)

@@ -39,7 +39,7 @@ kilobytes of an answer, and 20 others who are told."""
 WORK_A_TURN: Final = 256
 """Work of one turn, in requests, before those who want more have to line up: 3 ms, for which everybody else waits."""
 
-LEAST_QUANTUM: Final = 4
+LEAST_QUANTUM: Final = 8
 """The work that everybody may make in any turn: a person, or a hello with a join, never waits behind a flood."""
 
 MAX_OWED: Final = 2**16

@@ -484,6 +484,11 @@ def read_request(frame: bytes | WireError) -> Asked:
     if isinstance(frame, WireError):
         return frame
     try:
+        if frame.count(b"[") + frame.count(b"{") <= MAX_NESTING:
+            return _decode_request(frame)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        pass  # it is read once more, to find out what is wrong
+    try:
         return decode_request(frame)
     except WireError as error:
         return error

@@ -239,7 +239,13 @@ class Participant(ABC):
             self._leaving = True
         if self._turn_number != self.turn.number:
             self.begin_turn()
-        if self._waiting or self._must_wait(request):
+        if (
+            self._work < self.turn.quantum
+            and not (self._waiting or self._busy or self._enough or self._resting)
+            and not self.depends(request)
+        ):
+            self.handle(request, size)
+        elif self._waiting or self._must_wait(request):
             self._wait(request, size)
         else:
             self.handle(request, size)

@@ -210,7 +210,8 @@ class Appending:
         for entry in entries:
             first = place
             if entry.fresh:
-                first = bisect_left(records, entry.seq, place, key=seq_of)
+                if place == len(records) or records[place].seq != entry.seq:  # somebody else's are in between
+                    first = bisect_left(records, entry.seq, place, key=seq_of)
                 place = first + 1
             if entry.origin in said:
                 said[entry.origin].append((first, place, entry))

@@ -8,7 +8,7 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
-from ..log import Entry, Log, RoomLog
+from ..log import Log, RoomLog
 from ..messages import MemberJoined, MemberLeft, NickChanged, Presence, Reply, TopicChanged
 from ..names import Name
 from .appending import Appending
@@ -40,6 +40,7 @@ class Rooms:
         self._departures = Departures(self.turn, self._announce)
         self._catching_up = CatchingUp(reactor, self.turn)
         self._appending = Appending(reactor, log, self.turn, self._catching_up, tail_bytes)
+        self.say = self._appending.say
         self.turn.steps += (self._catching_up, self._appending)
         self.turn.last_steps += (self._forget_emptied, self._appending.tell_settled)
 
@@ -138,10 +139,6 @@ class Rooms:
         return self._catching_up.read(room, seq)
 
     # What is said and told
-
-    def say(self, entry: Entry) -> None:
-        """Append a message, with a `Member` as its origin, and hand it to the others."""
-        self._appending.say(entry)
 
     def settled(self) -> Deferred[None]:
         """Fire when everything said so far is kept and acked, or refused."""

@@ -47,7 +47,7 @@ class Turn:
         self.work = 0
         """The work that was made in it so far, in requests."""
         self.quantum = QUANTUM
-        """The work that one participant may make in it."""
+        """The work that one participant may make in it: less, once there was much work."""
         self.steps: list[Step] = []
         """What is done in each of them, in this order."""
         self.last_steps: list[Callable[[], None]] = []
