@@ -64,7 +64,20 @@ class CleanTests(SynchronousTestCase):
         self.assert_kept("\u0600١٢")
 
     def test_a_run_of_blanks_cannot_push_what_follows_into_another_row(self) -> None:
-        wide = " ", "\u00a0", "\u2003", "\u3000", "\t", " \u200b", "\u2800 ", "\u3164 ", "\U000e0fff ", "\n"
+        wide = (
+            " ",
+            "\u00a0",
+            "\u2003",
+            "\u3000",
+            "\t",
+            " \u200b",
+            "\u2800 ",
+            "\u3164 ",
+            "\U000e0fff ",
+            " \u0301",
+            "\u3000\u20dd",
+            "\n",
+        )
         for blank in wide:
             shown = clean(f"ok{blank * 70}09:01 alice: yes")
             self.assertEqual(shown, f"ok{' ' * MAX_BLANKS}09:01 alice: yes", repr(blank))

@@ -6,7 +6,8 @@ that looks like another person's. Every interface uses these functions. They rem
 - control characters, C0, DEL and C1 (a terminal obeys them), except tabs and line ends;
 - bidirectional overrides, embeddings, isolates and marks (UAX #9, section 2; CVE-2021-42574 shows what they do);
 - invisible characters: zero-width spaces, invisible operators, tags, fillers, variation selectors that select nothing;
-- piles of combining marks, which grow over the lines above and below;
+- piles of combining marks, which grow over the lines above and below, and marks on a blank, which would divide a run of
+  blanks without taking a column;
 - long runs of blanks, which push what follows to the edge of the screen and into the next row, as if it began there.
 
 What writing needs stays: joiners inside emoji and inside words of scripts that have them, one variation selector after
@@ -36,6 +37,9 @@ _line_end = re.compile("\r\n|[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 
 _blanks = re.compile(f"[ \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]{{{MAX_BLANKS + 1},}}")
 """A run of blanks that is too long. All of category Zs are blanks, narrow or wide."""
+
+_MARKS: Final = ("Mn", "Me")
+"""The categories of marks that take no column of their own."""
 
 _JOINERS = "\u200c\u200d"
 """ZERO WIDTH NON-JOINER and JOINER."""
@@ -106,7 +110,7 @@ def _without_unseen(line: str) -> str:
             at = tags.end()
             continue
         at += 1
-        marks = marks + 1 if unicodedata.category(character) in ("Mn", "Me") else 0
+        marks = marks + 1 if unicodedata.category(character) in _MARKS else 0
         if marks <= MAX_MARKS and _is_shown(character, kept[-1] if kept else "", line[at : at + 1]):
             kept.append(" " if character == "\t" else character)
     return "".join(kept)
@@ -118,6 +122,8 @@ def _is_shown(character: str, before: str, after: str) -> bool:
         return _joins(before) and _joins(after)
     if character in _SELECTORS:
         return _is_seen(before) and before != " "
+    if unicodedata.category(character) in _MARKS and before and unicodedata.category(before) == "Zs":
+        return False
     return character == "\t" or _is_seen(character)
 
 
