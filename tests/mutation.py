@@ -174,6 +174,8 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "owes: self.adjust_reading() -> pass": "it is read no more when the next request of it waits",
     },
     "stores.sqlite.database": {
+        "__init__: super().__init__(first) -> pass": "nobody prints this exception",
+        "explain: code or 0 -> code or 1": "neither is explained",
         "page: max(1, most_bytes // LONG) -> max(2, most_bytes // LONG)": "the first look is at one message more",
         "page: max(1, most_bytes // LONG) -> min(1, most_bytes // LONG)": "a second look is taken more often",
     },
@@ -187,6 +189,7 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         " -> database.epoch(self.writer) != epoch": "a closed connection raises an error, which is suppressed",
     },
     "stores.sqlite.log": {
+        "__init__: self.epoch = 0 -> self.epoch = 1": "only its changes count",
         "_append: self._journal_bytes >= MAX_JOURNAL_BYTES -> self._journal_bytes > MAX_JOURNAL_BYTES": "a byte more",
         "_tidy: self._moving = True -> self._moving = False": "the next move begins only with as many bytes again",
         "take: self.epoch += 1 -> self.epoch += 2": "it only has to change",

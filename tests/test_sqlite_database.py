@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from twisted_chat import names
@@ -226,6 +228,21 @@ class Ages(DatabaseTestCase):
         self.assertEqual(database.overdue(connection, limit, 120_000), [room])
         self.assertEqual(database.trim(connection, room, limit, 120_000).oldest, 2)
         self.assertEqual(database.overdue(connection, limit, 120_000), [])
+
+
+class Discarding(DatabaseTestCase):
+    def test_only_a_database_without_messages_is_removed(self) -> None:
+        database.discard(self.path)
+        self.assertFalse(os.path.exists(self.path))
+        with closing(connect(self.path)) as connection:
+            prepare(connection, self.path)
+            database.make_room(connection, names.room("a"))
+        database.discard(self.path)
+        self.assertTrue(os.path.exists(self.path))
+        with closing(connect(self.path)) as connection:
+            connection.execute("DELETE FROM room")
+        database.discard(self.path)
+        self.assertEqual(os.listdir(self.folder), [])
 
 
 class Newest(DatabaseTestCase):

@@ -544,6 +544,8 @@ class Following(FileTestCase):
         self.assertEqual(len(self.clock.getDelayedCalls()), 1)
         await log.close()
         self.assertEqual(self.clock.getDelayedCalls(), [])
+        (await room(self.open_store(":memory:"))).follow(lambda records: None)
+        self.assertEqual(self.clock.getDelayedCalls(), [], "no other program writes to memory")
 
 
 class GivenTwice(FileTestCase):
@@ -587,6 +589,12 @@ class GivenTwice(FileTestCase):
         self.assertEqual((again.seq, lobby.seq), (5, 5))
         self.assertNotEqual(lobby.epoch, epoch)
         self.assertEqual(texts(await lobby.after(0, MOST, PLENTY)), ["a", "b", "c", "other b", "d"])
+        epoch = lobby.epoch
+        with self.written_to() as beside:
+            database.insert(beside, 1, Record(6, 3, "bob", "e"), "bob", None)
+            beside.execute("UPDATE store SET epoch = epoch + 1")
+        await keep(log, [entry(lobby, "f")], 1)
+        self.assertEqual((lobby.seq, lobby.epoch), (7, epoch), "the numbers are certain again")
 
     async def test_how_many_are_skipped_is_counted_anew(self) -> None:
         log = self.open_store()

@@ -461,7 +461,7 @@ class Changes(NamedTuple):
     """Messages that were given new numbers, as `move` says."""
     epoch: int
     rooms: list[tuple[RoomState, list[Record]]]
-    """For each room that was asked for: its state, and all its new records, or none if they are too many."""
+    """For each room that was asked for: its state, and a page of its new records."""
 
 
 def look_again(connection: sqlite3.Connection, known: Sequence[tuple[str, int]]) -> Changes:
@@ -475,8 +475,7 @@ def _changed(connection: sqlite3.Connection, key: str, seq: int) -> tuple[RoomSt
     state = room_state(connection, key)
     if state.seq <= seq:
         return state, []
-    records = page(connection, AFTER, state.id, seq, NEW_AT_ONCE, NEW_BYTES_AT_ONCE)
-    return state, records if records and records[-1].seq == state.seq else []
+    return state, page(connection, AFTER, state.id, seq, NEW_AT_ONCE, NEW_BYTES_AT_ONCE)
 
 
 def summaries(connection: sqlite3.Connection, most: int) -> list[RoomSummary]:
