@@ -120,6 +120,15 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
     "chat": {
         "list_rooms: len(occupied) > LIST_MANY -> len(occupied) >= LIST_MANY": "a list is kept at one room less",
     },
+    "client.protocol.engine": {
+        "__init__: self._heard = 0.0 -> pass": "it is set when a connection is made, and read then",
+    },
+    "client.protocol.exchange": {
+        "__init__: Pace({}, 0.0) -> Pace({}, 1.0)": "without limits there is no rate, and the time does not matter",
+    },
+    "client.protocol.room_reader": {
+        "pause: min(pauses, 10) -> min(pauses, 11)": "both are beyond the longest pause",
+    },
     "framing": {
         "_is_one_object: len(line) > self._limit -> len(line) >= self._limit": "the other way finds the same object",
         f"_closes: down >= self._depth and {_LOOK} -> {_LOOK}": "the count only saves the slower look",

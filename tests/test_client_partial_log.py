@@ -133,7 +133,7 @@ class PartialLogTests(SynchronousTestCase):
         place = PartialLog[str](0)
         place.own |= set(range(1, MAX_OWN + 2))
         place.read(0, {}, False)
-        self.assertEqual(place.missing(), [])
+        self.assertEqual((place.missing(), place.is_complete), ([], True))
         for seq in range(MAX_OWN + 2, 2 * MAX_OWN + 3):
             place.acked(seq)
         self.assertEqual(place.missing(), [0])
@@ -141,6 +141,15 @@ class PartialLogTests(SynchronousTestCase):
         self.assertEqual((self.out(place), place.own, place.missing()), ([5000], set(), []))
         place.own |= set(range(5001, 5002 + MAX_OWN))
         self.assertEqual(place.missing(), [5000])
+
+    def test_own_messages_that_a_page_does_not_reach_are_looked_for_later(self) -> None:
+        place = PartialLog[str](0)
+        place.own |= set(range(10, 11 + MAX_OWN))
+        place.broken()
+        place.read(0, {1: "x"}, True)
+        self.out(place)
+        place.resume()
+        self.assertEqual((place.missing(), place.is_complete), ([1], False))
 
     def test_where_nothing_is_kept_of_what_there_was_it_goes_on_with_what_comes(self) -> None:
         place = PartialLog[str](0)

@@ -88,8 +88,8 @@ class Engine:
         self._hello: Pending | None = None
         self._shut_out: RequestError | None = None
         """Why the server refused the last hello."""
-        self._reason = ""
-        """The reason of the last `StateChanged`."""
+        self._reason: str | None = None
+        """Why there is no connection, as the program was told; None while there is one."""
         self._is_foreign = False
         """True while nothing has arrived on this connection that belongs to the protocol."""
         self._was_welcome = False
@@ -167,9 +167,9 @@ class Engine:
             return
         if obj is GAP:
             self._rooms.gap()
-            return
-        with suppress(*UNSOUND):
-            self._take(obj)
+        else:
+            with suppress(*UNSOUND):
+                self._take(obj)
 
     def tick(self, now: float) -> None:
         """Do what is due."""
@@ -290,7 +290,7 @@ class Engine:
         self._exchange.pace = Pace(limits, self._exchange.now)
         self.state = State.CONNECTED
         self._was_welcome = True
-        self._reason = ""
+        self._reason = None
         self._exchange.later(STEADY_TIME, self._has_lasted)
         self._rooms.welcomed()
         self._exchange.tell(StateChanged(State.CONNECTED))
@@ -350,8 +350,9 @@ class Engine:
         else:
             self._tries += 1
             self.pause = self._retry(self._tries)
-            if self.state is not State.WAITING or reason != self._reason:
-                self.state, self._reason = State.WAITING, reason
+            self.state = State.WAITING
+            if reason != self._reason:
+                self._reason = reason
                 self._exchange.tell(StateChanged(State.WAITING, reason))
 
     # What comes
