@@ -1,11 +1,13 @@
 """The promises at the end of the protocol, in whatever order things happen: each message once, in order, none missing.
 
-The model is a list: what was said, in its order. Whatever a client does, what it was handed since it joined is that
-list from its place on, with acks in the place of what it said itself.
+The model is a list: what was kept, in its order, which has what each client said once and in the order in which it said
+it. Whatever a client does, what it was handed since it joined is that list from its place on, with acks in the place
+of what it said itself.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from hypothesis import given, settings
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import room
+from twisted_chat.log import Entry
 
 from .helpers import FakeLog, Peer, Server
 
@@ -27,6 +30,7 @@ class Client:
         self.peer: Peer | None = None
         self.place = 0
         """The number of the last message it has seen, by which it returns."""
+        self.ever_said: list[str] = []
         self.unacked: list[str] = []
         self.asked: list[int | None] = []
         """The `since` of each join that is not answered yet."""
@@ -34,6 +38,8 @@ class Client:
         self.since = 0
         self.messages: list[int] = []
         self.acks: set[int] = set()
+        self.late_acks: set[int] = set()
+        """Acks of what it had said before it joined, which may come as messages too."""
         self.said: set[str] = set()
         """The ids of what it said since it joined."""
 
@@ -43,7 +49,8 @@ class Client:
             if obj["type"] == "joined":
                 since = self.asked.pop(0)
                 self.since = obj["seq"] if since is None else min(since, obj["seq"])
-                self.inside, self.messages, self.acks, self.said = True, [], set(), set()
+                self.inside, self.messages, self.said = True, [], set()
+                self.acks, self.late_acks = set(), set()
             elif obj["type"] == "left":
                 self.inside = False
             elif obj["type"] == "":
@@ -53,7 +60,9 @@ class Client:
                 self.place = obj["seq"]
             elif obj["type"] == "ack":
                 assert model[obj["seq"] - 1] == obj["id"]
-                if obj["id"] in self.said:
+                if obj["id"] not in self.said:
+                    self.late_acks.add(obj["seq"])
+                else:
                     assert obj["seq"] > max([self.since, *self.acks])
                     self.acks.add(obj["seq"])
                 if obj["id"] in self.unacked:
@@ -62,13 +71,25 @@ class Client:
                 assert obj["type"] in ("join", "leave", "welcome"), obj
 
 
+class RememberingLog(FakeLog):
+    """A log that knows what was ever kept in the lobby, also what is trimmed by now."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ever_kept: list[str] = []
+
+    def _append(self, entries: Sequence[Entry], time: int) -> None:
+        super()._append(entries, time)
+        self.ever_kept += [record.msg for record in self.logs["lobby"].records if record.seq > len(self.ever_kept)]
+
+
 class World:
     """Three clients, a server and its store, and the model of what they do."""
 
     def __init__(self, tail_bytes: int) -> None:
-        self.model: list[str] = []
         self.trimmed = 0
-        self.store = FakeLog()
+        self.store = RememberingLog()
+        self.model = self.store.ever_kept
         self.clients = {nick: Client(nick) for nick in NICKS}
 
         self.tail_bytes = tail_bytes
@@ -91,8 +112,6 @@ class World:
                 self.join(nick)
             for text in client.unacked:
                 client.peer.say(text, id=text)
-                if text not in self.model:
-                    self.model.append(text)
 
     def join(self, nick: str) -> None:
         self.enter(nick, with_place=True)
@@ -119,8 +138,8 @@ class World:
         for _ in range(2):
             client.take(self.model)
             if client.peer and self.is_in(client) and not client.asked:
-                text = f"{nick}-{len(self.model)}"
-                self.model.append(text)
+                text = f"{nick}-{len(client.ever_said)}"
+                client.ever_said.append(text)
                 client.unacked.append(text)
                 client.said.add(text)
                 client.peer.say(text, id=text)
@@ -208,10 +227,13 @@ class World:
         assert [record.msg for record in self.store.logs["lobby"].records] == self.model[self.trimmed :]
         for client in self.clients.values():
             client.take(self.model)
+            kept = [text for text in self.model if text.startswith(f"{client.nick}-")]
+            assert kept == [text for text in client.ever_said if text in kept]
+            assert {*client.ever_said} - {*kept} <= {*client.unacked}
             if client.inside:
                 expected = set(range(max(client.since, self.trimmed) + 1, len(self.model) + 1))
                 assert not client.acks & set(client.messages)
-                assert expected <= client.acks | set(client.messages)
+                assert expected <= client.acks | client.late_acks | set(client.messages)
                 assert not client.unacked
 
 
