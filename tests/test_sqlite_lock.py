@@ -76,6 +76,20 @@ class LockTests(StoreTestCase):
         held = self.acquire()
         self.assertTrue(os.path.samestat(os.fstat(held.descriptor), os.stat(self.path)))
 
+    def test_a_database_that_another_server_has_locked_first_is_left_alone(self) -> None:
+        locking = FileLock._lock
+        others: list[FileLock] = []
+
+        def lock_as_second(held: FileLock) -> None:
+            if not others:
+                others.append(held)
+                others.append(self.acquire())
+            locking(held)
+
+        self.patch(FileLock, "_lock", lock_as_second)
+        self.assertRaises(Unusable, FileLock.acquire, self.path)
+        self.assertTrue(os.path.samestat(os.fstat(others[1].descriptor), os.stat(self.path)))
+
     def test_the_lock_does_not_touch_that_of_sqlite(self) -> None:
         self.acquire()
         one, other = (sqlite3.connect(self.path, timeout=0, isolation_level=None) for _ in range(2))

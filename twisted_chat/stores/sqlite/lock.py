@@ -37,6 +37,8 @@ class FileLock:
         """An open descriptor of the database."""
         self.made = made
         """True if the database was not there before."""
+        self.held = False
+        """True once the database itself is locked."""
         self._beside: int | None = None
         """A descriptor of `-lock`."""
 
@@ -48,7 +50,7 @@ class FileLock:
             try:
                 lock._lock()
             except BaseException:
-                lock.release(remove=lock.made)
+                lock.release(remove=lock.made and lock.held)  # otherwise it may be another server's by now
                 raise
             if _is_at(lock.descriptor, path):
                 return lock
@@ -81,6 +83,7 @@ class FileLock:
             raise Unusable(_IN_USE.format(path=self.path)) from None
         except OSError:
             return False
+        self.held = True
         return True
 
     def release(self, remove: bool = False) -> None:
