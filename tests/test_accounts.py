@@ -88,6 +88,19 @@ class RegistryTests(SynchronousTestCase):
         self.server.settle()
         self.assertEqual([obj["type"] for obj in peer.got()], ["welcome", "pong"])
 
+    def test_what_follows_a_hello_that_waits_is_kept_though_the_client_has_closed_its_side(self) -> None:
+        self.registry.held = []
+        peer = self.server.connect()
+        hello = {"type": "hello", "nick": "alice", "password": "s3cret"}
+        peer.send(hello, {"type": "join", "room": "lobby"})
+        peer.say("hi", id="1")
+        peer.wire.participant.finished()
+        self.server.settle()
+        self.assertEqual(peer.got(), [])
+        self.registry.held.pop()()
+        self.server.settle()
+        self.assertEqual([obj["type"] for obj in peer.got()], ["welcome", "joined", "ack", "stop"])
+
     def test_a_hello_whose_connection_is_gone_meanwhile_takes_no_nick(self) -> None:
         self.registry.held = []
         peer = self.server.connect()

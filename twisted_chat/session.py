@@ -101,10 +101,10 @@ class Session(Participant):
         self.host.gone(self, farewell)
 
     def finished(self) -> None:
-        if not self.is_welcome:
-            self.end("")
-        else:
+        if self.is_welcome or self._busy or self._waiting:  # its hello may wait for the registry of accounts
             self.received(Quit())
+        else:
+            self.end("")
 
     def tick(self) -> None:
         self._silent += 1
