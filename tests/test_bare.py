@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import bare
 from twisted_chat.limits import MAX_ERRORS, MAX_REST_SECONDS, Limits
-from twisted_chat.log import Unavailable
+from twisted_chat.log import Record, Unavailable
 from twisted_chat.messages import PingSent
 from twisted_chat.newcomer import GRACE_SECONDS, HELLO_SECONDS
 from twisted_chat.room import GATHER_FROM
@@ -394,6 +394,17 @@ class PaceTests(BareTestCase):
         self.assertEqual(self.times(peer), [])
         self.say("3")
         self.assertEqual([msg for _, msg in self.times(peer)], ["3"])
+
+    def test_what_came_into_the_log_in_front_of_others_is_read_at_once(self) -> None:
+        peer = self.bare()
+        log = self.server.fake.logs["lobby"]
+        self.segments(peer)
+        log.records.append(Record(log.seq + 1, 0, "carol", "imported"))
+        log.seq += 1
+        log.epoch += 1
+        assert log.heard
+        log.heard([])
+        self.assertEqual(self.segments(peer), [text("imported", "carol")])
 
 
 class EndTests(BareTestCase):

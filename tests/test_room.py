@@ -266,6 +266,25 @@ class FollowingTests(SynchronousTestCase):
         self.alice.ask(type="leave", room="den")
         self.assertIsNone(den.heard)
 
+    def test_a_room_that_was_let_go_takes_nothing_from_its_successor(self) -> None:
+        self.server = Server(tail_bytes=1_000)
+        alice = self.server.welcome("alice", "den")
+        den = self.server.fake.logs["den"]
+        for _ in range(3):
+            alice.say("hi", room="den")
+        self.server.settle()
+        den.epoch += 1
+        assert den.heard
+        den.heard([])
+        self.server.settle()
+        alice.ask(type="leave", room="den")
+        bob, carol = self.server.welcome("bob", "den"), self.server.welcome("carol", "den", "lobby")
+        carol.say("x" * 1_000)  # takes the place of what memory had of the first den
+        self.server.hush(bob, carol)
+        bob.say("hi", room="den")
+        self.server.settle()
+        self.assertEqual(carol.texts(), ["hi"])
+
 
 class OtherWaysTests(SynchronousTestCase):
     """Messages also come into the log, and go out of it, by other ways than the server's own."""

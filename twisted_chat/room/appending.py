@@ -202,6 +202,8 @@ class Appending:
             self._catching_up.read_on(member)
         room.forget(floor)
         room.head = floor
+        for reader in room.paced:
+            reader.wake()
 
     def _fan_out(self, room: Room, records: Sequence[Record], entries: list[Entry], several: bool) -> None:
         """Hand what a room has heard to its members, and acks to those who said some of it."""

@@ -21,36 +21,47 @@ class Departures:
         self._turn = turn
         self._announce = announce
         """Tells the others in a room of a departure; returns how many were told."""
-        self._waiting: dict[tuple[Room, str], tuple[MemberLeft, Listener]] = {}
-        """By the room, and the key of the nick that is gone."""
+        self._waiting: dict[Room, list[tuple[MemberLeft, Listener]]] = {}
+        """By the room, in the order in which they were left. None of them is empty."""
+        self._lined_up = False
 
     def add(self, room: Room, notice: MemberLeft, gone: Listener) -> None:
         """Tell the others in a room of a departure: at once, unless that is too much for this turn."""
-        self.tell(room, gone.nick.key)
-        if not self._waiting:
+        if room not in self._waiting:
             if self._turn.work < WORK_A_TURN:
                 self._turn.spend(_work(self._announce(room, notice, gone)))
                 return
-            self._turn.line_up(self)
-        self._waiting[room, gone.nick.key] = notice, gone
+            self._waiting[room] = []
+        self._waiting[room].append((notice, gone))
+        self._line_up()
 
-    def tell(self, room: Room, key: str) -> int:
-        """Tell of the departure of a nick from a room now, if that is still to come; returns how many were told.
-
-        Whoever bears the nick next, and is announced in the room, comes behind it.
-        """
-        waiting = self._waiting.pop((room, key), None)
-        return 0 if waiting is None else self._announce(room, *waiting)
+    def tell_all(self, room: Room) -> None:
+        """Tell of all departures from a room now, since something is to happen in it that comes behind them."""
+        while room in self._waiting:
+            self._turn.spend(self._tell_next(room))
 
     def take_turn(self) -> int:
         """Tell of as many departures as one quantum has room for."""
+        self._lined_up = False
         work = 0
         while self._waiting and work < QUANTUM:
-            room, key = next(iter(self._waiting))
-            work += _work(self.tell(room, key))
+            work += self._tell_next(next(iter(self._waiting)))
         if self._waiting:
-            self._turn.line_up(self)
+            self._line_up()
         return work
+
+    def _tell_next(self, room: Room) -> int:
+        """Tell of the first departure that waits in a room; returns how much work that was."""
+        waiting = self._waiting[room]
+        notice, gone = waiting.pop(0)
+        if not waiting:
+            del self._waiting[room]
+        return _work(self._announce(room, notice, gone))
+
+    def _line_up(self) -> None:
+        if not self._lined_up:
+            self._lined_up = True
+            self._turn.line_up(self)
 
 
 def _work(told: int) -> int:

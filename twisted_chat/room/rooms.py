@@ -94,13 +94,15 @@ class Rooms:
             rooms, self._appending.emptied = self._appending.emptied, []
             for room in rooms:
                 empty = not (room.members or len(room.tail) or room.pinned)
-                if empty and self._open.pop(room.name.key, None) is not None:
+                if empty and self._open.get(room.name.key) is room:  # not one that was opened after it was let go
+                    del self._open[room.name.key]
                     room.log.unfollow()
 
     # Members
 
     def enter(self, room: Room, listener: Listener, since: int | None) -> Member:
         """Put a participant into a room, behind the number `since`, or at the end; one that is in it starts again."""
+        self._departures.tell_all(room)
         place = room.head if since is None else min(since, room.head)
         old = room.members.get(listener)
         if old is not None:
@@ -153,7 +155,8 @@ class Rooms:
 
         Returns how many were told.
         """
-        return self._departures.tell(room, about.nick.key) + self._announce(room, notice, about)
+        self._departures.tell_all(room)
+        return self._announce(room, notice, about)
 
     def announce_departure(self, room: Room, notice: MemberLeft, gone: Listener) -> None:
         """Do what `announce` does for somebody whose connection has ended, in this turn or in a later one."""
