@@ -149,9 +149,12 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
     "room.appending": {
         "__init__: self._handled = 0 -> self._handled = 1": "only its differences count",
         "_fan_out_all: len(by_room) > 1 -> len(by_room) >= 1": "it is only slower",
+        "_hand_all: several and len(listener.members) > 1 -> several or len(listener.members) > 1": "the same",
         "_remember: len(tail) or oldest.members -> len(tail)": "the room is looked at again later",
     },
     "room.catching_up": {
+        "_go_live: room.topic is not None and member.topic is not room.topic"
+        " -> member.topic is not room.topic": "a topic that there was is never None again",
         "_read_again: member.gone or member.listener.paused"
         " -> member.gone and member.listener.paused": "its turn passes",
     },
@@ -167,6 +170,9 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
     "room.rooms": {
         "forget_if_empty: room.members or len(room.tail) or room.pinned"
         " -> len(room.tail) or room.pinned": "it is looked again who is there before a room is let go",
+        "forget_if_empty: room.members or len(room.tail) or room.pinned -> room.members or room.pinned": "the same",
+        "_forget_emptied: self._appending.emptied and (not self._appending.is_busy)"
+        " -> not self._appending.is_busy": "there is nothing to do then",
     },
     "room.tail": {
         "drop: start * 2 >= len(self._records) -> start * 2 > len(self._records)": "they are moved one message later",
@@ -175,6 +181,8 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
     },
     "room.turn": {
         "__init__: self.number = 0 -> self.number = 1": "only its differences count",
+        "_end: self.number += 1 -> self.number += 2": "the same",
+        "_end: self._busy or self.out -> self._busy": "whoever sends something asks for the end of a turn as well",
     },
     "session": {
         "depends: self.paused and self._owed > MAX_OWED -> self._owed > MAX_OWED": "its turn is over then, anyway",

@@ -18,7 +18,7 @@ from twisted_chat.room.appending import Appending
 from twisted_chat.room.tail import size_of
 from twisted_chat.room.turn import Turn
 
-from .helpers import Counted, Peer, Server
+from .helpers import Counted, FakeLog, Peer, Server
 
 
 def kinds(objects: list[dict[str, Any]]) -> list[str]:
@@ -704,6 +704,15 @@ class CountTests(SynchronousTestCase):
         self.assertEqual(bob.texts(), [str(i) for i in range(1_000)])
         self.assertEqual(self.server.fake.calls["after"], 0)
 
+    def test_nor_does_one_that_enters_a_room_that_everybody_has_left(self) -> None:
+        (alice,) = self.server.crowd(1, "den")
+        alice.say("1", room="den")
+        self.server.settle()
+        alice.ask(type="leave", room="den")
+        self.server.settle()
+        heard = self.server.welcome("bob").ask(type="join", room="den", since=0)
+        self.assertEqual(([obj["msg"] for obj in heard[1:]], self.server.fake.calls["after"]), (["1"], 0))
+
     def test_nor_does_one_that_reads_all_there_is_in_memory(self) -> None:
         (alice,) = self.server.crowd(1, "lobby")
         for i in range(3):
@@ -800,6 +809,30 @@ class MemoryTests(SynchronousTestCase):
         self.alice.got()
         self.assertEqual(self.history(after=5), (["6"], 0))
         self.assertEqual(self.history(limit=2), (list("56"), 1))
+
+
+class SettledTests(SynchronousTestCase):
+    def test_what_follows_messages_waits_for_them_though_several_were_kept_before(self) -> None:
+        server = Server()
+        (alice,) = server.crowd(1, "lobby")
+        alice.say("1", id="1")
+        alice.say("2", id="2")
+        server.settle()
+        alice.got()
+        server.fake.held.add("append")
+        alice.say("3", id="3")
+        alice.send({"type": "ping", "id": "4"})
+        server.settle()
+        self.assertEqual(alice.got(), [])
+        server.fake.release()
+        server.settle()
+        self.assertEqual([obj["id"] for obj in alice.got()], ["3", "4"])
+
+    def test_the_end_of_a_turn_comes_as_the_service_says(self) -> None:
+        ends: list[Callable[[], None]] = []
+        rooms = room.Rooms(Server().clock, FakeLog(), soon=ends.append)
+        rooms.turn.schedule()
+        self.assertEqual(len(ends), 1)
 
 
 class TopicTests(SynchronousTestCase):
