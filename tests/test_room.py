@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any, cast
 
 from twisted.internet.defer import execute
@@ -454,6 +455,14 @@ class KeepingTests(SynchronousTestCase):
         self.alice.say("1", id="1")
         self.server.settle()
         self.assertEqual([obj["code"] for obj in self.alice.got()], ["internal"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_a_share_of_the_turn_that_fails_stops_nothing(self) -> None:
+        broken: Any = SimpleNamespace(take_turn=lambda: 1 // 0)
+        self.server.chat.rooms.turn.line_up(broken)
+        self.alice.say("1", id="1")
+        self.server.settle()
+        self.assertEqual((kinds(self.alice.got()), self.bob.texts()), (["ack"], ["1"]))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_what_is_kept_at_once_waits_for_nothing(self) -> None:

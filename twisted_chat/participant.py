@@ -328,7 +328,7 @@ class Participant(ABC):
     # Its share of a turn
 
     def spend(self, work: int) -> None:
-        """Count work that this participant makes, in requests: some 20 microseconds each."""
+        """Count work that this participant makes, in requests: some 10 microseconds each."""
         if self._turn_number != self.turn.number:
             self.begin_turn()
         self._work += work

@@ -118,7 +118,10 @@ class Turn:
         left = max(QUANTUM, WORK_A_TURN - self.work)
         while self._busy and left > 0:
             self.quantum = QUANTUM
-            left -= self._busy.popleft().take_turn()
+            try:
+                left -= self._busy.popleft().take_turn()
+            except Exception:
+                _log.failure("A share of the turn has failed; the others go on")
 
     def _end(self) -> None:
         try:
