@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from twisted.internet import asyncioreactor, reactor
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.python.threadpool import ThreadPool
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from twisted_chat.client import __main__ as program
@@ -31,6 +32,7 @@ class FakeReactor:
 
     def __init__(self, *doing: Callable[[], object]) -> None:
         self.stopped = self.crashed = False
+        self.threadpool: ThreadPool | None = None
         self._doing = list(doing)
 
     def callWhenRunning(self, function: Callable[[], object]) -> None:
@@ -99,6 +101,18 @@ class RunTests(SynchronousTestCase):
             talking.pause()  # it says goodbye, and nobody answers
             self.assertEqual(Run(reactor, lambda talking=talking: talking).run(), 129)  # type: ignore[misc]
             self.assertEqual((reactor.stopped, reactor.crashed), (False, crashes))
+
+    def test_an_end_at_once_leaves_no_thread_that_python_waits_for(self) -> None:
+        reactor = FakeReactor(self.signal(signal.SIGHUP), self.signal(signal.SIGTERM))
+        pool = reactor.threadpool = ThreadPool(1, 1)
+        pool.start()
+        (worker,) = pool.threads
+        Run(reactor, lambda: Deferred(lambda _: None)).run()
+        self.assertTrue(reactor.crashed)
+        alive = worker.is_alive()
+        if alive:
+            pool.stop()  # nothing of a test outlives it
+        self.assertFalse(alive)
 
     def test_a_signal_that_is_ignored_stays_so(self) -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)

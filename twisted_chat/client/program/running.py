@@ -44,6 +44,8 @@ class Run:
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
+        if self._reactor.threadpool is not None:
+            self._reactor.threadpool.stop()  # `crash` leaves its threads, and Python would wait for them for ever
         return self._status
 
     def end(self, number: int) -> None:
