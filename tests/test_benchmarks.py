@@ -321,7 +321,7 @@ class LoadTests(SynchronousTestCase):
             self.talk(Refusing(self, 0))
 
     def test_cut_off(self) -> None:
-        with self.assertRaisesRegex(Failed, "the server closed connection 0"):
+        with self.assertRaisesRegex(Failed, r"the server closed connection \d"):  # whichever is looked at first
             self.talk(Cutting(self, 0))
 
     def test_several_processes(self) -> None:
