@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from twisted.internet.interfaces import IDelayedCall
 
+from ...chat import Chat
 from ...messages import Envelope, Welcome, WireError, read_request
 from ...participant import Receiver
 from ...requests import is_same_secret
@@ -15,9 +16,6 @@ from .encoding import DATAGRAMS
 from .requests import NumberedRequests
 from .sending import Sender
 from .silence import Silence
-
-if TYPE_CHECKING:
-    from .port import UDPPort
 
 SILENCE_SECONDS: Final = 60.0
 """Seconds of silence after which a session is over."""
@@ -35,6 +33,18 @@ LOW: Final = 16
 """Low-water mark: with so few waiting, the rooms go on."""
 
 
+class Port(Protocol):
+    """The port for datagrams, as one of its sessions sees it."""
+
+    chat: Chat
+
+    def send(self, datagram: bytes, address: Address) -> bool:
+        """Send a datagram; returns False if the system does not take it now."""
+
+    def forget(self, wire: UDPWire) -> None:
+        """Called when nothing more comes of a session, not even its last word."""
+
+
 class UDPWire:
     """One session: from a hello with a valid cookie until one side ends it or is silent. A `participant.Wire`."""
 
@@ -45,7 +55,7 @@ class UDPWire:
     silence_seconds = SILENCE_SECONDS
     participant: Receiver
 
-    def __init__(self, port: UDPPort, address: Address, cookie: str, time: int) -> None:
+    def __init__(self, port: Port, address: Address, cookie: str, time: int) -> None:
         self.at = address
         self.address, label = address
         self.label = str(label)
