@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import queue
 import signal
 import socket
 import ssl
@@ -318,8 +319,8 @@ class RealTests(TestCase):
         """As where a machine goes from one network to another: the server hears nothing of the old connection's end."""
         server = await Server.start(self)
         al = await self.client(server.port, "al")
-        reasons: list[str] = []
-        al.on(StateChanged, lambda change: reasons.append(change.reason))
+        reasons: queue.Queue[str] = queue.Queue()  # callbacks have a thread of their own, which may be later than the ack
+        al.on(StateChanged, lambda change: reasons.put(change.reason))
         with al._loop.lock:
             descriptors = {key.fd for key in al._loop._selector.get_map().values()}
             kept = os.dup((descriptors - {al._loop._asleep.fileno()}).pop())  # the client closes only its own
@@ -327,7 +328,8 @@ class RealTests(TestCase):
             al._engine.hang_up = "the network has changed"
         al._loop.wake()
         self.assertEqual(await deferToThread(al.say, "after the network changed"), 1)
-        self.assertEqual(reasons, ["the network has changed", ""])
+        heard = [await deferToThread(reasons.get, timeout=TIMEOUT) for _ in range(2)]
+        self.assertEqual(heard, ["the network has changed", ""])
 
     async def test_who_takes_messages_slowly_misses_none(self) -> None:
         server = await Server.start(self, "--rate", "0")
