@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_chat import messages, names, requests
+from twisted_chat import gate, messages, names
 from twisted_chat.accounts import Account, Anybody, Role
 from twisted_chat.limits import Limits
 from twisted_chat.log import Unavailable
@@ -142,8 +142,8 @@ class GateTests(SynchronousTestCase):
         self.server.hush(self.alice, self.guest)
 
     def needs(self, request: type[messages.AnyRequest], role: Role) -> None:
-        handler = requests._table[request].handler
-        self.patch(requests, "_table", {**requests._table, request: requests._Row(handler, role)})
+        handler = gate.table[request].handler
+        self.patch(gate, "table", {**gate.table, request: gate.Row(handler, role)})
 
     def test_who_lacks_the_role_in_that_room_is_denied(self) -> None:
         self.needs(messages.Topic, Role.MODERATOR)
@@ -169,11 +169,11 @@ class GateTests(SynchronousTestCase):
         self.assertEqual(self.server.fake.calls["append"], 0)
 
     def test_all_but_a_hello_needs_one(self) -> None:
-        strangers = {request for request, row in requests._table.items() if row.needs is Role.STRANGER}
+        strangers = {request for request, row in gate.table.items() if row.needs is Role.STRANGER}
         self.assertEqual(strangers, {messages.Hello})
 
     def test_every_request_there_is_has_a_row(self) -> None:
-        self.assertEqual(set(requests._table), set(messages.AnyRequest.__args__))
+        self.assertEqual(set(gate.table), set(messages.AnyRequest.__args__))
 
     def test_it_takes_the_rate_of_all(self) -> None:
         self.server = Server(limits=Limits(burst=1, rate=0.1))

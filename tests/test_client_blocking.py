@@ -319,7 +319,9 @@ class RealTests(TestCase):
         """As where a machine goes from one network to another: the server hears nothing of the old connection's end."""
         server = await Server.start(self)
         al = await self.client(server.port, "al")
-        reasons: queue.Queue[str] = queue.Queue()  # callbacks have a thread of their own, which may be later than the ack
+        reasons: queue.Queue[str] = (
+            queue.Queue()
+        )  # callbacks have a thread of their own, which may be later than the ack
         al.on(StateChanged, lambda change: reasons.put(change.reason))
         with al._loop.lock:
             descriptors = {key.fd for key in al._loop._selector.get_map().values()}

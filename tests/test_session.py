@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, execute, fail
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_chat import messages, requests, session
+from twisted_chat import gate, messages, session
 from twisted_chat.accounts import Role
 from twisted_chat.limits import (
     LEAST_QUANTUM,
@@ -73,7 +73,7 @@ class RequestTests(SynchronousTestCase):
         self.assertEqual([obj["id"] for obj in self.alice.got()], ["first", *map(str, range(3_000))])
 
     def test_a_request_may_be_refused_later(self) -> None:
-        self.patch(requests, "_table", {**requests._table, messages.Ping: requests._Row(_refuse, Role.GUEST)})
+        self.patch(gate, "table", {**gate.table, messages.Ping: gate.Row(_refuse, Role.GUEST)})
         (error,) = self.alice.ask(type="ping", id="7")
         self.assertEqual((error["type"], error["code"], error["id"]), ("error", "denied", "7"))
         self.assertEqual(kinds(self.alice.ask(type="who", room="lobby")), ["members"])
@@ -89,7 +89,7 @@ class RequestTests(SynchronousTestCase):
 
     def test_a_request_that_fails_in_the_server_is_told_and_the_next_one_works(self) -> None:
         for handler in (_raise, _fail):
-            self.patch(requests, "_table", {**requests._table, messages.Ping: requests._Row(handler, Role.GUEST)})
+            self.patch(gate, "table", {**gate.table, messages.Ping: gate.Row(handler, Role.GUEST)})
             (error,) = self.alice.ask(type="ping", id="7")
             self.assertEqual((error["type"], error["code"], error["id"]), ("error", "internal", "7"))
             self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)

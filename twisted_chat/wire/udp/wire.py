@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IDelayedCall
 from ...chat import Chat
 from ...messages import Envelope, Welcome, WireError, read_request
 from ...participant import Receiver
-from ...requests import is_same_secret
+from ...requests.identity import is_same_secret
 from .cookies import Address
 from .datagram import LONGEST, MAX_DATAGRAM, Datagram
 from .encoding import DATAGRAMS

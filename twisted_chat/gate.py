@@ -1,0 +1,83 @@
+"""The gate: every request of every participant on every wire goes through it.
+
+It takes the token that the request costs, sees that the participant is welcome, and checks the role that stands beside
+the handler in the table. So a handler gets somebody who may ask for what it does. `requests/` has the handlers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import msgspec
+from twisted.internet.defer import Deferred
+
+from . import messages, names
+from .accounts import Accounts, Role
+from .limits import Limits
+from .log import Log, RoomSummary
+from .messages import AnyRequest, Asked, WireError
+from .participant import HELLO_FIRST, Participant
+from .room import Rooms
+
+
+class Host(Protocol):
+    """The chat, as requests see it."""
+
+    reactor: Any
+    limits: Limits
+    log: Log
+    rooms: Rooms
+    accounts: Accounts
+    nicks: dict[str, Any]
+    """The participants that are welcome, by the nick's key."""
+
+    def list_rooms(self, kept: list[RoomSummary]) -> list[messages.RoomInfo]:
+        """List the rooms with the most members, and those that are kept."""
+
+
+_Handler = Callable[[Any, Any, Any], "Deferred[None] | None"]
+_F = TypeVar("_F", bound=_Handler)
+
+
+class Row(NamedTuple):
+    """A request in the table."""
+
+    handler: _Handler
+    needs: Role
+    """The role that the asker needs, in the room that the request names if it names one."""
+
+
+table: dict[type[msgspec.Struct], Row] = {}
+
+
+def handle(host: Host, participant: Participant, request: Asked) -> Deferred[None] | None:
+    """Let a request through the gate, and answer it; raises `WireError`. What cannot be read costs a token too."""
+    if type(request) is not messages.Quit:
+        participant.bucket.take(host.reactor.seconds)
+    if isinstance(request, WireError):
+        raise request
+    handler, needs = table[type(request)]
+    if needs is not Role.STRANGER:
+        if not participant.is_welcome:
+            raise WireError("not-welcome", HELLO_FIRST)
+        if needs is not Role.GUEST:
+            _check_role(host, participant, request, needs)
+    return handler(host, participant, request)
+
+
+def _check_role(host: Host, participant: Participant, request: AnyRequest, needs: Role) -> None:
+    room = getattr(request, "room", None)
+    if host.accounts.role(participant.account, names.room(room) if room else None) < needs:
+        where = f"in the room {room}" if room else "here"
+        raise WireError("denied", f"only {needs.name.lower()}s may do this {where}")
+
+
+def answers(request: type[AnyRequest], needs: Role = Role.GUEST) -> Callable[[_F], _F]:
+    """Let a function answer a kind of request. It raises `WireError`, or returns a Deferred where it has to wait."""
+
+    def register(handler: _F) -> _F:
+        table[request] = Row(handler, needs)
+        return handler
+
+    return register

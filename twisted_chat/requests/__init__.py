@@ -1,0 +1,10 @@
+"""What each request means. It knows nothing of bytes.
+
+A request is one function in a module of this package and one struct in `messages`: `@answers` puts the function into
+the table of the gate, with what it needs beside it. Importing this package fills the table.
+"""
+
+from ..gate import handle
+from . import connection, identity, reading, rooms, speaking
+
+__all__ = ["connection", "handle", "identity", "reading", "rooms", "speaking"]

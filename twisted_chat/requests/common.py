@@ -1,0 +1,32 @@
+"""What several requests need: somebody's membership in a room, and as much of an answer as a wire carries."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from .. import messages, names
+from ..messages import WireError
+from ..participant import Participant, Wire
+from ..room import Member
+
+_T = TypeVar("_T")
+
+
+def membership(session: Participant, room: str) -> Member:
+    """Find the membership of a session in a room; raises `WireError`."""
+    member = session.members.get(names.room(room).key)
+    if member is None:
+        raise WireError("not-joined", f"you are not in the room {room}: join it first")
+    return member
+
+
+def fitting(items: list[_T], answer: msgspec.Struct, wire: Wire) -> list[_T]:
+    """Take as many items of an answer as the wire carries at once: at least one, if there is any."""
+    left = wire.longest_answer - len(messages.encode(answer))
+    for count, item in enumerate(items):
+        left -= len(messages.encode(item)) + 1
+        if left < 0:
+            return items[: max(count, 1)]
+    return items

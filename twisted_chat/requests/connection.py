@@ -1,0 +1,23 @@
+"""Requests about the connection itself: is the peer there, and the end."""
+
+from __future__ import annotations
+
+from .. import messages
+from ..gate import Host, answers
+from ..participant import Participant
+from ..session import Session
+
+
+@answers(messages.Ping)
+def _ping(host: Host, session: Session, request: messages.Ping) -> None:
+    session.reply(messages.PongSent(id=request.id))
+
+
+@answers(messages.Pong)
+def _pong(host: Host, session: Session, request: messages.Pong) -> None:
+    """Do nothing: any request shows that the client is there."""
+
+
+@answers(messages.Quit)
+def _quit(host: Host, session: Participant, request: messages.Quit) -> None:
+    session.end("", id=request.id, farewell=request.msg)

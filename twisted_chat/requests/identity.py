@@ -1,0 +1,88 @@
+"""Requests about who somebody is: the hello, and a change of nick."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Final
+
+from twisted.internet.defer import Deferred
+
+from .. import __version__, messages, names
+from ..accounts import Account, Role
+from ..gate import Host, answers
+from ..messages import SERVER, WireError
+from ..names import Name
+from ..participant import Participant
+from ..session import Session
+
+RESERVED: Final = frozenset((SERVER, "self"))
+"""Nicks that nobody may have: the server is the author `server`, and the oldest clients write `self` for themselves."""
+
+
+@answers(messages.Hello, needs=Role.STRANGER)
+def _hello(host: Host, session: Session, request: messages.Hello) -> Deferred[None]:
+    if session.is_welcome:
+        raise WireError("bad-message", "you are welcome already; to change your nick, send a request of type nick")
+    nick = names.nick(request.nick)
+    return host.accounts.log_in(nick, request.password).addCallback(_welcome, host, session, request)
+
+
+def _welcome(account: Account | None, host: Host, session: Session, request: messages.Hello) -> None:
+    if session.closed:
+        return
+    session.nick = _take_nick(host, session, request.nick, request.token)
+    session.token = request.token
+    session.account = account
+    limits = host.accounts.limits(account, host.limits)
+    session.bucket.change(limits)
+    session.reply(
+        messages.Welcome(
+            nick=session.nick.shown,
+            server=f"twisted_chat {__version__}",
+            protocol=messages.PROTOCOL,
+            limits=limits.for_clients() | {"object": session.wire.longest_object},
+            id=request.id,
+        )
+    )
+
+
+def _take_nick(host: Host, session: Session, nick: str, token: str | None = None) -> Name:
+    """Give a session a nick that nobody has, or whose bearer has the same token and is ended; raises `WireError`."""
+    name = names.nick(nick)
+    if name.key in RESERVED:
+        raise WireError("nick-taken", "this nick is reserved for the server: take another one")
+    bearer = host.nicks.get(name.key)
+    if bearer is not None and bearer is not session:
+        if not isinstance(bearer, Session) or not is_same_secret(bearer.token, token):
+            raise WireError("nick-taken", f"somebody else has this nick: take another one{_until_free(bearer)}")
+        bearer.end("a new connection of yours has taken the place of this one", farewell="connecting again")
+    host.nicks[name.key] = session
+    return name
+
+
+def is_same_secret(token: str | None, other: str | None) -> bool:
+    """Compare two tokens in a time that does not depend on where they differ; no token equals none."""
+    return token is not None and other is not None and hmac.compare_digest(token.encode(), other.encode())
+
+
+def _until_free(bearer: Participant) -> str:
+    """Write when a nick will be free, if its bearer is a connection that has gone silent."""
+    seconds = bearer.free_in()
+    if seconds is None:
+        return ""
+    return f". If that is your own connection, which has gone silent, the nick will be free in about {round(seconds)} s"
+
+
+@answers(messages.Nick)
+def _nick(host: Host, session: Session, request: messages.Nick) -> None:
+    old = session.nick
+    new = _take_nick(host, session, request.nick)
+    if new.key != old.key:
+        del host.nicks[old.key]
+    session.nick = new
+    session.reply(messages.NickChanged(author=old.shown, nick=new.shown, id=request.id))
+    told = 0
+    for member in session.members.values():
+        notice = messages.NickChanged(author=old.shown, nick=new.shown, room=member.room.name.shown)
+        told += host.rooms.announce(member.room, notice, session)
+    session.charge(told)

@@ -1,0 +1,74 @@
+"""Requests of somebody who reads: history, who is in a room, and which rooms there are."""
+
+from __future__ import annotations
+
+import heapq
+
+from twisted.internet.defer import Deferred
+
+from .. import messages, names
+from ..encoding import message_of
+from ..gate import Host, answers
+from ..log import Record, RoomSummary
+from ..messages import WireError
+from ..room import Room
+from ..session import Session
+from .common import fitting
+
+
+@answers(messages.History)
+def _history(host: Host, session: Session, request: messages.History) -> Deferred[None]:
+    if request.before is not None and request.after is not None:
+        raise WireError("bad-message", "history goes 'before' a number or 'after' one, not both")
+    return host.rooms.peek(names.room(request.room)).addCallback(_read_history, session, request)
+
+
+def _read_history(room: Room, session: Session, request: messages.History) -> Deferred[None]:
+    most = min(request.limit, messages.MAX_PAGE)
+    most_bytes = session.wire.longest_answer
+    if request.after is not None:
+        read = room.read_after(request.after, most, most_bytes)
+    else:
+        before = messages.MAX_SEQ if request.before is None else request.before
+        read = room.read_before(before, most, most_bytes)
+    return read.addCallback(_show_history, room, session, request)
+
+
+def _show_history(records: list[Record], room: Room, session: Session, request: messages.History) -> None:
+    answer = messages.HistoryPage(room=room.name.shown, messages=[], more=False, id=request.id)
+    shown = [message_of(room.name.shown, record) for record in records]
+    if shown and request.skip:
+        shown[0].msg = shown[0].msg[request.skip :]
+    if request.after is not None:
+        answer.messages = fitting(shown, answer, session.wire)
+        count = len(answer.messages)
+        answer.more = count > 0 and records[count - 1].seq < room.head
+    else:
+        answer.messages = fitting(shown[::-1], answer, session.wire)[::-1]
+        count = len(answer.messages)
+        answer.more = count > 0 and records[-count].seq > room.log.oldest
+    session.reply(answer)
+
+
+@answers(messages.Who)
+def _who(host: Host, session: Session, request: messages.Who) -> None:
+    name = names.room(request.room)
+    after = names.nick(request.after).key if request.after else ""
+    room = host.rooms.get(name.key)
+    nicks = [listener.nick for listener in room.members] if room else []
+    page = heapq.nsmallest(messages.MAX_PAGE, (nick for nick in nicks if nick.key > after), key=lambda nick: nick.key)
+    shown = room.name.shown if room else name.shown
+    answer = messages.Members(room=shown, members=[], count=len(nicks), id=request.id)
+    answer.members = fitting([nick.shown for nick in page], answer, session.wire)
+    session.reply(answer)
+
+
+@answers(messages.Rooms)
+def _rooms(host: Host, session: Session, request: messages.Rooms) -> Deferred[None]:
+    return host.log.rooms(messages.MAX_PAGE).addCallback(_show_rooms, host, session, request)
+
+
+def _show_rooms(kept: list[RoomSummary], host: Host, session: Session, request: messages.Rooms) -> None:
+    answer = messages.RoomList(rooms=[], id=request.id)
+    answer.rooms = fitting(host.list_rooms(kept), answer, session.wire)
+    session.reply(answer)

@@ -1,0 +1,70 @@
+"""Requests of somebody who comes into a room, leaves it, or names what it is about."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+
+from .. import messages, names
+from ..gate import Host, answers
+from ..limits import MAX_TOPIC
+from ..messages import WireError
+from ..room import Room
+from ..session import Session
+from .common import membership
+
+
+@answers(messages.Join)
+def _join(host: Host, session: Session, request: messages.Join) -> Deferred[None] | None:
+    name = names.room(request.room)
+    most = host.accounts.limits(session.account, host.limits).rooms_per_session
+    if name.key not in session.members and len(session.members) >= most:
+        raise WireError("full", f"you are in {most} rooms: leave one first")
+    room = host.rooms.get(name.key)
+    if room is None:
+        return host.rooms.open(name).addCallback(_enter, host, session, request)
+    _enter(room, host, session, request)
+    return None
+
+
+def _enter(room: Room, host: Host, session: Session, request: messages.Join) -> None:
+    if session.closed:
+        host.rooms.forget_if_empty(room)
+        return
+    is_new = session not in room.members
+    session.members[room.name.key] = host.rooms.enter(room, session, request.since)
+    name = room.name.shown
+    log = room.log
+    count = len(room.members)
+    session.reply(
+        messages.Joined(room=name, topic=log.topic, seq=room.head, oldest=log.oldest, count=count, id=request.id)
+    )
+    if is_new:
+        notice = messages.MemberJoined(author=session.nick.shown, room=name)
+        session.charge(host.rooms.announce(room, notice, session))
+
+
+@answers(messages.Leave)
+def _leave(host: Host, session: Session, request: messages.Leave) -> None:
+    member = membership(session, request.room)
+    room = member.room
+    del session.members[room.name.key]
+    host.rooms.leave(member)
+    session.reply(messages.Left(room=room.name.shown, id=request.id))
+    notice = messages.MemberLeft(author=session.nick.shown, room=room.name.shown)
+    session.charge(host.rooms.announce(room, notice, session))
+
+
+@answers(messages.Topic)
+def _topic(host: Host, session: Session, request: messages.Topic) -> Deferred[None]:
+    if len(request.msg) > MAX_TOPIC:
+        raise WireError("bad-message", f"a topic has at most {MAX_TOPIC} characters")
+    room = membership(session, request.room).room
+    return room.log.set_topic(request.msg).addCallback(_topic_set, host, session, room, request)
+
+
+def _topic_set(_: None, host: Host, session: Session, room: Room, request: messages.Topic) -> None:
+    author, name = session.nick.shown, room.name.shown
+    session.reply(messages.TopicChanged(author=author, room=name, msg=request.msg, id=request.id))
+    room = host.rooms.get(room.name.key) or room  # it may have been let go, and opened again, meanwhile
+    notice = messages.TopicChanged(author=author, room=name, msg=request.msg)
+    session.charge(host.rooms.tell_topic(room, notice, session))

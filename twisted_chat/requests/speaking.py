@@ -1,0 +1,38 @@
+"""Requests of somebody who speaks, to a room or to one nick."""
+
+from __future__ import annotations
+
+from .. import clock, messages, names
+from ..gate import Host, answers
+from ..log import Entry
+from ..messages import Message, WireError
+from ..session import Session
+from .common import membership
+
+
+@answers(messages.Say)
+def _say(host: Host, session: Session, request: messages.Say) -> None:
+    if request.room is None:
+        _tell(host, session, request)
+        return
+    if request.to is not None:
+        raise WireError("bad-message", "a message has a 'room' or a 'to', not both")
+    member = membership(session, request.room)
+    session.says(len(request.msg))
+    host.rooms.say(Entry(member.room.log, session.nick, request.msg, request.id, member))
+
+
+def _tell(host: Host, session: Session, request: messages.Say) -> None:
+    """Hand a direct message to a nick. It is not logged, since the next bearer of the nick would read it."""
+    if request.to is None:
+        raise WireError("bad-message", "a message needs a 'room', or a 'to' with somebody's nick")
+    other = host.nicks.get(names.nick(request.to).key)
+    if other is None:
+        raise WireError("no-such-nick", f"nobody has the nick {request.to} now")
+    if other.paused:
+        raise WireError("unavailable", f"{other.nick.shown} is not reading just now: send the message again later")
+    to = other.nick.shown
+    time = messages.time_text(clock.milliseconds(host.reactor))
+    host.rooms.send(other, Message(request.msg, session.nick.shown, None, to, None, time))
+    if request.id is not None:
+        session.reply(messages.Ack(request.id, None, to, None, time))
