@@ -44,6 +44,7 @@ TESTS: Final = {
     "client.protocol.datagrams": ("client_datagrams", "client_over_udp"),
     "client.protocol.engine": ("client_engine",),
     "client.protocol.exchange": ("client_engine",),
+    "client.protocol.lines": ("client_line_reader",),
     "client.protocol.membership": ("client_engine",),
     "client.protocol.objects": ("client_engine", "client_datagrams"),
     "client.protocol.outbox": ("client_parts", "client_engine"),

@@ -16,8 +16,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import alsoProvides
 
-from twisted_chat.client.errors import ChatError, ClosedError, RequestError, UnreachableError
 from twisted_chat.client.program.bare import END_TIME, PACE, BareClient, BareHeard, connect_bare
+from twisted_chat.client.protocol.errors import ChatError, ClosedError, RequestError, UnreachableError
 
 from .client_fakes import result
 

@@ -34,8 +34,9 @@ from twisted_chat.client.blocking import (
 from twisted_chat.client.blocking.calls import Call
 from twisted_chat.client.blocking.client import EXIT_TIME
 from twisted_chat.client.blocking.inbox import HIGH
-from twisted_chat.client.blocking.links import MAX_LINE, DatagramLink, LostError, StreamLink, reason_text
+from twisted_chat.client.blocking.links import DatagramLink, LostError, StreamLink, reason_text
 from twisted_chat.client.protocol import engine
+from twisted_chat.client.protocol.lines import MAX_LINE
 from twisted_chat.client.protocol.objects import encode
 
 from .certificates import certificate

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import messages as wire
-from twisted_chat.client.errors import UNREADABLE, ClosedError, UnreachableError
 from twisted_chat.client.protocol.engine import (
     DEAD_TIME,
     QUIET_TIME,
@@ -21,6 +20,7 @@ from twisted_chat.client.protocol.engine import (
     WELCOME_TIME,
     Engine,
 )
+from twisted_chat.client.protocol.errors import UNREADABLE, ClosedError, UnreachableError
 from twisted_chat.client.protocol.events import Answered, Closed, Ended, Entered, Failed, Heard, Welcomed
 from twisted_chat.client.protocol.exchange import MAX_OBJECT
 from twisted_chat.client.protocol.membership import Membership
@@ -43,7 +43,7 @@ from twisted_chat.client.protocol.pace import LEAST_PAUSE, LONGEST_PAUSE
 from twisted_chat.client.protocol.partial_log import MAX_OWN, MOST
 from twisted_chat.client.protocol.requests import Request
 from twisted_chat.client.protocol.room_reader import FIRST_PAUSE, FREE_READS, LOW, PAGE
-from twisted_chat.client.states import NewLog, RoomLost, State, StateChanged
+from twisted_chat.client.protocol.states import NewLog, RoomLost, State, StateChanged
 from twisted_chat.messages import WireError
 
 from .client_fakes import FakeServer, FakeSession, ids

@@ -33,8 +33,8 @@ from twisted_chat.client import (
     UnreachableError,
     connect,
 )
-from twisted_chat.client.library import MAX_LINE
 from twisted_chat.client.protocol.engine import DEAD_TIME, QUIET_TIME, QUIT_TIME, STEADY_TIME, WELCOME_TIME
+from twisted_chat.client.protocol.lines import MAX_LINE
 from twisted_chat.client.protocol.partial_log import MOST
 from twisted_chat.messages import AnyRequest, WireError
 

@@ -19,7 +19,7 @@ from twisted_chat.client.protocol.membership import Membership
 from twisted_chat.client.protocol.objects import DirectMessage, Message, TopicChanged, encode
 from twisted_chat.client.protocol.requests import Request
 from twisted_chat.client.protocol.rooms import MAX_TEXT
-from twisted_chat.client.states import State, StateChanged
+from twisted_chat.client.protocol.states import State, StateChanged
 from twisted_chat.limits import Limits
 from twisted_chat.log import Unavailable
 

@@ -11,9 +11,9 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat.client.answers import Answer, Waiters
-from twisted_chat.client.errors import ClosedError
 from twisted_chat.client.events import Listeners, State, StateChanged
 from twisted_chat.client.ids import Ids
+from twisted_chat.client.protocol.errors import ClosedError
 from twisted_chat.client.protocol.exchange import Pending
 from twisted_chat.client.protocol.objects import Message
 from twisted_chat.client.protocol.outbox import WINDOW, Outbox

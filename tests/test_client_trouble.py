@@ -15,9 +15,9 @@ from twisted.internet import error
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_chat.client.errors import UnreachableError
 from twisted_chat.client.program.options import Options
 from twisted_chat.client.program.trouble import complain, lost, why_not
+from twisted_chat.client.protocol.errors import UnreachableError
 from twisted_chat.client.reasons import reason_text
 
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .answers import Answer
-    from .errors import ChatError, ClosedError, RequestError, UnreachableError
     from .library import Client, Room, connect
+    from .protocol.errors import ChatError, ClosedError, RequestError, UnreachableError
     from .protocol.objects import (
         DirectMessage,
         Error,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         TopicChanged,
     )
     from .protocol.requests import Request
-    from .states import NewLog, RoomLost, State, StateChanged
+    from .protocol.states import NewLog, RoomLost, State, StateChanged
 
 __all__ = [
     "Answer",
@@ -64,7 +64,7 @@ __all__ = [
     "connect",
 ]
 
-_MODULES = (".errors", ".states", ".protocol.objects", ".protocol.requests", ".answers", ".library")
+_MODULES = (".protocol.errors", ".protocol.states", ".protocol.objects", ".protocol.requests", ".answers", ".library")
 
 
 def __getattr__(name: str) -> Any:

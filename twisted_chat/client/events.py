@@ -21,10 +21,10 @@ from .protocol.objects import RoomInfo as RoomInfo
 from .protocol.objects import Stop as Stop
 from .protocol.objects import TopicChanged as TopicChanged
 from .protocol.requests import Request as Request
-from .states import NewLog as NewLog
-from .states import RoomLost as RoomLost
-from .states import State as State
-from .states import StateChanged as StateChanged
+from .protocol.states import NewLog as NewLog
+from .protocol.states import RoomLost as RoomLost
+from .protocol.states import State as State
+from .protocol.states import StateChanged as StateChanged
 
 E = TypeVar("E")
 

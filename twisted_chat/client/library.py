@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 from twisted.application.internet import ClientService
 from twisted.internet.defer import Deferred
@@ -32,14 +32,15 @@ from zope.interface import implementer
 from .. import names
 from ..messages import WireError
 from .answers import Answer, Waiters
-from .errors import ChatError, ClosedError, RequestError
 from .events import Callback, Error, Listeners, Members, Message, Page, RoomInfo, State
 from .ids import Ids
 from .keys import key
 from .protocol.engine import CLOSED, Engine
+from .protocol.errors import ChatError, ClosedError, RequestError
 from .protocol.events import Answered, Closed, Ended, Entered, Failed, Heard, Welcomed
+from .protocol.lines import EndlessLineError, LineReader
 from .protocol.membership import Membership
-from .protocol.objects import Object, decode, encode
+from .protocol.objects import Object, encode
 from .protocol.pace import backoff
 from .protocol.requests import Request
 from .reactors import find_reactor
@@ -47,9 +48,6 @@ from .reasons import reason_text, tls_problem
 from .udp import DatagramConnection
 
 E = TypeVar("E")
-
-MAX_LINE: Final = 2**20
-"""The maximum length of a line in bytes. This project's server writes at most a quarter of that, a page of history."""
 
 
 class Link(Protocol):
@@ -59,8 +57,7 @@ class Link(Protocol):
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._rest = bytearray()
-        """The beginning of a line whose end has not arrived."""
+        self._lines = LineReader()
         self._is_over = False
 
     def connectionMade(self) -> None:
@@ -70,14 +67,12 @@ class Link(Protocol):
         self._client._connected(self)
 
     def dataReceived(self, data: bytes) -> None:
-        *lines, rest = data.split(b"\n")
-        if lines:
-            lines[0] = bytes(self._rest) + lines[0]
-            self._rest.clear()
-        self._rest += rest
-        self.objects_received(filter(None, map(decode, lines)))
-        if len(self._rest) > MAX_LINE:
-            self._client._give_up(f"the server sent a line of more than {MAX_LINE:,} bytes")
+        try:
+            objects = self._lines.received(data)
+        except EndlessLineError as error:
+            self._client._give_up(str(error))
+        else:
+            self.objects_received(objects)
 
     def objects_received(self, objects: Iterable[Object]) -> None:
         """Called with objects that the server has sent."""

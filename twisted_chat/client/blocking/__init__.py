@@ -17,7 +17,7 @@ engine (`twisted_chat.client.protocol`), which is the same for all clients. `cli
 from the `inbox`. None of these modules imports anything beyond the standard library.
 """
 
-from ..errors import ChatError, ClosedError, RequestError, UnreachableError
+from ..protocol.errors import ChatError, ClosedError, RequestError, UnreachableError
 from ..protocol.objects import (
     DirectMessage,
     Error,
@@ -33,7 +33,7 @@ from ..protocol.objects import (
     TopicChanged,
 )
 from ..protocol.requests import Request
-from ..states import NewLog, RoomLost, State, StateChanged
+from ..protocol.states import NewLog, RoomLost, State, StateChanged
 from .client import Client, Room, connect
 
 __all__ = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from ..errors import ChatError
+from ..protocol.errors import ChatError
 
 
 class Call:

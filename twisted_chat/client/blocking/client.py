@@ -13,15 +13,15 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from ..errors import ChatError, ClosedError, RequestError
 from ..ids import Ids
 from ..keys import key
 from ..protocol.engine import QUIT_TIME, Engine
+from ..protocol.errors import ChatError, ClosedError, RequestError
 from ..protocol.events import Answered, Closed, Ended, Entered, Failed, Heard, Welcomed
 from ..protocol.membership import Membership
 from ..protocol.objects import DirectMessage, Members, Message, Page, RoomInfo
 from ..protocol.requests import Request
-from ..states import State
+from ..protocol.states import State
 from .calls import Call
 from .inbox import HIGH, LOW, Inbox, Slot
 from .links import NO_TLS_HINT, DatagramLink, StreamLink

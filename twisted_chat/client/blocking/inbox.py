@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from ..errors import ChatError
+from ..protocol.errors import ChatError
 from ..protocol.objects import Message
 
 E = TypeVar("E")

@@ -10,14 +10,11 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 from ..protocol.datagrams import FIRST_PATIENCE, Datagrams
-from ..protocol.objects import Object, decode, encode
+from ..protocol.lines import EndlessLineError, LineReader
+from ..protocol.objects import Object, encode
 
 OPEN_TIME: Final = 10.0
 """Seconds within which a connection must be made."""
-
-MAX_LINE: Final = 2**20
-"""The maximum length of a line in bytes. This project's server writes at most a quarter of that, a page of history."""
-
 
 NO_TLS_HINT: Final = "if its port is one for TLS, use tls=True"
 """What to try if something answers over TCP that does not speak the protocol."""
@@ -75,8 +72,7 @@ class StreamLink:
                 opened.close()
                 raise
         self.socket.setblocking(False)
-        self._in = bytearray()
-        """The beginning of a line whose end has not arrived."""
+        self._lines = LineReader()
         self._out = bytearray()
 
     @property
@@ -105,14 +101,10 @@ class StreamLink:
             raise LostError("the server ended the connection")
         if data.startswith(_TLS_ALERT):
             raise LostError("it speaks TLS there: use tls=True")
-        *lines, rest = data.split(b"\n")
-        if lines:
-            lines[0] = bytes(self._in) + lines[0]
-            self._in.clear()
-        self._in += rest
-        if len(self._in) > MAX_LINE:
-            raise LostError(f"the server sent a line of more than {MAX_LINE:,} bytes")
-        return list(filter(None, map(decode, lines)))
+        try:
+            return self._lines.received(data)
+        except EndlessLineError as error:
+            raise LostError(str(error)) from None
 
     def due(self) -> float | None:
         """Return the time of the next `tick`; None if there is nothing to wait for."""

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from ..errors import ClosedError
 from ..protocol.engine import Engine
+from ..protocol.errors import ClosedError
 from .links import Link, LostError, reason_text
 
 

@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from ...framing import Framer
 from ...messages import MAX_OBJECT, SERVER, BareMessage, WireError, encode
 from ..answers import Answer
-from ..errors import ChatError, ClosedError, RequestError, UnreachableError
+from ..protocol.errors import ChatError, ClosedError, RequestError, UnreachableError
 from ..reasons import reason_text
 
 PACE: Final = 0.02

@@ -13,9 +13,9 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from ..answers import Answer, Waiters
-from ..errors import ChatError, ClosedError, RequestError
 from ..events import DirectMessage, MemberJoined, MemberLeft, Message, NickChanged, RoomLost, State, TopicChanged
 from ..library import Client, Room
+from ..protocol.errors import ChatError, ClosedError, RequestError
 from .clean import clean
 from .command import Command, Commands, Mistake
 

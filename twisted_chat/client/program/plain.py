@@ -10,9 +10,9 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 from ...command_line import FAILED, PIPE_CLOSED
-from ..errors import ChatError, ClosedError, UnreachableError
 from ..events import Message, State, StateChanged
 from ..library import Client, Room
+from ..protocol.errors import ChatError, ClosedError, UnreachableError
 from .bare import BareClient, BareHeard, connect_bare
 from .clean import clean, clean_lines
 from .command import Quit

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from twisted.internet import error
 
-from ..errors import ChatError, RequestError, UnreachableError
+from ..protocol.errors import ChatError, RequestError, UnreachableError
 from ..reasons import LOST, NO_TLS, OTHER_NAME, REFUSED, UNTRUSTED
 from .clean import clean
 from .options import Options

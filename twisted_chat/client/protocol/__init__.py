@@ -9,8 +9,10 @@ Twisted and asyncio, `twisted_chat.client.blocking` the one for threads.
 From the bottom up:
 
 - `objects`: the objects of the wire, and the dataclasses that programs get.
+- `lines`: the lines of a stream, as objects.
 - `datagrams`: a session over UDP, with its cookie, numbers, repeated requests and reordering.
 - `requests`: what can be asked, and how the answers are read.
+- `errors`, `states`: what goes wrong, and the state of the connection, as programs learn of them.
 - `pace`, `outbox`: the rate limit and the backoff; unacked messages.
 - `partial_log`, `room_reader`: what is known of a log, and how a member reads it. The reader is told of gaps, so it
   serves streams and datagrams alike: a gap is what a slow consumer had no space for, or what got lost.

@@ -15,8 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
-from ..errors import UNREADABLE, ChatError, ClosedError, RequestError, UnreachableError
-from ..states import State, StateChanged
+from .errors import UNREADABLE, ChatError, ClosedError, RequestError, UnreachableError
 from .events import Answered, Closed, Failed, Welcomed
 from .exchange import MAX_OBJECT, Exchange, Pending
 from .membership import Membership
@@ -24,6 +23,7 @@ from .objects import GAP, UNSOUND, Message, Object, field, optional, read_messag
 from .pace import Pace, backoff
 from .requests import ANSWERS, Request
 from .rooms import Rooms
+from .states import State, StateChanged
 
 WELCOME_TIME: Final = 30.0
 """Seconds within which a server must answer a hello. A busy one needs some; something else never answers."""

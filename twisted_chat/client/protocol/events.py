@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import ChatError
+from .errors import ChatError
 from .membership import Membership
 from .requests import Request
 

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ..errors import ChatError, RequestError
 from ..keys import key
+from .errors import ChatError, RequestError
 from .events import Failed
 from .membership import Membership
 from .objects import Object, encode

@@ -5,8 +5,8 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import Any
 
-from ..errors import ChatError
 from ..keys import key
+from .errors import ChatError
 from .objects import Object
 from .outbox import Outbox
 from .partial_log import PartialLog

@@ -126,9 +126,7 @@ class Outbox(Generic[M]):
 
     def empty(self) -> list[M]:
         """Take all messages out, in order. The ids of those that may be in the log stay in `unacked`."""
-        messages = sorted(
-            [*(message for _, message in self._waiting), *self._flight.values()], key=lambda one: one.number
-        )
+        messages = [*(message for _, message in self._waiting), *self._flight.values()]
         self._waiting.clear()
         self._flight.clear()
         return sorted(messages, key=lambda message: message.number)

@@ -14,15 +14,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from ..errors import ChatError, ClosedError, RequestError
 from ..keys import key
-from ..states import NewLog, RoomLost
+from .errors import ChatError, ClosedError, RequestError
 from .events import Ended, Entered, Heard
 from .exchange import Exchange, Pending
 from .membership import Membership
 from .objects import Message, Object, field, optional
 from .pace import backoff, pause_before_retry
 from .room_reader import PAGE
+from .states import NewLog, RoomLost
 
 MAX_TEXT: Final = 2**16
 """The maximum length in characters of a text that is completed over UDP; a server takes a quarter of that."""

@@ -17,7 +17,6 @@ from twisted.python.failure import Failure
 
 from ... import names
 from ...messages import MAX_OBJECT
-from ..errors import ChatError, ClosedError, RequestError
 from ..events import (
     NewLog,
     Page,
@@ -31,6 +30,7 @@ from ..program.commands import COMMANDS
 from ..program.options import Options
 from ..program.person import Person, why
 from ..program.trouble import complain, lost, why_not
+from ..protocol.errors import ChatError, ClosedError, RequestError
 from ..protocol.rooms import FOR_NOW
 from .completing import Known
 from .directory import Directory

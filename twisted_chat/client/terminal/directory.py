@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..errors import ChatError
 from ..events import MemberJoined, MemberLeft, Members, NickChanged, RoomInfo
 from ..library import Client, Room
 from ..program.clean import clean
 from ..program.command import Command
+from ..protocol.errors import ChatError
 from .completing import Known
 from .pane import Pane
 from .panes import Panes

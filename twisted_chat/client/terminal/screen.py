@@ -9,11 +9,11 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from ..answers import Answer
-from ..errors import ClosedError
 from ..events import Message, Request, State
 from ..library import Client, Room
 from ..program.clean import clean
 from ..program.person import Direct
+from ..protocol.errors import ClosedError
 from .columns import cut
 from .directory import Directory
 from .entry import Entry, Fate, Kind, key_of

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .protocol.requests import Request
+from .requests import Request
 
 UNREADABLE: Final = "the server's answer cannot be read; it may be newer than this client"
 
