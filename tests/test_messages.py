@@ -165,7 +165,7 @@ class Wrong(TestCase):
 
     def test_a_value_that_a_decoder_would_repeat_is_named_otherwise(self) -> None:
         self.assertEqual(
-            messages._plain(msgspec.ValidationError("Invalid value 'SECRET'")), "a value that is not allowed"
+            messages.codec._plain(msgspec.ValidationError("Invalid value 'SECRET'")), "a value that is not allowed"
         )
 
     @given(st.binary(max_size=60) | st.binary(max_size=60).map(lambda inner: b'{"' + inner + b'"}'))

@@ -787,7 +787,7 @@ class CostTests(UDPTests):
 
     def test_what_is_sent_is_not_decoded(self) -> None:
         guest = self.welcome("al", "lobby")
-        self.patch(messages, "_decode_reply", None)
+        self.patch(messages.codec, "_decode_reply", None)
         self.patch(requests, "read_envelope", None)
         self.assertEqual(guest.say("hi", id="1", n=1)[0]["type"], "ack")
         self.assertEqual(guest.say("hi", id="1", n=1)[0]["type"], "ack")

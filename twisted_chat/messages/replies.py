@@ -1,0 +1,217 @@
+"""What the server sends: answers, messages, notices."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from .errors import Code
+from .fields import Object
+
+
+class Sent(Object, kw_only=True):
+    """An object from the server."""
+
+    n: int | None = None
+    """Over UDP, the number of its datagram, counted from 1."""
+
+
+class Message(Sent, tag=""):
+    """A chat message as others receive it. A direct message has `to` in place of `room` and `seq`."""
+
+    msg: str
+    author: str
+    room: str | None = None
+    to: str | None = None
+    seq: int | None = None
+    time: str | None = None
+    rest: int | None = None
+    """The number of characters that are missing from the text because they did not fit into a datagram."""
+
+
+class BareMessage(msgspec.Struct, gc=False):
+    """The three fields of the oldest clients, in this order, and always all of them."""
+
+    type: str = ""
+    msg: str = ""
+    author: str = "self"
+
+
+class Welcome(Sent, tag="welcome", kw_only=True):
+    """The answer to `Hello`."""
+
+    nick: str
+    server: str
+    protocol: int
+    limits: dict[str, int]
+    id: str | None = None
+
+
+class Cookie(Sent, tag="cookie", kw_only=True):
+    """Over UDP, the answer to a hello without a cookie: the client repeats it with this one."""
+
+    cookie: str
+
+
+class Ack(Sent, tag="ack"):
+    """A message is in the log (with `seq`), or has reached its recipient (with `to`)."""
+
+    id: str
+    room: str | None = None
+    to: str | None = None
+    seq: int | None = None
+    time: str | None = None
+
+
+class Joined(Sent, tag="joined", kw_only=True):
+    """The answer to `Join`. `seq` is the newest number, `oldest` the oldest still kept.
+
+    Both are 0 in a room without any message so far. If no message is kept any more, `oldest` is the number after `seq`.
+    """
+
+    room: str
+    topic: str
+    seq: int
+    oldest: int
+    count: int
+    id: str | None = None
+
+
+class Left(Sent, tag="left", kw_only=True):
+    """The answer to `Leave`."""
+
+    room: str
+    id: str | None = None
+
+
+class HistoryPage(Sent, tag="history", kw_only=True):
+    """The answer to `History`: messages in order. `more` is true if the log continues beyond them."""
+
+    room: str
+    messages: list[Message]
+    more: bool
+    id: str | None = None
+
+
+class Members(Sent, tag="members", kw_only=True):
+    """The answer to `Who`: at most `MAX_PAGE` nicks, sorted. `count` is the number of all members."""
+
+    room: str
+    members: list[str]
+    count: int
+    id: str | None = None
+
+
+class RoomInfo(msgspec.Struct, gc=False):
+    """An entry of `RoomList`."""
+
+    room: str
+    count: int
+    topic: str
+
+
+class RoomList(Sent, tag="rooms", kw_only=True):
+    """The answer to `Rooms`."""
+
+    rooms: list[RoomInfo]
+    id: str | None = None
+
+
+class MemberJoined(Sent, tag="join", kw_only=True):
+    """Another member joined the room."""
+
+    author: str
+    room: str
+
+
+class MemberLeft(Sent, tag="leave", kw_only=True):
+    """Another member left the room; `msg` is the farewell."""
+
+    author: str
+    room: str
+    msg: str = ""
+
+
+class NickChanged(Sent, tag="nick", kw_only=True):
+    """`author` is now called `nick`. Others receive it for each common room (`room`), the asker once."""
+
+    author: str
+    nick: str
+    room: str | None = None
+    id: str | None = None
+
+
+class TopicChanged(Sent, tag="topic", kw_only=True):
+    """`author` set the topic of `room` to `msg`."""
+
+    author: str
+    room: str
+    msg: str
+    id: str | None = None
+
+
+class Presence(Sent, tag="presence", kw_only=True):
+    """The number of members of a large room."""
+
+    room: str
+    count: int
+
+
+class PingSent(Sent, tag="ping"):
+    """A question to a silent client whether it is there."""
+
+
+class PongSent(Sent, tag="pong"):
+    """The answer to `Ping`."""
+
+    id: str | None = None
+
+
+class Stop(Sent, tag="stop", kw_only=True):
+    """The end of the connection; `msg` says why."""
+
+    msg: str
+    author: str
+    id: str | None = None
+
+
+class Error(Sent, tag="error", kw_only=True):
+    """An error: `code` is for programs, `msg` for people.
+
+    `room`, `to` and `nick` are those of the request, if it had any that are valid names.
+    """
+
+    code: Code
+    msg: str
+    author: str
+    id: str | None = None
+    retry: float | None = None
+    room: str | None = None
+    to: str | None = None
+    nick: str | None = None
+
+
+Reply = (
+    Welcome
+    | Ack
+    | Joined
+    | Left
+    | HistoryPage
+    | Members
+    | RoomList
+    | MemberJoined
+    | MemberLeft
+    | NickChanged
+    | TopicChanged
+    | Presence
+    | PingSent
+    | PongSent
+    | Stop
+    | Error
+    | Message
+)
+"""All objects that a server sends to a client that has said hello."""
+
+SERVER: Final = "server"
+"""The author of objects from the server itself."""

@@ -1,0 +1,113 @@
+"""The requests of a client."""
+
+from __future__ import annotations
+
+import msgspec
+
+from .errors import WireError
+from .fields import Limit, Object, RequestId, Seq, Skip, Token
+
+
+class Request(Object):
+    """A request of a client."""
+
+    id: RequestId | None = None
+
+
+class Say(Request, tag=""):
+    """A message to a room or, with `to`, to one nick. From a bare client it has neither, and goes to the lobby."""
+
+    msg: str = ""
+    room: str | None = None
+    to: str | None = None
+
+
+class Hello(Request, tag="hello"):
+    """The first object of a client that is not bare."""
+
+    nick: str = ""
+    password: str | None = None
+    cookie: str | None = None
+    """Over UDP, the proof that the client receives datagrams at its address."""
+    token: Token | None = None
+    """The session's secret: a later hello with the same nick and token takes its place."""
+
+
+class Join(Request, tag="join", kw_only=True):
+    """Join a room. With `since`, the messages after that number come first."""
+
+    room: str
+    since: Seq | None = None
+
+
+class Leave(Request, tag="leave", kw_only=True):
+    """Leave a room."""
+
+    room: str
+
+
+class History(Request, tag="history", kw_only=True):
+    """Read a page of a room's log: before a number, after one or, with neither, the newest."""
+
+    room: str
+    before: Seq | None = None
+    after: Seq | None = None
+    limit: Limit = 50
+    skip: Skip = 0
+
+
+class Who(Request, tag="who", kw_only=True):
+    """List the members of a room, from the one behind `after` in the sorted list on."""
+
+    room: str
+    after: str = ""
+
+
+class Rooms(Request, tag="rooms"):
+    """List the rooms."""
+
+
+class Nick(Request, tag="nick", kw_only=True):
+    """Change the nick."""
+
+    nick: str
+
+
+class Topic(Request, tag="topic", kw_only=True):
+    """Set the topic of a room; an empty one removes it."""
+
+    room: str
+    msg: str = ""
+
+
+class Ping(Request, tag="ping"):
+    """Ask whether the peer is there. Both sides may do so."""
+
+
+class Pong(Request, tag="pong"):
+    """Answer a ping."""
+
+
+class Quit(Request, tag="quit"):
+    """End the connection; `msg` is a farewell."""
+
+    msg: str = ""
+
+
+AnyRequest = Say | Hello | Join | Leave | History | Who | Rooms | Nick | Topic | Ping | Pong | Quit
+
+Asked = AnyRequest | WireError
+"""A request, or the error in place of one."""
+
+
+class Envelope(msgspec.Struct, gc=False):
+    """The fields of a datagram that concern the wire. No request uses these names for anything else."""
+
+    type: str = ""
+    id: RequestId | None = None
+    n: Seq | None = None
+    """The number of a request, from 1 on. Numbered requests are handled in order, and each of them once."""
+    token: Token | None = None
+    """The session's secret. If its hello has one, each of its datagrams has to have it."""
+    nick: str = ""
+    cookie: str | None = None
