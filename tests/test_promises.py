@@ -36,10 +36,12 @@ class Client:
         """The `since` of each join that is not answered yet."""
         self.inside = False
         self.since = 0
+        self.head = 0
+        """The newest number when it joined: everything up to it comes as a message, also what it said itself."""
         self.messages: list[int] = []
         self.acks: set[int] = set()
         self.late_acks: set[int] = set()
-        """Acks of what it had said before it joined, which may come as messages too."""
+        """Acks above `head` of what it had said before it joined, which may come as messages too."""
         self.said: set[str] = set()
         """The ids of what it said since it joined."""
 
@@ -48,7 +50,8 @@ class Client:
         for obj in self.peer.got() if self.peer else ():
             if obj["type"] == "joined":
                 since = self.asked.pop(0)
-                self.since = obj["seq"] if since is None else min(since, obj["seq"])
+                self.head = obj["seq"]
+                self.since = self.head if since is None else min(since, self.head)
                 self.inside, self.messages, self.said = True, [], set()
                 self.acks, self.late_acks = set(), set()
             elif obj["type"] == "left":
@@ -61,7 +64,8 @@ class Client:
             elif obj["type"] == "ack":
                 assert model[obj["seq"] - 1] == obj["id"]
                 if obj["id"] not in self.said:
-                    self.late_acks.add(obj["seq"])
+                    if obj["seq"] > self.head:
+                        self.late_acks.add(obj["seq"])
                 else:
                     assert obj["seq"] > max([self.since, *self.acks])
                     self.acks.add(obj["seq"])
