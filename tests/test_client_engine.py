@@ -480,9 +480,10 @@ class RequestTests(EngineTestCase):
         self.passes(0.2)
         self.assertEqual(self.sent(), [request])
         self.hears(type="error", id=request["id"], code="rate-limited", msg="no", author="server")
-        self.hears(type="rooms", rooms=[], id=request["id"])
+        self.hears(type="rooms", rooms=[{"room": "a", "count": 1, "topic": ""}], id=request["id"])
+        self.waits(rooms)
         self.passes(10)
-        self.assertEqual(self.sent(), [], "it was answered meanwhile")
+        self.assertEqual(self.answers(type="rooms", rooms=[]), request)
         self.assertEqual(self.result(rooms), [])
 
     def test_a_server_cannot_keep_it_busy(self) -> None:
@@ -746,18 +747,98 @@ class RoomTests(EngineTestCase):
         self.engine.say(garden, "3")
         self.assertEqual([sent["msg"] for sent in self.sent()], ["3"])
 
+    def test_a_topic_that_is_put_off_keeps_its_place_in_its_room(self) -> None:
+        lobby, garden = self.join(), self.join("garden")
+        self.engine.set_topic("lobby", "tea")
+        topic = self.refuses("rate-limited", retry=10)
+        self.engine.set_topic("lobby", "coffee")
+        self.engine.say(lobby, "1")
+        self.engine.who("lobby")
+        self.engine.say(garden, "2")
+        self.engine.set_topic("garden", "milk")
+        self.engine.rooms()
+        self.assertEqual([sent.get("msg") for sent in self.sent()], ["2", "milk", None])
+        self.passes(11)
+        self.assertEqual(self.answers(type="topic", author="alice", room="lobby", msg="tea"), topic)
+        self.assertEqual([sent.get("msg") for sent in self.sent()], ["coffee", "1", None])
+
+    def test_a_topic_waits_for_the_messages_before_it(self) -> None:
+        lobby = self.join()
+        self.engine.say(lobby, "1")
+        message = self.refuses("rate-limited", retry=10)
+        self.engine.set_topic("lobby", "tea")
+        self.engine.who("lobby")
+        self.assertEqual(self.sent(), [])
+        self.passes(11)
+        sent = self.sent()
+        self.assertEqual((sent[0], [obj["type"] for obj in sent]), (message, ["", "topic", "who"]))
+
+    def test_a_question_overtakes_messages_that_wait(self) -> None:
+        lobby = self.join()
+        self.engine.say(lobby, "1")
+        self.refuses("rate-limited", retry=10)
+        self.engine.who("lobby")
+        self.assertEqual(self.sent_types(), ["who"])
+
+    def test_the_last_topic_wins_even_if_the_first_one_is_put_off(self) -> None:
+        self.join()
+        self.engine.set_topic("lobby", "tea")
+        self.engine.set_topic("lobby", "coffee")
+        (first,) = self.sent()
+        self.hears(type="error", id=first["id"], code="rate-limited", msg="no", author="server", retry=1)
+        self.assertEqual(self.sent(), [])
+        self.passes(2)
+        self.answers(type="topic", author="alice", room="lobby", msg="tea")
+        self.assertEqual(self.sent()[0]["msg"], "coffee")
+
+    def test_what_is_put_off_is_sent_on_the_next_connection_at_once(self) -> None:
+        self.join()
+        self.engine.set_topic("lobby", "tea")
+        self.engine.set_topic("lobby", "coffee")
+        self.refuses("rate-limited", retry=10)
+        self.return_()
+        self.joins()
+        self.answers(type="topic", author="alice", room="lobby", msg="tea")
+        self.assertEqual(self.sent()[0]["msg"], "coffee")
+
+    def test_a_page_that_is_put_off_is_read_again_unless_its_room_was_left(self) -> None:
+        room = self.join()
+        for is_left in (False, True):
+            self.engine.received(GAP, self.now)
+            self.turn()
+            history = self.refuses("rate-limited", retry=10)
+            if is_left:
+                self.engine.leave(room)
+                self.answers(type="left", room="lobby")
+            self.passes(11)
+            self.assertEqual([sent for sent in self.sent() if sent["type"] == "history"], [history] * (not is_left))
+            self.hears(type="history", room="lobby", messages=[], more=False, id=history["id"])
+
     def test_it_leaves_when_all_is_acked(self) -> None:
         room = self.join()
         said, topic = self.engine.say(room, "bye"), self.engine.set_topic("lobby", "gone")
+        who = self.engine.who("lobby")
         self.engine.leave(room)
         self.assertIsInstance(self.result(self.engine.say(room, "too late")), ClosedError)
-        message, _ = self.sent()
+        message, change, _ = self.sent()
         self.ack(message["id"], 11)
-        self.assertEqual(self.result(said), 11)
+        self.assertEqual((self.result(said), self.sent()), (11, []))
+        self.hears(type="topic", author="alice", room="lobby", msg="gone", id=change["id"])
+        self.assertIsNone(self.result(topic))
         self.assertEqual(self.answers(type="left", room="lobby")["type"], "leave")
         (ended,) = self.told(Ended)
         self.assertTrue(ended.error.wanted)
-        self.waits(topic)
+        self.waits(who)
+
+    def test_it_does_not_leave_before_a_topic_that_is_put_off(self) -> None:
+        room = self.join()
+        self.engine.set_topic("lobby", "gone")
+        self.refuses("rate-limited", retry=10)
+        self.engine.leave(room)
+        self.assertEqual(self.sent(), [])
+        self.passes(11)
+        self.answers(type="topic", author="alice", room="lobby", msg="gone")
+        self.assertEqual(self.sent_types(), ["leave"])
 
     def test_a_leave_that_is_refused_is_one(self) -> None:
         room = self.join()

@@ -2,7 +2,7 @@
 
 - A message is sent again with the same id until it is acked (`outbox`); the server deduplicates.
 - What waits is sent in the order of asking. A room or a nick that refuses for now holds up what is about it, and
-  nothing else.
+  nothing else. Of several topics of a room one is in flight at a time, since the last one has to win.
 - A change of nick is sent when all messages under the old nick are acked, since the server deduplicates by author and
   id. What is asked later waits for it.
 """
@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import heapq
 import math
+from bisect import insort
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from operator import attrgetter
 from typing import Any, Final
 
 from ..keys import key
@@ -44,6 +47,8 @@ class Pending(Request):
     """The room that it is about, if the client is in it, or wants to be."""
     is_sent: bool = False
     """True if it was sent on this connection and has no answer yet."""
+    is_resting: bool = False
+    """True while it is put off, unless it is a message: for those, the outbox rests."""
     unsettled: bool = False
     """True for a message that was in flight when a connection was lost."""
     tries: int = 0
@@ -57,6 +62,11 @@ class Pending(Request):
     def is_own(self) -> bool:
         """True for a request of the engine's own."""
         return self.answered is not None
+
+    @property
+    def about(self) -> str:
+        """The key of the room that it is about; empty if there is none."""
+        return key(self.room) if self.room is not None else ""
 
 
 class Exchange:
@@ -79,7 +89,7 @@ class Exchange:
         self.own: dict[str, Pending] = {}
         """The engine's own unanswered requests on this connection, by id."""
         self.queue: deque[Pending] = deque()
-        """The requests of `asked` that wait to be sent, without the messages."""
+        """The requests of `asked` that wait to be sent, in the order of asking, without the messages."""
         self._new_id = new_id
         self._number = 0
         self._direct: dict[str, Outbox[Pending]] = {}
@@ -88,6 +98,10 @@ class Exchange:
         """The outboxes with messages that wait to be sent, each with its room, if it has one."""
         self._renaming: Pending | None = None
         """The change of nick that is in flight."""
+        self._changing: dict[str, Pending] = {}
+        """The changes of rooms that are in flight, without the messages, by the keys of the rooms."""
+        self._held: dict[str, int] = {}
+        """While all that waits is sent, the numbers of the first requests that have to wait, by what they are about."""
         self._paused = False
         """True while messages wait because of the rate limit."""
         self._objects: list[Object] = []
@@ -140,12 +154,13 @@ class Exchange:
         self._objects.clear()
         self.own.clear()
         self._renaming = None
+        self._changing.clear()
         self.queue = deque(request for request in self.asked.values() if request.kind != "message")
         self._posting.clear()
         for outbox in (*self._direct.values(), *(membership.outbox for membership in self.memberships.values())):
             outbox.lost()
         for request in self.asked.values():
-            request.is_sent = False
+            request.is_sent = request.is_resting = False
             if request.kind == "message":
                 self._posting[self._outbox(request)] = request.membership
 
@@ -253,25 +268,42 @@ class Exchange:
 
     def send_waiting(self) -> None:
         """Send all that may be sent now."""
+        self._held.clear()
         last = math.inf if self._renaming is None else self._renaming.number
         for request in tuple(self.queue):
             if request.number > last:
                 break
+            self._say(request.number)
             if request.kind == "nick":
-                self._say(request.number)
-                if not self._holds_up_rename(request.number):
+                if not (request.is_resting or self._holds_up_rename(request.number)):
                     self._renaming = request
-                    self.queue.remove(request)
-                    self.send(request)
+                    self._send_queued(request)
                 elif self._is_stuck():
                     continue
                 last = request.number
                 break
-            if request.membership is None or request.membership.joined or request.membership.error is not None:
-                self._say(request.number)
-                self.queue.remove(request)
-                self.send(request)
+            if self._has_to_wait(request):
+                self._held.setdefault(request.about, request.number)
+            else:
+                self._send_queued(request)
         self._say(last)
+
+    def _send_queued(self, request: Pending) -> None:
+        if request.changes and request.kind != "nick":
+            self._changing[request.about] = request
+        self.queue.remove(request)
+        self.send(request)
+
+    def _has_to_wait(self, request: Pending) -> bool:
+        """True while a request is put off, or something has to go first that was asked for earlier."""
+        membership = request.membership
+        if request.is_resting or request.about in self._held:
+            return True
+        if membership is not None and not membership.joined and membership.error is None:
+            return True
+        return request.changes and (
+            request.about in self._changing or (membership is not None and membership.outbox.has_before(request.number))
+        )
 
     def _holds_up_rename(self, number: int) -> bool:
         return any(outbox.holds_up(number, is_open=True) for outbox in self._direct.values()) or any(
@@ -287,13 +319,18 @@ class Exchange:
         posting = [
             outbox
             for outbox, membership in self._posting.items()
-            if outbox.first < last and (membership is None or membership.joined)
+            if outbox.first < self._last(membership, last) and (membership is None or membership.joined)
         ]
         for outbox in sorted(posting, key=lambda outbox: outbox.first):
-            while outbox.first < last and not self._must_pause():
+            until = self._last(self._posting[outbox], last)
+            while outbox.first < until and not self._must_pause():
                 self.send(outbox.take())
             if not outbox.has_waiting:
                 del self._posting[outbox]
+
+    def _last(self, membership: Membership | None, last: float) -> float:
+        """Return the number up to which messages may be sent, of `last` and that of a request that holds them up."""
+        return last if membership is None else min(last, self._held.get(membership.key, last))
 
     def _must_pause(self) -> bool:
         """True while the next message would exceed the rate limit. A timer ends the pause."""
@@ -327,25 +364,39 @@ class Exchange:
                 outbox.answered(request)
             if outbox.is_empty and request.membership is None:
                 del self._direct[key(request.nick or "")]
-        elif request is self._renaming:
-            self._renaming = None
+        else:
+            self._settle(request)
         request.is_sent = False
 
+    def _settle(self, request: Pending) -> None:
+        """Let go on what waits for the answer to a request."""
+        if request is self._renaming:
+            self._renaming = None
+        elif self._changing.get(request.about) is request:
+            del self._changing[request.about]
+
     def put_off(self, request: Pending, retry: float | None) -> None:
-        """Send a request again after a pause."""
+        """Send a request again after a pause, in its place in the order of asking."""
         request.tries += 1
-        if request.kind == "message":
+        again: Callable[[], None]
+        if request.is_own:
+            again = partial(self._send_own_again, request)
+        elif request.kind == "message":
             outbox = self._outbox(request)
             outbox.put_off(request)
             self._posting[outbox] = request.membership
             request.is_sent = False
-            again: Callable[[], None] = outbox.rested
+            again = outbox.rested
         else:
-
-            def again() -> None:
-                if request.id in self.own or request.id in self.asked:
-                    if request.membership is not None:
-                        request.membership.resting = False
-                    self.send(request)
-
+            self._settle(request)
+            request.is_sent = False
+            request.is_resting = True
+            insort(self.queue, request, key=attrgetter("number"))
+            again = partial(setattr, request, "is_resting", False)
         self.later(pause_before_retry(request.tries, retry), again)
+
+    def _send_own_again(self, request: Pending) -> None:
+        if request.id in self.own:
+            if request.kind == "join" and request.membership is not None:
+                request.membership.resting = False
+            self.send(request)

@@ -61,15 +61,17 @@ class Outbox(Generic[M]):
             return math.inf
         return self._waiting[0][0]
 
+    def has_before(self, number: int) -> bool:
+        """True while a message waits to be sent that was said before the request `number`."""
+        return bool(self._waiting) and self._waiting[0][0] < number
+
     def holds_up(self, number: int, is_open: bool) -> bool:
         """True while a change of nick that was asked for as `number` has to wait.
 
         The server deduplicates by author and id, so every message that may be in the log has to be acked first. Earlier
         messages that were not sent yet go first, too, if they can be sent now (`is_open`).
         """
-        return bool(self.unacked) or (
-            is_open and not self.resting and bool(self._waiting) and self._waiting[0][0] < number
-        )
+        return bool(self.unacked) or (is_open and not self.resting and self.has_before(number))
 
     def add(self, message: M) -> None:
         """Put a message in its place in the order."""

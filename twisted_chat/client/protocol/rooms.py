@@ -113,7 +113,11 @@ class Rooms:
                 self._fill(membership, after)
 
     def _asks_about(self, membership: Membership) -> bool:
-        return any(request.membership is membership for request in self._exchange.queue)
+        """True while a request about a room waits to be sent, or one that changes it may have to be sent again."""
+        return any(
+            request.membership is membership and (request.changes or not request.is_sent)
+            for request in self._exchange.asked.values()
+        )
 
     def put_off(self, request: Pending) -> None:
         """Called when a request was refused for now, and is sent again later."""
