@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 from unittest import mock
 
-from twisted_chat.commands.main import main
+from twisted_chat.commands import Command
+from twisted_chat.commands.main import COMMANDS, main
 from twisted_chat.log import RoomLog
 
 from .stores import StoreTestCase, entry, room
@@ -38,12 +40,15 @@ def written(stream: io.TextIOWrapper) -> str:
 
 
 class CommandTestCase(StoreTestCase):
+    commands: Sequence[Command] = COMMANDS
+    """The commands that can be run. A test may hand in one with a broken part."""
+
     def run_command(self, *arguments: str, given: bytes = b"") -> Outcome:
-        """Do what a command line asks for, with a standard input."""
+        """Run a command line with a standard input."""
         output, errors = text_stream(), text_stream()
         with mock.patch.multiple(sys, stdin=text_stream(given), stdout=output, stderr=errors):
             try:
-                status = main(arguments)
+                status = main(arguments, self.commands)
             except SystemExit as end:
                 status = int(str(end.code or 0))
         return Outcome(status, written(output), written(errors))

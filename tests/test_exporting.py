@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
 from twisted.internet.defer import Deferred
 
 from twisted_chat.commands import exporting
+from twisted_chat.commands.exporting import EXPORT, Row, line_of, run
 from twisted_chat.messages import time_milliseconds
 
 from .commands import CommandTestCase
@@ -19,6 +22,10 @@ from .stores import entry, room
 
 
 class Export(CommandTestCase):
+    def write_lines_with(self, line: Callable[[str, Row], bytes]) -> None:
+        """Let the command write its lines with another function."""
+        self.commands = [EXPORT._replace(run=partial(run, line=line))]
+
     def messages(self, *arguments: str) -> list[tuple[str, int]]:
         return [(line["room"], line["seq"]) for line in self.here("export", *arguments).lines if "seq" in line]
 
@@ -56,16 +63,16 @@ class Export(CommandTestCase):
             if number == 5:
                 self.successResultOf(log.flush())
         moved: list[Deferred[None]] = []
-        line = exporting._line
 
-        def moving(*args: object) -> bytes:
+        def moving(room: str, row: Row) -> bytes:
             if len(moved) < 4:
                 moved.append(log.flush())
                 self.successResultOf(log.append([entry(lobby, "more")], 1))
-            return line(*args)  # type: ignore[arg-type]
+            return line_of(room, row)
 
-        with mock.patch.object(exporting, "_line", moving):
-            self.assertEqual(self.messages(), [("lobby", number) for number in range(1, 16)])
+        self.write_lines_with(moving)
+        self.assertEqual(self.messages(), [("lobby", number) for number in range(1, 16)])
+        self.assertEqual(len(moved), 4)
 
     def test_one_room_in_upper_or_lower_case(self) -> None:
         self.filled()
@@ -95,12 +102,12 @@ class Export(CommandTestCase):
         path = self.folder / "out.jsonl"
         path.write_text("the last one")
         before = set(os.listdir(self.folder))
-        with mock.patch.object(exporting, "_line", side_effect=OSError(5, "Input/output error")):
-            self.assertEqual(self.here("export", str(path)).status, 1)
+        self.write_lines_with(mock.Mock(side_effect=OSError(5, "Input/output error")))
+        self.assertEqual(self.here("export", str(path)).status, 1)
         self.assertEqual(path.read_text(), "the last one")
         self.assertEqual(set(os.listdir(self.folder)), before)
-        with mock.patch.object(exporting, "_line", side_effect=KeyboardInterrupt):
-            self.assertEqual(self.here("export", str(path)).status, 130)
+        self.write_lines_with(mock.Mock(side_effect=KeyboardInterrupt))
+        self.assertEqual(self.here("export", str(path)).status, 130)
         self.assertEqual(set(os.listdir(self.folder)), before)
 
     def test_nothing_is_left_when_it_is_ended(self) -> None:
@@ -109,11 +116,12 @@ class Export(CommandTestCase):
         for number in (signal.SIGTERM, signal.SIGHUP):
             self.addCleanup(signal.signal, number, signal.signal(number, signal.SIG_DFL))  # below nohup, one is ignored
 
-            def end(*_: object, number: int = number) -> None:
+            def end(room: str, row: Row, number: int = number) -> bytes:
                 os.kill(os.getpid(), number)
+                return line_of(room, row)
 
-            with mock.patch.object(exporting, "_line", end):
-                self.assertEqual(self.here("export", str(self.folder / "out")).status, 128 + number)
+            self.write_lines_with(end)
+            self.assertEqual(self.here("export", str(self.folder / "out")).status, 128 + number)
             self.assertEqual(set(os.listdir(self.folder)), before)
             self.assertIs(signal.getsignal(number), signal.SIG_DFL)
 

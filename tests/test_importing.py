@@ -5,7 +5,8 @@ from __future__ import annotations
 import codecs
 import json
 import os
-import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -13,6 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from twisted_chat.commands import importing
+from twisted_chat.commands.exporting import EXPORT
+from twisted_chat.commands.importing import IMPORT, run
 from twisted_chat.stores.sqlite import database
 from twisted_chat.stores.sqlite.database import connect
 
@@ -38,7 +41,11 @@ class Import(CommandTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.slept: list[float] = []
-        self.patch(time, "sleep", self.slept.append)
+        self.sleep_with(self.slept.append)
+
+    def sleep_with(self, sleep: Callable[[float], object]) -> None:
+        """Let the command sleep with another function after each step."""
+        self.commands = [EXPORT, IMPORT._replace(run=partial(run, sleep=sleep))]
 
     def give(self, *lines: bytes) -> Outcome:
         return self.here("import", given=b"".join(lines))
@@ -161,20 +168,14 @@ class Import(CommandTestCase):
         self.patch(importing, "STEP", 10)
         self.patch(database, "WAL_BYTES", 2**16)
         self.give(*(line(number, msg="x" * 1_000) for number in range(1, 501)))
-        largest = 0
         with connect(self.path) as beside:
-            take = importing._take
             beside.execute("SELECT 1 FROM store").fetchone()
-
-            def taken(*args: object) -> None:
-                nonlocal largest
-                take(*args)  # type: ignore[arg-type]
-                largest = max(largest, os.path.getsize(f"{self.path}-wal"))
-
-            with mock.patch.object(importing, "_take", taken):
-                self.give(*(line(number, msg="x" * 1_000) for number in range(501, 1_501)))
+            sizes: list[int] = []
+            self.sleep_with(lambda _: sizes.append(os.path.getsize(f"{self.path}-wal")))
+            self.give(*(line(number, msg="x" * 1_000) for number in range(501, 1_501)))
         beside.close()
-        self.assertLess(largest, 2**19)
+        self.assertEqual(len(sizes), 101)
+        self.assertLess(max(sizes), 2**19)
 
     def test_the_server_gets_its_turn_for_as_long_as_a_step_took(self) -> None:
         with mock.patch("time.monotonic", side_effect=[5.0, 5.25]):

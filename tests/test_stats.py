@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from functools import partial
 from unittest import mock
 
 from twisted_chat.commands import stats
+from twisted_chat.commands.stats import STATS, output_width, run, size_text
 
 from .commands import CommandTestCase
 from .stores import entry, room
@@ -62,8 +64,8 @@ class Stats(CommandTestCase):
 
     def test_on_a_narrow_terminal(self) -> None:
         self.filled(names=("愛麗絲的房間的房間", "lobby"))
-        with mock.patch.object(stats, "_width", return_value=20):
-            lines = self.here("stats").output.splitlines()[1:]
+        self.commands = [STATS._replace(run=partial(run, width=lambda: 20))]
+        lines = self.here("stats").output.splitlines()[1:]
         self.assertEqual(
             lines, ["room        messages", "lobby              6", "愛麗絲的…          6", "all               12"]
         )
@@ -73,7 +75,7 @@ class Stats(CommandTestCase):
         with mock.patch("sys.stdout") as output:
             for on_terminal, width in ((True, 33), (False, None)):
                 output.isatty.return_value = on_terminal
-                self.assertEqual(stats._width(), width)
+                self.assertEqual(output_width(), width)
 
     def test_bytes_for_a_person(self) -> None:
         for count, text in (
@@ -88,4 +90,4 @@ class Stats(CommandTestCase):
             (3 * 10**13, "30 TB"),
             (3 * 10**15, "3e+03 TB"),
         ):
-            self.assertEqual(stats._bytes(count), text)
+            self.assertEqual(size_text(count), text)

@@ -8,7 +8,7 @@ import sqlite3
 import sys
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, Final
 
@@ -38,7 +38,19 @@ def _arguments(parser: ArgumentParser) -> None:
     )
 
 
-def _run(options: Namespace) -> int:
+Row = tuple[int, int, str, str | None, str, str, int | None]
+"""A message as the database has it: number, time, author, id, text, kind, and the number that it is about."""
+
+
+def line_of(room: str, row: Row) -> bytes:
+    """Write a message of a room as a line."""
+    seq, time, author, id, msg, kind, of = row
+    line = Line(room=room, seq=seq, time=time_text(time), author=author, id=id, msg=msg, kind=kind, of=of)
+    return encode_line(line)
+
+
+def run(options: Namespace, line: Callable[[str, Row], bytes] = line_of) -> int:
+    """Run the command. `line` writes a message of a room."""
     since = _since(options.since) if options.since else 0
     if os.path.isfile(options.file):  # to open a pipe would wait for its other end
         _spare_databases(options.file, options.database)
@@ -49,7 +61,7 @@ def _run(options: Namespace) -> int:
                 if room.topic:
                     output.write(encode_line(Line(room=room.name, topic=room.topic)))
                 for page in _pages(connection, room.id):
-                    output.writelines(_line(room.name, row) for row in page if row[1] >= since)
+                    output.writelines(line(room.name, row) for row in page if row[1] >= since)
                     progress.add(len(page))
     return 0
 
@@ -93,22 +105,13 @@ def _chosen(kept: list[RoomRow], name: str | None) -> list[RoomRow]:
     return chosen
 
 
-_Row = tuple[int, int, str, str | None, str, str, int | None]
-
-
-def _pages(connection: sqlite3.Connection, room: int) -> Iterator[list[_Row]]:
+def _pages(connection: sqlite3.Connection, room: int) -> Iterator[list[Row]]:
     """Read a room in pages. Each page is one statement, so no move of the journal comes in between."""
     sql = "SELECT seq, time, author, id, msg, kind, of FROM said WHERE room = ? AND seq > ? ORDER BY seq LIMIT ?"
     last = 0
     while page := connection.execute(sql, (room, last, PAGE)).fetchall():
         yield page
         last = page[-1][0]
-
-
-def _line(room: str, row: _Row) -> bytes:
-    seq, time, author, id, msg, kind, of = row
-    line = Line(room=room, seq=seq, time=time_text(time), author=author, id=id, msg=msg, kind=kind, of=of)
-    return encode_line(line)
 
 
 @contextmanager
@@ -125,5 +128,5 @@ def _output(path: str) -> Iterator[BinaryIO]:
 
 
 EXPORT: Final = Command(
-    "export", "Write the messages of all rooms as JSON lines, one message on each line.", _arguments, _run
+    "export", "Write the messages of all rooms as JSON lines, one message on each line.", _arguments, run
 )

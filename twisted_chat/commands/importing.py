@@ -13,7 +13,7 @@ import sqlite3
 import sys
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, Final, NamedTuple
 
@@ -93,7 +93,8 @@ def _arguments(parser: ArgumentParser) -> None:
     )
 
 
-def _run(options: Namespace) -> int:
+def run(options: Namespace, sleep: Callable[[float], object] = time.sleep) -> int:
+    """Run the command. It `sleep`s after each step, for as long as that took: half of the time is the server's."""
     counts = _Counts()
     with (
         _input(options.file) as (file, name, size),
@@ -104,7 +105,7 @@ def _run(options: Namespace) -> int:
             for step in _steps(_lines(file, name, progress)):
                 start = time.monotonic()
                 _take(connection, options.database, step, counts)
-                time.sleep(time.monotonic() - start)  # half of the time is the server's
+                sleep(time.monotonic() - start)
         finally:
             print(counts.text(), file=sys.stderr)
     return 1 if counts.conflicts else 0
@@ -278,4 +279,4 @@ def _reach(ends: _Ends) -> int:
     return 0 if oldest is None or newest is None else newest - oldest + 1
 
 
-IMPORT: Final = Command("import", "Add the messages of a file that export has written.", _arguments, _run)
+IMPORT: Final = Command("import", "Add the messages of a file that export has written.", _arguments, run)

@@ -1,4 +1,4 @@
-"""The commands for the database of a server: what is asked for on the command line is read, run and reported here."""
+"""The command line of `twisted-chat`: reads the arguments, runs a command for the database of a server, and reports."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from .stats import STATS
 COMMANDS: Final[tuple[Command, ...]] = (EXPORT, IMPORT, STATS)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Do what the arguments ask for; returns the exit status."""
-    parser = _parser()
+def main(arguments: Sequence[str], commands: Sequence[Command] = COMMANDS) -> int:
+    """Run the command that the arguments name. Returns the exit status."""
+    parser = _parser(commands)
     if not arguments:
         parser.print_help(sys.stderr)
         return MISUSED
@@ -49,12 +49,12 @@ def main(arguments: Sequence[str]) -> int:
     return status
 
 
-def _parser() -> Parser:
+def _parser(commands: Sequence[Command]) -> Parser:
     parser = Parser(prog=TOOL, description="Talk to a chat server, or look after the database of one.")
     parser.add_argument("--version", action="version", version=f"twisted_chat {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     subparsers.add_parser(TALK, help="Talk: the client for a terminal or a pipe.")  # `twisted_chat.__main__` runs it
-    for command in COMMANDS:
+    for command in commands:
         subparser = subparsers.add_parser(command.name, help=command.help, description=command.help)
         command.arguments(subparser)
         subparser.set_defaults(command=command)

@@ -8,6 +8,7 @@ import sqlite3
 import sys
 import time
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from ..messages import time_text
@@ -39,7 +40,13 @@ def _arguments(parser: ArgumentParser) -> None:
     takes_database(parser)
 
 
-def _run(options: Namespace) -> int:
+def output_width() -> int | None:
+    """Return the width of the output in columns, if it is a terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def run(options: Namespace, width: Callable[[], int | None] = output_width) -> int:
+    """Run the command. `width` returns the columns that a table may take, or None for any number."""
     now = int(time.time() * 1000)
     with reading(options.database) as connection:
         kept = rooms(connection)
@@ -51,13 +58,8 @@ def _run(options: Namespace) -> int:
     rows = [(room.name, *_cells(s)) for room, s in sums]
     if len(rows) > 1:
         rows.append(("all", *_cells(_all([s for _, s in sums]))))
-    print("\n".join(table(_HEADS, rows, _width())))
+    print("\n".join(table(_HEADS, rows, width())))
     return 0
-
-
-def _width() -> int | None:
-    """The width of the output in columns, if it is a terminal."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _sum(connection: sqlite3.Connection, room: RoomRow, now: int, progress: Progress) -> _Sums:
@@ -86,14 +88,14 @@ def _all(sums: list[_Sums]) -> _Sums:
 
 def _cells(sums: _Sums) -> tuple[str, ...]:
     newest = time_text(sums.newest)[:16].replace("T", " ") if sums.messages else "-"
-    return (f"{sums.messages:,}", _bytes(sums.text), f"{sums.last_hour:,}", f"{sums.last_day:,}", newest)
+    return (f"{sums.messages:,}", size_text(sums.text), f"{sums.last_hour:,}", f"{sums.last_day:,}", newest)
 
 
 def _size(path: str) -> str:
-    return _bytes(os.path.getsize(path) if os.path.exists(path) else 0)
+    return size_text(os.path.getsize(path) if os.path.exists(path) else 0)
 
 
-def _bytes(count: int) -> str:
+def size_text(count: int) -> str:
     """Format a number of bytes with three digits and a unit."""
     if count < 1_000:
         return f"{count} B"
@@ -106,4 +108,4 @@ def _bytes(count: int) -> str:
     return f"{size:.3g} {unit}"
 
 
-STATS: Final = Command("stats", "Show each room with its size and how fast it grows.", _arguments, _run)
+STATS: Final = Command("stats", "Show each room with its size and how fast it grows.", _arguments, run)
