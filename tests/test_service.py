@@ -30,7 +30,7 @@ from twisted_chat.limits import Limits
 from twisted_chat.log import Log, Unavailable, Unusable
 from twisted_chat.places import LINES, WIRES, Place, read_places
 from twisted_chat.room import Soon
-from twisted_chat.service import CannotStart, ChatService, Store, soon
+from twisted_chat.service import CannotStart, ChatService, StoreSettings, soon
 from twisted_chat.stop_signals import StopSignals
 from twisted_chat.stores.opened import Opened
 from twisted_chat.stores.sqlite.file import IN_MEMORY
@@ -80,7 +80,7 @@ class FakeLog:
         return succeed(None)
 
 
-class FakeStore(Store):
+class FakeStore(StoreSettings):
     """A store whose log is `log`; one named `unusable` cannot be opened."""
 
     log: FakeLog | None = None
@@ -384,7 +384,7 @@ class StoreTests(TestCase):
     """The store of the options is SQLite's."""
 
     def test_it_is_opened_in_memory(self) -> None:
-        store = Store(IN_MEMORY)
+        store = StoreSettings(IN_MEMORY)
         log = store.open(Reactor().as_base).log
         self.assertEqual(self.successResultOf(log.rooms(9)), [])
         self.successResultOf(log.close())
@@ -392,7 +392,7 @@ class StoreTests(TestCase):
 
     def test_a_file_that_was_made_in_vain_is_removed(self) -> None:
         home = folder(self)
-        store = Store(str(home / "chat.sqlite"))
+        store = StoreSettings(str(home / "chat.sqlite"))
         self.assertTrue(store.is_new())
         log = store.open(Reactor().as_base).log
         self.assertFalse(store.is_new())
@@ -409,6 +409,6 @@ class StoreTests(TestCase):
         for content in ("CREATE TABLE room (id INTEGER); INSERT INTO room VALUES (1)", "CREATE TABLE other (id)"):
             with closing(sqlite3.connect(path)) as database:
                 database.executescript(content)
-            Store(path).discard()
+            StoreSettings(path).discard()
             self.assertTrue(os.path.exists(path))
             os.unlink(path)

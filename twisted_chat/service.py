@@ -56,7 +56,7 @@ class Stopped(CannotStart):
     """A signal stopped the server before it had started. This is not a failure, and the exit status is 0."""
 
 
-class Store(NamedTuple):
+class StoreSettings(NamedTuple):
     """The settings of the store."""
 
     database: str
@@ -90,7 +90,7 @@ class ChatService(Service):
         self,
         reactor: ReactorBase,
         places: Sequence[Place],
-        store: Store,
+        store: StoreSettings,
         limits: Limits | None = None,
         make_chat: Callable[..., Chat] = Chat,
         publisher: LogPublisher = globalLogPublisher,

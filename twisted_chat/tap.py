@@ -25,7 +25,7 @@ from .clock import keep_steady
 from .leftovers import remove_pid_file
 from .limits import Limits
 from .places import LINES, WIRES, WrongPlace, is_number, read_places
-from .service import ChatService, Store
+from .service import ChatService, StoreSettings
 from .stores.retention import read_keep
 from .stores.sqlite.database import Durability
 from .stores.sqlite.file import IN_MEMORY
@@ -133,7 +133,7 @@ def makeService(options: Options) -> ChatService:
     """Make the server that the options describe."""
     reactor = options["reactor"]
     keep_steady(reactor)
-    store = Store(options["database"], options["durability"], options["keep"], options["memory"])
+    store = StoreSettings(options["database"], options["durability"], options["keep"], options["memory"])
     return ChatService(reactor, options["places"], store, options["limits"], terminal=kept_terminal(options.parent))
 
 
