@@ -17,7 +17,6 @@ from twisted_chat.stores.retention import (
     EVERYTHING,
     LOOK_SECONDS,
     Keep,
-    Store,
     Trimmer,
     TrustedTime,
     read_keep,
@@ -55,66 +54,76 @@ class Options(TestCase):
             )
 
 
-class Times(TestCase):
-    def setUp(self) -> None:
-        self.clock = Clock()
-        self.steps: list[tuple[int, int]] = []
-        self.newest = 0
-        self.found: Deferred[list[int]] = succeed([])
-        self.trimmer = Trimmer(self.clock, Store(lambda now: self.found, self.trim, lambda: succeed(self.newest)))
+class FakeStore:
+    """A store without a message, in whose rooms there are some steps to take."""
+
+    def __init__(self) -> None:
+        self.found: list[int] | Unavailable = []
         self.left = {1: 3, 2: 1}
+        """The number of steps to take in each room."""
+        self.asked: list[int] = []
+        """The times for which it was asked what is overdue."""
+        self.steps: list[tuple[int, int]] = []
+        """The rooms in which a step was taken, and the times."""
+
+    def overdue(self, now: int) -> Deferred[list[int]]:
+        self.asked.append(now)
+        return fail(self.found) if isinstance(self.found, Unavailable) else succeed(self.found)
 
     def trim(self, room: int, now: int) -> Deferred[bool]:
         self.steps.append((room, now))
         self.left[room] -= 1
         return succeed(self.left[room] > 0)
 
+    def newest(self) -> Deferred[int]:
+        return succeed(0)
+
+
+class Times(TestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.store = FakeStore()
+        self.trimmer = Trimmer(self.clock, self.store)
+
     def test_the_store_is_looked_at_once_a_minute(self) -> None:
-        asked: list[int] = []
-
-        def overdue(now: int) -> Deferred[list[int]]:
-            asked.append(now)
-            return succeed([])
-
-        self.trimmer._store = Store(overdue, self.trim, lambda: succeed(0))
         self.clock.pump([30] * 6)
-        self.assertEqual(asked, [60_000, 120_000, 180_000])
+        self.assertEqual(self.store.asked, [60_000, 120_000, 180_000])
 
     def test_each_room_is_trimmed_until_nothing_more_is_to_go_with_pauses(self) -> None:
-        self.found = succeed([1, 2])
+        self.store.found = [1, 2]
         self.clock.advance(LOOK_SECONDS)
-        self.assertEqual(self.steps, [(1, 60_000)])
+        self.assertEqual(self.store.steps, [(1, 60_000)])
         self.clock.pump([0.02] * 5)
-        self.assertEqual(self.steps, [(1, 60_000)] * 3 + [(2, 60_000)])
+        self.assertEqual(self.store.steps, [(1, 60_000)] * 3 + [(2, 60_000)])
 
     def test_a_store_that_does_not_work_now_is_asked_again(self) -> None:
-        self.found = fail(Unavailable("full"))
+        self.store.found = Unavailable("full")
         self.clock.advance(LOOK_SECONDS)
-        self.found = succeed([2])
+        self.store.found = [2]
         self.clock.advance(LOOK_SECONDS)
-        self.assertEqual(self.steps, [(2, 120_000)])
+        self.assertEqual(self.store.steps, [(2, 120_000)])
 
     def test_a_trimmer_can_be_stopped_twice(self) -> None:
-        self.found = succeed([1])
+        self.store.found = [1]
         for _ in range(2):
             self.trimmer.stop()
         self.clock.advance(10 * LOOK_SECONDS)
-        self.assertEqual((self.steps, self.clock.getDelayedCalls()), ([], []))
+        self.assertEqual((self.store.steps, self.clock.getDelayedCalls()), ([], []))
 
     def test_a_fault_is_logged_and_it_goes_on(self) -> None:
-        self.found = succeed([3])
+        self.store.found = [3]
         self.clock.advance(LOOK_SECONDS)
         self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
-        self.found = succeed([2])
+        self.store.found = [2]
         self.clock.advance(LOOK_SECONDS)
-        self.assertEqual(self.steps[-1], (2, 120_000))
+        self.assertEqual(self.store.steps[-1], (2, 120_000))
 
     def test_stopped_it_begins_nothing_more(self) -> None:
-        self.found = succeed([1, 2])
+        self.store.found = [1, 2]
         self.clock.advance(LOOK_SECONDS)
         self.trimmer.stop()
         self.clock.pump([1] * 200)
-        self.assertEqual(len(self.steps), 1)
+        self.assertEqual(len(self.store.steps), 1)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_stopped_before_it_began_it_leaves_nothing_behind(self) -> None:
@@ -188,18 +197,13 @@ class Clocks(TestCase):
         self.assertEqual(self.offsets(TrustedTime(self.clock, now - DAY * 1_000 - 1), 60), [-1])
 
     def test_the_trimmer_goes_by_the_trusted_time(self) -> None:
-        asked: list[int] = []
-
-        def overdue(now: int) -> Deferred[list[int]]:
-            asked.append(now)
-            return succeed([])
-
+        store = FakeStore()
         start = int(self.clock.seconds() * 1_000)
-        Trimmer(self.clock, Store(overdue, lambda room, now: succeed(False), lambda: succeed(0)))
+        Trimmer(self.clock, store)
         self.clock.advance(60)
         self.ahead = 91 * DAY
         self.clock.advance(60)
-        self.assertEqual(asked, [start + 60_000, start + 120_000])
+        self.assertEqual(store.asked, [start + 60_000, start + 120_000])
 
 
 class InTheStore(StoreTestCase):

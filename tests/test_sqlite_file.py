@@ -17,7 +17,6 @@ from twisted.internet.task import deferLater
 from twisted_chat.log import RoomLog, Unusable
 from twisted_chat.stores.sqlite import database
 from twisted_chat.stores.sqlite import file as database_file
-from twisted_chat.stores.sqlite import log as sqlite
 from twisted_chat.stores.sqlite.log import SQLiteLog
 from twisted_chat.stores.sqlite.store import open_store
 
@@ -318,8 +317,7 @@ class TheEnd(FileTestCase):
         self.open_store()
 
     async def test_a_fault_of_our_own_where_nobody_waits_is_logged(self) -> None:
-        self.patch(sqlite, "JOURNAL_BYTES", 1)
-        log = self.open_store()
+        log = self.open_store(journal_bytes=1)
         self.file.broken[database.move] = ZeroDivisionError()
         await keep(log, [entry(await room(log), "a")], 1)
         await self.file.in_turn(lambda until: succeed(None))

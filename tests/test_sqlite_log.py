@@ -617,8 +617,7 @@ class GivenTwice(FileTestCase):
 
 class Moving(FileTestCase):
     async def test_the_journal_is_moved_on_when_enough_has_gathered(self) -> None:
-        self.patch(sqlite, "JOURNAL_BYTES", 2**14)
-        log = self.open_store()
+        log = self.open_store(journal_bytes=2**14)
         lobby = await room(log)
         for number in range(200):
             await keep(log, [entry(lobby, str(number), str(number))], 1)
@@ -780,13 +779,14 @@ class Together(FileTestCase):
         self.all_said = True
 
     async def assert_together(self, durability: database.Durability) -> None:
-        self.patch(sqlite, "JOURNAL_BYTES", 2**14)
         self.patch(database_file, "WAL_BYTES", 2**17)
         self.patch(retention, "LOOK_SECONDS", 3.0)
         self.all_said = False
         self.seen_once: dict[tuple[RoomLog, int], str | None] = {}
         chance = Random(7)
-        log = self.open_store(f"{self.path}-{durability}", durability, keep=Keep(messages=self.KEEP))
+        log = self.open_store(
+            f"{self.path}-{durability}", durability, keep=Keep(messages=self.KEEP), journal_bytes=2**14
+        )
         rooms = await gatherResults([room(log, name) for name in ("one", "two", "three")])
         reading = [Deferred.fromCoroutine(self.reads_on(opened, chance)) for opened in rooms * 2]
         await self.says(log, rooms, chance)
@@ -877,9 +877,8 @@ class Full(FileTestCase):
         self.assertEqual((again.seq, again.fresh), (1, False))
 
     async def test_appends_are_refused_once_a_journal_that_cannot_be_moved_is_full(self) -> None:
-        self.patch(sqlite, "JOURNAL_BYTES", 2**12)
         self.patch(sqlite, "MAX_JOURNAL_BYTES", 2**14)
-        log = self.open_store()
+        log = self.open_store(journal_bytes=2**12)
         lobby = await room(log)
         kept = 0
         self.file.broken[database.move] = _failing("disk I/O error", sqlite3.SQLITE_IOERR)

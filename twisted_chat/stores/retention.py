@@ -6,8 +6,8 @@ The others are deleted in the background, the oldest first, in steps that hold t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Iterable
-from typing import Any, Final, NamedTuple
+from collections.abc import Generator, Iterable
+from typing import Any, Final, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.interfaces import IDelayedCall
@@ -37,11 +37,12 @@ _log = Logger("twisted_chat.stores.retention")
 
 
 class Keep(NamedTuple):
-    """What is kept; a message is deleted as soon as one of these limits does not cover it. None is no limit."""
+    """The limits of what is kept. A message is deleted as soon as it is beyond one of them. None is no limit."""
 
     seconds: int | None = None
+    """The age of a message."""
     messages: int | None = None
-    """Messages a room."""
+    """The number of messages in each room."""
 
 
 EVERYTHING: Final = Keep()
@@ -62,15 +63,17 @@ def read_keep(texts: Iterable[str]) -> Keep:
     return Keep(min(seconds, default=None), min(messages, default=None))
 
 
-class Store(NamedTuple):
-    """What a `Trimmer` needs of a store. Times are milliseconds since 1970."""
+class Trimmable(Protocol):
+    """A store, as far as a `Trimmer` knows it. Times are milliseconds since 1970."""
 
-    overdue: Callable[[int], Deferred[list[int]]]
-    """Lists the rooms that have something to delete at a time."""
-    trim: Callable[[int, int], Deferred[bool]]
-    """Takes one step in a room, at a time; returns True if there may be more to delete."""
-    newest: Callable[[], Deferred[int]]
-    """Returns the time of the newest message of all rooms, 0 if there is none."""
+    def overdue(self, now: int) -> Deferred[list[int]]:
+        """List the rooms that have something to delete."""
+
+    def trim(self, room: int, now: int) -> Deferred[bool]:
+        """Take one step in a room. True if there may be more to delete."""
+
+    def newest(self) -> Deferred[int]:
+        """Return the time of the newest message of all rooms, 0 if there is none."""
 
 
 class TrustedTime:
@@ -109,7 +112,7 @@ class TrustedTime:
 class Trimmer:
     """Deletes what is not to be kept, now and then, until it is stopped."""
 
-    def __init__(self, reactor: Any, store: Store) -> None:
+    def __init__(self, reactor: Any, store: Trimmable) -> None:
         self._reactor = reactor
         self._time: TrustedTime | None = None
         self._store = store

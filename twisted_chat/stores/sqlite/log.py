@@ -24,7 +24,7 @@ from twisted.python.failure import Failure
 
 from ...log import Entry, Heard, Record, RoomLog, RoomSummary, Unavailable
 from ...names import Name
-from ..retention import EVERYTHING, Keep, Store, Trimmer
+from ..retention import EVERYTHING, Keep, Trimmer
 from . import database
 from .database import AFTER, BEFORE, Changes, RoomState, Trimmed
 from .file import DatabaseFile, report, tell_renumbered
@@ -139,7 +139,10 @@ class SQLiteRoomLog:
 class SQLiteLog:
     """The logs in one file; see `log.Log`."""
 
-    def __init__(self, file: DatabaseFile, reactor: Any, keep: Keep = EVERYTHING) -> None:
+    def __init__(
+        self, file: DatabaseFile, reactor: Any, keep: Keep = EVERYTHING, journal_bytes: int = JOURNAL_BYTES
+    ) -> None:
+        """Prepare the logs in an open file. The journal is moved when it takes `journal_bytes` of memory."""
         self._file = file
         self._epoch = database.epoch(file.writer)
         self._changes = 0
@@ -150,13 +153,13 @@ class SQLiteLog:
         self._journaled: _Said = {}
         """The entries in the journal that have an `id`."""
         self._journal_bytes = 0
-        self._move_at = JOURNAL_BYTES
+        self._journal_limit = self._move_at = journal_bytes
         self._moving = False
         self._reactor = reactor
         self._next_look: IDelayedCall | None = None
         """When the file is looked at next for what other programs have written."""
         self._keep = keep
-        self._trimmer = None if keep == EVERYTHING else Trimmer(reactor, Store(self.overdue, self.trim, self.newest))
+        self._trimmer = None if keep == EVERYTHING else Trimmer(reactor, self)
 
     # Rooms
 
@@ -309,7 +312,7 @@ class SQLiteLog:
         """Move the journal in the background if it is large enough."""
         if self._journal_bytes >= self._move_at and not self._moving:
             self._moving = True
-            self._move_at = self._journal_bytes + JOURNAL_BYTES  # where the move fails, the next attempt
+            self._move_at = self._journal_bytes + self._journal_limit  # where the move fails, the next attempt
             self._file.in_turn(self._move_once).addErrback(report, "The journal could not be moved")
 
     def _move_once(self, until: float) -> Deferred[None]:
@@ -332,7 +335,7 @@ class SQLiteLog:
         self._journal = {}
         self._journaled = {}
         self._journal_bytes = 0
-        self._move_at = JOURNAL_BYTES
+        self._move_at = self._journal_limit
         self._changes += 1
         self._file.copy_wal()
 
@@ -374,9 +377,7 @@ class SQLiteLog:
     def _after(
         self, room: SQLiteRoomLog, seq: int, most: int, most_bytes: int
     ) -> Generator[Deferred[Any], Any, list[Record]]:
-        journal = self._journal.get(
-            room, []
-        )  # this list grows by appends; a move leaves it as it is, and makes another
+        journal = self._journal.get(room, [])  # appends make this list longer; a move leaves it, and makes another
         head = room.seq
         records: list[Record] = yield self._file.read(database.page, AFTER, room.id, seq, most, most_bytes)
         while records and records[-1].seq > head:
