@@ -101,6 +101,32 @@ class RegistryTests(SynchronousTestCase):
         self.server.settle()
         self.assertEqual([obj["type"] for obj in peer.got()], ["welcome", "joined", "ack", "stop"])
 
+    def test_a_half_closed_connection_whose_hello_is_refused_ends_after_the_answer(self) -> None:
+        for then in ([], [{"type": "ping"}], [{"type": "quit"}]):
+            self.registry.held = []
+            peer = self.server.connect()
+            peer.send({"type": "hello", "nick": "alice", "password": "guess"}, *then)
+            peer.wire.participant.finished()
+            self.server.settle()
+            self.assertFalse(peer.wire.closed)
+            self.registry.held.pop()()
+            self.server.settle()
+            refused = ["auth-failed", *["not-welcome" for _ in then]]
+            answers = peer.got()
+            self.assertEqual([obj.get("code") for obj in answers], [*refused, None])
+            self.assertEqual((answers[-1]["type"], peer.wire.closed), ("stop", True))
+
+    def test_a_half_closed_connection_has_its_second_hello_answered_too(self) -> None:
+        self.registry.held = []
+        peer = self.server.connect()
+        hello = {"type": "hello", "nick": "alice"}
+        peer.send({**hello, "password": "guess"}, {**hello, "password": "s3cret"}, {"type": "ping"})
+        peer.wire.participant.finished()
+        for _ in range(2):
+            self.registry.held.pop()()
+            self.server.settle()
+        self.assertEqual([obj["type"] for obj in peer.got()], ["error", "welcome", "pong", "stop"])
+
     def test_a_hello_whose_connection_is_gone_meanwhile_takes_no_nick(self) -> None:
         self.registry.held = []
         peer = self.server.connect()

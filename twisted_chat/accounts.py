@@ -21,7 +21,7 @@ class Role(IntEnum):
     """What somebody may do. Each role may do what those before it may, and more."""
 
     STRANGER = 0
-    """Has not said hello: may do that, and go."""
+    """Has not said hello, and may do nothing else."""
     GUEST = 1
     """Has a nick."""
     MEMBER = 2

@@ -37,7 +37,7 @@ LEAVING_TICKS: Final = 4
 class Session(Participant):
     """A participant that said hello, or tried to."""
 
-    __slots__ = ("encoding", "token", "write")
+    __slots__ = ("_has_half_closed", "encoding", "token", "write")
 
     def __init__(self, host: Host, wire: Wire, bucket: Bucket) -> None:
         super().__init__(host, wire, bucket)
@@ -45,6 +45,8 @@ class Session(Participant):
         self.write: Callable[[Any], None] = wire.write
         self.token: str | None = None
         """The secret of its hello: whoever has it may take the place of this session."""
+        self._has_half_closed = False
+        """True once the peer has closed its sending side."""
 
     # Requests
 
@@ -101,9 +103,23 @@ class Session(Participant):
         self.host.gone(self, farewell)
 
     def finished(self) -> None:
-        if self.is_welcome or self._busy or self._waiting:  # its hello may wait for the registry of accounts
+        self._has_half_closed = True
+        self._finish()
+
+    def go_on(self) -> None:
+        super().go_on()
+        if self._has_half_closed:
+            self._finish()
+
+    def _finish(self) -> None:
+        """End a half-closed session once it has what it asked for.
+
+        One that is not welcome may still be, since its hello may wait for the registry of accounts. If the hello is
+        refused, no other one can come.
+        """
+        if self.is_welcome:
             self.received(Quit())
-        else:
+        elif not (self._busy or self._waiting):
             self.end("")
 
     def tick(self) -> None:
