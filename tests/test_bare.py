@@ -112,6 +112,39 @@ class ComingTests(BareTestCase):
         self.assertEqual(got, [("join", "49474"), ("", "49474"), ("", "49474")])
         self.assertEqual(self.alice.ask(type="who", room="lobby")[0]["members"], ["49474", "alice"])
 
+    def test_the_others_hear_nothing_of_one_whose_first_word_comes_too_fast(self) -> None:
+        self.server = Server(limits=Limits(burst=3, rate=0.001))
+        self.alice = self.server.welcome("alice", "lobby")
+        peer = self.silent()
+        peer.send_bytes(b"?\n" * 3 + b'{"msg": "hi"}\n')
+        self.assertIn("too fast", self.segments(peer)[-1]["msg"])
+        self.assertEqual((self.alice.got(), "49474" in self.server.chat.nicks), ([], False))
+
+    def test_the_others_hear_nothing_of_one_whose_first_word_comes_while_the_server_stops(self) -> None:
+        silent, new = self.silent(), self.server.connect()
+        self.server.fake.held.add("append")
+        self.alice.say("hi")
+        self.server.clock.turn()
+        self.server.chat.stop("maintenance")
+        silent.send({"msg": "too late"})
+        new.send({"msg": "too late"})
+        self.server.clock.turn()
+        self.assertEqual((self.alice.got(), set(self.server.chat.nicks)), ([], {"alice"}))
+        for peer in silent, new, self.alice:
+            peer.cut()
+
+    def test_what_is_wrong_is_not_told_while_the_server_stops(self) -> None:
+        peer = self.server.connect()
+        self.server.fake.held.add("append")
+        self.alice.say("hi")
+        self.server.clock.turn()
+        self.server.chat.stop("maintenance")
+        peer.send_bytes(b"?\n")
+        self.server.clock.advance(1)
+        self.assertEqual(peer.got(), [])
+        for one in peer, self.alice:
+            one.cut()
+
     def test_who_takes_nothing_from_the_start_gets_it_later(self) -> None:
         peer = self.server.connect()
         peer.pause()

@@ -89,22 +89,20 @@ class Bare(Participant):
     def received(self, request: Asked, size: int = 0) -> None:
         """Handle messages for the lobby and `quit`; everything else needs a hello."""
         if isinstance(request, Say) and request.room is None and request.to is None:
-            if not (self.closed or self._leaving):
-                self._introduce()
             request = Say(msg=request.msg, room=self._member.room.name.shown)
         elif not isinstance(request, Quit | WireError):
             request = WireError("not-welcome", "to ask for this, say hello first, with a new connection")
         super().received(request, size)
 
-    def _introduce(self) -> None:
-        """Become a member of the lobby, with a nick, and tell the others; at most once."""
-        if self.nick is NOBODY:
-            room = self._member.room
-            self.nick = self._host.name_bare(self, self.wire.label)
-            self.members[room.name.key] = self._member
-            self.host.rooms.admit(self._member)
-            notice = MemberJoined(author=self.nick.shown, room=room.name.shown)
-            self.charge(self.host.rooms.announce(room, notice, self))
+    def introduce(self) -> Member:
+        """Become a member of the lobby, with a nick, and tell the others: with the first message that is let in."""
+        room = self._member.room
+        self.nick = self._host.name_bare(self, self.wire.label)
+        self.members[room.name.key] = self._member
+        self.host.rooms.admit(self._member)
+        notice = MemberJoined(author=self.nick.shown, room=room.name.shown)
+        self.charge(self.host.rooms.announce(room, notice, self))
+        return self._member
 
     def tell(self, error: WireError, request: Asked) -> None:
         self.write(self.encoding.reply(Error(code=error.code, msg=error.text, author=SERVER)))

@@ -83,7 +83,7 @@ class Newcomer:
         if not isinstance(request, WireError):
             self._wire.participant = bare
             bare.received(request, size)
-        elif bare.ending is None:
+        elif bare.ending is None and not self._host.stopping:
             bare.handle(request, size)  # at once: a hello that follows finds nothing that waits
 
     def _be_bare(self) -> Bare:

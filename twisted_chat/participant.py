@@ -207,6 +207,10 @@ class Participant(ABC):
     def is_welcome(self) -> bool:
         """True once it may ask for something."""
 
+    def introduce(self) -> Member | None:
+        """Called before the first message to a room that this participant is not in; returns its membership, if any."""
+        return None
+
     @abstractmethod
     def is_loaded(self) -> bool:
         """True while it takes too little of what it is sent."""
