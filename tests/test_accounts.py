@@ -9,11 +9,12 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import gate, messages, names
-from twisted_chat.accounts import Account, Anybody, Role
+from twisted_chat.accounts import Anybody
 from twisted_chat.limits import Limits
 from twisted_chat.log import Unavailable
 from twisted_chat.messages import WireError
 from twisted_chat.names import Name
+from twisted_chat.rules import Account, Change, Role, Rule
 
 from .helpers import FakeWire, Peer, Server
 
@@ -24,11 +25,10 @@ class Registry(Anybody):
     """A registry of one account, alice's, with the password `s3cret`, which answers when it is told to."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.held: list[Callable[[], object]] | None = None
-        self.roles: dict[str, Role] = {}
-        """What alice is in a room, by its key."""
 
-    def log_in(self, nick: Name, password: str | None) -> Deferred[Account | None]:
+    def log_in(self, nick: Name, password: str | None, address: str) -> Deferred[Account | None]:
         if nick.key != ALICE.key:
             answer: Deferred[Account | None] = succeed(None)
         elif password == "s3cret":
@@ -41,9 +41,6 @@ class Registry(Anybody):
         self.held.append(lambda: answer.chainDeferred(waiting))
         return waiting
 
-    def role(self, account: Account | None, room: Name | None) -> Role:
-        return Role.GUEST if account is None or room is None else self.roles.get(room.key, Role.MEMBER)
-
     def limits(self, account: Account | None, limits: Limits) -> Limits:
         return limits if account is None else Limits(rate=50, burst=20, rooms_per_session=1)
 
@@ -53,13 +50,13 @@ class AnybodyTests(SynchronousTestCase):
         self.accounts = Anybody()
 
     def test_everybody_is_a_guest_with_the_limits_of_all(self) -> None:
-        self.assertIsNone(self.successResultOf(self.accounts.log_in(ALICE, None)))
-        self.assertIs(self.accounts.role(None, ALICE), Role.GUEST)
+        self.assertIsNone(self.successResultOf(self.accounts.log_in(ALICE, None, "")))
+        self.assertIs(self.accounts.rules.role(None, "den"), Role.GUEST)
         limits = Limits()
         self.assertIs(self.accounts.limits(None, limits), limits)
 
     def test_a_password_is_refused(self) -> None:
-        failure = self.failureResultOf(self.accounts.log_in(ALICE, "s3cret"), WireError)
+        failure = self.failureResultOf(self.accounts.log_in(ALICE, "s3cret", ""), WireError)
         self.assertEqual(failure.value.code, "auth-failed")
 
 
@@ -136,7 +133,7 @@ class RegistryTests(SynchronousTestCase):
         self.assertEqual(self.server.chat.nicks, {})
 
     def test_a_registry_that_cannot_be_read_is_unavailable(self) -> None:
-        self.patch(self.registry, "log_in", lambda nick, password: fail(Unavailable("the disk is away")))
+        self.patch(self.registry, "log_in", lambda *asked: fail(Unavailable("the disk is away")))
         self.assertEqual(self.hello(self.server.connect())["code"], "unavailable")
 
     def test_limits_depend_on_who_it_is(self) -> None:
@@ -178,7 +175,7 @@ class GateTests(SynchronousTestCase):
             self.assertEqual((answer["code"], answer["id"], answer["room"]), ("denied", "7", "Den"))
             self.assertIn("moderators", answer["msg"])
         for role in Role.MODERATOR, Role.OWNER:
-            self.registry.roles["den"] = role
+            self.registry.rules.apply(Change(made=(Rule(room="den", kind="role", subject="alice", value=role),)))
             self.assertEqual(self.alice.ask(type="topic", room="Den", msg="all")[0]["type"], "topic")
 
     def test_where_no_room_is_named_it_is_the_role_on_the_server(self) -> None:

@@ -8,7 +8,6 @@ from twisted.internet.defer import Deferred, execute, fail
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import gate, messages, session
-from twisted_chat.accounts import Role
 from twisted_chat.limits import (
     LEAST_QUANTUM,
     MAX_REST_SECONDS,
@@ -21,6 +20,7 @@ from twisted_chat.limits import (
 )
 from twisted_chat.log import Unavailable
 from twisted_chat.messages import Say
+from twisted_chat.rules import Role
 from twisted_chat.session import SILENT_TICKS, TICK_SECONDS
 
 from .helpers import Peer, Server

@@ -13,12 +13,13 @@ import msgspec
 from twisted.internet.defer import Deferred
 
 from . import messages, names
-from .accounts import Accounts, Role
+from .accounts import Accounts
 from .limits import Limits
 from .log import Log, RoomSummary
 from .messages import AnyRequest, Asked, WireError
 from .participant import HELLO_FIRST, Participant
 from .room import Rooms
+from .rules import SERVER_WIDE, Role
 
 
 class Host(Protocol):
@@ -68,7 +69,7 @@ def handle(host: Host, participant: Participant, request: Asked) -> Deferred[Non
 
 def _check_role(host: Host, participant: Participant, request: AnyRequest, needs: Role) -> None:
     room = getattr(request, "room", None)
-    if host.accounts.role(participant.account, names.room(room) if room else None) < needs:
+    if host.accounts.rules.role(participant.account, names.room(room).key if room else SERVER_WIDE) < needs:
         where = f"in the room {room}" if room else "here"
         raise WireError("denied", f"only {needs.name.lower()}s may do this {where}")
 

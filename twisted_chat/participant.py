@@ -22,7 +22,6 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from .accounts import Account
 from .encoding import Encoding
 from .limits import (
     MAX_ERRORS,
@@ -40,6 +39,7 @@ from .log import Unavailable
 from .messages import Asked, Quit, WireError
 from .names import NOBODY
 from .room import Member, Rooms
+from .rules import Account
 
 HELLO_FIRST: Final = 'say hello first, such as {"type": "hello", "nick": "alice"}'
 
@@ -201,6 +201,11 @@ class Participant(ABC):
     def depends(self, request: Asked) -> bool:
         """True where a request has to wait for what this participant did before, or has still to get."""
         return False
+
+    @property
+    def address(self) -> str:
+        """The address by which its connection is counted, empty where it has none."""
+        return self.wire.address
 
     @property
     @abstractmethod

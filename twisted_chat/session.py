@@ -13,7 +13,7 @@ from zope.interface import implementer
 
 from . import names
 from .limits import MAX_OWED, MAX_OWN, Bucket
-from .messages import SERVER, Asked, Error, PingSent, Quit, Reply, Say, Stop, WireError
+from .messages import SERVER, Asked, Error, PingSent, Quit, Reply, Say, Stop, WireError, time_text
 from .names import NOBODY, Name
 from .participant import Host, Participant, Wire
 
@@ -87,6 +87,7 @@ class Session(Participant):
 
     def tell(self, error: WireError, request: Asked) -> None:
         answer = Error(code=error.code, msg=error.text, author=SERVER, id=error.id or request.id, retry=error.retry)
+        answer.until = None if error.until is None else time_text(error.until)
         answer.room = _named(request, "room", names.room)
         answer.to = _named(request, "to", names.nick)
         answer.nick = _named(request, "nick", names.nick)

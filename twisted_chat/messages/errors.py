@@ -30,7 +30,13 @@ class WireError(Exception):
     """An error of the peer, which gets `code` and `text` as an answer. The connection stays open."""
 
     def __init__(
-        self, code: Code, text: str, id: str | None = None, retry: float | None = None, type: str = ""
+        self,
+        code: Code,
+        text: str,
+        id: str | None = None,
+        retry: float | None = None,
+        type: str = "",
+        until: int | None = None,
     ) -> None:
         super().__init__(text)
         self.code: Code = code
@@ -40,6 +46,8 @@ class WireError(Exception):
         """The `id` of the request that failed, if it had one."""
         self.retry = retry
         """Seconds after which the same request would be served, if that is known."""
+        self.until = until
+        """When a ban ends, in milliseconds since 1970, if it does."""
         self.type = type
         """The `type` of the object, if it had one."""
 

@@ -187,6 +187,8 @@ class Error(Sent, tag="error", kw_only=True):
     author: str
     id: str | None = None
     retry: float | None = None
+    until: str | None = None
+    """When a ban ends, if it does."""
     room: str | None = None
     to: str | None = None
     nick: str | None = None

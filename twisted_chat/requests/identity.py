@@ -8,11 +8,11 @@ from typing import Final
 from twisted.internet.defer import Deferred
 
 from .. import __version__, messages, names
-from ..accounts import Account, Role
 from ..gate import Host, answers
 from ..messages import SERVER, WireError
 from ..names import Name
 from ..participant import Participant
+from ..rules import Account, Role
 from ..session import Session
 
 RESERVED: Final = frozenset((SERVER, "self"))
@@ -24,7 +24,7 @@ def _hello(host: Host, session: Session, request: messages.Hello) -> Deferred[No
     if session.is_welcome:
         raise WireError("bad-message", "you are welcome already; to change your nick, send a request of type nick")
     nick = names.nick(request.nick)
-    return host.accounts.log_in(nick, request.password).addCallback(_welcome, host, session, request)
+    return host.accounts.log_in(nick, request.password, session.address).addCallback(_welcome, host, session, request)
 
 
 def _welcome(account: Account | None, host: Host, session: Session, request: messages.Hello) -> None:

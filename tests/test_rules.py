@@ -1,0 +1,259 @@
+"""The rules that are in force: roles, bans, locks, mutes and slow mode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_chat import names, rules
+from twisted_chat.messages import WireError
+from twisted_chat.names import Name
+from twisted_chat.rules import SERVER_WIDE, Account, Change, Role, Rule, RuleKey, RuleKind, Rules
+
+DEN = names.room("Den")
+HOUR = 60 * 60 * 1000
+
+
+@dataclass
+class Somebody:
+    """A person with a nick, perhaps an account, and an address."""
+
+    nick: Name
+    account: Account | None = None
+    address: str = ""
+
+
+def guest(nick: str, address: str = "") -> Somebody:
+    return Somebody(names.nick(nick), None, address)
+
+
+def registered(nick: str, address: str = "", shown: str = "") -> Somebody:
+    return Somebody(names.nick(shown or nick), Account(names.nick(nick)), address)
+
+
+class RulesTestCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.rules = Rules(operators=["olga"])
+
+    def make(self, kind: RuleKind, subject: str = "", room: str = "den", **fields: Any) -> RuleKey:
+        rule = Rule(room=room, kind=kind, subject=subject, **fields)
+        self.rules.apply(Change(made=(rule,)))
+        return rule.key
+
+    def end(self, *keys: RuleKey) -> None:
+        self.rules.apply(Change(ended=keys))
+
+    def entry(self, person: Somebody, now: int = 0) -> str:
+        """What somebody who wants to enter the den is told: a code, or nothing."""
+        try:
+            self.rules.check_entry(person, DEN, now)
+        except WireError as error:
+            self.assertFalse(self.rules.may_enter(person, DEN, now))
+            return error.code
+        self.assertTrue(self.rules.may_enter(person, DEN, now))
+        return ""
+
+    def speech(self, person: Somebody, now: int = 0) -> float | None:
+        """Seconds after which somebody may speak in the den; None where it may speak now."""
+        try:
+            self.rules.check_speech(person, "den", lambda: now)
+        except WireError as error:
+            self.assertEqual(error.code, "rate-limited")
+            return error.retry
+        return None
+
+
+class RoleTests(RulesTestCase):
+    def test_somebody_without_an_account_is_a_guest(self) -> None:
+        self.make("role", "al", value=Role.OWNER)
+        self.assertIs(self.rules.role(None, "den"), Role.GUEST)
+
+    def test_a_role_counts_in_its_room(self) -> None:
+        al = registered("al").account
+        key = self.make("role", "al", value=Role.MODERATOR)
+        self.assertIs(self.rules.role(al, "den"), Role.MODERATOR)
+        self.assertIs(self.rules.role(al, "other"), Role.GUEST)
+        self.assertIs(self.rules.role(al), Role.GUEST)
+        self.assertIs(self.rules.role(registered("bo").account, "den"), Role.GUEST)
+        self.make("role", "al", value=Role.OWNER)
+        self.assertIs(self.rules.role(al, "den"), Role.OWNER)
+        self.end(key)
+        self.assertIs(self.rules.role(al, "den"), Role.GUEST)
+
+    def test_an_operator_is_one_everywhere(self) -> None:
+        self.assertIs(self.rules.role(registered("olga").account, "den"), Role.OPERATOR)
+        self.assertIs(self.rules.role(registered("olga").account), Role.OPERATOR)
+
+    def test_a_room_with_a_rule_is_somebodys(self) -> None:
+        self.assertFalse(self.rules.has_rules("den"))
+        key = self.make("role", "al", value=Role.OWNER)
+        self.assertTrue(self.rules.has_rules("den"))
+        self.end(key, key)
+        self.assertFalse(self.rules.has_rules("den"))
+
+
+class BanTests(RulesTestCase):
+    def test_a_room_without_rules_is_open(self) -> None:
+        self.assertEqual(self.entry(guest("al")), "")
+
+    def test_a_nick_is_banned_from_one_room(self) -> None:
+        key = self.make("ban", "al")
+        self.assertEqual(self.entry(guest("Al")), "banned")
+        self.assertEqual(self.entry(guest("bo")), "")
+        self.rules.check_entry(guest("al"), names.room("other"), 0)
+        self.end(key)
+        self.assertEqual(self.entry(guest("al")), "")
+
+    def test_an_account_is_banned_under_any_nick(self) -> None:
+        self.make("ban", "al")
+        self.assertEqual(self.entry(registered("al", shown="bo")), "banned")
+
+    def test_a_ban_ends_by_itself(self) -> None:
+        key = self.make("ban", "al", until=HOUR)
+        self.assertEqual(self.entry(guest("al"), HOUR - 1), "banned")
+        self.assertEqual(self.entry(guest("al"), HOUR), "")
+        self.assertEqual(self.rules.in_force("den", "ban", HOUR), [])
+        rule = self.rules.get(key)
+        self.assertEqual(self.rules.in_force("den", "ban", HOUR - 1), [rule])
+
+    def test_the_error_says_until_when_and_why(self) -> None:
+        self.make("ban", "al", until=HOUR, msg="spam")
+        with self.assertRaises(WireError) as caught:
+            self.rules.check_entry(guest("al"), DEN, 0)
+        text = "you are banned from the room Den until 1970-01-01T01:00:00.000Z: spam"
+        self.assertEqual((caught.exception.text, caught.exception.until), (text, HOUR))
+        self.make("ban", "bo")
+        with self.assertRaises(WireError) as caught:
+            self.rules.check_entry(guest("bo"), DEN, 0)
+        self.assertEqual((caught.exception.text, caught.exception.until), ("you are banned from the room Den", None))
+
+    def test_guests_of_the_address_of_a_banned_guest_are_banned_too(self) -> None:
+        key = self.make("ban", "al", address="192.0.2.1")
+        other = self.make("ban", "cy", address="192.0.2.1")
+        self.assertEqual(self.entry(guest("bo", "192.0.2.1")), "banned")
+        self.assertEqual(self.entry(guest("bo", "192.0.2.2")), "")
+        self.assertEqual(self.entry(registered("bo", "192.0.2.1")), "")
+        self.end(key)
+        self.assertEqual(self.entry(guest("bo", "192.0.2.1")), "banned")
+        self.end(other)
+        self.assertEqual(self.entry(guest("bo", "192.0.2.1")), "")
+
+    def test_an_address_or_a_network_is_banned_whoever_it_is(self) -> None:
+        for subject, inside, outside in (
+            ("192.0.2.7", "192.0.2.7", "192.0.2.8"),
+            ("192.0.2.0/24", "192.0.2.255", "192.0.3.0"),
+            ("192.0.2.9/24", "192.0.2.1", "192.0.3.0"),
+            ("2001:db8::/32", "2001:db8:ffff::1", "2001:db9::1"),
+            ("192.0.2.7", "::ffff:192.0.2.7", "::ffff:192.0.2.8"),
+            ("::ffff:192.0.2.0/120", "192.0.2.7", "::7"),
+        ):
+            key = self.make("ban", subject)
+            for person in guest("al", inside), registered("al", inside):
+                self.assertEqual(self.entry(person), "banned", subject)
+            for address in outside, "", "unknown":
+                self.assertEqual(self.entry(guest("al", address)), "", subject)
+            self.end(key)
+            self.assertEqual(self.entry(guest("al", inside)), "", subject)
+
+    def test_a_search_looks_once_at_each_prefix(self) -> None:
+        for number in range(200):
+            self.make("ban", f"10.0.{number}.0/24")
+        self.make("ban", "10.1.0.0/16")
+        looked: list[RuleKey] = []
+
+        class Keys(dict[RuleKey, Rule]):
+            def get(self, key: RuleKey, default: Any = None) -> Any:
+                looked.append(key)
+                return super().get(key, default)
+
+        room = self.rules._rooms["den"]
+        room.by_key = Keys(room.by_key)
+        self.assertEqual(self.entry(guest("al", "10.0.9.1")), "banned")
+        self.assertEqual(len(looked), 2 * 2)  # by nick and by network, for each of the two questions of `entry`
+
+    def test_an_operator_is_never_banned(self) -> None:
+        self.make("ban", "olga")
+        self.make("ban", "olga", room=SERVER_WIDE)
+        self.assertEqual(self.entry(registered("olga")), "")
+        self.rules.check_server(registered("olga"), 0)
+
+    def test_a_ban_from_the_server_is_no_ban_from_a_room(self) -> None:
+        self.rules.check_server(guest("al"), 0)
+        self.make("ban", "al", room=SERVER_WIDE)
+        self.rules.check_server(guest("bo"), 0)
+        error = self.assertRaises(WireError, self.rules.check_server, guest("al"), 0)
+        self.assertEqual((error.code, error.text), ("banned", "you are banned from this server"))
+
+
+class LockTests(RulesTestCase):
+    def test_a_locked_room_is_for_members_and_those_who_are_invited(self) -> None:
+        lock = self.make("lock")
+        self.make("role", "mo", value=Role.MEMBER)
+        self.make("invite", "in", until=HOUR)
+        self.assertEqual(self.entry(guest("al")), "denied")
+        self.assertEqual(self.entry(guest("mo")), "denied")  # it is the account that is a member
+        self.assertEqual(self.entry(registered("mo")), "")
+        self.assertEqual(self.entry(guest("in")), "")
+        self.assertEqual(self.entry(guest("in"), HOUR), "denied")
+        self.assertEqual(self.entry(registered("olga")), "")
+        self.end(lock)
+        self.assertEqual(self.entry(guest("al")), "")
+
+
+class SpeechTests(RulesTestCase):
+    def test_the_clock_is_not_read_where_a_room_has_no_rules(self) -> None:
+        self.rules.check_speech(guest("al"), "den", lambda: self.fail("it was read"))
+
+    def test_somebody_is_muted_for_a_time(self) -> None:
+        self.make("mute", "al", until=HOUR, address="192.0.2.1")
+        for person in guest("al"), registered("al", shown="bo"), guest("cy", "192.0.2.1"):
+            self.assertEqual(self.speech(person, HOUR - 2500), 2.5)
+            self.assertIsNone(self.speech(person, HOUR))
+        self.assertIsNone(self.speech(guest("bo"), 0))
+
+    def test_a_mute_without_an_end_may_be_lifted_tomorrow(self) -> None:
+        self.make("mute", "al", msg="calm down")
+        self.assertEqual(self.speech(guest("al")), rules.LONG_SECONDS)
+        error = self.assertRaises(WireError, self.rules.check_speech, guest("al"), "den", lambda: 0)
+        self.assertEqual(error.text, "you are muted in this room: calm down")
+        self.make("mute", "al", until=10**13)
+        self.assertEqual(self.speech(guest("al")), rules.LONG_SECONDS)
+
+    def test_a_moderator_is_never_muted_nor_slow(self) -> None:
+        self.make("mute", "mo")
+        self.make("slow", value=60)
+        self.make("role", "mo", value=Role.MODERATOR)
+        self.assertIsNone(self.speech(registered("mo")))
+        self.assertIsNone(self.speech(registered("mo")))
+
+    def test_slow_mode_counts_for_each_nick_or_account(self) -> None:
+        slow = self.make("slow", value=30)
+        self.assertIsNone(self.speech(guest("al"), HOUR))
+        self.assertEqual(self.speech(guest("al"), HOUR + 10_000), 20)
+        self.assertIsNone(self.speech(guest("bo"), HOUR))
+        self.assertIsNone(self.speech(registered("cy"), HOUR))
+        self.assertEqual(self.speech(registered("cy", shown="cyril"), HOUR + 29_000), 1)
+        self.assertIsNone(self.speech(guest("al"), HOUR + 30_000))
+        self.end(slow)
+        self.assertIsNone(self.speech(guest("al"), HOUR + 30_001))
+
+    def test_the_memory_of_slow_mode_is_bounded(self) -> None:
+        self.patch(rules, "MAX_SPOKEN", 3)
+        self.make("slow", value=10)
+        for number in range(3):
+            self.assertIsNone(self.speech(guest(f"al{number}"), HOUR + 1000 * number))
+        self.assertIsNone(self.speech(guest("bo"), HOUR + 10_500))
+        self.assertEqual(sorted(self.rules._rooms["den"].spoken), ["al1", "al2", "bo"])
+
+
+class FollowTests(RulesTestCase):
+    def test_a_follower_hears_of_a_change_that_is_in_force(self) -> None:
+        heard: list[tuple[Change, bool]] = []
+        self.rules.follow(lambda change: heard.append((change, self.rules.has_rules("den"))))
+        change = Change(made=(Rule(room="den", kind="lock"),))
+        self.rules.apply(change)
+        over = Change(ended=(RuleKey("den", "lock", ""),))
+        self.rules.apply(over)
+        self.assertEqual(heard, [(change, True), (over, False)])

@@ -1,0 +1,147 @@
+"""What a store has to do for accounts: keep them, their tokens, the rules that are in force, and the audit log.
+
+What `log.py` is for logs, this is for all that is known of people. A store that fails fails with `log.Unavailable`, and
+nothing is stored then. Keys are those of `names.Name`; times are milliseconds since 1970.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+import msgspec
+from twisted.internet.defer import Deferred
+
+from .names import Name
+from .rules import Change, Rules
+
+AccountState = Literal["active", "pending", "suspended"]
+"""`pending`: an operator has to let it in. `suspended`: an operator has shut it out."""
+
+
+class StoredAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """An account, as it is stored."""
+
+    name: Name
+    skeleton: str
+    """What all names that look like this one have in common."""
+    password: str
+    """The hash of the password, with its parameters."""
+    created: int
+    state: AccountState = "active"
+
+
+class StoredToken(msgspec.Struct, frozen=True, kw_only=True):
+    """A token of an account, as it is stored."""
+
+    account: str
+    """The account's key."""
+    label: str
+    digest: bytes
+    """The hash of the secret, which is random and long: it needs no salt."""
+    created: int
+    used: int | None = None
+
+
+class Action(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of the audit log: who did what to whom, when and why."""
+
+    kind: str
+    """The type of the request."""
+    author: str
+    """The nick of the one who did it."""
+    account: str = ""
+    """The key of the author's account, if the author has one."""
+    room: str = ""
+    """The key of the room; empty for the whole server."""
+    target: str = ""
+    """To whom or to what it was done, as it is shown."""
+    value: str = ""
+    """The role, the seconds, the number of a message: what the kind needs."""
+    msg: str = ""
+    """The reason."""
+    until: int | None = None
+    time: int = 0
+    seq: int = 0
+    """Its number in the audit log; the store gives it."""
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that somebody reported to the operators."""
+
+    room: str
+    """The key of the room."""
+    of: int
+    """The number of the message."""
+    author: str
+    """The nick of the one who reported it."""
+    msg: str = ""
+    time: int = 0
+    seq: int = 0
+    """Its number among the reports; the store gives it."""
+
+
+class Registry(Protocol):
+    """A store of accounts, rules and what was done."""
+
+    rules: Rules
+    """The rules that are in force: loaded when the store was opened."""
+
+    # Accounts
+
+    def find(self, key: str) -> Deferred[StoredAccount | None]:
+        """Find an account."""
+
+    def find_alike(self, skeleton: str) -> Deferred[Name | None]:
+        """Find an account whose name looks like one with this skeleton."""
+
+    def add(self, account: StoredAccount) -> Deferred[bool]:
+        """Store a new account; False if there is one with its key, or one that looks like it."""
+
+    def set_password(self, key: str, password: str) -> Deferred[None]:
+        """Store the new hash of a password."""
+
+    def set_state(self, key: str, state: AccountState) -> Deferred[bool]:
+        """Let an account in, or shut it out; False if there is none."""
+
+    def accounts(self, after: str, most: int, state: AccountState | None = None) -> Deferred[list[StoredAccount]]:
+        """List at most `most` accounts behind a key, in the order of their keys."""
+
+    # Tokens
+
+    def add_token(self, token: StoredToken, most: int) -> Deferred[bool]:
+        """Store a token; one with the same label ends. False if the account has `most` others."""
+
+    def find_token(self, digest: bytes) -> Deferred[StoredToken | None]:
+        """Find a token by its hash."""
+
+    def use_token(self, digest: bytes, time: int) -> Deferred[None]:
+        """Note that a token was used."""
+
+    def tokens(self, key: str) -> Deferred[list[StoredToken]]:
+        """List the tokens of an account, by label."""
+
+    def revoke_tokens(self, key: str, label: str | None = None) -> Deferred[int]:
+        """End a token of an account, or all of them; returns how many there were."""
+
+    # Rules, and what was done
+
+    def act(self, action: Action, change: Change | None = None) -> Deferred[Action]:
+        """Store an entry of the audit log, and a change of the rules with it, both or none.
+
+        Fires with the entry as it was numbered, once the change is stored and in force (`rules.apply`).
+        """
+
+    def actions(self, room: str | None, before: int, most: int) -> Deferred[list[Action]]:
+        """Read the newest entries of the audit log in front of a number, newest first: of a room, or of all (None)."""
+
+    def report(self, report: Report) -> Deferred[Report]:
+        """Store a report; fires with it as it was numbered."""
+
+    def reports(self, after: int, most: int) -> Deferred[list[Report]]:
+        """Read the oldest reports behind a number."""
+
+    def finish_reports(self, seq: int) -> Deferred[None]:
+        """Forget the reports up to a number: they were seen to."""
+
+    def close(self) -> Deferred[None]:
+        """Finish what is under way."""

@@ -1,0 +1,332 @@
+"""The rules of rooms and of the server: who may enter, speak, and moderate.
+
+All rules that are in force are in memory, so that the gate decides at once; the registry stores them, loads them at the
+start, and hands on every change, whichever server made it (`Rules.apply`). What a rule is about is a subject: the key
+of a nick, which is that of an account too, or an address or a network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from enum import IntEnum
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeVar
+
+import msgspec
+
+from .messages import WireError, time_text
+from .names import Name
+
+SERVER_WIDE: Final = ""
+"""The room of a rule that is about the whole server: no room has this key."""
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+LONG_SECONDS: Final = 24 * 60 * 60
+"""The longest `retry` that somebody who is muted is told: the mute may be lifted at any time."""
+
+MAX_SPOKEN: Final = 4_096
+"""Entries of slow mode's memory above which those that are over are forgotten: few rooms have so many who speak."""
+
+
+class Role(IntEnum):
+    """What somebody may do. Each role may do what those before it may, and more."""
+
+    STRANGER = 0
+    """Has not said hello: may do that."""
+    GUEST = 1
+    """Has a nick."""
+    MEMBER = 2
+    """Is known in a room: may enter it when it is locked."""
+    MODERATOR = 3
+    """Keeps the peace in a room."""
+    OWNER = 4
+    """Names the moderators of a room."""
+    OPERATOR = 5
+    """Runs the server: an owner everywhere, who is refused nothing."""
+
+
+class Account(msgspec.Struct, frozen=True):
+    """A nick that belongs to somebody, who has a password for it."""
+
+    name: Name
+    created: int = 0
+    """Milliseconds since 1970. What was said under this nick before then was somebody else's."""
+
+
+class Person(Protocol):
+    """Somebody about whom a decision is made."""
+
+    nick: Name
+    account: Account | None
+
+    @property
+    def address(self) -> str:
+        """The address by which this connection is counted, empty where it has none."""
+
+
+RuleKind = Literal["role", "ban", "mute", "lock", "slow", "invite"]
+
+
+class RuleKey(NamedTuple):
+    """The identity of a rule: a new rule with the same key takes the place of the old one."""
+
+    room: str
+    """The key of the room, or `SERVER_WIDE`."""
+    kind: RuleKind
+    subject: str
+    """The key of a nick, an address or a network; empty where the rule is about everybody in the room."""
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule that is in force."""
+
+    room: str
+    kind: RuleKind
+    subject: str = ""
+    shown: str = ""
+    """The subject as it was written."""
+    address: str = ""
+    """The address of a guest at the time of its ban or mute: guests from there are concerned as well."""
+    value: int = 1
+    """The role, or the seconds of slow mode."""
+    until: int | None = None
+    """The end of the rule, in milliseconds since 1970; None where it has none."""
+    msg: str = ""
+    """The reason."""
+    author: str = ""
+    time: int = 0
+    """Milliseconds since 1970."""
+
+    @property
+    def key(self) -> RuleKey:
+        return RuleKey(self.room, self.kind, self.subject)
+
+    def is_over(self, now: int) -> bool:
+        """True once the rule has ended; `now` is in milliseconds since 1970."""
+        return self.until is not None and self.until <= now
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A change of the rules."""
+
+    made: tuple[Rule, ...] = ()
+    ended: tuple[RuleKey, ...] = ()
+
+
+_Prefix = tuple[int, int]
+"""The version of IP, and the bits that the addresses of a network have in common."""
+
+
+class _RoomRules:
+    """The rules of one room, or of the server."""
+
+    __slots__ = ("_guests", "_networks", "by_key", "roles", "slow", "spoken")
+
+    def __init__(self) -> None:
+        self.by_key: dict[RuleKey, Rule] = {}
+        self.roles: dict[str, Role] = {}
+        """The roles of accounts, by their keys."""
+        self.slow = 0
+        """Seconds between two messages of one member."""
+        self.spoken: dict[str, int] = {}
+        """While slow mode is on, when somebody last spoke, in milliseconds since 1970."""
+        self._guests: dict[tuple[RuleKind, str], dict[RuleKey, None]] = {}
+        """The rules about guests of an address."""
+        self._networks: dict[_Prefix, dict[int, RuleKey]] = {}
+        """The bans of addresses and networks, by prefix and first address: a search looks once at each prefix."""
+
+    def set(self, rule: Rule) -> None:
+        self.unset(rule.key)
+        self.by_key[rule.key] = rule
+        if rule.kind == "role":
+            self.roles[rule.subject] = Role(rule.value)
+        elif rule.kind == "slow":
+            self.slow = rule.value
+        if rule.address:
+            self._guests.setdefault((rule.kind, rule.address), {})[rule.key] = None
+        if rule.kind == "ban" and (network := as_network(rule.subject)) is not None:
+            prefix = network.version, network.prefixlen
+            self._networks.setdefault(prefix, {})[int(network.network_address)] = rule.key
+
+    def unset(self, key: RuleKey) -> None:
+        rule = self.by_key.pop(key, None)
+        if rule is None:
+            return
+        if key.kind == "role":
+            del self.roles[key.subject]
+        elif key.kind == "slow":
+            self.slow = 0
+            self.spoken.clear()
+        if rule.address:
+            _discard(self._guests, (key.kind, rule.address), key)
+        if key.kind == "ban" and (network := as_network(key.subject)) is not None:
+            _discard(self._networks, (network.version, network.prefixlen), int(network.network_address))
+
+    def find(self, room: str, kind: RuleKind, person: Person, now: int) -> Rule | None:
+        """Find the rule of a kind that concerns a person, by its nick, its account or its address."""
+        for key in self._keys(room, kind, person):
+            rule = self.by_key.get(key)
+            if rule is not None and not rule.is_over(now):
+                return rule
+        return None
+
+    def _keys(self, room: str, kind: RuleKind, person: Person) -> Iterator[RuleKey]:
+        yield RuleKey(room, kind, person.nick.key)
+        if person.account is not None:
+            yield RuleKey(room, kind, person.account.name.key)
+        elif person.address:
+            yield from self._guests.get((kind, person.address), ())
+        if kind == "ban" and self._networks and (address := as_network(person.address)) is not None:
+            bits = int(address.network_address)
+            for (version, length), networks in self._networks.items():
+                if version == address.version:
+                    host_bits = address.max_prefixlen - length
+                    key = networks.get(bits >> host_bits << host_bits)
+                    if key is not None:
+                        yield key
+
+
+def _discard(index: dict[_K, dict[_V, Any]], key: _K, value: _V) -> None:
+    """Take a value out of an index, and its key with the last one."""
+    del index[key][value]
+    if not index[key]:
+        del index[key]
+
+
+_NOTHING: Final = _RoomRules()
+
+
+class Rules:
+    """All rules that are in force. `operators` are the keys of the accounts of those who run the server."""
+
+    def __init__(self, operators: Iterable[str] = ()) -> None:
+        self.operators = frozenset(operators)
+        self._rooms: dict[str, _RoomRules] = {}
+        self._followers: list[Callable[[Change], object]] = []
+
+    def follow(self, heard: Callable[[Change], object]) -> None:
+        """Call `heard` with each change once it is in force."""
+        self._followers.append(heard)
+
+    def apply(self, change: Change) -> None:
+        """Put a change, which is stored, into force."""
+        for key in change.ended:
+            rules = self._rooms.get(key.room)
+            if rules is not None:
+                rules.unset(key)
+                if not rules.by_key:
+                    del self._rooms[key.room]
+        for rule in change.made:
+            self._rooms.setdefault(rule.room, _RoomRules()).set(rule)
+        for heard in self._followers:
+            heard(change)
+
+    # Who may do what
+
+    def role(self, account: Account | None, room: str = SERVER_WIDE) -> Role:
+        """Tell the role of somebody in a room, given by its key."""
+        if account is None:
+            return Role.GUEST
+        key = account.name.key
+        if key in self.operators:
+            return Role.OPERATOR
+        rules = self._rooms.get(room)
+        return Role.GUEST if rules is None else rules.roles.get(key, Role.GUEST)
+
+    def check_entry(self, person: Person, room: Name, now: int) -> None:
+        """Raise `WireError` (`banned`, `denied`) unless somebody may enter a room, and so read it.
+
+        `now` is in milliseconds since 1970.
+        """
+        rules = self._rooms.get(room.key)
+        if rules is None:
+            return
+        role = self.role(person.account, room.key)
+        if role is Role.OPERATOR:
+            return
+        ban = rules.find(room.key, "ban", person, now)
+        if ban is not None:
+            raise _banned(ban, f"from the room {room.shown}")
+        locked = role < Role.MEMBER and RuleKey(room.key, "lock", "") in rules.by_key
+        if locked and rules.find(room.key, "invite", person, now) is None:
+            raise WireError("denied", f"the room {room.shown} is locked: ask one of its moderators for an invitation")
+
+    def may_enter(self, person: Person, room: Name, now: int) -> bool:
+        """True where somebody may enter a room, and so read it."""
+        try:
+            self.check_entry(person, room, now)
+        except WireError:
+            return False
+        return True
+
+    def check_server(self, person: Person, now: int) -> None:
+        """Raise `WireError` (`banned`) if somebody may not be on this server at all."""
+        rules = self._rooms.get(SERVER_WIDE, _NOTHING)
+        if self.role(person.account) is not Role.OPERATOR:
+            ban = rules.find(SERVER_WIDE, "ban", person, now)
+            if ban is not None:
+                raise _banned(ban, "from this server")
+
+    def check_speech(self, person: Person, room: str, now: Callable[[], int]) -> None:
+        """Raise `WireError` (`rate-limited`) if somebody who is in a room may not speak there now; count it otherwise.
+
+        `now` tells milliseconds since 1970; it is not called where the room has no rules, as most have none.
+        """
+        rules = self._rooms.get(room)
+        if rules is None or self.role(person.account, room) >= Role.MODERATOR:
+            return
+        time = now()
+        mute = rules.find(room, "mute", person, time)
+        if mute is not None:
+            left = LONG_SECONDS if mute.until is None else min(LONG_SECONDS, (mute.until - time) / 1000)
+            until = "" if mute.until is None else f" until {time_text(mute.until)}"
+            raise WireError("rate-limited", f"you are muted in this room{until}{_reason(mute)}", retry=left)
+        if rules.slow:
+            who = person.nick.key if person.account is None else person.account.name.key
+            left = (rules.spoken.get(who, 0) - time) / 1000 + rules.slow
+            if left > 0:
+                text = f"this room is slow: one message in {rules.slow} s; try again in {left:.0f} s"
+                raise WireError("rate-limited", text, retry=left)
+            if len(rules.spoken) >= MAX_SPOKEN:
+                rules.spoken = {one: at for one, at in rules.spoken.items() if time - at < rules.slow * 1000}
+            rules.spoken[who] = time
+
+    # What is in force
+
+    def in_force(self, room: str, kind: RuleKind, now: int) -> list[Rule]:
+        """List the rules of a kind in a room, by their subjects."""
+        rules = self._rooms.get(room, _NOTHING)
+        return sorted(
+            (rule for rule in rules.by_key.values() if rule.kind == kind and not rule.is_over(now)),
+            key=lambda rule: rule.subject,
+        )
+
+    def get(self, key: RuleKey) -> Rule | None:
+        """Find a rule by its key, be it over or not."""
+        return self._rooms.get(key.room, _NOTHING).by_key.get(key)
+
+    def has_rules(self, room: str) -> bool:
+        """True where there is a rule about a room: it is somebody's."""
+        return room in self._rooms
+
+
+def as_network(subject: str) -> IPv4Network | IPv6Network | None:
+    """Read an address or a network; None where it is neither. IPv4 within IPv6 is IPv4 (RFC 4291, section 2.5.5.2)."""
+    try:
+        network = ip_network(subject, strict=False)
+    except ValueError:
+        return None
+    if isinstance(network, IPv6Network) and network.prefixlen >= 96 and network.network_address.ipv4_mapped:
+        return IPv4Network((int(network.network_address.ipv4_mapped), network.prefixlen - 96))
+    return network
+
+
+def _banned(ban: Rule, where: str) -> WireError:
+    until = "" if ban.until is None else f" until {time_text(ban.until)}"
+    return WireError("banned", f"you are banned {where}{until}{_reason(ban)}", until=ban.until)
+
+
+def _reason(rule: Rule) -> str:
+    return f": {rule.msg}" if rule.msg else ""
