@@ -6,13 +6,16 @@ import asyncio
 import errno
 import gc
 import os
+import shutil
 import signal
 import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from io import StringIO
+from pathlib import Path
 from typing import Any, cast
 
 from twisted.internet.address import UNIXAddress
@@ -20,7 +23,8 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import CannotListenError, ReactorNotRunning
 from twisted.internet.task import Clock
 from twisted.internet.testing import EventLoggingObserver
-from twisted.logger import ILogObserver, Logger, LogPublisher, globalLogPublisher
+from twisted.logger import ILogObserver, Logger, LogPublisher, globalLogPublisher, textFileLogObserver
+from twisted.python.logfile import LogFile
 from twisted.trial.unittest import TestCase
 
 from twisted_chat import __version__, service
@@ -31,7 +35,7 @@ from twisted_chat.log import Log, Unavailable, Unusable
 from twisted_chat.places import LINES, WIRES, Place, read_places
 from twisted_chat.room import Soon
 from twisted_chat.service import CannotStart, ChatService, StoreSettings, soon
-from twisted_chat.stop_signals import StopSignals
+from twisted_chat.signals import Signals
 from twisted_chat.stores.opened import Opened
 from twisted_chat.stores.sqlite.file import IN_MEMORY
 
@@ -161,7 +165,8 @@ class ServiceTests(TestCase):
         self.reactor = Reactor()
         self.store = FakeStore(":memory:")
         self.chat = FakeChat()
-        self.signals = StopSignals()
+        self.signals = Signals()
+        self.reloads: list[Callable[[], object]] = []
         self.terminal: StringIO | None = None
         self.written: list[Any] = []
         self.publisher = LogPublisher(cast(ILogObserver, self.written.append))
@@ -177,7 +182,15 @@ class ServiceTests(TestCase):
             made.append(place)
         make_chat = cast(Any, self.chat.make)
         return ChatService(
-            self.reactor.as_base, made, self.store, limits, make_chat, self.publisher, self.signals, self.terminal
+            self.reactor.as_base,
+            made,
+            self.store,
+            limits,
+            make_chat,
+            self.publisher,
+            self.signals,
+            self.terminal,
+            self.reloads,
         )
 
     def started(self, *places: Place | str) -> ChatService:
@@ -258,7 +271,7 @@ class ServiceTests(TestCase):
     def test_a_signal_during_the_start_ends_it_with_status_0(self) -> None:
         self.terminal = Terminal()
         for places in (("1",), ()):
-            self.signals = StopSignals()
+            self.signals = Signals()
             self.chat.during_start = partial(self.signals.receive, signal.SIGINT)
             self.assertEqual(self.cannot_start(*places), "0")
         self.assertEqual((self.terminal.said, self.reactor.tcpServers), ("", []))
@@ -268,9 +281,59 @@ class ServiceTests(TestCase):
         stopped: list[str] = []
         self.patch(self.reactor, "stop", lambda: stopped.append("stopped"))
         self.started()
+        self.signals.receive(signal.SIGTERM)
+        self.reactor.advance(0)
+        self.assertEqual((stopped, self.said()[-1]), (["stopped"], "received SIGTERM, shutting down"))
+
+    def test_sighup_reads_the_files_of_all_places_again_and_stops_nothing(self) -> None:
+        read: list[str] = []
+
+        def fail_to_read() -> None:
+            read.append("first")
+            raise ValueError("it is late")
+
+        self.reloads = [lambda: read.append("other")]
+        first, second = slow_place(succeed(Port(UNIXAddress("a")))), slow_place(succeed(Port(UNIXAddress("b"))))
+        self.started(replace(first, reload=fail_to_read), replace(second, reload=lambda: read.append("second")))
+        self.signals.receive(signal.SIGHUP)
+        self.assertEqual(read, [], "not before the reactor takes its turn")
+        self.reactor.advance(0)
+        self.assertEqual(read, ["first", "second", "other"])
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        self.assertEqual(self.chat.stopped_for, "")
+
+    def test_sighup_opens_the_log_file_anew(self) -> None:
+        file = LogFile.fromFullPath(str(folder(self) / "chat.log"))
+        self.publisher.addObserver(textFileLogObserver(file))
+        self.started()
+        self.reactor.run()
+        log, moved = Logger(observer=self.publisher), f"{file.path}.old"
+        log.info("one")
+        os.rename(file.path, moved)
+        log.info("two")
         self.signals.receive(signal.SIGHUP)
         self.reactor.advance(0)
-        self.assertEqual((stopped, self.said()[-1]), (["stopped"], "received SIGHUP, shutting down"))
+        log.info("three")
+        self.addCleanup(file.close)
+        entries = [[line.split()[-1] for line in Path(path).read_text().splitlines()] for path in (moved, file.path)]
+        self.assertEqual(entries, [["one", "two"], ["three"]])
+
+    def test_a_log_file_that_cannot_be_opened_anew_stays_in_use(self) -> None:
+        home = folder(self)
+        file = LogFile.fromFullPath(str(home / "chat.log"))
+        self.addCleanup(file.close)
+        self.publisher.addObserver(textFileLogObserver(file))
+        self.started()
+        self.reactor.run()
+        moved = home.with_name(f"{home.name}.old")
+        home.rename(moved)
+        self.addCleanup(shutil.rmtree, moved)
+        self.signals.receive(signal.SIGHUP)
+        self.reactor.advance(0)
+        Logger(observer=self.publisher).info("kept")
+        expected = f"{file.path} cannot be opened anew, and the old log file stays in use: No such file or directory"
+        self.assertIn(expected, self.said())
+        self.assertIn("kept", (moved / "chat.log").read_text())
 
     def test_a_signal_while_the_reactor_stops_changes_nothing(self) -> None:
         def stop() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
 import socket
 import sys
@@ -14,15 +15,17 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.protocol import Protocol
 from twisted.trial.unittest import TestCase
 
-from .programs import Program
+from .programs import Program, Server
 
 
 class Twistd(Program):
     """The command `twistd` with any options, in a folder of its own."""
 
-    def __init__(self, test: TestCase, *arguments: str, home: Path | None = None) -> None:
+    def __init__(
+        self, test: TestCase, *arguments: str, home: Path | None = None, hand_over: dict[int, int] | None = None
+    ) -> None:
         command = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()")
-        super().__init__(test, *command, *arguments, home=home)
+        super().__init__(test, *command, *arguments, home=home, hand_over=hand_over)
 
 
 class StopTests(TestCase):
@@ -39,8 +42,14 @@ class StopTests(TestCase):
         self.assertEqual(await server.ends(), 0, server.output)
         return server
 
-    async def test_sighup_as_when_the_terminal_is_closed(self) -> None:
-        server = await self.check_stops(signal.SIGHUP, "-n", "chat", "--port", "0")
+    async def test_sighup_of_a_terminal_that_is_closed(self) -> None:
+        window, terminal = pty.openpty()
+        server = Twistd(self, "-n", "chat", "--port", "0", hand_over={0: terminal})
+        os.close(terminal)
+        await server.says("listening on ")
+        os.close(window)
+        server.signal(signal.SIGHUP)
+        self.assertEqual(await server.ends(), 0, server.output)
         self.assertIn("received SIGHUP, shutting down", server.output)
 
     async def test_sigterm(self) -> None:
@@ -58,8 +67,8 @@ class StopTests(TestCase):
 class EarlyStopTests(TestCase):
     """A signal ends it well at any time after Twisted has handed over to it."""
 
-    async def check_stops(self, module: str, number: int) -> None:
-        """Send a signal when a module is loaded; nothing is said, and nothing left."""
+    def start(self, module: str, number: int) -> Program:
+        """Start it, and send a signal when a module is loaded."""
         code = (
             "import os, sys\n"
             "class Hook:\n"
@@ -69,13 +78,23 @@ class EarlyStopTests(TestCase):
             "from twisted.scripts.twistd import run\n"
             "run()"
         )
-        server = Program(self, sys.executable, "-c", code, "-n", "chat", "--port", "0")
+        return Program(self, sys.executable, "-c", code, "-n", "chat", "--port", "0")
+
+    async def check_stops(self, module: str, number: int) -> None:
+        """Send a signal when a module is loaded; nothing is said, and nothing left."""
+        server = self.start(module, number)
         self.assertEqual(await server.ends(), 0, server.output)
         self.assertEqual((server.output, os.listdir(server.home)), ("", []))
 
     async def test_while_its_modules_are_loaded(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM):
             await self.check_stops("twisted_chat.tap", number)
+
+    async def test_sighup_while_its_modules_are_loaded_is_remembered(self) -> None:
+        server = self.start("twisted_chat.tap", signal.SIGHUP)
+        await server.says("received SIGHUP, reading files again\n")
+        server.signal(signal.SIGTERM)
+        self.assertEqual(await server.ends(), 0, server.output)
 
     async def test_while_the_reactor_is_loaded(self) -> None:
         await self.check_stops("twisted.internet.asyncioreactor", signal.SIGINT)
@@ -89,6 +108,33 @@ class EarlyStopTests(TestCase):
         server.signal(signal.SIGTERM)
         self.assertEqual(await server.ends(), 0)
         self.assertNotIn("SIGHUP", server.output)
+
+
+class ReloadTests(TestCase):
+    """SIGHUP lets it read its files again, and disconnects nobody."""
+
+    async def test_a_log_file_that_was_renamed_is_opened_anew(self) -> None:
+        code = (
+            "import sys\n"
+            "from twisted.logger import globalLogPublisher, textFileLogObserver\n"
+            "from twisted.scripts.twistd import run\n"
+            "globalLogPublisher.addObserver(textFileLogObserver(sys.stdout))\n"  # which tells this test what happens
+            "run()"
+        )
+        options = ("-n", "--pidfile=", "--logfile=chat.log", "chat", "--port", "unix:chat.sock")
+        server = Server(self, sys.executable, "-c", code, *options)
+        await server.says("listening on ")
+        client = await server.client(self, str(server.home / "chat.sock"))
+        self.assertEqual((await client.asks(type="hello", nick="alice"))["type"], "welcome")
+        path, moved = server.home / "chat.log", server.home / "chat.log-20261126"
+        path.rename(moved)
+        server.signal(signal.SIGHUP)
+        await server.says("received SIGHUP, reading files again\n")
+        self.assertEqual((await client.asks(type="ping"))["type"], "pong")
+        self.assertEqual(await server.stop(), 0, server.output)
+        self.assertIn("Server Shut Down", path.read_text())
+        self.assertIn("listening on ", moved.read_text())
+        self.assertNotIn("SIG", moved.read_text())
 
 
 class RestartTests(TestCase):

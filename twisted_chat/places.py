@@ -59,6 +59,8 @@ class Place:
     make: Callable[[Chat], Any]
     """Makes what `open` takes; see `Wire.make`."""
     open: Callable[[Any], Deferred[IListeningPort]]
+    reload: Callable[[], object] = lambda: None
+    """Reads the files of the place again, such as its certificates, and logs what is wrong with them."""
 
     def listen(self, chat: Chat) -> Deferred[IListeningPort]:
         """Open the port."""

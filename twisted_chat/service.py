@@ -18,15 +18,17 @@ from twisted.internet.error import ReactorNotRunning
 from twisted.internet.interfaces import IListeningPort, IUDPTransport
 from twisted.logger import Logger, LogPublisher, globalLogPublisher
 from twisted.python.failure import Failure
+from twisted.python.logfile import BaseLogFile
 
 from . import __version__
 from .bounded_log import bound
 from .chat import Chat
 from .limits import Limits
 from .log import Unavailable, Unusable
+from .log_files import log_files, reopen
 from .places import Place, address_text, refusal
 from .room import TAIL_BYTES, Soon
-from .stop_signals import STOP_SIGNALS, StopSignals
+from .signals import SIGNALS, Signals
 from .stores.opened import Opened
 from .stores.retention import EVERYTHING, Keep
 from .stores.sqlite.database import Durability, discard
@@ -94,13 +96,15 @@ class ChatService(Service):
         limits: Limits | None = None,
         make_chat: Callable[..., Chat] = Chat,
         publisher: LogPublisher = globalLogPublisher,
-        signals: StopSignals = STOP_SIGNALS,
+        signals: Signals = SIGNALS,
         terminal: TextIO | None = None,
+        reloads: Sequence[Callable[[], object]] = (),
     ) -> None:
         """Make a service.
 
         `terminal` is where people look while the server starts, if that is not standard error: a daemon has none. It
-        is closed then.
+        is closed then. `reloads` are functions that read files again; they are called for SIGHUP, after the log file
+        was opened anew and the certificates of the places were read.
         """
         self._reactor = reactor
         self._places = places
@@ -113,6 +117,9 @@ class ChatService(Service):
         self._unbound: Callable[[], None] | None = None
         """Removes the bound on the entries of the server's log."""
         self._ports: list[IListeningPort] = []
+        self._reloads = [*(place.reload for place in places), *reloads]
+        self._log_files: Sequence[BaseLogFile] = ()
+        """The files of the server's log."""
 
     def startService(self) -> None:
         """Open the log and listen everywhere; raises `CannotStart`, with all closed again and no new file left.
@@ -154,13 +161,33 @@ class ChatService(Service):
         if failures:
             self._turn_until(self.stopService())
             failures[0].raiseException()
-        self._signals.run(self._reactor, self._received)
+        self._signals.run(self._reactor, self._received, self._reload)
 
     def _received(self, number: int) -> None:
         """Called for a signal that is to stop the server, in the reactor's thread."""
         _log.info("received {signal}, shutting down", signal=signal.Signals(number).name)
         with suppress(ReactorNotRunning):  # it stops already
             self._reactor.stop()
+
+    def _reload(self) -> None:
+        """Called for SIGHUP, in the reactor's thread. If one file cannot be read, the others follow nevertheless."""
+        self._reopen_log()
+        _log.info("received SIGHUP, reading files again")
+        for reload in self._reloads:
+            try:
+                reload()
+            except Exception:
+                _log.failure("reading a file again failed, and what was read before stays in use")
+
+    def _reopen_log(self) -> None:
+        try:
+            reopen(self._log_files)
+        except OSError as error:
+            _log.error(
+                "{path} cannot be opened anew, and the old log file stays in use: {why}",
+                path=error.filename,
+                why=error.strerror,
+            )
 
     def _turn_until(self, done: Deferred[Any]) -> None:
         """Turn the reactor, which `twistd` does not run yet, until something is done."""
@@ -197,6 +224,7 @@ class ChatService(Service):
             raise Stopped(0)
 
     def _bound_log(self) -> None:
+        self._log_files = log_files(self._publisher)
         self._unbound = bound(self._publisher, self._reactor)
 
     def stopService(self) -> Deferred[None]:

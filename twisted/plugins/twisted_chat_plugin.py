@@ -13,13 +13,13 @@ from zope.interface import implementer
 
 
 class ChatMaker(ServiceMaker):
-    """The service `chat`: from when `twistd` asks for its options on, it stops in order."""
+    """The service `chat`: it handles signals from when `twistd` asks for its options on."""
 
     @property
     def options(self) -> Any:
-        from twisted_chat.stop_signals import STOP_SIGNALS
+        from twisted_chat.signals import SIGNALS
 
-        STOP_SIGNALS.catch()
+        SIGNALS.catch()
         return super().options
 
 
