@@ -74,6 +74,13 @@ class FakeRoomLog:
         self.oldest = self.oldest or records[0].seq
         self.tell(records)
 
+    def append_kind(self, kind: str, count: int = 1) -> None:
+        """Append entries of a kind that is no message."""
+        records = [Record(self.seq + number, 0, "eve", "this is no message", kind, 1) for number in range(1, count + 1)]
+        self.records += records
+        self.seq = records[-1].seq
+        self.tell(records)
+
     def tell(self, records: list[Record]) -> None:
         """Hand records to the follower, if there is one."""
         if self.heard is not None:

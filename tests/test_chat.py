@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_chat import __version__, chat, messages
+from twisted_chat import __version__, chat, messages, names
 from twisted_chat.limits import MAX_ERRORS, MAX_REST_SECONDS, MAX_TOPIC, MAX_WAITING, TOLD, WORK_A_TURN, Limits
 from twisted_chat.log import Unavailable
 
@@ -527,6 +527,38 @@ class HistoryTests(ChatTestCase):
         self.assertEqual(self.error(self.bob, type="history", room="lobby", before=1, after=1), "bad-message")
         self.assertEqual(self.error(self.bob, type="history", room="lobby", limit=0), "bad-message")
         self.assertEqual(self.error(self.bob, type="history", room="a b"), "bad-room")
+
+    def check_passing_over(self) -> None:
+        self.assertEqual(self.page(), ("12345678", False))
+        self.assertEqual(self.page(after=6, limit=3), ("7", True))
+        self.assertEqual(self.page(after=7, limit=3), ("8", True))
+        self.assertEqual(self.page(after=27), ("8", True))
+        self.assertEqual(self.page(after=28, limit=3), ("", False))
+        self.assertEqual(self.page(before=28, limit=3), ("7", True))
+        self.assertEqual(self.page(before=7, limit=3), ("456", True))
+        self.assertEqual(self.page(before=29, limit=3), ("8", True))
+        self.assertEqual(self.page(limit=1), ("8", True))
+
+    def test_entries_of_kinds_that_clients_do_not_know_are_passed_over(self) -> None:
+        log = self.server.fake.logs["lobby"]
+        log.append_kind("later", 20)
+        self.alice.say("8")
+        self.server.settle()
+        log.append_kind("later")
+        self.server.settle()
+        self.assertEqual(self.bob.texts(), ["8"])
+        self.check_passing_over()
+        self.server.chat.rooms = type(self.server.chat.rooms)(self.server.clock, self.server.log)
+        self.check_passing_over()
+
+    def test_a_log_that_begins_with_what_is_passed_over_has_no_more(self) -> None:
+        log = self.server.fake.room(names.room("den"))
+        log.append_kind("later", 5)
+        for request in ({}, {"after": 0}, {"before": 3}):
+            self.assertEqual(
+                self.bob.ask(type="history", room="den", limit=2, **request),
+                [{"type": "history", "room": "den", "messages": [], "more": False}],
+            )
 
     def test_that_cannot_be_read_now_is_unavailable(self) -> None:
         self.server.chat.rooms = type(self.server.chat.rooms)(self.server.clock, self.server.log)

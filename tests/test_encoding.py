@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_chat.encoding import LINES, THREE_FIELDS
 from twisted_chat.log import Record
 from twisted_chat.messages import MAX_OBJECT, Error, Message, PingSent, Stop
+from twisted_chat.wire.udp.encoding import DATAGRAMS
 
 RECORD = Record(7, 1_795_345_596_125, "alice", "hi")
 ERROR = Error(code="full", msg="no room", author="server")
@@ -56,3 +57,4 @@ class KindTests(SynchronousTestCase):
     def test_an_entry_of_a_kind_that_is_not_known_is_passed_over(self) -> None:
         record = Record(8, 0, "alice", "hi", "edit", 7)
         self.assertEqual((LINES.message("lobby", record), THREE_FIELDS.message("lobby", record)), (b"", ()))
+        self.assertEqual(DATAGRAMS.message("lobby", record), ())

@@ -33,8 +33,10 @@ class Encoding(Protocol[Part]):
         """Count the bytes that a part takes."""
 
 
-def message_of(room: str, record: Record) -> Message:
-    """Make the message that others get of a record."""
+def message_of(room: str, record: Record) -> Message | None:
+    """Make the message that others get of a record; None for a kind that the protocol has no word for."""
+    if record.kind:
+        return None
     return Message(record.msg, record.author, room, None, record.seq, time_text(record.time))
 
 

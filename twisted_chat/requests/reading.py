@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Generator
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, inlineCallbacks
 
 from .. import messages, names
 from ..encoding import message_of
 from ..gate import Host, answers
 from ..log import Record, RoomSummary
-from ..messages import WireError
+from ..messages import Message, WireError
 from ..room import Room
 from ..session import Session
 from .common import fitting
@@ -23,30 +24,42 @@ def _history(host: Host, session: Session, request: messages.History) -> Deferre
     return host.rooms.peek(names.room(request.room)).addCallback(_read_history, session, request)
 
 
-def _read_history(room: Room, session: Session, request: messages.History) -> Deferred[None]:
+@inlineCallbacks
+def _read_history(
+    room: Room, session: Session, request: messages.History
+) -> Generator[Deferred[list[Record]], list[Record], None]:
+    """Answer with a page. Where the log has only kinds that clients do not know, it is read on until there is more."""
     most = min(request.limit, messages.MAX_PAGE)
     most_bytes = session.wire.longest_answer
+    name = room.name.shown
+    shown: list[Message] = []
     if request.after is not None:
-        read = room.read_after(request.after, most, most_bytes)
+        after = request.after
+        while not shown and (records := (yield room.read_after(after, most, most_bytes))):
+            after = records[-1].seq
+            shown = _known(name, records)
     else:
         before = messages.MAX_SEQ if request.before is None else request.before
-        read = room.read_before(before, most, most_bytes)
-    return read.addCallback(_show_history, room, session, request)
+        while not shown and (records := (yield room.read_before(before, most, most_bytes))):
+            before = records[0].seq
+            shown = _known(name, records)
+    _show_history(shown, room, session, request)
 
 
-def _show_history(records: list[Record], room: Room, session: Session, request: messages.History) -> None:
+def _known(room: str, records: list[Record]) -> list[Message]:
+    return [message for record in records if (message := message_of(room, record)) is not None]
+
+
+def _show_history(shown: list[Message], room: Room, session: Session, request: messages.History) -> None:
     answer = messages.HistoryPage(room=room.name.shown, messages=[], more=False, id=request.id)
-    shown = [message_of(room.name.shown, record) for record in records]
     if shown and request.skip:
         shown[0].msg = shown[0].msg[request.skip :]
     if request.after is not None:
         answer.messages = fitting(shown, answer, session.wire)
-        count = len(answer.messages)
-        answer.more = count > 0 and records[count - 1].seq < room.head
+        answer.more = bool(shown) and (answer.messages[-1].seq or 0) < room.head
     else:
         answer.messages = fitting(shown[::-1], answer, session.wire)[::-1]
-        count = len(answer.messages)
-        answer.more = count > 0 and records[-count].seq > room.log.oldest
+        answer.more = bool(shown) and (answer.messages[0].seq or 0) > room.log.oldest
     session.reply(answer)
 
 

@@ -16,7 +16,8 @@ class _Datagrams:
     """JSON objects, one in each datagram. Every session sends them with its own numbers."""
 
     def message(self, room: str, record: Record) -> tuple[Datagram, ...]:
-        return fit(message_of(room, record))
+        message = message_of(room, record)
+        return () if message is None else fit(message)
 
     reply = staticmethod(fit)
 
