@@ -38,6 +38,7 @@ from twisted_chat.messages import (
     decode_request,
     encode,
     encode_line,
+    is_same_token,
     time_milliseconds,
     time_text,
 )
@@ -225,6 +226,14 @@ class Replies(TestCase):
     def test_an_error_says_what_to_do_and_when(self) -> None:
         error = WireError("rate-limited", "slow", "7", 0.5, "join")
         self.assertEqual((str(error), error.retry, error.type), ("slow", 0.5, "join"))
+
+
+class Tokens(TestCase):
+    def test_two_tokens_are_the_same_if_there_are_two_and_they_are_equal(self) -> None:
+        for token, other in (("a", "a"), ("ä", "ä")):
+            self.assertTrue(is_same_token(token, other))
+        for one, two in (("a", "b"), ("a", "aa"), ("a", None), (None, "a"), (None, None)):
+            self.assertFalse(is_same_token(one, two))
 
 
 class Times(TestCase):

@@ -44,9 +44,8 @@ class _Lines:
     """JSON lines, as clients read them that say hello: an object a line."""
 
     def message(self, room: str, record: Record) -> bytes:
-        if record.kind:
-            return b""
-        return encode_line(Message(record.msg, record.author, room, None, record.seq, time_text(record.time)))
+        message = message_of(room, record)
+        return b"" if message is None else encode_line(message)
 
     reply = staticmethod(encode_line)
     join = staticmethod(b"".join)

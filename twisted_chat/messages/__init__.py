@@ -21,6 +21,7 @@ from .fields import (
     Seq,
     Skip,
     Token,
+    is_same_token,
 )
 from .replies import (
     SERVER,
@@ -129,6 +130,7 @@ __all__ = [
     "decode_request",
     "encode",
     "encode_line",
+    "is_same_token",
     "read_request",
     "time_milliseconds",
     "time_text",

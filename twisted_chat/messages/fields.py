@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from typing import Annotated, Final
 
 import msgspec
@@ -38,6 +39,11 @@ Skip = Annotated[int, msgspec.Meta(ge=0, le=MAX_OBJECT)]
 
 Token = Annotated[str, msgspec.Meta(min_length=16, max_length=64)]
 """A secret that a client makes up, and that is too long to be guessed."""
+
+
+def is_same_token(token: str | None, other: str | None) -> bool:
+    """True if there are two tokens and they are equal. The time that this takes does not tell where they differ."""
+    return token is not None and other is not None and hmac.compare_digest(token.encode(), other.encode())
 
 
 class Object(msgspec.Struct, omit_defaults=True, gc=False, tag_field="type"):

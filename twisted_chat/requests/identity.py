@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hmac
 from typing import Final
 
 from twisted.internet.defer import Deferred
 
 from .. import __version__, messages, names
 from ..gate import Host, answers
-from ..messages import SERVER, WireError
+from ..messages import SERVER, WireError, is_same_token
 from ..names import Name
 from ..participant import Participant
 from ..rules import Account, Role
@@ -53,16 +52,11 @@ def _take_nick(host: Host, session: Session, nick: str, token: str | None = None
         raise WireError("nick-taken", "this nick is reserved for the server: take another one")
     bearer = host.nicks.get(name.key)
     if bearer is not None and bearer is not session:
-        if not isinstance(bearer, Session) or not is_same_secret(bearer.token, token):
+        if not isinstance(bearer, Session) or not is_same_token(bearer.token, token):
             raise WireError("nick-taken", f"somebody else has this nick: take another one{_until_free(bearer)}")
         bearer.end("a new connection of yours has taken the place of this one", farewell="connecting again")
     host.nicks[name.key] = session
     return name
-
-
-def is_same_secret(token: str | None, other: str | None) -> bool:
-    """Compare two tokens in a time that does not depend on where they differ; no token equals none."""
-    return token is not None and other is not None and hmac.compare_digest(token.encode(), other.encode())
 
 
 def _until_free(bearer: Participant) -> str:

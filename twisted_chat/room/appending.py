@@ -24,7 +24,7 @@ from ..messages import SERVER, Ack, Code, Error, time_text
 from .catching_up import CatchingUp
 from .members import Listener, Member, Room
 from .page import Page, seq_of
-from .tail import RECORD_BYTES, Tail
+from .tail import Tail, size_of
 from .turn import Turn
 
 MESSAGES_A_TURN: Final = 256
@@ -275,7 +275,7 @@ class Appending:
     def _remember(self, room: Room, page: Page) -> None:
         """Keep messages in memory, and forget the oldest of all rooms where there are too many."""
         room.remember(page)
-        size = len(page.records) * RECORD_BYTES + sum([len(record.msg) for record in page.records])
+        size = sum(map(size_of, page.records))
         self._tails.append((room, room.tail, len(page.records), size))
         self._tail_left -= size
         while self._tail_left < 0:

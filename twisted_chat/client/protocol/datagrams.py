@@ -55,7 +55,7 @@ NEEDED: Final = {"cookie": ("cookie",), "history": ("messages", "more")}
 
 
 @dataclass(slots=True)
-class Asked:
+class Unanswered:
     """A request that has no answer yet."""
 
     obj: Object
@@ -84,11 +84,11 @@ class Datagrams:
         self._token = ""
         """The secret of the session, from its hello."""
         self._cookie = ""
-        self._first_hello = Asked({"type": "hello", "pad": "." * 224}, due=now)
-        self._asked: dict[str, Asked] = {}
-        self._arrived: dict[str, Asked] = {}
+        self._first_hello = Unanswered({"type": "hello", "pad": "." * 224}, due=now)
+        self._asked: dict[str, Unanswered] = {}
+        self._arrived: dict[str, Unanswered] = {}
         """Requests whose answers have arrived, and wait for the datagrams before them."""
-        self._waiting: tuple[deque[Asked], deque[Asked]] = deque(), deque()
+        self._waiting: tuple[deque[Unanswered], deque[Unanswered]] = deque(), deque()
         """Requests that wait because too many are in flight: those without a number, and those with one."""
         self._count = 0
         """The number of requests that have got a number."""
@@ -137,7 +137,7 @@ class Datagrams:
             self._datagrams.append(encode({**obj, "token": self._token}))
             return
         self._token = obj.get("token", self._token)
-        asked = Asked({"id": str(uuid.uuid4()), **obj, "token": self._token}, given_id="id" in obj)
+        asked = Unanswered({"id": str(uuid.uuid4()), **obj, "token": self._token}, given_id="id" in obj)
         if len(encode(asked.obj | {"n": MAX_NUMBER})) > MAX_DATAGRAM:
             error = {"type": "error", "code": "too-long", "msg": f"a datagram has at most {MAX_DATAGRAM:,} bytes"}
             self._objects.append({**error, "author": "server", "id": asked.obj["id"]})

@@ -7,9 +7,8 @@ from typing import Any, Final, Protocol
 from twisted.internet.interfaces import IDelayedCall
 
 from ...chat import Chat
-from ...messages import Envelope, Welcome, WireError, read_request
+from ...messages import Envelope, Welcome, WireError, is_same_token, read_request
 from ...participant import Receiver
-from ...requests.identity import is_same_secret
 from .cookies import Address
 from .datagram import LONGEST, MAX_DATAGRAM, Datagram
 from .encoding import DATAGRAMS
@@ -84,7 +83,7 @@ class UDPWire:
 
     def is_greeted_by(self, hello: Envelope) -> bool:
         """True for the hello of this session, sent again because its answer got lost."""
-        same_token = self.token is hello.token is None or is_same_secret(hello.token, self.token)
+        same_token = self.token is hello.token is None or is_same_token(hello.token, self.token)
         return not self._over and self._greeting == (hello.nick, hello.id) and same_token
 
     def hello(self, datagram: bytes, hello: Envelope) -> None:
@@ -100,7 +99,7 @@ class UDPWire:
 
     def received(self, datagram: bytes, envelope: Envelope | None) -> None:
         """Called with a datagram from the session's address. One without the session's token is ignored."""
-        if self.token is not None and not (envelope and is_same_secret(envelope.token, self.token)):
+        if self.token is not None and not (envelope and is_same_token(envelope.token, self.token)):
             return
         self._heard()
         if self._closing and not self._sender.waiting:
