@@ -43,6 +43,7 @@ from .protocol.membership import Membership
 from .protocol.objects import Object, encode
 from .protocol.pace import backoff
 from .protocol.requests import Request
+from .protocol.shell import ClientShell, RoomShell
 from .reactors import find_reactor
 from .reasons import reason_text, tls_problem
 from .udp import DatagramConnection
@@ -122,7 +123,7 @@ class _Endpoint:
         return self._endpoint.connect(protocolFactory).addErrback(self._client._not_connected)
 
 
-class Room:
+class Room(RoomShell):
     """A room that the client is in.
 
     Iterating yields each message of others, once and in order, over any number of lost connections. The client's own
@@ -140,29 +141,6 @@ class Room:
         self._takers: deque[Answer[Message]] = deque()
         self._entering = Waiters()
         self._leaving = Waiters()
-
-    def __repr__(self) -> str:
-        return f"<Room {self.name}>"
-
-    @property
-    def name(self) -> str:
-        """The name of the room, in the spelling in which it was first written."""
-        return self._membership.name
-
-    @property
-    def topic(self) -> str:
-        """The topic, as far as the client knows it."""
-        return self._membership.topic
-
-    @property
-    def count(self) -> int:
-        """The number of members, as far as the client knows it."""
-        return self._membership.count
-
-    @property
-    def oldest(self) -> int:
-        """The number of the oldest message that was kept when the client last joined."""
-        return self._membership.oldest
 
     def on(self, kind: type[E], callback: Callback[E]) -> Callable[[], None]:
         """Register a callback for what happens in this room. Returns a function that removes it.
@@ -255,7 +233,7 @@ class Room:
         self._leaving.fire()
 
 
-class Client:
+class Client(ClientShell):
     """A client: each message that it sends or receives arrives once, whatever the network does.
 
     `connect` makes one and starts it. To register callbacks before anything arrives, make one, call `on`, then `start`.
@@ -321,26 +299,6 @@ class Client:
     # What is known
 
     @property
-    def nick(self) -> str:
-        """The client's nick, in the server's spelling."""
-        return self._engine.nick
-
-    @property
-    def server(self) -> str:
-        """The name and version of the server."""
-        return self._engine.server
-
-    @property
-    def limits(self) -> dict[str, int]:
-        """The limits of the server, by name."""
-        return self._engine.limits
-
-    @property
-    def state(self) -> State:
-        """The state of the client's connection."""
-        return self._engine.state
-
-    @property
     def joined(self) -> dict[str, Room]:
         """The rooms that the client is in, by the keys of their names (`twisted_chat.names`)."""
         return {membership.key: room for membership, room in self._rooms.items()}
@@ -348,20 +306,6 @@ class Client:
     def room(self, name: str) -> Room | None:
         """Return a room that the client is in, by its name."""
         return self.joined.get(key(name))
-
-    @property
-    def unanswered(self) -> int:
-        """The number of unanswered requests and messages."""
-        return self._engine.owed
-
-    @property
-    def waiting(self) -> list[Request]:
-        """The unanswered requests and messages, in the order of asking.
-
-        Without a connection they wait for the next one. Closing the client without `flush` drops them; those with
-        `changes` (messages, topics, a nick) are lost then.
-        """
-        return self._engine.waiting
 
     # What can be done
 

@@ -21,7 +21,7 @@ from ..protocol.events import Answered, Closed, Ended, Entered, Failed, Heard, W
 from ..protocol.membership import Membership
 from ..protocol.objects import DirectMessage, Members, Message, Page, RoomInfo
 from ..protocol.requests import Request
-from ..protocol.states import State
+from ..protocol.shell import ClientShell, RoomShell
 from .calls import Call
 from .inbox import HIGH, LOW, Inbox, Slot
 from .links import NO_TLS_HINT, DatagramLink, StreamLink
@@ -35,7 +35,7 @@ _log = logging.getLogger("twisted_chat.client.blocking")
 E = TypeVar("E")
 
 
-class Room:
+class Room(RoomShell):
     """A room that the client is in. Iterating yields each message of others, once and in order."""
 
     def __init__(self, client: Client, membership: Membership) -> None:
@@ -44,29 +44,6 @@ class Room:
         self._slot = Slot()
         self._entered = Call()
         self._left = Call()
-
-    def __repr__(self) -> str:
-        return f"<Room {self.name}>"
-
-    @property
-    def name(self) -> str:
-        """The name of the room, in the spelling in which it was first written."""
-        return self._membership.name
-
-    @property
-    def topic(self) -> str:
-        """The topic, as far as the client knows it."""
-        return self._membership.topic
-
-    @property
-    def count(self) -> int:
-        """The number of members, as far as the client knows it."""
-        return self._membership.count
-
-    @property
-    def oldest(self) -> int:
-        """The number of the oldest message that was kept when the client last joined."""
-        return self._membership.oldest
 
     def on(self, kind: type[E], callback: Callable[[E], object]) -> Callable[[], None]:
         """Register a callback for what happens in this room. Returns a function that removes it.
@@ -115,7 +92,7 @@ class Room:
         return _each(self.receive)
 
 
-class Client:
+class Client(ClientShell):
     """A client: each message that it sends or receives arrives once, whatever the network does."""
 
     def __init__(
@@ -182,26 +159,6 @@ class Client:
         self.close(flush=error is None)
 
     @property
-    def nick(self) -> str:
-        """The client's nick, in the server's spelling."""
-        return self._engine.nick
-
-    @property
-    def server(self) -> str:
-        """The name and version of the server."""
-        return self._engine.server
-
-    @property
-    def limits(self) -> dict[str, int]:
-        """The limits of the server, by name."""
-        return self._engine.limits
-
-    @property
-    def state(self) -> State:
-        """The state of the client's connection."""
-        return self._engine.state
-
-    @property
     def joined(self) -> dict[str, Room]:
         """The rooms that the client is in, by their names in lower case."""
         return {membership.key: room for membership, room in tuple(self._rooms.items()) if membership.entered}
@@ -209,20 +166,6 @@ class Client:
     def room(self, name: str) -> Room | None:
         """Return a room that the client is in, by its name."""
         return self.joined.get(key(name))
-
-    @property
-    def unanswered(self) -> int:
-        """The number of unanswered requests and messages."""
-        return self._engine.owed
-
-    @property
-    def waiting(self) -> list[Request]:
-        """The unanswered requests and messages, in the order of asking.
-
-        Without a connection they wait for the next one. Closing the client without `flush` drops them; those with
-        `changes` (messages, topics, a nick) are lost then.
-        """
-        return self._engine.waiting
 
     def on(self, kind: type[E], callback: Callable[[E], object]) -> Callable[[], None]:
         """Register a callback for what happens. Returns a function that removes it.

@@ -20,4 +20,5 @@ From the bottom up:
 - `exchange`: requests and messages, what is sent now, and what waits.
 - `rooms`: the rooms, and how their logs are read.
 - `engine`: the connection, what arrives over it, and what a shell calls.
+- `shell`: the part that the shells have in common.
 """

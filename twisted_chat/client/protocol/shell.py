@@ -1,0 +1,77 @@
+"""The part that the clients for Twisted and for threads have in common: what a program can read of them at any time."""
+
+from __future__ import annotations
+
+from .engine import Engine
+from .membership import Membership
+from .requests import Request
+from .states import State
+
+
+class RoomShell:
+    """A room that the client is in, as far as it is the same for all clients."""
+
+    _membership: Membership
+
+    def __repr__(self) -> str:
+        return f"<Room {self.name}>"
+
+    @property
+    def name(self) -> str:
+        """The name of the room, in the spelling in which it was first written."""
+        return self._membership.name
+
+    @property
+    def topic(self) -> str:
+        """The topic, as far as the client knows it."""
+        return self._membership.topic
+
+    @property
+    def count(self) -> int:
+        """The number of members, as far as the client knows it."""
+        return self._membership.count
+
+    @property
+    def oldest(self) -> int:
+        """The number of the oldest message that was kept when the client last joined."""
+        return self._membership.oldest
+
+
+class ClientShell:
+    """A client, as far as it is the same for all of them."""
+
+    _engine: Engine
+
+    @property
+    def nick(self) -> str:
+        """The client's nick, in the server's spelling."""
+        return self._engine.nick
+
+    @property
+    def server(self) -> str:
+        """The name and version of the server."""
+        return self._engine.server
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """The limits of the server, by name."""
+        return self._engine.limits
+
+    @property
+    def state(self) -> State:
+        """The state of the client's connection."""
+        return self._engine.state
+
+    @property
+    def unanswered(self) -> int:
+        """The number of unanswered requests and messages."""
+        return self._engine.owed
+
+    @property
+    def waiting(self) -> list[Request]:
+        """The unanswered requests and messages, in the order of asking.
+
+        Without a connection they wait for the next one. Closing the client without `flush` drops them; those with
+        `changes` (messages, topics, a nick) are lost then.
+        """
+        return self._engine.waiting
