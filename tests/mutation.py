@@ -69,6 +69,7 @@ TESTS: Final = {
     "requests.rooms": ("chat", "accounts", "session", "bare", "udp", "room"),
     "requests.speaking": ("chat", "accounts", "session", "bare", "udp", "room"),
     "accounts": ("accounts",),
+    "passwords": ("passwords",),
     "rules": ("rules",),
     "encoding": ("encoding", "bare", "room", "chat"),
     "room.appending": ("room", "session", "chat", "promises"),
