@@ -521,6 +521,34 @@ class TokenTests(UDPTests):
         self.server.clock.pump([wire.LINGER_SECONDS])
         self.assertEqual(self.server.port._wires, {})
 
+    def test_a_hello_that_comes_again_after_its_session_takes_nothing_from_a_newer_one(self) -> None:
+        old = self.welcome("al", token=TOKEN)
+        old.ask(type="quit", token=TOKEN)
+        self.server.clock.pump([wire.LINGER_SECONDS])
+        new = self.welcome("al", token=TOKEN, address=THERE)
+        for guest in old, new:
+            guest.got()
+        self.assertEqual([obj["type"] for obj in old.hello("al", token=TOKEN)], ["cookie"])
+        self.assertEqual(new.types(type="ping", token=TOKEN), ["pong"])
+        self.assertEqual(list(self.server.port._wires), [THERE])
+
+    def test_a_hello_that_comes_after_a_newer_one_from_elsewhere_takes_nothing_from_it(self) -> None:
+        self.guest.prove()
+        self.server.clock.advance(1)
+        new = self.welcome("al", token=TOKEN, address=THERE)
+        self.assertEqual([obj["type"] for obj in self.guest.hello("al", token=TOKEN)], ["cookie"])
+        self.assertEqual(new.types(type="ping", token=TOKEN), ["pong"])
+        self.guest.prove()
+        self.assertEqual([obj["type"] for obj in self.guest.hello("al", token=TOKEN)], ["welcome"])
+
+    def test_a_second_hello_of_a_session_does_not_come_again_after_it_either(self) -> None:
+        self.assertEqual(self.guest.hello("a b")[0]["code"], "bad-nick")
+        self.assertEqual(self.guest.hello("al", token=TOKEN)[0]["type"], "welcome")
+        self.guest.ask(type="quit", token=TOKEN)
+        self.server.clock.pump([wire.LINGER_SECONDS])
+        for fields in ({}, {"token": TOKEN}):
+            self.assertEqual([obj["type"] for obj in self.guest.hello("al", **fields)], ["cookie"])
+
     def test_without_it_the_nick_is_taken(self) -> None:
         self.welcome("al", "lobby", token=TOKEN)
         (error,) = Guest(self.server, THERE).hello("al", token=TOKEN[::-1])

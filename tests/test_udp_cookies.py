@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_chat.wire.udp.cookies import KEY_SECONDS, Cookies
+from twisted_chat.wire.udp.cookies import KEY_SECONDS, Cookies, Hellos
 
 HERE = ("192.0.2.7", 50000)
 
@@ -49,3 +49,34 @@ class CookiesTests(SynchronousTestCase):
             for port in range(100):
                 self.cookies.make((HERE[0], port))
             self.assertLessEqual(len(self.cookies._keys), 2)
+
+
+class HellosTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.clock.advance(100 * KEY_SECONDS)
+        self.hellos = Hellos(self.clock.seconds)
+
+    def test_one_that_was_let_in_is_late_and_so_is_an_older_one_of_the_same_client(self) -> None:
+        self.hellos.let_in("al", 7, "c7")
+        late = [self.hellos.is_late("al", time, cookie) for time, cookie in ((7, "c7"), (6, "c6"), (7, "x"), (8, "c8"))]
+        self.assertEqual((late, self.hellos.is_late("bo", 6, "c6")), ([True, True, False, False], False))
+
+    def test_a_late_one_does_not_take_the_place_of_the_newest(self) -> None:
+        self.hellos.let_in("al", 7, "c7")
+        self.hellos.let_in("al", 6, "c6")
+        self.assertTrue(self.hellos.is_late("al", 7, "c7"))
+
+    def test_it_is_remembered_until_its_cookie_is_no_good(self) -> None:
+        self.clock.advance(KEY_SECONDS - 1)
+        self.hellos.let_in("al", 7, "c7")
+        self.clock.advance(KEY_SECONDS)
+        self.assertTrue(self.hellos.is_late("al", 7, "c7"))
+        self.clock.advance(1)
+        self.assertFalse(self.hellos.is_late("al", 7, "c7"))
+
+    def test_nothing_is_left_of_those_of_long_ago(self) -> None:
+        for seconds in (KEY_SECONDS, 3 * KEY_SECONDS):
+            self.hellos.let_in("al", 7, "c7")
+            self.clock.advance(seconds)
+        self.assertFalse(self.hellos.is_late("al", 7, "c7"))

@@ -1,4 +1,7 @@
-"""Cookies: the proof that the sender of a datagram also receives what is sent to its address."""
+"""Cookies: the proof that the sender of a datagram also receives what is sent to its address.
+
+A datagram may be late, or arrive twice. A hello is recognized by its cookie then, also when its session is over.
+"""
 
 from __future__ import annotations
 
@@ -53,3 +56,37 @@ class Cookies:
 
 def _period(time: int) -> int:
     return int(time / (100 * KEY_SECONDS))
+
+
+class Hellos:
+    """The hellos that were let in, so that one of them that arrives late does not open another session.
+
+    It would take the nick from the newer session of its own client, which has the same token. The newest hello of each
+    client is remembered for as long as its cookie, or an older one, may be valid.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._period = 0
+        self._newest: dict[object, tuple[int, str]] = {}
+        """The time and text of the cookie in each client's newest hello, by its token, or else by its address."""
+        self._before: dict[object, tuple[int, str]] = {}
+        """The same of the period before."""
+
+    def is_late(self, client: object, time: int, cookie: str) -> bool:
+        """True for a hello that was let in before, or is older than one that was."""
+        self._turn_page()
+        known = self._newest.get(client) or self._before.get(client)
+        return known is not None and (time < known[0] or cookie == known[1])
+
+    def let_in(self, client: object, time: int, cookie: str) -> None:
+        """Remember a hello that is let in."""
+        if not self.is_late(client, time, cookie):
+            self._newest[client] = time, cookie
+
+    def _turn_page(self) -> None:
+        period = int(self._now() / KEY_SECONDS)
+        if period != self._period:
+            self._before = self._newest if period == self._period + 1 else {}
+            self._newest = {}
+            self._period = period

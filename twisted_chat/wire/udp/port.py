@@ -10,7 +10,7 @@ from twisted.logger import Logger
 
 from ...chat import Chat
 from ...messages import Cookie, Envelope, encode
-from .cookies import Address, Cookies
+from .cookies import Address, Cookies, Hellos
 from .requests import read_envelope
 from .wire import UDPWire
 
@@ -25,6 +25,7 @@ class UDPPort(DatagramProtocol):
     def __init__(self, chat: Chat) -> None:
         self.chat = chat
         self._cookies = Cookies(chat.reactor.seconds)
+        self._hellos = Hellos(chat.reactor.seconds)
         self._wires: dict[Address, UDPWire] = {}
 
     def datagramReceived(self, datagram: bytes, addr: tuple[Any, ...]) -> None:
@@ -42,13 +43,14 @@ class UDPPort(DatagramProtocol):
     def _hello(self, datagram: bytes, address: Address, hello: Envelope, wire: UDPWire | None) -> None:
         cookie = hello.cookie or ""
         time = self._cookies.time(cookie, address)
-        if wire is not None and cookie == wire.cookie:
+        client = hello.token or address
+        if wire is not None and (cookie == wire.cookie or (time and (wire.is_greeted_by(hello) or time <= wire.time))):
+            self._hellos.let_in(client, time, cookie)
             wire.hello(datagram, hello)
-        elif not time:
+        elif not time or self._hellos.is_late(client, time, cookie):
             self._challenge(len(datagram), address)
-        elif wire is not None and (wire.is_greeted_by(hello) or time <= wire.time):
-            wire.hello(datagram, hello)
         elif not (self.chat.stopping or self.chat.crowded):
+            self._hellos.let_in(client, time, cookie)
             self._open(datagram, address, hello, cookie, time)
 
     def _challenge(self, most: int, address: Address) -> None:
