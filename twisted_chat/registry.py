@@ -6,7 +6,8 @@ nothing is stored then. Keys are those of `names.Name`; times are milliseconds s
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from collections.abc import Callable
+from typing import Final, Literal, Protocol
 
 import msgspec
 from twisted.internet.defer import Deferred
@@ -14,8 +15,13 @@ from twisted.internet.defer import Deferred
 from .names import Name
 from .rules import Change, Rules
 
-AccountState = Literal["active", "pending", "suspended"]
-"""`pending`: an operator has to let it in. `suspended`: an operator has shut it out."""
+MAX_REPORTS: Final = 10_000
+"""Reports that are kept while no operator reads them; the oldest ones go then. They take some 2 MB, and nobody would
+read more of them."""
+
+AccountState = Literal["active", "pending", "suspended", "removed"]
+"""`pending`: an operator has to let it in. `suspended`: an operator has shut it out. `removed`: nobody's any more; the
+name stays reserved, since its next bearer would read the old one's direct messages."""
 
 
 class StoredAccount(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,7 +31,7 @@ class StoredAccount(msgspec.Struct, frozen=True, kw_only=True):
     skeleton: str
     """What all names that look like this one have in common."""
     password: str
-    """The hash of the password, with its parameters."""
+    """The hash of the password, with its parameters; empty where no password is right (a removed account)."""
     created: int
     state: AccountState = "active"
 
@@ -86,22 +92,32 @@ class Registry(Protocol):
     rules: Rules
     """The rules that are in force: loaded when the store was opened."""
 
+    def follow(self, heard: Callable[[str], object]) -> None:
+        """Call `heard` with the key of each account whose sessions have to end.
+
+        That is one which was suspended or removed, or whose password was set by somebody else than its owner: by a
+        command beside the server.
+        """
+
     # Accounts
 
     def find(self, key: str) -> Deferred[StoredAccount | None]:
         """Find an account."""
 
     def find_alike(self, skeleton: str) -> Deferred[Name | None]:
-        """Find an account whose name looks like one with this skeleton."""
+        """Find the account whose name has this skeleton, whatever its state."""
 
     def add(self, account: StoredAccount) -> Deferred[bool]:
-        """Store a new account; False if there is one with its key, or one that looks like it."""
+        """Store a new account; False if there is one with its key or its skeleton, whatever its state."""
 
-    def set_password(self, key: str, password: str) -> Deferred[None]:
-        """Store the new hash of a password."""
+    def set_password(self, key: str, old: str, new: str) -> Deferred[bool]:
+        """Replace the hash of a password by another one; False if it is not `old` any more.
+
+        Hashing takes a while, and a password that was changed meanwhile must not come back.
+        """
 
     def set_state(self, key: str, state: AccountState) -> Deferred[bool]:
-        """Let an account in, or shut it out; False if there is none."""
+        """Let an account in, or shut it out, which followers hear; False if there is none."""
 
     def accounts(self, after: str, most: int, state: AccountState | None = None) -> Deferred[list[StoredAccount]]:
         """List at most `most` accounts behind a key, in the order of their keys."""
@@ -109,19 +125,19 @@ class Registry(Protocol):
     # Tokens
 
     def add_token(self, token: StoredToken, most: int) -> Deferred[bool]:
-        """Store a token; one with the same label ends. False if the account has `most` others."""
+        """Store a token in place of that of the same account and label. False if the account has `most` others."""
 
     def find_token(self, digest: bytes) -> Deferred[StoredToken | None]:
         """Find a token by its hash."""
 
     def use_token(self, digest: bytes, time: int) -> Deferred[None]:
-        """Note that a token was used."""
+        """Note when a token was used."""
 
     def tokens(self, key: str) -> Deferred[list[StoredToken]]:
         """List the tokens of an account, by label."""
 
     def revoke_tokens(self, key: str, label: str | None = None) -> Deferred[int]:
-        """End a token of an account, or all of them; returns how many there were."""
+        """End a token of an account, or all of them; fires with how many there were."""
 
     # Rules, and what was done
 
@@ -132,16 +148,19 @@ class Registry(Protocol):
         """
 
     def actions(self, room: str | None, before: int, most: int) -> Deferred[list[Action]]:
-        """Read the newest entries of the audit log in front of a number, newest first: of a room, or of all (None)."""
+        """Read the newest entries of the audit log in front of a number, newest first.
 
-    def report(self, report: Report) -> Deferred[Report]:
-        """Store a report; fires with it as it was numbered."""
+        They are those of a room, given by its key, or of all rooms and the server (None).
+        """
+
+    def report(self, report: Report, most: int = MAX_REPORTS) -> Deferred[Report]:
+        """Store a report, and forget all but the newest `most`; fires with it as it was numbered."""
 
     def reports(self, after: int, most: int) -> Deferred[list[Report]]:
-        """Read the oldest reports behind a number."""
+        """Read the oldest reports behind a number, in order."""
 
     def finish_reports(self, seq: int) -> Deferred[None]:
         """Forget the reports up to a number: they were seen to."""
 
     def close(self) -> Deferred[None]:
-        """Finish what is under way."""
+        """Finish what is under way, and look no more for what others have written."""
