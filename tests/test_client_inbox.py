@@ -45,13 +45,13 @@ class InboxTests(SynchronousTestCase):
         self.assertEqual(str(self.assertRaises(ClosedError, self.inbox.take, self.lobby, 0)), "left")
 
     def test_who_listens_is_told_and_nobody_else(self) -> None:
-        self.inbox.tell(self.lobby, MemberJoined("early", "lobby"))
+        self.inbox.put_event(self.lobby, MemberJoined("early", "lobby"))
         self.inbox.on(self.lobby, MemberJoined, self.heard.append)
         self.inbox.on(None, Stop, self.heard.append)
         events = [MemberJoined("al", "lobby"), Stop("maintenance")]
-        self.inbox.tell(self.lobby, events[0])
-        self.inbox.tell(self.garden, MemberJoined("bo", "garden"))
-        self.inbox.tell(None, events[1])
+        self.inbox.put_event(self.lobby, events[0])
+        self.inbox.put_event(self.garden, MemberJoined("bo", "garden"))
+        self.inbox.put_event(None, events[1])
         self.end()
         self.assertEqual(self.heard, events)
 
@@ -102,7 +102,7 @@ class InboxTests(SynchronousTestCase):
         self.addCleanup(log.removeHandler, handler)
         self.inbox.on(None, Stop, lambda _: 1 // 0)
         self.inbox.on(None, Stop, self.heard.append)
-        self.inbox.tell(None, Stop())
+        self.inbox.put_event(None, Stop())
         self.end()
         self.assertEqual(self.heard, [Stop()])
         self.assertEqual([record.getMessage() for record in logged], ["a callback for Stop failed"])
@@ -113,7 +113,7 @@ class InboxTests(SynchronousTestCase):
             self.heard.append(stop)
 
         self.inbox.on(None, Stop, wait)
-        self.inbox.tell(None, Stop())
+        self.inbox.put_event(None, Stop())
         self.end()
         self.assertEqual(self.heard, [Stop()])
 

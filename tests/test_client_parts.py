@@ -312,11 +312,11 @@ class ListenersTests(SynchronousTestCase):
         forget = listeners.on(StateChanged, heard.append)
         listeners.on(Message, heard.append)
         event = StateChanged(State.CONNECTED)
-        listeners.tell(event)
+        listeners.call(event)
         self.assertEqual(heard, [event])
         self.assertTrue(listeners.has(StateChanged))
         forget()
-        listeners.tell(event)
+        listeners.call(event)
         self.assertEqual(heard, [event])
         self.assertFalse(listeners.has(StateChanged))
 
@@ -329,7 +329,7 @@ class ListenersTests(SynchronousTestCase):
             heard.append(await gate + event.reason)
 
         listeners.on(StateChanged, hear)
-        listeners.tell(StateChanged(State.WAITING, "b"))
+        listeners.call(StateChanged(State.WAITING, "b"))
         gate.callback("a")
         self.assertEqual(heard, ["ab"])
 
@@ -345,6 +345,6 @@ class ListenersTests(SynchronousTestCase):
 
         for callback in (late, early, heard.append):
             listeners.on(StateChanged, callback)
-        listeners.tell(StateChanged(State.CONNECTED))
+        listeners.call(StateChanged(State.CONNECTED))
         self.assertEqual(len(heard), 1)
         self.assertEqual(len(self.flushLoggedErrors(ValueError, ZeroDivisionError)), 2)

@@ -49,7 +49,7 @@ class Listeners:
         """True if there is a callback for this kind of event."""
         return bool(self._callbacks.get(kind))
 
-    def tell(self, event: object) -> None:
+    def call(self, event: object) -> None:
         """Call the callbacks for an event. The error of one that fails is logged, and the client goes on."""
         for callback in tuple(self._callbacks.get(type(event), ())):
             self._call(callback, event)

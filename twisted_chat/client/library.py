@@ -221,7 +221,7 @@ class Room(RoomShell):
             if self._takers:
                 self._takers.popleft().callback(message)
             else:
-                self._client._tell(message, self)
+                self._client._call_listeners(message, self)
 
     def _end(self, error: ChatError) -> None:
         """Called when the client is no longer in the room."""
@@ -452,10 +452,10 @@ class Client(ClientShell):
         self._in_service = False
         return failure
 
-    # What the engine says
+    # What the engine emits
 
     def _turn(self) -> None:
-        """Send and tell what there is. A callback may ask for more meanwhile."""
+        """Send the objects and handle the events that there are. A callback may ask for more meanwhile."""
         if self._is_turning:
             return
         self._is_turning = True
@@ -509,7 +509,7 @@ class Client(ClientShell):
                     self._stop()
             case _:
                 room = getattr(event, "room", None)
-                self._tell(event, self.room(room) if room is not None else None)
+                self._call_listeners(event, self.room(room) if room is not None else None)
 
     def _start_with(self, answer: Callable[[], None]) -> None:
         if not self._started.called:
@@ -521,12 +521,12 @@ class Client(ClientShell):
         if not answer.called:
             give(answer)
 
-    def _tell(self, event: object, room: Room | None) -> None:
+    def _call_listeners(self, event: object, room: Room | None) -> None:
         if isinstance(event, Error) and not self._listeners.has(Error):
             self._log.warn("the server says {code}: {text}", code=event.code, text=event.msg)
         if room is not None:
-            room._listeners.tell(event)
-        self._listeners.tell(event)
+            room._listeners.call(event)
+        self._listeners.call(event)
 
 
 def _check(check: Callable[[str], names.Name], name: str) -> names.Name:

@@ -121,7 +121,9 @@ class Client(ClientShell):
         self._inbox = Inbox(self._taken)
         self._engine = Engine(nick, f"{host}, port {port}", Ids(), hint=hint)
         self._loop = Loop(
-            lambda: DatagramLink(host, port) if udp else StreamLink(host, port, context), self._engine, self._tell
+            lambda: DatagramLink(host, port) if udp else StreamLink(host, port, context),
+            self._engine,
+            self._handle_events,
         )
         self._process = os.getpid()
         self._room = room
@@ -279,7 +281,7 @@ class Client(ClientShell):
         self._check_process()
         with self._loop.lock:
             result = do(self._engine)
-            self._tell()
+            self._handle_events()
         self._loop.wake()
         return result
 
@@ -305,9 +307,9 @@ class Client(ClientShell):
         if slot.queued == LOW:
             self._do(lambda _: self._fill_all())
 
-    # What the engine says; the lock is held.
+    # What the engine emits; the lock is held.
 
-    def _tell(self) -> None:
+    def _handle_events(self) -> None:
         while events := self._engine.take_events():
             for event in events:
                 self._happened(event)
@@ -341,7 +343,7 @@ class Client(ClientShell):
                 self._inbox.put(None, event)
             case _:
                 where = self._engine.memberships.get(key(getattr(event, "room", None) or ""))
-                self._inbox.tell(None if where is None else self._rooms[where]._slot, event)
+                self._inbox.put_event(None if where is None else self._rooms[where]._slot, event)
 
     def _fill_all(self) -> None:
         for room in self._rooms.values():

@@ -66,7 +66,7 @@ class Inbox:
         self._changed = threading.Condition()
         self._messages: deque[tuple[Slot | None, Message]] = deque()
         self._events: deque[tuple[Slot | None, object]] = deque()
-        self._teller: threading.Thread | None = None
+        self._caller: threading.Thread | None = None
 
     # What comes in
 
@@ -75,14 +75,14 @@ class Inbox:
         with self._changed:
             if slot is not None:
                 slot.queued += 1
-            queue: deque[Any] = self._events if self._is_told(slot, message) else self._messages
+            queue: deque[Any] = self._events if self._has_callback(slot, message) else self._messages
             queue.append((slot, message))
             self._changed.notify_all()
 
-    def tell(self, slot: Slot | None, event: object) -> None:
+    def put_event(self, slot: Slot | None, event: object) -> None:
         """Put in an event, of a room or of the client."""
         with self._changed:
-            if self._is_told(slot, event):
+            if self._has_callback(slot, event):
                 self._events.append((slot, event))
                 self._changed.notify_all()
 
@@ -92,7 +92,7 @@ class Inbox:
             (self if slot is None else slot).error = error
             self._changed.notify_all()
 
-    # What is told
+    # Callbacks
 
     def on(self, slot: Slot | None, kind: type[E], callback: Callable[[E], object]) -> Callable[[], None]:
         """Register a callback for a kind of event, of one room or of all. Returns a function that removes it."""
@@ -106,42 +106,42 @@ class Inbox:
         with self._changed:
             listeners.add(kind, callback)
             self._sort()
-            if self._teller is None:
-                self._teller = threading.Thread(target=self._tell_all, name="chat callbacks", daemon=True)
-                self._teller.start()
+            if self._caller is None:
+                self._caller = threading.Thread(target=self._call_callbacks, name="chat callbacks", daemon=True)
+                self._caller.start()
         return forget
 
     def wait_for_callbacks(self, timeout: float) -> None:
         """At the end, wait for the last callback; but not in a callback, which would wait for itself."""
-        teller = self._teller
-        if teller is not None and teller is not threading.current_thread():
-            teller.join(timeout)
+        caller = self._caller
+        if caller is not None and caller is not threading.current_thread():
+            caller.join(timeout)
 
     def _sort(self) -> None:
         """Move messages between the two queues, after a callback was added or removed."""
-        untold = [
+        to_messages = [
             (slot, event)
             for slot, event in self._events
-            if isinstance(event, Message) and not self._is_told(slot, event)
+            if isinstance(event, Message) and not self._has_callback(slot, event)
         ]
-        told = [entry for entry in self._messages if self._is_told(*entry)]
-        rest = [entry for entry in self._messages if not self._is_told(*entry)]
-        self._events = deque([*(entry for entry in self._events if self._is_told(*entry)), *told])
-        self._messages = deque([*untold, *rest])
+        to_events = [entry for entry in self._messages if self._has_callback(*entry)]
+        rest = [entry for entry in self._messages if not self._has_callback(*entry)]
+        self._events = deque([*(entry for entry in self._events if self._has_callback(*entry)), *to_events])
+        self._messages = deque([*to_messages, *rest])
         self._changed.notify_all()
 
-    def _is_told(self, slot: Slot | None, event: object) -> bool:
+    def _has_callback(self, slot: Slot | None, event: object) -> bool:
         return bool(self._callbacks(slot, type(event)))
 
     def _callbacks(self, slot: Slot | None, kind: type) -> list[Callable[[Any], object]]:
         return [*([] if slot is None else slot.listeners.of(kind)), *self.listeners.of(kind)]
 
-    def _tell_all(self) -> None:
+    def _call_callbacks(self) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._events or self.error is not None)
                 if not self._events:
-                    self._teller = None
+                    self._caller = None
                     return
                 slot, event = self._events.popleft()
                 callbacks = self._callbacks(slot, type(event))

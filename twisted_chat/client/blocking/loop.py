@@ -17,17 +17,17 @@ from .links import Link, LostError, reason_text
 class Loop(threading.Thread):
     """Connects, and carries objects between a link and the engine.
 
-    Other threads may use the engine while they hold the `lock`. `tell` is called with it, and takes the events.
+    Other threads may use the engine while they hold the `lock`. `handle_events` is called with it.
     """
 
-    def __init__(self, connect: Callable[[], Link], engine: Engine, tell: Callable[[], None]) -> None:
+    def __init__(self, connect: Callable[[], Link], engine: Engine, handle_events: Callable[[], None]) -> None:
         super().__init__(name="chat", daemon=True)
         self.lock = threading.RLock()
         self.is_connecting = False
         """True while a connection is being made, which may take long."""
         self._connect = connect
         self._engine = engine
-        self._tell = tell
+        self._handle_events = handle_events
         self._selector = selectors.DefaultSelector()
         self._asleep, self._waker = socket.socketpair()
         for end in (self._asleep, self._waker):
@@ -47,7 +47,7 @@ class Loop(threading.Thread):
         except BaseException as error:
             with self.lock:
                 self._engine.end(ClosedError(f"this client has a fault: {error!r}"))
-                self._tell()
+                self._handle_events()
             raise
         finally:
             for end in (self._asleep, self._waker, self._selector):
@@ -77,7 +77,7 @@ class Loop(threading.Thread):
             link.close()
         with self.lock:
             self._engine.lost(reason, time.monotonic())
-            self._tell()
+            self._handle_events()
 
     def _begin_to_connect(self) -> bool:
         with self.lock:
@@ -99,11 +99,11 @@ class Loop(threading.Thread):
                 link = None
             elif problem is not None:
                 self._engine.failed(reason_text(problem), time.monotonic(), problem)
-                self._tell()
+                self._handle_events()
         return link
 
     def _turn(self, link: Link | None, until: float | None = None) -> None:
-        """Send and tell what there is, then wait for something to do, and do it."""
+        """Send the objects and handle the events that there are, then wait for something to do, and do it."""
         with self.lock:
             self._work(link)
             link_due = link.due() if link is not None else None
@@ -124,7 +124,7 @@ class Loop(threading.Thread):
             for obj in self._engine.take_objects(time.monotonic()):
                 assert link is not None  # without a connection there is nothing to send
                 link.send(obj)
-            self._tell()
+            self._handle_events()
         if link is not None:
             link.flush()
             self._selector.modify(link.socket, selectors.EVENT_READ | (selectors.EVENT_WRITE if link.unsent else 0))

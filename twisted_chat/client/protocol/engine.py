@@ -128,7 +128,7 @@ class Engine:
         return self._exchange.take_events()
 
     def take(self, membership: Membership) -> Message | None:
-        """Take the next message of a room; None if none is known now. `Membership.error` tells that none will come."""
+        """Take the next message of a room; None if none is known now. With a `Membership.error`, none will come."""
         return self._rooms.take(membership, self.nick)
 
     def due(self) -> float | None:
@@ -156,7 +156,7 @@ class Engine:
             return
         self._exchange.pace = Pace({}, now)
         self._exchange.later(WELCOME_TIME, self._check_welcome)
-        self._exchange.later(QUIET_TIME / 2, self._look)
+        self._exchange.later(QUIET_TIME / 2, self._check_silence)
         hello = {"type": "hello", "nick": self.nick, "token": self._token}
         self._hello = self._exchange.ask_own("hello", hello, self._welcomed, self._shut)
 
@@ -217,17 +217,17 @@ class Engine:
         self._exchange.end(error)
         for membership in tuple(self.memberships.values()):
             self._rooms.end(membership, error)
-        self._exchange.tell(StateChanged(State.CLOSED, str(error)))
-        self._exchange.tell(Closed(error))
+        self._exchange.emit(StateChanged(State.CLOSED, str(error)))
+        self._exchange.emit(Closed(error))
 
     # What the program asks
 
     def join(self, name: str, since: int | None = None) -> Membership:
-        """Join a room that the client is not in yet. `Entered` or `Ended` tells the result."""
+        """Join a room that the client is not in yet. `Entered` or `Ended` is the result."""
         return self._rooms.join(name, since)
 
     def leave(self, membership: Membership) -> None:
-        """Leave a room once all messages to it are acked. `Ended` tells when that is."""
+        """Leave a room once all messages to it are acked. `Ended` follows."""
         self._rooms.leave(membership)
 
     def say(self, membership: Membership, text: str) -> Request:
@@ -293,8 +293,8 @@ class Engine:
         self._reason = None
         self._exchange.later(STEADY_TIME, self._has_lasted)
         self._rooms.welcomed()
-        self._exchange.tell(StateChanged(State.CONNECTED))
-        self._exchange.tell(Welcomed())
+        self._exchange.emit(StateChanged(State.CONNECTED))
+        self._exchange.emit(Welcomed())
 
     def _shut(self, error: RequestError) -> None:
         """Called when the server refuses the hello."""
@@ -315,14 +315,14 @@ class Engine:
         if self.state is not State.CONNECTED:
             self._hang_up(f"the server did not answer within {WELCOME_TIME:.0f} seconds")
 
-    def _look(self) -> None:
-        """Send a ping to a silent server, or give it up."""
+    def _check_silence(self) -> None:
+        """Send a ping to a silent server. Hang up if it has been silent for too long."""
         silence = self._exchange.now - self._heard
         if silence >= DEAD_TIME:
             self._hang_up(f"nothing was heard of the server for {DEAD_TIME:.0f} seconds")
         elif silence >= QUIET_TIME and self.state is State.CONNECTED:
             self._exchange.ask_own("ping", {"type": "ping"}, _ignore, _ignore)
-        self._exchange.later(QUIET_TIME / 2, self._look)
+        self._exchange.later(QUIET_TIME / 2, self._check_silence)
 
     def _disconnect(self, now: float) -> str:
         """Forget what belonged to a connection. Returns the reason for its end, if the engine knows one."""
@@ -353,7 +353,7 @@ class Engine:
             self.state = State.WAITING
             if reason != self._reason:
                 self._reason = reason
-                self._exchange.tell(StateChanged(State.WAITING, reason))
+                self._exchange.emit(StateChanged(State.WAITING, reason))
 
     # What comes
 
@@ -375,18 +375,18 @@ class Engine:
         else:
             notice = read_notice(obj)
             if notice is not None:
-                self._exchange.tell(notice)
+                self._exchange.emit(notice)
 
     def _said(self, obj: Object) -> None:
         if obj.get("to") is not None:
-            self._exchange.tell(read_message(obj))
+            self._exchange.emit(read_message(obj))
         else:
             self._rooms.heard(obj)
 
     def _stopped(self, obj: Object) -> None:
         stop = read_notice(obj)
         self._is_foreign = False
-        self._exchange.tell(stop)
+        self._exchange.emit(stop)
         self._hang_up(optional(obj, "msg", str) or "the server ended the connection")
 
     def _answered(self, request: Pending, obj: Object) -> None:
@@ -426,7 +426,7 @@ class Engine:
                     return
                 result = page
         self._exchange.forget(request)
-        self._exchange.tell(Answered(request, result))
+        self._exchange.emit(Answered(request, result))
         self._rooms.touch_of(request)
 
     def _give_up(self, request: Pending, error: RequestError) -> None:
@@ -436,7 +436,7 @@ class Engine:
             request.refused(error)
         else:
             self._exchange.forget(request)
-            self._exchange.tell(Failed(request, error))
+            self._exchange.emit(Failed(request, error))
             self._rooms.touch_of(request)
 
     def _refused(self, obj: Object, request: Pending | None) -> None:
@@ -451,7 +451,7 @@ class Engine:
         if self.state is not State.CONNECTED and (request is None or request is self._hello):
             self._shut(error)
         elif request is None:
-            self._exchange.tell(read_notice(obj))
+            self._exchange.emit(read_notice(obj))
         elif error.code == "rate-limited" or (
             error.code == "unavailable" and (request.is_own or request.kind == "message")
         ):

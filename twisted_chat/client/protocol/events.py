@@ -1,4 +1,4 @@
-"""The events that the engine tells its shell, beside the notices of `objects` and the events of `states`."""
+"""The events that the engine emits for its shell, beside the notices of `objects` and the events of `states`."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class Exchange:
         self.now = 0.0
         """The time in seconds, as the shell passed it in last."""
         self.has_work = False
-        """True while there may be something to send or to tell."""
+        """True while there may be something to send, or an event."""
         self.error: ChatError | None = None
         """Why nothing can be asked any more."""
         self.limit = MAX_OBJECT
@@ -116,19 +116,19 @@ class Exchange:
         return objects
 
     def take_events(self) -> list[Any]:
-        """Return the events to be told."""
+        """Return the events since the last call."""
         events, self._events = self._events, []
         return events
 
-    def tell(self, event: object) -> None:
+    def emit(self, event: object) -> None:
         """Add an event for the shell."""
         self._events.append(event)
         self.has_work = True
 
-    def tell_once(self, event: object) -> None:
+    def emit_once(self, event: object) -> None:
         """Add an event for the shell, unless it was also the last one."""
         if self._events[-1:] != [event]:
-            self.tell(event)
+            self.emit(event)
 
     # Time
 
@@ -169,7 +169,7 @@ class Exchange:
         self.error = error
         self._timers.clear()
         for request in tuple(self.asked.values()):
-            self.tell(Failed(request, error))
+            self.emit(Failed(request, error))
         self.asked.clear()
 
     def drop(self, membership: Membership, error: ChatError) -> None:
@@ -178,7 +178,7 @@ class Exchange:
         self._posting.pop(membership.outbox, None)
         for request in membership.outbox.empty():
             if self.asked.pop(request.id, None) is not None:
-                self.tell(Failed(request, error))
+                self.emit(Failed(request, error))
 
     # Making requests
 
@@ -223,8 +223,8 @@ class Exchange:
         return None
 
     def fail(self, request: Pending, error: ChatError) -> Pending:
-        """Tell that a request has failed."""
-        self.tell(Failed(request, error))
+        """Emit that a request has failed."""
+        self.emit(Failed(request, error))
         return request
 
     def withdraw(self, id: str) -> Pending | None:
@@ -273,7 +273,7 @@ class Exchange:
         for request in tuple(self.queue):
             if request.number > last:
                 break
-            self._say(request.number)
+            self._send_messages(request.number)
             if request.kind == "nick":
                 if not (request.is_resting or self._holds_up_rename(request.number)):
                     self._renaming = request
@@ -286,7 +286,7 @@ class Exchange:
                 self._held.setdefault(request.about, request.number)
             else:
                 self._send_queued(request)
-        self._say(last)
+        self._send_messages(last)
 
     def _send_queued(self, request: Pending) -> None:
         if request.changes and request.kind != "nick":
@@ -314,7 +314,7 @@ class Exchange:
         """True while a room that refuses for now has unacked messages. Then only the change of nick waits."""
         return any(membership.outbox.unacked and not membership.joined for membership in self.memberships.values())
 
-    def _say(self, last: float) -> None:
+    def _send_messages(self, last: float) -> None:
         """Send the messages numbered below `last`, as far as they may be sent now."""
         posting = [
             outbox

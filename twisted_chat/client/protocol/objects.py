@@ -189,11 +189,11 @@ def read_rooms(obj: Object) -> list[RoomInfo]:
 
 
 Notice = MemberJoined | MemberLeft | NickChanged | TopicChanged | Presence | Stop | Error
-"""What the server tells without a request."""
+"""The objects that the server sends without a request."""
 
 
 def read_notice(obj: Object) -> Notice | None:
-    """Read what the server tells without a request. Returns None for a type that this version does not know."""
+    """Read an object that the server sends without a request. Returns None if its type is not known here."""
 
     def text(name: str) -> str:
         return field(obj, name, str)

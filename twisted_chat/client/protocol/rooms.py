@@ -76,17 +76,17 @@ class Rooms:
         """Note that something has changed for the room that a request is about."""
         if request.membership is not None:
             self.touch(request.membership)
-            self.tell_heard(request.membership)  # what was held since it might have been this message
+            self.emit_heard(request.membership)  # what was held since it might have been this message
 
-    def tell_heard(self, membership: Membership) -> None:
-        """Tell that a room may have messages to be taken."""
+    def emit_heard(self, membership: Membership) -> None:
+        """Emit that a room may have messages to be taken."""
         if membership.error is None:
-            self._exchange.tell_once(Heard(membership))
+            self._exchange.emit_once(Heard(membership))
 
     # Coming and going
 
     def join(self, name: str, since: int | None = None) -> Membership:
-        """Enter a room that the client is not in yet. `Entered` or `Ended` tells what became of it."""
+        """Join a room that the client is not in yet. `Entered` or `Ended` is the result."""
         membership = Membership(name, since)
         if self._exchange.error is not None:
             self.end(membership, self._exchange.error)
@@ -96,7 +96,7 @@ class Rooms:
         return membership
 
     def leave(self, membership: Membership) -> None:
-        """Leave a room, when all that was said there is acked. `Ended` tells when that is."""
+        """Leave a room once all messages to it are acked. `Ended` follows."""
         membership.leaving = True
         self.touch(membership)
 
@@ -154,7 +154,7 @@ class Rooms:
         elif seq < reader.log.seq:
             # The log is a new one (a server that keeps nothing on disk was started again): nothing of it was heard.
             membership.read_from(0).log.skip(seq)
-            self._exchange.tell(NewLog(room))
+            self._exchange.emit(NewLog(room))
         elif replays:
             reader.log.resume()
         else:
@@ -166,8 +166,8 @@ class Rooms:
         self.touch(membership)
         if not membership.entered:
             membership.entered = True
-            self._exchange.tell(Entered(membership))
-        self.tell_heard(membership)
+            self._exchange.emit(Entered(membership))
+        self.emit_heard(membership)
 
     def _not_joined(self, membership: Membership, error: RequestError) -> None:
         if not (membership.entered and error.code in FOR_NOW):
@@ -197,7 +197,7 @@ class Rooms:
     def _lose_membership(self, membership: Membership, error: RequestError) -> None:
         """Called when the server refuses a room, or its log, for good."""
         if membership.entered:
-            self._exchange.tell(RoomLost(membership.name, error))
+            self._exchange.emit(RoomLost(membership.name, error))
         self.end(membership, error)
 
     def end(self, membership: Membership, error: ChatError) -> None:
@@ -208,7 +208,7 @@ class Rooms:
             del self._exchange.memberships[membership.key]
         self.returning.discard(membership)
         self._exchange.drop(membership, error)
-        self._exchange.tell(Ended(membership, error))
+        self._exchange.emit(Ended(membership, error))
 
     # What is heard
 
@@ -245,7 +245,7 @@ class Rooms:
             membership.reader.log.heard(_seq(obj), obj)
             if not membership.reader.log.is_complete:
                 self.touch(membership)
-            self.tell_heard(membership)
+            self.emit_heard(membership)
 
     def take(self, membership: Membership, nick: str) -> Message | None:
         """Take the next message of a room that is not the client's own; None if none is known now."""
@@ -276,7 +276,7 @@ class Rooms:
             reader.release(after)
             reader.read(after, messages, more)
             self.touch(membership)
-            self.tell_heard(membership)
+            self.emit_heard(membership)
 
         def refused(error: RequestError) -> None:
             if error.code in FOR_NOW:
@@ -299,7 +299,7 @@ class Rooms:
             return False
         if membership.joined and membership.completing != message["seq"]:
             membership.completing = message["seq"]
-            self.complete(message, lambda: self.tell_heard(membership), membership)
+            self.complete(message, lambda: self.emit_heard(membership), membership)
         return True
 
     def complete(self, message: Object, done: Callable[[], None], membership: Membership | None = None) -> None:
