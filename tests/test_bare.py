@@ -444,7 +444,7 @@ class EndTests(BareTestCase):
     """How it ends: with `stop`, after what it still has to get, and with nothing left behind."""
 
     def tearDown(self) -> None:
-        calls = [call for call in self.server.clock.calls if "_look_around" not in str(call.func)]
+        calls = [call for call in self.server.clock.calls if "_tick_all" not in str(call.func)]
         self.assertEqual(calls, [])
 
     def test_quit_is_answered_by_stop_and_the_others_hear_why(self) -> None:

@@ -35,7 +35,7 @@ others are told that it takes nothing more."""
 _log = Logger("twisted_chat.bare")
 
 
-class Host(participant.Host, Protocol):
+class BareHost(participant.Host, Protocol):
     """The chat, as a bare client sees it."""
 
     def name_bare(self, bare: Bare, label: str) -> Name:
@@ -50,22 +50,22 @@ class Bare(Participant):
         "_deadline",
         "_drained",
         "_farewell",
-        "_held",
-        "_host",
         "_member",
         "_page",
         "_reading",
         "_segments",
         "_timer",
+        "_transport_paused",
         "ending",
     )
 
-    def __init__(self, host: Host, wire: Wire, bucket: Bucket, lobby: Room, since: int) -> None:
+    host: BareHost
+
+    def __init__(self, host: BareHost, wire: Wire, bucket: Bucket, lobby: Room, since: int) -> None:
         """Let it read what comes after the number `since`, once it is woken."""
         super().__init__(host, wire, bucket)
-        self._host = host
         self._member = host.rooms.follow(lobby, self, since)
-        self._held = False
+        self._transport_paused = False
         """True while its connection takes no more."""
         self._segments: list[bytes] = []
         """Errors and direct messages that wait for their turn."""
@@ -80,7 +80,7 @@ class Bare(Participant):
         """True once it has had its time: nothing more is handed to it."""
         self._deadline: IDelayedCall | None = None
         self._timer: IDelayedCall | None = None
-        self._kick()
+        self._schedule_write()
 
     encoding = THREE_FIELDS
 
@@ -97,14 +97,14 @@ class Bare(Participant):
     def introduce(self) -> Member:
         """Become a member of the lobby, with a nick, and tell the others: with the first message that is let in."""
         room = self._member.room
-        self.nick = self._host.name_bare(self, self.wire.label)
+        self.nick = self.host.name_bare(self, self.wire.label)
         self.members[room.name.key] = self._member
         self.host.rooms.admit(self._member)
         notice = MemberJoined(author=self.nick.shown, room=room.name.shown)
         self.charge(self.host.rooms.announce(room, notice, self))
         return self._member
 
-    def tell(self, error: WireError, request: Asked) -> None:
+    def answer_error(self, error: WireError, request: Asked) -> None:
         self.write(self.encoding.reply(Error(code=error.code, msg=error.text, author=SERVER)))
 
     @property
@@ -119,7 +119,7 @@ class Bare(Participant):
 
     def caught_up(self) -> None:
         super().caught_up()
-        self._kick()
+        self._schedule_write()
 
     def finished(self) -> None:
         self.end("")
@@ -131,9 +131,9 @@ class Bare(Participant):
 
     def write(self, part: tuple[bytes, ...]) -> None:
         self._segments.extend(part)
-        self.paused = self._held or self.is_loaded()
+        self.paused = self._transport_paused or self.is_loaded()
         self.adjust_reading()
-        self._kick()
+        self._schedule_write()
 
     def end(self, why: str, id: str | None = None, farewell: str = "") -> None:
         """Say why and end the connection, once it has been handed what it still has to get, or `DRAIN_SECONDS`."""
@@ -141,52 +141,52 @@ class Bare(Participant):
             self.ending = why
             self._farewell = farewell
             self._leaving = True
-            self._deadline = self.host.reactor.callLater(DRAIN_SECONDS, self._is_late)
-            self._kick()
+            self._deadline = self.host.reactor.callLater(DRAIN_SECONDS, self._end_drain)
+            self._schedule_write()
 
-    def _is_late(self) -> None:
+    def _end_drain(self) -> None:
         self._deadline = None
         self._drained = True
-        self._kick()
+        self._schedule_write()
 
     def wake(self) -> None:
-        self._kick()
+        self._schedule_write()
 
     def pauseProducing(self) -> None:
-        self._held = self.paused = True
+        self._transport_paused = self.paused = True
 
     def resumeProducing(self) -> None:
-        self._held = False
+        self._transport_paused = False
         self.paused = self.is_loaded()
-        self._kick()
+        self._schedule_write()
 
     def stopProducing(self) -> None:
         """Called by the transport when it is gone; `lost` follows."""
 
     # Its pace
 
-    def _kick(self) -> None:
+    def _schedule_write(self) -> None:
         """Write the next segment, now or when the last one was written long enough ago."""
         if self._timer is None and not self.closed:
-            self._timer = self.host.reactor.callLater(0, self._pump)
+            self._timer = self.host.reactor.callLater(0, self._write_next)
 
-    def _pump(self) -> None:
+    def _write_next(self) -> None:
         self._timer = None
         if self._drained:
             self._stop()
-        if self.closed or self._held:
+        if self.closed or self._transport_paused:
             return
         segment = self._next_segment()
         if segment is not None:
             self.wire.write(segment)
-            self._pump_in(PACE_SECONDS)
+            self._write_next_in(PACE_SECONDS)
         elif self.ending is not None and not (self._unsettled or self._reading):
             self._stop()
 
-    def _pump_in(self, seconds: float) -> None:
+    def _write_next_in(self, seconds: float) -> None:
         if self._timer is not None:
             self._timer.cancel()  # a page that was at hand at once asked for the next segment already
-        self._timer = self.host.reactor.callLater(seconds, self._pump)
+        self._timer = self.host.reactor.callLater(seconds, self._write_next)
 
     def _next_segment(self) -> bytes | None:
         if self._segments:
@@ -212,14 +212,14 @@ class Bare(Participant):
         self._page.extend(page.written(self.encoding).after(member.place, member.own))
         member.place = page.end if page.has_after(member.place) else head
         member.forget_own(member.place)
-        self._kick()
+        self._schedule_write()
 
     def _cannot_read(self, failure: Failure) -> None:
         if not isinstance(failure.value, Unavailable):
             _log.failure("A bare client could not read on", failure)
         self._reading = False
         if self._timer is None and not self.closed:
-            self._timer = self.host.reactor.callLater(READ_AGAIN_SECONDS, self._pump)
+            self._timer = self.host.reactor.callLater(READ_AGAIN_SECONDS, self._write_next)
 
     # The end
 

@@ -57,7 +57,7 @@ class Chat:
         self._lobby: Room | None = None
         self._wires: set[Wire] = set()
         self._addresses: Counter[str] = Counter()
-        self._tick: IDelayedCall | None = None
+        self._next_tick: IDelayedCall | None = None
         self.stopping = False
         """True once the server stops: nothing more is heard, and no new connections are taken."""
         self._stopped: Deferred[None] | None = None
@@ -89,8 +89,8 @@ class Chat:
         wire.participant = Newcomer(self, wire, bucket, self._lobby, may_be_bare, refusal)
         if ready:
             self.begin(wire)
-        if self._tick is None:
-            self._tick = self.reactor.callLater(TICK_SECONDS, self._look_around)
+        if self._next_tick is None:
+            self._next_tick = self.reactor.callLater(TICK_SECONDS, self._tick_all)
 
     def begin(self, wire: Wire) -> None:
         """Called when objects can come from a new connection."""
@@ -116,14 +116,14 @@ class Chat:
         self._addresses[wire.address] -= 1
         if not self._addresses[wire.address]:
             del self._addresses[wire.address]
-        self._see_if_stopped()
+        self._check_stopped()
 
-    def _look_around(self) -> None:
-        self._tick = None
+    def _tick_all(self) -> None:
+        self._next_tick = None
         for wire in tuple(self._wires):
             wire.participant.tick()
         if self._wires:
-            self._tick = self.reactor.callLater(TICK_SECONDS, self._look_around)
+            self._next_tick = self.reactor.callLater(TICK_SECONDS, self._tick_all)
 
     def stop(self, why: str) -> Deferred[None]:
         """Append and ack what is under way, tell everybody why, and fire when all connections are gone."""
@@ -131,18 +131,18 @@ class Chat:
         self.stopping = True
         deadline = self.reactor.callLater(STOP_SECONDS, self._cut_all)
         self.rooms.settled().addCallback(lambda _: self._send_away(why))
-        return self._stopped.addCallback(lambda _: _cancel(deadline, self._tick))
+        return self._stopped.addCallback(lambda _: _cancel(deadline, self._next_tick))
 
     def _send_away(self, why: str) -> None:
         for wire in tuple(self._wires):
             wire.participant.end(why)
-        self._see_if_stopped()
+        self._check_stopped()
 
     def _cut_all(self) -> None:
         for wire in tuple(self._wires):
             wire.abort()
 
-    def _see_if_stopped(self) -> None:
+    def _check_stopped(self) -> None:
         if self._stopped is not None and not self._wires and not self._stopped.called:
             self._stopped.callback(None)
 

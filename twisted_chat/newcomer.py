@@ -11,7 +11,7 @@ from typing import Final
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from zope.interface import implementer
 
-from .bare import Bare, Host
+from .bare import Bare, BareHost
 from .limits import Bucket
 from .messages import Asked, Quit, Say, WireError
 from .participant import HELLO_FIRST, Wire
@@ -35,15 +35,15 @@ class Newcomer:
         "_host",
         "_lobby",
         "_may_be_bare",
-        "_paused",
         "_refusal",
         "_since",
         "_timer",
+        "_transport_paused",
         "_wire",
     )
 
     def __init__(
-        self, host: Host, wire: Wire, bucket: Bucket, lobby: Room, may_be_bare: bool, refusal: WireError | None
+        self, host: BareHost, wire: Wire, bucket: Bucket, lobby: Room, may_be_bare: bool, refusal: WireError | None
     ) -> None:
         self._may_be_bare = may_be_bare
         self._host = host
@@ -53,7 +53,7 @@ class Newcomer:
         self._refusal = refusal
         """Why it cannot stay, if it cannot."""
         self._since = lobby.head
-        self._paused = False
+        self._transport_paused = False
         """True while its connection takes no more."""
         self._timer: IDelayedCall | None = None
         self._bare: Bare | None = None
@@ -63,9 +63,9 @@ class Newcomer:
         """Let the time begin in which it has to show what it is: objects can come from now on."""
         if self._bare is None:
             seconds = GRACE_SECONDS if self._may_be_bare or self._refusal else HELLO_SECONDS
-            self._timer = self._host.reactor.callLater(seconds, self._says_nothing)
+            self._timer = self._host.reactor.callLater(seconds, self._stays_silent)
 
-    def _says_nothing(self) -> None:
+    def _stays_silent(self) -> None:
         self._timer = None
         if self._may_be_bare:
             self._be_bare()
@@ -90,7 +90,7 @@ class Newcomer:
         if self._bare is None:
             self._cancel()
             self._bare = Bare(self._host, self._wire, self._bucket, self._lobby, self._since)
-            if self._paused:
+            if self._transport_paused:
                 self._bare.pauseProducing()
             if self._refusal is not None:
                 self._bare.turn_away(self._refusal)
@@ -99,7 +99,7 @@ class Newcomer:
     def _be_session(self) -> Session:
         self._cancel()
         session = self._wire.participant = Session(self._host, self._wire, self._bucket)
-        session.paused = self._paused
+        session.paused = self._transport_paused
         if self._bare is not None:
             self._bare.make_way()
         if self._refusal is not None:
@@ -124,12 +124,12 @@ class Newcomer:
         (self._be_bare() if self._may_be_bare else self._be_session()).end(why)
 
     def pauseProducing(self) -> None:
-        self._paused = True
+        self._transport_paused = True
         if self._bare is not None:
             self._bare.pauseProducing()
 
     def resumeProducing(self) -> None:
-        self._paused = False
+        self._transport_paused = False
         if self._bare is not None:
             self._bare.resumeProducing()
 

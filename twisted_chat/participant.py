@@ -132,10 +132,10 @@ class Participant(ABC):
         "_leaving",
         "_lined_up",
         "_owed",
+        "_reading_stopped",
         "_resting",
         "_silent",
         "_turn_number",
-        "_unread",
         "_unsettled",
         "_unsettled_bytes",
         "_waiting",
@@ -186,7 +186,7 @@ class Participant(ABC):
         """The turn of the reactor in which it last did something, and the work of that since its quantum began."""
         self._enough = False
         """True where it is not served again in that turn, however little there is to do for others."""
-        self._unread = False
+        self._reading_stopped = False
         """True while nothing is read from it."""
         self._unsettled = 0
         self._unsettled_bytes = 0
@@ -221,7 +221,7 @@ class Participant(ABC):
         """True while it takes too little of what it is sent."""
 
     @abstractmethod
-    def tell(self, error: WireError, request: Asked) -> None:
+    def answer_error(self, error: WireError, request: Asked) -> None:
         """Answer that something was wrong with a request."""
 
     @abstractmethod
@@ -234,7 +234,7 @@ class Participant(ABC):
 
     def turn_away(self, error: WireError) -> None:
         """Tell a new connection why it cannot stay."""
-        self.tell(error, error)
+        self.answer_error(error, error)
         self.end(error.text)
 
     # Requests
@@ -311,7 +311,7 @@ class Participant(ABC):
 
     def _refuse(self, error: WireError, request: Asked) -> None:
         """Answer that something was wrong; end the connection where nothing else comes from it."""
-        self.tell(error, request)
+        self.answer_error(error, request)
         if type(request) is Quit:
             self._leaving = False
         if isinstance(error, RateLimited):
@@ -385,14 +385,14 @@ class Participant(ABC):
 
     # Messages on their way into the log
 
-    def says(self, size: int) -> None:
+    def append_started(self, size: int) -> None:
         """Called when one more of its messages, of so many characters, is on its way into the log."""
         self._unsettled += 1
         self._unsettled_bytes += size
         if self._unsettled >= MAX_UNSETTLED or self._unsettled_bytes >= MAX_UNSETTLED_BYTES:
             self.adjust_reading()
 
-    def settled(self, count: int, size: int) -> None:
+    def appends_settled(self, count: int, size: int) -> None:
         """Called when messages of its own were kept, or refused."""
         self._unsettled -= count
         self._unsettled_bytes -= size
@@ -402,7 +402,7 @@ class Participant(ABC):
         """Called when something that its requests waited for has happened."""
         if self._waiting:
             self.go_on()
-        elif self._unread or self.paused:
+        elif self._reading_stopped or self.paused:
             self.adjust_reading()
 
     # Reading
@@ -418,8 +418,8 @@ class Participant(ABC):
             or self._unsettled_bytes >= MAX_UNSETTLED_BYTES
             or self.is_loaded()
         )
-        if too_much != self._unread and not self.closed:
-            self._unread = too_much
+        if too_much != self._reading_stopped and not self.closed:
+            self._reading_stopped = too_much
             (self.wire.stop_reading if too_much else self.wire.go_on_reading)()
 
     # The end

@@ -85,7 +85,7 @@ class Session(Participant):
         self.owes(self.encoding.size(part))
         self.turn.send(self, part)
 
-    def tell(self, error: WireError, request: Asked) -> None:
+    def answer_error(self, error: WireError, request: Asked) -> None:
         answer = Error(code=error.code, msg=error.text, author=SERVER, id=error.id or request.id, retry=error.retry)
         answer.until = None if error.until is None else time_text(error.until)
         answer.room = _named(request, "room", names.room)
@@ -128,7 +128,7 @@ class Session(Participant):
         if self._leaving:
             if self._silent >= LEAVING_TICKS:
                 self.end("you said quit two minutes ago, and have not read what you asked for before")
-        elif self.paused or self._unread:
+        elif self.paused or self._reading_stopped:
             self._silent -= 1  # it is waited for, or not listened to
         elif self._silent == PING_TICKS:
             self.reply(PingSent())
@@ -139,7 +139,7 @@ class Session(Participant):
         """Seconds after which its nick is free if nothing is heard from it; None while its silence is not counted."""
         if self._leaving:
             return (LEAVING_TICKS - self._silent) * TICK_SECONDS
-        if self.paused or self._unread:
+        if self.paused or self._reading_stopped:
             return None
         return max(TICK_SECONDS, self.wire.silence_seconds - self._silent * TICK_SECONDS)
 

@@ -149,7 +149,7 @@ class Appending:
 
     def _settle(self, entries: list[Entry]) -> None:
         if len(entries) == 1:
-            entries[0].origin.listener.settled(1, len(entries[0].msg))
+            entries[0].origin.listener.appends_settled(1, len(entries[0].msg))
             return
         counts: dict[Member, int] = {}
         sizes: dict[Member, int] = {}
@@ -162,7 +162,7 @@ class Appending:
                 counts[member] = 1
                 sizes[member] = len(entry.msg)
         for member, count in counts.items():
-            member.listener.settled(count, sizes[member])
+            member.listener.appends_settled(count, sizes[member])
 
     # Out of the log
 

@@ -42,7 +42,7 @@ class Listener(Protocol):
     def owes(self, size: int) -> None:
         """Called when so many bytes are on their way to it which it asked for."""
 
-    def settled(self, count: int, size: int) -> None:
+    def appends_settled(self, count: int, size: int) -> None:
         """Called when so many of its messages, with so many characters, were kept, or refused."""
 
     def caught_up(self) -> None:
