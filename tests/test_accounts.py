@@ -179,7 +179,7 @@ class GateTests(SynchronousTestCase):
             self.assertEqual(self.alice.ask(type="topic", room="Den", msg="all")[0]["type"], "topic")
 
     def test_where_no_room_is_named_it_is_the_role_on_the_server(self) -> None:
-        self.needs(messages.Rooms, Role.MEMBER)
+        self.needs(messages.ListRooms, Role.MEMBER)
         self.assertEqual(self.alice.ask(type="rooms")[0]["code"], "denied")
 
     def test_a_bare_client_is_a_guest_like_any_other(self) -> None:

@@ -14,8 +14,8 @@ from twisted_chat import names
 from twisted_chat.log import Unavailable
 from twisted_chat.stores.retention import (
     AHEAD_SECONDS,
+    CHECK_SECONDS,
     EVERYTHING,
-    LOOK_SECONDS,
     Keep,
     Trimmer,
     TrustedTime,
@@ -91,36 +91,36 @@ class Times(TestCase):
 
     def test_each_room_is_trimmed_until_nothing_more_is_to_go_with_pauses(self) -> None:
         self.store.found = [1, 2]
-        self.clock.advance(LOOK_SECONDS)
+        self.clock.advance(CHECK_SECONDS)
         self.assertEqual(self.store.steps, [(1, 60_000)])
         self.clock.pump([0.02] * 5)
         self.assertEqual(self.store.steps, [(1, 60_000)] * 3 + [(2, 60_000)])
 
     def test_a_store_that_does_not_work_now_is_asked_again(self) -> None:
         self.store.found = Unavailable("full")
-        self.clock.advance(LOOK_SECONDS)
+        self.clock.advance(CHECK_SECONDS)
         self.store.found = [2]
-        self.clock.advance(LOOK_SECONDS)
+        self.clock.advance(CHECK_SECONDS)
         self.assertEqual(self.store.steps, [(2, 120_000)])
 
     def test_a_trimmer_can_be_stopped_twice(self) -> None:
         self.store.found = [1]
         for _ in range(2):
             self.trimmer.stop()
-        self.clock.advance(10 * LOOK_SECONDS)
+        self.clock.advance(10 * CHECK_SECONDS)
         self.assertEqual((self.store.steps, self.clock.getDelayedCalls()), ([], []))
 
     def test_a_fault_is_logged_and_it_goes_on(self) -> None:
         self.store.found = [3]
-        self.clock.advance(LOOK_SECONDS)
+        self.clock.advance(CHECK_SECONDS)
         self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
         self.store.found = [2]
-        self.clock.advance(LOOK_SECONDS)
+        self.clock.advance(CHECK_SECONDS)
         self.assertEqual(self.store.steps[-1], (2, 120_000))
 
     def test_stopped_it_begins_nothing_more(self) -> None:
         self.store.found = [1, 2]
-        self.clock.advance(LOOK_SECONDS)
+        self.clock.advance(CHECK_SECONDS)
         self.trimmer.stop()
         self.clock.pump([1] * 200)
         self.assertEqual(len(self.store.steps), 1)
@@ -226,7 +226,7 @@ class InTheStore(StoreTestCase):
         log = self.opened(Keep(messages=3))
         self.say(log, list(range(10)))
         self.say(log, [1, 2], "other")
-        self.clock.advance(LOOK_SECONDS)
+        self.clock.advance(CHECK_SECONDS)
         self.assertEqual((self.kept(log), self.kept(log, "other")), ([8, 9, 10], [1, 2]))
         lobby = self.successResultOf(room(log))
         self.assertEqual((lobby.oldest, lobby.seq), (8, 10))
@@ -274,7 +274,7 @@ class InTheStore(StoreTestCase):
         log = self.opened(Keep(messages=2))
         self.say(log, [1, 2, 3])
         self.say(log, [1, 2, 3], "other")
-        self.clock.advance(LOOK_SECONDS)
+        self.clock.advance(CHECK_SECONDS)
         self.file.writer.execute("DELETE FROM message")  # whatever is left
         self.file.writer.execute("UPDATE room SET trimmed = 3")
         lobby = self.successResultOf(room(log))
@@ -285,7 +285,7 @@ class InTheStore(StoreTestCase):
         lobby = self.successResultOf(room(log))
         self.say(log, [1, 2, 3])
         self.assertEqual(self.file.writer.execute("SELECT count(*) FROM message").fetchone(), (0,))
-        self.clock.advance(LOOK_SECONDS)
+        self.clock.advance(CHECK_SECONDS)
         self.assertEqual((self.kept(log), lobby.oldest), ([2, 3], 2))
 
     def test_what_was_said_while_it_was_trimmed_is_the_oldest_then(self) -> None:
@@ -301,14 +301,14 @@ class InTheStore(StoreTestCase):
         log = self.opened(Keep(messages=1))
         self.say(log, [1, 2])
         self.successResultOf(log.flush())
-        self.clock.advance(LOOK_SECONDS)
+        self.clock.advance(CHECK_SECONDS)
         self.assertEqual(self.successResultOf(room(log)).oldest, 2)
 
     def test_many_messages_are_deleted_in_small_steps(self) -> None:
         log = self.opened(Keep(messages=10))
         lobby = self.successResultOf(room(log))
         self.successResultOf(log.append([entry(lobby, "a") for _ in range(1_700)], 1))
-        self.clock.advance(LOOK_SECONDS)
+        self.clock.advance(CHECK_SECONDS)
         self.assertEqual(lobby.oldest, 501)
         self.clock.pump([0.02] * 5)
         self.assertEqual((lobby.oldest, self.kept(log)), (1_691, list(range(1_691, 1_701))))
@@ -325,7 +325,7 @@ class InTheStore(StoreTestCase):
     def test_what_was_taken_away_may_be_said_again(self) -> None:
         log = self.opened(Keep(messages=1))
         self.say(log, [1, 2])
-        self.clock.advance(LOOK_SECONDS)
+        self.clock.advance(CHECK_SECONDS)
         self.say(log, [1])
         self.assertEqual(texts(self.successResultOf(self.successResultOf(room(log)).after(0, 9, PLENTY))), ["2", "1"])
 

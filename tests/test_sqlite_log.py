@@ -447,7 +447,7 @@ class Following(FileTestCase):
 
     async def look(self, log: SQLiteLog) -> None:
         """Let the time of the next look come."""
-        self.clock.advance(sqlite.LOOK_SECONDS)
+        self.clock.advance(sqlite.CHECK_SECONDS)
         await log.flush()
 
     async def test_an_import_is_heard_without_a_message(self) -> None:
@@ -530,7 +530,7 @@ class Following(FileTestCase):
         self.imports(2)
         with self.written_to() as other:
             other.execute("ALTER TABLE store RENAME TO store_away")
-        self.clock.advance(sqlite.LOOK_SECONDS)
+        self.clock.advance(sqlite.CHECK_SECONDS)
         with self.written_to() as other:
             other.execute("ALTER TABLE store_away RENAME TO store")
         await self.look(log)
@@ -780,7 +780,7 @@ class Together(FileTestCase):
 
     async def assert_together(self, durability: database.Durability) -> None:
         self.patch(database_file, "WAL_BYTES", 2**17)
-        self.patch(retention, "LOOK_SECONDS", 3.0)
+        self.patch(retention, "CHECK_SECONDS", 3.0)
         self.all_said = False
         self.seen_once: dict[tuple[RoomLog, int], str | None] = {}
         chance = Random(7)

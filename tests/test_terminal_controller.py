@@ -651,7 +651,7 @@ class EditingTests(ControllerTestCase):
         asked: list[object] = []
 
         def refuse(request: wire.AnyRequest) -> WireError | None:
-            asked.extend([request] if isinstance(request, wire.Rooms) else [])
+            asked.extend([request] if isinstance(request, wire.ListRooms) else [])
             return None
 
         async def scene(stage: Stage) -> None:
@@ -921,7 +921,7 @@ class ConnectionTests(ControllerTestCase):
 
     def test_leaving_does_not_wait_for_a_connection_that_breaks_meanwhile(self) -> None:
         async def scene(stage: Stage) -> None:
-            self.server.ignores = lambda request: isinstance(request, wire.Rooms)
+            self.server.ignores = lambda request: isinstance(request, wire.ListRooms)
             await stage.types("/rooms\r\x04", lambda: "leaving" in stage.line)
             stage.network.cut()
             await stage.until(lambda: stage.status is not None)

@@ -57,7 +57,7 @@ class Place:
     text: str
     """The place as people read it: `127.0.0.1:14900`, or the description of an endpoint as they wrote it."""
     make: Callable[[Chat], Any]
-    """Makes what `open` takes; see `Wire.make`."""
+    """Makes what `open` takes; see `WireKind.make`."""
     open: Callable[[Any], Deferred[IListeningPort]]
     reload: Callable[[], object] = lambda: None
     """Reads the files of the place again, such as its certificates, and logs what is wrong with them."""
@@ -81,8 +81,8 @@ class Reading(NamedTuple):
 _Opener = Callable[[Any], Deferred[IListeningPort]]
 
 
-class Wire(NamedTuple):
-    """A way to speak to the server."""
+class WireKind(NamedTuple):
+    """A kind of wire: how its places are read, and what listens there."""
 
     make: Callable[[Chat], Any]
     """Makes what listens: a factory for a stream, a protocol for datagrams."""
@@ -91,8 +91,10 @@ class Wire(NamedTuple):
     help: str
 
 
-def read_places(reactor: ReactorBase, texts: Iterable[tuple[str, Wire, str]], interface: str | None) -> Sequence[Place]:
-    """Read descriptions of places, each with its option and its wire; raises `WrongPlace`.
+def read_places(
+    reactor: ReactorBase, texts: Iterable[tuple[str, WireKind, str]], interface: str | None
+) -> Sequence[Place]:
+    """Read descriptions of places, each with its option and its kind of wire; raises `WrongPlace`.
 
     `interface` is the address, or the host name, for those that are only a port number.
     """
@@ -354,11 +356,11 @@ def refusal(place: Place, error: Exception) -> str:
     return f"cannot listen on {place.text}: {why}"
 
 
-LINES: Final = Wire(JSONLinesFactory, _read_stream, "Another PLACE to listen on; may be given several times.")
+LINES: Final = WireKind(JSONLinesFactory, _read_stream, "Another PLACE to listen on; may be given several times.")
 
-WIRES: Final[dict[str, Wire]] = {
+WIRES: Final[dict[str, WireKind]] = {
     "listen": LINES,
-    "udp": Wire(
+    "udp": WireKind(
         UDPPort,
         _read_datagrams,
         "Listen on UDP too, at a port, such as 14900, ADDRESS:14900 or [IPv6]:14900; may be given several times.",

@@ -133,7 +133,7 @@ class ChatService(Service):
         except CannotStart as error:
             if is_new:
                 self._store.discard()
-            raise self._tell(error) from None
+            raise self._report(error) from None
         if self._terminal is not None:
             self._terminal.close()
         gc.collect()
@@ -141,7 +141,7 @@ class ChatService(Service):
         gc.set_threshold(YOUNG_OBJECTS)
         Service.startService(self)
 
-    def _tell(self, error: CannotStart) -> CannotStart:
+    def _report(self, error: CannotStart) -> CannotStart:
         """Write the reason to the terminal of a daemon, if it is one; returns the error for `twistd` and the log."""
         if self._terminal is None or isinstance(error, Stopped):
             return error

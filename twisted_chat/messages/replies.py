@@ -112,7 +112,7 @@ class RoomInfo(msgspec.Struct, gc=False):
 
 
 class RoomList(Sent, tag="rooms", kw_only=True):
-    """The answer to `Rooms`."""
+    """The answer to `ListRooms`."""
 
     rooms: list[RoomInfo]
     id: str | None = None

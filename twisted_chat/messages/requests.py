@@ -63,7 +63,7 @@ class Who(Request, tag="who", kw_only=True):
     after: str = ""
 
 
-class Rooms(Request, tag="rooms"):
+class ListRooms(Request, tag="rooms"):
     """List the rooms."""
 
 
@@ -94,7 +94,7 @@ class Quit(Request, tag="quit"):
     msg: str = ""
 
 
-AnyRequest = Say | Hello | Join | Leave | History | Who | Rooms | Nick | Topic | Ping | Pong | Quit
+AnyRequest = Say | Hello | Join | Leave | History | Who | ListRooms | Nick | Topic | Ping | Pong | Quit
 
 Asked = AnyRequest | WireError
 """A request, or the error in place of one."""

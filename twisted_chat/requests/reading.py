@@ -76,12 +76,12 @@ def _who(host: Host, session: Session, request: messages.Who) -> None:
     session.reply(answer)
 
 
-@answers(messages.Rooms)
-def _rooms(host: Host, session: Session, request: messages.Rooms) -> Deferred[None]:
+@answers(messages.ListRooms)
+def _rooms(host: Host, session: Session, request: messages.ListRooms) -> Deferred[None]:
     return host.log.rooms(messages.MAX_PAGE).addCallback(_show_rooms, host, session, request)
 
 
-def _show_rooms(kept: list[RoomSummary], host: Host, session: Session, request: messages.Rooms) -> None:
+def _show_rooms(kept: list[RoomSummary], host: Host, session: Session, request: messages.ListRooms) -> None:
     answer = messages.RoomList(rooms=[], id=request.id)
     answer.rooms = fitting(host.list_rooms(kept), answer, session.wire)
     session.reply(answer)

@@ -13,7 +13,7 @@ from .common import membership
 @answers(messages.Say)
 def _say(host: Host, session: Session, request: messages.Say) -> None:
     if request.room is None:
-        _tell(host, session, request)
+        _say_to_nick(host, session, request)
         return
     if request.to is not None:
         raise WireError("bad-message", "a message has a 'room' or a 'to', not both")
@@ -22,7 +22,7 @@ def _say(host: Host, session: Session, request: messages.Say) -> None:
     host.rooms.say(Entry(member.room.log, session.nick, request.msg, request.id, member))
 
 
-def _tell(host: Host, session: Session, request: messages.Say) -> None:
+def _say_to_nick(host: Host, session: Session, request: messages.Say) -> None:
     """Hand a direct message to a nick. It is not logged, since the next bearer of the nick would read it."""
     if request.to is None:
         raise WireError("bad-message", "a message needs a 'room', or a 'to' with somebody's nick")

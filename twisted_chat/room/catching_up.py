@@ -86,10 +86,10 @@ class CatchingUp:
         page = self._in_memory(room, seq)
         if page is not None:
             return succeed(page)
-        if room.waiting is None:
+        if room.page_waiters is None:
             return self._read(room, seq)
         waited: Deferred[Page] = Deferred()
-        room.waiting.append(lambda: self._read_again_for(waited, room, seq))
+        room.page_waiters.append(lambda: self._read_again_for(waited, room, seq))
         return waited
 
     def _read_again_for(self, waited: Deferred[Page], room: Room, seq: int) -> None:
@@ -104,7 +104,7 @@ class CatchingUp:
         return page
 
     def _read(self, room: Room, seq: int) -> Deferred[Page]:
-        room.waiting = []
+        room.page_waiters = []
         return room.read_after(seq, PAGE, PAGE_BYTES).addCallback(self._share, room, seq).addBoth(self._call, room)
 
     def _share(self, records: list[Record], room: Room, seq: int) -> Page:
@@ -115,9 +115,9 @@ class CatchingUp:
 
     def _call(self, result: Page | Failure, room: Room) -> Page | Failure:
         """Let those who waited look again."""
-        waiting: list[Callable[[], None]] = room.waiting or []
-        room.waiting = None
-        for call in waiting:
+        waiters: list[Callable[[], None]] = room.page_waiters or []
+        room.page_waiters = None
+        for call in waiters:
             call()
         return result
 
@@ -152,9 +152,9 @@ class CatchingUp:
         room = member.room
         place = member.place = max(member.place, room.log.oldest - 1)
         page = self._in_memory(room, place)
-        if page is None and room.waiting is not None:
+        if page is None and room.page_waiters is not None:
             member.behind = True
-            room.waiting.append(partial(self._first_again, member))
+            room.page_waiters.append(partial(self._first_again, member))
             return
         member.reading = True
         read = self._read(room, place) if page is None else succeed(page)

@@ -91,11 +91,11 @@ class Room:
         "log",
         "members",
         "paced",
+        "page_waiters",
         "pinned",
         "presence",
         "tail",
         "topic",
-        "waiting",
     )
 
     def __init__(self, log: RoomLog) -> None:
@@ -104,7 +104,7 @@ class Room:
         """The latest change of its topic."""
         self.pinned = False
         """True where it stays open, whoever leaves."""
-        self.waiting: list[Callable[[], None]] | None = None
+        self.page_waiters: list[Callable[[], None]] | None = None
         """While a page is being read from the store: the calls of all others that want one, for when it is there."""
         self.epoch = log.epoch
         """The log's, as of what the tail has."""

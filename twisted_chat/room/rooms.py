@@ -63,7 +63,7 @@ class Rooms:
         waiting = self._opening.setdefault(name.key, [])
         waiting.append(opened)
         if len(waiting) == 1:
-            self._log.open(name).addCallbacks(self._opened, lambda failure: failure).addBoth(self._tell, name.key)
+            self._log.open(name).addCallbacks(self._opened, lambda failure: failure).addBoth(self._fire, name.key)
         return opened
 
     def _opened(self, log: RoomLog) -> Room:
@@ -71,7 +71,7 @@ class Rooms:
         log.follow(partial(self._appending.heard, room))
         return room
 
-    def _tell(self, result: Room | Failure, key: str) -> None:
+    def _fire(self, result: Room | Failure, key: str) -> None:
         for opened in self._opening.pop(key):
             opened.callback(result)
 

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from .. import clock
 from ..log import Unavailable
 
-LOOK_SECONDS: Final = 60.0
+CHECK_SECONDS: Final = 60.0
 """How often the store looks for messages to delete: a message may outlive its time by so much."""
 
 STEP_PAUSE: Final = 0.01
@@ -129,10 +129,10 @@ class Trimmer:
 
     def _wait(self) -> None:
         if not self._stopped:
-            self._next = self._reactor.callLater(LOOK_SECONDS, self._look)
+            self._next = self._reactor.callLater(CHECK_SECONDS, self._trim_overdue)
 
     @inlineCallbacks
-    def _look(self) -> Generator[Deferred[Any], Any, None]:
+    def _trim_overdue(self) -> Generator[Deferred[Any], Any, None]:
         self._next = None
         try:
             if self._time is None:

@@ -464,7 +464,7 @@ class Changes(NamedTuple):
     """For each room that was asked for: its state, and a page of its new records."""
 
 
-def look_again(connection: sqlite3.Connection, known: Sequence[tuple[str, int]]) -> Changes:
+def read_changes(connection: sqlite3.Connection, known: Sequence[tuple[str, int]]) -> Changes:
     """Move the journal, and look for what another program has changed in rooms: their keys and newest known numbers."""
     with transaction(connection):
         renumbered = move_now(connection)

@@ -33,7 +33,7 @@ JOURNAL_BYTES: Final = 2**20
 """Bytes of memory that the journal takes when it is moved to `message`: one move then holds the file's lock for some
 10 ms."""
 
-LOOK_SECONDS: Final = 1.0
+CHECK_SECONDS: Final = 1.0
 """How often a server looks for what another program (`twisted-chat import`) has written: one row that such a program
 changes, read in some 5 µs. `PRAGMA data_version` is no cheaper and changes with each move of our own; a watch on the
 file's time would need one more dependency or a thread."""
@@ -108,7 +108,7 @@ class SQLiteRoomLog:
 
     def follow(self, heard: Heard) -> None:
         self._heard = heard
-        self._store._look_out()
+        self._store._schedule_check()
 
     def unfollow(self) -> None:
         self._heard = None
@@ -156,7 +156,7 @@ class SQLiteLog:
         self._journal_limit = self._move_at = journal_bytes
         self._moving = False
         self._reactor = reactor
-        self._next_look: IDelayedCall | None = None
+        self._next_check: IDelayedCall | None = None
         """When the file is looked at next for what other programs have written."""
         self._keep = keep
         self._trimmer = None if keep == EVERYTHING else Trimmer(reactor, self)
@@ -214,29 +214,29 @@ class SQLiteLog:
             if turn is not None:
                 self._kept(turn)
                 return
-            yield self._look_again(until)
+            yield self._read_changes(until)
 
     @inlineCallbacks
-    def _look_again(self, until: float) -> Generator[Deferred[Any], Any, None]:
+    def _read_changes(self, until: float) -> Generator[Deferred[Any], Any, None]:
         """Learn what another program wrote to the rooms that are open, and hand it on."""
         rooms = list(self._open.values())
         known = [(room.name.key, room.seq) for room in rooms]
-        changes: Changes = yield self._file.attempt_in_thread(until, database.look_again, known)
+        changes: Changes = yield self._file.attempt_in_thread(until, database.read_changes, known)
         self._journal_moved(changes.renumbered)
         self._epoch = changes.epoch
         for room, (state, new) in zip(rooms, changes.rooms, strict=True):
             room.take(state, () if changes.renumbered else new)
 
-    def _look_out(self) -> None:
+    def _schedule_check(self) -> None:
         """Look now and then for what other programs write, for as long as rooms are followed."""
-        if self._next_look is None and not self._file.is_in_memory:
-            self._next_look = self._reactor.callLater(LOOK_SECONDS, self._look)
+        if self._next_check is None and not self._file.is_in_memory:
+            self._next_check = self._reactor.callLater(CHECK_SECONDS, self._check)
 
-    def _look(self) -> None:
-        self._next_look = None
+    def _check(self) -> None:
+        self._next_check = None
         if self._file.was_written_by_others(self._epoch):
-            self._file.in_turn(self._look_again).addErrback(report, "What another program wrote could not be read")
-        self._look_out()
+            self._file.in_turn(self._read_changes).addErrback(report, "What another program wrote could not be read")
+        self._schedule_check()
 
     def _write_turn(self, connection: sqlite3.Connection, entries: Sequence[Entry], time: int) -> _Turn | None:
         """Number entries, and write those that are new to the journal; nothing but the entries changes here.
@@ -404,9 +404,9 @@ class SQLiteLog:
     # The end
 
     def close(self) -> Deferred[None]:
-        if self._next_look is not None:
-            self._next_look.cancel()
-            self._next_look = None
+        if self._next_check is not None:
+            self._next_check.cancel()
+            self._next_check = None
         if self._trimmer is not None:
             self._trimmer.stop()
         return self._file.close(database.move).addErrback(self._not_moved)

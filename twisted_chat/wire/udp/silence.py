@@ -28,7 +28,7 @@ class Silence:
         self._silent = silent
         self._probe = probe
         self._heard: float = clock.seconds()
-        self._look_call: IDelayedCall = clock.callLater(PING_SECONDS, self._look)
+        self._next_check: IDelayedCall = clock.callLater(PING_SECONDS, self._check)
         self._probed = 0
         """Probes since the last message."""
         self._probe_call: IDelayedCall | None = None
@@ -46,12 +46,12 @@ class Silence:
 
     def end(self) -> None:
         """Stop the timers."""
-        for call in (self._look_call, self._probe_call):
+        for call in (self._next_check, self._probe_call):
             if call is not None and call.active():
                 call.cancel()
 
-    def _look(self) -> None:
-        self._look_call = self._clock.callLater(PING_SECONDS, self._look)
+    def _check(self) -> None:
+        self._next_check = self._clock.callLater(PING_SECONDS, self._check)
         silence = self._clock.seconds() - self._heard
         if silence >= PING_SECONDS:
             self._silent(silence)
