@@ -83,6 +83,14 @@ class Import(CommandTestCase):
         self.assertEqual((outcome.status, outcome.errors), (0, told(doubles=13)))
         self.assertEqual(self.exported(), exported)
 
+    def test_an_author_of_before_there_were_rules_for_how_nicks_look(self) -> None:
+        """Neither could be taken today: the one has no letter, the other a letter with three marks."""
+        given = [line(1, author="-_-"), line(2, author="a\u0301\u0302\u0303")]
+        self.assertEqual(self.give(*given).errors, told(messages=2))
+        self.assertEqual(
+            [json.loads(row)["author"] for row in self.exported().splitlines()], ["-_-", "a\u0301\u0302\u0303"]
+        )
+
     def test_from_a_file_with_blank_lines_and_no_last_line_end(self) -> None:
         path = self.folder / "in.jsonl"
         path.write_bytes(b"\n" + line(1) + b"\r\n  \n" + line(2).rstrip())

@@ -14,7 +14,7 @@ from twisted_chat.messages import WireError
 class Allowed(TestCase):
     def test_letters_digits_and_three_signs_of_any_script(self) -> None:
         for name in ("alice", "Алиса", "愛麗絲", "أليس", "ਐਲਿਸ", "एलिस", "bob-2_x.y", "أليس٣", "49474", "ß", "."):
-            self.assertEqual(names.nick(name).shown, name)
+            self.assertEqual(names.author(name).shown, name)
             self.assertEqual(names.room(name).shown, name)
 
     def test_nothing_else(self) -> None:
@@ -24,8 +24,9 @@ class Allowed(TestCase):
             self.assertEqual(
                 (error.code, error.text), ("bad-nick", "a nick consists of letters, digits, '-', '_' and '.'"), name
             )
-            error = self.assertRaises(WireError, names.room, name)
-            self.assertEqual(error.code, "bad-room", name)
+            for check, code in ((names.author, "bad-nick"), (names.room, "bad-room")):
+                error = self.assertRaises(WireError, check, name)
+                self.assertEqual(error.code, code, name)
 
     def test_a_nick_has_1_to_32_characters(self) -> None:
         names.nick("я" * 32)
@@ -38,6 +39,111 @@ class Allowed(TestCase):
         for name in ("", "я" * 65):
             error = self.assertRaises(WireError, names.room, name)
             self.assertEqual((error.code, error.text), ("bad-room", "a room has 1 to 64 characters"))
+
+
+class Appearance(TestCase):
+    """What a nick needs besides, so that it can be told from others at a glance."""
+
+    NAMES = (
+        # Vietnamese, polytonic Greek, Hebrew with points, Arabic with vowel signs, Urdu
+        *("Nguyễn", "Nguye\u0302\u0303n", "Ἀλέξανδρος", "ᾍδης", "שָׁלוֹם", "שַּׁבָּת", "محمّد", "اللّٰه", "تھائی"),
+        # Hindi, Bengali, Tamil, Telugu, Kannada, Malayalam, Odia, Sinhala
+        *("बड़ों", "पड़ें", "কোঁকন", "கொடி", "తెలుగు", "ಕನ್ನಡ", "സ്ത്രീ", "ଓଡ଼ିଆ", "සිංහල"),
+        # Burmese, Tibetan, Khmer, Thai, Lao, Korean, Japanese, Amharic, Georgian, Cherokee, Tifinagh, Syriac
+        *("ကျော်", "ကြွေး", "བསྒྲུབས", "ស្រ្តី", "ที่รัก", "ລາວ", "김철수", "がぎ", "愛", "ሰላም", "გია", "ᏣᎳᎩ", "ⴰⵎ", "ܫܠܡܐ"),
+    )
+
+    def test_names_in_the_scripts_of_the_world(self) -> None:
+        for name in self.NAMES:
+            self.assertEqual(names.nick(name).shown, name)
+
+    def test_a_nick_has_a_letter_or_digit(self) -> None:
+        for name in (".", "-_-", "___", "ー", "ʼ"):
+            error = self.assertRaises(WireError, names.nick, name)
+            self.assertEqual((error.code, error.text), ("bad-nick", "a nick has at least one letter or digit"), name)
+        for name in ("-a-", ".1", "_я_"):
+            names.nick(name)
+
+    def test_a_letter_bears_two_combining_marks(self) -> None:
+        for name in ("a\u0301\u0302", "é\u0302", "ẅ", "q\u0323\u0301", "1\u0301\u0302"):
+            names.nick(name)
+        for name in ("a\u0301\u0302\u0303", "é\u0302\u0303", "ệ\u0301", "xа\u0301\u0302\u0303", "1\u0301\u0302\u0303"):
+            error = self.assertRaises(WireError, names.nick, name)
+            text = "a letter of a nick bears at most 2 combining marks, none twice: leave some out"
+            self.assertEqual((error.code, error.text), ("bad-nick", text), name)
+
+    def test_a_letter_without_capitals_bears_four(self) -> None:
+        marks = ["\u05bc", "\u05c1", "\u05b8", "\u0591"]
+        names.nick("ש" + "".join(marks))
+        names.nick("का" + "\u0900\u0902")
+        for name in ("ש" + "".join(marks) + "\u0592", "กา\u0e47\u0e48\u0e49\u0e4a\u0e4b"):
+            error = self.assertRaises(WireError, names.nick, name)
+            text = "a letter of a nick bears at most 4 combining marks, none twice: leave some out"
+            self.assertEqual((error.code, error.text), ("bad-nick", text), name)
+
+    def test_no_mark_is_on_a_letter_twice(self) -> None:
+        for name in ("a\u0301\u0301", "é\u0301", "ไทย\u0e47\u0e47"):
+            error = self.assertRaises(WireError, names.nick, name)
+            self.assertEqual(error.code, "bad-nick", name)
+
+    def test_authors_and_rooms_are_older_than_these_rules(self) -> None:
+        for name in (".", "-_-", "a\u0301\u0302\u0303"):
+            self.assertEqual(names.author(name).shown, name)
+            self.assertEqual(names.room(name).shown, name)
+
+
+class LookalikesTests(TestCase):
+    def setUp(self) -> None:
+        self.names = names.Lookalikes()
+
+    def clash(self, name: str, own: str = "") -> bool:
+        return self.names.clash(names.nick(name), names.nick(own) if own else names.NOBODY)
+
+    def test_a_name_that_looks_like_one_in_ascii(self) -> None:
+        self.names.add(names.nick("alice"))
+        for name in ("аlice", "Alіce", "ａlісe", "aӏice"):
+            self.assertTrue(self.clash(name), name)
+        for name in ("alice", "ALICE", "álice", "bob"):
+            self.assertFalse(self.clash(name), name)
+
+    def test_a_name_in_ascii_that_looks_like_one_in_another_script(self) -> None:
+        self.names.add(names.nick("аӏісе"))
+        self.assertTrue(self.clash("alice"))
+        self.assertTrue(self.clash("AIice"))
+        self.assertTrue(self.clash("alісе"))
+        self.assertFalse(self.clash("аӏісе"))
+        self.assertFalse(self.clash("АӀІСЕ"))
+
+    def test_names_in_ascii_do_not_look_alike(self) -> None:
+        for name in ("alice1", "alicei", "bob0", "modern"):
+            self.names.add(names.nick(name))
+        for name in ("alicel", "AliceI", "bobO", "bobo", "rnodern"):
+            self.assertFalse(self.clash(name), name)
+        self.assertTrue(self.clash("bоb0"))
+
+    def test_a_name_is_free_when_all_that_bear_it_have_left(self) -> None:
+        for name, other in (("alice", "аlice"), ("вова", "ʙоʙа")):
+            bearer = names.nick(name)
+            self.names.add(bearer)
+            self.names.add(bearer)
+            self.names.discard(bearer)
+            self.assertTrue(self.clash(other))
+            self.names.discard(bearer)
+            self.assertFalse(self.clash(other))
+        self.assertEqual((len(self.names._ascii), len(self.names._others)), (0, 0))
+
+    def test_one_may_change_to_a_name_that_looks_like_ones_own(self) -> None:
+        for old, new in (("alice", "аlice"), ("аlice", "alice"), ("аlice", "аliсe")):
+            self.names.add(names.nick(old))
+            self.assertTrue(self.clash(new))
+            self.assertFalse(self.clash(new, own=old))
+            self.assertTrue(self.clash(new, own="bob"))
+            self.names.discard(names.nick(old))
+
+    def test_ones_own_name_does_not_hide_another_one(self) -> None:
+        self.names.add(names.nick("alice"))
+        self.names.add(names.nick("aIice"))
+        self.assertTrue(self.clash("аlice", own="alice"))
 
 
 class Same(TestCase):

@@ -3,24 +3,40 @@
 A name consists of letters and digits of any script, `-`, `_` and `.`, as far as the PRECIS identifier class allows them
 (RFC 8264, section 4.2). Names that differ only in case or width are the same. They have the same key, which is the name
 under the profile UsernameCaseMapped (RFC 8265, section 3.3), and are shown as they were first written.
+
+A nick has to be told from others at a glance too. It has a letter or digit, no heaps of combining marks, and does not
+look like a nick that somebody else has (`Lookalikes`).
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from functools import lru_cache
 from typing import Final, NamedTuple
 
 import precis_i18n
 
+from .confusables import skeleton
 from .messages import WireError
+
+__all__ = ["MAX_NICK", "MAX_ROOM", "NOBODY", "Lookalikes", "Name", "author", "nick", "room", "skeleton"]
 
 MAX_NICK: Final = 32
 """Characters of a nick, which has to fit into a column of a terminal."""
 
 MAX_ROOM: Final = 64
 """Characters of a room's name, which has to fit beside a topic on one line."""
+
+
+MAX_MARKS: Final = 2
+"""Combining marks on a letter or digit: Vietnamese writes two (`ệ`), and heaps of them reach into the lines above and
+below."""
+
+MAX_MARKS_UNCASED: Final = 4
+"""Combining marks on a letter without capitals, as UTS #39 has it (section 5.4), where marks are part of the script:
+Tibetan names such as སྒྲོལ་མ have three on a letter, as has pointed Hebrew."""
 
 
 class Name(NamedTuple):
@@ -54,6 +70,30 @@ def _key(name: str) -> str:
     return key
 
 
+def _check_appearance(key: str) -> None:
+    """Check that a nick with this key can be told from others at a glance; raises `ValueError`."""
+    if not any(unicodedata.category(character) in ("Ll", "Lo", "Nd") for character in key):
+        raise ValueError("a nick has at least one letter or digit")
+    if key.isascii():
+        return
+    for letter in _letters(key):
+        marks = [mark for mark in unicodedata.normalize("NFD", letter) if unicodedata.category(mark) == "Mn"]
+        most = MAX_MARKS_UNCASED if unicodedata.category(letter[0]) in ("Lo", "Mc") else MAX_MARKS
+        if len(letter) > 1 and (len(marks) > most or len(set(marks)) < len(marks)):
+            raise ValueError(f"a letter of a nick bears at most {most} combining marks, none twice: leave some out")
+
+
+def _letters(key: str) -> list[str]:
+    """Divide a key into characters, each with the combining marks that are drawn above, below or across it."""
+    letters: list[str] = []
+    for character in key:
+        if unicodedata.category(character) == "Mn":
+            letters[-1] += character
+        else:
+            letters.append(character)
+    return letters
+
+
 def _check(name: str, what: str, longest: int) -> Name:
     if not 1 <= len(name) <= longest:
         raise ValueError(f"a {what} has 1 to {longest} characters")
@@ -66,6 +106,13 @@ def _check(name: str, what: str, longest: int) -> Name:
 
 @lru_cache(maxsize=8192)  # some 2 MB, for the names of a busy server; others are checked again
 def _nick(name: str) -> Name:
+    checked = _check(name, "nick", MAX_NICK)
+    _check_appearance(checked.key)
+    return checked
+
+
+@lru_cache(maxsize=8192)
+def _author(name: str) -> Name:
     return _check(name, "nick", MAX_NICK)
 
 
@@ -75,9 +122,20 @@ def _room(name: str) -> Name:
 
 
 def nick(name: str) -> Name:
-    """Check a nick and return its `Name`; raise `WireError` (`bad-nick`)."""
+    """Check a nick that somebody wants to have and return its `Name`; raise `WireError` (`bad-nick`)."""
     try:
         return _nick(name)
+    except ValueError as error:
+        raise WireError("bad-nick", str(error)) from None
+
+
+def author(name: str) -> Name:
+    """Check the author of a message in a log and return its `Name`; raise `WireError` (`bad-nick`).
+
+    The rules for how a nick looks do not apply: they are younger than some logs.
+    """
+    try:
+        return _author(name)
     except ValueError as error:
         raise WireError("bad-nick", str(error)) from None
 
@@ -88,3 +146,48 @@ def room(name: str) -> Name:
         return _room(name)
     except ValueError as error:
         raise WireError("bad-room", str(error)) from None
+
+
+class Lookalikes:
+    """The names that are in use, by their skeletons: a new name must not look like one of them.
+
+    Names in ASCII alone do not count as alike (see `skeleton`), and so any number of them have one skeleton. Of those
+    with other letters, each has one of its own. A name costs some 100 bytes.
+    """
+
+    def __init__(self) -> None:
+        self._ascii: Counter[str] = Counter()
+        """How many names in ASCII have a skeleton."""
+        self._others: dict[str, list[str]] = {}
+        """The keys of the other names, by skeleton."""
+
+    def add(self, name: Name) -> None:
+        """Add a name, which may be there already, in this spelling or another one."""
+        look = skeleton(name.shown)
+        if name.key.isascii():
+            self._ascii[look] += 1
+        else:
+            self._others.setdefault(look, []).append(name.key)
+
+    def discard(self, name: Name) -> None:
+        """Take back one `add` of a name."""
+        look = skeleton(name.shown)
+        if name.key.isascii():
+            self._ascii[look] -= 1
+            if not self._ascii[look]:
+                del self._ascii[look]
+        else:
+            keys = self._others[look]
+            keys.remove(name.key)
+            if not keys:
+                del self._others[look]
+
+    def clash(self, name: Name, own: Name = NOBODY) -> bool:
+        """True if a name looks like another one that is in use, `own` aside: the name that is given up for it."""
+        look = skeleton(name.shown)
+        if any(key not in (name.key, own.key) for key in self._others.get(look, ())):
+            return True
+        if name.key.isascii():
+            return False
+        is_own = own.key.isascii() and skeleton(own.shown) == look
+        return self._ascii.get(look, 0) > is_own

@@ -180,7 +180,7 @@ def _read(where: str, line: Line) -> _Message | _Topic:
         _see(at >= 0, "a time is not before 1970")
         _see(re.fullmatch(_KIND, line.kind) is not None, "a kind consists of at most 16 letters from a to z")
         _see(line.of is None or 1 <= line.of <= MAX_NUMBER, f"an of is a number from 1 to {MAX_NUMBER}")
-        author = names.nick(line.author)
+        author = names.author(line.author)
         return _Message(where, room, author, line.id, Record(line.seq, at, author.shown, line.msg, line.kind, line.of))
     except WireError as error:
         raise ValueError(error.text) from None
