@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.internet.testing import EventLoggingObserver
-from twisted.logger import globalLogPublisher
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import TestCase
 
 from twisted_chat import names
@@ -18,6 +18,7 @@ from twisted_chat.stores.retention import (
     EVERYTHING,
     Keep,
     Trimmer,
+    Trusted,
     TrustedTime,
     read_keep,
 )
@@ -65,6 +66,7 @@ class FakeStore:
         """The times for which it was asked what is overdue."""
         self.steps: list[tuple[int, int]] = []
         """The rooms in which a step was taken, and the times."""
+        self.kept = Trusted(0)
 
     def overdue(self, now: int) -> Deferred[list[int]]:
         self.asked.append(now)
@@ -75,8 +77,12 @@ class FakeStore:
         self.left[room] -= 1
         return succeed(self.left[room] > 0)
 
-    def newest(self) -> Deferred[int]:
-        return succeed(0)
+    def trusted(self) -> Deferred[Trusted]:
+        return succeed(self.kept)
+
+    def keep_trusted(self, trusted: Trusted) -> Deferred[None]:
+        self.kept = trusted
+        return succeed(None)
 
 
 class Times(TestCase):
@@ -146,14 +152,17 @@ class Clocks(TestCase):
         found = []
         for seconds in steps:
             self.clock.advance(seconds)
-            found.append(round((time.now() / 1_000 - self.clock.seconds()) / DAY))
+            found.append(round((time.now().time / 1_000 - self.clock.seconds()) / DAY))
         return found
 
+    def events_of_clock(self) -> list[LogEvent]:
+        return [event for event in self.events if "The clock " in str(event["log_format"])]
+
     def warnings(self) -> int:
-        return sum("The clock " in str(event["log_format"]) for event in self.events)
+        return len(self.events_of_clock())
 
     def test_a_clock_that_was_set_ahead_and_back_is_not_followed(self) -> None:
-        time = TrustedTime(self.clock, 0)
+        time = TrustedTime(self.clock, Trusted(0))
         self.assertEqual(self.offsets(time, 60), [0])
         self.ahead = 91 * DAY
         self.assertEqual(self.offsets(time, 60, 60, DAY / 2), [0, 0, 0])
@@ -165,36 +174,79 @@ class Clocks(TestCase):
         self.assertEqual(self.warnings(), 2)
 
     def test_a_clock_that_stays_ahead_for_a_day_is_followed(self) -> None:
-        time = TrustedTime(self.clock, 0)
+        time = TrustedTime(self.clock, Trusted(0))
         self.ahead = 91 * DAY
         self.assertEqual(self.offsets(time, 60, DAY - 1, 1, 60), [0, 0, 91, 91])
         self.assertEqual(self.warnings(), 1)
 
     def test_a_clock_that_was_set_back_is_followed_at_once(self) -> None:
-        time = TrustedTime(self.clock, 0)
+        time = TrustedTime(self.clock, Trusted(0))
         self.ahead = -5 * DAY
         self.assertEqual(self.offsets(time, 60, 60), [-5, -5])
         self.assertEqual(self.warnings(), 0)
 
     def test_small_steps_of_a_clock_are_followed(self) -> None:
-        time = TrustedTime(self.clock, 0)
+        time = TrustedTime(self.clock, Trusted(0))
         for _ in range(1_000):
             self.ahead += AHEAD_SECONDS
             self.offsets(time, 60)
-        self.assertEqual((time.now() / 1_000 - self.clock.seconds(), self.warnings()), (self.ahead, 0))
+        self.assertEqual((time.now().time / 1_000 - self.clock.seconds(), self.warnings()), (self.ahead, 0))
         self.ahead += AHEAD_SECONDS + 0.1
         self.offsets(time, 60)
         self.assertEqual(self.warnings(), 1)
 
     def test_a_clock_far_ahead_of_the_newest_message_is_not_trusted_at_the_start(self) -> None:
         now = int(self.clock.seconds() * 1_000)
-        self.assertEqual(self.offsets(TrustedTime(self.clock, now - 3 * DAY * 1_000), 60, DAY - 1, 1), [-3, -3, 0])
+        self.assertEqual(
+            self.offsets(TrustedTime(self.clock, Trusted(now - 3 * DAY * 1_000)), 60, DAY - 1, 1), [-3, -3, 0]
+        )
         self.assertEqual(self.warnings(), 1)
         now = int(self.clock.seconds() * 1_000)
-        self.assertEqual(self.offsets(TrustedTime(self.clock, now - DAY * 1_000), 60), [0])
+        self.assertEqual(self.offsets(TrustedTime(self.clock, Trusted(now - DAY * 1_000)), 60), [0])
         self.assertEqual(self.warnings(), 1)
         now = int(self.clock.seconds() * 1_000)
-        self.assertEqual(self.offsets(TrustedTime(self.clock, now - DAY * 1_000 - 1), 60), [-1])
+        self.assertEqual(self.offsets(TrustedTime(self.clock, Trusted(now - DAY * 1_000 - 1)), 60), [-1])
+
+    def days(self, hours: int, off: int, last: Trusted, days: int) -> list[int]:
+        """Let a server run for some hours a day, and be off for others; tell how far behind it is at each end."""
+        behind = []
+        for _ in range(days):
+            time = TrustedTime(self.clock, last)
+            for _ in range(hours):
+                self.clock.advance(3_600)
+                last = time.now()
+            behind.append(round((self.clock.seconds() - last.time / 1_000) / 3_600))
+            self.clock.advance(off * 3_600)
+        return behind
+
+    def test_a_quiet_server_that_is_restarted_each_day_follows_the_clock(self) -> None:
+        """Its newest message is five days old: a run alone is never as long as a day."""
+        now = int(self.clock.seconds() * 1_000)
+        last = Trusted(now - 5 * DAY * 1_000)
+        self.assertEqual(self.days(10, 14, last, 5), [5 * 24, 5 * 24 + 14, 0, 0, 0])
+        self.assertEqual(self.warnings(), 3)
+        self.assertIn("for 4 hours more", str(formatEvent(self.events_of_clock()[-1])))
+
+    def test_one_that_is_off_for_days_follows_it_too(self) -> None:
+        now = int(self.clock.seconds() * 1_000)
+        self.assertEqual(self.days(10, 38, Trusted(now), 5), [0, 38, 76, 0, 38])
+
+    def test_a_clock_that_is_right_in_a_run_begins_the_day_anew(self) -> None:
+        start = int(self.clock.seconds() * 1_000)
+        last = Trusted(start, DAY - 60)
+        self.assertEqual(self.offsets(TrustedTime(self.clock, last), 60), [0])
+        time = TrustedTime(self.clock, last)
+        self.ahead = 91 * DAY
+        self.assertEqual(self.offsets(time, 60, DAY - 60), [0, 0])
+
+    def test_the_trimmer_goes_on_where_the_last_run_has_stopped(self) -> None:
+        store = FakeStore()
+        start = int(self.clock.seconds() * 1_000)
+        store.kept = Trusted(start - 3 * DAY * 1_000, DAY - 60)
+        Trimmer(self.clock, store)
+        self.clock.pump([60, 60])
+        self.assertEqual(store.asked, [start - 3 * DAY * 1_000, start + 120_000])
+        self.assertEqual(store.kept, Trusted(start + 120_000))
 
     def test_the_trimmer_goes_by_the_trusted_time(self) -> None:
         store = FakeStore()

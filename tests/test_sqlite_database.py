@@ -10,7 +10,7 @@ from pathlib import Path
 
 from twisted_chat import names
 from twisted_chat.log import Record, Unusable
-from twisted_chat.stores.retention import Keep
+from twisted_chat.stores.retention import Keep, Trusted
 from twisted_chat.stores.sqlite import database
 from twisted_chat.stores.sqlite.database import connect, prepare, transaction
 
@@ -249,15 +249,18 @@ class Newest(DatabaseTestCase):
     def test_the_newest_message_is_found_in_all_rooms_and_in_the_journal(self) -> None:
         connection = self.connected()
         prepare(connection, self.path)
-        self.assertEqual(database.newest(connection), 0)
+        self.assertEqual(database.trusted(connection).time, 0)
         for name, times in (("a", (7, 9)), ("b", (8, 5)), ("c", ())):
             room = database.make_room(connection, names.room(name))
             for seq, time in enumerate(times, 1):
                 database.insert(connection, room, Record(seq, time, "al", "x"), "al", None)
-        self.assertEqual(database.newest(connection), 9)
+        self.assertEqual(database.trusted(connection).time, 9)
         sql = "INSERT INTO journal (room, seq, time, author, author_key, msg) VALUES (1, 3, 11, 'al', 'al', 'x')"
         connection.execute(sql)
-        self.assertEqual(database.newest(connection), 11)
+        self.assertEqual(database.trusted(connection), Trusted(11))
+        for kept in Trusted(5, 2.5), Trusted(6):
+            database.keep_trusted(connection, kept)
+            self.assertEqual(database.trusted(connection), kept, "it counts more than a message")
 
 
 class Explanations(DatabaseTestCase):

@@ -27,9 +27,9 @@ AHEAD_SECONDS: Final = 300.0
 """How far the clock may run ahead of the timers between two looks; a clock that is kept right never does."""
 
 TRUST_SECONDS: Final = 86_400.0
-"""How long a clock that was set ahead has to stay so until messages are deleted by it. After a bad answer of a time
-server, or with a flat battery, everything would be deleted within a minute; a day is time to see the log and to mend
-the clock."""
+"""How long the server has to run with a clock that was set ahead until messages are deleted by it. After a bad answer
+of a time server, or with a flat battery, everything would be deleted within a minute; a day is time to see the log and
+to mend the clock. Several runs count together: a server that is restarted each day would never delete anything."""
 
 _UNITS: Final = {"h": 3_600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
 
@@ -63,6 +63,15 @@ def read_keep(texts: Iterable[str]) -> Keep:
     return Keep(min(seconds, default=None), min(messages, default=None))
 
 
+class Trusted(NamedTuple):
+    """The time by which messages were deleted last. A store keeps it for the next run."""
+
+    time: int
+    """Milliseconds since 1970; 0 if it is not known."""
+    ahead: float = 0.0
+    """Seconds for which the server has run, in this run and earlier ones, with a clock that is ahead of it."""
+
+
 class Trimmable(Protocol):
     """A store, as far as a `Trimmer` knows it. Times are milliseconds since 1970."""
 
@@ -72,41 +81,56 @@ class Trimmable(Protocol):
     def trim(self, room: int, now: int) -> Deferred[bool]:
         """Take one step in a room. True if there may be more to delete."""
 
-    def newest(self) -> Deferred[int]:
-        """Return the time of the newest message of all rooms, 0 if there is none."""
+    def trusted(self) -> Deferred[Trusted]:
+        """Return what was kept last; if nothing was, the time of the newest message of all rooms."""
+
+    def keep_trusted(self, trusted: Trusted) -> Deferred[None]:
+        """Keep it for the next run."""
 
 
 class TrustedTime:
     """The time of day by which messages are deleted: it follows a clock that was set ahead only after a day."""
 
-    def __init__(self, reactor: Any, newest: int) -> None:
-        """`newest` is the time of the newest message: a clock that is a day ahead of it may be wrong from the start."""
+    def __init__(self, reactor: Any, last: Trusted) -> None:
+        """Begin with what was kept last: a clock that is a day ahead of that may be wrong from the start."""
         self._reactor = reactor
         now = clock.milliseconds(reactor)
-        self._time = newest if newest and now - newest > TRUST_SECONDS * 1000 else now
+        is_ahead = bool(last.time) and now - last.time > TRUST_SECONDS * 1000
+        self._time = last.time if is_ahead else now
         self._seconds: float = reactor.seconds()
-        self._ahead_since: float | None = None
-        """When the clock was found to be ahead, in the reactor's time."""
-        self._is_ahead = "is ahead of the newest message"
+        self._ahead: float | None = last.ahead if is_ahead and last.ahead else None
+        """Seconds for which the server has run with a clock that is ahead; None while it is not."""
+        self._is_logged = False
+        """True once the log says that the clock is ahead."""
+        self._how = "is ahead of the last time that the database knows"
 
-    def now(self) -> int:
-        """The time in milliseconds since 1970. Logs once that the clock is ahead."""
+    def now(self) -> Trusted:
+        """Return the time now. Logs once that the clock is ahead."""
         seconds, now = self._reactor.seconds(), clock.milliseconds(self._reactor)
-        expected = self._time + int((seconds - self._seconds) * 1000)
+        passed = seconds - self._seconds
+        expected = self._time + int(passed * 1000)
         if now - expected <= AHEAD_SECONDS * 1000:
-            self._ahead_since = None
-        elif self._ahead_since is None:
-            self._ahead_since = seconds
+            self._ahead, self._is_logged = None, False
+        else:
+            self._ahead = 0.0 if self._ahead is None else self._ahead + passed
+            self._log_once(now - expected, TRUST_SECONDS - self._ahead)
+            if self._ahead < TRUST_SECONDS:
+                now = expected
+            else:
+                self._ahead, self._is_logged = None, False
+        self._time, self._seconds, self._how = now, seconds, "was set ahead"
+        return Trusted(now, self._ahead or 0.0)
+
+    def _log_once(self, ahead: int, left: float) -> None:
+        if not self._is_logged:
+            self._is_logged = True
             _log.warn(
-                "The clock {is_ahead} by {hours:,} hours: messages are deleted by the new time only once it has "
-                "stayed so for a day. If the clock is wrong, set it right until then",
-                is_ahead=self._is_ahead,
-                hours=round((now - expected) / 3_600_000),
+                "The clock {how} by {hours:,} hours: messages are deleted by the new time only once the server has run "
+                "so for {left} hours more. If the clock is wrong, set it right until then",
+                how=self._how,
+                hours=round(ahead / 3_600_000),
+                left=max(1, round(left / 3_600)),
             )
-        if self._ahead_since is not None and seconds - self._ahead_since < TRUST_SECONDS:
-            now = expected
-        self._time, self._seconds, self._is_ahead = now, seconds, "was set ahead"
-        return now
 
 
 class Trimmer:
@@ -136,8 +160,10 @@ class Trimmer:
         self._next = None
         try:
             if self._time is None:
-                self._time = TrustedTime(self._reactor, (yield self._store.newest()))
-            now = self._time.now()
+                self._time = TrustedTime(self._reactor, (yield self._store.trusted()))
+            trusted = self._time.now()
+            yield self._store.keep_trusted(trusted)
+            now = trusted.time
             for room in (yield self._store.overdue(now)):
                 while not self._stopped and (yield self._store.trim(room, now)):
                     yield deferLater(self._reactor, STEP_PAUSE)

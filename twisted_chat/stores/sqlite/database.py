@@ -19,7 +19,7 @@ import msgspec
 
 from ...log import Entry, Record, RoomSummary, Unusable
 from ...names import Name
-from ..retention import Keep
+from ..retention import Keep, Trusted
 from .lock import FileLock
 
 APPLICATION_ID: Final = 0x54774368
@@ -406,7 +406,18 @@ def overdue(connection: sqlite3.Connection, keep: Keep, now: int) -> list[int]:
     return [id for (id,) in rows]
 
 
-def newest(connection: sqlite3.Connection) -> int:
+def trusted(connection: sqlite3.Connection) -> Trusted:
+    """Read the time that retention has kept; if it has kept none, the time of the newest message."""
+    time, ahead = connection.execute("SELECT time, ahead FROM store").fetchone()
+    return Trusted(time or _newest(connection), ahead)
+
+
+def keep_trusted(connection: sqlite3.Connection, trusted: Trusted) -> None:
+    """Keep the time of retention for the next run."""
+    connection.execute("UPDATE store SET time = ?, ahead = ?", trusted)
+
+
+def _newest(connection: sqlite3.Connection) -> int:
     """The time of the newest message of all rooms (milliseconds since 1970), 0 if there is none."""
     sql = """
         SELECT max((SELECT time FROM message WHERE message.room = room.id ORDER BY seq DESC LIMIT 1)) FROM room

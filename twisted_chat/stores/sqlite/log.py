@@ -24,7 +24,7 @@ from twisted.python.failure import Failure
 
 from ...log import Entry, Heard, Record, RoomLog, RoomSummary, Unavailable
 from ...names import Name
-from ..retention import EVERYTHING, Keep, Trimmer
+from ..retention import EVERYTHING, Keep, Trimmer, Trusted
 from . import database
 from .database import AFTER, BEFORE, Changes, RoomState, Trimmed
 from .file import DatabaseFile, report, tell_renumbered
@@ -352,8 +352,11 @@ class SQLiteLog:
         rooms: list[int] = yield self._file.read(database.overdue, self._keep, now)
         return rooms
 
-    def newest(self) -> Deferred[int]:
-        return self._file.read(database.newest)
+    def trusted(self) -> Deferred[Trusted]:
+        return self._file.read(database.trusted)
+
+    def keep_trusted(self, trusted: Trusted) -> Deferred[None]:
+        return self._file.write(database.keep_trusted, trusted)
 
     @inlineCallbacks
     def trim(self, room: int, now: int) -> Generator[Deferred[Any], Any, bool]:

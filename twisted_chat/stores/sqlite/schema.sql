@@ -1,8 +1,8 @@
--- The embedded store, version 3 (PRAGMA user_version). Times are milliseconds since 1970, names are shown as they
+-- The embedded store, version 4 (PRAGMA user_version). Times are milliseconds since 1970, names are shown as they
 -- were first written, a key is what a name is known by (names.py).
 
 PRAGMA application_id = 0x54774368;  -- "TwCh"
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
 
 CREATE TABLE room (
     id      INTEGER PRIMARY KEY,
@@ -13,12 +13,14 @@ CREATE TABLE room (
     skipped INTEGER NOT NULL DEFAULT 0  -- numbers between the oldest and the newest message that none has (an import)
 ) STRICT;
 
--- Raised by another program that writes to the file beside the server (`twisted-chat import`), so that the server
--- looks again at what it knows.
+-- One row. The epoch is raised by another program that writes to the file beside the server (`twisted-chat import`), so
+-- that the server looks again at what it knows.
 CREATE TABLE store (
-    epoch INTEGER NOT NULL
+    epoch INTEGER NOT NULL,
+    time  INTEGER NOT NULL DEFAULT 0, -- by which retention has deleted last; 0 if it never has
+    ahead REAL NOT NULL DEFAULT 0     -- seconds for which the server has run with a clock that was set ahead of it
 ) STRICT;
-INSERT INTO store VALUES (1);
+INSERT INTO store (epoch) VALUES (1);
 
 -- What was said last, in the order of time: appending here is all that an ack waits for, and costs the same for one
 -- room and for a thousand. The server moves it on to `message`, where it can be found, in bulk.

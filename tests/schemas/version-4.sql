@@ -1,0 +1,58 @@
+-- The embedded store, version 4 (PRAGMA user_version). Times are milliseconds since 1970, names are shown as they
+-- were first written, a key is what a name is known by (names.py).
+
+PRAGMA application_id = 0x54774368;  -- "TwCh"
+PRAGMA user_version = 4;
+
+CREATE TABLE room (
+    id      INTEGER PRIMARY KEY,
+    key     TEXT NOT NULL UNIQUE,
+    name    TEXT NOT NULL,
+    topic   TEXT NOT NULL DEFAULT '',
+    trimmed INTEGER NOT NULL DEFAULT 0, -- the newest number that retention has taken away
+    skipped INTEGER NOT NULL DEFAULT 0  -- numbers between the oldest and the newest message that none has (an import)
+) STRICT;
+
+-- One row. The epoch is raised by another program that writes to the file beside the server (`twisted-chat import`), so
+-- that the server looks again at what it knows.
+CREATE TABLE store (
+    epoch INTEGER NOT NULL,
+    time  INTEGER NOT NULL DEFAULT 0, -- by which retention has deleted last; 0 if it never has
+    ahead REAL NOT NULL DEFAULT 0     -- seconds for which the server has run with a clock that was set ahead of it
+) STRICT;
+INSERT INTO store (epoch) VALUES (1);
+
+-- What was said last, in the order of time: appending here is all that an ack waits for, and costs the same for one
+-- room and for a thousand. The server moves it on to `message`, where it can be found, in bulk.
+CREATE TABLE journal (
+    row        INTEGER PRIMARY KEY,
+    room       INTEGER NOT NULL REFERENCES room (id),
+    seq        INTEGER NOT NULL,
+    time       INTEGER NOT NULL,
+    author     TEXT NOT NULL,
+    author_key TEXT NOT NULL,
+    id         TEXT,
+    msg        TEXT NOT NULL,
+    kind       TEXT NOT NULL DEFAULT '', -- of entry: '' is a message; later ones are called as on the wire ('edit')
+    of         INTEGER                   -- the number of the message that an entry of another kind is about
+) STRICT;
+
+CREATE TABLE message (
+    room       INTEGER NOT NULL REFERENCES room (id),
+    seq        INTEGER NOT NULL,
+    time       INTEGER NOT NULL,
+    author     TEXT NOT NULL,
+    author_key TEXT NOT NULL,
+    id         TEXT,
+    msg        TEXT NOT NULL,
+    kind       TEXT NOT NULL DEFAULT '',
+    of         INTEGER,
+    PRIMARY KEY (room, seq)
+) STRICT, WITHOUT ROWID;
+
+-- Saying twice is saying once.
+CREATE UNIQUE INDEX said_once ON message (room, author_key, id) WHERE id IS NOT NULL;
+
+-- All that is kept, for whoever reads the file beside the server.
+CREATE VIEW said AS
+    SELECT * FROM message UNION ALL SELECT room, seq, time, author, author_key, id, msg, kind, of FROM journal;
