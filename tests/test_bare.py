@@ -302,9 +302,20 @@ class BeginningTests(SynchronousTestCase):
         wire = FakeWire()
         server.chat.connected(wire, ready=False)
         wire.participant.end("why")
-        timers = server.clock.getDelayedCalls()
+        timers = tuple(server.clock.getDelayedCalls())
         server.chat.begin(wire)
-        self.assertEqual(server.clock.getDelayedCalls(), timers)
+        self.assertEqual(tuple(server.clock.getDelayedCalls()), timers)
+
+    def test_one_that_has_said_something_is_not_waited_for_any_more(self) -> None:
+        server = Server()
+        server.welcome("alice")
+        timers = tuple(server.clock.getDelayedCalls())
+        for said in {"msg": "hi"}, {"type": "hello", "nick": "bob"}:
+            peer = server.connect()
+            peer.send(said)
+            peer.cut()
+            server.settle()
+            self.assertEqual(tuple(server.clock.getDelayedCalls()), timers)
 
 
 class PaceTests(BareTestCase):

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_chat import room
 from twisted_chat.log import Entry
+from twisted_chat.room import catching_up
 
 from .helpers import FakeLog, Peer, Server
 
@@ -256,7 +256,7 @@ class PromisesTests(SynchronousTestCase):
         st.lists(st.tuples(st.sampled_from(ACTIONS), st.sampled_from(NICKS)), min_size=60, max_size=120),
     )
     def test_nothing_is_missed_and_nothing_doubled(self, tail_bytes: int, steps: list[tuple[Any, str]]) -> None:
-        self.patch(room, "PAGE", 3)
+        self.patch(catching_up, "PAGE", 3)
         world = World(tail_bytes)
         for action, nick in steps:
             action(world, nick)

@@ -14,6 +14,7 @@ from twisted_chat.bare import Bare
 from twisted_chat.encoding import THREE_FIELDS
 from twisted_chat.limits import WORK_A_TURN
 from twisted_chat.log import Entry, Record, Unavailable
+from twisted_chat.messages import MemberJoined
 from twisted_chat.room import appending, catching_up
 from twisted_chat.room.appending import Appending
 from twisted_chat.room.tail import size_of
@@ -187,6 +188,37 @@ class ReadingOnTests(SynchronousTestCase):
         self.alice.resume()
         self.server.settle()
         self.assertTrue(self.alice.wire.reading)
+
+    def test_who_has_passed_enough_of_its_own_messages_is_read_from_before_it_is_live(self) -> None:
+        self.patch(session, "MAX_OWN", 2)
+        self.patch(catching_up, "PAGE", 2)
+        self.alice.pause()
+        for text in "1", "2", "3":
+            self.alice.say(text)
+        self.server.settle()
+        self.bob.say("4")
+        self.server.settle()
+        self.server.fake.held.add("after")
+        self.alice.resume()
+        self.server.settle()
+        self.assertFalse(self.alice.wire.reading)
+        self.server.fake.release()
+        self.assertTrue(self.alice.wire.reading)
+
+    def test_nothing_is_read_for_one_that_leaves_in_the_turn_of_its_next_page(self) -> None:
+        self.bob.pause()
+        self.said("1")
+        self.bob.resume()
+        self.bob.send({"type": "leave", "room": "lobby"})
+        self.server.settle()
+        self.assertEqual(self.server.fake.calls["after"], 0)
+
+    def test_one_that_leaves_in_the_turn_in_which_it_is_live_again_is_told_no_more(self) -> None:
+        self.bob.pause()
+        self.bob.resume()
+        self.bob.send({"type": "leave", "room": "lobby"})
+        self.said("1")
+        self.assertEqual(kinds(self.bob.got()), ["left"])
 
 
 class FollowingTests(SynchronousTestCase):
@@ -718,6 +750,14 @@ class CountTests(SynchronousTestCase):
         alice.say("1", room="den")
         self.server.settle()
         alice.ask(type="leave", room="den")
+        self.server.settle()
+        heard = self.server.welcome("bob").ask(type="join", room="den", since=0)
+        self.assertEqual(([obj["msg"] for obj in heard[1:]], self.server.fake.calls["after"]), (["1"], 0))
+
+    def test_nor_where_they_left_it_in_the_turn_of_what_they_said(self) -> None:
+        (alice,) = self.server.crowd(1, "den")
+        alice.say("1", room="den")
+        alice.cut()
         self.server.settle()
         heard = self.server.welcome("bob").ask(type="join", room="den", since=0)
         self.assertEqual(([obj["msg"] for obj in heard[1:]], self.server.fake.calls["after"]), (["1"], 0))
@@ -1377,6 +1417,24 @@ class ManyRoomsTests(SynchronousTestCase):
         self.server.settle()
         self.check(self.bob)
 
+    def test_its_rooms_take_turns(self) -> None:
+        self.patch(catching_up, "PAGE", 1)
+        self.bob.pause()
+        self.join_all(self.bob)
+        self.bob.resume()
+        self.server.settle()
+        first, second = ([f"{name}: {text}" for name in self.rooms] for text in "12")
+        self.assertEqual(self.bob.texts(), first + second)
+
+    def test_a_room_that_cannot_be_read_does_not_hold_up_the_others(self) -> None:
+        self.server.fake.held.add("after")
+        self.join_all(self.bob)
+        self.server.fake.refuse()
+        self.server.fake.held.clear()
+        self.server.clock.advance(room.READ_AGAIN_SECONDS)
+        expected = [f"{name}: {text}" for name in [*self.rooms[1:], self.rooms[0]] for text in "12"]
+        self.assertEqual(self.bob.texts(), expected)
+
     def test_pages_in_memory_come_one_a_turn(self) -> None:
         self.server.chat.rooms = type(self.server.chat.rooms)(self.server.clock, self.server.log)
         self.alice = self.server.welcome("anna", *self.rooms)
@@ -1468,6 +1526,20 @@ class SharedPageTests(SynchronousTestCase):
         self.carol.resume()
         self.server.settle()
         self.assertEqual(self.server.fake.calls["after"], 2)
+
+    def test_what_memory_has_does_not_wait_for_what_another_one_reads(self) -> None:
+        server = Server(tail_bytes=250)
+        alice, bob, carol = server.crowd(3, "lobby")
+        for text in "1234":
+            alice.say(text)
+            server.settle()
+        server.hush(bob, carol)
+        server.fake.held.add("after")
+        bob.send({"type": "join", "room": "lobby", "since": 0})
+        server.settle()
+        carol.send({"type": "join", "room": "lobby", "since": 3})
+        server.settle()
+        self.assertEqual((len(server.fake.waiting), bob.texts(), carol.texts()), (1, [], ["4"]))
 
     def test_what_retention_took_away_is_in_no_page(self) -> None:
         self.carol.pause()
@@ -1567,6 +1639,12 @@ class PresenceTests(SynchronousTestCase):
         new.cut()
         self.server.clock.advance(room.GATHER_SECONDS)
         self.assertEqual(self.peers[0].got(), [{"type": "presence", "room": "lobby", "count": room.GATHER_FROM}])
+
+    def test_a_coming_that_is_counted_is_told_to_nobody_and_costs_nothing(self) -> None:
+        new = self.server.welcome("new", "lobby")
+        rooms, lobby = self.server.chat.rooms, self.server.room("lobby")
+        notice = MemberJoined(author="new", room="lobby")
+        self.assertEqual(rooms.announce(lobby, notice, cast(Any, new.wire.participant)), 0)
 
     def test_who_reads_nothing_is_not_told(self) -> None:
         self.peers[0].pause()

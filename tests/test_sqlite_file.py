@@ -11,7 +11,7 @@ from pathlib import Path
 from unittest import mock, skipUnless
 
 from twisted.internet import reactor
-from twisted.internet.defer import gatherResults, succeed
+from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.internet.task import deferLater
 
 from twisted_chat.log import RoomLog, Unusable
@@ -152,6 +152,7 @@ class Files(FileTestCase):
         os.rename(self.path, away)
         gone = "it is gone, or another file is in its place: put it back, or restart the server"
         self.assertEqual(await self.unavailable(keep(log, [entry(lobby, "b")], 1)), gone)
+        self.assertEqual(texts(await lobby.after(0, 5, PLENTY)), ["a"], "it can be read")
         write_bytes(self.path, b"")
         self.assertEqual(await self.unavailable(keep(log, [entry(lobby, "b")], 1)), gone)
         self.assertEqual(self.logged(), [f"{self.path} does not work now: {gone}"])
@@ -224,6 +225,18 @@ class Files(FileTestCase):
     def test_an_old_sqlite_is_refused(self) -> None:
         self.patch(sqlite3, "sqlite_version_info", (3, 36, 0))
         self.assertIn("too old", self.refusal())
+        self.patch(sqlite3, "sqlite_version_info", database.OLDEST_SQLITE)
+        self.open_store()
+
+    async def test_what_is_to_be_kept_waits_for_whoever_writes(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        written: Deferred[None] = Deferred()
+        job = self.file.in_turn(lambda until: written)
+        self.assertFalse(log.append_now([entry(lobby, "a")], 1))
+        written.callback(None)
+        await job
+        self.assertTrue(log.append_now([entry(lobby, "a")], 1))
 
     def test_a_start_that_fails_otherwise_lets_go_of_everything(self) -> None:
         with mock.patch.object(database, "prepare", side_effect=MemoryError):

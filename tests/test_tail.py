@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat.log import Record
-from twisted_chat.room.tail import RECORD_BYTES, Tail
+from twisted_chat.room.tail import RECORD_BYTES, Tail, size_of
 
 
 def numbers(records: list[Record]) -> list[int]:
@@ -44,6 +45,20 @@ class TailTests(SynchronousTestCase):
         self.tail.drop(14)  # four of them; those behind are not moved to the front yet
         freed = [held[at] - sys.getrefcount(records[at]) for at in range(len(records))]
         self.assertEqual(freed[:5], [1] * 4 + [0])
+
+    def test_what_is_forgotten_leaves_no_growing_list_behind(self) -> None:
+        self.tail.append(Record(number, 0, "al", "") for number in range(21, 41))
+        self.tail.drop(25)
+        for number in range(41, 541):
+            self.tail.append([Record(number, 0, "al", "")])
+            self.tail.drop(1)
+        self.assertEqual(len(self.tail), 5)
+        (held,) = [held for held in gc.get_referents(self.tail) if isinstance(held, list)]
+        self.assertLess(len(held), 50)
+
+    def test_a_longer_text_takes_more(self) -> None:
+        self.assertEqual(size_of(Record(1, 0, "al", "")), RECORD_BYTES)
+        self.assertEqual(size_of(Record(1, 0, "al", "x" * 1_000)), RECORD_BYTES + 1_000)
 
     def test_the_oldest_are_forgotten(self) -> None:
         for count, floor in ((3, 13), (1, 14), (4, 18)):

@@ -8,7 +8,6 @@ ever be live. So one reads, and the others wait for it: from then on their pages
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -56,8 +55,8 @@ class CatchingUp:
     def __init__(self, reactor: Any, turn: Turn) -> None:
         self._reactor = reactor
         self._turn = turn
-        self._behind: dict[Listener, deque[Member]] = {}
-        """Each listener's members that wait for their next page; it has an entry while one is on its way, too."""
+        self._behind: dict[Listener, dict[Member, None]] = {}
+        """Each listener's members that are behind, in the order of their pages; the first may be on its way."""
         self._readers: deque[Listener] = deque()
         """Those among them for whom no page is on its way, in the order in which they get one."""
         self._pages: deque[_Shared] = deque(maxlen=SHARED_PAGES)
@@ -65,14 +64,13 @@ class CatchingUp:
 
     def read_on(self, member: Member) -> None:
         """Let a member that is not live have the next page, when its turn comes."""
-        if member.behind or member.reading or member.live:
+        if member.live:
             return
-        member.behind = True
         listener = member.listener
         if listener in self._behind:
-            self._behind[listener].append(member)
+            self._behind[listener][member] = None
         else:
-            self._behind[listener] = deque((member,))
+            self._behind[listener] = {member: None}
             self._line_up(listener)
 
     def _line_up(self, listener: Listener) -> None:
@@ -115,8 +113,8 @@ class CatchingUp:
 
     def _call(self, result: Page | Failure, room: Room) -> Page | Failure:
         """Let those who waited look again."""
-        waiters: list[Callable[[], None]] = room.page_waiters or []
-        room.page_waiters = None
+        waiters, room.page_waiters = room.page_waiters, None
+        assert waiters is not None
         for call in waiters:
             call()
         return result
@@ -136,50 +134,43 @@ class CatchingUp:
         """Read the next page for a listener, in the room whose turn it is; make it live where there is none to read."""
         members = self._behind[listener]
         while members and not listener.paused:
-            member = members.popleft()
-            member.behind = False
-            if member.gone:
-                continue
-            if member.place < member.room.head:
+            member = next(iter(members))
+            if member.place < member.room.head and not member.gone:
                 self._hand_page(member)
                 return
-            self._go_live(member)
-        for member in members:
-            member.behind = False  # its reading begins again when its connection takes more
-        del self._behind[listener]
+            del members[member]
+            if not member.gone:
+                self._go_live(member)
+        del self._behind[listener]  # those that are left read on when their connection takes more
 
     def _hand_page(self, member: Member) -> None:
         room = member.room
         place = member.place = max(member.place, room.log.oldest - 1)
         page = self._in_memory(room, place)
         if page is None and room.page_waiters is not None:
-            member.behind = True
-            room.page_waiters.append(partial(self._first_again, member))
+            room.page_waiters.append(partial(self._line_up, member.listener))
             return
-        member.reading = True
         read = self._read(room, place) if page is None else succeed(page)
         read.addCallback(self._hand_on, member, room.head).addErrback(self._read_later, member)
 
-    def _first_again(self, member: Member) -> None:
-        """Let a member that waited for a page of another one be the first of its listener's."""
-        self._behind[member.listener].appendleft(member)
-        self._line_up(member.listener)
-
     def _hand_on(self, page: Page, member: Member, head: int) -> None:
-        member.reading = False
         listener = member.listener
         if not (member.gone or listener.paused):  # what a listener that is paused by now has not got is read again
             self._turn.send(listener, page.written(listener.encoding).after(member.place, member.own))
             member.place = page.end if page.has_after(member.place) else head
             if member.forget_own(member.place):
                 listener.caught_up()
-            self.read_on(member)
-        self._line_up(listener)
+        self._next_member(member)
+
+    def _next_member(self, member: Member) -> None:
+        """Let the listener of a member have its next page, of another member if it has more of them."""
+        members = self._behind[member.listener]
+        members[member] = members.pop(member)
+        self._line_up(member.listener)
 
     def _go_live(self, member: Member) -> None:
         room, listener = member.room, member.listener
         room.go_live(member)
-        del member.own[:]  # what it said itself and the log has no more
         listener.caught_up()
         if room.topic is not None and member.topic is not room.topic:
             self._turn.send(listener, listener.encoding.reply(room.topic))
@@ -187,10 +178,4 @@ class CatchingUp:
     def _read_later(self, failure: Failure, member: Member) -> None:
         if not isinstance(failure.value, Unavailable):
             _log.failure("A member could not read on", failure)
-        self._reactor.callLater(READ_AGAIN_SECONDS, self._read_again, member)
-
-    def _read_again(self, member: Member) -> None:
-        member.reading = False
-        if not (member.gone or member.listener.paused):
-            self.read_on(member)
-        self._line_up(member.listener)
+        self._reactor.callLater(READ_AGAIN_SECONDS, self._next_member, member)

@@ -55,7 +55,7 @@ class Listener(Protocol):
 class Member:
     """A participant's cursor in a room."""
 
-    __slots__ = ("behind", "gone", "listener", "live", "own", "place", "reading", "room", "topic")
+    __slots__ = ("gone", "listener", "live", "own", "place", "room", "topic")
 
     def __init__(self, listener: Listener, room: Room, place: int) -> None:
         self.listener = listener
@@ -63,10 +63,6 @@ class Member:
         self.place = place
         """The number up to which it has been handed everything; it counts only while the member is not live."""
         self.live = False
-        self.behind = False
-        """True while it waits for its next page."""
-        self.reading = False
-        """True while its next page is on its way from the store."""
         self.gone = False
         self.topic = room.topic
         """What it was last told of the topic, while it is not live."""
