@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -151,43 +150,25 @@ def room(name: str) -> Name:
 class Lookalikes:
     """The names that are in use, by their skeletons: a new name must not look like one of them.
 
-    Names in ASCII alone do not count as alike (see `skeleton`), and so any number of them have one skeleton. Of those
-    with other letters, each has one of its own. A name costs some 100 bytes.
+    A name costs some 200 bytes.
     """
 
     def __init__(self) -> None:
-        self._ascii: Counter[str] = Counter()
-        """How many names in ASCII have a skeleton."""
-        self._others: dict[str, list[str]] = {}
-        """The keys of the other names, by skeleton."""
+        self._keys: dict[str, list[str]] = {}
+        """The keys of the names with a skeleton: one key, as often as the name was added."""
 
     def add(self, name: Name) -> None:
         """Add a name, which may be there already, in this spelling or another one."""
-        look = skeleton(name.shown)
-        if name.key.isascii():
-            self._ascii[look] += 1
-        else:
-            self._others.setdefault(look, []).append(name.key)
+        self._keys.setdefault(skeleton(name.shown), []).append(name.key)
 
     def discard(self, name: Name) -> None:
         """Take back one `add` of a name."""
         look = skeleton(name.shown)
-        if name.key.isascii():
-            self._ascii[look] -= 1
-            if not self._ascii[look]:
-                del self._ascii[look]
-        else:
-            keys = self._others[look]
-            keys.remove(name.key)
-            if not keys:
-                del self._others[look]
+        keys = self._keys[look]
+        keys.remove(name.key)
+        if not keys:
+            del self._keys[look]
 
     def clash(self, name: Name, own: Name = NOBODY) -> bool:
         """True if a name looks like another one that is in use, `own` aside: the name that is given up for it."""
-        look = skeleton(name.shown)
-        if any(key not in (name.key, own.key) for key in self._others.get(look, ())):
-            return True
-        if name.key.isascii():
-            return False
-        is_own = own.key.isascii() and skeleton(own.shown) == look
-        return self._ascii.get(look, 0) > is_own
+        return any(key not in (name.key, own.key) for key in self._keys.get(skeleton(name.shown), ()))

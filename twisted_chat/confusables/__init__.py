@@ -11,37 +11,32 @@ import re
 import unicodedata
 from functools import cache, lru_cache
 from importlib.resources import files
-from typing import Final
 
-_ALIKE: Final = str.maketrans("i10", "llo")
-"""ASCII characters that look alike, in lower case: `I` looks like `l`, and `i` is its lower case."""
-
-_soft_dotted = re.compile("(?<=[lj])([\u0323-\u0333]*)\u0307")
-"""A dot above an `i` (by now `l`) or a `j`, which have one already, behind marks that are below the letter."""
+_soft_dotted = re.compile("(?<=[ij])([\u0323-\u0333]*)\u0307")
+"""A dot above an `i` or a `j`, which have one already, behind marks that are below the letter."""
 
 
 def skeleton(name: str) -> str:
-    """Return the skeleton of a valid name as it is written.
-
-    Two names may be taken for each other if their skeletons are the same. Names in ASCII alone are an exception:
-    there `0`, `O`, `1`, `I` and `l` are told apart by whoever writes `bob1` and `bob10`, so such names look alike only
-    if their keys are the same (`names.Lookalikes`). As soon as one of the two has other letters, the skeleton decides:
-    `Іan` with a Cyrillic `І` looks like `Ian`, `ian` and `lan`.
+    """Return the skeleton of a valid name as it is written: names with the same skeleton look alike.
 
     Case is handled as in Ergo (`irc/i18n/strings.go`): the characters are mapped first, and the result is casefolded.
     The other way round, the capitals of `РОТАТО` (Cyrillic) would become letters that look like no small `potato`. So
-    the skeleton depends on the spelling, and the one that others see is the one that counts. Ergo's exception for `m`,
-    which does not look like `rn` here, is taken over too. Width is removed with NFKD in place of NFD: a valid
-    name has no other compatibility characters. It has no default ignorable ones either, which UTS #39 removes.
+    the skeleton depends on the spelling, and the one that others see is the one that counts.
+
+    The exceptions are Ergo's too, and those that its table of exceptions has as comments: `m` does not look like `rn`,
+    `0` not like `O`, and `1` and `I` not like `l`. So `bob1` and `bob10` are no other names than they seem, and the
+    skeleton of a name in ASCII is its key. A capital of another script that looks like `I` looks like `i` then.
+
+    Width is removed with NFKD in place of NFD: a valid name has no other compatibility characters. It has no default
+    ignorable ones either, which UTS #39 removes.
     """
-    return name.lower().translate(_ALIKE) if name.isascii() else _skeleton(name)
+    return name.lower() if name.isascii() else _skeleton(name)
 
 
 @lru_cache(maxsize=8192)  # some 3 MB; a name takes 3 µs, and one that is remembered 0.1
 def _skeleton(name: str) -> str:
     text = _displayed(unicodedata.normalize("NFKD", name)).translate(_prototypes())
-    text = unicodedata.normalize("NFD", text.casefold()).translate(_ALIKE)
-    return _soft_dotted.sub(r"\1", text)
+    return _soft_dotted.sub(r"\1", unicodedata.normalize("NFD", text.casefold()))
 
 
 def _displayed(name: str) -> str:
@@ -66,13 +61,15 @@ def _displayed(name: str) -> str:
 
 @cache
 def _prototypes() -> dict[int, str]:
-    """Read the table, for `str.translate`: 6,565 characters; it costs 3 ms and 0.7 MB when the first name needs it."""
+    """Read the table, for `str.translate`: 6,557 characters; it costs 3 ms and 0.7 MB when the first name needs it."""
     table: dict[int, str] = {}
     for line in files(__name__).joinpath("confusables.txt").read_text("utf-8").splitlines():
-        if not line.startswith("#"):
-            prototype, characters = line.split(": ")
-            text = "".join(chr(int(code, 16)) for code in prototype.split()).replace("rn", "m")
-            for code in characters.split():
-                table[int(code, 16)] = text
+        if line.startswith("#"):
+            continue
+        prototype, characters = line.split(": ")
+        text = "".join(chr(int(code, 16)) for code in prototype.split()).replace("rn", "m")
+        for character in map(chr, [int(code, 16) for code in characters.split()]):
+            if not character.isascii():
+                table[ord(character)] = text.replace("l", "I") if unicodedata.category(character) == "Lu" else text
     table[ord("ɱ")] = "m"  # as in Ergo; Unicode has it as `m` with a comma below
     return table
