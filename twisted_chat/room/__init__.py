@@ -1,9 +1,10 @@
-"""Rooms: their members, and how what is said reaches all of them.
+"""Rooms: their members, and how messages reach all of them.
 
-A room is a log, and a member is a cursor in it (`members`). All that happens in one turn of the reactor (`turn`) is
-appended at once, written once for each encoding (`page`), and handed once to each member (`appending`); what is told of
-those that are gone takes its turn (`departures`). A member that is behind reads on from its cursor (`catching_up`), out
-of the newest part of the log that is in memory (`tail`) or out of the store. `rooms` is what the chat calls.
+A room is a log, and a member is a cursor in it (`members`). The messages of one turn of the reactor (`turn`) are
+appended together, written once for each encoding (`page`), and sent once to each member (`appending`). Notices about
+members that have left take their turn (`departures`). A member that is behind reads on from its cursor
+(`catching_up`), from the newest part of the log, which is in memory (`tail`), or from the store. The chat calls
+`rooms`.
 """
 
 from .catching_up import PAGE, PAGES_A_TURN, READ_AGAIN_SECONDS

@@ -1,10 +1,10 @@
-"""Appending: what is said in a turn goes into the log together, and comes out of it to the members.
+"""Appending and fan-out: a turn's messages go into the log together, and from the log to the members.
 
-A room hands out what it hears from its log (`RoomLog.follow`), whoever appended it, and an author is acked when its own
-record comes by: nothing is delivered that is not in the log.
+A room sends its members what it hears from its log (`RoomLog.follow`), no matter who appended it, and an author is
+acked when its own record comes by. So nothing is delivered that is not in the log.
 
-Fan-out is what makes the server fast: a turn's messages are one append, are written once for each encoding that
-somebody live reads, and are handed once to each member. An author gets an ack in the place of its own message.
+Fan-out makes the server fast: the messages of a turn are one append, are written once for each encoding that a live
+member reads, and are sent once to each member. An author gets an ack in place of its own message.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from .tail import Tail, size_of
 from .turn import Turn
 
 MESSAGES_A_TURN: Final = 256
-"""Messages that one turn keeps and hands on, some 5 ms of work; more than that wait for the next turn, and what else is
-to be done goes on in between."""
+"""The maximum number of messages that one turn appends and fans out, some 5 ms of work. The others wait for the next
+turn, and other work goes on in between."""
 
 _log = Logger("twisted_chat.room")
 
 _Said = tuple[int, int, Entry]
-"""A message of an author's own: the place among the turn's records, the next one's, and the message."""
+"""An author's own message: the index of its record among those of the turn, the index after that, and its entry."""
 
 
 class Appending:
-    """The messages on their way into the log and out of it, and the bound on those that stay in memory."""
+    """Appends messages and fans them out, and bounds the number that stays in memory."""
 
     def __init__(self, reactor: Any, log: Log, turn: Turn, catching_up: CatchingUp, tail_bytes: int) -> None:
         self._reactor = reactor
@@ -47,47 +47,47 @@ class Appending:
         self._catching_up = catching_up
         self._entries: list[Entry] = []
         self._started = 0
-        """How many messages the log is busy with."""
+        """The number of messages that are being appended."""
         self._unacked: list[Entry] = []
-        """Those among them of which the room has heard nothing yet."""
+        """Those of them whose records the room has not heard yet."""
         self._heard: dict[Room, Sequence[Record]] = {}
-        """What the rooms have heard from their logs, and nobody was handed yet."""
+        """The records that the rooms have heard from their logs, and that no member was sent yet."""
         self._handled = 0
-        """Messages so far that were kept, or refused."""
+        """The number of messages so far that were appended or refused."""
         self._waiting: deque[tuple[int, Deferred[None]]] = deque()
-        """The calls of `settled` that have not fired, each with the value of `_handled` at which it does."""
+        """The Deferreds of `settled` that have not fired, each with the value of `_handled` at which it fires."""
         self._tail_left = tail_bytes
         self._tails: deque[tuple[Room, Tail, int, int]] = deque()
-        """Of the messages in memory, oldest first: room, tail, count and bytes of each turn's."""
+        """The messages in memory, turn by turn from the oldest on: room, tail, count and bytes."""
         self.emptied: list[Room] = []
-        """Rooms of which memory has nothing any more."""
+        """Rooms without any message left in memory."""
 
     def say(self, entry: Entry) -> None:
-        """Append a message at the end of this turn, with a `Member` as its origin."""
+        """Append a message at the end of this turn. Its origin is a `Member`."""
         self._entries.append(entry)
         self._turn.schedule()
 
     def settled(self) -> Deferred[None]:
-        """Fire when everything said so far is kept and acked, or refused."""
+        """Return a Deferred that fires when every message so far is appended and acked, or refused."""
         done: Deferred[None] = Deferred()
         self._waiting.append((self._handled + self._started + len(self._entries), done))
         self._turn.schedule()
         return done
 
     def tell_settled(self) -> None:
-        """Fire for those whose messages are settled."""
+        """Fire the Deferreds of `settled` that are due."""
         while self._waiting and self._waiting[0][0] <= self._handled:
             self._waiting.popleft()[1].callback(None)
 
     @property
     def is_busy(self) -> bool:
-        """True while something is on its way into the log."""
+        """True while messages wait to be appended, or are being appended."""
         return bool(self._entries or self._started)
 
     # Into the log
 
     def do(self) -> None:
-        """Hand out what was heard, and append what was said unless the log is busy."""
+        """Fan out what was heard, and append new messages unless an append is under way."""
         if self._heard:
             early = [entry for entry in self._unacked if entry.fresh]
             self._unacked = [entry for entry in self._unacked if not entry.fresh]
@@ -99,7 +99,7 @@ class Appending:
         return bool(self._heard) or (bool(self._entries) and not self._started)
 
     def heard(self, room: Room, records: Sequence[Record]) -> None:
-        """Called when a room's log has got records, or has changed in another way if there are none."""
+        """Called when a room's log has new records; without records, when it has changed in another way."""
         if room in self._heard:
             self._heard[room] = [*self._heard[room], *records]
         else:
@@ -167,12 +167,12 @@ class Appending:
     # Out of the log
 
     def _hand_out(self, entries: list[Entry]) -> None:
-        """Hand out what was heard, and ack these messages."""
+        """Fan out what was heard, and ack these messages."""
         heard, self._heard = self._heard, {}
         try:
             self._fan_out_all(heard, entries)
         except Exception:
-            _log.failure("Messages were stored, but could not be handed to everybody in the room")
+            _log.failure("Messages were stored, but could not be sent to all members of their rooms")
 
     def _fan_out_all(self, heard: dict[Room, Sequence[Record]], entries: list[Entry]) -> None:
         by_room: dict[Room, list[Entry]] = {room: [] for room in heard}
@@ -190,12 +190,12 @@ class Appending:
             try:
                 self._fan_out(room, records, said, len(by_room) > 1)
             except Exception:
-                _log.failure("Messages could not be handed out in a room: its members read them from the log")
+                _log.failure("Messages could not be sent to the members of a room, who read them from the log instead")
                 room.head = head
                 self._begin_anew(room, room.log.seq)
 
     def _begin_anew(self, room: Room, floor: int) -> None:
-        """Let all who are live read on from the log, since memory does not have all that is in it up to `floor`."""
+        """Make all live members read on from the log, since memory may not have all of it up to `floor`."""
         for listener in [listener for listeners in room.live.values() for listener in listeners]:
             member = room.members[listener]
             room.fall_behind(member)
@@ -206,13 +206,13 @@ class Appending:
             reader.wake()
 
     def _fan_out(self, room: Room, records: Sequence[Record], entries: list[Entry], several: bool) -> None:
-        """Hand what a room has heard to its members, and acks to those who said some of it."""
+        """Send what a room has heard to its members, and acks to its authors."""
         said: dict[Member, list[_Said]] = {}
         place = 0
         for entry in entries:
             first = place
             if entry.fresh:
-                if place == len(records) or records[place].seq != entry.seq:  # somebody else's are in between
+                if place == len(records) or records[place].seq != entry.seq:  # others are in between
                     first = bisect_left(records, entry.seq, place, key=seq_of)
                 place = first + 1
             if entry.origin in said:
@@ -228,7 +228,7 @@ class Appending:
             self._hand_all(room, page, said, several)
 
     def _answer_author(self, member: Member, page: Page, own: list[_Said]) -> None:
-        """Write to an author what the others get, with acks in the place of its own messages."""
+        """Send an author what the others get, with acks in place of its own messages."""
         listener = member.listener
         encoding = listener.encoding
         name = page.room
@@ -250,10 +250,10 @@ class Appending:
         self._turn.send(listener, part)
 
     def _hand_all(self, room: Room, page: Page, authors: dict[Member, list[_Said]], several: bool) -> None:
-        """Hand one turn's messages to all who did not say any of them."""
+        """Send the messages of a turn to all members that are not among their authors."""
         out = self._turn.out
         for encoding, listeners in tuple(room.live.items()):
-            others = dict(listeners)  # whoever is written to may stop being live
+            others = dict(listeners)  # a member that is written to may stop being live
             for member in authors:
                 others.pop(member.listener, None)
             whole = page.written(encoding).whole
@@ -273,7 +273,7 @@ class Appending:
     # Memory
 
     def _remember(self, room: Room, page: Page) -> None:
-        """Keep messages in memory, and forget the oldest of all rooms where there are too many."""
+        """Keep messages in memory, and forget the oldest ones of all rooms if there are too many."""
         room.remember(page)
         size = sum(map(size_of, page.records))
         self._tails.append((room, room.tail, len(page.records), size))

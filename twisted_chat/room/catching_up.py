@@ -1,8 +1,8 @@
 """Catching up: members that are behind read on from their cursors, in pages, until they are live.
 
-Pages come out of the newest part of the log that is in memory, or out of the store. Where a whole room has fallen
-behind, a page of its own for each member would take longer to read than it takes to say as much again, and nobody would
-ever be live. So one reads, and the others wait for it: from then on their pages end at the same places.
+Pages come from the newest part of the log, which is in memory, or from the store. If a whole room has fallen behind and
+each member read pages of its own, new messages would arrive faster than these were read, and nobody would ever be live.
+So one member reads and the others wait for its page; from then on, their pages end at the same places.
 """
 
 from __future__ import annotations
@@ -22,48 +22,49 @@ from .turn import Turn
 
 PAGE: Final = 512
 PAGE_BYTES: Final = 2**16
-"""Messages, and bytes of text, that one reading of the log hands on: what a transport takes before it says stop."""
+"""The maximum number of messages, and of bytes of text, in a page: about as much as a transport takes at once."""
 
 PAGES_A_TURN: Final = 8
-"""Listeners that read on in one turn, so that live work waits a millisecond or two for a crowd that catches up."""
+"""The number of listeners that get a page in one turn: live messages wait for a millisecond or two, even if a crowd
+catches up."""
 
 SHARED_PAGES: Final = 32
-"""Pages of all rooms that were read for one reader and are kept for the next: 2 MB."""
+"""The number of pages of all rooms that stay in memory after they were read, for other readers: 2 MB."""
 
 READ_AGAIN_SECONDS: Final = 1.0
-"""The pause after a page could not be read."""
+"""Seconds before another attempt to read a page that could not be read."""
 
 _log = Logger("twisted_chat.room")
 
 
 class _Shared(NamedTuple):
-    """A page that was read for one reader, for others whose cursors are about there."""
+    """A page that was read for one member, and serves others with nearby cursors."""
 
     room: Room
     epoch: int
-    """The room's, when it was read."""
+    """The epoch of the room when the page was read."""
     page: Page
 
 
 class CatchingUp:
-    """The members that are behind, and the pages that are on their way to them.
+    """The members that are behind, and the reading of pages for them.
 
-    One page at a time is on its way to a listener, whatever the number of its rooms: what it does not take is not read,
-    and does not fill the memory.
+    One page at a time is read for a listener, in however many rooms it is. So pages that it does not take do not fill
+    the memory.
     """
 
     def __init__(self, reactor: Any, turn: Turn) -> None:
         self._reactor = reactor
         self._turn = turn
         self._behind: dict[Listener, dict[Member, None]] = {}
-        """Each listener's members that are behind, in the order of their pages; the first may be on its way."""
+        """The members of each listener that are behind, in the order of their turns. The first may get a page now."""
         self._readers: deque[Listener] = deque()
-        """Those among them for whom no page is on its way, in the order in which they get one."""
+        """The listeners for which no page is read yet, in the order of their turns."""
         self._pages: deque[_Shared] = deque(maxlen=SHARED_PAGES)
-        """What was read from the store last."""
+        """The pages that were read from the store last."""
 
     def read_on(self, member: Member) -> None:
-        """Let a member that is not live have the next page, when its turn comes."""
+        """Line up a member that is not live for its next page."""
         if member.live:
             return
         listener = member.listener
@@ -80,7 +81,7 @@ class CatchingUp:
     # Pages
 
     def read(self, room: Room, seq: int) -> Deferred[Page]:
-        """Read a page that has what comes behind a number. Fails with `Unavailable`."""
+        """Return a page with the messages after a number. Fails with `Unavailable`."""
         page = self._in_memory(room, seq)
         if page is not None:
             return succeed(page)
@@ -112,7 +113,7 @@ class CatchingUp:
         return page
 
     def _call(self, result: Page | Failure, room: Room) -> Page | Failure:
-        """Let those who waited look again."""
+        """Call all that have waited for the page."""
         waiters, room.page_waiters = room.page_waiters, None
         assert waiters is not None
         for call in waiters:
@@ -122,7 +123,7 @@ class CatchingUp:
     # Members
 
     def do(self) -> None:
-        """Hand some listeners their next page."""
+        """Send some listeners their next page."""
         if self._readers:
             for _ in range(min(PAGES_A_TURN, len(self._readers))):
                 self._read_next(self._readers.popleft())
@@ -131,7 +132,7 @@ class CatchingUp:
         return bool(self._readers)
 
     def _read_next(self, listener: Listener) -> None:
-        """Read the next page for a listener, in the room whose turn it is; make it live where there is none to read."""
+        """Read the next page for a listener, in the room whose turn it is. Members without one become live."""
         members = self._behind[listener]
         while members and not listener.paused:
             member = next(iter(members))
@@ -155,7 +156,7 @@ class CatchingUp:
 
     def _hand_on(self, page: Page, member: Member, head: int) -> None:
         listener = member.listener
-        if not (member.gone or listener.paused):  # what a listener that is paused by now has not got is read again
+        if not (member.gone or listener.paused):  # what a paused listener was not sent is read again later
             self._turn.send(listener, page.written(listener.encoding).after(member.place, member.own))
             member.place = page.end if page.has_after(member.place) else head
             if member.forget_own(member.place):
@@ -163,7 +164,7 @@ class CatchingUp:
         self._next_member(member)
 
     def _next_member(self, member: Member) -> None:
-        """Let the listener of a member have its next page, of another member if it has more of them."""
+        """Line up the listener of a member again, with another one of its members in front if it has more."""
         members = self._behind[member.listener]
         members[member] = members.pop(member)
         self._line_up(member.listener)

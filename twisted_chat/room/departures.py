@@ -1,7 +1,7 @@
-"""Departures: what the others are told of those that are gone.
+"""Departures: the notices about members whose connections have ended.
 
-A connection that ends leaves up to 500 rooms at once, and nobody is there any more to pay for what is told of it. So
-what does not fit into a turn lines up with all others that have work to do.
+A connection that ends leaves up to 500 rooms at once, and there is no participant left to charge for the notices. So
+those that do not fit into a turn wait for later ones, like the work of everybody else.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from .turn import Turn
 
 
 class Departures:
-    """The notices of departures that are still to be told, in their order."""
+    """The notices of departures that wait to be sent, in order."""
 
     def __init__(self, turn: Turn, announce: Callable[[Room, MemberLeft, Listener], int]) -> None:
         self._turn = turn
         self._announce = announce
-        """Tells the others in a room of a departure; returns how many were told."""
+        """Sends a notice to the other members of a room. Returns how many got it."""
         self._waiting: dict[Room, list[tuple[MemberLeft, Listener]]] = {}
-        """By the room, in the order in which they were left. None of them is empty."""
+        """The notices by room, in the order in which the rooms were left. No list is empty."""
         self._lined_up = False
 
     def add(self, room: Room, notice: MemberLeft, gone: Listener) -> None:
-        """Tell the others in a room of a departure: at once, unless that is too much for this turn."""
+        """Send a notice to the other members of a room: at once, unless that is too much for this turn."""
         if room not in self._waiting:
             if self._turn.work < WORK_A_TURN:
                 self._turn.spend(_work(self._announce(room, notice, gone)))
@@ -36,12 +36,12 @@ class Departures:
         self._line_up()
 
     def tell_all(self, room: Room) -> None:
-        """Tell of all departures from a room now, since something is to happen in it that comes behind them."""
+        """Send all notices of a room now, since what happens next in it comes after them."""
         while room in self._waiting:
             self._turn.spend(self._tell_next(room))
 
     def take_turn(self) -> int:
-        """Tell of as many departures as one quantum has room for."""
+        """Send as many notices as fit into a quantum. Returns the work, in requests."""
         self._lined_up = False
         work = 0
         while self._waiting and work < QUANTUM:
@@ -51,7 +51,7 @@ class Departures:
         return work
 
     def _tell_next(self, room: Room) -> int:
-        """Tell of the first departure that waits in a room; returns how much work that was."""
+        """Send the first notice of a room. Returns the work, in requests."""
         waiting = self._waiting[room]
         notice, gone = waiting.pop(0)
         if not waiting:
@@ -65,5 +65,5 @@ class Departures:
 
 
 def _work(told: int) -> int:
-    """Count the work of a notice, in requests."""
+    """Return the work of a notice for so many members, in requests."""
     return 1 + told // TOLD

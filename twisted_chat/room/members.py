@@ -1,7 +1,7 @@
 """Rooms, and the members that are in them.
 
-A member is a cursor in a room's log. One that is live stands at its end and is handed each turn's messages as they are
-kept; one that is behind reads on from its cursor until it is live (`catching_up`).
+A member is a cursor in a room's log. A live member stands at the end and is sent the messages of each turn when they
+are appended. One that is behind reads on from its cursor until it is live (`catching_up`).
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from .tail import Tail
 
 
 class Listener(Protocol):
-    """What a room needs of a participant."""
+    """A participant, as rooms know it."""
 
     nick: Name
     members: dict[str, Member]
-    """Its memberships, by the room's key."""
+    """Its memberships, by the keys of the rooms."""
     encoding: Encoding[Any]
-    """How it is written to."""
+    """The encoding that it reads."""
     closed: bool
 
     @property
@@ -37,19 +37,19 @@ class Listener(Protocol):
         """True while its connection takes no more."""
 
     def write(self, part: Any) -> None:
-        """Hand what was written in its encoding to its connection."""
+        """Write to its connection, in its encoding."""
 
     def owes(self, size: int) -> None:
-        """Called when so many bytes are on their way to it which it asked for."""
+        """Called when an answer of so many bytes was written for it."""
 
     def appends_settled(self, count: int, size: int) -> None:
-        """Called when so many of its messages, with so many characters, were kept, or refused."""
+        """Called when so many of its messages, with so many characters in all, were appended or refused."""
 
     def caught_up(self) -> None:
-        """Called when it has become live in a room, or has less of its own to remember there."""
+        """Called when it has become live in a room, or has fewer of its own messages to pass over there."""
 
     def wake(self) -> None:
-        """Called, where it reads at its own pace, when there is something to read."""
+        """Called when there is something to read, if it reads at its own pace."""
 
 
 class Member:
@@ -61,16 +61,16 @@ class Member:
         self.listener = listener
         self.room = room
         self.place = place
-        """The number up to which it has been handed everything; it counts only while the member is not live."""
+        """The cursor: all messages up to this number were sent to it. It counts only while the member is not live."""
         self.live = False
         self.gone = False
         self.topic = room.topic
-        """What it was last told of the topic, while it is not live."""
+        """The last change of the topic that it was sent, while it is not live."""
         self.own: array[int] = array("q")
-        """Numbers behind its cursor that are its own messages: acked already, so they are not handed to it."""
+        """The numbers of its own messages after its cursor. They are acked already, so they are not sent to it."""
 
     def forget_own(self, seq: int) -> bool:
-        """Forget which messages were its own, up to a number; true where there were any."""
+        """Forget its own messages up to a number. True if there were any."""
         count = bisect_right(self.own, seq)
         del self.own[:count]
         return count > 0
@@ -97,23 +97,23 @@ class Room:
     def __init__(self, log: RoomLog) -> None:
         self.log = log
         self.topic: TopicChanged | None = None
-        """The latest change of its topic."""
+        """The last change of its topic."""
         self.pinned = False
-        """True where it stays open, whoever leaves."""
+        """True if it stays open when nobody is in it."""
         self.page_waiters: list[Callable[[], None]] | None = None
-        """While a page is being read from the store: the calls of all others that want one, for when it is there."""
+        """While a page is read from the store, the functions to call then, for all others that want one; else None."""
         self.epoch = log.epoch
-        """The log's, as of what the tail has."""
+        """The epoch of the log as of which the tail is complete."""
         self.head = log.seq
-        """The number up to which everything has been handed to all members that are live."""
+        """All messages up to this number were sent to all live members."""
         self.members: dict[Listener, Member] = {}
         self.live: dict[Encoding[Any], dict[Listener, None]] = {}
-        """The members that are live, by the encoding that they read."""
+        """The live members, by the encoding that they read."""
         self.paced: dict[Listener, Member] = {}
-        """Those that read at their own pace and are never live."""
+        """The readers at their own pace, which are never live."""
         self.tail = Tail(log.seq)
         self._page: Page | None = None
-        """The last page that was made of the tail."""
+        """The last page that was made from the tail."""
         self.presence: IDelayedCall | None = None
 
     @property
@@ -123,12 +123,12 @@ class Room:
     # Who is live
 
     def go_live(self, member: Member) -> None:
-        """Let a member be handed all that is said from now on."""
+        """Make a member live: it is sent all messages from now on."""
         member.live = True
         self.live.setdefault(member.listener.encoding, {})[member.listener] = None
 
     def fall_behind(self, member: Member) -> None:
-        """Let a member be handed nothing more, and remember its cursor."""
+        """Send nothing more to a member, and remember its cursor."""
         if member.live:
             member.live = False
             member.place = self.head
@@ -140,7 +140,7 @@ class Room:
                 del self.live[encoding]
 
     def remove(self, member: Member) -> None:
-        """Take a member out."""
+        """Remove a member."""
         self.fall_behind(member)
         member.gone = True
         self.members.pop(member.listener, None)
@@ -149,25 +149,25 @@ class Room:
     # What was said
 
     def remember(self, page: Page) -> None:
-        """Take what was said in a turn for the newest part of the log."""
+        """Add the messages of a turn to the tail."""
         self.head = page.records[-1].seq
         self.tail.append(page.records)
         self._page = page
 
     def drop(self, tail: Tail, count: int) -> None:
-        """Forget the oldest messages of its tail, or of the one that it had when they were said."""
+        """Forget the oldest messages of the tail, or of the one that it had when they were sent."""
         tail.drop(count)
         if self._page is not None and self._page.start < tail.floor:
             self._page = None
 
     def forget(self, floor: int) -> None:
-        """Let memory begin anew behind `floor`."""
+        """Begin a new tail after the number `floor`."""
         self.epoch = self.log.epoch
         self.tail = Tail(floor)
         self._page = None
 
     def page_after(self, seq: int, most: int, most_bytes: int) -> Page | None:
-        """Find what comes behind a number, if memory has it. All who ask for the same are given one page."""
+        """Return a page with the messages after a number, if memory has them. One page serves all who ask for it."""
         if self._page is not None and self._page.has_after(seq):
             return self._page
         if seq < self.tail.floor:
@@ -176,14 +176,14 @@ class Room:
         return self._page
 
     def read_after(self, seq: int, most: int, most_bytes: int) -> Deferred[list[Record]]:
-        """Read on behind `seq`: at least one message if there is any. Fails with `Unavailable`."""
-        seq = max(seq, self.log.oldest - 1)  # the tail may still have what retention has taken away
+        """Read the messages after `seq`: at least one if there is any. Fails with `Unavailable`."""
+        seq = max(seq, self.log.oldest - 1)  # the tail may still have messages that retention has deleted
         if seq >= self.tail.floor:
             return succeed(self.tail.after(seq, most, most_bytes))
         return self.log.after(seq, most, most_bytes).addCallback(self._handed_out)
 
     def read_before(self, seq: int, most: int, most_bytes: int) -> Deferred[list[Record]]:
-        """Read the newest in front of `seq`. Fails with `Unavailable`."""
+        """Read the newest messages before `seq`. Fails with `Unavailable`."""
         records = self.tail.before(seq, most, most_bytes)
         del records[: bisect_left(records, self.log.oldest, key=seq_of)]
         if records and (len(records) == most or records[0].seq == self.log.oldest):
@@ -191,7 +191,7 @@ class Room:
         return self.log.before(min(seq, self.head + 1), most, most_bytes).addCallback(self._handed_out)
 
     def _handed_out(self, records: list[Record]) -> list[Record]:
-        """Leave out what is in the log already, but has not been handed to the live members yet."""
+        """Leave out messages that are in the log and were not sent to the live members yet."""
         while records and records[-1].seq > self.head:
             records.pop()
         return records

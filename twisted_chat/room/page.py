@@ -1,4 +1,4 @@
-"""A page of a room's log, which writes itself once for each encoding that somebody reads."""
+"""A page of a room's log, which is written once for each encoding that somebody reads."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ seq_of = attrgetter("seq")
 
 
 class Page:
-    """Records of one room, in the order of their numbers."""
+    """Records of a room, in the order of their numbers, and the same in each encoding."""
 
     __slots__ = ("_written", "records", "room", "start")
 
     def __init__(self, room: str, records: Sequence[Record], start: int) -> None:
         self.room = room
-        """The room's name, as it is shown."""
+        """The name of the room, as it is shown."""
         self.records = records
         self.start = start
-        """The number behind which it begins: there is nothing between that and its first record."""
+        """The number after which the page begins: there is no record between this and its first one."""
         self._written: dict[Encoding[Any], Written] = {}
 
     @property
     def end(self) -> int:
-        """The number of its last record, or where it begins if it has none."""
+        """The number of its last record, or `start` if it has none."""
         return self.records[-1].seq if self.records else self.start
 
     def written(self, encoding: Encoding[Any]) -> Written:
-        """Write it, if it is not written yet."""
+        """Return the page in an encoding. It is written once."""
         written = self._written.get(encoding)
         if written is None:
             written = self._written[encoding] = Written(self.room, self.records, encoding)
         return written
 
     def has_after(self, seq: int) -> bool:
-        """True where it has what comes behind a number."""
+        """True if it has the record that comes after a number."""
         return self.start <= seq < self.end
 
 
@@ -55,11 +55,11 @@ class Written:
         self._records = records
         self._encoding = encoding
         self._ends: list[int] | None = None
-        """Where each record's part ends in the whole, once that is asked for."""
+        """The end of each record's part in `whole`; None until it is needed."""
         self.whole: Any = parts[0] if len(parts) == 1 else encoding.join(parts)
 
     def part(self, first: int, last: int) -> Any:
-        """Cut out what the records from `first` on to the one before `last` take."""
+        """Return the part of the records from the index `first` to the one before `last`."""
         if last - first == 1:
             return self._parts[first]
         if self._ends is None:
@@ -67,7 +67,7 @@ class Written:
         return self.whole[self._ends[first] : self._ends[last]]
 
     def after(self, seq: int, own: array[int]) -> Any:
-        """Cut out what comes behind a number, but for those numbers that are the reader's own."""
+        """Return the part of all records after a number, without the reader's own."""
         records = self._records
         first = bisect_right(records, seq, key=seq_of)
         if not own:
@@ -77,7 +77,7 @@ class Written:
         return self._encoding.join(parts)
 
     def with_answers(self, answers: Sequence[tuple[int, int, Any]]) -> Any:
-        """Write it with answers in the place of records: each from one of them on to the one before another."""
+        """Return the whole with answers in place of records, each from the index `first` to the one before `last`."""
         pieces: list[Any] = []
         at = 0
         for first, last, answer in answers:

@@ -1,4 +1,4 @@
-"""The rooms that are open: who comes, who goes, and what they are told."""
+"""The open rooms, and how members join, leave and get notices."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from .page import Page
 from .turn import Soon, Turn
 
 GATHER_FROM: Final = 100
-"""Members above which comings and goings are gathered: a room of N costs N to fill then, not N²."""
+"""The number of members above which a room has counts in place of notices of each join and leave. To fill a room of N
+members then takes N notices, not N²."""
 
 GATHER_SECONDS: Final = 1.0
-"""The least time between two counts of a large room."""
+"""Seconds between two counts of a large room, at least."""
 
 TAIL_BYTES: Final = 2**20
-"""The newest messages of all rooms that stay in memory, in bytes; older ones are read from the store."""
+"""The bytes that the newest messages of all rooms take in memory. Older ones are read from the store."""
 
 
 class Rooms:
-    """The rooms that are open. `turn` is the turn of the reactor in which all that happens to them."""
+    """The open rooms. All that happens to them happens in a `turn` of the reactor."""
 
     def __init__(self, reactor: Any, log: Log, tail_bytes: int = TAIL_BYTES, soon: Soon | None = None) -> None:
         self._reactor = reactor
@@ -47,7 +48,7 @@ class Rooms:
     # Rooms
 
     def get(self, key: str) -> Room | None:
-        """Find a room that is open."""
+        """Return a room if it is open."""
         return self._open.get(key)
 
     def occupied(self) -> list[Room]:
@@ -55,7 +56,7 @@ class Rooms:
         return [room for room in self._open.values() if room.members]
 
     def open(self, name: Name) -> Deferred[Room]:
-        """Find a room, or begin one. Fails with `Unavailable`."""
+        """Return a room, which is opened if it is not. Fails with `Unavailable`."""
         room = self._open.get(name.key)
         if room is not None:
             return succeed(room)
@@ -76,14 +77,14 @@ class Rooms:
             opened.callback(result)
 
     def peek(self, name: Name) -> Deferred[Room]:
-        """Find a room for reading alone: it is not kept open. Fails with `Unavailable`."""
+        """Return a room for one look at its log. It is not kept open. Fails with `Unavailable`."""
         room = self._open.get(name.key)
         return self._log.open(name).addCallback(Room) if room is None else succeed(room)
 
     def forget_if_empty(self, room: Room) -> None:
-        """Let go of a room that nobody is in and that has nothing in memory, unless that changes in this turn.
+        """Close a room without members and messages in memory at the end of this turn, unless that has changed then.
 
-        Not at once: what is on its way into the log comes out in this very room, for whoever enters it until then.
+        It is not closed at once: messages that are being appended still come out in this room, for its next members.
         """
         if not (room.members or len(room.tail) or room.pinned):
             self._appending.emptied.append(room)
@@ -94,14 +95,14 @@ class Rooms:
             rooms, self._appending.emptied = self._appending.emptied, []
             for room in rooms:
                 empty = not (room.members or len(room.tail) or room.pinned)
-                if empty and self._open.get(room.name.key) is room:  # not one that was opened after it was let go
+                if empty and self._open.get(room.name.key) is room:  # and not one that was opened after it was closed
                     del self._open[room.name.key]
                     room.log.unfollow()
 
     # Members
 
     def enter(self, room: Room, listener: Listener, since: int | None) -> Member:
-        """Put a participant into a room, behind the number `since`, or at the end; one that is in it starts again."""
+        """Make a participant a member, after the number `since` or at the end. One that is a member starts again."""
         self._departures.tell_all(room)
         place = room.head if since is None else min(since, room.head)
         old = room.members.get(listener)
@@ -115,55 +116,55 @@ class Rooms:
         return member
 
     def follow(self, room: Room, listener: Listener, since: int) -> Member:
-        """Let somebody read a room, at their own pace, behind the number `since`, of whom the others know nothing."""
+        """Add a reader at its own pace, after the number `since`, which is not a member."""
         member = room.paced[listener] = Member(listener, room, since)
         return member
 
     def admit(self, member: Member) -> None:
-        """Make a member of somebody who reads the room already."""
+        """Make a reader at its own pace a member, too."""
         member.room.members[member.listener] = member
 
     def leave(self, member: Member) -> None:
-        """Take a participant out of a room."""
+        """Remove a member from its room."""
         member.room.remove(member)
         self.forget_if_empty(member.room)
 
     def pause(self, member: Member) -> None:
-        """Stop handing messages to a member, and remember its cursor."""
+        """Send nothing more to a member, and remember its cursor."""
         member.room.fall_behind(member)
 
     def read_on(self, member: Member) -> None:
-        """Let a member that is not live have the next page, when its turn comes."""
+        """Line up a member that is not live for its next page."""
         self._catching_up.read_on(member)
 
     def read(self, room: Room, seq: int) -> Deferred[Page]:
-        """Read a page that has what comes behind a number. Fails with `Unavailable`."""
+        """Return a page with the messages after a number. Fails with `Unavailable`."""
         return self._catching_up.read(room, seq)
 
-    # What is said and told
+    # Messages and notices
 
     def settled(self) -> Deferred[None]:
-        """Fire when everything said so far is kept and acked, or refused."""
+        """Return a Deferred that fires when every message so far is appended and acked, or refused."""
         return self._appending.settled()
 
     def send(self, listener: Listener, reply: Reply) -> None:
-        """Tell one participant something at the end of this turn, behind what it is to get already."""
+        """Send a reply to one participant at the end of this turn, after all that it is sent before."""
         self.turn.send(listener, listener.encoding.reply(reply))
 
     def announce(self, room: Room, notice: MemberJoined | MemberLeft | NickChanged, about: Listener) -> int:
-        """Tell the others in a room of a coming or going; in a large room, only how many they are, and later.
+        """Send a notice to the other members of a room; in a large room, only the number of members, a little later.
 
-        Returns how many were told.
+        Returns how many got it.
         """
         self._departures.tell_all(room)
         return self._announce(room, notice, about)
 
     def announce_departure(self, room: Room, notice: MemberLeft, gone: Listener) -> None:
-        """Do what `announce` does for somebody whose connection has ended, in this turn or in a later one."""
+        """Send the notice of a member whose connection has ended, as `announce` does, in this turn or a later one."""
         self._departures.add(room, notice, gone)
 
     def _announce(self, room: Room, notice: MemberJoined | MemberLeft | NickChanged, about: Listener) -> int:
-        with_it = len(room.members) + isinstance(notice, MemberLeft)  # as when its coming was told
+        with_it = len(room.members) + isinstance(notice, MemberLeft)  # the same number as when it joined
         if with_it <= GATHER_FROM:
             return self.tell_others(room, notice, about)
         if room.presence is None:
@@ -171,12 +172,12 @@ class Rooms:
         return 0
 
     def tell_topic(self, room: Room, topic: TopicChanged, about: Listener) -> int:
-        """Tell the others of a new topic: at once those who are live, and all others once they are."""
+        """Send a new topic to the others: now to those who are live, and to the rest once they are."""
         room.topic = topic
         return self.tell_others(room, topic, about)
 
     def tell_others(self, room: Room, notice: Reply, about: Listener | None) -> int:
-        """Send a notice, which is not kept, to all live members of a room except `about`; returns how many they are."""
+        """Send a notice, which is not in the log, to all live members except `about`. Returns how many got it."""
         count = 0
         for encoding, listeners in room.live.items():
             part = encoding.reply(notice)

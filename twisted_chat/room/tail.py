@@ -11,16 +11,16 @@ from ..log import Record
 from .page import seq_of
 
 RECORD_BYTES: Final = 96
-"""Of the bytes of a message, what it takes beside its text."""
+"""The bytes of memory that a message takes beside its text."""
 
 
 def size_of(record: Record) -> int:
-    """Count the bytes that a message takes, more or less."""
+    """Return about how many bytes of memory a message takes."""
     return RECORD_BYTES + len(record.msg)
 
 
 class Tail:
-    """The newest messages of one room, all that came after `floor`."""
+    """The newest messages of one room: all after the number `floor`."""
 
     __slots__ = ("_records", "_start", "floor")
 
@@ -28,10 +28,10 @@ class Tail:
         self.floor = floor
         self._records: list[Record] = []
         self._start = 0
-        """The first message that is still kept. Those in front of it go together now and then, not one by one."""
+        """The index of the oldest message. Those before it are forgotten, and are removed together now and then."""
 
     def append(self, records: Iterable[Record]) -> None:
-        """Keep messages that were said now."""
+        """Add new messages."""
         self._records.extend(records)
 
     def drop(self, count: int) -> None:
@@ -49,13 +49,13 @@ class Tail:
         return len(self._records) - self._start
 
     def after(self, seq: int, most: int, most_bytes: int) -> list[Record]:
-        """Read on behind `seq`, which is not in front of `floor`."""
+        """Return the messages after `seq`, which is not before `floor`."""
         first = bisect_right(self._records, seq, self._start, key=seq_of)
         last = _fit(islice(self._records, first, first + most), first, most_bytes, 1)
         return self._records[first:last]
 
     def before(self, seq: int, most: int, most_bytes: int) -> list[Record]:
-        """Read the newest in front of `seq`, as far back as there are any."""
+        """Return the newest messages before `seq`, as far back as there are any."""
         last = bisect_left(self._records, seq, self._start, key=seq_of)
         newest_first = (self._records[i] for i in range(last - 1, max(self._start, last - most) - 1, -1))
         first = _fit(newest_first, last, most_bytes, -1)
@@ -66,7 +66,7 @@ _NONE: Final = Record(0, 0, "", "")
 
 
 def _fit(records: Iterable[Record], at: int, most_bytes: int, step: int) -> int:
-    """Go on from a place by as many messages as fit, and by one at least."""
+    """Return the index after the last message that fits, going on from `at`. At least one does."""
     for record in records:
         if most_bytes <= 0:
             break

@@ -1,7 +1,7 @@
-"""The turn of the reactor that is under way.
+"""The present turn of the reactor, and the work at its end.
 
-All that happens in one turn is kept at once, written once for each encoding, and handed once to each member: whoever
-has something to do in a turn adds a step, and what is to be sent is gathered until its end.
+The messages of one turn are appended together, written once for each encoding, and sent once to each member. So parts
+of the server add steps, which run at the end of the turn, and everything to be sent is gathered until then.
 """
 
 from __future__ import annotations
@@ -16,61 +16,61 @@ from ..limits import LEAST_QUANTUM, QUANTUM, WORK_A_TURN
 from .members import Listener
 
 Soon = Callable[[Callable[[], None]], object]
-"""Calls a function once what is under way in this turn of the reactor is done."""
+"""A function that calls another one at the end of this turn of the reactor."""
 
 _log = Logger("twisted_chat.room")
 
 
 class Busy(Protocol):
-    """Somebody who has more to do than fits into one turn."""
+    """A part with more work than fits into one turn."""
 
     def take_turn(self) -> int:
-        """Do some of it; returns how much work that was, in requests."""
+        """Do some of the work. Returns how much that was, in requests."""
 
 
 class Step(Protocol):
-    """Somebody who has something to do at the end of a turn."""
+    """A part with work to do at the end of a turn."""
 
     def do(self) -> None:
-        """Do it, as much as one turn takes."""
+        """Do as much of the work as fits into a turn."""
 
     def has_more(self) -> bool:
-        """True where there is something to do in the next turn."""
+        """True if there is work for the next turn."""
 
 
 class Turn:
-    """What is done at the end of the turn, and what is written then."""
+    """The steps at the end of the turn, and the bytes that are written then."""
 
     def __init__(self, soon: Soon) -> None:
         self.number = 0
-        """Counts the turns in which something happened."""
+        """The number of turns so far in which something happened."""
         self.work = 0
-        """The work that was made in it so far, in requests."""
+        """The work in this turn so far, in requests."""
         self.quantum = QUANTUM
-        """The work that one participant may make in it: less, once there was much work."""
+        """The work that one participant may cause in this turn. It is smaller once there was much work."""
         self.steps: list[Step] = []
-        """What is done in each of them, in this order."""
+        """The steps of each turn, in order."""
         self.last_steps: list[Callable[[], None]] = []
-        """What is done once all is written."""
+        """The functions that are called once everything is written."""
         self._soon = soon
         self._scheduled = False
         self.out: dict[Listener, list[Any]] = {}
-        """What is to be written to each listener."""
+        """The parts that are written to each listener at the end of the turn."""
         self._busy: deque[Busy] = deque()
-        """Those who have more to do, in the order in which they are served."""
+        """Those with more work, in the order in which they are served."""
         self._busy_next: list[Busy] = []
-        """Those among them who have made enough in this turn."""
+        """Those with more work that are not served again in this turn."""
 
     def schedule(self) -> None:
-        """Let there be an end of this turn."""
+        """Schedule the end of this turn, unless that is done."""
         if not self._scheduled:
             self._scheduled = True
             self._soon(self._end)
 
-    # What is written
+    # Writing
 
     def send(self, listener: Listener, part: Any) -> None:
-        """Write to one listener at the end of this turn, behind what it is to get already."""
+        """Write to one listener at the end of this turn, after all that it is sent before."""
         if listener in self.out:
             self.out[listener].append(part)
         elif part:
@@ -78,7 +78,7 @@ class Turn:
             self.schedule()
 
     def hand(self, listeners: Iterable[Listener], part: Any) -> None:
-        """Write to many listeners now, to whom nothing else is to be written in this turn."""
+        """Write to many listeners now. Nothing else is written to them in this turn."""
         for listener in listeners:
             try:
                 listener.write(part)
@@ -86,7 +86,7 @@ class Turn:
                 _log.failure("A connection could not be written to")
 
     def take(self, listener: Listener) -> list[Any]:
-        """Return what is to be written to a listener, which is not written then."""
+        """Take back what would be written to a listener at the end of this turn, and return it."""
         return self.out.pop(listener, [])
 
     def _write_out(self) -> None:
@@ -98,18 +98,18 @@ class Turn:
                 except Exception:
                     _log.failure("A connection could not be written to")
 
-    # Who is served
+    # Fair queueing
 
     def line_up(self, busy: Busy, next_turn: bool = False) -> None:
-        """Let somebody who has more to do go on after those who lined up before, or in the next turn.
+        """Line up a part with more work, for this turn or for the next one.
 
-        That is fair queueing: a round gives each one its quantum, and there are as many as fit into the turn.
+        This is fair queueing: in each round everybody gets a quantum, and a turn has as many rounds as fit into it.
         """
         (self._busy_next if next_turn else self._busy).append(busy)
         self.schedule()
 
     def spend(self, work: int) -> None:
-        """Count work; where there is much of it, everybody has a smaller quantum for the rest of the turn."""
+        """Count work. After much of it, everybody has a smaller quantum for the rest of the turn."""
         self.work += work
         if self.work >= WORK_A_TURN:
             self.quantum = LEAST_QUANTUM
@@ -121,7 +121,7 @@ class Turn:
             try:
                 left -= self._busy.popleft().take_turn()
             except Exception:
-                _log.failure("A share of the turn has failed; the others go on")
+                _log.failure("One participant's share of a turn has failed; the others go on")
 
     def _end(self) -> None:
         try:
@@ -132,7 +132,7 @@ class Turn:
             if self.out:
                 self._write_out()
         finally:
-            self._scheduled = False  # not before: what is sent in here is written in here
+            self._scheduled = False  # not earlier: what is sent in this function is also written in it
         for last_step in self.last_steps:
             last_step()
         self.number += 1
