@@ -9,7 +9,6 @@ from typing import Concatenate, ParamSpec, TypeVar
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred, fail, succeed
 
-from twisted_chat import names
 from twisted_chat.log import Unavailable
 from twisted_chat.names import Name
 from twisted_chat.registry import MAX_REPORTS, AccountState, Action, Report, StoredAccount, StoredToken
@@ -58,15 +57,15 @@ class MemoryRegistry:
         return self._accounts.get(key)
 
     @_at_once
-    def find_alike(self, name: Name) -> Name | None:
-        return self._alike(name)
+    def find_alike(self, skeleton: str) -> Name | None:
+        return self._alike(skeleton)
 
-    def _alike(self, name: Name) -> Name | None:
-        return next((one.name for one in self._accounts.values() if names.are_alike(one.name, name)), None)
+    def _alike(self, skeleton: str) -> Name | None:
+        return next((account.name for account in self._accounts.values() if account.skeleton == skeleton), None)
 
     @_at_once
     def add(self, account: StoredAccount) -> bool:
-        if account.name.key in self._accounts or self._alike(account.name):
+        if account.name.key in self._accounts or self._alike(account.skeleton):
             return False
         self._accounts[account.name.key] = account
         return True

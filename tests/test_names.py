@@ -132,19 +132,6 @@ class LookalikesTests(TestCase):
             self.names.discard(names.nick(old))
 
 
-class AlikeTests(TestCase):
-    def test_two_names_look_alike_unless_both_are_in_ascii(self) -> None:
-        for one, other, alike in (
-            ("alice", "аlice", True),
-            ("аlice", "alice", True),
-            ("alice", "Alice", False),
-            ("bobl", "bob1", False),
-            ("alice", "боб", False),
-            ("раураl", "paypal", True),
-        ):
-            self.assertEqual(names.are_alike(names.nick(one), names.nick(other)), alike, one)
-
-
 class Same(TestCase):
     def test_case_and_width_do_not_count(self) -> None:
         for one, other in (("Alice", "aLICE"), ("Алиса", "АЛИСА"), ("alice", "ａｌｉｃｅ"), ("Ａ1", "a１"), ("é", "É")):

@@ -20,7 +20,7 @@ import precis_i18n
 from .confusables import skeleton
 from .messages import WireError
 
-__all__ = ["MAX_NICK", "MAX_ROOM", "NOBODY", "Lookalikes", "Name", "are_alike", "author", "nick", "room", "skeleton"]
+__all__ = ["MAX_NICK", "MAX_ROOM", "NOBODY", "Lookalikes", "Name", "author", "nick", "room", "skeleton"]
 
 MAX_NICK: Final = 32
 """Characters of a nick, which has to fit into a column of a terminal."""
@@ -145,13 +145,6 @@ def room(name: str) -> Name:
         return _room(name)
     except ValueError as error:
         raise WireError("bad-room", str(error)) from None
-
-
-def are_alike(one: Name, other: Name) -> bool:
-    """True if two different names may be taken for each other, which those in ASCII alone are not (see `skeleton`)."""
-    if one.key == other.key or (one.key.isascii() and other.key.isascii()):
-        return False
-    return skeleton(one.shown) == skeleton(other.shown)
 
 
 class Lookalikes:

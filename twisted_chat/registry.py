@@ -104,11 +104,11 @@ class Registry(Protocol):
     def find(self, key: str) -> Deferred[StoredAccount | None]:
         """Find an account."""
 
-    def find_alike(self, name: Name) -> Deferred[Name | None]:
-        """Find an account, of whatever state, with another name that looks like this one (`names.are_alike`)."""
+    def find_alike(self, skeleton: str) -> Deferred[Name | None]:
+        """Find the account whose name has this skeleton, whatever its state."""
 
     def add(self, account: StoredAccount) -> Deferred[bool]:
-        """Store a new account; False if there is one, of whatever state, with its name or one that looks like it."""
+        """Store a new account; False if there is one with its key or its skeleton, whatever its state."""
 
     def set_password(self, key: str, old: str, new: str) -> Deferred[bool]:
         """Replace the hash of a password by another one; False if it is not `old` any more.
