@@ -295,6 +295,19 @@ class ComingTests(BareTestCase):
         self.bare()
         self.assertEqual(self.alice.ask(type="nick", nick="49474")[0]["code"], "nick-taken")
 
+    def test_a_name_that_looks_like_another_one_gets_a_number(self) -> None:
+        self.alice.ask(type="nick", nick="4947Ꮞ")
+        self.bare()
+        (members,) = self.alice.ask(type="who", room="lobby")
+        self.assertEqual(members["members"], ["49474-2", "4947Ꮞ"])
+
+    def test_a_name_that_looks_like_that_of_a_bare_client_is_taken(self) -> None:
+        peer = self.bare()
+        self.assertEqual(self.alice.ask(type="nick", nick="4947Ꮞ")[0]["code"], "nick-taken")
+        peer.cut()
+        self.server.settle()
+        self.assertEqual(self.alice.ask(type="nick", nick="4947Ꮞ")[-1]["nick"], "4947Ꮞ")
+
 
 class BeginningTests(SynchronousTestCase):
     def test_one_that_is_ended_before_anything_can_come_stays_ended(self) -> None:

@@ -97,6 +97,59 @@ class HelloTests(ChatTestCase):
         self.assertEqual(self.server.connect().ask(type="hello", nick="alice")[0]["type"], "welcome")
 
 
+class LookalikeTests(ChatTestCase):
+    """Nobody takes a nick that looks like one that is there now, or like the server."""
+
+    LIKE_ALICE = ("аlice", "alісе", "АLIСЕ", "ａӏice")
+
+    def hello(self, nick: str) -> Any:
+        return self.server.connect().ask(type="hello", nick=nick)[0]
+
+    def test_a_hello_with_one_is_refused(self) -> None:
+        text = "this nick looks like that of somebody else: take one that differs more"
+        for nick in self.LIKE_ALICE:
+            answer = self.hello(nick)
+            self.assertEqual((answer["code"], answer["msg"], answer["nick"]), ("nick-taken", text, nick))
+        self.assertEqual(self.hello("Алиса")["nick"], "Алиса")
+
+    def test_a_change_to_one_is_refused_and_keeps_the_old_one(self) -> None:
+        for nick in self.LIKE_ALICE:
+            self.assertEqual(self.error(self.bob, type="nick", nick=nick), "nick-taken")
+        self.assertEqual(self.hello("bоb")["code"], "nick-taken")
+        self.assertEqual(self.bob.ask(type="nick", nick="robert")[0]["nick"], "robert")
+        self.assertEqual(self.hello("bоb")["nick"], "bоb")
+        self.assertEqual(self.hello("rоbert")["code"], "nick-taken")
+
+    def test_it_is_free_when_the_other_one_has_left(self) -> None:
+        self.alice.cut()
+        self.assertEqual(self.hello("аlice")["nick"], "аlice")
+        self.assertEqual(self.hello("alice")["code"], "nick-taken")
+
+    def test_it_is_kept_from_others_by_a_connection_that_has_taken_the_place_of_another(self) -> None:
+        for _ in range(2):
+            carol = self.server.connect()
+            carol.ask(type="hello", nick="carol", token="0123456789abcdef")
+            self.assertEqual(self.hello("саrol")["code"], "nick-taken")
+        carol.cut()
+        self.assertEqual(self.hello("саrol")["nick"], "саrol")
+
+    def test_one_may_change_ones_own_to_one(self) -> None:
+        self.assertEqual(self.alice.ask(type="nick", nick="Аlice")[0]["nick"], "Аlice")
+        self.assertEqual(self.hello("alice")["code"], "nick-taken")
+        self.assertEqual(self.alice.ask(type="nick", nick="alice")[0]["nick"], "alice")
+
+    def test_a_spelling_is_looked_at_as_it_is_written(self) -> None:
+        """A small Cyrillic в does not look like b, its capital looks like B."""
+        self.assertEqual(self.hello("вob")["nick"], "вob")
+        self.assertEqual(self.hello("ВOB")["code"], "nick-taken")
+
+    def test_who_looks_like_the_server(self) -> None:
+        for nick in ("ѕеrvеr", "SЕRVЕR", "ｓerver", "sеlf", "Sеӏf"):
+            answer = self.hello(nick)
+            text = "this nick is reserved for the server: take another one"
+            self.assertEqual((answer["code"], answer["msg"]), ("nick-taken", text))
+
+
 class DepartureTests(ChatTestCase):
     """What is told of those that are gone, when they were in many rooms."""
 

@@ -53,6 +53,8 @@ class Chat:
         self.log = log
         self.nicks: dict[str, Session | Bare] = {}
         """The participants that have a nick, by its key."""
+        self.lookalikes = names.Lookalikes()
+        """Their nicks, by what they look like."""
         self.reactor = reactor
         self._lobby: Room | None = None
         self._wires: set[Wire] = set()
@@ -165,12 +167,14 @@ class Chat:
 
     def name_bare(self, bare: Bare, label: str) -> Name:
         """Give a bare client a nick, made of the label of its wire."""
-        shown, number = label, 1
-        while shown in self.nicks:  # a guest may have taken it, or a client of another address have the same port
+        name, number = Name(label, label), 1
+        # A guest may have taken it, or one that looks like it, or a client of another address may have the same port.
+        while name.key in self.nicks or self.lookalikes.clash(name):
             number += 1
-            shown = f"{label}-{number}"
-        self.nicks[shown] = bare
-        return Name(shown, shown)
+            name = Name(f"{label}-{number}", f"{label}-{number}")
+        self.nicks[name.key] = bare
+        self.lookalikes.add(name)
+        return name
 
     def gone(self, participant: Session | Bare, farewell: str = "") -> None:
         """Take a participant out of its rooms, and give up its nick."""
@@ -178,6 +182,7 @@ class Chat:
         if self.nicks.get(nick.key) is not participant:
             return
         del self.nicks[nick.key]
+        self.lookalikes.discard(nick)
         members, participant.members = participant.members, {}
         for member in members.values():
             self.rooms.leave(member)

@@ -32,6 +32,8 @@ class Host(Protocol):
     accounts: Accounts
     nicks: dict[str, Any]
     """The participants that are welcome, by the nick's key."""
+    lookalikes: names.Lookalikes
+    """The nicks of the participants that are welcome, by what they look like."""
 
     def list_rooms(self, kept: list[RoomSummary]) -> list[messages.RoomInfo]:
         """List the rooms with the most members, and those that are kept."""

@@ -24,7 +24,7 @@ def skeleton(name: str) -> str:
     the skeleton depends on the spelling, and the one that others see is the one that counts.
 
     The exceptions are Ergo's too, and those that its table of exceptions has as comments: `m` does not look like `rn`,
-    `0` not like `O`, and `1` and `I` not like `l`. So `bob1` and `bob10` are no other names than they seem, and the
+    `0` not like `O`, and `1` and `I` not like `l`. So `bob1` and `bobl` may both be there, and the
     skeleton of a name in ASCII is its key. A capital of another script that looks like `I` looks like `i` then.
 
     Width is removed with NFKD in place of NFD: a valid name has no other compatibility characters. It has no default

@@ -14,8 +14,8 @@ from ..participant import Participant
 from ..rules import Account, Role
 from ..session import Session
 
-RESERVED: Final = frozenset((SERVER, "self"))
-"""Nicks that nobody may have: the server is the author `server`, and the oldest clients write `self` for themselves."""
+RESERVED: Final = frozenset(map(names.skeleton, (SERVER, "self")))
+"""What no nick may look like: the server is the author `server`, and the oldest clients write `self` for themselves."""
 
 
 @answers(messages.Hello, needs=Role.STRANGER)
@@ -46,16 +46,25 @@ def _welcome(account: Account | None, host: Host, session: Session, request: mes
 
 
 def _take_nick(host: Host, session: Session, nick: str, token: str | None = None) -> Name:
-    """Give a session a nick that nobody has, or whose bearer has the same token and is ended; raises `WireError`."""
+    """Give a session a nick in place of the one that it has, if it has one; raises `WireError`.
+
+    The nick is nobody's and looks like nobody's, or its bearer has the same token, and is ended.
+    """
     name = names.nick(nick)
-    if name.key in RESERVED:
+    if names.skeleton(name.shown) in RESERVED:
         raise WireError("nick-taken", "this nick is reserved for the server: take another one")
+    if host.lookalikes.clash(name, own=session.nick):
+        raise WireError("nick-taken", "this nick looks like that of somebody else: take one that differs more")
     bearer = host.nicks.get(name.key)
     if bearer is not None and bearer is not session:
         if not isinstance(bearer, Session) or not is_same_token(bearer.token, token):
             raise WireError("nick-taken", f"somebody else has this nick: take another one{_until_free(bearer)}")
         bearer.end("a new connection of yours has taken the place of this one", farewell="connecting again")
+    if session.is_welcome:
+        del host.nicks[session.nick.key]
+        host.lookalikes.discard(session.nick)
     host.nicks[name.key] = session
+    host.lookalikes.add(name)
     return name
 
 
@@ -70,10 +79,7 @@ def _until_free(bearer: Participant) -> str:
 @answers(messages.Nick)
 def _nick(host: Host, session: Session, request: messages.Nick) -> None:
     old = session.nick
-    new = _take_nick(host, session, request.nick)
-    if new.key != old.key:
-        del host.nicks[old.key]
-    session.nick = new
+    new = session.nick = _take_nick(host, session, request.nick)
     session.reply(messages.NickChanged(author=old.shown, nick=new.shown, id=request.id))
     told = 0
     for member in session.members.values():
