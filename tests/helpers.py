@@ -27,7 +27,7 @@ from twisted_chat.session import SILENCE_SECONDS
 NOW = 1_795_345_596.125
 """When the tests begin: 2026-11-22T11:06:36.125Z, a time that a float holds exactly."""
 
-UNLIMITED = Limits(rate=0.0)
+UNLIMITED = Limits(rate=0.0, address_rate=0.0, new_connections=0.0)
 
 
 class TurnClock(Clock):
@@ -225,6 +225,7 @@ class FakeWire:
     longest_object = MAX_OBJECT
     longest_answer = 2**18
     silence_seconds = SILENCE_SECONDS
+    is_unfinished = False
 
     def __init__(self, address: str = "192.0.2.1", label: str = "49474") -> None:
         self.address = address

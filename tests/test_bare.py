@@ -8,11 +8,13 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import bare
+from twisted_chat.bare import UNFINISHED_TICKS
 from twisted_chat.limits import MAX_ERRORS, MAX_REST_SECONDS, Limits
 from twisted_chat.log import Record, Unavailable
 from twisted_chat.messages import PingSent
 from twisted_chat.newcomer import GRACE_SECONDS, HELLO_SECONDS
 from twisted_chat.room import GATHER_FROM
+from twisted_chat.session import TICK_SECONDS
 
 from .helpers import NOW, FakeWire, Peer, Server
 
@@ -679,6 +681,20 @@ class BoundTests(BareTestCase):
         for _ in range(20):
             self.server.clock.advance(30)
         self.assertEqual(peer.got_segments(), [])
+
+    def test_it_is_ended_if_it_leaves_an_object_unfinished(self) -> None:
+        for peer in self.silent("1"), self.bare("2"):
+            peer.wire.is_unfinished = True
+            self.server.clock.pump([TICK_SECONDS] * (UNFINISHED_TICKS - 1))
+            peer.wire.is_unfinished = False
+            self.server.clock.pump([TICK_SECONDS] * UNFINISHED_TICKS)
+            peer.wire.is_unfinished = True
+            self.server.clock.pump([TICK_SECONDS] * (UNFINISHED_TICKS - 1))
+            self.assertFalse(peer.wire.closed)
+            self.server.clock.pump([TICK_SECONDS] + [0.1] * 20)
+            self.assertTrue(peer.wire.closed)
+            self.assertEqual(peer.got_segments()[-1], STOP)
+            peer.cut()
 
     def test_presence_and_topics_are_not_for_it(self) -> None:
         peer = self.bare()

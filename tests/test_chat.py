@@ -8,7 +8,20 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import __version__, chat, messages, names
-from twisted_chat.limits import MAX_ERRORS, MAX_REST_SECONDS, MAX_TOPIC, MAX_WAITING, TOLD, WORK_A_TURN, Limits
+from twisted_chat.limits import (
+    LEAST_ARRIVALS,
+    MAX_ERRORS,
+    MAX_REFUSED_OF_ADDRESS,
+    MAX_REST_SECONDS,
+    MAX_TOPIC,
+    MAX_WAITING,
+    OWN_BURST,
+    REFUSALS,
+    TOKEN_BYTES,
+    TOLD,
+    WORK_A_TURN,
+    Limits,
+)
 from twisted_chat.log import Unavailable
 
 from .helpers import FakeWire, Peer, Server, message
@@ -849,11 +862,11 @@ class LimitTests(ChatTestCase):
         self.server = Server(limits=Limits(burst=2, rate=0.001))
         alice = self.server.welcome("alice")
         alice.ask(type="ping")
-        codes: set[str] = set()
+        answers = []
         for _ in range(2 * MAX_ERRORS):
-            codes.add(alice.ask(type="ping")[0]["code"])
+            answers += [obj["code"] for obj in alice.ask(type="ping")]
             self.server.clock.advance(MAX_REST_SECONDS)
-        self.assertEqual((codes, alice.wire.closed), ({"rate-limited"}, False))
+        self.assertEqual((answers, alice.wire.closed), (["rate-limited"] * REFUSALS, False))
 
     def test_what_is_no_object_costs_as_much_as_a_request(self) -> None:
         self.server = Server(limits=Limits(burst=3, rate=2))
@@ -891,11 +904,109 @@ class LimitTests(ChatTestCase):
         self.assertEqual(fourth.ask(type="hello", nick="fourth")[0]["code"], "full")
         for peer in (second, third, fourth):
             peer.cut()
-        self.assertEqual(self.server.chat._addresses, {}, "nothing is remembered of an address that has none")
+        self.assertEqual(
+            (self.server.chat._networks, self.server.chat._refused),
+            ({}, {}),
+            "nothing is remembered of an address that has none",
+        )
+
+    def test_the_connections_of_a_network_are_counted_together(self) -> None:
+        self.server = Server(limits=Limits(connections_per_address=1))
+        for first, second in ("2001:db8::1", "2001:db8::2"), ("192.0.2.1", "::ffff:192.0.2.1"):
+            self.server.connect(first)
+            self.assertEqual(self.server.connect(second).ask(type="hello", nick="al")[0]["code"], "full")
+
+    def test_an_address_that_connects_too_often_is_told_when_to_come_again(self) -> None:
+        self.server = Server(limits=Limits(connections_per_address=1, new_connections=4))
+        for _ in range(LEAST_ARRIVALS):
+            self.server.connect().cut()
+        refused = self.server.connect()
+        error, stop = refused.ask(type="hello", nick="alice")
+        self.assertEqual((error["code"], error["retry"], stop["type"]), ("rate-limited", 0.251, "stop"))
+        self.assertEqual(error["msg"], "there were too many new connections from your address: try again in 1 s")
+        refused.cut()
+        self.assertEqual(self.server.connect("192.0.2.2").ask(type="hello", nick="bob")[0]["type"], "welcome")
+        self.server.clock.advance(error["retry"])
+        self.assertEqual(self.server.connect().ask(type="hello", nick="alice")[0]["type"], "welcome")
+
+    def test_few_connections_of_an_address_are_told_why_and_others_are_not_let_in(self) -> None:
+        self.server = Server(limits=Limits(connections_per_address=1))
+        address = "192.0.2.1"
+        peers = [self.server.connect(address) for _ in range(1 + MAX_REFUSED_OF_ADDRESS)]
+        self.assertFalse(self.server.chat.admits(address))
+        self.assertTrue(self.server.chat.admits("192.0.2.2"))
+        peers[0].cut()
+        self.assertTrue(self.server.chat.admits(address), "there is space for it")
+        self.server.connect(address)
+        self.assertFalse(self.server.chat.admits(address))
+        peers[1].cut()
+        self.assertTrue(self.server.chat.admits(address), "it can be told why it is refused")
+
+    def test_a_refused_connection_takes_nobody_s_place(self) -> None:
+        self.server = Server(limits=Limits(connections=2))
+        self.server.connect("192.0.2.1")
+        first = self.server.connect("192.0.2.2")
+        self.server.connect("192.0.2.3")
+        first.cut()
+        self.assertEqual(self.server.connect("192.0.2.4").ask(type="hello", nick="al")[0]["type"], "welcome")
+
+    def test_the_requests_of_an_address_are_counted_together(self) -> None:
+        self.server = Server(limits=Limits(address_rate=10, address_burst=40))
+        flood, person, stranger = (self.server.connect(address) for address in ["192.0.2.1"] * 2 + ["192.0.2.2"])
+        flood.send(*[{"type": "ping"}] * 100)
+        self.server.settle()
+        codes = [obj.get("code") for obj in flood.got()]
+        self.assertEqual(codes.count("not-welcome"), 40 + OWN_BURST)
+        self.assertEqual(codes[-1], "rate-limited")
+        self.assertFalse(flood.wire.reading)
+        for number, peer in enumerate((person, stranger)):
+            self.assertEqual(peer.ask(type="hello", nick=f"n{number}")[0]["type"], "welcome")
+
+    def test_requests_that_wait_for_the_tokens_of_an_address_are_answered_in_their_order(self) -> None:
+        self.server = Server(limits=Limits(address_rate=10, address_burst=1))
+        alice = self.server.connect()
+        alice.send({"type": "hello", "nick": "al"}, *({"type": "ping", "id": str(number)} for number in range(100)))
+        self.server.settle()
+        answers = alice.got()
+        for _ in range(20):
+            self.server.clock.advance(1)
+            answers += alice.got()
+        refused = [obj["id"] for obj in answers if obj["type"] == "error"]
+        self.assertEqual(len(refused), REFUSALS)
+        served = [str(number) for number in range(100) if str(number) not in refused]
+        self.assertEqual([obj["id"] for obj in answers if obj["type"] == "pong"], served)
+
+    def test_a_long_request_costs_more(self) -> None:
+        self.server = Server(limits=Limits(burst=10, rate=1))
+        alice = self.server.welcome("alice", "lobby")
+        for number in range(2):
+            self.assertEqual(alice.ask(type="", room="lobby", msg="x" * 3 * TOKEN_BYTES, id="1")[0]["seq"], 1, number)
+        self.assertEqual(alice.ask(type="ping")[0]["code"], "rate-limited")
+
+    def test_a_long_request_that_waits_is_paid_for_once(self) -> None:
+        self.server = Server(limits=Limits(burst=1, rate=0.25))
+        alice = self.server.welcome("alice")
+        for _ in range(REFUSALS):
+            self.assertEqual(alice.ask(type="ping")[0]["code"], "rate-limited")
+            self.server.clock.advance(MAX_REST_SECONDS)
+        alice.send({"type": "ping", "pad": "x" * 3 * TOKEN_BYTES}, {"type": "ping"})
+        seconds = []
+        for second in range(18):
+            seconds += [second] * len(alice.got())
+            self.server.clock.advance(MAX_REST_SECONDS)
+        alice.send({"type": "ping"})
+        self.server.settle()
+        self.assertEqual(alice.got(), [], "one that comes alone waits as well")
+        for _ in range(4):
+            self.server.clock.advance(MAX_REST_SECONDS)
+        self.assertEqual([obj["type"] for obj in alice.got()], ["pong"])
+        self.assertEqual(seconds, [1, 17], "a token comes each 4 s, and one more is taken for each kilobyte")
 
     def test_those_of_a_unix_socket_have_no_address(self) -> None:
-        self.server = Server(limits=Limits(connections_per_address=1))
-        for nick in "alice", "bob":
+        self.server = Server(
+            limits=Limits(connections_per_address=1, new_connections=0.001, address_rate=0.001, address_burst=1)
+        )
+        for nick in [f"n{number}" for number in range(2 * LEAST_ARRIVALS)]:
             self.assertEqual(self.server.connect("").ask(type="hello", nick=nick)[0]["type"], "welcome")
 
 

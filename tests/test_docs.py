@@ -420,7 +420,12 @@ class NumbersTests(TestCase):
         )
 
     def test_of_the_server(self) -> None:
-        self.check_says("docs/reference.md", f"When more than {limits.MAX_REFUSED} such connections exist")
+        told, of_address = limits.MAX_REFUSED, limits.MAX_REFUSED_OF_ADDRESS
+        self.check_says("docs/reference.md", f"At most {told} refused connections, and {of_address} of one address,")
+        own = f"two requests per second, and {limits.OWN_BURST} at once, of its own"
+        self.check_says("docs/reference.md", f"each connection has {own}")
+        self.assertEqual((limits.OWN_RATE, limits.REFUSALS, limits.CALM_SECONDS, limits.PART), (2, 3, 10, 1 / 4))
+        self.check_says("docs/protocol.md", f"a long answer for each {limits.ANSWER_BYTES // 1024} KiB")
 
     def test_of_the_terminal(self) -> None:
         self.check_says(

@@ -65,6 +65,14 @@ class Lines(TestCase):
 
 
 class NoLineEnd(TestCase):
+    def test_an_object_is_unfinished_until_its_last_byte(self) -> None:
+        framer = Framer()
+        states = []
+        for piece in b"", b'{"a"', b":1", b"}", b" ", b"nonsense", b"\n{", b"\n":
+            framer.feed(piece)
+            states.append(framer.is_unfinished)
+        self.assertEqual(states, [False, True, True, False, False, False, True, False])
+
     def test_an_object_is_there_with_its_last_byte(self) -> None:
         self.assertEqual(frames(b'{"a":1'), [])
         self.assertEqual(frames(b'{"a":1', b"}"), [b'{"a":1}'])
@@ -217,6 +225,14 @@ class Cost(TestCase):
                     for piece in pieces:
                         framer.feed(piece)
                 self.assertLess(calls.count, 75, f"{name} {way}")
+
+    def test_blank_lines_take_no_step_each(self) -> None:
+        for blank in b"\n", b"\r\n", b" \n", b"\t \r\n":
+            framer = Framer()
+            with Calls() as calls:
+                found = framer.feed(b'{"a":1}\n' + blank * 10_000 + b'{"a":2}\n' + blank * 10_000 + b"{")
+            self.assertEqual(found, [b'{"a":1}', b'{"a":2}'])
+            self.assertLess(calls.count, 50)
 
     def test_byte_for_byte_no_byte_is_looked_at_again_and_again(self) -> None:
         for name, obj in LARGE.items():

@@ -18,7 +18,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from twisted_chat.framing import Frame, Framer
-from twisted_chat.limits import Bucket, Limits
+from twisted_chat.limits import Limits, SessionBucket
 from twisted_chat.messages import MAX_OBJECT, Asked
 from twisted_chat.newcomer import Newcomer
 from twisted_chat.wire.jsonlines import JSONLinesFactory
@@ -178,7 +178,7 @@ class ProtocolTests(SynchronousTestCase):
                 received.append(request.id)
 
         lobby = self.server.room("lobby")
-        bucket = Bucket(Limits(), 0)
+        bucket = SessionBucket(Limits(), 0)
         protocol.participant = Taking(self.server.chat, protocol, bucket, lobby, may_be_bare=True, refusal=None)
         self.protocol.dataReceived(b'{"type":"ping","id":"1"}{"type":"ping","id":"2"}')
         self.assertEqual(received, ["1", "2"])
@@ -403,3 +403,81 @@ class BadInputTests(SynchronousTestCase):
         answers = self.exchange(b"?\n" * 200 + b'{"type":"ping"}\n')
         self.assertEqual([obj["type"] for obj in answers], ["error"] * 101 + ["stop"])
         self.assertTrue(self.transport.disconnecting)
+
+
+class PartTests(SynchronousTestCase):
+    """What completes no object is paid for, too."""
+
+    def connect(self, hello: bool = True, **limits: Any) -> tuple[Server, Stream, StringTransport]:
+        server = Server(limits=Limits(rate=10, **limits))
+        protocol = JSONLinesFactory(server.chat).buildProtocol(ADDRESS)
+        transport = StringTransport()
+        protocol.makeConnection(transport)
+        if hello:
+            protocol.dataReceived(b'{"type":"hello","nick":"alice"}\n')
+            server.settle()
+            transport.clear()
+        return server, protocol, transport
+
+    def reads(self, server: Server, protocol: Stream, transport: StringTransport, data: bytes, seconds: int) -> int:
+        """Send the same again and again while it is read; returns how often, in so many seconds."""
+        count = 0
+        for _ in range(seconds * 100):
+            server.clock.advance(0.01)
+            while transport.producerState == "producing" and count < 10_000:
+                protocol.dataReceived(data)
+                count += 1
+        return count
+
+    def test_a_line_that_never_ends_is_read_as_fast_as_it_is_paid_for(self) -> None:
+        server, protocol, transport = self.connect(burst=100)
+        protocol.dataReceived(b"x")
+        reads = self.reads(server, protocol, transport, b"x" * 2**16, 20)
+        self.assertLess(reads, 25, "a read of 64 kB is 20 tokens: 5 at once, and one every 2 s")
+        self.assertGreater(reads, 10)
+
+    def test_blank_lines_and_single_bytes_are_read_as_fast_as_they_are_paid_for(self) -> None:
+        for data in b"\n", b" ":
+            server, protocol, transport = self.connect(burst=100)
+            reads = self.reads(server, protocol, transport, data, 10)
+            self.assertLess(abs(reads - 4 * (99 + 10 * 10)), 50, data)
+
+    def test_what_comes_without_a_hello_is_paid_for_as_well(self) -> None:
+        for bare in True, False:
+            server, protocol, transport = self.connect(hello=False, burst=10, bare=bare)
+            self.assertLess(self.reads(server, protocol, transport, b" ", 1), 4 * (10 + 10) + 50)
+            protocol.dataReceived(b'{"type":"hello","nick":"alice"}\n')
+            server.clock.advance(1)
+            server.clock.advance(1)
+            self.assertIn(b"welcome", transport.value())
+
+    def test_what_comes_in_a_rest_does_not_begin_another_one(self) -> None:
+        server, protocol, _ = self.connect(burst=1)
+        for _ in range(10):
+            protocol.participant.received_part(1)
+        self.assertEqual(len(server.clock.getDelayedCalls()), 2, "the end of the rest, and the next tick")
+        protocol.participant.lost()
+        protocol.participant.received_part(1)
+        self.assertEqual(len(server.clock.getDelayedCalls()), 1)
+
+    def test_an_object_in_small_pieces_costs_little_more(self) -> None:
+        server, protocol, transport = self.connect(burst=60)
+        data = json.dumps({"type": "ping", "pad": "x" * 16_000}).encode()
+        for at in range(0, len(data), 1448):
+            protocol.dataReceived(data[at : at + 1448])
+        server.settle()
+        self.assertEqual(transport.value(), b'{"type":"pong"}\n')
+
+    def test_the_rest_of_a_connection_that_is_gone_ends_with_it(self) -> None:
+        server, protocol, transport = self.connect(burst=1)
+        self.reads(server, protocol, transport, b" ", 1)
+        protocol.connectionLost(Failure(ConnectionDone()))
+        server.clock.advance(60)
+        self.assertEqual(server.clock.getDelayedCalls(), [])
+
+    def test_an_unfinished_object_is_known_to_the_participant(self) -> None:
+        _, protocol, _ = self.connect()
+        protocol.dataReceived(b'{"type":')
+        self.assertTrue(protocol.is_unfinished)
+        protocol.dataReceived(b'"ping"}')
+        self.assertFalse(protocol.is_unfinished)

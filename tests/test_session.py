@@ -243,6 +243,17 @@ class ShareTests(SynchronousTestCase):
         self.server.clock.advance(1)
         self.assertEqual(kinds(alice.got()), ["pong"] * 11)
 
+    def test_a_long_answer_costs_more(self) -> None:
+        self.server = Server(limits=Limits(burst=50, rate=1))
+        alice, bob = self.server.welcome("alice"), self.server.welcome("bob", "lobby")
+        for size in 14_000, 14_000, 14_000:
+            bob.say("x" * size)
+        self.server.settle()
+        self.assertEqual(kinds(alice.ask(type="history", room="lobby")), ["history"])
+        self.flood(alice, 50)
+        self.server.settle()
+        self.assertEqual(kinds(alice.got()).count("pong"), 50 - 1 - 1 - 2)
+
     def test_whoever_owes_many_tokens_is_heard_once_a_second(self) -> None:
         self.server = Server(limits=Limits(burst=1, rate=0.01))
         alice = self.server.welcome("alice")

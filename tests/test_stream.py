@@ -43,8 +43,9 @@ class CrowdTests(SynchronousTestCase):
         server = Server(limits=Limits(connections=1))
         factory = JSONLinesFactory(server.chat)
         made = []
-        for _ in range(1 + MAX_REFUSED + 1):
-            protocol, transport = factory.buildProtocol(ADDRESS), StringTransport()
+        for number in range(1 + MAX_REFUSED + 1):
+            address = IPv4Address("TCP", f"192.0.2.{number}", 49474)
+            protocol, transport = factory.buildProtocol(address), StringTransport()
             protocol.makeConnection(transport)
             made.append((protocol, transport))
         self.assertEqual([transport.disconnecting for _, transport in made].count(True), 1)
@@ -52,9 +53,9 @@ class CrowdTests(SynchronousTestCase):
         self.assertTrue(transport.disconnecting)
         last.dataReceived(b'{"type":"ping"}')
         last.connectionLost()
-        self.assertEqual((transport.value(), server.chat.crowded), (b"", True))
+        self.assertEqual((transport.value(), server.chat.admits("192.0.2.99")), (b"", False))
         made[0][0].connectionLost()
-        self.assertFalse(server.chat.crowded)
+        self.assertTrue(server.chat.admits("192.0.2.99"))
 
 
 class Recorder(Protocol):

@@ -46,6 +46,9 @@ class OptionsTests(TestCase):
             ("--rate", 0),
             ("--memory", 0),
             ("--burst", 1),
+            ("--address-rate", 0),
+            ("--address-burst", 1),
+            ("--new-connections", 0),
             ("--connections", 1),
             ("--connections-per-address", 1),
         ):
@@ -54,8 +57,23 @@ class OptionsTests(TestCase):
                 self.assertEqual(self.refuses(option, text), expected)
 
     def test_limits_are_read(self) -> None:
-        limits = parse("--rate", "0", "--burst", "7", "--connections", "8", "--connections-per-address", "9")["limits"]
-        self.assertEqual(limits, Limits(rate=0, burst=7, connections=8, connections_per_address=9))
+        options = ["--rate=6", "--burst=7", "--address-rate=20", "--address-burst=30"]
+        options += ["--connections=8", "--connections-per-address=9", "--new-connections=10"]
+        expected = Limits(
+            rate=6,
+            burst=7,
+            address_rate=20,
+            address_burst=30,
+            connections=8,
+            connections_per_address=9,
+            new_connections=10,
+        )
+        self.assertEqual(parse(*options)["limits"], expected)
+
+    def test_the_limits_of_an_address_follow_those_of_a_connection(self) -> None:
+        for rate, address_rate in (0, 0), (10, 50):
+            limits = parse("--rate", str(rate), "--burst", "3")["limits"]
+            self.assertEqual((limits.address_rate, limits.address_burst), (address_rate, 30))
 
     def test_the_oldest_clients_are_served_or_not(self) -> None:
         self.assertEqual([parse(*options)["limits"].bare for options in ([], ["--bare", "no"])], [True, False])

@@ -224,7 +224,7 @@ class StrangerTests(UDPTests):
         self.server = UDPServer(Limits(connections=0))
         self.server.network.full = True  # those that are refused are not gone yet
         for port in range(MAX_REFUSED):
-            guest = Guest(self.server, (HERE[0], 2000 + port))
+            guest = Guest(self.server, (f"198.51.100.{port}", 2000))
             self.server.network.full = False
             guest.prove()
             self.server.network.full = True

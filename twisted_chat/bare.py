@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from . import participant
 from .encoding import THREE_FIELDS
-from .limits import Bucket
+from .limits import SessionBucket
 from .log import Unavailable
 from .messages import SERVER, Asked, Error, MemberJoined, Quit, Say, Stop, WireError
 from .names import NOBODY, Name
@@ -31,6 +31,9 @@ DRAIN_SECONDS: Final = 1.5
 MAX_SEGMENTS: Final = 64
 """Errors and direct messages that wait for their turn, a second's worth; then nothing more is read from it, and
 others are told that it takes nothing more."""
+
+UNFINISHED_TICKS: Final = 4
+"""Ticks after which a connection is ended from which an object came in part: two minutes, as for a silent session."""
 
 _log = Logger("twisted_chat.bare")
 
@@ -61,7 +64,7 @@ class Bare(Participant):
 
     host: BareHost
 
-    def __init__(self, host: BareHost, wire: Wire, bucket: Bucket, lobby: Room, since: int) -> None:
+    def __init__(self, host: BareHost, wire: Wire, bucket: SessionBucket, lobby: Room, since: int) -> None:
         """Let it read what comes after the number `since`, once it is woken."""
         super().__init__(host, wire, bucket)
         self._member = host.rooms.follow(lobby, self, since)
@@ -125,7 +128,10 @@ class Bare(Participant):
         self.end("")
 
     def tick(self) -> None:
-        """Nothing to do: a bare client knows no ping; TCP's keepalive finds out that it is gone."""
+        """Called now and then: a bare client knows no ping, but it is ended if it leaves an object unfinished."""
+        self._silent = self._silent + 1 if self.wire.is_unfinished else 0
+        if self._silent >= UNFINISHED_TICKS:
+            self.end("half an object came two minutes ago, and the rest did not")
 
     # To the wire
 

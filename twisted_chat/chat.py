@@ -13,7 +13,16 @@ from twisted.logger import Logger
 from . import messages, names, requests
 from .accounts import Accounts, Anybody
 from .bare import Bare
-from .limits import MAX_REFUSED, MAX_TOPIC, Bucket, Limits
+from .limits import (
+    LEAST_ARRIVALS,
+    MAX_REFUSED,
+    MAX_REFUSED_OF_ADDRESS,
+    MAX_TOPIC,
+    AddressBuckets,
+    Limits,
+    SessionBucket,
+    network_of,
+)
 from .log import Log, RoomSummary
 from .messages import WireError
 from .names import Name
@@ -58,7 +67,15 @@ class Chat:
         self.reactor = reactor
         self._lobby: Room | None = None
         self._wires: set[Wire] = set()
-        self._addresses: Counter[str] = Counter()
+        self._networks: Counter[str] = Counter()
+        """How many connections there are of each network, without those that were refused."""
+        self._refused: dict[Wire, str] = {}
+        """The connections that are told why they cannot stay, with their networks."""
+        limits = self.limits
+        seconds = reactor.seconds
+        at_once = max(LEAST_ARRIVALS, limits.connections_per_address)
+        self._arrivals = AddressBuckets(seconds, limits.new_connections, at_once, "new connections")
+        self._address_requests = AddressBuckets(seconds, limits.address_rate, limits.address_burst)
         self._next_tick: IDelayedCall | None = None
         self.stopping = False
         """True once the server stops: nothing more is heard, and no new connections are taken."""
@@ -83,10 +100,15 @@ class Chat:
         A connection that is not `ready` counts as one, and its time runs only from `begin` on.
         """
         assert self._lobby
+        network = network_of(wire.address)
+        refusal = self._refusal(network)
+        if refusal is None:
+            self._networks[network] += 1
+            self._arrivals.take(wire.address)
+        else:
+            self._refused[wire] = network
         self._wires.add(wire)
-        self._addresses[wire.address] += 1
-        bucket = Bucket(self.limits, self.reactor.seconds())
-        refusal = self._refusal(wire)
+        bucket = SessionBucket(self.limits, self.reactor.seconds(), self._address_requests.find(wire.address))
         may_be_bare = self.limits.bare and wire.may_be_bare
         wire.participant = Newcomer(self, wire, bucket, self._lobby, may_be_bare, refusal)
         if ready:
@@ -99,25 +121,34 @@ class Chat:
         if isinstance(wire.participant, Newcomer):
             wire.participant.begin()
 
-    @property
-    def crowded(self) -> bool:
-        """True while so many connections were refused, and have not ended yet, that others are not even told so."""
-        return len(self._wires) >= self.limits.connections + MAX_REFUSED
+    def admits(self, address: str) -> bool:
+        """False for a new connection that is closed without a word: enough others are being told why they are refused.
 
-    def _refusal(self, wire: Wire) -> WireError | None:
-        if len(self._wires) > self.limits.connections:
+        Asked before anything else is done for a connection, such as a TLS handshake.
+        """
+        network = network_of(address)
+        of_network = sum(network == other for other in self._refused.values())
+        told = len(self._refused) < MAX_REFUSED and (of_network < MAX_REFUSED_OF_ADDRESS or not network)
+        return told or self._refusal(network) is None
+
+    def _refusal(self, network: str) -> WireError | None:
+        """The reason why one more connection of a network cannot stay."""
+        limits = self.limits
+        if len(self._wires) - len(self._refused) >= limits.connections:
             return WireError("full", "the server has all the connections it can take: try again later")
-        if wire.address and self._addresses[wire.address] > self.limits.connections_per_address:
+        if network and self._networks[network] >= limits.connections_per_address:
             return WireError("full", "there are too many connections from your address: end one first")
-        return None
+        return self._arrivals.refusal(network)
 
     def disconnected(self, wire: Wire) -> None:
         """Called when a connection is gone."""
         wire.participant.lost()
         self._wires.discard(wire)
-        self._addresses[wire.address] -= 1
-        if not self._addresses[wire.address]:
-            del self._addresses[wire.address]
+        if self._refused.pop(wire, None) is None:
+            network = network_of(wire.address)
+            self._networks[network] -= 1
+            if not self._networks[network]:
+                del self._networks[network]
         self._check_stopped()
 
     def _tick_all(self) -> None:

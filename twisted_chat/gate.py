@@ -57,7 +57,7 @@ table: dict[type[msgspec.Struct], Row] = {}
 def handle(host: Host, participant: Participant, request: Asked) -> Deferred[None] | None:
     """Let a request through the gate, and answer it; raises `WireError`. What cannot be read costs a token too."""
     if type(request) is not messages.Quit:
-        participant.bucket.take(host.reactor.seconds)
+        participant.bucket.take_for_request(host.reactor.seconds)
     if isinstance(request, WireError):
         raise request
     handler, needs = table[type(request)]

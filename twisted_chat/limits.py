@@ -6,7 +6,11 @@ Each limit is a number with a name, its reason beside it, and what a client may 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address, ip_network
+from math import ceil, inf
+from typing import Final, NoReturn
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -49,40 +53,84 @@ waits."""
 MAX_OWN: Final = 2**14
 """Messages that one session may say in a room without reading from it; 8 bytes are remembered for each."""
 
-
 MAX_TOPIC: Final = 256
 """Characters of a topic, and of a farewell: a long line of a terminal, and a list of rooms stays readable."""
-
 
 TOLD: Final = 20
 """Others who are told of a coming, a going, a nick or a topic for the price of one more request, which is as much work.
 The others are counted over all rooms, and the price is rounded up."""
 
+TOKEN_BYTES: Final = 1024
+"""Bytes of a request that cost one more token: checking, keeping and sending them is as much work as a short request.
+At the usual rate a session can write 200 kB/s to the disk, and not 3 MB/s."""
+
+ANSWER_BYTES: Final = 2**14
+"""Bytes of an answer that cost one more token: a page of history of 256 kB takes 17, as it takes 1 to 3 ms. At the
+usual rate a session is answered with 3 MB/s."""
+
+PART: Final = 0.25
+"""The price of a read that completes no object, and of each further kilobyte in it. An object of 16 kB that comes in
+segments costs half as much again; a line that never ends, blank lines and single bytes are not free."""
+
+REFUSALS: Final = 3
+"""Requests that are refused when the tokens are used up, so that the client knows why it is slow, and how long. After
+these, requests wait and nothing is read: a refusal costs as much as what it refuses."""
+
+CALM_SECONDS: Final = 10.0
+"""Seconds without meeting the limit after which the next refusals are told again."""
+
 REST_SECONDS: Final = 0.1
-"""The least time for which nothing is read from whoever has used up its tokens: at the usual rate it then has 20 of
-them, so that few of a flood's requests are refused, and reading is seldom stopped for one token."""
+"""The least time for which nothing is read from a session that has used up its tokens: at the usual rate it then has 20
+of them, so that few of a flood's requests are refused, and reading is seldom stopped for one token."""
 
 MAX_REST_SECONDS: Final = 1.0
 """The longest time for which nothing is read from it, even if it owes more tokens: the end of a connection has to be
 noticed."""
 
+OWN_RATE: Final = 2.0
+OWN_BURST: Final = 30
+"""Requests/s, and at once, that a session may always send, whatever others of its address have used up: a person in an
+office in which some program floods talks on, and a new one gets in."""
+
+TAKEN_AHEAD: Final = 8
+"""Tokens that a session takes in advance of an address that has none. Sessions get theirs in the order in which they
+asked; fewer at a time would mean more timers than requests."""
+
+LEAST_ARRIVALS: Final = 100
+"""New connections that may come at once from an address, however few it may have at a time: one that comes and goes."""
+
+MAX_ADDRESSES: Final = 2**14
+"""Addresses that are remembered for each kind of bucket: 4 MB. Who has more addresses than these has so many buckets
+that being forgotten makes no difference."""
 
 MAX_REFUSED: Final = 32
-"""Connections above the limit that are told `full`. More are closed without a word: each takes one of the files that
-the process may open, and the store and the log need some too."""
+MAX_REFUSED_OF_ADDRESS: Final = 4
+"""Connections above a limit, in all and of one address, that are told so. More are closed without a word, before a TLS
+handshake: each takes one of the files that the process may open, and the store and the log need some too."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What the one who runs the server may set."""
 
     rate: float = 200.0
-    """Requests/s of one session, in the long run: a hundred times what a person does, and a busy bridge's."""
+    """Requests/s of one session, in the long run: a hundred times what a person does, and a busy bridge's. 0 is no
+    limit."""
     burst: int = 2_000
     """Requests that one session may send at once: a paste, or what gathered while its connection was away."""
+    address_rate: float = 1_000.0
+    """Requests/s of all sessions of one address: five busy bridges, or an office of a thousand in which everybody says
+    something each second. It is a twentieth of what the server can do, so that it takes twenty addresses, and not one
+    with many connections, to keep it busy. 0 is no limit."""
+    address_burst: int = 20_000
+    """Requests that they may send at once: after a restart all of an office come back, each with its hello, and a join
+    for each of its rooms."""
     connections: int = 100_000
     """Connections in all; the process's limit of open files may be lower."""
     connections_per_address: int = 1_000
-    """Connections from one address: a school or an office behind one."""
+    """Connections of one address: a school or an office behind one. So many may also come at once."""
+    new_connections: float = 20.0
+    """New connections/s of one address, in the long run. A TLS handshake takes 1 to 2 ms, so that this is 4 % of a
+    processor at most. 0 is no limit."""
     bare: bool = True
     """True where the oldest clients are served, which do not say hello."""
     rooms_per_session: int = 500
@@ -103,45 +151,248 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
+_TRANSLATED: Final = ip_network("64:ff9b::/96")
+"""The IPv6 addresses that stand for IPv4 addresses behind a translator (RFC 6052)."""
+
+
+@lru_cache(maxsize=1024)
+def network_of(address: str) -> str:
+    """The network by which an address is counted: an IPv4 address alone, an IPv6 address with its /64.
+
+    A customer with IPv6 has a /64 at least, and may use a new address for each connection (RFC 8981). IPv6 addresses
+    that stand for IPv4 addresses count as these. What is no address is returned as it is; the empty text is nobody's.
+    """
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return address
+    if not isinstance(ip, IPv6Address):
+        return address
+    if ip.ipv4_mapped is not None:
+        return str(ip.ipv4_mapped)
+    if ip in _TRANSLATED:
+        return str(ip_address(int(ip) & 0xFFFFFFFF))
+    return f"{IPv6Address(int(ip) >> 64 << 64)}/64"
+
+
 class Bucket:
-    """A token bucket: `burst` at once, `rate`/s in the long run. A rate of 0 is no limit."""
+    """A token bucket: `burst` tokens at once, and `rate` tokens/s in the long run. A rate of 0 is no limit."""
 
-    __slots__ = ("_at", "_burst", "_rate", "_tokens")
+    __slots__ = ("__weakref__", "_at", "burst", "rate", "tokens")
 
-    def __init__(self, limits: Limits, now: float) -> None:
-        self._rate = limits.rate
-        self._burst = self._tokens = float(limits.burst)
+    def __init__(self, rate: float, burst: float, now: float) -> None:
+        self.rate = rate
+        self.burst = self.tokens = float(burst) if rate else inf
         self._at = now
+
+    def refill(self, now: float) -> None:
+        """Add the tokens that have come since the last call."""
+        self.tokens = min(self.burst, self.tokens + max(0.0, now - self._at) * self.rate)
+        self._at = now
+
+    def wait(self, now: float) -> float:
+        """The seconds until there is a token; 0 if there is one."""
+        if self.tokens < 1:
+            self.refill(now)
+        return 0.0 if self.tokens >= 1 else (1 - self.tokens) / self.rate
+
+    def take(self, now: float) -> float:
+        """Take a token if there is one; returns what `wait` does."""
+        wait = self.wait(now)
+        if not wait:
+            self.tokens -= 1
+        return wait
+
+
+class AddressBuckets:
+    """A table of token buckets, one for each address, for one kind of thing that addresses ask for.
+
+    A request that costs more than others takes a token here, after the checks that cost nothing and before the work:
+
+        self.registrations = AddressBuckets(reactor.seconds, rate=10 / 3600, burst=10, what="registrations")
+        …
+        host.registrations.take(session.wire.address)  # raises `WireError`, which the gate answers
+
+    An address is counted by its `network_of`. One that is empty, as of a Unix socket, has no limit. The number of
+    entries is bounded: a bucket that is full again is forgotten, and where there are `most` of them, the one that was
+    used least recently.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float], rate: float, burst: float, what: str = "", most: int = MAX_ADDRESSES
+    ) -> None:
+        """`rate` is in tokens/s, and 0 no limit. `what` names the things in the error, such as `registrations`."""
+        self._clock = clock
+        self._rate = rate
+        self._burst = burst
+        self._what = what
+        self._most = most
+        self._buckets: WeakValueDictionary[str, Bucket] = WeakValueDictionary()
+        """All that anybody holds, by the network."""
+        self._recent: dict[str, Bucket] = {}
+        """Those that are held here: not full again, as far as is known. The one used least recently comes first."""
+
+    def __len__(self) -> int:
+        return len(self._recent)
+
+    def find(self, address: str) -> Bucket:
+        """Find the bucket of an address: the same one for as long as somebody holds it, or it is not full again."""
+        now = self._clock()
+        network = network_of(address)
+        if not (network and self._rate):
+            return Bucket(0, 0, now)
+        bucket = self._buckets.get(network) or Bucket(self._rate, self._burst, now)
+        self._buckets[network] = bucket
+        self._recent.pop(network, None)
+        self._recent[network] = bucket
+        self._forget_some(now)
+        return bucket
+
+    def take(self, address: str) -> None:
+        """Take a token of an address; raises `WireError` (`rate-limited`, with `retry`) where there is none."""
+        if wait := self.find(address).take(self._clock()):
+            raise self._error(wait)
+
+    def refusal(self, address: str) -> WireError | None:
+        """The error that `take` would raise now; takes nothing."""
+        bucket = self._buckets.get(network_of(address))
+        wait = 0.0 if bucket is None else bucket.wait(self._clock())
+        return self._error(wait) if wait else None
+
+    def _error(self, wait: float) -> WireError:
+        text = f"there were too many {self._what} from your address: try again in {duration(wait)}"
+        return WireError("rate-limited", text, retry=_retry(wait))
+
+    def _forget_some(self, now: float) -> None:
+        """Look at the two that were used least recently: each call adds one at most, so that they become fewer."""
+        for _ in range(2):
+            network, bucket = next(iter(self._recent.items()))
+            bucket.refill(now)
+            is_needed = bucket.tokens < bucket.burst and len(self._recent) <= self._most
+            if is_needed or len(self._recent) == 1:
+                break
+            del self._recent[network]
+
+
+class SessionBucket(Bucket):
+    """The tokens of a session: its own, and those that it shares with all sessions of its address.
+
+    A session whose address has no tokens has a few requests of its own (`OWN_RATE`), and then waits for its turn among
+    the others of the address: it takes tokens that are still to come, and the time of the last one is its turn.
+    """
+
+    __slots__ = ("_ahead", "_ahead_from", "_limited_at", "_own", "_refusals", "_shared")
+
+    def __init__(self, limits: Limits, now: float, shared: Bucket | None = None) -> None:
+        super().__init__(limits.rate, limits.burst, now)
+        self._shared = shared or Bucket(0, 0, now)
+        self._own: Bucket | None = None
+        """What it may always send; made once its address has no tokens."""
+        self._ahead = 0
+        """Tokens that it has taken of its address in advance, and the time from which on it may use them."""
+        self._ahead_from = 0.0
+        self._refusals = 0
+        self._limited_at = -inf
 
     def change(self, limits: Limits) -> None:
         """Go by other limits from now on, since it is known whose tokens these are."""
-        self._rate = limits.rate
-        self._tokens += limits.burst - self._burst
-        self._burst = float(limits.burst)
+        spent = self.burst - self.tokens if self.rate else 0.0
+        self.rate = limits.rate
+        self.burst = float(limits.burst) if limits.rate else inf
+        self.tokens = self.burst - spent
 
-    def take(self, clock: Callable[[], float]) -> None:
+    def take_for_request(self, clock: Callable[[], float]) -> None:
         """Take one token; raises `RateLimited` where there is none. The clock tells seconds."""
-        if self._tokens < 1:
-            if not self._rate:
-                return
-            now = clock()
-            self._tokens = min(self._burst, self._tokens + max(0.0, now - self._at) * self._rate)
-            self._at = now
-            if self._tokens < 1:
-                raise RateLimited(self._rate, (1 - self._tokens) / self._rate)
-        self._tokens -= 1
+        shared = self._shared
+        if self.tokens >= 1 and shared.tokens >= 1:
+            self.tokens -= 1
+            shared.tokens -= 1
+        else:
+            self._take_last(shared, clock())
 
-    def charge(self, told: int) -> int:
-        """Pay for what a request made the server tell others, be it on credit; returns the price in tokens."""
-        price = -(-told // TOLD)
-        self._tokens -= price
-        return price
+    def _take_last(self, shared: Bucket, now: float) -> None:
+        self.refill(now)
+        shared.refill(now)
+        if self.tokens < 1:
+            self._limit((1 - self.tokens) / self.rate, now, f"{self.rate:g} requests a second are served")
+        if shared.tokens >= 1:
+            shared.tokens -= 1
+        elif self._ahead and now >= self._ahead_from:
+            self._ahead -= 1
+        elif not self._has_own(now):
+            if not self._ahead:
+                shared.tokens -= TAKEN_AHEAD
+                self._ahead, self._ahead_from = TAKEN_AHEAD, now - shared.tokens / shared.rate
+            text = f"{shared.rate:g} requests a second are served from your address"
+            self._limit(self._ahead_from - now, now, text)
+        self.tokens -= 1
+
+    def _has_own(self, now: float) -> bool:
+        """Take a token of those that it has for itself, if there is one."""
+        if self._own is None:
+            self._own = Bucket(OWN_RATE, OWN_BURST, now)
+        return not self._own.take(now)
+
+    def _limit(self, seconds: float, now: float, served: str) -> NoReturn:
+        if now - self._limited_at > CALM_SECONDS:
+            self._refusals = 0
+        self._limited_at = now
+        self._refusals += 1
+        raise RateLimited(seconds, served, is_told=self._refusals <= REFUSALS)
+
+    def take_for_part(self, price: float, clock: Callable[[], float]) -> float:
+        """Pay for a read without a request; returns the seconds for which nothing more should be read."""
+        self.charge(price)
+        shared = self._shared
+        if self.tokens >= 0 and shared.tokens >= 0:
+            return 0.0
+        now = clock()
+        self.refill(now)
+        shared.refill(now)
+        if self.tokens < 0:
+            return -self.tokens / self.rate
+        return 0.0 if shared.tokens >= 0 or self._has_own(now) else -shared.tokens / shared.rate
+
+    def charge(self, price: float) -> None:
+        """Pay for what a request has made the server do, be it on credit; its address pays too.
+
+        An address owes its burst at most, so that it is served again soon after a flood.
+        """
+        self.tokens -= price
+        shared = self._shared
+        shared.tokens = max(shared.tokens - price, -shared.burst)
+
+
+def price_of_part(size: int) -> float:
+    """The price of so many bytes that complete no request."""
+    return PART * (1 + size // TOKEN_BYTES)
+
+
+def price_of_telling(told: int) -> int:
+    """The price, in tokens and in work, of telling so many others."""
+    return -(-told // TOLD)
 
 
 class RateLimited(WireError):
     """A request met an empty bucket. `seconds` later it is served."""
 
-    def __init__(self, rate: float, seconds: float) -> None:
-        self.seconds = round(max(REST_SECONDS, seconds) + 0.001, 3)  # half a millisecond too late at least
-        text = f"that is too fast: {rate:g} requests a second are served; try again in {self.seconds:g} s"
-        super().__init__("rate-limited", text, retry=self.seconds)
+    def __init__(self, seconds: float, served: str, is_told: bool = True) -> None:
+        self.seconds = _retry(max(REST_SECONDS, seconds))
+        self.is_told = is_told
+        """False if the request waits until then instead of being refused."""
+        super().__init__(
+            "rate-limited", f"that is too fast: {served}; try again in {self.seconds:g} s", retry=self.seconds
+        )
+
+
+def _retry(seconds: float) -> float:
+    """Round the time after which a client may ask again: half a millisecond too late at least."""
+    return round(seconds + 0.001, 3)
+
+
+def duration(seconds: float) -> str:
+    """Write a time to wait for people, rounded up: `12 s`, `5 min`, `2 h`."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds > 2 * size:
+            return f"{ceil(seconds / size)} {unit}"
+    return f"{max(1, ceil(seconds))} s"

@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from zope.interface import implementer
 
 from .bare import Bare, BareHost
-from .limits import Bucket
+from .limits import SessionBucket, price_of_part
 from .messages import Asked, Quit, Say, WireError
 from .participant import HELLO_FIRST, Wire
 from .room import Room
@@ -43,7 +43,13 @@ class Newcomer:
     )
 
     def __init__(
-        self, host: BareHost, wire: Wire, bucket: Bucket, lobby: Room, may_be_bare: bool, refusal: WireError | None
+        self,
+        host: BareHost,
+        wire: Wire,
+        bucket: SessionBucket,
+        lobby: Room,
+        may_be_bare: bool,
+        refusal: WireError | None,
     ) -> None:
         self._may_be_bare = may_be_bare
         self._host = host
@@ -86,6 +92,12 @@ class Newcomer:
         elif bare.ending is None and not self._host.stopping:
             bare.handle(request, size)  # at once: a hello that follows finds nothing that waits
 
+    def received_part(self, size: int) -> None:
+        if self._bare is not None:
+            self._bare.received_part(size)
+        elif self._bucket.take_for_part(price_of_part(size), self._host.reactor.seconds):
+            (self._be_bare() if self._may_be_bare else self._be_session()).received_part(0)  # it rests
+
     def _be_bare(self) -> Bare:
         if self._bare is None:
             self._cancel()
@@ -117,7 +129,9 @@ class Newcomer:
             self._bare.lost()
 
     def tick(self) -> None:
-        """Nothing to do: its first word is waited for as long as TCP's keepalive finds that it is there."""
+        """Called now and then: its first word is waited for as long as TCP's keepalive finds that it is there."""
+        if self._bare is not None:
+            self._bare.tick()
 
     def end(self, why: str) -> None:
         """Say why, and end the connection."""

@@ -3,8 +3,8 @@
 Requests are handled in their order, each one when those before it have been answered. What one participant asks for is
 bounded in four ways, so that nobody else waits long for it and memory does not grow with it:
 
-- Each request costs a token (`limits.Bucket`). Whoever has none is told so once, and rests: nothing is read from it
-  until there are tokens again.
+- Each request costs a token (`limits.SessionBucket`), and a long one more. A participant that has none is told so a few
+  times, and then its requests wait: nothing is read from it until there are tokens again.
 - Each request is work. Whoever has had its quantum in a turn of the reactor goes on in a later turn, with all others
   that have more to do (`room.turn`: fair queueing).
 - What waits for its turn is bounded in requests and in bytes; then nothing more is read.
@@ -32,8 +32,11 @@ from .limits import (
     MAX_WAITING_BYTES,
     NOT_ITS_FAULT,
     QUANTUM,
-    Bucket,
+    TOKEN_BYTES,
     RateLimited,
+    SessionBucket,
+    price_of_part,
+    price_of_telling,
 )
 from .log import Unavailable
 from .messages import Asked, Quit, WireError
@@ -66,6 +69,10 @@ class Wire(Protocol):
     longest_answer: int
     """Bytes of one answer that it hands on at once; what is a list ends there, and the rest is asked for again."""
 
+    @property
+    def is_unfinished(self) -> bool:
+        """True while a request has arrived in part."""
+
     def write(self, part: Any) -> None:
         """Hand on what was written in its encoding."""
 
@@ -87,6 +94,9 @@ class Receiver(Protocol):
 
     def received(self, request: Asked, size: int) -> None:
         """Called with a request, or with what was wrong in the place of one, and its size in bytes."""
+
+    def received_part(self, size: int) -> None:
+        """Called when so many bytes have arrived that complete no request."""
 
     def finished(self) -> None:
         """Called when the peer has closed its sending side; it may still read what it asked for."""
@@ -152,7 +162,7 @@ class Participant(ABC):
         "wire",
     )
 
-    def __init__(self, host: Host, wire: Wire, bucket: Bucket) -> None:
+    def __init__(self, host: Host, wire: Wire, bucket: SessionBucket) -> None:
         self.host = host
         self.wire = wire
         self.bucket = bucket
@@ -275,17 +285,23 @@ class Participant(ABC):
 
     def handle(self, request: Asked, size: int) -> None:
         """Handle a request now."""
-        work = 1 + (size >> 10)
+        work = 1 + size // TOKEN_BYTES
         self._work += work
         self.turn.spend(work)
         try:
             answered = self.host.handle(self, request)
+        except RateLimited as limited:
+            self._limit(limited, request, size)
+            return
         except WireError as error:
+            self.bucket.charge(work - 1)
             self._refuse(error, request)
             return
         except Exception:
             self._failed(Failure(), request)
             return
+        if work > 1:
+            self.bucket.charge(work - 1)
         if answered is None:
             self._errors = 0
             return
@@ -314,11 +330,30 @@ class Participant(ABC):
         self.answer_error(error, request)
         if type(request) is Quit:
             self._leaving = False
-        if isinstance(error, RateLimited):
-            self._rest(min(error.seconds, MAX_REST_SECONDS))
         self._errors += error.code not in NOT_ITS_FAULT
         if self._errors > MAX_ERRORS:
             self.end(f"{self._errors} errors in a row: this is another protocol")
+
+    def _limit(self, limited: RateLimited, request: Asked, size: int) -> None:
+        """Rest until there are tokens; the request is refused, so that the client knows, or waits for that."""
+        if limited.is_told:
+            self._refuse(limited, request)
+        else:
+            if self._waiting is None:
+                self._waiting = deque()
+            self._waiting.appendleft((request, size))
+            self._waiting_bytes += size
+        self._rest(min(limited.seconds, MAX_REST_SECONDS))
+
+    def received_part(self, size: int) -> None:
+        """Called when so many bytes have arrived that complete no request: they are work, too."""
+        work = 1 + size // TOKEN_BYTES
+        self.spend(work)
+        self.turn.spend(work)
+        if self._resting is None and not self.closed:
+            wait = self.bucket.take_for_part(price_of_part(size), self.host.reactor.seconds)
+            if wait:
+                self._rest(min(wait, MAX_REST_SECONDS))
 
     def go_on(self) -> None:
         """Handle what waited, as far as that goes now, and read on."""
@@ -353,7 +388,9 @@ class Participant(ABC):
     def charge(self, told: int) -> None:
         """Let it pay for what a request of its made the server tell others; that ends its turn."""
         if told:
-            self.spend(self.bucket.charge(told))
+            price = price_of_telling(told)
+            self.spend(price)
+            self.bucket.charge(price)
             self._enough = True
 
     def _line_up(self) -> None:

@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 from . import names
-from .limits import MAX_OWED, MAX_OWN, Bucket
+from .limits import ANSWER_BYTES, MAX_OWED, MAX_OWN, SessionBucket
 from .messages import SERVER, Asked, Error, PingSent, Quit, Reply, Say, Stop, WireError, time_text
 from .names import NOBODY, Name
 from .participant import Host, Participant, Wire
@@ -39,7 +39,7 @@ class Session(Participant):
 
     __slots__ = ("_has_half_closed", "encoding", "token", "write")
 
-    def __init__(self, host: Host, wire: Wire, bucket: Bucket) -> None:
+    def __init__(self, host: Host, wire: Wire, bucket: SessionBucket) -> None:
         super().__init__(host, wire, bucket)
         self.encoding = wire.encoding
         self.write: Callable[[Any], None] = wire.write
@@ -73,6 +73,8 @@ class Session(Participant):
 
     def owes(self, size: int) -> None:
         self.spend(size >> 11)
+        if size >= ANSWER_BYTES:
+            self.bucket.charge(size // ANSWER_BYTES)
         self._owed += size
         if self._owed > MAX_OWED:
             self._enough = True

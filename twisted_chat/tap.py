@@ -54,8 +54,11 @@ class Options(usage.Options):
         ["memory", None, "1", "MiB of the newest messages of all rooms that stay in memory."],
         ["rate", None, "200", "Requests per second of one connection, in the long run; 0 is no limit."],
         ["burst", None, "2000", "Requests that one connection may send at once."],
+        ["address-rate", None, None, "The same of all connections of one address. [default: five times --rate]"],
+        ["address-burst", None, None, "Requests that they may send at once. [default: ten times --burst]"],
         ["connections", None, "100000", "Connections in all."],
-        ["connections-per-address", None, "1000", "Connections from one address."],
+        ["connections-per-address", None, "1000", "Connections of one address, and how many may come at once."],
+        ["new-connections", None, "20", "New connections per second of one address; 0 is no limit."],
         ["bare", None, "yes", "Serve clients that never say hello, in the room lobby (yes), or end them (no)."],
     ]
 
@@ -104,11 +107,15 @@ class Options(usage.Options):
         except ValueError as error:
             raise usage.UsageError(f"--keep takes {error}") from None
         self["memory"] = _count("--memory", self["memory"], 0) * 2**20
+        rate, burst = _count("--rate", self["rate"], 0), _count("--burst", self["burst"], 1)
         self["limits"] = Limits(
-            rate=_count("--rate", self["rate"], 0),
-            burst=_count("--burst", self["burst"], 1),
+            rate=rate,
+            burst=burst,
+            address_rate=_count("--address-rate", self["address-rate"], 0, 5 * rate),
+            address_burst=_count("--address-burst", self["address-burst"], 1, 10 * burst),
             connections=min(_count("--connections", self["connections"], 1), _most_connections()),
             connections_per_address=_count("--connections-per-address", self["connections-per-address"], 1),
+            new_connections=_count("--new-connections", self["new-connections"], 0),
             bare=_yes_or_no("--bare", self["bare"]),
         )
         if self.parent and self.parent["pidfile"] and remove_pid_file(pid_file := self.parent["pidfile"]):
@@ -154,8 +161,10 @@ def _yes_or_no(option: str, text: str) -> bool:
     return text == "yes"
 
 
-def _count(option: str, text: str, least: int) -> int:
-    """Read a number of things; raises `UsageError`."""
+def _count(option: str, text: str | None, least: int, default: int = 0) -> int:
+    """Read a number of things, or return the default where the option was not given; raises `UsageError`."""
+    if text is None:
+        return default
     if not is_number(text) or int(text) < least:
         raise usage.UsageError(f"{option} takes a whole number from {least} on, not '{text}'")
     return int(text)

@@ -123,6 +123,10 @@ def _straight(transport: Connection) -> Callable[[bytes], None]:
 class Cutter(TypingProtocol):
     """Cuts what arrives into the bytes of one request each."""
 
+    @property
+    def is_unfinished(self) -> bool:
+        """True while a request has arrived in part."""
+
     def feed(self, data: bytes) -> Sequence[Frame]:
         """Take what has arrived next; returns the requests that are whole now, or what is wrong in place of one."""
 
@@ -175,10 +179,14 @@ class Stream(Protocol):
         self._participant = participant
         self.transport.registerProducer(participant, True)
 
+    @property
+    def is_unfinished(self) -> bool:
+        return self._cutter.is_unfinished
+
     # From the transport
 
     def connectionMade(self) -> None:
-        if self._chat.crowded:
+        if not self._chat.admits(self.address):
             self._closing = True
             self.abort()
             return
@@ -210,6 +218,8 @@ class Stream(Protocol):
         elif frames:
             self._frames = [*reversed(frames)]
             self._hand_on()
+        else:
+            self.participant.received_part(len(data))
 
     def _hand_on(self) -> None:
         """Hand on what was read, as long as the participant takes it; what it does not take is not even cut."""
@@ -222,8 +232,10 @@ class Stream(Protocol):
                 self._participant.received(self.read_request(frame), len(frame))  # type: ignore[union-attr]  # as above
             elif self._data:
                 end = self._data.find(b"\n", PIECE, PIECE + MAX_OBJECT) + 1 or PIECE + MAX_OBJECT
-                self._frames = [*reversed(self._cutter.feed(self._data[:end]))]
-                self._data = self._data[end:]
+                piece, self._data = self._data[:end], self._data[end:]
+                self._frames = [*reversed(self._cutter.feed(piece))]
+                if not self._frames:
+                    self.participant.received_part(len(piece))
             else:
                 break
         self._handing_on = False

@@ -49,7 +49,7 @@ class UDPPort(DatagramProtocol):
             wire.hello(datagram, hello)
         elif not time or self._hellos.is_late(client, time, cookie):
             self._challenge(len(datagram), address)
-        elif not (self.chat.stopping or self.chat.crowded):
+        elif not self.chat.stopping and self.chat.admits(address[0]):
             self._hellos.let_in(client, time, cookie)
             self._open(datagram, address, hello, cookie, time)
 

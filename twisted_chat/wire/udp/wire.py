@@ -52,6 +52,7 @@ class UDPWire:
     longest_object = MAX_DATAGRAM
     longest_answer = LONGEST
     silence_seconds = SILENCE_SECONDS
+    is_unfinished = False
     participant: Receiver
 
     def __init__(self, port: Port, address: Address, cookie: str, time: int) -> None:
