@@ -89,6 +89,7 @@ class FakeScreen:
         self.own: list[str] = []
         self.turns: list[str | None] = []
         self.over: list[str] = []
+        self.renames: list[tuple[str, str]] = []
         self.strokes = 0
 
     async def message(self, message: Message, room: Room | None) -> None:
@@ -112,6 +113,9 @@ class FakeScreen:
 
     def left(self, where: Room | Direct) -> None:
         self.over.append(where.name)
+
+    def renamed(self, nick: str, direct: Direct) -> None:
+        self.renames.append((nick, direct.name))
 
     def error(self, text: str) -> None:
         self.shown.append(f"! {text}")
@@ -380,8 +384,16 @@ class PersonTests(SynchronousTestCase):
             (wire.TopicChanged(author="bob", room="lobby", msg=""), "(bob took away the topic of lobby)"),
         ):
             self.assertEqual(self.tell(event), [text])
+        self.assertEqual(self.screen.renames, [("bob", "rob")])
         self.tell(wire.Message(msg="psst", author="bob", to="alice"))
         self.assertEqual(self.screen.messages, ["direct bob: psst"])
+
+    def test_what_is_typed_to_somebody_follows_a_change_of_nick(self) -> None:
+        self.person.turn(Direct(self.client, "bob"))
+        self.tell(wire.NickChanged(author="dan", nick="den", room="lobby"))
+        self.assertEqual(self.person.here and self.person.here.name, "bob")
+        self.tell(wire.NickChanged(author="Bob", nick="rob", room="lobby"))
+        self.assertEqual(self.person.here and self.person.here.name, "rob")
 
     def test_a_room_that_refuses_the_client_again_is_told(self) -> None:
         self.type("/join other")

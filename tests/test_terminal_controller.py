@@ -374,6 +374,24 @@ class RoomsTests(ControllerTestCase):
 
         self.play(scene)
 
+    def test_a_direct_conversation_follows_a_change_of_nick(self) -> None:
+        bob, lobby = self.server.chat.welcome("bob", "lobby", "garden"), "lobby"
+
+        async def scene(stage: Stage) -> None:
+            bob.say("hi", room=lobby)
+            await stage.types("/msg bob\r", lambda: stage.title == "@bob")
+            bob.ask(type="nick", nick="rob")
+            await stage.until(lambda: stage.title == "@rob")
+            stranger = self.server.chat.welcome("bob")
+            self.server.chat.hush(bob, stranger)
+            await stage.types("secret\r", lambda: "secret" in stage.entries and not stage.panes.pending)
+            self.assertEqual((bob.texts(), stranger.texts()), (["secret"], []))
+            self.assertEqual(stage.entries, ["bob is rob now", "secret"])
+            stranger.send({"type": "", "to": "alice", "msg": "psst"})
+            await stage.until(lambda: "@bob(1!)" in stage.line)
+
+        self.play(scene)
+
     def test_a_direct_message_does_not_move_the_view_unless_asked(self) -> None:
         self.server.chat.welcome("carol")
 

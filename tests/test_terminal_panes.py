@@ -89,6 +89,44 @@ class PanesTests(SynchronousTestCase):
         self.panes.of(direct("hal"))
         self.assertEqual(self.open_directs(), ["@fay", "@gus", "@hal"])
 
+    def test_a_direct_conversation_follows_its_other_side(self) -> None:
+        bob = self.panes.of(direct("bob"))
+        self.assertIs(self.panes.rename("BOB", direct("Rob")), bob)
+        self.assertEqual(self.open_directs(), ["@Rob"])
+        self.assertIs(self.panes.rename("rob", direct("ROB")), bob)
+        self.assertEqual(self.open_directs(), ["@ROB"])
+        self.assertIs(self.panes.rename("bob", direct("rob")), bob, "told again, in another room")
+        self.assertIsNone(self.panes.rename("dan", direct("den")))
+        self.assertIsNot(self.panes.of(direct("bob")), bob)
+
+    def merge(self, current: str | None, draft: str = "") -> Pane:
+        """Let eve, with whom one has talked, take the nick of dan, who has said something later."""
+        eve, dan = self.hear_directs("eve", "dan")
+        for pane in eve, dan:
+            pane.draft = "typed" if pane.name == draft else ""
+            if pane.name == current:
+                self.panes.turn(pane)
+        merged = self.panes.rename("eve", direct("dan"))
+        assert merged is not None
+        self.assertEqual([entry.author for entry in merged.entries], ["eve", "dan"])
+        self.assertEqual(self.open_directs(), ["@dan"])
+        self.assertIs(self.panes.find(direct("dan")), merged)
+        self.assertEqual((merged.unread, merged.mentioned), (2 - (current is not None), True))
+        return merged
+
+    def test_where_somebody_else_had_the_new_nick_both_conversations_are_one(self) -> None:
+        self.merge(None)
+
+    def test_the_one_that_is_shown_stays(self) -> None:
+        for current in "@eve", "@dan":
+            self.setUp()
+            self.assertIs(self.merge(current, draft="@dan"), self.panes.current)
+
+    def test_what_was_being_typed_stays(self) -> None:
+        for draft in "@eve", "@dan":
+            self.setUp()
+            self.assertEqual(self.merge(None, draft).draft, "typed")
+
     def test_messages_in_other_panes_are_counted_as_unread(self) -> None:
         self.panes.turn(self.lobby)
         self.hear(self.lobby, 1)

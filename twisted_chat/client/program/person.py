@@ -14,6 +14,7 @@ from twisted.logger import Logger
 
 from ..answers import Answer, Waiters
 from ..events import DirectMessage, MemberJoined, MemberLeft, Message, NickChanged, RoomLost, State, TopicChanged
+from ..keys import key
 from ..library import Client, Room
 from ..protocol.errors import ChatError, ClosedError, RequestError
 from .clean import clean
@@ -52,6 +53,9 @@ class Screen(Protocol):
 
     def left(self, where: Room | Direct) -> None:
         """Called when a room has been left, or a direct conversation closed."""
+
+    def renamed(self, nick: str, direct: Direct) -> None:
+        """Called when somebody has changed their nick: the direct conversation with them goes on as this one."""
 
     def attention(self) -> int:
         """A number that changes whenever the person does something: what comes late must not move the view then."""
@@ -249,14 +253,20 @@ class Person:
         client.on(DirectMessage, lambda message: Deferred.fromCoroutine(self._show(message)))
         client.on(MemberJoined, lambda event: notice(f"{clean(event.author)} joined {clean(event.room)}", event.room))
         client.on(MemberLeft, lambda event: notice(_left(event), event.room))
-        client.on(
-            NickChanged, lambda event: notice(f"{clean(event.author)} is {clean(event.nick)} now", event.room or "")
-        )
+        client.on(NickChanged, self._renamed)
         client.on(TopicChanged, lambda event: notice(_topic(event.author, event.room, event.msg), event.room))
         client.on(RoomLost, self._room_lost)
 
     async def _show(self, message: DirectMessage) -> None:
         await self.screen.message(message, None)
+
+    def _renamed(self, event: NickChanged) -> None:
+        """Called in each room that both are in. What is typed to somebody is not for the next one with their nick."""
+        direct = Direct(self.client, event.nick)
+        if isinstance(self.here, Direct) and key(self.here.name) == key(event.author):
+            self.here = direct
+        self.screen.renamed(event.author, direct)
+        self.screen.notice(f"{clean(event.author)} is {clean(event.nick)} now", event.room or "")
 
     def _room_lost(self, event: RoomLost) -> None:
         if isinstance(self.here, Room) and self.here.name == event.room:

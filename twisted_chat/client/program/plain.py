@@ -70,6 +70,9 @@ class PlainScreen:
     def left(self, where: Room | Direct) -> None:
         """Show nothing: the command that asked for it has an answer."""
 
+    def renamed(self, nick: str, direct: Direct) -> None:
+        """Show nothing: a direct message names its recipient each time."""
+
     def attention(self) -> int:
         return 0  # there is no view that could move
 

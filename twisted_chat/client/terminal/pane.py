@@ -134,6 +134,12 @@ class Pane:
         self._append(entry)
         return entry
 
+    def absorb(self, other: Pane) -> None:
+        """Add what is in another direct conversation, in the order of time."""
+        self.entries = sorted([*self.entries, *other.entries], key=lambda entry: entry.time)
+        self.unread += other.unread
+        self.mentioned |= other.mentioned
+
     def say(self, text: str) -> Entry:
         """Add what this person says; `kept` or `refused` is called when it is known what became of it."""
         shown = "\n".join(clean_lines(text))

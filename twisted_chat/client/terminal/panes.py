@@ -72,6 +72,29 @@ class Panes:
         """Find the pane of a conversation."""
         return next((pane for pane in self.all if _same(pane.where, where)), None)
 
+    def rename(self, nick: str, direct: Direct) -> Pane | None:
+        """Let the direct conversation with a nick follow its other side, whose nick is another one from now on.
+
+        Somebody else may have had that nick before. Their conversation and this one are one pane then, which the notice
+        of the change divides. Returns the pane of the new nick; None if there is none.
+        """
+        pane, other = self._direct(nick), self._direct(direct.name)
+        if pane is None:
+            return other
+        if other is not None and other is not pane:
+            if other is self.current or (other.draft and pane is not self.current):
+                pane, other = other, pane
+            pane.absorb(other)
+            self.all.remove(other)
+        pane.where = direct
+        return pane
+
+    def _direct(self, nick: str) -> Pane | None:
+        return next(
+            (pane for pane in self.all if isinstance(pane.where, Direct) and key_of(pane.where.name) == key_of(nick)),
+            None,
+        )
+
     def named(self, room: str) -> Pane | None:
         """Find the pane of a room by its name, as a server's notice has it."""
         return next((pane for pane in self.all if isinstance(pane.where, Room) and pane.where.name == room), None)

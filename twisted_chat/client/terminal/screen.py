@@ -104,6 +104,12 @@ class PaneScreen:
             self._memory.forget(where.name)
         self.refresh()
 
+    def renamed(self, nick: str, direct: Direct) -> None:
+        pane = self.panes.rename(nick, direct)
+        text = f"{clean(nick)} is {clean(direct.name)} now"
+        if pane is not None and [entry.text for entry in pane.entries[-1:]] != [text]:  # not once for each room
+            self._show_line(pane, Kind.NOTICE, text)
+
     def attention(self) -> int:
         return self._view.strokes + self.changes
 
