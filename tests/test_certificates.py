@@ -4,27 +4,39 @@ from __future__ import annotations
 
 import contextlib
 import os
+from base64 import encodebytes
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
     KeySerializationEncryption,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
 )
-from OpenSSL.SSL import TLS_CLIENT_METHOD, Connection, Context, WantReadError
+from OpenSSL.SSL import (
+    TLS1_1_VERSION,
+    TLS1_2_VERSION,
+    TLS1_3_VERSION,
+    TLS1_VERSION,
+    TLS_CLIENT_METHOD,
+    Connection,
+    Context,
+    Error,
+    WantReadError,
+)
 from twisted.internet.task import Clock
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import TestCase
 
-from twisted_chat.certificates import LOOK_SECONDS, Certificates, WrongCertificates, check_files
+from twisted_chat.certificates import LOOK_SECONDS, Certificates, NoKey, WrongCertificates
 
 from .programs import folder
 
@@ -55,7 +67,9 @@ class Identity:
         if names:
             alternatives = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
             builder = builder.add_extension(alternatives, critical=False)
-        self.made = builder.sign((by or self).key, hashes.SHA256())
+        signer = (by or self).key
+        without = isinstance(signer, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey)  # they have one of their own
+        self.made = builder.sign(signer, None if without else hashes.SHA256())
 
     @property
     def certificate(self) -> bytes:
@@ -73,10 +87,19 @@ class Identity:
         return self.private() + self.certificate
 
 
-def shown(certificates: Certificates, name: bytes | None = None) -> list[x509.Certificate]:
-    """Shake hands, in memory, and return the certificates that the server shows to one who asks for a name."""
-    server = certificates.serverConnectionForTLS(None)
-    client = Connection(Context(TLS_CLIENT_METHOD))
+def shown(certificates: Certificates, name: bytes | None = None, version: int | None = None) -> list[x509.Certificate]:
+    """Shake hands, in memory, and return the certificates that the server shows to a client that asks for a name."""
+    return handshake(certificates.serverConnectionForTLS(None), name, version)
+
+
+def handshake(server: Connection, name: bytes | None = None, version: int | None = None) -> list[x509.Certificate]:
+    """Connect a client with one version of TLS, or with the newest; raises `Error` if the server refuses it."""
+    context = Context(TLS_CLIENT_METHOD)
+    if version is not None:
+        context.set_cipher_list(b"ALL:@SECLEVEL=0")  # without it, OpenSSL's client does not try old versions
+        context.set_min_proto_version(version)
+        context.set_max_proto_version(version)
+    client = Connection(context)
     client.set_connect_state()
     server.set_accept_state()
     if name is not None:
@@ -92,6 +115,9 @@ def shown(certificates: Certificates, name: bytes | None = None) -> list[x509.Ce
     return [certificate.to_cryptography() for certificate in chain]
 
 
+AGAIN = "certificates were read again from the files *.pem in 'FOLDER'"
+
+
 class CertificatesTests(TestCase):
     """A folder of PEM files."""
 
@@ -103,7 +129,7 @@ class CertificatesTests(TestCase):
     def read(self, **files: bytes) -> Certificates:
         """Write files, each with the ending `.pem`, and read the folder."""
         self.write(**files)
-        return Certificates(self.home, self.clock.seconds)
+        return Certificates.in_folder(self.home, self.clock.seconds)
 
     def write(self, **files: bytes) -> None:
         for name, data in files.items():
@@ -141,14 +167,46 @@ class CertificatesTests(TestCase):
         self.assertEqual(shown(self.read()), [alice.made, between.made], "clients have the one at the top themselves")
 
     def test_keys_of_any_kind_and_form(self) -> None:
-        curve, number = Identity("a"), Identity("b", key=rsa.generate_private_key(65537, 2048))
+        old, new = PrivateFormat.TraditionalOpenSSL, PrivateFormat.PKCS8
         parameters = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
-        for identity, key in (
-            (curve, parameters + curve.private(PrivateFormat.TraditionalOpenSSL)),
-            (number, number.private(PrivateFormat.TraditionalOpenSSL)),
-            (number, number.private()),
+        for key, forms in (
+            (ec.generate_private_key(ec.SECP256R1()), (old, new)),
+            (ec.generate_private_key(ec.SECP384R1()), (old, new)),
+            (rsa.generate_private_key(65537, 2048), (old, new)),
+            (ed25519.Ed25519PrivateKey.generate(), (new,)),
+            (ed448.Ed448PrivateKey.generate(), (new,)),
         ):
-            self.assertEqual(shown(self.read(chat=key + identity.certificate)), [identity.made])
+            identity = Identity("a", key=key)
+            for form in forms:
+                for before in (b"", parameters):
+                    data = before + identity.private(form) + identity.certificate
+                    self.assertEqual(shown(self.read(chat=data)), [identity.made], (key, form))
+
+    def test_a_key_that_no_client_can_use_is_refused(self) -> None:
+        short, curve = rsa.generate_private_key(65537, 1024), ec.generate_private_key(ec.SECP256K1())
+        for key, reason in ((short, "ee key too small"), (curve, "no suitable signature algorithm")):
+            refusal = self.refuses(chat=Identity("a", key=key).both)
+            start = f"the certificate in 'FOLDER/chat.pem' cannot be used for TLS: {reason}; get one for a key such as "
+            self.assertTrue(refusal.startswith(start), refusal)
+        refusal = self.refuses(chat=Identity("a", key=dsa.generate_private_key(1024)).both)
+        kind = "the private key in 'FOLDER/chat.pem' is of a kind that TLS has no use for: take EC, RSA or Ed25519"
+        self.assertEqual(refusal, kind)
+
+    def test_a_certificate_beside_it_may_have_a_key_of_an_unknown_kind(self) -> None:
+        alice = Identity("alice.example")
+        curve, unknown = b"\x2a\x86\x48\xce\x3d\x02\x01", b"\x2a\x86\x48\xce\x3d\x02\x7f"  # RFC 5480, section 2.1.1
+        strange = Identity(common="authority").made.public_bytes(Encoding.DER).replace(curve, unknown)
+        data = f"-----BEGIN CERTIFICATE-----\n{encodebytes(strange).decode()}-----END CERTIFICATE-----\n".encode()
+        self.assertEqual(shown(self.read(a=data, b=alice.both)), [alice.made])
+
+    def test_old_versions_of_tls_are_refused(self) -> None:
+        alice = Identity("alice.example")
+        read = self.read(chat=alice.both)
+        for version in (TLS1_2_VERSION, TLS1_3_VERSION):
+            self.assertEqual(shown(read, version=version), [alice.made])
+        for version in (TLS1_VERSION, TLS1_1_VERSION):
+            error = self.assertRaises(Error, shown, read, version=version)
+            self.assertEqual([reason for _, _, reason in error.args[0]], ["unsupported protocol"])
 
     def test_what_editors_and_programs_add(self) -> None:
         alice = Identity("alice.example")
@@ -217,6 +275,30 @@ class CertificatesTests(TestCase):
             "put its certificate there",
         )
 
+    def test_a_file_in_another_form_is_named_with_what_converts_it(self) -> None:
+        alice = Identity("alice.example")
+        start = "no certificate is in the files *.pem in 'FOLDER': put the server's own there, with its key; "
+        request = x509.CertificateSigningRequestBuilder(alice.subject).sign(alice.key, hashes.SHA256())
+        for data, said in (
+            (alice.made.public_bytes(Encoding.DER), "'FOLDER/chat.pem' is not PEM: 'openssl x509 -in OLD -out NEW' "),
+            (
+                alice.certificate.replace(b" CERT", b" TRUSTED CERT"),
+                "of OpenSSL's own",
+            ),
+            (
+                request.public_bytes(Encoding.PEM),
+                "'FOLDER/chat.pem' has a request for one: take what the authority made",
+            ),
+        ):
+            refusal = self.refuses(chat=data, key=alice.private())
+            self.assertTrue(refusal.startswith(start), refusal)
+            self.assertIn(said, refusal)
+        public = alice.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        refusal = self.refuses(chat=alice.certificate, key=public)
+        self.assertTrue(
+            refusal.endswith("the key of the certificate there too; 'FOLDER/key.pem' has a public key"), refusal
+        )
+
     def test_an_encrypted_key_is_named_with_what_decrypts_it(self) -> None:
         alice = Identity("alice.example")
         for form in (PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL):
@@ -255,7 +337,36 @@ class CertificatesTests(TestCase):
         self.assertEqual(shown(certificates), [new.made])
         self.clock.advance(LOOK_SECONDS)
         self.assertEqual(shown(certificates), [new.made])
-        self.assertEqual(self.said(), ["certificates in FOLDER were read again"])
+        self.assertEqual(self.said(), [AGAIN])
+
+    def test_after_reload_a_renewed_certificate_is_shown_at_once(self) -> None:
+        old, new = Identity("alice.example"), Identity("alice.example")
+        certificates = self.read(chat=old.both)
+        before = certificates.serverConnectionForTLS(None)
+        self.write(chat=new.both)
+        certificates.reload()
+        self.assertEqual(shown(certificates), [new.made])
+        self.assertEqual(handshake(before), [old.made], "a connection keeps the certificate with which it began")
+        certificates.reload()
+        self.assertEqual(self.said(), [AGAIN] * 2, "it is said each time, also if nothing has changed")
+
+    def test_after_reload_of_wrong_files_the_last_certificate_stays(self) -> None:
+        alice = Identity("alice.example")
+        certificates = self.read(chat=alice.both)
+        for data, reason in (
+            (b"", "no certificate is in the files *.pem in 'FOLDER'"),
+            (alice.private() + Identity("alice.example").certificate, "belongs to no certificate"),
+            (Identity("a", key=rsa.generate_private_key(65537, 1024)).both, "ee key too small"),
+        ):
+            self.write(chat=data)
+            certificates.reload()
+            self.assertEqual(shown(certificates), [alice.made])
+            self.assertTrue(self.said()[-1].startswith("certificates stay as they were: "))
+            self.assertIn(reason, self.said()[-1])
+        os.unlink(self.home / "chat.pem")
+        certificates.reload()
+        self.assertEqual(shown(certificates), [alice.made])
+        self.assertEqual(len(self.said()), 4)
 
     def test_where_a_renewed_certificate_cannot_be_used_the_last_one_stays(self) -> None:
         alice = Identity("alice.example")
@@ -264,21 +375,74 @@ class CertificatesTests(TestCase):
         self.clock.advance(LOOK_SECONDS)
         self.assertEqual(shown(certificates), [alice.made])
         self.assertIn("certificates stay as they were: no private key is in the files", self.said()[0])
+        self.clock.advance(LOOK_SECONDS)
+        self.assertEqual(shown(certificates), [alice.made])
+        self.assertEqual(len(self.said()), 1, "it is said once")
         os.unlink(self.home / "chat.pem")
         self.write(chat=alice.both)
         self.clock.advance(LOOK_SECONDS)
         self.assertEqual(shown(certificates), [alice.made])
 
 
-class CheckFilesTests(TestCase):
-    """One certificate and its key, as `ssl:` takes them."""
+class FilesTests(TestCase):
+    """A certificate and its key, by the names of their files."""
 
-    def test_they_are_checked(self) -> None:
-        home = folder(self)
+    def setUp(self) -> None:
+        self.home = folder(self)
+        self.events = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+
+    def read(self, *names: str) -> Certificates:
+        return Certificates.in_files([self.home / name for name in names], Clock().seconds)
+
+    def refuses(self, *names: str, error: type[WrongCertificates] = WrongCertificates) -> str:
+        return str(self.assertRaises(error, self.read, *names)).replace(str(self.home), "FOLDER")
+
+    def test_they_may_have_any_name_and_be_one_file_or_several(self) -> None:
+        authority = Identity(common="authority")
+        between = Identity(by=authority, common="between")
+        alice = Identity("alice.example", by=between)
+        for name, data in (("both", alice.both), ("key", alice.private()), ("chain", between.certificate)):
+            (self.home / name).write_bytes(data)
+        for files in (("both", "both"), ("both", "key")):
+            self.assertEqual(shown(self.read(*files)), [alice.made])
+        self.assertEqual(shown(self.read("both", "key", "chain")), [alice.made, between.made])
+
+    def test_what_is_wrong_is_named(self) -> None:
         alice, bob = Identity("alice.example"), Identity("bob.example")
-        for name, data in (("both", alice.both), ("key", alice.private()), ("other", bob.certificate)):
-            (home / name).write_bytes(data)
-        check_files(home / "both", home / "both")
-        check_files(home / "both", home / "key")
-        error = self.assertRaises(WrongCertificates, check_files, home / "other", home / "key")
-        self.assertIn(f"the private key in '{home}/key' belongs to no certificate in '{home}/other'", str(error))
+        for name, data in (("alice", alice.certificate), ("bob", bob.private())):
+            (self.home / name).write_bytes(data)
+        for files, reason in (
+            (
+                ("alice", "bob"),
+                "the private key in 'FOLDER/bob' belongs to no certificate in 'FOLDER/alice' and 'FOLDER/bob': ",
+            ),
+            (("no", "bob"), "'FOLDER/no' cannot be read: No such file or directory"),
+            (("alice", "."), "'FOLDER' cannot be read: Is a directory"),
+        ):
+            self.assertTrue(self.refuses(*files).startswith(reason), self.refuses(*files))
+        self.assertTrue(self.refuses("alice", error=NoKey).startswith("no private key is in 'FOLDER/alice': "))
+
+    def test_both_are_read_again(self) -> None:
+        old, new = Identity("alice.example"), Identity("alice.example")
+        (self.home / "key").write_bytes(old.private())
+        (self.home / "certificate").write_bytes(old.certificate)
+        certificates = self.read("certificate", "key")
+        (self.home / "certificate").write_bytes(new.certificate)
+        certificates.reload()
+        self.assertEqual(shown(certificates), [old.made], "while only one of them is new, the old pair stays")
+        (self.home / "key").write_bytes(new.private())
+        certificates.reload()
+        self.assertEqual(shown(certificates), [new.made])
+        said = [formatEvent(event).replace(str(self.home), "FOLDER") for event in self.events]
+        self.assertEqual(said[-1], "certificates were read again from 'FOLDER/certificate' and 'FOLDER/key'")
+
+    def test_a_file_that_vanishes_is_no_reason_to_stop(self) -> None:
+        alice = Identity("alice.example")
+        (self.home / "both").write_bytes(alice.both)
+        clock = Clock()
+        certificates = Certificates.in_files([self.home / "both"], clock.seconds)
+        os.unlink(self.home / "both")
+        clock.advance(LOOK_SECONDS)
+        self.assertEqual(shown(certificates), [alice.made])
+        expected = "certificates stay as they were: 'FOLDER/both' cannot be read: No such file or directory"
+        self.assertEqual([formatEvent(event).replace(str(self.home), "FOLDER") for event in self.events], [expected])

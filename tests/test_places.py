@@ -6,6 +6,8 @@ import errno
 import os
 import socket
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 from unittest import mock
@@ -13,9 +15,11 @@ from unittest import mock
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.error import CannotListenError
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
+from twisted.internet.testing import EventLoggingObserver, StringTransport
+from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import TestCase
 
+from twisted_chat.certificates import Certificates
 from twisted_chat.chat import Chat
 from twisted_chat.places import (
     LINES,
@@ -24,6 +28,7 @@ from twisted_chat.places import (
     Place,
     WrongPlace,
     address_text,
+    is_public,
     read_places,
     refusal,
     with_backlog,
@@ -40,19 +45,35 @@ CHAT = cast(Chat, SimpleNamespace(reactor=Clock()))
 class PlacesTests(TestCase):
     """Places are read, and opened."""
 
+    def setUp(self) -> None:
+        self.reactor = Reactor()
+
     def read(self, *texts: str, udp: str = "", interface: str | None = None) -> Reactor:
         """Open the first place as `--port`, others as `--listen`, one as `--udp`; returns the reactor with all."""
-        reactor = Reactor()
+        self.reactor = Reactor()
+        for place in self.places(*texts, udp=udp, interface=interface):
+            self.successResultOf(place.listen(CHAT))
+        return self.reactor
+
+    def places(
+        self,
+        *texts: str,
+        udp: str = "",
+        interface: str | None = None,
+        tls: Sequence[str] = (),
+        files: Sequence[str] = (),
+        home: Path | None = None,
+    ) -> Sequence[Place]:
         options = ["--port", *["--listen"] * len(texts)]
         places = [(option, LINES, text) for option, text in zip(options, texts, strict=False)]
         places += [("--udp", WIRES["udp"], udp)] if udp else []
-        for place in read_places(reactor.as_base, places, interface):
-            self.successResultOf(place.listen(CHAT))
-        return reactor
+        places += [("--tls", WIRES["tls"], text) for text in tls]
+        named = dict(zip(("certificate", "key"), files, strict=False))
+        return read_places(self.reactor.as_base, places, interface, folder=str(home or ""), **named)
 
     def refuses(self, *texts: str, **more: Any) -> str:
         """Return the error for wrong places."""
-        return str(self.assertRaises(WrongPlace, self.read, *texts, **more))
+        return str(self.assertRaises(WrongPlace, self.places, *texts, **more))
 
     def resolve(self, *addresses: str) -> None:
         """Let every name have these addresses."""
@@ -126,10 +147,19 @@ class PlacesTests(TestCase):
         self.failureResultOf(place.listen(CHAT), CannotListenError)
         self.assertEqual(os.listdir(path.parent), [])
 
-    def test_an_address_with_a_port_is_written_as_two_options(self) -> None:
-        for text, host in (("0.0.0.0:1", "0.0.0.0"), ("[::1]:1", "::1"), ("localhost:1", "localhost")):
-            expected = f"--port '{text}' cannot be used: write it as two options, --port 1 --interface {host}"
-            self.assertEqual(self.refuses(text), expected)
+    def test_a_port_may_have_an_address(self) -> None:
+        for text, address in (
+            ("0.0.0.0:1", ("0.0.0.0", 1)),
+            ("[::]:1", ("::", 1)),
+            ("localhost:1", ("127.0.0.1", 1)),
+        ):
+            (place,) = self.places(text)
+            host, port = address
+            self.assertEqual(self.read(text).tcp_ports, [(port, host)])
+            self.assertEqual(place.text, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        self.assertEqual(self.refuses("127.0.0.1:65536"), "--port takes a port from 0 to 65535, not 65536")
+        for text in ("::1:1", "[127.0.0.1]:1", "127.0.0.1:http", "[]:1", ":1"):
+            self.assertIn(f"not '{text}'", self.refuses(text))
 
     def test_tls_has_a_folder_of_certificates(self) -> None:
         home = folder(self)
@@ -156,20 +186,25 @@ class PlacesTests(TestCase):
             expected = f"--port '{text}' cannot be used: escape the colons of the address, interface={address}"
             self.assertEqual(self.refuses(text), expected)
         self.assertEqual(self.refuses("stdio:"), "--port 'stdio:' cannot be used: nobody can connect to stdio")
-        self.assertIn("write haproxy:tls:FOLDER:PORT", self.refuses("haproxy:ssl:1"))
 
     def test_tls_without_pyopenssl_is_refused(self) -> None:
         with mock.patch.dict(sys.modules, {"OpenSSL": None}):
+            advice = f"TLS needs more packages: {sys.executable} -m pip install 'twisted[tls]'"
             for description in ("tls:/:1", "ssl:1"):
-                self.assertIn("pip install 'twisted[tls]'", self.refuses(description))
+                expected = f"--port '{description}' cannot be used: {advice}"
+                self.assertEqual(self.refuses(description), expected)
+            self.assertEqual(self.refuses(tls=["1"], files=["chat.pem"]), advice)
 
     def test_tls_without_certificates_is_refused(self) -> None:
-        self.assertIn("takes a folder of certificates, and '14943' is not a folder", self.refuses("tls:14943"))
+        self.assertIn(
+            f"takes a folder of certificates, and '{os.path.abspath('14943')}' is not a folder",
+            self.refuses("tls:14943"),
+        )
         home = folder(self)
         start = f"--port 'tls:{home}:1' cannot be used: no certificate is in the files *.pem in '{home}': put "
         self.assertTrue(self.refuses(f"tls:{home}:1").startswith(start))
 
-    def test_the_one_certificate_of_ssl_is_checked_too(self) -> None:
+    def test_ssl_has_one_certificate(self) -> None:
         start = "--port 'ssl:1:privateKey=/no.pem' cannot be used: "
         expected = f"{start}'/no.pem' cannot be read: No such file or directory"
         self.assertEqual(self.refuses("ssl:1:privateKey=/no.pem"), expected)
@@ -178,9 +213,88 @@ class PlacesTests(TestCase):
         path = home / "localhost.pem"
         apart = f"{path}:{home / 'trusted.crt'}"
         for files in (path, apart, f"privateKey={path}:certKey={path}"):
-            self.assertEqual(self.read(f"ssl:1:{files}").sslServers[0][0], 1)
+            self.assertEqual(self.read(f"ssl:1:{files}").tcp_ports, [(1, "")])
+        address = f"ssl:port=1:privateKey={path}:interface=\\:\\:1:backlog=7"
+        ((port, _, backlog, interface),) = self.read(address).tcpServers
+        self.assertEqual((port, backlog, interface), (1, 7, "::1"))
         chain = f"ssl:1:{path}:extraCertChain=/no.pem"
-        self.assertTrue(self.refuses(chain).endswith("cannot be used: No such file or directory: /no.pem"))
+        self.assertTrue(self.refuses(chain).endswith("'/no.pem' cannot be read: No such file or directory"))
+
+    def test_what_ssl_no_longer_takes_is_refused(self) -> None:
+        for argument in ("sslmethod=TLSv1_METHOD", "dhParameters=dh.pem"):
+            name = argument.partition("=")[0]
+            self.assertIn(f"leave out {name}: the server speaks TLS 1.2 and 1.3", self.refuses(f"ssl:1:{argument}"))
+        self.assertIn("ssl: has no argument colour", self.refuses("ssl:1:colour=red"))
+
+    def test_any_stream_may_have_tls_with_a_certificate_that_is_named(self) -> None:
+        home = folder(self)
+        certificate(home)
+        for files in (["localhost.pem"], ["trusted.crt", "localhost.pem"]):
+            self.reactor = Reactor()
+            places = self.places(
+                tls=["1", "0.0.0.0:2", "tcp6:3", "unix:chat.sock", "haproxy:tcp:4"], files=files, home=home
+            )
+            for place in places:
+                self.successResultOf(place.listen(CHAT))
+            ports = [(1, "127.0.0.1"), (2, "0.0.0.0"), (3, "::"), (4, "")]
+            self.assertEqual(self.reactor.tcp_ports, ports)
+            factories = [factory for _, factory, *_ in self.reactor.tcpServers]
+            factories += [factory for _, factory, *_ in self.reactor.unixServers]
+            names = [type(factory).__name__ for factory in factories]
+            self.assertEqual(names, [*["TLSMemoryBIOFactory"] * 3, "ProxyHeaderFactory", "TLSMemoryBIOFactory"])
+        self.assertEqual([place.text for place in places[:3]], ["127.0.0.1:1", "0.0.0.0:2", "tcp6:3"])
+
+    def test_a_certificate_that_is_missing_or_wrong_is_told_with_its_option(self) -> None:
+        home = folder(self)
+        certificate(home)
+        trusted = home / "trusted.crt"
+        for files, expected in (
+            ([], "--tls needs --certificate FILE, and --key FILE unless the same file has the key; 'twisted-chat "),
+            (["no.pem"], f"--certificate cannot be used: '{home}/no.pem' cannot be read: No such file or directory"),
+            (["trusted.crt"], f"--certificate cannot be used: no private key is in '{trusted}': "),
+            ([""], f"--certificate takes a file, and '{home}' is a folder; for a folder, use --port tls:FOLDER:PORT"),
+            (["trusted.crt", "."], f"--key takes a file, and '{home}' is a folder"),
+        ):
+            said = self.refuses(tls=["1"], files=files, home=home)
+            self.assertTrue(said.startswith(expected), said)
+        self.assertTrue(self.refuses(tls=["1"], files=[str(trusted)]).endswith("too, or name its file with --key"))
+        self.assertTrue(
+            self.refuses(tls=["1"], files=[str(trusted)] * 2).endswith("put the key of the certificate there too")
+        )
+
+    def test_what_has_certificates_of_its_own_gets_no_other(self) -> None:
+        home = folder(self)
+        certificate(home)
+        for text in (f"tls:{home}:1", "ssl:1"):
+            expected = f"--tls '{text}' cannot be used: it has certificates of its own: use --listen for it"
+            self.assertEqual(self.refuses(tls=[text], files=[str(home / "localhost.pem")]), expected)
+
+    def test_certificates_are_read_again_by_each_place_that_has_some(self) -> None:
+        home = folder(self)
+        certificate(home)
+        path = str(home / "localhost.pem")
+        read: list[Certificates] = []
+        self.patch(Certificates, "reload", lambda certificates: read.append(certificates))
+        for place in self.places("1", f"tls:{home}:2", f"ssl:3:{path}", tls=["4"], files=[path], udp="5"):
+            place.reload()
+        self.assertEqual(len(set(read)), 3)
+
+    def test_places_with_the_same_certificate_read_it_once(self) -> None:
+        home = folder(self)
+        certificate(home)
+        found = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+        reloads = {place.reload for place in self.places(tls=["1", "2"], files=[str(home / "localhost.pem")])}
+        for reload in reloads:
+            reload()
+        self.assertEqual([formatEvent(event)[:12] for event in found], ["certificates"])
+
+    def test_what_is_neither_encrypted_nor_behind_a_proxy_is_in_clear(self) -> None:
+        home = folder(self)
+        certificate(home)
+        path = str(home / "localhost.pem")
+        texts = ("1", "tcp:1", f"tls:{home}:2", f"ssl:3:{path}", "haproxy:tcp:4")
+        places = self.places(*texts, udp="5", tls=["6"], files=[path])
+        self.assertEqual([place.in_clear for place in places], [True, True, False, False, False, True, False])
 
     def test_tls_listens_on_443_unless_a_port_is_named(self) -> None:
         home = folder(self)
@@ -218,7 +332,7 @@ class BacklogTests(TestCase):
     """Many clients may connect at once."""
 
     def test_an_endpoint_gets_a_long_queue(self) -> None:
-        for kind in ("tcp:1", "tcp6:1", "ssl:1", "tls:keys:1", "unix:chat.sock"):
+        for kind in ("tcp:1", "tcp6:1", "unix:chat.sock"):
             self.assertEqual(with_backlog(kind), f"{kind}:backlog=4096")
 
     def test_a_queue_that_is_named_stays(self) -> None:
@@ -241,6 +355,21 @@ class TextTests(TestCase):
             (IPv4Address("UDP", "127.0.0.1", 1), "udp 127.0.0.1:1"),
         ):
             self.assertEqual(address_text(address), text)
+
+    def test_other_machines_may_reach_what_is_neither_the_loopback_nor_a_unix_socket(self) -> None:
+        for kind, host, expected in (
+            (IPv4Address, "0.0.0.0", True),
+            (IPv4Address, "192.168.1.5", True),
+            (IPv4Address, "127.0.0.1", False),
+            (IPv4Address, "127.8.0.1", False),
+            (IPv6Address, "::", True),
+            (IPv6Address, "fe80::1%eth0", True),
+            (IPv6Address, "::ffff:192.0.2.1", True),
+            (IPv6Address, "::1", False),
+            (IPv6Address, "::ffff:127.0.0.1", False),
+        ):
+            self.assertIs(is_public(kind("TCP", host, 1)), expected, host)
+        self.assertFalse(is_public(UNIXAddress("/run/chat.sock")))
 
     def test_a_unix_socket_is_shown_with_its_whole_path(self) -> None:
         self.assertEqual(address_text(UNIXAddress("/run/chat.sock")), "/run/chat.sock")

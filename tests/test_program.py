@@ -470,6 +470,61 @@ class TLSTests(TestCase):
         await openssl.says(r'"type":"stop"')
         self.assertEqual(await openssl.ends(), 0, openssl.output)
 
+    @skipUnless(shutil.which("openssl"), "openssl is not installed")
+    async def test_it_speaks_tls_1_2_and_1_3_and_no_older_version(self) -> None:
+        server, _ = await self.start()
+        command = [str(shutil.which("openssl")), "s_client", "-brief", "-CAfile", str(server.home / "trusted.crt")]
+        command += ["-verify_return_error", "-connect", f"127.0.0.1:{server.port}", "-servername", "localhost"]
+        command += ["-cipher", "ALL:@SECLEVEL=0"]  # without which this client does not try an old version
+        for version in ("1.2", "1.3"):
+            openssl = Program(self, *command, f"-tls{version.replace('.', '_')}")
+            await openssl.says(rf"Protocol version: TLSv{version}\n")
+            openssl.types('{"type": "hello", "nick": "openssl"}\n{"type": "quit"}\n')
+            await openssl.says(r'"type":"stop"')
+            self.assertEqual(await openssl.ends(), 0, openssl.output)
+        for version in ("-tls1", "-tls1_1"):
+            openssl = Program(self, *command, version)
+            self.assertEqual(await openssl.ends(), 1)
+            self.assertIn("alert protocol version", openssl.output)
+
+    async def test_after_sighup_new_connections_get_the_new_certificate_and_the_others_stay(self) -> None:
+        home = folder(self)
+        old = optionsForClientTLS("localhost", trustRoot=certificate(home))
+        files = ("--certificate", "localhost.pem", "--key", "localhost.pem")
+        server = await Server.start(
+            self, "--port", "tcp:0:interface=127.0.0.1", "--tls", "0", *files, home=home, places=2
+        )
+        there = endpoint(server.addresses[1])
+        alice = await connect(self, there, old)
+        self.assertEqual((await alice.asks(type="hello", nick="alice"))["type"], "welcome")
+        new = optionsForClientTLS("localhost", trustRoot=certificate(home))
+        server.signal(signal.SIGHUP)
+        await server.says("certificates were read again from ")
+        bob = await connect(self, there, new)
+        self.assertEqual((await bob.asks(type="hello", nick="bob"))["type"], "welcome")
+        stranger = await connect(self, there, old)
+        self.assertEqual(await stranger.hears_the_end(), [], "it does not trust the new certificate")
+        (home / "localhost.pem").write_text("nothing")
+        server.signal(signal.SIGHUP)
+        await server.says("certificates stay as they were: no certificate is in ")
+        carol = await connect(self, there, new)
+        self.assertEqual((await carol.asks(type="hello", nick="carol"))["type"], "welcome")
+        self.assertEqual((await alice.asks(type="ping"))["type"], "pong")
+        self.assertEqual(await server.stop(), 0, server.output)
+
+
+class WarningTests(TestCase):
+    """The log warns of a server that other machines can reach without TLS."""
+
+    async def test_it_warns_of_tcp_and_not_of_tls(self) -> None:
+        home = folder(self)
+        certificate(home)
+        places = ("--port", "0.0.0.0:0", "--tls", "0.0.0.0:0", "--certificate", "localhost.pem")
+        server = await Server.start(self, *places, home=home, places=2)
+        (warning,) = await server.says(r"traffic to (.*) is not encrypted: .* use --tls, ")
+        self.assertEqual(warning[1], server.addresses[0])
+        self.assertEqual(await server.stop(), 0, server.output)
+
 
 LONG = "x" * 10_000
 DEEP = 5_000  # brackets that open, and as many that close: an object may have 16,384 bytes

@@ -18,7 +18,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, cast
 
-from twisted.internet.address import UNIXAddress
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import CannotListenError, ReactorNotRunning
 from twisted.internet.task import Clock
@@ -218,6 +218,21 @@ class ServiceTests(TestCase):
         self.reactor.run()
         self.assertEqual(self.said(), [*started, "listening on 127.0.0.1:1", "listening on /run/c.sock"])
 
+    def test_the_log_warns_once_of_what_other_machines_can_reach_without_tls(self) -> None:
+        public, local = IPv4Address("TCP", "0.0.0.0", 2), IPv4Address("TCP", "127.0.0.1", 3)
+        places = [slow_place(succeed(Port(address))) for address in (public, local, UNIXAddress("/run/chat.sock"))]
+        encrypted = replace(slow_place(succeed(Port(IPv4Address("TCP", "0.0.0.0", 4)))), in_clear=False)
+        self.started(*places, encrypted, slow_place(succeed(Port(IPv6Address("UDP", "::", 5)))))
+        self.assertEqual(len(self.said()), 1, "while the reactor does not run, there is nothing to reach")
+        self.reactor.run()
+        (warning,) = [said for said in self.said() if "not encrypted" in said]
+        self.assertTrue(warning.startswith("traffic to 0.0.0.0:2, udp [::]:5 is not encrypted: "), warning)
+
+    def test_the_log_does_not_warn_of_what_only_this_machine_reaches(self) -> None:
+        self.started("1", "udp:2")
+        self.reactor.run()
+        self.assertEqual(len(self.said()), 3, self.said())
+
     def test_the_chat_gets_its_limits_and_its_memory(self) -> None:
         self.store = FakeStore(":memory:", memory=7)
         self.service(limits=Limits(burst=7)).startService()
@@ -294,7 +309,12 @@ class ServiceTests(TestCase):
 
         self.reloads = [lambda: read.append("other")]
         first, second = slow_place(succeed(Port(UNIXAddress("a")))), slow_place(succeed(Port(UNIXAddress("b"))))
-        self.started(replace(first, reload=fail_to_read), replace(second, reload=lambda: read.append("second")))
+
+        def read_second() -> None:
+            read.append("second")
+
+        third = replace(second, reload=read_second)
+        self.started(replace(first, reload=fail_to_read), replace(second, reload=read_second), third)
         self.signals.receive(signal.SIGHUP)
         self.assertEqual(read, [], "not before the reactor takes its turn")
         self.reactor.advance(0)

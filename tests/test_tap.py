@@ -20,6 +20,7 @@ from twisted_chat import __version__, tap
 from twisted_chat.limits import Limits
 from twisted_chat.stores.retention import Keep
 
+from .certificates import certificate
 from .ports import Reactor
 from .programs import folder
 
@@ -104,6 +105,22 @@ class OptionsTests(TestCase):
     def test_a_wrong_place_is_told_with_its_option(self) -> None:
         for option in ("--port", "--listen", "--udp"):
             self.assertEqual(self.refuses(option, "65536"), f"{option} takes a port from 0 to 65535, not 65536")
+
+    def test_tls_takes_a_certificate_and_its_key_from_the_folder_that_twistd_changes_to(self) -> None:
+        home = folder(self)
+        certificate(home)
+        options = tap.Options(Reactor().as_base)
+        options.parent = cast(Any, {"rundir": str(home), "pidfile": ""})
+        options.parseOptions(
+            ["--tls", "1", "--tls", "[::1]:2", "--certificate", "trusted.crt", "--key", "localhost.pem"]
+        )
+        self.assertEqual([place.text for place in options["places"]], ["127.0.0.1:14900", "127.0.0.1:1", "[::1]:2"])
+        self.assertIn("--tls needs --certificate FILE", self.refuses("--tls", "1"))
+
+    def test_a_certificate_without_tls_is_refused(self) -> None:
+        for option in ("--certificate", "--key"):
+            expected = f"{option} is for --tls PLACE, such as --tls 14943"
+            self.assertEqual(self.refuses(option, "chat.pem"), expected)
 
     def test_arguments_are_refused(self) -> None:
         self.assertIn("no arguments, not 'extra'", self.refuses("extra", "more"))

@@ -14,7 +14,9 @@ import stat
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from importlib.util import find_spec
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -60,7 +62,10 @@ class Place:
     """Makes what `open` takes; see `WireKind.make`."""
     open: Callable[[Any], Deferred[IListeningPort]]
     reload: Callable[[], object] = lambda: None
-    """Reads the files of the place again, such as its certificates, and logs what is wrong with them."""
+    """Reads the files of the place again, such as its certificates, and logs what is wrong with them. It is equal for
+    places that share their files."""
+    in_clear: bool = True
+    """True if what comes to this place is not encrypted on its way, as far as the server knows."""
 
     def listen(self, chat: Chat) -> Deferred[IListeningPort]:
         """Open the port."""
@@ -76,9 +81,12 @@ class Reading(NamedTuple):
     text: str
     address: str
     """The address to listen on if the text is only a port number."""
-
-
-_Opener = Callable[[Any], Deferred[IListeningPort]]
+    path: Callable[[str], Path]
+    """Reads the path of a certificate."""
+    make: Callable[[Chat], Any]
+    """Makes what listens there; see `WireKind.make`."""
+    certificates: Callable[[], Certificates]
+    """Returns the certificates of the option `--certificate`, which all places share; raises `WrongPlace`."""
 
 
 class WireKind(NamedTuple):
@@ -86,28 +94,41 @@ class WireKind(NamedTuple):
 
     make: Callable[[Chat], Any]
     """Makes what listens: a factory for a stream, a protocol for datagrams."""
-    read: Callable[[Reading], tuple[str, _Opener]]
-    """Reads the description of a place; returns its text for people and what opens it. Raises `WrongPlace`."""
+    read: Callable[[Reading], Place]
+    """Reads the description of a place; raises `WrongPlace`."""
     help: str
 
 
 def read_places(
-    reactor: ReactorBase, texts: Iterable[tuple[str, WireKind, str]], interface: str | None
+    reactor: ReactorBase,
+    texts: Iterable[tuple[str, WireKind, str]],
+    interface: str | None,
+    certificate: str | None = None,
+    key: str | None = None,
+    folder: str = "",
 ) -> Sequence[Place]:
     """Read descriptions of places, each with its option and its kind of wire; raises `WrongPlace`.
 
-    `interface` is the address, or the host name, for those that are only a port number.
+    `interface` is the address, or the host name, for those that are only a port number; `certificate` and `key` are
+    files for those that have TLS by their option. Paths of certificates are read from `folder` on.
     """
     texts = list(texts)
     numbered = any(is_number(text) for _, _, text in texts)
     if interface is not None and not numbered:
         raise WrongPlace("--interface is for a port number; in an endpoint, write interface=ADDRESS instead")
     address = _resolve("--interface", "127.0.0.1" if interface is None else interface) if numbered else ""
-    places: list[Place] = []
-    for option, wire, text in texts:
-        shown, opener = wire.read(Reading(reactor, option, text, address))
-        places.append(Place(shown, wire.make, opener))
-    return places
+    path = partial(_path, folder)
+    files = [None if text is None else path(text) for text in (certificate, key)]
+    certificates = cache(partial(_named_certificates, reactor, *files))
+    return [
+        wire.read(Reading(reactor, option, text, address, path, wire.make, certificates))
+        for option, wire, text in texts
+    ]
+
+
+def _path(folder: str, text: str) -> Path:
+    """Return a path that stays what it is when `twistd` changes to another folder."""
+    return Path(os.path.abspath(os.path.join(folder, text)))
 
 
 def is_number(text: str) -> bool:
@@ -147,9 +168,9 @@ def _resolve(option: str, name: str) -> str:
 # Datagrams
 
 
-def _read_datagrams(reading: Reading) -> tuple[str, _Opener]:
+def _read_datagrams(reading: Reading) -> Place:
     """Read a place for datagrams: a port, or an address and a port."""
-    reactor, option, text, address = reading
+    option, text = reading.option, reading.text
     host, colon, port = text.rpartition(":")
     if not is_number(port) or (colon and (not host or (":" in host and (host[0], host[-1]) != ("[", "]")))):
         raise WrongPlace(
@@ -157,52 +178,74 @@ def _read_datagrams(reading: Reading) -> tuple[str, _Opener]:
         )
     if not _is_port(port):
         raise WrongPlace(f"{option} takes a port from 0 to 65535, not {port}")
-    host = _resolve(option, host) if host else address
-    listen_udp: Callable[..., IListeningPort] = reactor.listenUDP  # type: ignore[attr-defined]  # as every reactor has
-    return f"udp {_pair(host, int(port))}", lambda protocol: execute(listen_udp, int(port), protocol, host)
+    host = _resolve(option, host) if host else reading.address
+    listen_udp: Callable[..., IListeningPort] = reading.reactor.listenUDP  # type: ignore[attr-defined]  # all have it
+    shown = f"udp {_pair(host, int(port))}"
+    return Place(shown, reading.make, lambda protocol: execute(listen_udp, int(port), protocol, host))
 
 
 # Streams
 
 
-def _read_stream(reading: Reading) -> tuple[str, _Opener]:
-    """Read a place for a stream: a port, or the description of an endpoint."""
-    return _read_number(reading) if is_number(reading.text) else _read_endpoint(reading)
+def _read_stream(reading: Reading) -> Place:
+    """Read a place for a stream: a port, an address and a port, or the description of an endpoint."""
+    return _read_endpoint(reading, None)
 
 
-def _read_number(reading: Reading) -> tuple[str, _Opener]:
-    reactor, option, text, address = reading
-    if not _is_port(text):
-        raise WrongPlace(f"{option} takes a port from 0 to 65535, not {text}")
-    endpoint = serverFromString(reactor, f"tcp:{int(text)}:interface={quoteStringArgument(address)}:{BACKLOG}")
-    return _pair(address, int(text)), endpoint.listen
+def _read_tls(reading: Reading) -> Place:
+    """Read a place for a stream that gets TLS with the certificate of `--certificate`."""
+    return _read_endpoint(reading, reading.certificates())
 
 
-def _read_endpoint(reading: Reading) -> tuple[str, _Opener]:
-    reactor, option, text, _ = reading
+def _read_endpoint(reading: Reading, certificates: Certificates | None) -> Place:
+    reactor, option, text, address, path, *_ = reading
+    host, port = (address, text) if is_number(text) else _literal(text)
+    if port and not _is_port(port):
+        raise WrongPlace(f"{option} takes a port from 0 to 65535, not {port}")
+    description = f"tcp:{port}:interface={quoteStringArgument(host)}" if port else text
     try:
-        return text, _Stream(reactor, text).listen
+        stream = _Stream(reactor, description, path, certificates)
     except Exception as error:  # each type of endpoint has its own ways to fail
-        why = _address_hint(text) or _reason(error)
+        why = _colons_hint(text) or _reason(error)
+    else:
+        shown = _pair(host, int(port)) if port else text
+        return Place(shown, reading.make, stream.listen, stream.reload, stream.in_clear)
     if why:
         raise WrongPlace(f"{option} '{text}' cannot be used: {why}")
     raise WrongPlace(f"{option} takes a port or an endpoint such as tcp:14900:interface=0.0.0.0, not '{text}'")
 
 
+def _literal(text: str) -> tuple[str, str]:
+    """Split an address and its port, such as 0.0.0.0:14900 or [::]:14900; returns empty texts for anything else."""
+    host, _, port = text.rpartition(":")
+    host = "127.0.0.1" if host == "localhost" else host  # as `_resolve` finds it
+    bare = host[1:-1] if host[:1] + host[-1:] == "[]" else ""
+    is_address = isIPAddress(host) or isIPv6Address(bare)
+    return (bare or host, port) if is_address and is_number(port) else ("", "")
+
+
 class _Stream:
     """A place for a stream: an endpoint, and what is put between it and the wire."""
 
-    def __init__(self, reactor: ReactorBase, text: str) -> None:
+    def __init__(
+        self, reactor: ReactorBase, text: str, path: Callable[[str], Path], certificates: Certificates | None
+    ) -> None:
         """Read a description; raises various exceptions if it is wrong."""
         self._reactor = reactor
         inner = text.removeprefix("haproxy:")
         self._proxied = inner != text
         self._parts = _split(inner)
-        _check_description(self._parts, self._proxied)
-        self._certificates = _certificates(self._parts, reactor)
-        if self._parts[0] == "tls":
-            inner = _beneath_tls(self._parts)
+        _check_description(self._parts, certificates is not None)
+        self._certificates = certificates or _certificates(self._parts, path, reactor)
+        self.reload: Callable[[], object] = self._certificates.reload if self._certificates else Place.reload
+        if self._parts[0] in _BENEATH:
+            inner = _BENEATH[self._parts[0]](self._parts)
         self._endpoint: IStreamServerEndpoint = serverFromString(reactor, with_backlog(inner))
+
+    @property
+    def in_clear(self) -> bool:
+        """True without TLS, unless a proxy is in front, which has the TLS of its own."""
+        return self._certificates is None and not self._proxied
 
     def listen(self, factory: Any) -> Deferred[IListeningPort]:
         """Open the port."""
@@ -225,20 +268,63 @@ def _let_go_of_lock(failure: Failure, path: str) -> Failure:
     return failure
 
 
-def _certificates(parts: list[str], reactor: ReactorBase) -> Certificates | None:
-    """Read what `tls:` needs, and check what `ssl:` does; raises `_Misfit`."""
+_NEEDS_OPENSSL: Final = f"TLS needs more packages: {sys.executable} -m pip install 'twisted[tls]'"
+
+
+def _named_certificates(reactor: ReactorBase, certificate: Path | None, key: Path | None) -> Certificates:
+    """Read the files of `--certificate` and `--key`; raises `WrongPlace`."""
+    if certificate is None:
+        raise WrongPlace(
+            "--tls needs --certificate FILE, and --key FILE unless the same file has the key; "
+            "'twisted-chat certificate' makes both for a try"
+        )
+    if find_spec("OpenSSL") is None:
+        raise WrongPlace(_NEEDS_OPENSSL)
+    from .certificates import Certificates, NoKey, WrongCertificates
+
+    for option, file in (("--certificate", certificate), ("--key", key)):
+        if file is not None and file.is_dir():
+            raise WrongPlace(
+                f"{option} takes a file, and '{file}' is a folder; for a folder, use --port tls:FOLDER:PORT"
+            )
+    try:
+        return Certificates.in_files([certificate, key or certificate], reactor.seconds)
+    except WrongCertificates as error:
+        hint = ", or name its file with --key" if isinstance(error, NoKey) and key is None else ""
+        raise WrongPlace(f"--certificate cannot be used: {error}{hint}") from None
+
+
+_SSL: Final = (
+    "port",
+    "privateKey",
+    "certKey",
+    "sslmethod",
+    "interface",
+    "backlog",
+    "extraCertChain",
+    "dhParameters",
+)
+"""The arguments of `ssl:`, in the order of their positions."""
+
+
+def _certificates(parts: list[str], path: Callable[[str], Path], reactor: ReactorBase) -> Certificates | None:
+    """Read the certificates of `tls:` or `ssl:`; raises `_Misfit`."""
     if parts[0] not in ("tls", "ssl"):
         return None
-    from .certificates import Certificates, WrongCertificates, check_files  # they need OpenSSL, which is there now
+    from .certificates import Certificates, WrongCertificates  # they need OpenSSL, which is there now
 
     try:
         if parts[0] == "tls":
-            return Certificates(Path(_argument(parts, "path", 1)), reactor.seconds)
-        key = _argument(parts, "privateKey", 2) or "server.pem"  # as Twisted has it
-        check_files(Path(_argument(parts, "certKey", 3) or key), Path(key))
+            folder = path(_argument(parts, "path", 1))
+            if not folder.is_dir():
+                raise _Misfit(f"tls:FOLDER:PORT takes a folder of certificates, and '{folder}' is not a folder")
+            return Certificates.in_folder(folder, reactor.seconds)
+        given = {name: _argument(parts, name, at) for at, name in enumerate(_SSL, 1)}
+        key = given["privateKey"] or "server.pem"  # as Twisted has it
+        files = [given["certKey"] or key, key, *filter(None, [given["extraCertChain"]])]
+        return Certificates.in_files([path(file) for file in files], reactor.seconds)
     except WrongCertificates as error:
         raise _Misfit(str(error)) from None
-    return None
 
 
 def _beneath_tls(parts: list[str]) -> str:
@@ -250,12 +336,18 @@ def _beneath_tls(parts: list[str]) -> str:
     return ":".join(["tcp6", *rest])
 
 
-def _address_hint(text: str) -> str:
-    """Return a hint on how to write an address, if a description is one or has unescaped colons of IPv6."""
-    host, _, port = text.rpartition(":")
-    host = host.strip("[]")
-    if _is_port(port) and (isIPAddress(host) or isIPv6Address(host) or host == "localhost"):
-        return f"write it as two options, --port {port} --interface {host}"
+def _beneath_ssl(parts: list[str]) -> str:
+    """Return the description without the certificates, as a TCP port for IPv4, like that of Twisted's `ssl:`."""
+    given = {name: _argument(parts, name, _SSL.index(name) + 1) for name in ("port", "interface", "backlog")}
+    return ":".join(["tcp", *(f"{name}={quoteStringArgument(value)}" for name, value in given.items() if value)])
+
+
+_BENEATH: Final = {"tls": _beneath_tls, "ssl": _beneath_ssl}
+"""What is left of a description beneath its TLS."""
+
+
+def _colons_hint(text: str) -> str:
+    """Return a hint on how to write an address, if a description has unescaped colons of IPv6."""
     found = re.search(r":interface=([^=]*?)(?=:\w+=|$)", text)
     address = found[1] if found else ""
     if not isIPv6Address(address):
@@ -266,7 +358,7 @@ def _address_hint(text: str) -> str:
 def with_backlog(text: str) -> str:
     """Add the length of the queue, if the type of endpoint has one and the description does not set it."""
     kind = text.partition(":")[0]
-    takes_it = kind in ("tcp", "tcp6", "ssl", "tls", "unix") and "backlog=" not in text
+    takes_it = kind in ("tcp", "tcp6", "unix") and "backlog=" not in text
     return f"{text}:{BACKLOG}" if takes_it else text
 
 
@@ -278,22 +370,36 @@ _PORT_AT: Final = {"tcp": 1, "tcp6": 1, "ssl": 1, "tls": 2}
 """The position of the port in a description, counted from the type. It can also be written as `port=`."""
 
 
-def _check_description(parts: list[str], proxied: bool) -> None:
-    """Check a description for mistakes that Twisted does not report, or not clearly; raises `_Misfit`."""
+def _check_description(parts: list[str], has_tls: bool) -> None:
+    """Check a description for mistakes that Twisted does not report, or not clearly; raises `_Misfit`.
+
+    `has_tls` is true if the option says so already.
+    """
     kind = parts[0]
     if kind == "stdio":
         raise _Misfit("nobody can connect to stdio")
-    if kind in ("ssl", "tls") and find_spec("OpenSSL") is None:
-        raise _Misfit("TLS needs pyOpenSSL: pip install 'twisted[tls]'")
-    if kind == "ssl" and proxied:
-        raise _Misfit("write haproxy:tls:FOLDER:PORT: a proxy says whose connection it is before TLS begins")
+    if kind in _BENEATH and has_tls:
+        raise _Misfit("it has certificates of its own: use --listen for it")
+    if kind in _BENEATH and find_spec("OpenSSL") is None:
+        raise _Misfit(_NEEDS_OPENSSL)
+    if kind == "ssl":
+        _check_ssl(parts)
     if kind == "unix":
         _check_socket(_argument(parts, "address", 1))
-    if kind == "tls" and not os.path.isdir(folder := _argument(parts, "path", 1)):
-        raise _Misfit(f"tls:FOLDER:PORT takes a folder of certificates, and '{folder}' is not a folder")
     port = _argument(parts, "port", _PORT_AT.get(kind, len(parts)))
     if port and not _is_port(port):
         raise _Misfit(f"a port is a number from 0 to 65535, not '{port}'")
+
+
+def _check_ssl(parts: list[str]) -> None:
+    named = {part.partition("=")[0] for part in parts[1:] if "=" in part}
+    if unknown := sorted(named.difference(_SSL)):
+        raise _Misfit(f"ssl: has no argument {unknown[0]}")
+    for name in ("sslmethod", "dhParameters"):
+        if _argument(parts, name, _SSL.index(name) + 1):
+            raise _Misfit(
+                f"leave out {name}: the server speaks TLS 1.2 and 1.3, with keys agreed on over elliptic curves"
+            )
 
 
 def _check_socket(path: str) -> None:
@@ -316,8 +422,6 @@ def _argument(parts: list[str], name: str, at: int) -> str:
 
 def _reason(error: Exception) -> str:
     """Return the reason why a description is wrong, or nothing if only a programmer would understand it."""
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.strerror}: {os.fsdecode(error.filename)}"
     if isinstance(error, IndexError | KeyError):  # of what LISTEN_FDS and LISTEN_FDNAMES tell
         return "systemd has handed over no such socket"
     return str(error) if isinstance(error, _Misfit) else ""
@@ -356,10 +460,23 @@ def refusal(place: Place, error: Exception) -> str:
     return f"cannot listen on {place.text}: {why}"
 
 
+def is_public(address: IAddress) -> bool:
+    """True if other machines may reach an address."""
+    if not isinstance(address, IPv4Address | IPv6Address):
+        return False
+    ip = ip_address(address.host)
+    return not (getattr(ip, "ipv4_mapped", None) or ip).is_loopback
+
+
 LINES: Final = WireKind(JSONLinesFactory, _read_stream, "Another PLACE to listen on; may be given several times.")
 
 WIRES: Final[dict[str, WireKind]] = {
     "listen": LINES,
+    "tls": WireKind(
+        JSONLinesFactory,
+        _read_tls,
+        "PLACE to listen on with TLS and the certificate of --certificate; may be given several times.",
+    ),
     "udp": WireKind(
         UDPPort,
         _read_datagrams,

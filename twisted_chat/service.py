@@ -26,7 +26,7 @@ from .chat import Chat
 from .limits import Limits
 from .log import Unavailable, Unusable
 from .log_files import log_files, reopen
-from .places import Place, address_text, refusal
+from .places import Place, address_text, is_public, refusal
 from .room import TAIL_BYTES, Soon
 from .signals import SIGNALS, Signals
 from .stores.opened import Opened
@@ -42,6 +42,12 @@ before it kills still sees the log closed."""
 YOUNG_OBJECTS: Final = 10_000
 """New objects after which Python looks for cycles among them. The server makes none for a message; looking after 700
 objects, as Python does by default, took 4 % of a busy server's time."""
+
+IN_CLEAR: Final = (
+    "traffic to {addresses} is not encrypted: whoever is on its way can read and change everything, passwords too; "
+    "use --tls, or listen on 127.0.0.1 behind a proxy that has TLS"
+)
+"""The warning at the start of a server that is open to other machines without TLS."""
 
 _log = Logger()
 
@@ -117,7 +123,7 @@ class ChatService(Service):
         self._unbound: Callable[[], None] | None = None
         """Removes the bound on the entries of the server's log."""
         self._ports: list[IListeningPort] = []
-        self._reloads = [*(place.reload for place in places), *reloads]
+        self._reloads = [*dict.fromkeys(place.reload for place in places), *reloads]
         self._log_files: Sequence[BaseLogFile] = ()
         """The files of the server's log."""
 
@@ -207,6 +213,7 @@ class ChatService(Service):
             await self._chat.start()
         except Unavailable as error:
             raise CannotStart(f"{self._store.database} cannot be read: {error}") from None
+        in_clear: list[str] = []
         for place in self._places:
             self._check_signals()
             try:
@@ -214,8 +221,13 @@ class ChatService(Service):
             except Exception as error:  # each type of endpoint has its own ways to fail
                 raise CannotStart(refusal(place, error)) from None
             self._ports.append(port)
+            address = port.getHost()
             # Logged once the reactor runs: before that, a signal kills the server, and a client gets no answer.
-            self._reactor.callWhenRunning(_log.info, "listening on {address}", address=address_text(port.getHost()))
+            self._reactor.callWhenRunning(_log.info, "listening on {address}", address=address_text(address))
+            if place.in_clear and is_public(address):
+                in_clear.append(address_text(address))
+        if in_clear:
+            self._reactor.callWhenRunning(_log.warn, IN_CLEAR, addresses=", ".join(in_clear))
         self._check_signals()
         self._reactor.callWhenRunning(self._bound_log)
 

@@ -49,6 +49,8 @@ class Options(usage.Options):
     optParameters = [
         ["port", "p", "14900", "PLACE to listen on; port 0 takes a free one."],
         ["interface", "i", None, "Address or host name for places that are a port number. [default: 127.0.0.1]"],
+        ["certificate", None, None, "PEM file with the certificate of --tls, and those of its authority above it."],
+        ["key", None, None, "PEM file with its private key, unless that is in the same file."],
         ["database", "d", "chat.sqlite", f"File with the rooms' logs, or {IN_MEMORY} to keep nothing on disk."],
         ["durability", None, "process", "What acked messages survive: kill -9 (process) or a power cut too (power)."],
         ["memory", None, "1", "MiB of the newest messages of all rooms that stay in memory."],
@@ -93,11 +95,17 @@ class Options(usage.Options):
     def postOptions(self) -> None:
         """Check what depends on other options; raises `UsageError`."""
         self["reactor"] = self["reactor"] or chosen_reactor()
-        self["database"] = _database(self["database"], self.parent["rundir"] if self.parent else "")
+        rundir = self.parent["rundir"] if self.parent else ""
+        self["database"] = _database(self["database"], rundir)
         places = [("--port", LINES, self["port"])]
         places += [(f"--{option}", wire, text) for option, wire in WIRES.items() for text in self.get(option, [])]
+        for option in ("certificate", "key"):
+            if self[option] is not None and "tls" not in self:
+                raise usage.UsageError(f"--{option} is for --tls PLACE, such as --tls 14943")
         try:
-            self["places"] = read_places(self["reactor"], places, self["interface"])
+            self["places"] = read_places(
+                self["reactor"], places, self["interface"], self["certificate"], self["key"], rundir
+            )
         except WrongPlace as error:
             raise usage.UsageError(str(error)) from None
         if self["durability"] not in get_args(Durability):
