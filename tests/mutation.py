@@ -124,6 +124,8 @@ _LOOK: Final = "0 in accumulate(memoryview(steps).cast('b'), initial=self._depth
 
 EQUAL: Final[dict[str, dict[str, str]]] = {
     "bare": {
+        "received: def received(self, request: Asked, size: int=0) -> None:"
+        " -> def received(self, request: Asked, size: int=1) -> None:": "every wire says how large a request was",
         "__init__: self._farewell = '' -> pass": "it is set when the end begins, and read then",
     },
     "chat": {

@@ -7,13 +7,13 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_chat import bare
+from twisted_chat import bare, participant
 from twisted_chat.bare import UNFINISHED_TICKS
 from twisted_chat.limits import MAX_ERRORS, MAX_REST_SECONDS, Limits
 from twisted_chat.log import Record, Unavailable
 from twisted_chat.messages import PingSent
 from twisted_chat.newcomer import GRACE_SECONDS, HELLO_SECONDS
-from twisted_chat.room import GATHER_FROM
+from twisted_chat.room import GATHER_FROM, catching_up
 from twisted_chat.session import TICK_SECONDS
 
 from .helpers import NOW, FakeWire, Peer, Server
@@ -206,11 +206,12 @@ class ComingTests(BareTestCase):
 
     def test_a_bare_client_says_nothing_to_one_room_or_nick(self) -> None:
         peer = self.bare()
-        peer.send({"msg": "hi"}, {"type": "", "msg": "a secret", "to": "alice"})
-        self.server.settle()
-        self.assertEqual(self.alice.texts(), ["hi"])
-        (answer,) = self.segments(peer)
-        self.assertIn("say hello first", answer["msg"])
+        for where in {"to": "alice"}, {"room": "den"}, {"room": "lobby", "to": "alice"}:
+            peer.send({"msg": "hi"}, {"type": "", "msg": "a secret", **where})
+            self.server.settle()
+            self.assertEqual(self.alice.texts(), ["hi"])
+            (answer,) = self.segments(peer)
+            self.assertIn("say hello first", answer["msg"])
 
     def test_a_hello_makes_it_a_session_that_was_never_in_the_lobby(self) -> None:
         peer = self.server.connect()
@@ -370,6 +371,31 @@ class PaceTests(BareTestCase):
         self.alice = self.server.welcome("alice", "lobby")
         self.test_a_burst_is_spread()
 
+    def test_a_page_is_read_when_it_has_got_the_last_one(self) -> None:
+        self.patch(catching_up, "PAGE", 2)
+        self.server = Server(tail_bytes=0)
+        self.alice = self.server.welcome("alice", "lobby")
+        peer = self.server.connect()
+        self.say("1", "2", "3", "4")
+        self.server.clock.advance(GRACE_SECONDS)
+        for number, calls in ((1, 1), (2, 1), (3, 2), (4, 2)):
+            self.assertEqual(peer.got_segments(), [text(str(number), "alice")])
+            self.assertEqual(self.server.fake.calls["after"], calls)
+            self.server.clock.advance(bare.PACE_SECONDS)
+
+    def test_what_is_said_while_a_page_is_being_read_follows_it(self) -> None:
+        self.server = Server(tail_bytes=0)
+        self.alice = self.server.welcome("alice", "lobby")
+        peer = self.silent()
+        self.server.fake.held.add("after")
+        for one in "12":
+            self.say(one)
+            self.later(0.1)
+        self.assertEqual(len(self.server.fake.waiting), 1)
+        self.server.fake.held.clear()
+        self.server.fake.release()
+        self.assertEqual(self.segments(peer), [text("1", "alice"), text("2", "alice")])
+
     def test_a_message_that_one_read_would_not_return_whole_comes_in_pieces(self) -> None:
         peer = self.bare()
         self.alice.ask(type="nick", nick="a" * 32)
@@ -520,6 +546,29 @@ class EndTests(BareTestCase):
         self.assertEqual(self.segments(peer), [STOP])
         self.assertEqual(self.alice.texts(), ["last words"])
 
+    def test_the_end_comes_with_the_news_that_it_is_kept_though_all_have_heard_it_before(self) -> None:
+        peer = self.bare()
+        self.server.fake.held.add("append")
+        peer.send({"msg": "last words"}, {"type": "quit"})
+        self.server.settle()
+        self.server.fake.begin()
+        self.later(0.1)
+        self.assertEqual((self.alice.texts(), peer.wire.closed), (["last words"], False))
+        self.server.fake.release()
+        self.later(0.1)
+        self.assertEqual((peer.got_segments(), peer.wire.closed), ([STOP], True))
+
+    def test_what_is_being_read_for_it_comes_before_the_end(self) -> None:
+        self.server = Server(tail_bytes=0)
+        self.alice = self.server.welcome("alice", "lobby")
+        peer = self.bare()
+        self.server.fake.held.add("after")
+        self.say("1")
+        peer.send({"type": "quit"})
+        self.later(0.1)
+        self.server.fake.release()
+        self.assertEqual(self.segments(peer), [text("1", "alice"), STOP])
+
     def test_the_end_does_not_wait_for_the_store_for_ever(self) -> None:
         peer = self.bare()
         self.server.fake.held.add("append")
@@ -667,6 +716,24 @@ class BoundTests(BareTestCase):
         self.server.clock.advance(0.001)
         self.assertTrue(peer.wire.reading)
         self.assertEqual(len(self.segments(peer)), bare.MAX_SEGMENTS)
+
+    def test_it_is_read_from_again_when_what_it_said_is_kept(self) -> None:
+        self.patch(participant, "MAX_UNSETTLED", 2)
+        peer = self.bare()
+        self.server.fake.held.add("append")
+        peer.send({"msg": "1"}, {"msg": "2"})
+        self.server.settle()
+        self.assertFalse(peer.wire.reading)
+        self.server.fake.release()
+        self.assertTrue(peer.wire.reading)
+
+    def test_direct_messages_wait_for_no_connection_that_takes_nothing(self) -> None:
+        peer = self.bare()
+        peer.pause()
+        peer.send({"type": "nonsense"})
+        for taken, answer in ((False, "error"), (True, "ack"), (False, "error"), (True, "ack")):
+            (peer.resume if taken else peer.pause)()
+            self.assertEqual(self.alice.ask(type="", to="49474", msg="hi", id="1")[0]["type"], answer)
 
     def test_direct_messages_that_it_cannot_take_now_are_refused(self) -> None:
         peer = self.bare()

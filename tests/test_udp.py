@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,8 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import messages, participant
 from twisted_chat.limits import MAX_REFUSED, Limits
-from twisted_chat.messages import Reply
-from twisted_chat.session import TICK_SECONDS
+from twisted_chat.messages import PongSent, Reply
+from twisted_chat.session import TICK_SECONDS, Session
 from twisted_chat.wire.udp import UDPPort, encoding, requests, sending, silence, wire
 from twisted_chat.wire.udp.datagram import MAX_DATAGRAM, Datagram
 from twisted_chat.wire.udp.fitting import fit
@@ -36,6 +36,14 @@ class Network:
             raise BlockingIOError("no space")
         assert len(datagram) <= MAX_DATAGRAM, len(datagram)
         self.sent.append((address, datagram))
+
+
+class OneAtATime(Network):
+    """One that is full after each datagram."""
+
+    def write(self, datagram: bytes, address: tuple[str, int]) -> None:
+        super().write(datagram, address)
+        self.full = True
 
 
 class UDPServer(Server):
@@ -769,6 +777,20 @@ class PaceTests(UDPTests):
         for _ in range(1000):
             self.al.send({"type": "ping", "id": "p", "n": 1})
         self.assertEqual(len(self.wire._sender.waiting), wire.HIGH)
+
+    def test_rooms_stop_above_the_high_water_mark_and_go_on_at_the_low_one(self) -> None:
+        network = self.server.network = self.server.port.transport = OneAtATime()  # type: ignore[assignment]
+        session = cast(Session, self.wire.participant)
+        (pong,) = fit(PongSent())
+        self.wire.write((pong,) * (wire.HIGH + 1))
+        self.assertEqual((len(self.wire._sender.waiting), session.paused), (wire.HIGH, False))
+        self.wire.write((pong,))
+        for waiting in range(wire.HIGH + 1, wire.LOW, -1):
+            self.assertEqual((len(self.wire._sender.waiting), session.paused), (waiting, True))
+            network.full = False
+            self.wire.received(b"", None)
+            self.server.clock.advance(wire.PACE_SECONDS)
+        self.assertEqual((len(self.wire._sender.waiting), session.paused), (wire.LOW, False))
 
     def test_there_is_one_timer_however_much_is_written(self) -> None:
         self.al.ask(type="join", room="lobby", since=0)

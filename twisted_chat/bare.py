@@ -207,7 +207,6 @@ class Bare(Participant):
     def _read(self) -> None:
         member = self._member
         room = member.room
-        member.place = max(member.place, room.log.oldest - 1)
         if member.place < room.head:
             self._reading = True
             read = self.host.rooms.read(room, member.place)
