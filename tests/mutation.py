@@ -147,10 +147,6 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "_closes: data.rfind(b'\"') + 1 -> data.rfind(b'\"') + 2": "no string ends in a byte behind the last quote",
         f"_closes: down >= self._depth and {_LOOK} -> {_LOOK}": "the count only saves the slower look",
     },
-    "limits": {
-        "take: self._tokens < 1 -> self._tokens <= 1": "it is only refilled a request earlier",
-        "take: self._tokens < 1 -> self._tokens < 2": "the same",
-    },
     "newcomer": {
         "received: def received(self, request: Asked, size: int=0) -> None:"
         " -> def received(self, request: Asked, size: int=1) -> None:": "every wire says how large a request was",
