@@ -305,7 +305,7 @@ class QuitTests(SynchronousTestCase):
             self.server.clock.advance(session.TICK_SECONDS)
         self.assertTrue(self.alice.wire.closed)
         (stop,) = self.alice.got()
-        self.assertIn("two minutes ago", stop["msg"])
+        self.assertIn("two minutes after your quit", stop["msg"])
 
     def test_one_that_is_not_welcome_may_be_followed_by_a_hello(self) -> None:
         peer = self.server.connect()

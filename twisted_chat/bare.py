@@ -1,7 +1,7 @@
-"""The oldest client there is: three fields, no hello, and what one read returns is one message.
+"""Bare clients, the oldest ones: they know three fields, say no hello, and take the result of one read for one message.
 
-A bare client reads the lobby's log from the moment it connected, at its own pace, an object a segment. Until it has
-said something it is nobody: no member of the room, and without a nick.
+A bare client reads the lobby's log from the moment of its connection on, at its own pace, and gets one object per
+segment. Before its first message it is not a member of the room and has no nick.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from .participant import Participant, Wire
 from .room import READ_AGAIN_SECONDS, Member, Page, Room
 
 PACE_SECONDS: Final = 0.015
-"""Between two segments to a bare client: 10 ms are promised, and its machine may be slow to wake it."""
+"""Seconds between two segments to a bare client. 10 ms are promised, and the client's machine may wake it up late."""
 
 DRAIN_SECONDS: Final = 1.5
-"""How long a bare client that leaves, or is sent away, is handed what it still has to get."""
+"""Seconds in which a bare client that leaves, or is sent away, still gets what waits to be written."""
 
 MAX_SEGMENTS: Final = 64
-"""Errors and direct messages that wait for their turn, a second's worth; then nothing more is read from it, and
-others are told that it takes nothing more."""
+"""The maximum number of errors and direct messages that wait to be written, a second's worth. Beyond that, nothing more
+is read from the client, and direct messages to it are refused."""
 
 UNFINISHED_TICKS: Final = 4
 """Ticks after which a connection is ended from which an object came in part: two minutes, as for a silent session."""
@@ -39,10 +39,10 @@ _log = Logger("twisted_chat.bare")
 
 
 class BareHost(participant.Host, Protocol):
-    """The chat, as a bare client sees it."""
+    """The chat, as a bare client knows it."""
 
     def name_bare(self, bare: Bare, label: str) -> Name:
-        """Find a nick for a bare client."""
+        """Give a bare client a nick, made from the label of its wire."""
 
 
 @implementer(IPushProducer)
@@ -65,22 +65,22 @@ class Bare(Participant):
     host: BareHost
 
     def __init__(self, host: BareHost, wire: Wire, bucket: SessionBucket, lobby: Room, since: int) -> None:
-        """Let it read what comes after the number `since`, once it is woken."""
+        """Make a bare client that reads the lobby's messages after the number `since`."""
         super().__init__(host, wire, bucket)
         self._member = host.rooms.follow(lobby, self, since)
         self._transport_paused = False
-        """True while its connection takes no more."""
+        """True while the transport takes no more."""
         self._segments: list[bytes] = []
-        """Errors and direct messages that wait for their turn."""
+        """The errors and direct messages that wait to be written."""
         self._page: list[bytes] = []
-        """Segments of the lobby's messages that were read ahead."""
+        """The segments of the lobby's messages that were read ahead."""
         self._reading = False
-        """True while a page is on its way from the store."""
+        """True while a page is read from the store."""
         self.ending: str | None = None
-        """Why it ends, once it does."""
+        """The reason for its end, once it is ending."""
         self._farewell = ""
         self._drained = False
-        """True once it has had its time: nothing more is handed to it."""
+        """True once `DRAIN_SECONDS` are over: nothing more is written to it."""
         self._deadline: IDelayedCall | None = None
         self._timer: IDelayedCall | None = None
         self._schedule_write()
@@ -90,7 +90,7 @@ class Bare(Participant):
     # Requests
 
     def received(self, request: Asked, size: int = 0) -> None:
-        """Handle messages for the lobby and `quit`; everything else needs a hello."""
+        """Handle messages to the lobby and `quit`. Everything else needs a hello."""
         if isinstance(request, Say) and request.room is None and request.to is None:
             request = Say(msg=request.msg, room=self._member.room.name.shown)
         elif not isinstance(request, Quit | WireError):
@@ -98,7 +98,7 @@ class Bare(Participant):
         super().received(request, size)
 
     def introduce(self) -> Member:
-        """Become a member of the lobby, with a nick, and tell the others: with the first message that is let in."""
+        """Become a member of the lobby, with a nick and a notice to the others. Called for its first message."""
         room = self._member.room
         self.nick = self.host.name_bare(self, self.wire.label)
         self.members[room.name.key] = self._member
@@ -118,7 +118,7 @@ class Bare(Participant):
         return len(self._segments) >= MAX_SEGMENTS
 
     def owes(self, size: int) -> None:
-        """Nothing to do: what waits for its turn is counted where it waits."""
+        """Do nothing. The segments that wait are counted instead."""
 
     def caught_up(self) -> None:
         super().caught_up()
@@ -142,7 +142,7 @@ class Bare(Participant):
         self._schedule_write()
 
     def end(self, why: str, id: str | None = None, farewell: str = "") -> None:
-        """Say why and end the connection, once it has been handed what it still has to get, or `DRAIN_SECONDS`."""
+        """Send the reason and end the connection, once all that waits is written, or after `DRAIN_SECONDS`."""
         if self.ending is None:
             self.ending = why
             self._farewell = farewell
@@ -167,12 +167,12 @@ class Bare(Participant):
         self._schedule_write()
 
     def stopProducing(self) -> None:
-        """Called by the transport when it is gone; `lost` follows."""
+        """Called by the transport at its end. `lost` follows."""
 
     # Its pace
 
     def _schedule_write(self) -> None:
-        """Write the next segment, now or when the last one was written long enough ago."""
+        """Write the next segment: now, or when the last one was written long enough ago."""
         if self._timer is None and not self.closed:
             self._timer = self.host.reactor.callLater(0, self._write_next)
 
@@ -191,7 +191,7 @@ class Bare(Participant):
 
     def _write_next_in(self, seconds: float) -> None:
         if self._timer is not None:
-            self._timer.cancel()  # a page that was at hand at once asked for the next segment already
+            self._timer.cancel()  # a page that was in memory has scheduled the next segment already
         self._timer = self.host.reactor.callLater(seconds, self._write_next)
 
     def _next_segment(self) -> bytes | None:
@@ -246,7 +246,7 @@ class Bare(Participant):
             self.host.rooms.leave(self._member)
 
     def make_way(self) -> None:
-        """Go without a word, since it was no bare client: what it was to be told is told at once."""
+        """Make way for a session, without a word: the client was not bare. The errors that wait are written now."""
         self.close()
         for segment in self._segments:
             self.wire.write(segment)

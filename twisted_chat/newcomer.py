@@ -1,7 +1,7 @@
-"""A new connection, until it shows what it is: a bare client, or one that knows more than three fields.
+"""A new connection, until its first request shows whether it is a bare client or a session.
 
-The oldest client has messages and `quit`, and no other type; everything else is a request of a session. Whoever says
-nothing for a moment gets the lobby's messages, as a bare client does, and may say hello all the same.
+A bare client sends messages and `quit`, and nothing else. Every other request is one of a session. A connection that is
+silent for a moment gets the lobby's messages, like a bare client, and may say hello all the same.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from .room import Room
 from .session import Session
 
 GRACE_SECONDS: Final = 0.25
-"""The silence after which a connection is taken for a bare client: a hello comes with the first segment."""
+"""Seconds of silence after which a connection is treated as a bare client. A hello comes with the first segment."""
 
 HELLO_SECONDS: Final = 10.0
-"""The time for a hello where bare clients are not served: as long as a TLS handshake may take."""
+"""Seconds within which a hello must come if bare clients are not served: as long as a TLS handshake may take."""
 
 
 @implementer(IPushProducer)
 class Newcomer:
-    """A connection that has not shown what it is. It is a `participant.Receiver`."""
+    """A connection without a request so far. It is a `participant.Receiver`."""
 
     __slots__ = (
         "_bare",
@@ -57,16 +57,16 @@ class Newcomer:
         self._bucket = bucket
         self._lobby = lobby
         self._refusal = refusal
-        """Why it cannot stay, if it cannot."""
+        """The reason why it cannot stay, if there is one."""
         self._since = lobby.head
         self._transport_paused = False
-        """True while its connection takes no more."""
+        """True while the transport takes no more."""
         self._timer: IDelayedCall | None = None
         self._bare: Bare | None = None
-        """Hands it what a bare client gets, once it has said nothing for a moment, or nothing that could be read."""
+        """The bare client that it is treated as, once it was silent for a moment or sent something unreadable."""
 
     def begin(self) -> None:
-        """Let the time begin in which it has to show what it is: objects can come from now on."""
+        """Start the time for its first request, which can come from now on."""
         if self._bare is None:
             seconds = GRACE_SECONDS if self._may_be_bare or self._refusal else HELLO_SECONDS
             self._timer = self._host.reactor.callLater(seconds, self._stays_silent)
@@ -81,7 +81,7 @@ class Newcomer:
     # From the wire
 
     def received(self, request: Asked, size: int = 0) -> None:
-        """Find out what it is, by the first object that can be read; until then, by what is wrong with it."""
+        """Become a session or a bare client by the first request that can be read, or by an error before it."""
         if not (self._may_be_bare and _is_of_the_oldest(request)):
             self._be_session().received(request, size)
             return
@@ -90,7 +90,7 @@ class Newcomer:
             self._wire.participant = bare
             bare.received(request, size)
         elif bare.ending is None and not self._host.stopping:
-            bare.handle(request, size)  # at once: a hello that follows finds nothing that waits
+            bare.handle(request, size)  # at once, so that nothing waits if a hello follows
 
     def received_part(self, size: int) -> None:
         if self._bare is not None:
@@ -129,12 +129,12 @@ class Newcomer:
             self._bare.lost()
 
     def tick(self) -> None:
-        """Called now and then: its first word is waited for as long as TCP's keepalive finds that it is there."""
+        """Called now and then. It may be silent for as long as TCP's keepalive finds its peer."""
         if self._bare is not None:
             self._bare.tick()
 
     def end(self, why: str) -> None:
-        """Say why, and end the connection."""
+        """Send the reason and end the connection."""
         (self._be_bare() if self._may_be_bare else self._be_session()).end(why)
 
     def pauseProducing(self) -> None:
@@ -148,7 +148,7 @@ class Newcomer:
             self._bare.resumeProducing()
 
     def stopProducing(self) -> None:
-        """Called by the transport when it is gone; `lost` follows."""
+        """Called by the transport at its end. `lost` follows."""
 
     def _cancel(self) -> None:
         if self._timer is not None:
@@ -157,7 +157,7 @@ class Newcomer:
 
 
 def _is_of_the_oldest(request: Asked) -> bool:
-    """True for what a client of three fields says: a message for everybody, or `quit`, even if it cannot be read."""
+    """True for a request of a bare client: a message to the lobby or a `quit`, even if it cannot be read."""
     if isinstance(request, WireError):
         return request.type in ("", "quit")
     return isinstance(request, Quit) or (isinstance(request, Say) and request.room is None and request.to is None)

@@ -1,14 +1,14 @@
-"""A participant, whatever wire it came by: the order of its requests, and how much it may ask for.
+"""A participant, on any wire: the order of its requests, and how many it may make.
 
-Requests are handled in their order, each one when those before it have been answered. What one participant asks for is
-bounded in four ways, so that nobody else waits long for it and memory does not grow with it:
+Requests are handled in order, each one when those before it have been answered. The requests of a participant are
+bounded in four ways, so that nobody else waits long for them and memory does not grow with them:
 
-- Each request costs a token (`limits.SessionBucket`), and a long one more. A participant that has none is told so a few
-  times, and then its requests wait: nothing is read from it until there are tokens again.
-- Each request is work. Whoever has had its quantum in a turn of the reactor goes on in a later turn, with all others
-  that have more to do (`room.turn`: fair queueing).
-- What waits for its turn is bounded in requests and in bytes; then nothing more is read.
-- What it was sent and does not take (backpressure) stops the reading too.
+- Each request costs a token (`limits.SessionBucket`), a long one more. A participant without tokens is refused
+  a few times. Then its requests wait: nothing is read from it until there are tokens again.
+- Each request is work. A participant that has used up its quantum in a turn of the reactor goes on in a later turn,
+  together with all others that have more work (`room.turn`: fair queueing).
+- The requests that wait for their turn are bounded in number and in bytes. Beyond that, nothing more is read.
+- Answers that the participant does not take (backpressure) stop the reading, too.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from .limits import (
     price_of_telling,
 )
 from .log import Unavailable
-from .messages import Asked, Quit, WireError
+from .messages import SERVER_FAULT, Asked, Quit, WireError
 from .names import NOBODY
 from .room import Member, Rooms
 from .rules import Account
@@ -50,62 +50,62 @@ _log = Logger("twisted_chat.participant")
 
 
 class Wire(Protocol):
-    """A connection, as a participant sees it."""
+    """A connection, as a participant knows it."""
 
     encoding: Encoding[Any]
-    """How what a session gets is written."""
+    """The encoding of what a session is sent."""
     may_be_bare: bool
-    """True where the oldest clients come in, which do not say hello."""
+    """True if its clients may be bare, and not say hello."""
     address: str
-    """The other end's address, by which its connections are counted; empty where it has none of its own."""
+    """The peer's address, by which its connections are counted; empty if it has none of its own."""
     label: str
-    """The other end's port, or what else tells it from others; a bare client's name is made of it."""
+    """The peer's port, or something else that distinguishes it. The nick of a bare client is made from it."""
     silence_seconds: float
-    """Seconds without a sign of life after which its session is ended."""
+    """Seconds of silence after which its session is ended."""
     participant: Receiver
-    """The receiver of what arrives."""
+    """The receiver of its requests."""
     longest_object: int
-    """Bytes of one object that may arrive."""
+    """The maximum size of a received object, in bytes."""
     longest_answer: int
-    """Bytes of one answer that it hands on at once; what is a list ends there, and the rest is asked for again."""
+    """The maximum size of an answer in bytes. A list ends there, and the client asks for the rest."""
 
     @property
     def is_unfinished(self) -> bool:
         """True while a request has arrived in part."""
 
     def write(self, part: Any) -> None:
-        """Hand on what was written in its encoding."""
+        """Write to the peer, in its encoding."""
 
     def close(self) -> None:
-        """End the connection when what was written has gone."""
+        """End the connection once everything written is sent."""
 
     def abort(self) -> None:
         """End the connection now."""
 
     def stop_reading(self) -> None:
-        """Hand on no more requests for now. What has arrived is kept, or comes again."""
+        """Pass on no more requests for now. Those that have arrived are kept, or the client sends them again."""
 
     def go_on_reading(self) -> None:
-        """Hand on requests again."""
+        """Pass on requests again."""
 
 
 class Receiver(Protocol):
-    """What a wire hands requests to."""
+    """A receiver of the requests of a wire."""
 
     def received(self, request: Asked, size: int) -> None:
-        """Called with a request, or with what was wrong in the place of one, and its size in bytes."""
+        """Called with a request, or with the error in place of one, and its size in bytes."""
 
     def received_part(self, size: int) -> None:
         """Called when so many bytes have arrived that complete no request."""
 
     def finished(self) -> None:
-        """Called when the peer has closed its sending side; it may still read what it asked for."""
+        """Called when the peer has closed its sending side. It may still read its answers."""
 
     def lost(self) -> None:
         """Called when the connection is gone."""
 
     def tick(self) -> None:
-        """Called every `session.TICK_SECONDS`; a participant that has been silent for long is asked, and then ended."""
+        """Called every `session.TICK_SECONDS`. A silent participant is sent a ping, and is ended later."""
 
     def end(self, why: str) -> None:
         """Say why, and end the connection."""
@@ -116,19 +116,19 @@ class Receiver(Protocol):
 
 
 class Host(Protocol):
-    """The chat, as a participant sees it."""
+    """The chat, as a participant knows it."""
 
     reactor: Any
     rooms: Rooms
 
     stopping: bool
-    """True once the server stops: nothing more is heard."""
+    """True once the server stops: requests are ignored."""
 
     def handle(self, participant: Any, request: Asked) -> Deferred[None] | None:
-        """Do what a request asks for; raises `WireError`. A Deferred fires when it is answered, or fails alike."""
+        """Answer a request. A Deferred fires when that is done. Raises `WireError`, or the Deferred fails with it."""
 
     def gone(self, participant: Any, farewell: str = "") -> None:
-        """Take a participant out of everything."""
+        """Remove a participant from its rooms, and free its nick."""
 
 
 class Participant(ABC):
@@ -167,90 +167,90 @@ class Participant(ABC):
         self.wire = wire
         self.bucket = bucket
         self.nick = NOBODY
-        """Its name among the others, once they may know of it."""
+        """Its name, once the others may know of it."""
         self.account: Account | None = None
-        """Its account, where it has one."""
+        """Its account, if it has one."""
         self.members: dict[str, Member] = {}
-        """Its memberships, by the room's key."""
+        """Its memberships, by the keys of the rooms."""
         self.closed = False
         self.paused = False
-        """True while its connection takes no more, or has enough before it."""
+        """True while its connection takes no more, or too much waits to be written."""
         self._owed = 0
-        """Bytes of answers in this turn, and of all since its connection took no more."""
+        """The bytes of the answers in this turn. While its connection takes no more, of all answers since then."""
         self._waiting: deque[tuple[Asked, int]] | None = None
-        """Requests that wait for their turn, with their sizes. None until the first one: most never have any."""
+        """The requests that wait for their turn, with their sizes. None until there is one: most never have any."""
         self._waiting_bytes = 0
         self._busy = False
         """True while a request is being handled."""
         self._going_on = False
-        """True while those that waited are being handled."""
+        """True while the requests that have waited are being handled."""
         self._leaving = False
-        """True once it has said `quit`: nothing that follows is heard."""
+        """True once it has sent `quit`: later requests are ignored."""
         self._lined_up = False
-        """True while it waits for its turn among all that have more to do."""
+        """True while it waits for its turn, among all with more work."""
         self._resting: IDelayedCall | None = None
-        """The end of its rest, while it has no tokens."""
+        """The call that ends its rest, while it has no tokens."""
         self.turn = host.rooms.turn
         self._turn_number = 0
         self._work = 0
-        """The turn of the reactor in which it last did something, and the work of that since its quantum began."""
+        """The turn of the reactor in which it was last active, and its work in that turn since its quantum began."""
         self._enough = False
-        """True where it is not served again in that turn, however little there is to do for others."""
+        """True if it is not served again in that turn, however little work there is for others."""
         self._reading_stopped = False
-        """True while nothing is read from it."""
+        """True while nothing is read from its connection."""
         self._unsettled = 0
         self._unsettled_bytes = 0
-        """Its messages that are on their way into the log, and the characters in them."""
+        """The number of its messages that are being appended, and of the characters in them."""
         self._errors = 0
-        """Errors in a row."""
+        """The number of errors in a row."""
         self._silent = 0
-        """Ticks since it was last heard."""
+        """The number of ticks since its last request."""
 
-    # What a kind of participant does in its own way
+    # What differs between a session and a bare client
 
     def depends(self, request: Asked) -> bool:
-        """True where a request has to wait for what this participant did before, or has still to get."""
+        """True if a request has to wait for earlier requests of this participant, or until it has read more."""
         return False
 
     @property
     def address(self) -> str:
-        """The address by which its connection is counted, empty where it has none."""
+        """The address by which its connection is counted; empty if it has none."""
         return self.wire.address
 
     @property
     @abstractmethod
     def is_welcome(self) -> bool:
-        """True once it may ask for something."""
+        """True once it may make requests."""
 
     def introduce(self) -> Member | None:
-        """Called before the first message to a room that this participant is not in; returns its membership, if any."""
+        """Called before the first message to a room that this participant is not in. Returns its membership, if any."""
         return None
 
     @abstractmethod
     def is_loaded(self) -> bool:
-        """True while it takes too little of what it is sent."""
+        """True while too much of what it is sent waits to be read."""
 
     @abstractmethod
     def answer_error(self, error: WireError, request: Asked) -> None:
-        """Answer that something was wrong with a request."""
+        """Answer a request with an error."""
 
     @abstractmethod
     def end(self, why: str, id: str | None = None, farewell: str = "") -> None:
-        """Say why, and end the connection; the others are told the farewell."""
+        """Send the reason and end the connection. The others get the farewell."""
 
     def free_in(self) -> float | None:
-        """Seconds after which its nick is free if nothing is heard from it; None where that is not known."""
+        """Return the seconds after which its nick is free if it stays silent; None if that is not known."""
         return None
 
     def turn_away(self, error: WireError) -> None:
-        """Tell a new connection why it cannot stay."""
+        """Send a new connection the reason why it cannot stay, and end it."""
         self.answer_error(error, error)
         self.end(error.text)
 
     # Requests
 
     def received(self, request: Asked, size: int = 0) -> None:
-        """Handle a request, or what was wrong in the place of one, when its turn comes."""
+        """Handle a request, or the error in place of one, when its turn comes."""
         self._silent = 0
         if self.closed or self._leaving or self.host.stopping:
             return
@@ -273,7 +273,7 @@ class Participant(ABC):
         if self._busy or self.depends(request):
             return True
         enough = self._enough or self._work >= self.turn.quantum or self._resting is not None
-        return enough and type(request) is not Quit  # which costs nothing
+        return enough and type(request) is not Quit  # a quit costs nothing
 
     def _wait(self, request: Asked, size: int) -> None:
         if self._waiting is None:
@@ -321,18 +321,18 @@ class Participant(ABC):
             error = WireError("unavailable", "this cannot be read or stored now: ask again later")
         elif not isinstance(error, WireError):
             _log.failure("A request failed", failure)
-            error = WireError("internal", "the server has met a fault of its own, which its log describes")
+            error = WireError("internal", SERVER_FAULT)
         self._refuse(error, request)
         self.go_on()
 
     def _refuse(self, error: WireError, request: Asked) -> None:
-        """Answer that something was wrong; end the connection where nothing else comes from it."""
+        """Answer with an error. After too many in a row, end the connection."""
         self.answer_error(error, request)
         if type(request) is Quit:
             self._leaving = False
         self._errors += error.code not in NOT_ITS_FAULT
         if self._errors > MAX_ERRORS:
-            self.end(f"{self._errors} errors in a row: this is another protocol")
+            self.end(f"{self._errors} errors in a row: this connection does not speak the protocol")
 
     def _limit(self, limited: RateLimited, request: Asked, size: int) -> None:
         """Rest until there are tokens; the request is refused, so that the client knows, or waits for that."""
@@ -356,9 +356,9 @@ class Participant(ABC):
                 self._rest(min(wait, MAX_REST_SECONDS))
 
     def go_on(self) -> None:
-        """Handle what waited, as far as that goes now, and read on."""
+        """Handle the requests that have waited, as far as possible now, and read on."""
         if self._going_on:
-            return  # one of them was answered at once: the loop that handed it out goes on by itself
+            return  # a request was answered at once, and the loop below goes on by itself
         self._going_on = True
         while self._waiting and not self.host.stopping and not self._must_wait(self._waiting[0][0]):
             request, size = self._waiting.popleft()
@@ -372,13 +372,13 @@ class Participant(ABC):
     # Its share of a turn
 
     def spend(self, work: int) -> None:
-        """Count work that this participant makes, in requests: some 10 microseconds each."""
+        """Count work that this participant causes, in requests of some 10 microseconds."""
         if self._turn_number != self.turn.number:
             self.begin_turn()
         self._work += work
 
     def begin_turn(self) -> None:
-        """Count anew: another turn of the reactor has begun."""
+        """Start counting anew, in another turn of the reactor."""
         self._turn_number = self.turn.number
         self._work = 0
         self._enough = False
@@ -386,7 +386,7 @@ class Participant(ABC):
             self._owed = 0
 
     def charge(self, told: int) -> None:
-        """Let it pay for what a request of its made the server tell others; that ends its turn."""
+        """Charge it for the notices that others got because of its request. That ends its turn."""
         if told:
             price = price_of_telling(told)
             self.spend(price)
@@ -399,7 +399,7 @@ class Participant(ABC):
             self.turn.line_up(self, next_turn=self._enough)
 
     def take_turn(self) -> int:
-        """Go on with what waited; returns the work that it made."""
+        """Go on with the requests that have waited. Returns the work, in requests."""
         self._lined_up = False
         if self._turn_number == self.turn.number:
             self._work = 0
@@ -409,34 +409,34 @@ class Participant(ABC):
         return self._work
 
     def _rest(self, seconds: float) -> None:
-        """Ask for nothing, so many seconds long."""
+        """Stop reading from it for so many seconds."""
         self._resting = self.host.reactor.callLater(seconds, self._rested)
         self.adjust_reading()
 
     def _rested(self) -> None:
         self._resting = None
-        self.spend(QUANTUM)  # many may wake up together: it lines up with the others
+        self.spend(QUANTUM)  # many participants may end their rests together, so it lines up with the others
         if self._waiting:
             self._line_up()
         self.adjust_reading()
 
-    # Messages on their way into the log
+    # Appends
 
     def append_started(self, size: int) -> None:
-        """Called when one more of its messages, of so many characters, is on its way into the log."""
+        """Called when the append of one of its messages, of so many characters, begins."""
         self._unsettled += 1
         self._unsettled_bytes += size
         if self._unsettled >= MAX_UNSETTLED or self._unsettled_bytes >= MAX_UNSETTLED_BYTES:
             self.adjust_reading()
 
     def appends_settled(self, count: int, size: int) -> None:
-        """Called when messages of its own were kept, or refused."""
+        """Called when so many of its messages, with so many characters in all, were appended or refused."""
         self._unsettled -= count
         self._unsettled_bytes -= size
         self.caught_up()
 
     def caught_up(self) -> None:
-        """Called when something that its requests waited for has happened."""
+        """Called when its requests may have to wait no longer, as when it is live in a room."""
         if self._waiting:
             self.go_on()
         elif self._reading_stopped or self.paused:
@@ -445,7 +445,7 @@ class Participant(ABC):
     # Reading
 
     def adjust_reading(self) -> None:
-        """Read from the connection, or stop that: what it asks for has to be bounded by what it takes."""
+        """Stop or start reading from the connection, so that its requests are bounded by the answers that it reads."""
         too_much = (
             self._leaving
             or self._resting is not None
@@ -462,7 +462,7 @@ class Participant(ABC):
     # The end
 
     def close(self) -> None:
-        """Take part no more: nothing is heard, nothing is written."""
+        """Stop taking part: nothing is read from it or written to it."""
         self.closed = True
         if self._resting is not None:
             self._resting.cancel()

@@ -1,6 +1,6 @@
-"""A participant that knows more than three fields: it said hello, or tried to.
+"""A session: a participant that has said hello, or has tried to.
 
-Backpressure: it is its transport's producer, and is live in its rooms only while the transport takes more.
+Backpressure: a session is the producer of its transport, and is live in its rooms only while the transport takes more.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .names import NOBODY, Name
 from .participant import Host, Participant, Wire
 
 TICK_SECONDS: Final = 30.0
-"""Seconds between two looks at who is silent."""
+"""Seconds between two checks for silent sessions."""
 
 PING_TICKS: Final = 2
 """Ticks of silence after which a ping is sent."""
@@ -27,15 +27,15 @@ SILENT_TICKS: Final = PING_TICKS + 4
 """Ticks of silence after which a connection is ended: two minutes after the ping."""
 
 SILENCE_SECONDS: Final = SILENT_TICKS * TICK_SECONDS
-"""The same in seconds, within the length of a tick."""
+"""The same in seconds, to within a tick."""
 
 LEAVING_TICKS: Final = 4
-"""Ticks after which a session is ended that said `quit` and has not read what it asked for before: two minutes."""
+"""Ticks after which a session is ended that has sent `quit` and does not read its earlier answers: two minutes."""
 
 
 @implementer(IPushProducer)
 class Session(Participant):
-    """A participant that said hello, or tried to."""
+    """A participant that has said hello, or has tried to. It is a `room.Listener`."""
 
     __slots__ = ("_has_half_closed", "encoding", "token", "write")
 
@@ -44,7 +44,7 @@ class Session(Participant):
         self.encoding = wire.encoding
         self.write: Callable[[Any], None] = wire.write
         self.token: str | None = None
-        """The secret of its hello: whoever has it may take the place of this session."""
+        """The secret of its hello. A new connection with the same secret may take the place of this session."""
         self._has_half_closed = False
         """True once the peer has closed its sending side."""
 
@@ -82,7 +82,7 @@ class Session(Participant):
             self.adjust_reading()
 
     def reply(self, answer: Reply) -> None:
-        """Answer at the end of this turn."""
+        """Send an answer at the end of this turn."""
         part = self.encoding.reply(answer)
         self.owes(self.encoding.size(part))
         self.turn.send(self, part)
@@ -129,16 +129,16 @@ class Session(Participant):
         self._silent += 1
         if self._leaving:
             if self._silent >= LEAVING_TICKS:
-                self.end("you said quit two minutes ago, and have not read what you asked for before")
+                self.end("two minutes after your quit, you have still not read the answers before it")
         elif self.paused or self._reading_stopped:
-            self._silent -= 1  # it is waited for, or not listened to
+            self._silent -= 1  # the server waits for it, or does not read from it
         elif self._silent == PING_TICKS:
             self.reply(PingSent())
         elif self._silent >= SILENT_TICKS:
             self.end("nothing was heard of you for two minutes")
 
     def free_in(self) -> float | None:
-        """Seconds after which its nick is free if nothing is heard from it; None while its silence is not counted."""
+        """Return the seconds after which its nick is free if it stays silent; None while silence is not counted."""
         if self._leaving:
             return (LEAVING_TICKS - self._silent) * TICK_SECONDS
         if self.paused or self._reading_stopped:
@@ -162,14 +162,14 @@ class Session(Participant):
         self.go_on()
 
     def stopProducing(self) -> None:
-        """Called by the transport when it is gone; `lost` follows."""
+        """Called by the transport at its end. `lost` follows."""
 
     def wake(self) -> None:
-        """Nothing to do: a session's rooms hand it what there is."""
+        """Do nothing. Its rooms send it new messages by themselves."""
 
 
 def _named(request: Asked, field: str, check: Callable[[str], Name]) -> str | None:
-    """Return what a request names, so that the one who reads the error knows what it was about."""
+    """Return a valid name from a field of a request, for the error about the request; else None."""
     try:
         return check(getattr(request, field, None) or "").shown
     except WireError:

@@ -7,7 +7,7 @@ it as an answer, and never one of this program.
 """
 
 from .codec import OUTLINE, TEXT, bad_json, decode_bare, decode_reply, decode_request, encode, encode_line, read_request
-from .errors import Code, WireError
+from .errors import SERVER_FAULT, Code, WireError
 from .fields import (
     MAX_ID,
     MAX_NESTING,
@@ -77,6 +77,7 @@ __all__ = [
     "OUTLINE",
     "PROTOCOL",
     "SERVER",
+    "SERVER_FAULT",
     "TEXT",
     "Ack",
     "AnyRequest",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 Code = Literal[
     "bad-json",
@@ -24,6 +24,9 @@ Code = Literal[
     "internal",
 ]
 """The codes of errors, for programs."""
+
+SERVER_FAULT: Final = "the server has a fault, which is described in its log: tell the people who run it"
+"""The text of every error with the code `internal`."""
 
 
 class WireError(Exception):

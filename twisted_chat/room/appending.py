@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 
 from .. import clock
 from ..log import Entry, Log, Record, Unavailable
-from ..messages import SERVER, Ack, Code, Error, time_text
+from ..messages import SERVER, SERVER_FAULT, Ack, Code, Error, time_text
 from .catching_up import CatchingUp
 from .members import Listener, Member, Room
 from .page import Page, seq_of
@@ -141,7 +141,7 @@ class Appending:
             code, text = "unavailable", "the message cannot be stored now: send it again later"
         else:
             _log.failure("Messages could not be stored", failure)
-            code, text = "internal", "the server has met a fault of its own, which its log describes"
+            code, text = "internal", SERVER_FAULT
         for entry in entries:
             member: Member = entry.origin
             error = Error(code=code, msg=text, author=SERVER, id=entry.id, room=member.room.name.shown)
