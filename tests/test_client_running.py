@@ -183,9 +183,10 @@ class MainTests(SynchronousTestCase):
         self.patch(os, "environ", {**os.environ, "XDG_CONFIG_HOME": "/nowhere"})
         self.addCleanup(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT))
 
-    def test_a_bad_nick_ends_it_with_a_line(self) -> None:
-        self.assertEqual(program.main(["--nick", "a b"], "talk"), 1)
-        self.assertRegex(self.errors.getvalue(), r"^talk: --nick cannot be 'a b': [^\n]+\n$")
+    def test_a_bad_nick_ends_it_as_a_wrong_option_does(self) -> None:
+        error = self.assertRaises(SystemExit, program.main, ["--nick", "a b"], "talk")
+        self.assertEqual(error.code, 2)
+        self.assertRegex(self.errors.getvalue(), r"^talk: --nick cannot be 'a b': [^\n]+\nTry 'talk --help'.\n$")
 
     def test_a_bad_configuration_ends_it_with_a_line(self) -> None:
         self.assertEqual(program.main(["--config", "/nowhere"], "talk"), 2)
@@ -193,7 +194,7 @@ class MainTests(SynchronousTestCase):
 
     def test_the_arguments_are_those_of_the_process_by_default(self) -> None:
         self.patch(sys, "argv", ["twisted_chat/client/__main__.py", "--nick", "a b"])
-        self.assertEqual(program.main(), 1)
+        self.assertRaises(SystemExit, program.main)
         self.assertIn("python -m twisted_chat.client: --nick", self.errors.getvalue())
 
     def test_it_runs_under_asyncio(self) -> None:

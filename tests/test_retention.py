@@ -225,7 +225,7 @@ class Clocks(TestCase):
         last = Trusted(now - 5 * DAY * 1_000)
         self.assertEqual(self.days(10, 14, last, 5), [5 * 24, 5 * 24 + 14, 0, 0, 0])
         self.assertEqual(self.warnings(), 3)
-        self.assertIn("for 4 hours more", str(formatEvent(self.events_of_clock()[-1])))
+        self.assertIn("for another 4 h.", str(formatEvent(self.events_of_clock()[-1])))
 
     def test_one_that_is_off_for_days_follows_it_too(self) -> None:
         now = int(self.clock.seconds() * 1_000)

@@ -26,18 +26,18 @@ def main(arguments: Sequence[str] | None = None, command: str = COMMAND) -> int:
     `command` is what was typed in front of them, for the help.
     """
     end_quietly()
-    from ..command_line import FAILED, MISUSED
+    from ..command_line import MISUSED
     from .program.config import BadConfig
-    from .program.options import BadName, read_options
+    from .program.options import read_options
     from .program.running import Run, open_standard_streams
     from .program.trouble import complain
 
     open_standard_streams()
     try:
         options = read_options(sys.argv[1:] if arguments is None else arguments, command)
-    except (BadName, BadConfig) as error:
+    except BadConfig as error:
         complain(f"{command}: {error}")
-        return FAILED if isinstance(error, BadName) else MISUSED
+        return MISUSED
     # The reactor is asyncio's, so that interfaces made for asyncio can be used.
     from twisted.internet import asyncioreactor
 

@@ -126,7 +126,7 @@ class TrustedTime:
             self._is_logged = True
             _log.warn(
                 "The clock {how} by {hours:,} hours: messages are deleted by the new time only once the server has run "
-                "so for {left} hours more. If the clock is wrong, set it right until then",
+                "with it for another {left} h. If the clock is wrong, set it right until then",
                 how=self._how,
                 hours=round(ahead / 3_600_000),
                 left=max(1, round(left / 3_600)),

@@ -82,15 +82,10 @@ class Options:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-class BadName(Exception):
-    """A nick or a room cannot be one, which the server would say too, only later. The text says which and why."""
-
-
 def read_options(arguments: Sequence[str], command: str) -> Options:
     """Read the command line, without the `command` in front of it, and the configuration file.
 
-    A mistake on the command line is reported, and the program ends with status 2. Raises `BadConfig` for the file, and
-    `BadName`.
+    A mistake on the command line is reported, and the program ends with status 2. Raises `BadConfig` for the file.
     """
     path = default_path()
     parser = _parser(path, command)
@@ -116,12 +111,14 @@ def read_options(arguments: Sequence[str], command: str) -> Options:
         return config.values.get(name, SETTINGS[name].default) if value is None else value
 
     def name(setting: str, check: Callable[[str], names.Name], text: str) -> str:
+        """Check a name here, since the server would refuse it only later."""
         try:
             return check(text).shown
         except WireError as error:
+            problem = f"{setting} cannot be {text!r}: {_hint(setting, text) or error.text}"
             if getattr(typed, setting) is None:
-                raise config.bad(setting, f"{setting} cannot be {text!r}: {error.text}") from None
-            raise BadName(f"--{setting} cannot be {text!r}: {error.text}") from None
+                raise config.bad(setting, problem) from None
+            parser.error(f"--{problem}")
 
     rooms, nick = choose("room"), choose("nick")
     return Options(
@@ -138,6 +135,12 @@ def read_options(arguments: Sequence[str], command: str) -> Options:
         remember=choose("remember"),
         mouse=choose("mouse"),
     )
+
+
+def _hint(setting: str, name: str) -> str:
+    """Return what to leave out of a name as other programs write it; empty if it is not that."""
+    mark, what = {"room": ("#", "the names of rooms"), "nick": ("@", "nicks")}[setting]
+    return f"leave out the {mark}, {what} have none here" if name.startswith(mark) else ""
 
 
 def default_nick() -> str:
