@@ -1,8 +1,8 @@
-"""How a kind of wire writes what the rooms hold: records, answers and notices.
+"""Encodings: how a kind of wire writes records, answers and notices.
 
-A room holds records. What it hands out is written once for each encoding that somebody reads, and what was written goes
-to all who read that encoding. The part of a wire that one message takes is a sequence that can be cut and joined: bytes
-where a wire is a stream, a tuple of segments or datagrams where it is not.
+A room holds records. They are written once for each encoding that a member reads, and the result is sent to all members
+that read this encoding. The result for one message is a *part*, a sequence that can be sliced and joined: bytes for a
+stream, a tuple of segments or datagrams for other wires.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ Part = TypeVar("Part", bound=Sequence[Any])
 
 
 class Encoding(Protocol[Part]):
-    """What one kind of wire makes of records and replies."""
+    """The way in which one kind of wire writes records and replies."""
 
     def message(self, room: str, record: Record) -> Part:
-        """Write a record of a room's log; it is empty where the wire has no word for its kind."""
+        """Write a record of a room's log. The part is empty if the wire has no object for its kind."""
 
     def reply(self, reply: Reply) -> Part:
-        """Write anything else that is sent; it is empty where the wire has no word for it."""
+        """Write a reply or notice. The part is empty if the wire has no object for it."""
 
     def join(self, parts: Sequence[Part]) -> Part:
-        """Write several parts as one."""
+        """Join several parts to one."""
 
     def size(self, part: Part) -> int:
-        """Count the bytes that a part takes."""
+        """Return the size of a part in bytes."""
 
 
 def message_of(room: str, record: Record) -> Message | None:
-    """Make the message that others get of a record; None for a kind that the protocol has no word for."""
+    """Return the message for a record; None if the protocol has no object for its kind."""
     if record.kind:
         return None
     return Message(record.msg, record.author, room, None, record.seq, time_text(record.time))
 
 
 class _Lines:
-    """JSON lines, as clients read them that say hello: an object a line."""
+    """JSON lines, for clients that say hello: one object on each line."""
 
     def message(self, room: str, record: Record) -> bytes:
         message = message_of(room, record)
@@ -53,7 +53,7 @@ class _Lines:
 
 
 class _ThreeFields:
-    """Segments of three fields, as the oldest clients read them: messages, errors and the end, and nothing else."""
+    """Segments of three fields, for bare clients: messages, errors and the stop, and nothing else."""
 
     def message(self, room: str, record: Record) -> tuple[bytes, ...]:
         return () if record.kind else _fitting(record.msg, record.author)
@@ -81,7 +81,7 @@ THREE_FIELDS: Final[Encoding[tuple[bytes, ...]]] = _ThreeFields()
 
 
 def _fitting(text: str, author: str) -> tuple[bytes, ...]:
-    """Write a message as one segment or, where its reader's one read would not return all of that, as several."""
+    """Write a message as one segment, or as several if a bare client would not get all of it by one read."""
     whole = encode_line(BareMessage("", text, author))
     if len(whole) <= MAX_OBJECT:
         return (whole,)

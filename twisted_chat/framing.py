@@ -26,7 +26,7 @@ _IN_TEXT: Final = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 _UP, _DOWN = b"\1", b"\xff"
 _BRACKETS: Final = b"{[}]"
 _STEPS: Final = bytes.maketrans(_BRACKETS, _UP * 2 + _DOWN * 2)
-"""Maps a bracket to the step in depth that it makes, as a signed byte."""
+"""The table of the step in depth of each bracket, as a signed byte."""
 _OTHERS: Final = bytes(set(range(256)) - set(_BRACKETS))
 _BLANK: Final = (b"", b"\r")
 _BLANK_LINES: Final = re.compile(rb"\n(?:[ \t\r]*+\n)++")
@@ -63,7 +63,7 @@ class Framer:
         return bool(self._rest)
 
     def feed(self, data: bytes) -> list[Frame]:
-        """Take bytes that have arrived; returns the frames that they complete."""
+        """Take received bytes, and return the frames that they complete."""
         frames: list[Frame] = []
         if data.count(b"\n") > MANY_LINES:
             data = _BLANK_LINES.sub(b"\n", data)
@@ -82,11 +82,11 @@ class Framer:
         return frames
 
     def _is_one_object(self, line: bytes) -> bool:
-        """True for a line that is one object and nothing else, as nearly all are. False tells nothing."""
+        """True for a line that is one object and nothing else, as nearly all are. False means nothing."""
         if not line.startswith(b"{") or len(line) > self._limit:
             return False
         if line.find(b"}") == len(line) - 1:
-            return True  # whatever it is: no bracket in it could end another object
+            return True  # it is one, or a bad one: no bracket in it could end another object
         return line.endswith(b"}") and _fault(line) is None
 
     def _cut(self, data: bytes, frames: list[Frame]) -> None:
@@ -110,7 +110,7 @@ class Framer:
                 return
             frame = outline[0]
             fault = _fault(frame)
-            if fault is not None:  # what follows on its line is not to be trusted
+            if fault is not None:  # the rest of the line cannot be trusted
                 self._throw(bad_json(fault), frames)
                 return
             frames.append(frame)
@@ -133,13 +133,13 @@ class Framer:
             self._rest = data
 
     def _closes(self, data: bytes) -> bool:
-        """Scan the new part of the unfinished object; returns True if its last bracket is in it."""
+        """Scan the new part of the unfinished object. True if its last bracket is in it."""
         if self._in_text:
             self._scanned = at = _end_of(_IN_TEXT, data, self._scanned)
             if at == len(data) or data[at] != _QUOTE:
                 return False
             self._scanned += 1
-        quoted = max(data.rfind(b'"') + 1, self._scanned)  # no string ends behind it: that is not searched for one
+        quoted = max(data.rfind(b'"') + 1, self._scanned)  # no string ends after it, so the rest is not searched
         beside, quote, text = (_TEXTS.sub(b"", data[self._scanned : quoted]) + data[quoted:]).partition(b'"')
         steps = beside.translate(_STEPS, _OTHERS)
         down = steps.count(_DOWN)
@@ -172,7 +172,7 @@ def _fault(frame: bytes) -> Exception | None:
 
 
 def _end_of(pattern: re.Pattern[bytes], data: bytes, at: int) -> int:
-    """The end of a match that begins at `at`. The pattern always matches."""
+    """Return the end of the match that begins at `at`. The pattern always matches."""
     match = pattern.match(data, at)
     assert match
     return match.end()

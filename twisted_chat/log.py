@@ -1,8 +1,8 @@
-"""What a store has to do: keep each room's log, read pages of it, and keep the topics of rooms.
+"""The interface of stores: a log for each room, pages of it, and the topics of the rooms.
 
 A room is a log: a message is appended, gets a number that rises strictly in its room, and can be read from any place.
-`stores/sqlite` is one such store; another store is another package that offers `Log` and `RoomLog`. This module has no
-code of its own to run; it holds the words that the stores and the rooms share.
+`stores/sqlite` is one store. Another one is another package with a `Log` and a `RoomLog`. This module contains no code,
+only the types that stores and rooms share.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class Unavailable(Exception):
 
 
 class Record(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False):
-    """A message out of the log, or an entry of another kind.
+    """A message in a log, or an entry of another kind that is in it.
 
-    Many of them stay in memory, so the garbage collector is not to look at each.
+    Many records stay in memory, and the garbage collector does not examine them.
     """
 
     seq: int
@@ -36,7 +36,7 @@ class Record(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False)
     author: str
     msg: str
     kind: str = ""
-    """Empty for a message. A reader passes over kinds that it does not know."""
+    """Empty for a message. Readers pass over kinds that they do not know."""
     of: int | None = None
     """The number of the message that an entry of another kind is about."""
 
@@ -44,8 +44,8 @@ class Record(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False)
 class Entry(msgspec.Struct, eq=False, gc=False):
     """A message, or an entry of another kind, on its way into the log.
 
-    `Log.append` sets `seq` and `time`, and `fresh`: whether it was stored now. One that the log had already, by its
-    author and `id`, gets the first one's `seq` and `time` and is not fresh.
+    `Log.append` sets `seq`, `time` and `fresh`, which is true if the entry was stored now. If the log already has a
+    message with the same author and `id`, the entry gets the `seq` and `time` of that one, and is not fresh.
     """
 
     room: RoomLog
@@ -53,7 +53,7 @@ class Entry(msgspec.Struct, eq=False, gc=False):
     msg: str
     id: str | None = None
     origin: Any = None
-    """Whoever has to be told; the log does not look at it."""
+    """The one who made the entry, for the caller. The log ignores it."""
     seq: int = 0
     time: int = 0
     fresh: bool = False
@@ -63,53 +63,53 @@ class Entry(msgspec.Struct, eq=False, gc=False):
 
 
 Heard = Callable[[Sequence[Record]], None]
-"""Called with the records that a room's log has got, in the order of their numbers; see `RoomLog.follow`."""
+"""A function that is called with the new records of a room's log, in order; see `RoomLog.follow`."""
 
 
 class RoomLog(Protocol):
-    """The log of one room. Two `RoomLog` of one room are one object."""
+    """The log of one room. A room has one `RoomLog` at a time."""
 
     name: Name
     topic: str
     seq: int
-    """The newest number, 0 in an empty log; everything up to it is stored for good."""
+    """The newest number, 0 in an empty log. All messages up to it are stored for good."""
     oldest: int
-    """The oldest number that is still stored, 0 in a log in which nothing was ever said. Where everything was deleted,
-    it is the number after `seq`: a reader that has everything in front of `oldest` has missed nothing."""
+    """The oldest number that is still stored, 0 in a log without any message so far. If all messages were deleted, it
+    is the number after `seq`. So a reader that has all messages before `oldest` has missed nothing."""
     epoch: int
-    """Changes when the log has got records that no follower was handed: in front of others (an import), or too many at
-    once. What is remembered of the log may have gaps then; `after` has everything."""
+    """A counter that changes when the log has got records that no follower was handed: older ones, by an import, or too
+    many at once. What was remembered of the log may then have gaps; `after` has everything."""
 
     def follow(self, heard: Heard) -> None:
-        """Hand all that is appended from now on to `heard`, in order, each record once, whoever appended it.
+        """Call `heard` with every record that is appended from now on, in order, each once, no matter who appends it.
 
-        `heard` is called once `seq` covers the records, and for those of `Log.append` before that fires (`append_now`:
-        before it returns), with all of a turn at once. An entry of this process that is among the records has its `seq`
-        and `fresh` set by then, and so an author can be acked when its own record comes by; an entry that is not fresh
-        is in no record. Where `epoch` has changed since the last call, there is more in front of these records than was
-        handed on, up to `seq` if there are none: that has to be read with `after`.
+        The call comes when `seq` covers the records, with all records of a turn together. For those of `Log.append` it
+        comes before the Deferred fires, and with `append_now` before that returns. By then, the entries of this process
+        have their `seq` and `fresh`, so an author can be acked when its own record comes by. An entry that is not fresh
+        has no record. If `epoch` has changed since the last call, there are records that were not handed over: before
+        these ones, or up to `seq` if there are none. They have to be read with `after`.
 
-        A log has one follower; another one takes its place.
+        A log has one follower. A new one takes the place of the last one.
         """
 
     def unfollow(self) -> None:
-        """Hand nothing more to the follower."""
+        """Stop calling the follower."""
 
     def after(self, seq: int, most: int, most_bytes: int) -> Deferred[list[Record]]:
-        """Read at most `most` records behind `seq`, in order, with about `most_bytes` of text.
+        """Read at most `most` records after `seq`, in order, with about `most_bytes` of text.
 
-        There is at least one record if there is any behind `seq`. Fails with `Unavailable`.
+        There is at least one record if there is any after `seq`. Fails with `Unavailable`.
         """
 
     def before(self, seq: int, most: int, most_bytes: int) -> Deferred[list[Record]]:
-        """Read the newest records in front of `seq`, in order, otherwise as `after`."""
+        """Read the newest records before `seq`, in order, otherwise as `after` does."""
 
     def set_topic(self, topic: str) -> Deferred[None]:
         """Store a topic. Fails with `Unavailable`."""
 
 
 class RoomSummary(NamedTuple):
-    """A room that the store has, whether anybody is in it or not."""
+    """A room that the store has, with or without members."""
 
     name: Name
     topic: str
@@ -119,26 +119,26 @@ class Log(Protocol):
     """A store of logs."""
 
     def open(self, name: Name) -> Deferred[RoomLog]:
-        """Open a room's log. A log in which nothing was said leaves no trace. Fails with `Unavailable`."""
+        """Open a room's log. A log without messages leaves no trace. Fails with `Unavailable`."""
 
     def append_now(self, entries: Sequence[Entry], time: int) -> bool:
-        """Append at once if nothing has to be waited for; False if nothing was done, for whatever reason."""
+        """Append at once if that needs no waiting. False if nothing was done, for any reason."""
 
     def append(self, entries: Sequence[Entry], time: int) -> Deferred[None]:
         """Append the entries of one turn, all or none, with `time` (milliseconds since 1970).
 
-        Fires when they are stored. Fails with `Unavailable`. There is one append at a time: the next call comes after
-        the last one has fired.
+        The Deferred fires when they are stored. Fails with `Unavailable`. There is one append at a time: the next call
+        comes after the last Deferred has fired.
         """
 
     def rooms(self, most: int) -> Deferred[list[RoomSummary]]:
         """List at most `most` rooms that have messages or a topic, by name. Fails with `Unavailable`."""
 
     def flush(self) -> Deferred[None]:
-        """Do now what the store otherwise does in the background; fires when nothing is left to do.
+        """Do all work of the background now. The Deferred fires when nothing is left to do.
 
-        Nothing that `append` has stored depends on it. Fails with `Unavailable`.
+        Entries that `append` has stored do not depend on it. Fails with `Unavailable`.
         """
 
     def close(self) -> Deferred[None]:
-        """Finish what is under way, and close all files and threads."""
+        """Finish the work under way, and close all files and threads."""

@@ -1,1 +1,1 @@
-"""Stores: each is a package that offers the `Log` and `RoomLog` of `log.py`; only `tap` knows which one is used."""
+"""Stores: each is a package with a `Log` and a `RoomLog`, as in `log.py`. Only `service` knows which one is used."""

@@ -1,4 +1,4 @@
-"""What a store offers once it is open."""
+"""The parts of a store that is open."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ class Opened(NamedTuple):
     """An open store: the logs of all rooms and the registry of accounts, in one place."""
 
     log: Log
-    """To close it closes the store."""
+    """The logs of all rooms. Closing them closes the store."""
     accounts: Accounts

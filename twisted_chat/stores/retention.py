@@ -1,4 +1,4 @@
-"""How much of the logs is kept: everything, or messages up to an age, or up to a number in each room.
+"""Retention: all messages are kept, or those up to an age, or up to a number in each room.
 
 The others are deleted in the background, the oldest first, in steps that hold the file's lock for a few milliseconds.
 """
@@ -18,13 +18,13 @@ from .. import clock
 from ..log import Unavailable
 
 CHECK_SECONDS: Final = 60.0
-"""How often the store looks for messages to delete: a message may outlive its time by so much."""
+"""Seconds between two checks for messages to delete: a message may outlive its time by so much."""
 
 STEP_PAUSE: Final = 0.01
-"""Seconds between two steps: half of the time, or more, the disk is free for others."""
+"""Seconds between two steps: at least half of the time, the disk is free for others."""
 
 AHEAD_SECONDS: Final = 300.0
-"""How far the clock may run ahead of the timers between two looks; a clock that is kept right never does."""
+"""Seconds by which the clock may run ahead of the timers between two checks. A clock that is kept right never does."""
 
 TRUST_SECONDS: Final = 86_400.0
 """How long the server has to run with a clock that was set ahead until messages are deleted by it. After a bad answer
@@ -49,7 +49,7 @@ EVERYTHING: Final = Keep()
 
 
 def read_keep(texts: Iterable[str]) -> Keep:
-    """Read limits such as `90d` and `1000000`; of each kind, the narrowest counts. Raises `ValueError`."""
+    """Read limits such as `90d` and `1000000`. The narrowest of each kind counts. Raises `ValueError`."""
     seconds: list[int] = []
     messages: list[int] = []
     for text in texts:
@@ -82,17 +82,17 @@ class Trimmable(Protocol):
         """Take one step in a room. True if there may be more to delete."""
 
     def trusted(self) -> Deferred[Trusted]:
-        """Return what was kept last; if nothing was, the time of the newest message of all rooms."""
+        """Return the time that was kept last, or else that of the newest message of all rooms."""
 
     def keep_trusted(self, trusted: Trusted) -> Deferred[None]:
-        """Keep it for the next run."""
+        """Keep a time for the next run."""
 
 
 class TrustedTime:
     """The time of day by which messages are deleted: it follows a clock that was set ahead only after a day."""
 
     def __init__(self, reactor: Any, last: Trusted) -> None:
-        """Begin with what was kept last: a clock that is a day ahead of that may be wrong from the start."""
+        """Begin with the time that was kept last. A clock that is a day ahead of it may be wrong from the start."""
         self._reactor = reactor
         now = clock.milliseconds(reactor)
         is_ahead = bool(last.time) and now - last.time > TRUST_SECONDS * 1000
@@ -134,7 +134,7 @@ class TrustedTime:
 
 
 class Trimmer:
-    """Deletes what is not to be kept, now and then, until it is stopped."""
+    """Deletes messages beyond the limits now and then, until it is stopped."""
 
     def __init__(self, reactor: Any, store: Trimmable) -> None:
         self._reactor = reactor

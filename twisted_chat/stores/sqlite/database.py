@@ -41,11 +41,11 @@ TRIM_ROWS: Final = 500
 
 NEW_AT_ONCE: Final = 512
 NEW_BYTES_AT_ONCE: Final = 2**16
-"""Messages of another program, and bytes of their text, that are handed to a room at once: a page. Where there are
-more, its members read them at their own pace."""
+"""The number of messages of another program, and of bytes of their text, that a room is handed at once: a page. If
+there are more, the members read them from the log."""
 
 Durability = Literal["process", "power"]
-"""What an acked message survives: the end of the process (`kill -9`), or a power cut as well."""
+"""The event that an acked message survives: the end of the process (`kill -9`), or also a power cut."""
 
 _SCRIPTS: Final = resources.files(__package__)
 _records = msgspec.json.Decoder(list[Record]).decode
@@ -75,14 +75,14 @@ def connect(path: str, durability: Durability = "process", timeout: float = 0) -
 
 
 def version_of(scripts: Traversable = _SCRIPTS) -> int:
-    """The version of the schema that a folder's `schema.sql` makes."""
+    """Return the version of the schema that a folder's `schema.sql` makes."""
     match = re.search(r"^PRAGMA user_version = (\d+);", _script(scripts, "schema.sql"), re.MULTILINE)
     assert match
     return int(match[1])
 
 
 def prepare(connection: sqlite3.Connection, path: str, scripts: Traversable = _SCRIPTS) -> int:
-    """Make the tables of a new file, or bring those of an old one up to date; raises `Unusable`.
+    """Make the tables of a new file, or bring those of an old one up to date. Raises `Unusable`.
 
     Returns how many messages were given new numbers, as `move` does.
     """
@@ -98,7 +98,7 @@ def prepare(connection: sqlite3.Connection, path: str, scripts: Traversable = _S
 
 
 def check(connection: sqlite3.Connection, path: str, newest: int | None = None) -> int:
-    """Check that a file is a store; returns the version of its schema, 0 if it is empty. Raises `Unusable`."""
+    """Check that a file is a store. Returns the version of its schema, 0 if it is empty. Raises `Unusable`."""
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     application: int = connection.execute("PRAGMA application_id").fetchone()[0]
     tables: int = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
@@ -124,7 +124,7 @@ def _run(connection: sqlite3.Connection, script: str) -> None:
 
 
 def discard(path: str) -> None:
-    """Remove a database that a failed start has made, if it has no messages and no other server uses it by now."""
+    """Remove a database that a failed start has made, unless it has messages or another server uses it by now."""
     try:
         lock = FileLock.acquire(os.path.realpath(path))
     except Unusable:
@@ -134,13 +134,13 @@ def discard(path: str) -> None:
         if not lock.made:
             with closing(sqlite3.connect(path)) as connection:
                 is_unused = connection.execute("SELECT 1 FROM room").fetchone() is None
-    except sqlite3.Error:  # it is not ours to remove
+    except sqlite3.Error:  # it belongs to another server
         pass
     finally:
         lock.release(remove=is_unused)
 
 
-# What can go wrong
+# Errors
 
 _EXPLANATIONS: Final = {
     sqlite3.SQLITE_BUSY: "another program has been writing to it for too long",
@@ -154,17 +154,17 @@ _EXPLANATIONS: Final = {
 
 
 _NO_TEXT: Final = "Could not decode to UTF-8"
-"""How Python's error begins for bytes that are no text any more. The rest of it is the text, which nobody may log."""
+"""The beginning of Python's error for bytes that are not valid text. The rest is the text, which must not be logged."""
 
 
 def _code(error: sqlite3.Error) -> int | None:
-    """SQLite's primary result code; some of Python's own errors have none."""
+    """Return SQLite's primary result code; some of Python's own errors have none."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF
 
 
 def is_busy(error: sqlite3.Error) -> bool:
-    """True if another program writes to the file just now."""
+    """True if another program is writing to the file."""
     return _code(error) == sqlite3.SQLITE_BUSY
 
 
@@ -174,7 +174,7 @@ def cannot_open(error: sqlite3.Error) -> bool:
 
 
 def explain(error: sqlite3.Error) -> str:
-    """Explain what is wrong with the file, to the person who runs the server."""
+    """Explain an error of the file, for the person who runs the server."""
     code = _code(error)
     if code is None and str(error).startswith(_NO_TEXT):
         code = sqlite3.SQLITE_CORRUPT
@@ -186,25 +186,25 @@ def explain(error: sqlite3.Error) -> str:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """A transaction: all of it is written or nothing, and nobody else writes meanwhile."""
+    """A transaction: everything in it is written or nothing, and nobody else writes meanwhile."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
         connection.execute("COMMIT")
     except BaseException:
-        if connection.in_transaction:  # SQLite ends it by itself where the disk is full
+        if connection.in_transaction:  # SQLite ends it by itself if the disk is full
             connection.execute("ROLLBACK")
         raise
 
 
 def epoch(connection: sqlite3.Connection) -> int:
-    """How often programs other than the server have written to the file."""
+    """Return the epoch: how often programs other than the server have written to the file."""
     epoch: int = connection.execute("SELECT epoch FROM store").fetchone()[0]
     return epoch
 
 
 def make_room(connection: sqlite3.Connection, name: Name) -> int:
-    """Find the row of a room, or make one; returns its id."""
+    """Find the row of a room, or make one. Returns its id."""
     sql = "INSERT INTO room (key, name) VALUES (?, ?) ON CONFLICT DO UPDATE SET key = key RETURNING id"
     (id,) = connection.execute(sql, (name.key, name.shown)).fetchone()
     assert isinstance(id, int)
@@ -212,16 +212,16 @@ def make_room(connection: sqlite3.Connection, name: Name) -> int:
 
 
 class Repeated(Exception):
-    """Some of the entries are in the file already, by author and `id`; nothing was written."""
+    """Some entries are in the file already, by author and `id`, and nothing was written."""
 
     def __init__(self, first: dict[int, tuple[int, int]]) -> None:
         super().__init__(first)
         self.first = first
-        """Number and time of the messages in the file, by the index of the same one among the entries."""
+        """The numbers and times of the messages in the file, by the indexes of the same ones among the entries."""
 
 
 def keep(connection: sqlite3.Connection, seen: int, entries: Sequence[Entry]) -> dict[str, int] | None:
-    """Write numbered entries to the journal, all or none; none if the epoch is not `seen` any more.
+    """Write numbered entries to the journal, all or none. None are written if the epoch is not `seen` any more.
 
     Returns the new rows in `room`, by the keys of the rooms; None if the epoch has changed. Raises `Repeated`.
     """
@@ -273,8 +273,8 @@ WHERE journal.row > ? AND message.id IS NOT NULL"""
 def move(connection: sqlite3.Connection) -> int:
     """Move the journal's rows to `message`.
 
-    Returns how many of them got new numbers because their own were taken, which happens only where two servers have
-    written to the file.
+    Returns how many of them got new numbers because theirs were taken. That happens only if two servers have written to
+    the file.
     """
     with transaction(connection):
         return move_now(connection)
@@ -298,13 +298,13 @@ _INSERT: Final = f"INSERT INTO message ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?,
 
 
 def insert(connection: sqlite3.Connection, room: int, record: Record, author_key: str, id: str | None) -> None:
-    """Write a record to `message`, past the journal."""
+    """Write a record to `message`, without the journal."""
     seq, time, author, msg, kind, of = msgspec.structs.astuple(record)
     connection.execute(_INSERT, (room, seq, time, author, author_key, id, msg, kind, of))
 
 
 def _move_apart(connection: sqlite3.Connection) -> int:
-    """Move rows one by one; those whose number is taken get the next numbers of their room.
+    """Move rows one by one. Those whose number is taken get the next numbers of their room.
 
     A row whose author and `id` are in `message` already is dropped: it is the same message once more. Returns how many
     rows got new numbers.
@@ -332,7 +332,7 @@ def _move_apart(connection: sqlite3.Connection) -> int:
 
 
 def set_topic(connection: sqlite3.Connection, name: Name, topic: str) -> int:
-    """Store a room's topic; returns the id of the room's row."""
+    """Store a room's topic. Returns the id of the room's row."""
     with transaction(connection):
         id = make_room(connection, name)
         connection.execute("UPDATE room SET topic = ? WHERE id = ?", (topic, id))
@@ -346,7 +346,7 @@ class Trimmed(NamedTuple):
     oldest: int | None
     """The oldest number in `message`; None if there is none."""
     more: bool
-    """True if the step deleted as many as it may: there may be more to delete."""
+    """True if the step deleted as many as it may, so that there may be more."""
 
 
 def trim(connection: sqlite3.Connection, room: int, keep: Keep, now: int, most: int = TRIM_ROWS) -> Trimmed:
@@ -407,7 +407,7 @@ def overdue(connection: sqlite3.Connection, keep: Keep, now: int) -> list[int]:
 
 
 def trusted(connection: sqlite3.Connection) -> Trusted:
-    """Read the time that retention has kept; if it has kept none, the time of the newest message."""
+    """Return the time that retention has kept, or else that of the newest message."""
     time, ahead = connection.execute("SELECT time, ahead FROM store").fetchone()
     return Trusted(time or _newest(connection), ahead)
 
@@ -418,7 +418,7 @@ def keep_trusted(connection: sqlite3.Connection, trusted: Trusted) -> None:
 
 
 def _newest(connection: sqlite3.Connection) -> int:
-    """The time of the newest message of all rooms (milliseconds since 1970), 0 if there is none."""
+    """Return the time of the newest message of all rooms (milliseconds since 1970), 0 if there is none."""
     sql = """
         SELECT max((SELECT time FROM message WHERE message.room = room.id ORDER BY seq DESC LIMIT 1)) FROM room
         UNION ALL SELECT max(time) FROM journal"""
@@ -466,17 +466,17 @@ def room_state(connection: sqlite3.Connection, key: str) -> RoomState:
 
 
 class Changes(NamedTuple):
-    """What another program may have changed in the file."""
+    """The changes of another program in the file."""
 
     renumbered: int
-    """Messages that were given new numbers, as `move` says."""
+    """The number of messages that were given new numbers; see `move`."""
     epoch: int
     rooms: list[tuple[RoomState, list[Record]]]
-    """For each room that was asked for: its state, and a page of its new records."""
+    """The state of each given room, and a page of its new records."""
 
 
 def read_changes(connection: sqlite3.Connection, known: Sequence[tuple[str, int]]) -> Changes:
-    """Move the journal, and look for what another program has changed in rooms: their keys and newest known numbers."""
+    """Move the journal, and read the changes of another program in rooms, given by key and newest known number."""
     with transaction(connection):
         renumbered = move_now(connection)
         return Changes(renumbered, epoch(connection), [_changed(connection, key, seq) for key, seq in known])
@@ -496,7 +496,7 @@ def summaries(connection: sqlite3.Connection, most: int) -> list[RoomSummary]:
 
 
 def was_said(connection: sqlite3.Connection, room: int, author: str, id: str) -> tuple[int, int] | None:
-    """Find a message in `message` by the key of its author and its `id`; returns its number and time."""
+    """Return the number and time of a message in `message`, by the key of its author and its `id`."""
     sql = "SELECT seq, time FROM message WHERE room = ? AND author_key = ? AND id = ?"
     found: tuple[int, int] | None = connection.execute(sql, (room, author, id)).fetchone()
     return found

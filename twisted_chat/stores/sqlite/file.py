@@ -1,11 +1,11 @@
-"""The open file of the embedded store: the threads that read and write it, and what can go wrong with it.
+"""The open file of the embedded store: the threads that read and write it, and its errors.
 
-There is one connection in the reactor's thread, which writes what takes no time, one in the thread that writes what
-does, and one in each thread that reads. A writer holds `lock` meanwhile; a reader waits for nobody.
+The connection in the reactor's thread does quick writes, a second one in a thread does slow writes, and each reading
+thread has one of its own. A writer holds `lock` meanwhile. A reader does not wait.
 
-`journal_mode=WAL` with `synchronous=NORMAL` survives `kill -9`: what was written is in the operating system's hands.
-With `durability="power"` (`synchronous=FULL`) each transaction waits for the disk, in a thread, and survives a power
-cut. Checkpoints, which wait for the disk, happen in a thread.
+`journal_mode=WAL` with `synchronous=NORMAL` survives `kill -9`, since the operating system has what was written. With
+`durability="power"` (`synchronous=FULL`), each transaction waits for the disk in a thread, and survives a power cut.
+Checkpoints, which wait for the disk, run in a thread.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .trouble import Trouble
 from .watch import FileWatch
 
 READERS: Final = 2
-"""Threads that read."""
+"""The number of reading threads."""
 
 BUSY_PAUSE: Final = 0.02
 """Seconds between two attempts to use a file that another program writes to."""
@@ -42,14 +42,14 @@ PINNED_BYTES: Final = 4 * WAL_BYTES
 as long as that is open, nothing behind it can be copied and used again."""
 
 IN_MEMORY: Final = ":memory:"
-"""The path of a database that is in no file; everything happens in the reactor's thread then."""
+"""The path of a database in memory. Everything then happens in the reactor's thread."""
 
 _log = Logger("twisted_chat.stores.sqlite")
 _T = TypeVar("_T")
 
 
 class DatabaseFile:
-    """An open file; `open` opens it."""
+    """An open file. `open` makes one."""
 
     def __init__(
         self, path: str, reactor: Any, writer: sqlite3.Connection, file_lock: FileLock | None, durability: Durability
@@ -58,13 +58,13 @@ class DatabaseFile:
         self.writer = writer
         """The reactor's own connection."""
         self._lock = DeferredLock()
-        """Held by whoever writes to the file, for as long as that takes."""
+        """The lock that a writer holds."""
         self._reactor = reactor
         self._file_lock = file_lock
         self._durability: Durability = durability
         self._writing: ThreadPool | None = None
         self._reading: ThreadPool | None = None
-        """The threads: none for what is in memory only. Readers do not stand in the way of the writer."""
+        """The threads. There are none for a database in memory. Readers do not hold up the writer."""
         self._watch: FileWatch | None = None
         self._spare: list[sqlite3.Connection] = []
         """Connections that no thread has taken yet."""
@@ -86,12 +86,12 @@ class DatabaseFile:
 
     @classmethod
     def open(cls, path: str, reactor: Any, durability: Durability) -> Self:
-        """Open a file, or begin one; `:memory:` is nothing on disk. Raises `Unusable`."""
+        """Open a file, or make one. `:memory:` is a database in memory. Raises `Unusable`."""
         if sqlite3.sqlite_version_info < database.OLDEST_SQLITE:
             raise Unusable(f"SQLite {sqlite3.sqlite_version} is too old: 3.37 or newer is needed")
         if path == IN_MEMORY:
             return cls(path, reactor, _open_writer(path, durability), None, durability)
-        path = os.path.realpath(path)  # by whatever link it is named, its lock is the same
+        path = os.path.realpath(path)  # the lock is the same, through whatever link the file is named
         file_lock = FileLock.acquire(path)
         try:
             return cls(path, reactor, _open_writer(path, durability), file_lock, durability)
@@ -101,8 +101,8 @@ class DatabaseFile:
                 raise Unusable(f"{path} cannot be used: {database.explain(error)}") from None
             raise
 
-    # Reading and writing: each calls `function(connection, *args)`, and fails with `Unavailable`. Whatever has to be
-    # waited for, it is `PATIENCE` in all, from the call on.
+    # Reading and writing: each of these calls `function(connection, *args)`, and fails with `Unavailable`. It waits for
+    # `PATIENCE` in all, from the call on, no matter what for.
 
     @property
     def must_wait(self) -> bool:
@@ -110,32 +110,32 @@ class DatabaseFile:
         return self._durability == "power" or self._lock.locked
 
     def in_turn(self, job: Callable[..., Deferred[_T]], *args: object) -> Deferred[_T]:
-        """Call `job(until, *args)` once nobody else writes; nobody does until its result is there.
+        """Call `job(until, *args)` once nobody else writes. Nobody does before its result is there.
 
-        It is for more than one step, each of which is an `attempt`; `until` is the reactor's time (seconds) up to which
+        A job has several steps, each of which is an `attempt`. `until` is the reactor's time in seconds up to which
         they wait for other programs.
         """
         return self._lock.run(job, self._deadline(), *args)
 
     def write(self, function: Callable[..., _T], *args: object) -> Deferred[_T]:
-        """Write what takes no time, once nobody else writes."""
+        """Do a quick write, once nobody else writes."""
         return self.in_turn(self.attempt, function, *args)
 
     def write_in_thread(self, function: Callable[..., _T], *args: object) -> Deferred[_T]:
-        """Write what takes a while, once nobody else writes."""
+        """Do a slow write, once nobody else writes."""
         return self.in_turn(self.attempt_in_thread, function, *args)
 
     def read(self, function: Callable[..., _T], *args: object) -> Deferred[_T]:
-        """Read, in a thread."""
+        """Read in a thread."""
         return self._patiently(self._reading, self._deadline(), function, args)
 
     def attempt(self, until: float, function: Callable[..., _T], *args: object) -> Deferred[_T]:
-        """Write what takes no time, as a step of a job: in a thread only if each commit waits for the disk."""
+        """Do a quick write as a step of a job, in a thread only if each commit waits for the disk."""
         threads = self._writing if self._durability == "power" else None
         return self._patiently(threads, until, function, args, writes=True)
 
     def attempt_in_thread(self, until: float, function: Callable[..., _T], *args: object) -> Deferred[_T]:
-        """Write what takes a while, as a step of a job."""
+        """Do a slow write as a step of a job."""
         return self._patiently(self._writing, until, function, args, writes=True)
 
     def _deadline(self) -> float:
@@ -150,9 +150,9 @@ class DatabaseFile:
         args: tuple[object, ...],
         writes: bool = False,
     ) -> Generator[Deferred[Any], Any, _T]:
-        """Use the file, in a thread or here; where another program has it, try again until a time.
+        """Use the file, in a thread or here. While another program uses it, try again until a time.
 
-        What is in memory is read here, and so is everything before the reactor runs: nobody waits yet.
+        A database in memory is read here, and so is every one before the reactor runs, when nobody waits yet.
         """
         while True:
             if writes:
@@ -180,7 +180,7 @@ class DatabaseFile:
         return self._watch is None
 
     def was_written_by_others(self, epoch: int) -> bool:
-        """True if another program has changed the file's epoch; false, too, if that cannot be told now."""
+        """True if another program has changed the file's epoch. False, too, if that cannot be read now."""
         with suppress(sqlite3.Error):
             return not self._closed and database.epoch(self.writer) != epoch
         return False
@@ -199,11 +199,11 @@ class DatabaseFile:
         return (yield self.write_in_thread(database.copy_wal))
 
     def wal_copied(self) -> Deferred[None]:
-        """Fire when the write-ahead log is not being copied any more."""
+        """Return a Deferred that fires when the write-ahead log is not being copied any more."""
         return self._copying.run(lambda: None)
 
     def _tell_of_reader(self, whole: bool) -> None:
-        """Log, once each time, that the write-ahead log cannot begin anew since another program reads for so long."""
+        """Log, once each time, that the write-ahead log cannot start anew because another program reads for so long."""
         size = _size(f"{self.path}-wal")
         if whole:
             self._pinned = False
@@ -216,10 +216,10 @@ class DatabaseFile:
                 size=size // 10**6,
             )
 
-    # What can go wrong
+    # Errors
 
     def check_in_place(self) -> None:
-        """See that what is written will be found by whoever opens the file next, or raise `Unavailable`."""
+        """Check that the next program that opens the file will find what is written. Raises `Unavailable`."""
         if self._closed:
             raise Unavailable("the store is closed")
         if self._watch is not None and (trouble := self._watch.trouble()):
@@ -228,7 +228,7 @@ class DatabaseFile:
             raise self._unavailable(trouble)
 
     def _save_wal(self) -> None:
-        """Copy what this process still holds of a write-ahead log that was taken away: no other one can find it."""
+        """Copy the write-ahead log if it was removed: only this process still has it."""
         try:
             self.writer.execute("PRAGMA wal_checkpoint(FULL)")
         except sqlite3.Error as error:
@@ -239,13 +239,13 @@ class DatabaseFile:
         return Unavailable(trouble)
 
     def has_worked(self) -> None:
-        """Note that something was written: whatever was wrong may be over."""
+        """Note that something was written, so that trouble may be over."""
         self._trouble.has_worked()
 
     # The end
 
     def close(self, function: Callable[[sqlite3.Connection], object]) -> Deferred[None]:
-        """Wait for what is under way, write a last time in the thread, and let go of everything, come what may.
+        """Wait for the work under way, write a last time in the thread, and close everything, whatever fails.
 
         Fails with `Unavailable` if `function` could not write.
         """
@@ -264,14 +264,14 @@ class DatabaseFile:
                 if threads is not None:
                     threads.stop()
             for connection in self._connections:
-                connection.close()  # the last one copies the write-ahead log, and removes it
+                connection.close()  # the last connection copies the write-ahead log and removes it
             if self._watch is not None and self._file_lock is not None:
                 self._watch.close()
                 self._file_lock.release()
 
 
 def report(failure: Failure, what: str) -> None:
-    """Log what went wrong where nobody waits; what an `Unavailable` says was logged already."""
+    """Log an error if nobody waits for the result. An `Unavailable` was logged already."""
     if not failure.check(Unavailable):
         _log.failure(what, failure)
 
@@ -281,7 +281,7 @@ def _open_writer(path: str, durability: Durability) -> sqlite3.Connection:
     try:
         renumbered = database.prepare(writer, path)
         writer.execute("PRAGMA wal_checkpoint(PASSIVE)")  # so that the file alone is a database from the start
-        writer.execute("PRAGMA busy_timeout = 0")  # from now on it is the reactor that waits
+        writer.execute("PRAGMA busy_timeout = 0")  # from now on the reactor does the waiting
     except BaseException:
         writer.close()
         raise
@@ -290,7 +290,7 @@ def _open_writer(path: str, durability: Durability) -> sqlite3.Connection:
 
 
 def tell_renumbered(path: str, count: int) -> None:
-    """Log that messages were given new numbers, if any were."""
+    """Log the number of messages that were given new numbers, if there are any."""
     if count:
         _log.warn(
             "{count} messages in {path} had numbers that others have too, since two servers wrote to it at once: they "

@@ -15,7 +15,7 @@ from ...log import Unusable
 LOCKED_BYTE: Final = 2**40
 """The byte of the database that is locked: far behind those that SQLite locks, which are at 2**30."""
 
-_SET_LOCK: Final[int | None] = getattr(fcntl, "F_OFD_SETLK", None)  # Linux; elsewhere `-lock` has to do
+_SET_LOCK: Final[int | None] = getattr(fcntl, "F_OFD_SETLK", None)  # Linux has it; elsewhere `-lock` has to do
 
 _IN_USE: Final = "{path} is in use by another server: stop that server, or name another file with --database"
 
@@ -36,7 +36,7 @@ class FileLock:
         self.descriptor = descriptor
         """An open descriptor of the database."""
         self.made = made
-        """True if the database was not there before."""
+        """True if this lock made the database."""
         self.held = False
         """True once the database itself is locked."""
         self._beside: int | None = None
@@ -44,17 +44,17 @@ class FileLock:
 
     @classmethod
     def acquire(cls, path: str) -> FileLock:
-        """Lock a database, and make it if there is none; raises `Unusable`."""
+        """Lock a database, which is made if there is none. Raises `Unusable`."""
         while True:
             lock = cls(path, *_open(path))
             try:
                 lock._lock()
             except BaseException:
-                lock.release(remove=lock.made and lock.held)  # otherwise it may be another server's by now
+                lock.release(remove=lock.made and lock.held)  # without the lock, it may be another server's by now
                 raise
             if _is_at(lock.descriptor, path):
                 return lock
-            lock.release()  # it was removed before it was locked
+            lock.release()  # the file was removed before it was locked
 
     def _lock(self) -> None:
         if not stat.S_ISREG(os.fstat(self.descriptor).st_mode):
@@ -69,11 +69,11 @@ class FileLock:
                 fcntl.flock(self._beside, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 os.close(self._beside)
-                self._beside = None  # it is another server's, and stays
+                self._beside = None  # the file is another server's, and stays
                 raise Unusable(_IN_USE.format(path=self.path)) from None
 
     def _lock_database(self) -> bool:
-        """Lock the database itself; returns False if this system, or its file system, has no such locks."""
+        """Lock the database itself. False if the system, or the file system, has no such locks."""
         if _SET_LOCK is None:
             return False
         try:
@@ -87,7 +87,7 @@ class FileLock:
         return True
 
     def release(self, remove: bool = False) -> None:
-        """Give the lock up, and remove the database if that is wanted."""
+        """Release the lock, and with `remove` the database, too."""
         if remove and _is_at(self.descriptor, self.path):
             os.unlink(self.path)
         if self._beside is not None and _is_at(self._beside, f"{self.path}-lock"):
@@ -97,7 +97,7 @@ class FileLock:
 
 
 def _open(path: str) -> tuple[int, bool]:
-    """Open a database, or make an empty one; returns its descriptor, and whether it was made."""
+    """Open a database, or make an empty one. Returns its descriptor, and True if it was made."""
     flags = os.O_RDWR | os.O_CLOEXEC
     try:
         try:
@@ -109,7 +109,7 @@ def _open(path: str) -> tuple[int, bool]:
 
 
 def _refusal(path: str, error: OSError) -> str:
-    """Say why a database cannot be opened."""
+    """Return the reason why a database cannot be opened."""
     if isinstance(error, FileNotFoundError):
         return f"{path} cannot be made: there is no folder {os.path.dirname(path)}"
     if isinstance(error, IsADirectoryError):
@@ -122,7 +122,7 @@ def _refusal(path: str, error: OSError) -> str:
 def _open_beside(path: str, database: os.stat_result, is_dispensable: bool) -> int | None:
     """Open the file `-lock`, with the owner that the database has, as SQLite does for the files that it makes.
 
-    Returns None where that is not possible and the lock on the database is enough.
+    Returns None if that is not possible and the lock on the database is enough.
     """
     try:
         descriptor = os.open(f"{path}-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -130,7 +130,7 @@ def _open_beside(path: str, database: os.stat_result, is_dispensable: bool) -> i
         if is_dispensable:
             return None
         raise Unusable(f"{path} cannot be used: {error.strerror} ({path}-lock)") from None
-    with suppress(OSError):  # only the superuser may, and only then it is another one
+    with suppress(OSError):  # only the superuser can, and only then the owner is another one
         os.fchown(descriptor, database.st_uid, database.st_gid)
     return descriptor
 

@@ -50,14 +50,14 @@ _T = TypeVar("_T")
 _number_of = attrgetter("seq")
 
 _SaidKey = tuple[str, str, str]
-"""What makes a message the same: the keys of its room and of its author, and its `id`."""
+"""The identity of a message: the keys of its room and of its author, and its `id`."""
 
 _Said = dict[_SaidKey, tuple[int, int]]
-"""Numbers and times of messages, to find those that are sent again."""
+"""The numbers and times of messages, to recognise those that are sent again."""
 
 
 class _Turn(NamedTuple):
-    """What one turn of the server has written to the file."""
+    """The entries of one turn, after they were written to the file."""
 
     fresh: list[Entry]
     """The entries that are new, with their numbers."""
@@ -75,20 +75,20 @@ class SQLiteRoomLog:
         self._heard: Heard | None = None
         self.name = Name(state.shown or name.shown, name.key)
         self.id = state.id
-        """The row in `room`; none while nothing is kept of this room."""
+        """The id of the row in `room`; None while the file has nothing of this room."""
         self.known = state.epoch
-        """The file's epoch as of which everything here is known."""
+        """The epoch of the file as of which this state is known."""
         self.topic = state.topic
         self.seq = state.seq
         self.oldest = state.oldest
         self.skipped = state.skipped
-        """Numbers between `oldest` and `seq` that no message had when the file was last looked at."""
+        """The count of numbers between `oldest` and `seq` that no message had when the file was last read."""
         self.is_certain = True
-        """False if numbers that are known here may have become those of other messages."""
+        """False if numbers that are remembered may by now be those of other messages."""
         self.epoch = 0
 
     def take(self, state: RoomState, new: Sequence[Record]) -> None:
-        """Take over what the file says, with what is new in it, and hand that on."""
+        """Take over the state and the new records from the file, and hand the records to the follower."""
         ends_at, oldest, skipped = self.seq, self.oldest, self.skipped
         self.known, self.id, shown, self.topic, self.seq, self.oldest, self.skipped = state
         self.name = Name(shown or self.name.shown, self.name.key)
@@ -114,7 +114,7 @@ class SQLiteRoomLog:
         self._heard = None
 
     def kept(self, entries: Sequence[Entry]) -> None:
-        """Hand on what was kept in a turn."""
+        """Hand the entries of a turn to the follower."""
         if self._heard is not None:
             self.hear([_record(entry) for entry in entries])
 
@@ -124,7 +124,7 @@ class SQLiteRoomLog:
             try:
                 self._heard(records)
             except Exception:
-                _log.failure("A room could not be told what is new in its log")
+                _log.failure("A room could not take the new records of its log")
 
     def after(self, seq: int, most: int, most_bytes: int) -> Deferred[list[Record]]:
         return self._store._after(self, seq, most, most_bytes)
@@ -146,7 +146,7 @@ class SQLiteLog:
         self._file = file
         self._epoch = database.epoch(file.writer)
         self._changes = 0
-        """Counts the changes outside the journal: a room that is being opened meanwhile may have missed one."""
+        """The number of changes outside the journal. A room that is being opened meanwhile may have missed one."""
         self._open: WeakValueDictionary[str, SQLiteRoomLog] = WeakValueDictionary()
         self._journal: dict[RoomLog, list[Entry]] = {}
         """The entries in the journal, in the order of their numbers."""
@@ -157,7 +157,7 @@ class SQLiteLog:
         self._moving = False
         self._reactor = reactor
         self._next_check: IDelayedCall | None = None
-        """When the file is looked at next for what other programs have written."""
+        """The next check for what other programs have written."""
         self._keep = keep
         self._trimmer = None if keep == EVERYTHING else Trimmer(reactor, self)
 
@@ -168,7 +168,7 @@ class SQLiteLog:
         while (room := self._open.get(name.key)) is None:
             changes = self._changes
             state: RoomState = yield self._file.read(database.room_state, name.key)
-            if name.key not in self._open and changes == self._changes:  # otherwise the state may be out of date
+            if name.key not in self._open and changes == self._changes:  # otherwise the state may be outdated
                 room = self._open[name.key] = SQLiteRoomLog(self, name, state)
                 break
         return cast(RoomLog, room)
@@ -196,7 +196,7 @@ class SQLiteLog:
             self._file.check_in_place()
             turn = self._write_turn(self._file.writer, entries, time)
         except (Unavailable, sqlite3.Error):
-            return False  # `append` meets the error again, unless it has passed, and reports it
+            return False  # `append` reports the error, unless it has passed by then
         if turn is None:
             return False
         self._kept(turn)
@@ -218,7 +218,7 @@ class SQLiteLog:
 
     @inlineCallbacks
     def _read_changes(self, until: float) -> Generator[Deferred[Any], Any, None]:
-        """Learn what another program wrote to the rooms that are open, and hand it on."""
+        """Read what another program wrote to the open rooms, and hand it to the followers."""
         rooms = list(self._open.values())
         known = [(room.name.key, room.seq) for room in rooms]
         changes: Changes = yield self._file.attempt_in_thread(until, database.read_changes, known)
@@ -228,7 +228,7 @@ class SQLiteLog:
             room.take(state, () if changes.renumbered else new)
 
     def _schedule_check(self) -> None:
-        """Look now and then for what other programs write, for as long as rooms are followed."""
+        """Schedule the next check for what other programs write."""
         if self._next_check is None and not self._file.is_in_memory:
             self._next_check = self._reactor.callLater(CHECK_SECONDS, self._check)
 
@@ -239,7 +239,7 @@ class SQLiteLog:
         self._schedule_check()
 
     def _write_turn(self, connection: sqlite3.Connection, entries: Sequence[Entry], time: int) -> _Turn | None:
-        """Number entries, and write those that are new to the journal; nothing but the entries changes here.
+        """Number entries, and write the new ones to the journal. Nothing but the entries changes here.
 
         Returns None if another program has written to the file.
         """
@@ -258,7 +258,7 @@ class SQLiteLog:
         """Give each entry its number: the next one of its room, or that of the same message if there is one.
 
         The same message may be `known` from the file, or be in the journal, or in this turn. Returns the fresh entries,
-        and those of them that have an `id`; None if what is known of a room may be out of date.
+        and those of them that have an `id`; None if the state of a room may be outdated.
         """
         fresh: list[Entry] = []
         said: _Said = {}
@@ -312,7 +312,7 @@ class SQLiteLog:
         """Move the journal in the background if it is large enough."""
         if self._journal_bytes >= self._move_at and not self._moving:
             self._moving = True
-            self._move_at = self._journal_bytes + self._journal_limit  # where the move fails, the next attempt
+            self._move_at = self._journal_bytes + self._journal_limit  # for the next attempt, if this fails
             self._file.in_turn(self._move_once).addErrback(report, "The journal could not be moved")
 
     def _move_once(self, until: float) -> Deferred[None]:
@@ -323,7 +323,7 @@ class SQLiteLog:
         return result
 
     def _move(self, until: float) -> Deferred[None]:
-        """Move the journal's rows to `message`. Fails with `Unavailable`; nothing is lost then."""
+        """Move the journal's rows to `message`. Fails with `Unavailable`, and nothing is lost then."""
         return self._file.attempt_in_thread(until, database.move).addCallback(self._journal_moved)
 
     def _journal_moved(self, renumbered: int) -> None:
@@ -348,7 +348,7 @@ class SQLiteLog:
 
     @inlineCallbacks
     def overdue(self, now: int) -> Generator[Deferred[Any], Any, list[int]]:
-        yield self._file.in_turn(self._move)  # messages in the journal count, and may themselves be too many
+        yield self._file.in_turn(self._move)  # messages in the journal count, too, and may be too many by themselves
         rooms: list[int] = yield self._file.read(database.overdue, self._keep, now)
         return rooms
 
@@ -373,8 +373,8 @@ class SQLiteLog:
         self._file.copy_wal()
         return trimmed.more
 
-    # Reading. A page has what was kept at the time of the call: each message of it is then in the journal's list or in
-    # the file. The file is read a little later, and may have some newer messages, without those in front of them.
+    # Reading. A page has the messages that were kept at the time of the call: each is then in the journal's list or in
+    # the file. The file is read a little later, and may have some newer messages without those before them.
 
     @inlineCallbacks
     def _after(
@@ -429,7 +429,7 @@ def _record(entry: Entry) -> Record:
 
 
 def _fitting(records: Iterable[Record], most_bytes: int) -> int:
-    """Count the records, from the first one on, that fit into a page of `most_bytes` of text; at least one does."""
+    """Return the number of records, from the first one on, that fit into `most_bytes` of text. At least one does."""
     count = 0
     for record in records:
         most_bytes -= len(record.msg.encode())

@@ -1,4 +1,4 @@
-"""The embedded store as a whole: its file is opened once, for all that is in it."""
+"""The embedded store as a whole: its file is opened once, for logs and accounts."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ from .log import SQLiteLog
 
 
 def open_store(path: str, reactor: Any, durability: Durability = "process", keep: Keep = EVERYTHING) -> Opened:
-    """Open a file, or make one; `:memory:` keeps everything in memory. Raises `Unusable`."""
+    """Open a file, or make one. `:memory:` keeps everything in memory. Raises `Unusable`."""
     file = DatabaseFile.open(path, reactor, durability)
     return Opened(SQLiteLog(file, reactor, keep), Anybody())

@@ -1,4 +1,4 @@
-"""A watch on the files of a database, past SQLite: what was kept must be found in them by whoever opens them next.
+"""A watch on the files of a database: the next program that opens them has to find all messages.
 
 SQLite does not notice when somebody removes, replaces or truncates a file that it has open. It goes on writing, and
 what it writes is lost.
@@ -26,7 +26,7 @@ _HEADER: Final = 100
 
 _WAL_HEADER: Final = 32
 _FRAME_HEADER: Final = 24
-"""Bytes in front of the write-ahead log, and in front of each page in it (section 4.1)."""
+"""Bytes before the frames of the write-ahead log, and before the page in each frame (section 4.1)."""
 
 _LAST_FRAME_AT: Final = 16
 _COPIED_AT: Final = 96
@@ -38,7 +38,7 @@ class FileWatch:
     """Watches the database and the write-ahead log that a server has open."""
 
     def __init__(self, path: str, descriptor: int, connection: sqlite3.Connection) -> None:
-        """Watch what is at a path now; `descriptor` and `connection` have it open."""
+        """Watch the database at a path, which `descriptor` and `connection` have open."""
         self._path = path
         self._wal = f"{path}-wal"
         self._descriptor = descriptor
@@ -60,21 +60,21 @@ class FileWatch:
         self._wal_size = status.st_size
 
     def trouble(self) -> str:
-        """Say what is wrong with the files, in one of the sentences above; empty if nothing is."""
+        """Return what is wrong with the files, in one of the sentences above; empty if nothing is."""
         try:
             status = os.stat(self._path)
         except OSError:
             return GONE
         if (status.st_dev, status.st_ino) != self._identity:
             return GONE
-        if (status.st_size, status.st_mtime_ns) != self._seen:  # by a checkpoint, or by somebody else
+        if (status.st_size, status.st_mtime_ns) != self._seen:  # by a checkpoint, or by another program
             if status.st_size < self._seen[0] or self._fixed() not in self._known:
                 return OVERWRITTEN
             self._seen = status.st_size, status.st_mtime_ns
         return self._wal_trouble()
 
     def _fixed(self) -> bytes:
-        """Read what does not change in the header of the database while a server runs on it."""
+        """Read the part of the database's header that does not change while a server runs on it."""
         header = os.pread(self._descriptor, _HEADER, 0)
         return header[:18] + header[40:44] + header[60:64] + header[68:72]
 
@@ -101,5 +101,5 @@ class FileWatch:
         return bool(copied < last and size < _WAL_HEADER + last * (_FRAME_HEADER + self._page_size))
 
     def close(self) -> None:
-        """Stop watching; only once all connections are closed, since this gives up SQLite's locks on `-shm`."""
+        """Stop watching. All connections have to be closed before, since this releases SQLite's locks on `-shm`."""
         os.close(self._index)
