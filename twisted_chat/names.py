@@ -150,7 +150,7 @@ def room(name: str) -> Name:
 class Lookalikes:
     """The names that are in use, by their skeletons: a new name must not look like one of them.
 
-    A name costs some 200 bytes.
+    A name costs some 190 bytes, and half a microsecond each time that it is looked for.
     """
 
     def __init__(self) -> None:
