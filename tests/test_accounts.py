@@ -151,6 +151,15 @@ class RegistryTests(SynchronousTestCase):
         alice.ask(type="join", room="den")
         self.assertEqual(alice.ask(type="join", room="attic")[0]["code"], "full")
 
+    def test_an_account_may_have_its_own_name_also_if_it_is_forbidden(self) -> None:
+        self.server.chat.forbidden_nicks = {ALICE, names.nick("admin")}
+        self.assertEqual(self.server.connect().ask(type="hello", nick="admin")[0]["code"], "bad-nick")
+        alice = self.server.connect()
+        self.hello(alice)
+        self.assertEqual(alice.ask(type="nick", nick="admin")[0]["code"], "bad-nick")
+        self.assertEqual(alice.ask(type="nick", nick="al")[0]["nick"], "al")
+        self.assertEqual(alice.ask(type="nick", nick="alice")[0]["nick"], "alice")
+
 
 class GateTests(SynchronousTestCase):
     """Every request of every participant goes through the gate, which checks what stands beside it in the table."""

@@ -163,6 +163,26 @@ class LookalikeTests(ChatTestCase):
             self.assertEqual((answer["code"], answer["msg"]), ("nick-taken", text))
 
 
+class ForbiddenNickTests(ChatTestCase):
+    """Nicks that the one who runs the server forbids."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.server.chat.forbidden_nicks = {names.nick("admin")}
+
+    def test_a_hello_or_a_change_to_one_is_refused(self) -> None:
+        (answer,) = self.server.connect().ask(type="hello", nick="admin")
+        text = "this nick is not allowed on this server: take another one"
+        self.assertEqual((answer["code"], answer["msg"], answer["nick"]), ("bad-nick", text, "admin"))
+        self.assertEqual(self.error(self.alice, type="nick", nick="admin"), "bad-nick")
+        self.assertEqual(self.alice.ask(type="nick", nick="al")[0]["nick"], "al")
+
+    def test_who_has_one_already_keeps_it(self) -> None:
+        self.server.chat.forbidden_nicks = {names.nick("alice")}
+        self.assertEqual(self.alice.ask(type="ping")[0]["type"], "pong")
+        self.assertEqual(self.error(self.alice, type="nick", nick="alice"), "bad-nick")
+
+
 class DepartureTests(ChatTestCase):
     """What is told of those that are gone, when they were in many rooms."""
 

@@ -513,6 +513,26 @@ class TLSTests(TestCase):
         self.assertEqual(await server.stop(), 0, server.output)
 
 
+class ForbiddenNickTests(TestCase):
+    async def test_after_sighup_other_nicks_are_forbidden(self) -> None:
+        home = folder(self)
+        (home / "nicks").write_text("*admin*\n")
+        server = await Server.start(self, "--forbid-nicks", "nicks", home=home)
+        alice = await server.hello(self, "alice")
+        for nick in "the-ADMIN", "аdmin":
+            answer = await alice.asks(type="nick", nick=nick)
+            self.assertEqual(
+                (answer["code"], answer["msg"]),
+                ("bad-nick", "this nick is not allowed on this server: take another one"),
+            )
+        (home / "nicks").write_text("bob*\n")
+        server.signal(signal.SIGHUP)
+        await server.says("the forbidden nicks were read again from ")
+        self.assertEqual((await alice.asks(type="nick", nick="bobby"))["code"], "bad-nick")
+        self.assertEqual((await alice.asks(type="nick", nick="admin"))["nick"], "admin")
+        self.assertEqual(await server.stop(), 0, server.output)
+
+
 class WarningTests(TestCase):
     """The log warns of a server that other machines can reach without TLS."""
 

@@ -16,11 +16,12 @@ from twisted.internet import asyncioreactor, reactor
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import TestCase
 
-from twisted_chat import __version__, tap
+from twisted_chat import __version__, names, tap
 from twisted_chat.limits import Limits
 from twisted_chat.stores.retention import Keep
 
 from .certificates import certificate
+from .helpers import FakeLog
 from .ports import Reactor
 from .programs import folder
 
@@ -190,9 +191,37 @@ class OptionsTests(TestCase):
             self.assertEqual(self.assertRaises(SystemExit, parse, "--version").code, 0)
         self.assertEqual(said.getvalue(), f"twisted_chat {__version__}\n")
 
+    def test_forbidden_nicks_are_read_from_the_folder_that_twistd_changes_to(self) -> None:
+        options, home = tap.Options(Reactor().as_base), folder(self)
+        (home / "nicks").write_text("*admin*\n")
+        options.parent = cast(Any, {"rundir": str(home), "pidfile": ""})
+        options.parseOptions(["--forbid-nicks", "nicks"])
+        self.assertIn(names.nick("Admin-1"), options["forbid-nicks"])
+        self.assertNotIn(names.nick("Admin-1"), parse()["forbid-nicks"])
+
+    def test_forbidden_nicks_that_cannot_be_read_are_refused(self) -> None:
+        path = folder(self) / "nicks"
+        error = f"--forbid-nicks: {path} cannot be read: No such file or directory"
+        self.assertEqual(self.refuses("--forbid-nicks", str(path)), error)
+        path.write_text("bob\n^a+$\n")
+        self.assertIn(
+            f"--forbid-nicks: {path}, line 2: '^a+$' matches no nick: ", self.refuses("--forbid-nicks", str(path))
+        )
+
 
 class MakeServiceTests(TestCase):
     """The service runs on the reactor of the options."""
+
+    def test_the_chat_knows_the_forbidden_nicks_of_the_options(self) -> None:
+        path = folder(self) / "nicks"
+        path.write_text("bob\n")
+        options = parse("--forbid-nicks", str(path))
+        service = tap.makeService(options)
+        self.assertIs(service._make_chat(Reactor().as_base, FakeLog()).forbidden_nicks, options["forbid-nicks"])
+        path.write_text("al*\n")
+        for reload in service._reloads:
+            reload()
+        self.assertIn(names.nick("alice"), options["forbid-nicks"])
 
     def test_timers_do_not_follow_the_wall_clock(self) -> None:
         steady: list[object] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
+from collections.abc import Container
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -55,6 +56,7 @@ class Chat:
         soon: Soon | None = None,
         tail_bytes: int = TAIL_BYTES,
         accounts: Accounts | None = None,
+        forbidden_nicks: Container[Name] = (),
     ) -> None:
         self.accounts: Accounts = accounts or Anybody()
         self.limits = limits or Limits()
@@ -62,6 +64,7 @@ class Chat:
         self.log = log
         self.nicks: dict[str, Session | Bare] = {}
         """The participants that have a nick, by its key."""
+        self.forbidden_nicks = forbidden_nicks
         self.lookalikes = names.Lookalikes()
         """Their nicks, by what they look like."""
         self.reactor = reactor

@@ -6,7 +6,7 @@ the handler in the table. So a handler gets somebody who may ask for what it doe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -32,6 +32,8 @@ class Host(Protocol):
     accounts: Accounts
     nicks: dict[str, Any]
     """The participants that are welcome, by the nick's key."""
+    forbidden_nicks: Container[names.Name]
+    """The nicks that the one who runs the server forbids."""
     lookalikes: names.Lookalikes
     """The nicks of the participants that are welcome, by what they look like."""
 

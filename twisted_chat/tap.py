@@ -13,6 +13,7 @@ import os
 import resource
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TextIO, cast, get_args
 
@@ -21,7 +22,9 @@ from twisted.logger import Logger
 from twisted.python import usage
 
 from . import __version__
+from .chat import Chat
 from .clock import keep_steady
+from .forbidden_nicks import ForbiddenNicks, explain
 from .leftovers import remove_pid_file
 from .limits import Limits
 from .places import LINES, WIRES, WrongPlace, is_number, read_places
@@ -61,6 +64,7 @@ class Options(usage.Options):
         ["connections", None, "100000", "Connections in all."],
         ["connections-per-address", None, "1000", "Connections of one address, and how many may come at once."],
         ["new-connections", None, "20", "New connections per second of one address; 0 is no limit."],
+        ["forbid-nicks", None, None, "File with patterns of nicks that nobody may take, such as *admin*, one a line."],
         ["bare", None, "yes", "Serve clients that never say hello, in the room lobby (yes), or end them (no)."],
     ]
 
@@ -114,6 +118,7 @@ class Options(usage.Options):
             self["keep"] = read_keep(self.get("keep", []))
         except ValueError as error:
             raise usage.UsageError(f"--keep takes {error}") from None
+        self["forbid-nicks"] = _forbidden_nicks(self["forbid-nicks"], self.parent["rundir"] if self.parent else "")
         self["memory"] = _count("--memory", self["memory"], 0) * 2**20
         rate, burst = _count("--rate", self["rate"], 0), _count("--burst", self["burst"], 1)
         self["limits"] = Limits(
@@ -149,7 +154,16 @@ def makeService(options: Options) -> ChatService:
     reactor = options["reactor"]
     keep_steady(reactor)
     store = StoreSettings(options["database"], options["durability"], options["keep"], options["memory"])
-    return ChatService(reactor, options["places"], store, options["limits"], terminal=kept_terminal(options.parent))
+    forbidden_nicks = options["forbid-nicks"]
+    return ChatService(
+        reactor,
+        options["places"],
+        store,
+        options["limits"],
+        make_chat=partial(Chat, forbidden_nicks=forbidden_nicks),
+        terminal=kept_terminal(options.parent),
+        reloads=[forbidden_nicks.reload],
+    )
 
 
 def kept_terminal(twistd: Any) -> TextIO | None:
@@ -160,6 +174,15 @@ def kept_terminal(twistd: Any) -> TextIO | None:
         return open(os.dup(2), "w")
     except OSError:  # it is closed
         return None
+
+
+def _forbidden_nicks(text: str | None, rundir: str) -> ForbiddenNicks:
+    """Read the file of `--forbid-nicks`; `rundir` is the folder that `twistd` will change to. Raises `UsageError`."""
+    path = None if text is None else os.path.abspath(os.path.join(rundir, text))
+    try:
+        return ForbiddenNicks(path)
+    except (OSError, ValueError) as error:
+        raise usage.UsageError(f"--forbid-nicks: {explain(str(path), error)}") from None
 
 
 def _yes_or_no(option: str, text: str) -> bool:

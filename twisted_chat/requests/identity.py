@@ -29,7 +29,7 @@ def _hello(host: Host, session: Session, request: messages.Hello) -> Deferred[No
 def _welcome(account: Account | None, host: Host, session: Session, request: messages.Hello) -> None:
     if session.closed:
         return
-    session.nick = _take_nick(host, session, request.nick, request.token)
+    session.nick = _take_nick(host, session, request.nick, account, request.token)
     session.token = request.token
     session.account = account
     limits = host.accounts.limits(account, host.limits)
@@ -45,14 +45,17 @@ def _welcome(account: Account | None, host: Host, session: Session, request: mes
     )
 
 
-def _take_nick(host: Host, session: Session, nick: str, token: str | None = None) -> Name:
+def _take_nick(host: Host, session: Session, nick: str, account: Account | None, token: str | None = None) -> Name:
     """Give a session a nick in place of the one that it has, if it has one; raises `WireError`.
 
-    The nick is nobody's and looks like nobody's, or its bearer has the same token, and is ended.
+    The nick is nobody's and looks like nobody's, or its bearer has the same token, and is ended. An account may always
+    have its own name, also one that was forbidden later.
     """
     name = names.nick(nick)
     if names.skeleton(name.shown) in RESERVED:
         raise WireError("nick-taken", "this nick is reserved for the server: take another one")
+    if name in host.forbidden_nicks and (account is None or account.name.key != name.key):
+        raise WireError("bad-nick", "this nick is not allowed on this server: take another one")
     if host.lookalikes.clash(name, own=session.nick):
         raise WireError("nick-taken", "this nick looks like that of somebody else: take one that differs more")
     bearer = host.nicks.get(name.key)
@@ -79,7 +82,7 @@ def _until_free(bearer: Participant) -> str:
 @answers(messages.Nick)
 def _nick(host: Host, session: Session, request: messages.Nick) -> None:
     old = session.nick
-    new = session.nick = _take_nick(host, session, request.nick)
+    new = session.nick = _take_nick(host, session, request.nick, session.account)
     session.reply(messages.NickChanged(author=old.shown, nick=new.shown, id=request.id))
     told = 0
     for member in session.members.values():
