@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, execute, fail
 from twisted.internet.task import Clock
 
 from twisted_chat import names
+from twisted_chat.accounts import Accounts
 from twisted_chat.chat import Chat
 from twisted_chat.encoding import LINES, Encoding
 from twisted_chat.framing import Frame, Framer
@@ -329,13 +330,19 @@ class Peer:
 class Server:
     """A chat with a clock, on a store that answers at once until it is told not to."""
 
-    def __init__(self, log: Log | None = None, limits: Limits = UNLIMITED, tail_bytes: int = TAIL_BYTES) -> None:
+    def __init__(
+        self,
+        log: Log | None = None,
+        limits: Limits = UNLIMITED,
+        tail_bytes: int = TAIL_BYTES,
+        accounts: Accounts | None = None,
+    ) -> None:
         self.clock = TurnClock()
         self.encoding: Encoding[Any] = LINES
         """How those that connect from now on are written to."""
         self.fake = FakeLog()
         self.log: Log = self.fake if log is None else log
-        self.chat = Chat(self.clock, self.log, limits)
+        self.chat = Chat(self.clock, self.log, limits, accounts=accounts)
         self.chat.rooms = Rooms(self.clock, self.log, tail_bytes=tail_bytes)
         started: list[None] = []
         self.chat.start().addCallback(started.append)

@@ -1,4 +1,4 @@
-"""A registry in memory, for the tests of what uses one: all of its Deferreds have fired."""
+"""A registry in memory, for the tests of what uses one: all of its Deferreds have fired, unless it is told to wait."""
 
 from __future__ import annotations
 
@@ -28,7 +28,11 @@ def _at_once(
         self.calls.append(method.__name__)
         if self.is_unavailable:
             return fail(Unavailable("the registry is switched off"))
-        return succeed(method(self, *args, **kwargs))
+        if self.held is None:
+            return succeed(method(self, *args, **kwargs))
+        done: Deferred[_T] = Deferred()
+        self.held.append(lambda: done.callback(method(self, *args, **kwargs)))
+        return done
 
     return call
 
@@ -40,6 +44,8 @@ class MemoryRegistry:
         self.rules = Rules()
         self.is_unavailable = False
         """While this is true, nothing can be read or stored."""
+        self.held: list[Callable[[], object]] | None = None
+        """What was asked for and waits to be called, while this is a list."""
         self.calls: list[str] = []
         """The names of the methods that were called, in order: a test can count what something costs."""
         self._accounts: dict[str, StoredAccount] = {}

@@ -55,6 +55,17 @@ class AnybodyTests(SynchronousTestCase):
         limits = Limits()
         self.assertIs(self.accounts.limits(None, limits), limits)
 
+    def test_there_is_nothing_to_register_or_to_change(self) -> None:
+        account = Account(ALICE)
+        for refused in (
+            self.accounts.register(ALICE, "s3cret", ""),
+            self.accounts.change_password(account, "s3cret", "secret", False),
+            self.accounts.make_token(account, "phone"),
+        ):
+            self.assertEqual(self.failureResultOf(refused, WireError).value.code, "denied")
+        self.assertEqual(self.successResultOf(self.accounts.tokens(account)), [])
+        self.assertEqual(self.successResultOf(self.accounts.revoke_token(account, "phone")), 0)
+
     def test_a_password_is_refused(self) -> None:
         failure = self.failureResultOf(self.accounts.log_in(ALICE, "s3cret", ""), WireError)
         self.assertEqual(failure.value.code, "auth-failed")
@@ -156,7 +167,7 @@ class RegistryTests(SynchronousTestCase):
         self.assertEqual(self.server.connect().ask(type="hello", nick="admin")[0]["code"], "bad-nick")
         alice = self.server.connect()
         self.hello(alice)
-        self.assertEqual(alice.ask(type="nick", nick="admin")[0]["code"], "bad-nick")
+        self.assertEqual(alice.ask(type="nick", nick="ALICE")[0]["type"], "nick")
         self.assertEqual(alice.ask(type="nick", nick="al")[0]["nick"], "al")
         self.assertEqual(alice.ask(type="nick", nick="alice")[0]["nick"], "alice")
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -12,6 +13,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from .limits import Limits
 from .messages import WireError
 from .names import Name
+from .registry import StoredToken
 from .rules import Account, Rules
 
 
@@ -20,6 +22,8 @@ class Accounts(Protocol):
 
     rules: Rules
     """The rules that are in force."""
+    guests: bool
+    """True where a nick without an account may do more than register."""
 
     def log_in(self, nick: Name, password: str | None, address: str) -> Deferred[Account | None]:
         """Find out who says hello, from which address; None is a guest.
@@ -27,12 +31,35 @@ class Accounts(Protocol):
         Fails with `WireError` (`auth-failed`, `nick-taken`, `denied`, `rate-limited`) or with `Unavailable`.
         """
 
+    def check_guest(self, nick: Name) -> Deferred[None]:
+        """Fire if somebody may bear a nick without logging in; fails as `log_in` does."""
+
+    def follow(self, heard: Callable[[str], object]) -> None:
+        """Call `heard` with the key of each account whose sessions have to end."""
+
     def limits(self, account: Account | None, limits: Limits) -> Limits:
         """Tell the limits of somebody, given those of everybody."""
+
+    def register(self, nick: Name, password: str, address: str) -> Deferred[Account | None]:
+        """Make a nick an account; fires with None if an operator has to let it in first. Fails with `WireError`."""
+
+    def change_password(self, account: Account, old: str, new: str, revoke: bool) -> Deferred[None]:
+        """Change a password; with `revoke`, all tokens end. Fails with `WireError`."""
+
+    def make_token(self, account: Account, label: str) -> Deferred[str]:
+        """Make a token; fires with its secret. Fails with `WireError` (`full`)."""
+
+    def tokens(self, account: Account) -> Deferred[list[StoredToken]]:
+        """List the tokens of an account, by label."""
+
+    def revoke_token(self, account: Account, label: str) -> Deferred[int]:
+        """End a token; fires with how many there were with this label."""
 
 
 class Anybody:
     """The registry without accounts: a nick is taken by whoever says hello with it first."""
+
+    guests = True
 
     def __init__(self) -> None:
         self.rules = Rules()
@@ -42,5 +69,26 @@ class Anybody:
             return succeed(None)
         return fail(WireError("auth-failed", "there are no accounts here: say hello without a password"))
 
+    def check_guest(self, nick: Name) -> Deferred[None]:
+        return succeed(None)
+
+    def follow(self, heard: Callable[[str], object]) -> None:
+        """Do nothing: there is no account whose sessions could have to end."""
+
     def limits(self, account: Account | None, limits: Limits) -> Limits:
         return limits
+
+    def register(self, nick: Name, password: str, address: str) -> Deferred[Account | None]:
+        return fail(WireError("denied", "there are no accounts here"))
+
+    def change_password(self, account: Account, old: str, new: str, revoke: bool) -> Deferred[None]:
+        return fail(WireError("denied", "there are no accounts here"))
+
+    def make_token(self, account: Account, label: str) -> Deferred[str]:
+        return fail(WireError("denied", "there are no accounts here"))
+
+    def tokens(self, account: Account) -> Deferred[list[StoredToken]]:
+        return succeed([])
+
+    def revoke_token(self, account: Account, label: str) -> Deferred[int]:
+        return succeed(0)

@@ -30,6 +30,7 @@ from .names import Name
 from .newcomer import Newcomer
 from .participant import Wire
 from .room import TAIL_BYTES, Room, Rooms, Soon
+from .rules import Account
 from .session import TICK_SECONDS, Session
 
 LOBBY: Final = names.room("lobby")
@@ -59,6 +60,7 @@ class Chat:
         forbidden_nicks: Container[Name] = (),
     ) -> None:
         self.accounts: Accounts = accounts or Anybody()
+        self.accounts.follow(self._end_sessions)
         self.limits = limits or Limits()
         self.rooms = Rooms(reactor, log, tail_bytes, soon)
         self.log = log
@@ -224,6 +226,16 @@ class Chat:
                 continue  # all go, and each one hears that from the server
             notice = messages.MemberLeft(author=nick.shown, room=member.room.name.shown, msg=farewell[:MAX_TOPIC])
             self.rooms.announce_departure(member.room, notice, participant)
+
+    def sessions_of(self, account: Account) -> list[Session]:
+        """List the sessions of an account."""
+        bearer = self.nicks.get(account.name.key)
+        return [bearer] if isinstance(bearer, Session) and bearer.account is not None else []
+
+    def _end_sessions(self, key: str) -> None:
+        """Called where the sessions of an account have to end, given by its key."""
+        for session in self.sessions_of(Account(Name(key, key))):
+            session.end("your account was suspended, or its password was set anew: log in again")
 
     # Requests
 

@@ -19,7 +19,8 @@ from .log import Log, RoomSummary
 from .messages import AnyRequest, Asked, WireError
 from .participant import HELLO_FIRST, Participant
 from .room import Rooms
-from .rules import SERVER_WIDE, Role
+from .rules import SERVER_WIDE, Account, Role
+from .session import Session
 
 
 class Host(Protocol):
@@ -36,6 +37,9 @@ class Host(Protocol):
     """The nicks that the one who runs the server forbids."""
     lookalikes: names.Lookalikes
     """The nicks of the participants that are welcome, by what they look like."""
+
+    def sessions_of(self, account: Account) -> list[Session]:
+        """List the sessions of an account."""
 
     def list_rooms(self, kept: list[RoomSummary]) -> list[messages.RoomInfo]:
         """List the rooms with the most members, and those that are kept."""
@@ -66,7 +70,9 @@ def handle(host: Host, participant: Participant, request: Asked) -> Deferred[Non
     if needs is not Role.STRANGER:
         if not participant.is_welcome:
             raise WireError("not-welcome", HELLO_FIRST)
-        if needs is not Role.GUEST:
+        if needs > Role.VISITOR and participant.account is None and not host.accounts.guests:
+            raise WireError("denied", "there are no guests on this server: register your nick, or log in")
+        if needs > Role.GUEST:
             _check_role(host, participant, request, needs)
     return handler(host, participant, request)
 

@@ -20,7 +20,7 @@ import precis_i18n
 from .confusables import skeleton
 from .messages import WireError
 
-__all__ = ["MAX_NICK", "MAX_ROOM", "NOBODY", "Lookalikes", "Name", "author", "nick", "room", "skeleton"]
+__all__ = ["MAX_NICK", "MAX_ROOM", "NOBODY", "Lookalikes", "Name", "author", "is_label", "nick", "room", "skeleton"]
 
 MAX_NICK: Final = 32
 """Characters of a nick, which has to fit into a column of a terminal."""
@@ -52,6 +52,7 @@ NOBODY = Name("", "")
 
 _case_mapped = precis_i18n.get_profile("UsernameCaseMapped")
 _ascii = re.compile(r"[A-Za-z0-9._-]+")
+_label = re.compile(r"u?\d+(-\d+)?")
 _punctuation = "-_."
 
 
@@ -145,6 +146,11 @@ def room(name: str) -> Name:
         return _room(name)
     except ValueError as error:
         raise WireError("bad-room", str(error)) from None
+
+
+def is_label(name: Name) -> bool:
+    """True for a name such as `49474`, `49474-2` or `u7`, which the server gives to a client that says no hello."""
+    return _label.fullmatch(name.key) is not None
 
 
 class Lookalikes:

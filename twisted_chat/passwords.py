@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, TypeVar
 
+import precis_i18n
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from twisted.internet.defer import Deferred, fail
@@ -62,11 +63,11 @@ class Passwords:
 
     def hash(self, password: str) -> Deferred[str]:
         """Hash a password. Fails with `WireError` (`rate-limited`) where too many wait."""
-        return self._run(self._hasher.hash, password)
+        return self._run(self._hasher.hash, _prepared(password))
 
     def check(self, stored: str | None, password: str) -> Deferred[Verdict]:
         """Compare a password with a stored hash; None costs the same, and is never right. Fails like `hash`."""
-        return self._run(self._check, stored, password)
+        return self._run(self._check, stored, _prepared(password))
 
     def _check(self, stored: str | None, password: str) -> Verdict:
         if self._nobodys is None:
@@ -91,10 +92,26 @@ class Passwords:
 
 def check_password(password: str) -> None:
     """Raise `WireError` (`bad-message`) if a password may not be chosen."""
+    try:
+        _opaque.enforce(password)
+    except ValueError:
+        raise WireError("bad-message", "a password consists of characters that are seen, and spaces") from None
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
         raise WireError(
             "bad-message", f"a password has {MIN_PASSWORD} to {MAX_PASSWORD} characters: choose another one"
         )
+
+
+_opaque = precis_i18n.get_profile("OpaqueString")
+
+
+def _prepared(password: str) -> str:
+    """Return a password as it is hashed: the same however its characters were composed (RFC 8265, section 4.2)."""
+    try:
+        prepared: str = _opaque.enforce(password)
+    except ValueError:  # nobody has chosen it
+        return password
+    return prepared
 
 
 _this_thread = threading.local()

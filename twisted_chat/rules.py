@@ -34,16 +34,18 @@ class Role(IntEnum):
     """What somebody may do. Each role may do what those before it may, and more."""
 
     STRANGER = 0
-    """Has not said hello: may do that."""
-    GUEST = 1
+    """Has not said hello, and may do nothing else."""
+    VISITOR = 1
+    """Has a nick, on a server without guests: may register."""
+    GUEST = 2
     """Has a nick."""
-    MEMBER = 2
+    MEMBER = 3
     """Is known in a room: may enter it when it is locked."""
-    MODERATOR = 3
+    MODERATOR = 4
     """Keeps the peace in a room."""
-    OWNER = 4
+    OWNER = 5
     """Names the moderators of a room."""
-    OPERATOR = 5
+    OPERATOR = 6
     """Runs the server: an owner everywhere, who is refused nothing."""
 
 

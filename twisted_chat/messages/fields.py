@@ -46,5 +46,12 @@ def is_same_token(token: str | None, other: str | None) -> bool:
     return token is not None and other is not None and hmac.compare_digest(token.encode(), other.encode())
 
 
+Password = Annotated[str, msgspec.Meta(max_length=1024)]
+"""A password, or a token of an account: longer ones are no account's, and are not hashed."""
+
+Label = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+"""The name that somebody gives to a token, such as `phone`."""
+
+
 class Object(msgspec.Struct, omit_defaults=True, gc=False, tag_field="type"):
     """An object of the protocol. Its `type` is the tag of its class. Fields with their default values are left out."""

@@ -45,6 +45,8 @@ class Welcome(Sent, tag="welcome", kw_only=True):
     server: str
     protocol: int
     limits: dict[str, int]
+    account: bool = False
+    """True where the nick is an account, and its owner has logged in."""
     id: str | None = None
 
 
@@ -194,6 +196,50 @@ class Error(Sent, tag="error", kw_only=True):
     nick: str | None = None
 
 
+class Registered(Sent, tag="registered", kw_only=True):
+    """The answer to `Register`. With `pending`, an operator has to let the account in first."""
+
+    nick: str
+    pending: bool = False
+    id: str | None = None
+
+
+class PasswordChanged(Sent, tag="password", kw_only=True):
+    """The answer to `ChangePassword`."""
+
+    id: str | None = None
+
+
+class TokenMade(Sent, tag="token", kw_only=True):
+    """The answer to `MakeToken`: the secret, which is shown this once."""
+
+    token: str
+    label: str
+    id: str | None = None
+
+
+class TokenInfo(msgspec.Struct, gc=False, omit_defaults=True):
+    """An entry of `TokenList`."""
+
+    label: str
+    created: str
+    used: str | None = None
+
+
+class TokenList(Sent, tag="tokens", kw_only=True):
+    """The answer to `Tokens`."""
+
+    tokens: list[TokenInfo]
+    id: str | None = None
+
+
+class TokenRevoked(Sent, tag="token-revoked", kw_only=True):
+    """The answer to `RevokeToken`."""
+
+    label: str
+    id: str | None = None
+
+
 Reply = (
     Welcome
     | Ack
@@ -212,6 +258,11 @@ Reply = (
     | Stop
     | Error
     | Message
+    | Registered
+    | PasswordChanged
+    | TokenMade
+    | TokenList
+    | TokenRevoked
 )
 """All objects that a server sends to a client that has said hello."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from .errors import WireError
-from .fields import Limit, Object, RequestId, Seq, Skip, Token
+from .fields import Label, Limit, Object, Password, RequestId, Seq, Skip, Token
 
 
 class Request(Object):
@@ -26,7 +26,7 @@ class Hello(Request, tag="hello"):
     """The first object of a client that is not bare."""
 
     nick: str = ""
-    password: str | None = None
+    password: Password | None = None
     cookie: str | None = None
     """Over UDP, the proof that the client receives datagrams at its address."""
     token: Token | None = None
@@ -94,7 +94,56 @@ class Quit(Request, tag="quit"):
     msg: str = ""
 
 
-AnyRequest = Say | Hello | Join | Leave | History | Who | ListRooms | Nick | Topic | Ping | Pong | Quit
+class Register(Request, tag="register", kw_only=True):
+    """Make the nick an account."""
+
+    password: Password
+
+
+class ChangePassword(Request, tag="password", kw_only=True):
+    """Change the password of an account. With `revoke`, all its tokens end, and so do its other connections."""
+
+    old: Password
+    new: Password
+    revoke: bool = False
+
+
+class MakeToken(Request, tag="token", kw_only=True):
+    """Make a token, which logs in like the password; an older one with the same label ends."""
+
+    label: Label
+
+
+class ListTokens(Request, tag="tokens"):
+    """List the tokens of an account."""
+
+
+class RevokeToken(Request, tag="revoke-token", kw_only=True):
+    """End a token."""
+
+    label: str
+
+
+AnyRequest = (
+    Say
+    | Hello
+    | Join
+    | Leave
+    | History
+    | Who
+    | ListRooms
+    | Nick
+    | Topic
+    | Ping
+    | Pong
+    | Quit
+    | Register
+    | ChangePassword
+    | MakeToken
+    | ListTokens
+    | RevokeToken
+)
+
 
 Asked = AnyRequest | WireError
 """A request, or the error in place of one."""

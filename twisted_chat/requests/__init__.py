@@ -5,6 +5,6 @@ the table of the gate, with what it needs beside it. Importing this package fill
 """
 
 from ..gate import handle
-from . import connection, identity, reading, rooms, speaking
+from . import accounts, connection, identity, reading, rooms, speaking
 
-__all__ = ["connection", "handle", "identity", "reading", "rooms", "speaking"]
+__all__ = ["accounts", "connection", "handle", "identity", "reading", "rooms", "speaking"]

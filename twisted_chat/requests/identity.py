@@ -29,7 +29,8 @@ def _hello(host: Host, session: Session, request: messages.Hello) -> Deferred[No
 def _welcome(account: Account | None, host: Host, session: Session, request: messages.Hello) -> None:
     if session.closed:
         return
-    session.nick = _take_nick(host, session, request.nick, account, request.token)
+    shown = request.nick if account is None else account.name.shown
+    session.nick = _take_nick(host, session, shown, account, request.token)
     session.token = request.token
     session.account = account
     limits = host.accounts.limits(account, host.limits)
@@ -40,6 +41,7 @@ def _welcome(account: Account | None, host: Host, session: Session, request: mes
             server=f"twisted_chat {__version__}",
             protocol=messages.PROTOCOL,
             limits=limits.for_clients() | {"object": session.wire.longest_object},
+            account=account is not None,
             id=request.id,
         )
     )
@@ -79,8 +81,21 @@ def _until_free(bearer: Participant) -> str:
     return f". If that is your own connection, which has gone silent, the nick will be free in about {round(seconds)} s"
 
 
-@answers(messages.Nick)
-def _nick(host: Host, session: Session, request: messages.Nick) -> None:
+@answers(messages.Nick, needs=Role.VISITOR)
+def _nick(host: Host, session: Session, request: messages.Nick) -> Deferred[None] | None:
+    name = names.nick(request.nick)
+    if session.account is None:
+        return host.accounts.check_guest(name).addCallback(_change_nick, host, session, request)
+    if name.key != session.account.name.key:
+        text = "your nick is your account's: to have another one, say hello with it and without a password"
+        raise WireError("denied", text)
+    _change_nick(None, host, session, request)
+    return None
+
+
+def _change_nick(_: None, host: Host, session: Session, request: messages.Nick) -> None:
+    if session.closed:
+        return
     old = session.nick
     new = session.nick = _take_nick(host, session, request.nick, session.account)
     session.reply(messages.NickChanged(author=old.shown, nick=new.shown, id=request.id))

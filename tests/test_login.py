@@ -1,0 +1,321 @@
+"""Logging in: passwords, tokens, registration, and who may bear a nick."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from argon2 import PasswordHasher
+from twisted.cred.checkers import ICredentialsChecker, InMemoryUsernamePasswordDatabaseDontUse
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_chat import login, names
+from twisted_chat.login import EVERYBODY, MAX_TOKENS, Login, Policy
+from twisted_chat.messages import WireError
+from twisted_chat.passwords import Passwords
+from twisted_chat.pauses import ACCOUNT
+from twisted_chat.rules import Account
+
+from .memory_registry import MemoryRegistry
+
+_T = TypeVar("_T")
+
+HORSE = "correct horse"
+HOME = "192.0.2.1"
+
+
+class Reactor(Clock):
+    """A reactor in which what runs in a thread is done at once."""
+
+    def callFromThread(self, function: Any, *arguments: Any) -> None:
+        function(*arguments)
+
+
+class Pool:
+    """A pool of threads that needs none."""
+
+    def callInThreadWithCallback(self, done: Any, function: Any, *arguments: Any) -> None:
+        done(True, function(*arguments))
+
+
+class CountingHasher(PasswordHasher):
+    """Makes hashes that cost little, and counts what it does."""
+
+    def __init__(self, memory: int = 64) -> None:
+        super().__init__(time_cost=1, memory_cost=memory, parallelism=1)
+        self.checked = 0
+
+    def verify(self, *arguments: Any) -> Any:
+        self.checked += 1
+        return super().verify(*arguments)
+
+
+class LoginTestCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.reactor = Reactor()
+        self.reactor.advance(1_000.5)
+        self.registry = MemoryRegistry()
+        self.accounts = self.make()
+
+    def make(self, policy: Policy = EVERYBODY, *checkers: ICredentialsChecker, memory: int = 64) -> Login:
+        pool: Any = Pool()
+        self.hasher = CountingHasher(memory)
+        return Login(self.registry, Passwords(self.reactor, pool, self.hasher), self.reactor, policy, checkers)
+
+    def get(self, result: Deferred[_T]) -> _T:
+        return self.successResultOf(result)
+
+    def code(self, result: Deferred[Any]) -> str:
+        code: str = self.failureResultOf(result, WireError).value.code
+        return code
+
+    def log_in(self, nick: str, password: str | None = None, address: str = HOME) -> Deferred[Account | None]:
+        return self.accounts.log_in(names.nick(nick), password, address)
+
+    def register(self, nick: str, password: str = HORSE, address: str = HOME) -> Account:
+        account = self.get(self.accounts.register(names.nick(nick), password, address))
+        assert account is not None
+        return account
+
+
+class GuestTests(LoginTestCase):
+    def test_a_nick_without_an_account_is_a_guests(self) -> None:
+        self.assertIsNone(self.get(self.log_in("al")))
+
+    def test_a_registered_nick_is_nobody_elses(self) -> None:
+        self.register("Al")
+        self.assertEqual(self.code(self.log_in("al")), "auth-failed")
+
+    def test_nor_is_one_that_looks_like_it(self) -> None:
+        self.register("paul")
+        error = self.failureResultOf(self.log_in("pаul"), WireError).value  # with a Cyrillic а
+        self.assertEqual((error.code, error.text), ("nick-taken", "pаul looks like paul, which is somebody's account"))
+        self.assertIsNone(self.get(self.log_in("pau1")))
+
+    def test_a_server_may_have_no_guests(self) -> None:
+        self.accounts = self.make(Policy("closed", guests=False))
+        self.assertEqual(self.code(self.log_in("al")), "denied")
+
+    def test_where_they_may_register_they_are_let_in_for_that(self) -> None:
+        self.accounts = self.make(Policy("open", guests=False))
+        self.assertFalse(self.accounts.guests)
+        self.assertIsNone(self.get(self.log_in("al")))
+
+
+class PasswordTests(LoginTestCase):
+    def test_an_account_logs_in_with_its_password(self) -> None:
+        account = self.register("Al")
+        self.assertEqual(account, Account(names.nick("Al"), 1_000_500))
+        self.assertEqual(self.get(self.log_in("aL", HORSE)), account)
+
+    def test_the_hash_is_stored_and_not_the_password(self) -> None:
+        self.register("al")
+        stored = self.get(self.registry.find("al"))
+        assert stored
+        self.assertTrue(stored.password.startswith("$argon2id$"))
+        self.assertNotIn(HORSE, repr(stored))
+
+    def test_an_unknown_account_costs_the_same_and_gets_the_same_answer(self) -> None:
+        self.register("al")
+        answers = []
+        for nick in "al", "bo":
+            before = self.hasher.checked
+            error = self.failureResultOf(self.log_in(nick, "wrong password"), WireError).value
+            answers.append((error.code, error.text, self.hasher.checked - before))
+        self.assertEqual(answers, [("auth-failed", "the nick or the password is wrong", 1)] * 2)
+
+    def test_a_password_with_weaker_parameters_is_hashed_again(self) -> None:
+        account = self.register("al")
+        self.accounts = self.make(memory=128)
+        self.assertEqual(self.get(self.log_in("al", HORSE)), account)
+        stored = self.get(self.registry.find("al"))
+        assert stored
+        self.assertIn("m=128,", stored.password)
+        self.assertEqual(self.get(self.log_in("al", HORSE)), account)
+
+    def test_the_same_password_may_be_composed_otherwise(self) -> None:
+        self.register("al", "pass\u00e9word")
+        self.assertIsNotNone(self.get(self.log_in("al", "passe\u0301word")))
+
+    def test_a_password_that_cannot_be_chosen_is_refused(self) -> None:
+        for password in "short", "with\ttab.", "":
+            self.assertEqual(self.code(self.accounts.register(names.nick("al"), password, HOME)), "bad-message")
+            self.assertEqual(self.code(self.log_in("al", password)), "auth-failed")
+
+    def test_wrong_passwords_are_answered_with_pauses_and_without_a_hash(self) -> None:
+        self.register("al")
+        for _ in range(ACCOUNT.free):
+            self.assertEqual(self.code(self.log_in("al", "wrong password")), "auth-failed")
+        checked = self.hasher.checked
+        self.assertEqual(self.code(self.log_in("al", HORSE)), "rate-limited")
+        self.assertEqual(self.hasher.checked, checked)
+        self.reactor.advance(1.1)
+        self.assertIsNotNone(self.get(self.log_in("al", HORSE)))
+
+    def test_log_ins_of_one_address_have_a_rate(self) -> None:
+        self.register("al")
+        self.patch(login, "LOGINS", (1.0, 2))
+        self.accounts = self.make()
+        for _ in range(2):
+            self.assertIsNotNone(self.get(self.log_in("al", HORSE)))
+        self.assertEqual(self.code(self.log_in("al", HORSE)), "rate-limited")
+        self.assertIsNotNone(self.get(self.log_in("al", HORSE, "198.51.100.1")))
+
+
+class RegistrationTests(LoginTestCase):
+    def test_a_nick_is_registered_once(self) -> None:
+        self.register("al")
+        for nick in "al", "Al":
+            self.assertEqual(self.code(self.accounts.register(names.nick(nick), HORSE, HOME)), "nick-taken")
+
+    def test_registration_may_be_closed(self) -> None:
+        self.accounts = self.make(Policy("closed"))
+        self.assertEqual(self.code(self.accounts.register(names.nick("al"), HORSE, HOME)), "denied")
+        self.assertIsNone(self.get(self.registry.find("al")))
+
+    def test_or_an_operator_lets_in(self) -> None:
+        self.accounts = self.make(Policy("approved"))
+        self.assertIsNone(self.get(self.accounts.register(names.nick("al"), HORSE, HOME)))
+        self.assertEqual(self.code(self.log_in("al", HORSE)), "denied")
+        self.assertEqual(self.code(self.log_in("al")), "auth-failed")
+        self.get(self.registry.set_state("al", "active"))
+        self.assertIsNotNone(self.get(self.log_in("al", HORSE)))
+
+    def test_a_suspended_account_does_not_get_in(self) -> None:
+        account = self.register("al")
+        token = self.get(self.accounts.make_token(account, "phone"))
+        self.get(self.registry.set_state("al", "suspended"))
+        for secret in HORSE, token:
+            self.assertEqual(self.code(self.log_in("al", secret)), "denied")
+
+    def test_an_address_makes_ten_accounts_an_hour(self) -> None:
+        for number in range(10):
+            self.register(f"al{number}")
+        self.assertEqual(self.code(self.accounts.register(names.nick("bo"), HORSE, HOME)), "rate-limited")
+        self.register("bo", address="198.51.100.1")
+        self.reactor.advance(361)
+        self.register("cy")
+
+
+class ChangeTests(LoginTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.al = self.register("al")
+
+    def change(self, old: str, new: str, revoke: bool = False) -> Deferred[None]:
+        return self.accounts.change_password(self.al, old, new, revoke)
+
+    def test_a_password_is_changed_by_whoever_knows_the_old_one(self) -> None:
+        self.assertEqual(self.code(self.change("wrong password", "battery staple")), "auth-failed")
+        self.get(self.change(HORSE, "battery staple"))
+        self.assertEqual(self.code(self.log_in("al", HORSE)), "auth-failed")
+        self.assertEqual(self.get(self.log_in("al", "battery staple")), self.al)
+
+    def test_the_new_one_must_be_one_that_can_be_chosen(self) -> None:
+        self.assertEqual(self.code(self.change(HORSE, "short")), "bad-message")
+
+    def test_tokens_stay_unless_they_are_to_end(self) -> None:
+        token = self.get(self.accounts.make_token(self.al, "phone"))
+        self.get(self.change(HORSE, "battery staple"))
+        self.assertEqual(self.get(self.log_in("al", token)), self.al)
+        self.get(self.change("battery staple", HORSE, revoke=True))
+        self.assertEqual(self.code(self.log_in("al", token)), "auth-failed")
+
+    def test_a_password_that_was_changed_meanwhile_stays_changed(self) -> None:
+        self.patch(self.registry, "set_password", lambda key, old, new: succeed(old == "another hash"))
+        error = self.failureResultOf(self.change(HORSE, "battery staple"), WireError).value
+        self.assertEqual((error.code, "meanwhile" in error.text), ("auth-failed", True))
+
+    def test_an_account_changes_its_password_ten_times_an_hour(self) -> None:
+        for _ in range(10):
+            self.assertEqual(self.code(self.change("wrong password", "battery staple")), "auth-failed")
+        self.assertEqual(self.code(self.change(HORSE, "battery staple")), "rate-limited")
+
+
+class TokenTests(LoginTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.al = self.register("al")
+
+    def test_a_token_logs_its_account_in_without_a_hash(self) -> None:
+        token = self.get(self.accounts.make_token(self.al, "phone"))
+        self.assertEqual(self.get(self.log_in("al", token)), self.al)
+        self.assertEqual(self.hasher.checked, 0)
+
+    def test_it_is_stored_hashed_with_when_it_was_used(self) -> None:
+        token = self.get(self.accounts.make_token(self.al, "phone"))
+        (stored,) = self.get(self.accounts.tokens(self.al))
+        self.assertEqual((stored.label, stored.created, stored.used), ("phone", 1_000_500, None))
+        self.assertNotIn(token, repr(stored))
+        self.reactor.advance(1)
+        self.get(self.log_in("al", token))
+        (stored,) = self.get(self.accounts.tokens(self.al))
+        self.assertEqual(stored.used, 1_001_500)
+
+    def test_it_is_of_no_use_to_another_account(self) -> None:
+        token = self.get(self.accounts.make_token(self.al, "phone"))
+        self.register("bo")
+        self.assertEqual(self.code(self.log_in("bo", token)), "auth-failed")
+        self.assertEqual(self.code(self.log_in("al", "tc_" + "x" * 43)), "auth-failed")
+
+    def test_it_works_during_a_pause(self) -> None:
+        token = self.get(self.accounts.make_token(self.al, "phone"))
+        for _ in range(ACCOUNT.free):
+            self.log_in("al", "wrong password").addErrback(lambda failure: None)
+        self.assertEqual(self.code(self.log_in("al", HORSE)), "rate-limited")
+        self.assertEqual(self.get(self.log_in("al", token)), self.al)
+
+    def test_it_is_revoked_by_its_label(self) -> None:
+        token = self.get(self.accounts.make_token(self.al, "phone"))
+        self.assertEqual(self.get(self.accounts.revoke_token(self.al, "laptop")), 0)
+        self.assertEqual(self.get(self.accounts.revoke_token(self.al, "phone")), 1)
+        self.assertEqual(self.code(self.log_in("al", token)), "auth-failed")
+
+    def test_an_account_has_a_number_of_them(self) -> None:
+        for number in range(MAX_TOKENS):
+            self.get(self.accounts.make_token(self.al, str(number)))
+        self.assertEqual(self.code(self.accounts.make_token(self.al, "one more")), "full")
+        self.get(self.accounts.make_token(self.al, "7"))
+
+
+class CheckerTests(LoginTestCase):
+    """Checkers of `twisted.cred` in the place of the registry's passwords."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        first, second = (InMemoryUsernamePasswordDatabaseDontUse() for _ in range(2))
+        first.addUser(b"al", b"als password")
+        second.addUser(b"bo", b"bos password")
+        second.addUser(b"p\xd0\xb0ul", b"another")
+        self.accounts = self.make(EVERYBODY, first, second)
+
+    def test_each_is_asked_until_one_knows_the_password(self) -> None:
+        for nick in "al", "bo":
+            self.assertEqual(self.get(self.log_in(nick, f"{nick}s password")), Account(names.nick(nick), 1_000_500))
+            self.assertEqual(self.code(self.log_in(nick, "wrong password")), "auth-failed")
+
+    def test_who_has_logged_in_has_an_account_from_then_on(self) -> None:
+        self.assertIsNone(self.get(self.log_in("bo")))
+        self.get(self.log_in("bo", "bos password"))
+        self.assertEqual(self.code(self.log_in("bo")), "auth-failed")
+
+    def test_there_is_nothing_to_register_or_to_change_here(self) -> None:
+        self.assertEqual(self.code(self.accounts.register(names.nick("cy"), HORSE, HOME)), "denied")
+        al = self.get(self.log_in("al", "als password"))
+        assert al
+        self.assertEqual(self.code(self.accounts.change_password(al, "als password", HORSE, False)), "denied")
+
+    def test_an_account_that_looks_like_another_is_not_entered(self) -> None:
+        self.get(self.registry.add(login.new_account(names.nick("paul"), "", self.reactor)))
+        self.assertEqual(self.code(self.log_in("pаul", "another")), "nick-taken")
+
+    def test_a_checker_that_answers_with_another_name_does_not_log_in(self) -> None:
+        class Renaming(InMemoryUsernamePasswordDatabaseDontUse):
+            def requestAvatarId(self, credentials: Any) -> Any:
+                return super().requestAvatarId(credentials).addCallback(lambda name: name.decode() + "-x")
+
+        checker = Renaming()
+        checker.addUser(b"al", b"als password")
+        self.accounts = self.make(EVERYBODY, checker)
+        self.assertEqual(self.code(self.log_in("al", "als password")), "auth-failed")

@@ -1,0 +1,98 @@
+"""Pauses after wrong passwords."""
+
+from __future__ import annotations
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_chat import pauses
+from twisted_chat.messages import WireError
+from twisted_chat.pauses import ACCOUNT, ADDRESS, FORGET_SECONDS, Pauses
+
+HOME, ELSEWHERE = "192.0.2.1", "198.51.100.1"
+
+
+class PausesTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.pauses = Pauses(self.clock.seconds)
+
+    def pause(self, account: str, address: str) -> float:
+        """Seconds that a log-in has to wait."""
+        try:
+            self.pauses.check(account, address)
+        except WireError as error:
+            self.assertEqual(error.code, "rate-limited")
+            assert error.retry is not None
+            return round(error.retry, 2)
+        return 0.0
+
+    def fail_logins(self, count: int, account: str, address: str) -> None:
+        for _ in range(count):
+            self.pauses.failed(account, address)
+
+    def test_the_pause_of_an_account_grows_up_to_a_minute(self) -> None:
+        grown = []
+        for number in range(ACCOUNT.free + 9):
+            self.pauses.failed("al", f"192.0.{number}.1")
+            grown.append(self.pause("al", ELSEWHERE))
+        self.assertEqual(grown, [0.0] * (ACCOUNT.free - 1) + [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0, 60.0])
+        self.assertEqual(self.pause("bo", ELSEWHERE), 0)
+        self.clock.advance(59)
+        self.assertEqual(self.pause("al", ELSEWHERE), 1.0)
+        self.clock.advance(1)
+        self.assertEqual(self.pause("al", ELSEWHERE), 0)
+
+    def test_the_pause_of_an_address_is_for_all_accounts(self) -> None:
+        for number in range(ADDRESS.free - 1):
+            self.pauses.failed(f"al{number}", HOME)
+        self.assertEqual(self.pause("bo", HOME), 0)
+        self.pauses.failed("bo", HOME)
+        self.assertEqual([self.pause("cy", HOME), self.pause("cy", ELSEWHERE)], [1.0, 0])
+        self.fail_logins(100, "bo", HOME)
+        self.assertEqual(self.pause("cy", HOME), ADDRESS.longest)
+
+    def test_a_network_of_ipv6_is_one_address(self) -> None:
+        self.fail_logins(ADDRESS.free, "al", "2001:db8::1")
+        self.assertEqual(self.pause("bo", "2001:db8::ffff"), 1.0)
+        self.assertEqual(self.pause("bo", "2001:db8:0:1::1"), 0)
+
+    def test_where_there_is_no_address_only_the_account_counts(self) -> None:
+        self.fail_logins(100, "al", "")
+        self.assertEqual([self.pause("al", ""), self.pause("bo", "")], [60.0, 0])
+
+    def test_who_guesses_does_not_lock_the_owner_out(self) -> None:
+        self.pauses.succeeded("al", HOME)
+        self.fail_logins(100, "al", ELSEWHERE)
+        self.assertEqual([self.pause("al", HOME), self.pause("al", "203.0.113.1")], [0, 60.0])
+
+    def test_a_right_password_ends_the_pauses_of_an_account(self) -> None:
+        self.fail_logins(ACCOUNT.free - 1, "al", HOME)
+        self.pauses.succeeded("al", HOME)
+        self.pauses.failed("al", HOME)
+        self.assertEqual(self.pause("al", ELSEWHERE), 0)
+
+    def test_it_does_not_end_those_of_an_address(self) -> None:
+        """Whoever guesses has an account of its own, too."""
+        self.fail_logins(ADDRESS.free, "al", HOME)
+        self.pauses.succeeded("eve", HOME)
+        self.assertEqual(self.pause("bo", HOME), 1.0)
+
+    def test_after_an_hour_without_a_wrong_password_none_counts(self) -> None:
+        self.fail_logins(ACCOUNT.free - 1, "al", HOME)
+        self.clock.advance(FORGET_SECONDS)
+        self.pauses.failed("al", HOME)
+        self.assertEqual(self.pause("al", HOME), 1.0)
+        self.clock.advance(FORGET_SECONDS + 1)
+        self.pauses.failed("al", HOME)
+        self.assertEqual(self.pause("al", HOME), 0)
+
+    def test_what_is_remembered_is_bounded(self) -> None:
+        self.patch(pauses, "MOST", 2)
+        for account in "abc":
+            self.fail_logins(ACCOUNT.free, account, "")
+        self.assertEqual([self.pause(account, "") for account in "abc"], [0, 1.0, 1.0])
+        for address in HOME, ELSEWHERE, "203.0.113.1":
+            self.pauses.succeeded("al", address)
+        self.fail_logins(100, "al", "203.0.113.9")
+        self.assertEqual([self.pause("al", address) for address in (HOME, ELSEWHERE)], [60.0, 0])

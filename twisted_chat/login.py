@@ -1,0 +1,287 @@
+"""Logging in: the accounts of a registry, behind `twisted.cred`.
+
+A portal turns credentials into an account. Its checker is the registry, whose passwords are hashed; other checkers of
+`twisted.cred` (`twistd chat --auth`) may take its place. A token of an account is checked before: it is random and
+long, so its hash needs no time.
+
+An unknown account costs the same hash as a known one and gets the same answer. Wrong passwords are answered with
+growing pauses (`Pauses`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, Literal, NamedTuple
+
+from twisted.cred.checkers import ICredentialsChecker
+from twisted.cred.credentials import IUsernamePassword, UsernamePassword
+from twisted.cred.error import UnauthorizedLogin
+from twisted.cred.portal import IRealm, Portal
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from zope.interface import Interface, implementer
+
+from . import clock, names
+from .limits import AddressBuckets, Limits
+from .messages import WireError
+from .names import Name
+from .passwords import Passwords, check_password
+from .pauses import Pauses
+from .registry import Registry, StoredAccount, StoredToken
+from .rules import Account
+
+Registration = Literal["open", "approved", "closed"]
+"""Who may make an account: everybody, everybody whom an operator lets in then, or nobody."""
+
+TOKEN_PREFIX: Final = "tc_"
+"""The beginning of a token: a secret that leaks into a file or a log can be searched for."""
+
+TOKEN_BYTES: Final = 32
+"""Random bytes of a token, which cannot be guessed (RFC 4086 asks for 16 at least)."""
+
+MAX_TOKENS: Final = 20
+"""Tokens of one account: more devices than anybody has, and a list that can be read."""
+
+LOGINS: Final = (5.0, 100)
+"""Log-ins with a password of one address: per second in the long run, and at once. One takes some 30 ms of a core, so
+an address takes a sixth of one at most; an office that comes back after a restart has a hundred at once."""
+
+REGISTRATIONS: Final = (10 / 3600, 10)
+"""Accounts that one address may make: 10 an hour. A class that registers together asks its operator for the rest."""
+
+_log = Logger("twisted_chat.accounts")
+
+
+class Policy(NamedTuple):
+    """Who is let in."""
+
+    registration: Registration = "open"
+    guests: bool = True
+    """True where nicks without an account are let in."""
+
+
+EVERYBODY: Final = Policy()
+"""Guests are let in, and whoever likes makes an account."""
+
+
+class IAccount(Interface):
+    """What a portal gives: an `Account`."""
+
+
+@implementer(ICredentialsChecker)
+class RegistryChecker:
+    """The checker that knows the passwords of a registry."""
+
+    credentialInterfaces = (IUsernamePassword,)
+
+    def __init__(self, registry: Registry, passwords: Passwords) -> None:
+        self._registry = registry
+        self._passwords = passwords
+
+    def requestAvatarId(self, credentials: Any) -> Deferred[bytes | tuple[()]]:
+        """Compare a nick and a password with an account; fires with its key, or fails with `UnauthorizedLogin`."""
+        return _deferred(self._check(credentials.username.decode(), credentials.password.decode()))
+
+    async def _check(self, nick: str, password: str) -> bytes:
+        key = names.nick(nick).key
+        stored = await self._registry.find(key)
+        verdict = await self._passwords.check(stored.password if stored else None, password)
+        if stored is None or not verdict.is_right:
+            raise UnauthorizedLogin
+        if verdict.new_hash is not None:
+            await self._registry.set_password(key, stored.password, verdict.new_hash)
+        return key.encode()
+
+
+@implementer(IRealm)
+class Realm:
+    """The accounts of a registry. One that a checker of another kind knows is entered when it logs in first."""
+
+    def __init__(self, registry: Registry, reactor: Any) -> None:
+        self._registry = registry
+        self._reactor = reactor
+
+    def requestAvatar(self, avatarId: Any, mind: Any, *interfaces: Any) -> Deferred[Any]:
+        """Find an account; fails with `WireError` where an operator has not let it in, or has shut it out."""
+        name = names.nick(avatarId.decode() if isinstance(avatarId, bytes) else avatarId)
+        return Deferred.fromCoroutine(self._find(name)).addCallback(lambda account: (IAccount, account, _do_nothing))
+
+    async def _find(self, name: Name) -> Account:
+        stored = await self._registry.find(name.key)
+        if stored is None:
+            stored = new_account(name, "", self._reactor)
+            if not await self._registry.add(stored):
+                raise WireError("nick-taken", f"the nick {name.shown} looks like that of another account")
+        return account_of(stored)
+
+
+def _do_nothing() -> None:
+    """Nothing to do: a session ends by itself."""
+
+
+def new_account(name: Name, password: str, reactor: Any) -> StoredAccount:
+    """Make an account that is let in; `password` is a hash, or empty where another checker knows it."""
+    now = clock.milliseconds(reactor)
+    return StoredAccount(name=name, skeleton=names.skeleton(name.shown), password=password, created=now)
+
+
+def account_of(stored: StoredAccount) -> Account:
+    """Return an account that may log in; raises `WireError` (`denied`)."""
+    if stored.state == "pending":
+        raise WireError("denied", f"an operator has to let the account {stored.name.shown} in first: ask one")
+    if stored.state == "suspended":
+        raise WireError("denied", f"an operator has suspended the account {stored.name.shown}")
+    return Account(stored.name, stored.created)
+
+
+class Login:
+    """The accounts of a registry; see `accounts.Accounts`."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        passwords: Passwords,
+        reactor: Any,
+        policy: Policy = EVERYBODY,
+        checkers: Sequence[ICredentialsChecker] = (),
+    ) -> None:
+        """`checkers` take the place of the registry's own passwords; each is asked until one knows the password."""
+        self.registry = registry
+        self.rules = registry.rules
+        self.policy = policy
+        self.guests = policy.guests
+        self._passwords = passwords
+        self._reactor = reactor
+        self._has_own_passwords = not checkers
+        realm = Realm(registry, reactor)
+        self._portals = [Portal(realm, [one]) for one in checkers or [RegistryChecker(registry, passwords)]]
+        self._pauses = Pauses(reactor.seconds)
+        self._logins = AddressBuckets(reactor.seconds, *LOGINS, "log-ins")
+        self._registrations = AddressBuckets(reactor.seconds, *REGISTRATIONS, "registrations")
+        self._changes = AddressBuckets(reactor.seconds, *REGISTRATIONS, "changes of the password")
+
+    def follow(self, heard: Callable[[str], object]) -> None:
+        self.registry.follow(heard)
+
+    def limits(self, account: Account | None, limits: Limits) -> Limits:
+        return limits
+
+    # Logging in
+
+    def log_in(self, nick: Name, password: str | None, address: str) -> Deferred[Account | None]:
+        if password is None:
+            return _deferred(self._check_guest(nick))
+        return _deferred(self._log_in(nick, password, address))
+
+    def check_guest(self, nick: Name) -> Deferred[None]:
+        return _deferred(self._check_guest(nick))
+
+    async def _check_guest(self, nick: Name) -> None:
+        if not self.policy.guests and self.policy.registration == "closed":
+            raise WireError("denied", "there are no guests on this server: log in with a password")
+        if await self.registry.find(nick.key) is not None:
+            raise WireError("auth-failed", f"the nick {nick.shown} is somebody's account: log in with its password")
+        alike = await self.registry.find_alike(names.skeleton(nick.shown))
+        if alike is not None:
+            raise WireError("nick-taken", f"{nick.shown} looks like {alike.shown}, which is somebody's account")
+
+    async def _log_in(self, nick: Name, password: str, address: str) -> Account:
+        account = await self._find_by_token(nick, password)
+        if account is not None:
+            return account
+        self._pauses.check(nick.key, address)
+        self._logins.take(address)
+        account = await self._find_by_password(nick, password)
+        if account is None:
+            self._pauses.failed(nick.key, address)
+            raise WireError("auth-failed", "the nick or the password is wrong")
+        self._pauses.succeeded(nick.key, address)
+        return account
+
+    async def _find_by_token(self, nick: Name, secret: str) -> Account | None:
+        if not secret.startswith(TOKEN_PREFIX):
+            return None
+        token = await self.registry.find_token(_digest(secret))
+        if token is None or token.account != nick.key:
+            return None
+        stored = await self.registry.find(token.account)
+        assert stored is not None  # a token goes with its account
+        await self.registry.use_token(token.digest, clock.milliseconds(self._reactor))
+        return account_of(stored)
+
+    async def _find_by_password(self, nick: Name, password: str) -> Account | None:
+        credentials = UsernamePassword(nick.shown.encode(), password.encode())
+        for portal in self._portals:
+            try:
+                _, account, _ = await portal.login(credentials, None, IAccount)
+            except UnauthorizedLogin:
+                continue
+            if isinstance(account, Account) and account.name.key == nick.key:
+                return account
+        return None
+
+    # What an account may do with itself
+
+    def register(self, nick: Name, password: str, address: str) -> Deferred[Account | None]:
+        return _deferred(self._register(nick, password, address))
+
+    async def _register(self, nick: Name, password: str, address: str) -> Account | None:
+        if self.policy.registration == "closed" or not self._has_own_passwords:
+            raise WireError("denied", "nobody can register here: ask an operator for an account")
+        if names.is_label(nick):
+            raise WireError("bad-nick", f"{nick.shown} is what a client without a hello is called: take another nick")
+        check_password(password)
+        self._registrations.take(address)
+        stored = new_account(nick, await self._passwords.hash(password), self._reactor)
+        if self.policy.registration == "approved":
+            stored = StoredAccount(
+                name=nick, skeleton=stored.skeleton, password=stored.password, created=stored.created, state="pending"
+            )
+        if not await self.registry.add(stored):
+            raise WireError("nick-taken", f"{nick.shown} is, or looks like, somebody's account: take another nick")
+        _log.info("The account {nick} was registered", nick=nick.shown)
+        return None if stored.state == "pending" else account_of(stored)
+
+    def change_password(self, account: Account, old: str, new: str, revoke: bool) -> Deferred[None]:
+        return _deferred(self._change_password(account, old, new, revoke))
+
+    async def _change_password(self, account: Account, old: str, new: str, revoke: bool) -> None:
+        if not self._has_own_passwords:
+            raise WireError("denied", "this server does not keep the passwords: change yours where it is kept")
+        check_password(new)
+        self._changes.take(f"account:{account.name.key}")
+        stored = await self.registry.find(account.name.key)
+        verdict = await self._passwords.check(stored.password if stored else None, old)
+        if stored is None or not verdict.is_right:
+            raise WireError("auth-failed", "the old password is wrong")
+        if not await self.registry.set_password(account.name.key, stored.password, await self._passwords.hash(new)):
+            raise WireError("auth-failed", "the password was changed meanwhile: log in again")
+        if revoke:
+            await self.registry.revoke_tokens(account.name.key)
+
+    def make_token(self, account: Account, label: str) -> Deferred[str]:
+        return _deferred(self._make_token(account, label))
+
+    async def _make_token(self, account: Account, label: str) -> str:
+        secret = TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
+        now = clock.milliseconds(self._reactor)
+        token = StoredToken(account=account.name.key, label=label, digest=_digest(secret), created=now)
+        if not await self.registry.add_token(token, MAX_TOKENS):
+            raise WireError("full", f"an account has at most {MAX_TOKENS} tokens: revoke one first")
+        return secret
+
+    def tokens(self, account: Account) -> Deferred[list[StoredToken]]:
+        return self.registry.tokens(account.name.key)
+
+    def revoke_token(self, account: Account, label: str) -> Deferred[int]:
+        return self.registry.revoke_tokens(account.name.key, label)
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def _deferred(coroutine: Coroutine[Deferred[Any], Any, Any]) -> Deferred[Any]:
+    return Deferred.fromCoroutine(coroutine)
