@@ -22,7 +22,7 @@ from typing import TypedDict
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import react
 
-from twisted_chat.client import Message, Room, connect
+from twisted_chat.client import ChatError, Message, Room, connect
 
 NICK = "bridge"
 
@@ -40,6 +40,14 @@ class Place(TypedDict):
 
 
 async def main(reactor: object, server: str, name: str, other_server: str, other_name: str, file: str) -> None:
+    try:
+        await bridge(reactor, server, name, other_server, other_name, file)
+    except ChatError as error:  # such as a server that is not there
+        sys.exit(f"bridge: {error}")
+
+
+async def bridge(reactor: object, server: str, name: str, other_server: str, other_name: str, file: str) -> None:
+    """Enter both rooms, and repeat in each what others say in the other one."""
     path = Path(file)
     places = noted(path)
     since = [place["read"] for place in places] if places else [None, None]

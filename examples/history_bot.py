@@ -18,7 +18,7 @@ from pathlib import Path
 
 from twisted.internet.task import react
 
-from twisted_chat.client import Client, MemberJoined, Message, RequestError, Room, connect
+from twisted_chat.client import ChatError, Client, MemberJoined, Message, RequestError, Room, connect
 
 NICK = "historian"
 
@@ -33,13 +33,16 @@ async def main(
     file: str = "history_bot.place",
 ) -> None:
     place = Path(file)
-    async with await connect(server, nick=NICK, reactor=reactor) as client:
-        room = await client.join(name, since=noted(place))
-        room.on(MemberJoined, lambda event: greet(client, event.author))
-        async for message in room:
-            note(place, message.seq)  # before the answer: if the bot is killed now, no answer is better than two
-            for line in await answers(room, message):
-                await room.say(f"{message.author}: {line}")
+    try:
+        async with await connect(server, nick=NICK, reactor=reactor) as client:
+            room = await client.join(name, since=noted(place))
+            room.on(MemberJoined, lambda event: greet(client, event.author))
+            async for message in room:
+                note(place, message.seq)  # before the answer: if the bot is killed now, no answer is better than two
+                for line in await answers(room, message):
+                    await room.say(f"{message.author}: {line}")
+    except ChatError as error:  # such as a server that is not there
+        sys.exit(f"history_bot: {error}")
 
 
 async def greet(client: Client, nick: str) -> None:

@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter
 
-from twisted_chat.client.blocking import Client, Room
+from twisted_chat.client.blocking import ChatError, Client, Room
 
 QUESTIONS = {"What is 7 times 8?": "56", "Which planet is the largest?": "Jupiter"}
 
@@ -40,4 +40,7 @@ def main(host: str = "127.0.0.1", port: str = "14900", seconds: str = "20") -> N
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except ChatError as error:  # such as a server that is not there
+        sys.exit(f"quiz: {error}")

@@ -23,6 +23,10 @@ chat.on("data", (data) => {
   lines.forEach((line) => hear(JSON.parse(line)));
 });
 chat.on("close", () => process.exit());
+chat.on("error", ({ message }) => {
+  console.error(`talk: ${message}`); // such as a server that is not there
+  process.exit(1);
+});
 const typed = require("node:readline").createInterface({ input: process.stdin });
 typed.on("line", (msg) => send({ type: "", room: "lobby", msg }));
 typed.on("close", () => send({ type: "quit" }));

@@ -146,6 +146,17 @@ class ReadmeTests(TestCase):
                 self.assertIn(server, text)
 
 
+class NoServerTests(TestCase):
+    async def test_without_a_server_each_example_says_so_in_a_line(self) -> None:
+        server = await Server.start(self)
+        await server.stop()
+        for name in sorted(path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".js")):
+            with self.subTest(name):
+                example = run(self, name, *[server.port] * (len(commands(name)) - 1), home=folder(self))
+                self.assertEqual(await example.ends(), 1)
+                self.assertRegex(example.output, rf"^{name.partition('.')[0]}: [^\n]+\n$")
+
+
 class EchoBotTests(TestCase):
     async def test_it_says_what_it_is_told_to_and_nothing_else(self) -> None:
         server = await Server.start(self)
