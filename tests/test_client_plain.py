@@ -154,7 +154,7 @@ class PlainTests(PlainTestCase):
         self.start()
         self.type("/what\nhi\nexit\n")
         self.assertEqual((self.status(), self.said), (1, ["hi"]))
-        self.assertEqual(self.complaints, ["* there is no command /what; /help shows those there are"])
+        self.assertEqual(self.complaints, ["* there is no command /what; /help lists the commands"])
 
     def test_after_a_refusal_the_status_is_1_at_the_end(self) -> None:
         self.start()

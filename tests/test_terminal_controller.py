@@ -266,7 +266,7 @@ class SayingTests(ControllerTestCase):
         async def scene(stage: Stage) -> None:
             await stage.types("/help\r", lambda: any(text.startswith("keys: PageUp") for text in stage.entries))
             await stage.types("/who\r", stage.shows("in lobby: alice"))
-            await stage.types("/what\r", stage.shows("there is no command /what; /help shows those there are"))
+            await stage.types("/what\r", stage.shows("there is no command /what; /help lists the commands"))
             await stage.types("/nick al\r", stage.shows("you are al now"))
             self.assertIn("| al |", stage.line)
             await stage.types("/topic tea\r", lambda: stage.title == "lobby: tea")

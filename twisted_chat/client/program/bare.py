@@ -1,8 +1,8 @@
-"""The oldest client there is: three fields, no hello, no acks (`--bare`).
+"""A bare client (`--bare`): three fields, no hello, and no acks.
 
-Its server takes whatever one read returns for one message, and ends the connection if that were two. So each object is
-sent in a segment of its own, some time after the last one. The server's objects may follow each other without a line
-end, and the author of a message may be a number.
+A server of the oldest kind takes the result of one read for one message, and ends the connection if it gets two. So
+each object is sent in a segment of its own, some time after the last one. The server's objects may follow each other
+without a line end, and the author of a message may be a number.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from ..protocol.errors import ChatError, ClosedError, RequestError, UnreachableE
 from ..reasons import reason_text
 
 PACE: Final = 0.02
-"""Seconds between two objects. The protocol asks for 0.01; a server of threads may be late by as much again."""
+"""Seconds between two objects. The protocol asks for 0.01, and a server with threads may be late by as much again."""
 
 MAX_FRAME: Final = 4 * MAX_OBJECT
-"""Bytes of one object of the server, which writes six bytes for a character that is not ASCII and had two."""
+"""The maximum size in bytes of an object from the server, which may write six bytes for a character of two."""
 
 END_TIME: Final = 5.0
-"""Seconds in which a server has to answer `quit`."""
+"""Seconds within which a server has to answer `quit`."""
 
 
 class BareHeard(msgspec.Struct):
@@ -49,8 +49,8 @@ class BareClient(Protocol):
     ) -> None:
         """Make a client that is not connected yet.
 
-        `heard` takes each message. `ended` takes the reason where the connection ends and the server has said no
-        goodbye: it is unknown then what of the last texts has arrived.
+        `heard` is called with each message. `ended` is called with the reason if the connection ends without a goodbye
+        of the server. It is then unknown which of the last texts have arrived.
         """
         self._heard = heard
         self._ended = ended
@@ -63,9 +63,9 @@ class BareClient(Protocol):
         self._closing_now = False
         self._stopped = False
         self._why = ""
-        """Why the connection is ended from here."""
+        """The reason for which this client ends the connection."""
         self._silent = True
-        """The server has said nothing so far: it may speak another protocol."""
+        """True while the server has sent nothing, so that it may speak another protocol."""
         self._over: Answer[None] = Answer()
 
     def connectionMade(self) -> None:
@@ -99,7 +99,7 @@ class BareClient(Protocol):
         self._over.callback(None)
 
     def say(self, text: str) -> Answer[None]:
-        """Say something. The answer comes when it is sent; the server does not tell whether it has arrived."""
+        """Send a message. The answer comes when it is sent; the server does not confirm that it has arrived."""
         try:
             frame = encode(BareMessage(msg=text))
         except UnicodeEncodeError:
@@ -113,11 +113,11 @@ class BareClient(Protocol):
         return self._enqueue(frame)
 
     async def close(self, flush: bool = True) -> None:
-        """Send all that was said and `quit`, and wait for the end of the connection; with `flush=False`, end it now."""
+        """Send all messages and `quit`, and wait for the end of the connection. With `flush=False`, end it now."""
         self._closing = True
         self._closing_now = not flush
         if not self._over.called and flush:
-            # If the connection ends before this is sent, nobody is left to hear it.
+            # If the connection ends before this is sent, nobody is left to read it.
             self._enqueue(encode(BareMessage(type="quit"))).addErrback(lambda _: None)
             timer = self._clock.callLater(END_TIME + PACE * len(self._queue), self._give_up)
             try:

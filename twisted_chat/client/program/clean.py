@@ -1,7 +1,7 @@
-"""Text from others, made fit to be shown.
+"""Cleaning of text from others, so that it can be shown.
 
-It cannot move the cursor, set titles, ring the bell, hide something, turn the direction of writing, or lay out a line
-that looks like another person's. Every interface uses these functions. They remove:
+Clean text cannot move the cursor, set titles, ring the bell, hide something, turn the direction of writing, or lay out
+a line that looks like another person's. Every interface uses these functions. They remove:
 
 - control characters, C0, DEL and C1 (a terminal obeys them), except tabs and line ends;
 - bidirectional overrides, embeddings, isolates and marks (UAX #9, section 2; CVE-2021-42574 shows what they do);
@@ -21,19 +21,19 @@ import unicodedata
 from typing import Final
 
 MAX_MARKS: Final = 8
-"""Combining marks on one character. Pointed and cantillated Hebrew and Tibetan stay below it."""
+"""The maximum number of combining marks on a character. Pointed and cantillated Hebrew and Tibetan have fewer."""
 
 MAX_BLANKS: Final = 8
-"""Blanks in a row within a line: enough for a table, too few to reach the edge of a screen."""
+"""The maximum number of blanks in a row within a line: enough for a table, too few to reach the edge of a screen."""
 
 MAX_INDENT: Final = 32
-"""Blanks at the beginning of a line: eight levels of code."""
+"""The maximum number of blanks at the beginning of a line: eight levels of code."""
 
 TAB: Final = 4
 """Columns between two tab stops."""
 
 _line_end = re.compile("\r\n|[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
-"""All that `str.splitlines` takes for a line end."""
+"""All line ends that `str.splitlines` knows."""
 
 _blanks = re.compile(f"[ \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]{{{MAX_BLANKS + 1},}}")
 """A run of blanks that is too long. All of category Zs are blanks, narrow or wide."""
@@ -66,14 +66,14 @@ _seen_formats = re.compile("[\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110
 
 
 def clean(text: str, line_end: str = " ") -> str:
-    """Text from others as it can be shown. Line ends become `line_end`, tabs a space."""
+    """Return text from others as it can be shown. Line ends become `line_end`, tabs a space."""
     if text.isascii() and text.isprintable() and " " * (MAX_BLANKS + 1) not in text:
         return text
     return _without_runs(line_end.join(map(_without_unseen, _line_end.split(text))))
 
 
 def clean_lines(text: str) -> list[str]:
-    """Text from others as lines that can be shown, at least one, each with its indentation and no blanks at its end.
+    """Return text from others as lines that can be shown: at least one, each indented and without blanks at its end.
 
     Blank lines at the beginning and at the end are left out, and of several in a row there is one.
     """
@@ -88,7 +88,7 @@ def clean_lines(text: str) -> list[str]:
 
 
 def _without_runs(line: str, indent: int = MAX_BLANKS) -> str:
-    """Shorten long runs of blanks; `indent` is the number of them that may stand at the beginning."""
+    """Shorten long runs of blanks. `indent` is the maximum at the beginning."""
 
     def shortened(run: re.Match[str]) -> str:
         return " " * (MAX_BLANKS if run.start() else min(len(run[0]), indent))
@@ -117,7 +117,7 @@ def _without_unseen(line: str) -> str:
 
 
 def _is_shown(character: str, before: str, after: str) -> bool:
-    """True if this character is seen where it stands."""
+    """True if this character is visible where it stands."""
     if character in _JOINERS:
         return _joins(before) and _joins(after)
     if character in _SELECTORS:
@@ -128,7 +128,7 @@ def _is_shown(character: str, before: str, after: str) -> bool:
 
 
 def _joins(neighbour: str) -> bool:
-    """True if this can stand beside a joiner: emoji, and letters and marks of scripts that may join."""
+    """True for a character that can stand beside a joiner: an emoji, or a letter or mark of a script that may join."""
     return neighbour >= _FIRST_THAT_JOINS and (neighbour in _SELECTORS or _is_seen(neighbour))
 
 

@@ -1,4 +1,4 @@
-"""A command as a value, and the table in which what was typed is looked up."""
+"""A command as a value, and the table in which typed commands are looked up."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from .clean import clean
 
 
 class Quit(Exception):
-    """The person wants to leave."""
+    """The person wants to leave the program."""
 
 
 class Mistake(Exception):
-    """What was typed is no command, or not all of one. The text says what would be right."""
+    """A typed line is not a command, or only a part of one. The text says what would be right."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Something that a person can do."""
+    """A command that a person can type."""
 
     name: str
-    """What is typed after the slash."""
+    """The word after the slash."""
     argument: str
-    """What may follow, for `/help`: `NICK` must be there, `[ROOM]` need not. An argument of two parts is two words."""
+    """The arguments, for `/help`: `NICK` is required, `[ROOM]` is optional. An argument of two parts is two words."""
     help: str
     run: Callable[[Any, str], Awaitable[None]]
-    """What it does, given a `Person` and the argument. Raises `Mistake`, `ChatError` or `Quit`."""
+    """The function that carries it out, for a `Person` and an argument. Raises `Mistake`, `ChatError` or `Quit`."""
     aliases: Sequence[str] = ()
-    """What it is called elsewhere, and can be called here."""
+    """Its names in other programs, which work here, too."""
     bare: bool = False
-    """It also works with a server that knows no commands."""
+    """True if it also works with a server that knows no commands."""
     lasting: bool = False
-    """It changes something that lasts: leaving waits until it is done, as for messages."""
+    """True if it changes something for good. Leaving waits for it, as for messages."""
 
     @property
     def usage(self) -> str:
-        """How it is typed."""
+        """The way in which it is typed."""
         return f"/{self.name} {self.argument}".rstrip()
 
     @property
     def needs(self) -> int:
-        """How many words must follow it."""
+        """The number of words that must follow it."""
         return sum(not word.startswith("[") for word in self.argument.split())
 
 
@@ -52,7 +52,7 @@ class Commands(Mapping[str, Command]):
     """A table of commands, by their names, in the order of `/help`."""
 
     def __init__(self, commands: Iterable[Command], elsewhere: Mapping[str, str]) -> None:
-        """`elsewhere` has names of other programs' commands that nothing here matches, with what to do instead."""
+        """`elsewhere` has the commands of other programs that do not exist here, and what to do instead."""
         self._commands = {command.name: command for command in commands}
         self._named = {name: command for command in self.values() for name in (command.name, *command.aliases)}
         self._elsewhere = elsewhere
@@ -67,11 +67,11 @@ class Commands(Mapping[str, Command]):
         return len(self._commands)
 
     def named(self, name: str) -> Command | None:
-        """The command of this name, or with this alias."""
+        """Return the command with this name or alias."""
         return self._named.get(name.lower())
 
     def find(self, name: str) -> Command:
-        """Find a command by its name or an alias; raises `Mistake`."""
+        """Find a command by its name or an alias. Raises `Mistake`."""
         command = self.named(name)
         if command is not None:
             return command
@@ -79,11 +79,11 @@ class Commands(Mapping[str, Command]):
         if name.lower() in self._elsewhere:
             raise Mistake(f"there is no command /{shown} here: {self._elsewhere[name.lower()]}")
         near = difflib.get_close_matches(name.lower(), self._named, n=1)
-        hint = f"did you mean /{self._named[near[0]].name}?" if near else "/help shows those there are"
+        hint = f"did you mean /{self._named[near[0]].name}?" if near else "/help lists the commands"
         raise Mistake(f"there is no command /{shown}; {hint}")
 
     def parse(self, line: str) -> str | tuple[Command, str]:
-        """Read a line: a text to say, or a command and its argument. Raises `Mistake`."""
+        """Read a line: a text to send, or a command and its argument. Raises `Mistake`."""
         if not line.startswith("/"):
             return line
         if line.startswith("//"):
@@ -97,7 +97,7 @@ class Commands(Mapping[str, Command]):
 
 
 def help_lines(commands: list[Command]) -> Iterator[str]:
-    """What commands do, a line each; of one alone, also its other names."""
+    """Return the help: a line for each command. The help on a single command also has its other names."""
     width = max(len(command.usage) for command in commands)
     for command in commands:
         yield f"{command.usage:<{width}}  {command.help}"

@@ -1,4 +1,4 @@
-"""The commands: what a person can do beside talking.
+"""The commands that a person can type.
 
 Each is a value in one table, with its name, its argument, its help and its function. `/help` and the completion of an
 interface are made from the table.
@@ -15,11 +15,11 @@ from .command import Command, Commands, Mistake, Quit, help_lines
 from .person import Direct, Person, with_more
 
 HISTORY: Final = 20
-"""Messages that `/history` shows when it is not told how many: what fits on a small screen."""
+"""The number of messages that `/history` shows by default: as many as fit on a small screen."""
 
 
 def _room_name(command: str, text: str) -> str:
-    """A room as it was typed. Elsewhere a room has a `#` in front; raises `Mistake` for one."""
+    """Return a room as it was typed. Raises `Mistake` for a `#` in front, as other programs have it."""
     if text.startswith("#"):
         raise Mistake(f"leave out the #: the names of rooms have none here. /{command} {clean(text.lstrip('#'))}")
     return text
@@ -46,7 +46,7 @@ async def _leave(person: Person, argument: str) -> None:
 
 
 def _joined(person: Person, name: str) -> Room:
-    """Find a room one is in; raises `Mistake`."""
+    """Find a room that the person is in. Raises `Mistake`."""
     room = person.client.room(name)
     if room is None:
         raise Mistake(f"you are not in {clean(name)}")
@@ -123,10 +123,10 @@ ELSEWHERE: Final = {
     **dict.fromkeys(("connect", "server", "reconnect"), "the client connects again by itself; start it with --host"),
     **dict.fromkeys(("register", "identify", "login", "auth"), "the server has no accounts yet"),
     **dict.fromkeys(("kick", "ban", "op", "mode", "mute"), "the server has no moderators yet"),
-    **dict.fromkeys(("away", "back", "ignore", "invite", "notify", "whois"), "/help shows those there are"),
+    **dict.fromkeys(("away", "back", "ignore", "invite", "notify", "whois"), "/help lists the commands"),
     **dict.fromkeys(("clear", "cls"), "nothing is ever cleared; PageUp looks back"),
 }
-"""Commands of other programs that have nothing to match them here, with what to do instead."""
+"""The commands of other programs that do not exist here, and what to do instead."""
 
 COMMANDS: Final = Commands(
     (
@@ -171,4 +171,4 @@ COMMANDS: Final = Commands(
     ),
     ELSEWHERE,
 )
-"""The commands that there are, in the order of `/help`."""
+"""All commands, in the order of `/help`."""

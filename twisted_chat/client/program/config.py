@@ -1,4 +1,4 @@
-"""The configuration file: what one does not want to type each time. TOML, in the user's configuration folder.
+"""The configuration file, a TOML file in the user's configuration folder with settings that need not be typed.
 
     host = "chat.example"
     port = 14943
@@ -6,7 +6,7 @@
     room = ["lobby", "garden"]
     tls = true
 
-`settings.py` has all that can stand there.
+`settings.py` has all settings.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class BadConfig(Exception):
 
 
 class Config:
-    """What a file sets."""
+    """The settings of a file."""
 
     def __init__(self, path: Path, text: str = "", values: dict[str, Any] | None = None) -> None:
         self._path = path
@@ -37,14 +37,14 @@ class Config:
         """The values by the names of their settings."""
 
     def bad(self, name: str, problem: str) -> BadConfig:
-        """The error that something is wrong with a setting, with its file and line."""
+        """Return the error for a setting, with its file and line."""
         found = re.search(rf"""^[ \t]*\[?["']?{re.escape(name)}\b""", self._text, re.MULTILINE)
         line = f", line {self._text.count(chr(10), 0, found.start()) + 1}" if found else ""
         return BadConfig(f"{self._path}{line}: {problem}")
 
 
 def default_path() -> Path:
-    """Where the file is looked for: on Linux, `~/.config/twisted_chat/client.toml`."""
+    """Return the default path of the file: on Linux, `~/.config/twisted_chat/client.toml`."""
     from platformdirs import user_config_path  # here, so that it costs nothing where no file is read
 
     return user_config_path(FOLDER, appauthor=False) / FILE
@@ -72,7 +72,7 @@ def read_config(path: Path, must_be_there: bool) -> Config:
 
 
 def _bad_toml(path: Path, text: str, error: str) -> BadConfig:
-    """The error that a file is not TOML, from what `tomllib` says: `what is wrong (at line 1, column 8)`."""
+    """Return the error for a file that is not TOML, from that of `tomllib`: `what is wrong (at line 1, column 8)`."""
     what, _, place = error.rpartition(" (at ")
     found = re.match(r"line (\d+)", place)
     line = found[1] if found else str(text.rstrip().count("\n") + 1)  # "at end of document"

@@ -1,4 +1,4 @@
-"""The endpoint of the server that was asked for on the command line."""
+"""The endpoint of the server that the options name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Standard input as lines, standard output and error as places for them; each waits for the other side."""
+"""Lines from standard input, and to standard output and error. Reading and writing wait for the other side."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from ..answers import Answer, Waiters
 from .stdio import Input, Output
 
 MAX_LINE: Final = 4 * MAX_OBJECT
-"""Bytes of a typed line that are kept. It is more than can be said, so that a longer one is refused as too long."""
+"""The number of bytes of a typed line that are kept: more than a message can have, so a longer line is refused."""
 
 MAX_LINES: Final = 1000
-"""Lines read and not yet taken, above which standard input is not read on."""
+"""The number of untaken lines above which standard input is not read."""
 
 END: Final = None
 """The end of input, among lines."""
 
 
 class Lines:
-    """The lines of one program: read from its input, written to its output and to its errors."""
+    """The lines that a program reads from its input and writes to its output and error."""
 
     def __init__(self) -> None:
         self.output_ended: Answer[OSError | None] = Answer()
-        """Fires when nothing can be printed any more, with the reason; with None when it was closed."""
+        """Fires when nothing can be printed any more: with the reason, or with None after `close`."""
         self.input_error: OSError | None = None
-        """Why input has ended where that is not its end."""
+        """The error of the input, if it has not ended by itself."""
         self._buffer = b""
         self._lines: deque[str | None] = deque()
         self._reader: Answer[str | None] | None = None
@@ -48,14 +48,14 @@ class Lines:
         return lines
 
     def open(self, source: Input, output: Output, errors: Output) -> None:
-        """Take the streams, which call the methods below."""
+        """Use these streams, which call the methods below."""
         self._input = source
         self._outputs = output, errors
 
     # Input
 
     def read(self) -> Answer[str | None]:
-        """Read a line, without its end; `END` is the end of input."""
+        """Read a line without its end. `END` is the end of input."""
         if not self._lines:
             self._reader = Answer()
             return self._reader
@@ -67,7 +67,7 @@ class Lines:
 
     @property
     def unread(self) -> int:
-        """How many lines have come and were not read."""
+        """The number of lines that were received and not taken."""
         return sum(bool(line) for line in self._lines)
 
     def received(self, data: bytes) -> None:
@@ -111,12 +111,12 @@ class Lines:
             await self._writers.add()
 
     async def close_output(self) -> None:
-        """Close standard output when all is written that was printed."""
+        """Close standard output once everything printed is written."""
         self._outputs[0].close()
         await self.output_ended
 
     async def close(self) -> None:
-        """Close all three, when all is written."""
+        """Close all three once everything is written."""
         self._input.close()
         await self.close_output()
         self._outputs[1].close()
@@ -133,12 +133,12 @@ class Lines:
         self._writers.fire()
 
     def output_has_ended(self, error: OSError | None) -> None:
-        """Called when standard output takes nothing any more."""
+        """Called when standard output cannot be written to any more."""
         self._writers.fire()
         self.output_ended.callback(error)
 
     def errors_have_ended(self, error: OSError | None) -> None:
-        """Called when standard error takes nothing any more, which cannot be told to anybody."""
+        """Called when standard error cannot be written to any more, which cannot be reported anywhere."""
         self._writers.fire()
         self._errors_ended.callback(None)
 

@@ -54,27 +54,27 @@ It may set {settings}. Options on the command line take precedence.
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was asked for."""
+    """The options of a run."""
 
     host: str
     port: int
     nick: str
     rooms: tuple[str, ...]
-    """The rooms to join. The first one is talked in."""
+    """The rooms to join. The person talks in the first one."""
     bare: bool
     literal: bool = False
     transport: str = "tcp"
-    """How to reach the server: `tcp`, `tls` or `udp`."""
+    """The transport: `tcp`, `tls` or `udp`."""
     plain: bool = False
-    """Lines, even on a terminal."""
+    """True for the interface of lines, even on a terminal."""
     color: bool | None = None
-    """Whether to use colours; None: as the environment says."""
+    """True for colours; None if the environment decides."""
     rooms_from: str = "command line"
-    """Where the rooms were named: on the `command line`, in the `file`, or nowhere (`default`)."""
+    """The place where the rooms are named: the `command line`, the `file`, or none (`default`)."""
     remember: bool = True
-    """On a whole screen: keep in a file which rooms one is in, and how far they are read."""
+    """On the whole screen, true if a file keeps the rooms that the person is in, and how far they are read."""
     mouse: bool = True
-    """On a whole screen: the mouse wheel scrolls."""
+    """On the whole screen, true if the mouse wheel scrolls."""
 
     @property
     def server(self) -> str:
@@ -138,13 +138,13 @@ def read_options(arguments: Sequence[str], command: str) -> Options:
 
 
 def _hint(setting: str, name: str) -> str:
-    """Return what to leave out of a name as other programs write it; empty if it is not that."""
+    """Return the characters to leave out of a name if it is written as in other programs; empty if it is not."""
     mark, what = {"room": ("#", "the names of rooms"), "nick": ("@", "nicks")}[setting]
     return f"leave out the {mark}, {what} have none here" if name.startswith(mark) else ""
 
 
 def default_nick() -> str:
-    """The login name as a nick, if it can be one."""
+    """Return the login name as a nick, if it is a valid one."""
     try:
         return names.nick(getpass.getuser()).shown
     except (WireError, OSError, KeyError, ImportError):  # what `getuser` raises differs between versions of Python
@@ -152,7 +152,7 @@ def default_nick() -> str:
 
 
 def _transport(typed: argparse.Namespace, config: Config) -> str:
-    """Choose the transport: the one that was typed, or else that of the file, unless `--no-...` was typed."""
+    """Return the transport that was typed, or else that of the file, unless `--no-...` was typed."""
     for transport in ("tls", "udp"):
         if getattr(typed, transport):
             return transport
@@ -187,7 +187,7 @@ def _parser(config: Path, command: str) -> argparse.ArgumentParser:
 
 
 def _argument(setting: Setting) -> dict[str, Any]:
-    """What `add_argument` takes for a setting. All are None where they are not typed."""
+    """Return the arguments of `add_argument` for a setting. Each setting is None if it is not typed."""
     default = {None: "", False: " [default: no]", True: " [default: yes]"}
     about = setting.help + default.get(setting.default, f" [default: {setting.default}]")
     if setting.kind is SWITCH:

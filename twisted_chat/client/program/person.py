@@ -1,6 +1,6 @@
-"""A person in a conversation, whatever the interface: where they are, what they type, and what they are shown.
+"""A person in a conversation, in any interface: the rooms, the typed lines, and the calls that show something.
 
-Nothing here prints or reads: an interface is a `Screen`, and gives what was typed to `Person.typed`.
+Nothing here prints or reads. An interface is a `Screen`, and passes typed lines to `Person.typed`.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ from .clean import clean
 from .command import Command, Commands, Mistake
 
 UNDER_WAY: Final = 1000
-"""Messages that may wait for their ack before the next line is taken. More would only wait here and not there."""
+"""The maximum number of messages without an ack before the next line is taken. More would only wait here."""
 
 SHORT: Final = 40
-"""Characters that are shown of a text that was refused, so that it is known which one it was."""
+"""The number of characters that are shown of a refused text, so that a person recognises it."""
 
 
 class Screen(Protocol):
-    """An interface, as far as commands know it."""
+    """An interface, as commands know it."""
 
     def message(self, message: Message, room: Room | None) -> Awaitable[None]:
-        """Show a message; `room` is None for a direct one. The next one comes when this is done."""
+        """Show a message. `room` is None for a direct one. The next one comes when this is done."""
 
     def past(self, messages: Sequence[Message], room: Room, attention: int) -> Awaitable[None]:
-        """Show the last messages of a room, which were asked for when `attention` was what it was."""
+        """Show the last messages of a room, which were requested when `attention` had this value."""
 
     def said(self, text: str, where: Room | Direct | None, answer: Deferred[Any]) -> None:
-        """Show what this person says; the answer comes when it is kept."""
+        """Show a message of this person. The answer comes when it is acked."""
 
     def note(self, text: str) -> None:
         """Show the answer to a command."""
 
     def notice(self, text: str, room: str) -> None:
-        """Show what happens beside the conversation: somebody joins a room, or leaves it."""
+        """Show a notice: somebody joined a room, or left it."""
 
     def error(self, text: str) -> None:
-        """Show what went wrong, and what to do."""
+        """Show an error, and what to do."""
 
     def turned(self, where: Room | Direct | None) -> None:
         """Called when the person talks in another place from now on."""
@@ -55,29 +55,29 @@ class Screen(Protocol):
         """Called when a room has been left, or a direct conversation closed."""
 
     def renamed(self, nick: str, direct: Direct) -> None:
-        """Called when somebody has changed their nick: the direct conversation with them goes on as this one."""
+        """Called when somebody has changed their nick. The direct conversation with them goes on under the new one."""
 
     def attention(self) -> int:
-        """A number that changes whenever the person does something: what comes late must not move the view then."""
+        """A number that changes whenever the person does something, so that late answers do not move the view."""
 
 
 class Talker(Protocol):
-    """Where what a person says goes to."""
+    """A place where a person can talk."""
 
     def say(self, text: str) -> Deferred[Any]:
-        """Say something; the answer comes when it is said for good. Fails with `ChatError`."""
+        """Send a message. The answer comes when it is acked. Fails with `ChatError`."""
 
 
 class Direct:
-    """The direct conversation with one nick, for a person who stays in it as in a room."""
+    """A direct conversation with one nick, in which a person can stay as in a room."""
 
     def __init__(self, client: Client, nick: str) -> None:
         self.name = nick
-        """The other's nick."""
+        """The nick of the other person."""
         self._client = client
 
     def say(self, text: str) -> Answer[int | None]:
-        """Say something to the other."""
+        """Send a message to the other person."""
         return self._client.tell(self.name, text)
 
 
@@ -86,12 +86,12 @@ class Asked:
     """A command that waits for the server's answer."""
 
     line: str
-    """As it was typed."""
+    """The command as it was typed."""
     lasting: bool
 
 
 class Person:
-    """One person in a conversation, whatever the interface: the rooms, the one that is talked in, and what is typed."""
+    """One person in a conversation, in any interface: the rooms, the current one, and the typed lines."""
 
     _log = Logger()
 
@@ -105,26 +105,25 @@ class Person:
     ) -> None:
         """Begin a conversation.
 
-        `table` has the commands that can be typed.
-        `talker` is for a server without rooms and commands; with a `client`, the room one is in is talked to.
-        `literal`: what is typed is said as it is, and no command.
+        `table` has the commands. `talker` is for a server without rooms and commands; with a `client`, the person talks
+        in the current room. With `literal`, every typed line is sent as it is, and none is a command.
         """
         self.screen = screen
         self.table = table
         self.here: Room | Direct | None = None
-        """Where what is typed goes to. Only an interface that shows it takes a `Direct`."""
+        """The place where typed texts go. Only an interface that shows it uses a `Direct`."""
         self.refused = 0
-        """How much of what was typed was refused: what was to be said and was not, and commands."""
+        """The number of typed messages and commands that were refused."""
         self.lost = 0
-        """How much of what was said is not known to be kept, since the client was closed first."""
+        """The number of messages without an ack when the client was closed."""
         self.keys = ""
-        """What `/help` says of the interface's keys."""
+        """The part of `/help` on the keys of the interface."""
         self.shows_directs = False
-        """The interface can turn to a direct conversation."""
+        """True if the interface can show a direct conversation."""
         self.asked: list[Asked] = []
-        """Commands that wait for an answer."""
+        """The commands that wait for an answer."""
         self.undone: list[Asked] = []
-        """Commands that waited when the client was closed."""
+        """The commands that waited when the client was closed."""
         self._client = client
         self._talker = talker
         self._literal = literal
@@ -135,17 +134,17 @@ class Person:
 
     @property
     def client(self) -> Client:
-        """The client; raises `Mistake` where there is none."""
+        """The client. Raises `Mistake` if there is none."""
         if self._client is None:
-            raise Mistake("an original server (--bare) knows no such command; /help shows those there are")
+            raise Mistake("an original server (--bare) knows no such command; /help lists the commands")
         return self._client
 
     def commands(self) -> list[Command]:
-        """The commands that work here."""
+        """The commands that work in this conversation."""
         return [command for command in self.table.values() if command.bare or self._client is not None]
 
     async def typed(self, line: str) -> None:
-        """Do what a line says; what goes wrong is shown. Raises `Quit`."""
+        """Carry out a typed line, and show errors. Raises `Quit`."""
         try:
             what = line if self._literal else self.table.parse(line)
             if isinstance(what, str):
@@ -162,7 +161,7 @@ class Person:
 
     async def _run(self, command: Command, argument: str, line: str) -> None:
         asked = Asked(line, command.lasting)
-        if not command.bare and self.client.state is State.WAITING:  # a mistake, where there is no client
+        if not command.bare and self.client.state is State.WAITING:  # raises a mistake if there is no client
             self.screen.note(clean(f"{_short(line)}: this waits for the connection"))
         self.asked.append(asked)
         try:
@@ -174,7 +173,7 @@ class Person:
             self.asked.remove(asked)
 
     async def say_all(self, texts: Iterable[str]) -> None:
-        """Say these texts as they are, and all of them here, also when the person turns to another place meanwhile."""
+        """Send these texts as they are, all of them here, even if the person turns to another place meanwhile."""
         try:
             here = self._place()
             for text in texts:
@@ -183,11 +182,11 @@ class Person:
             self.screen.error(str(error))
 
     async def tell(self, nick: str, text: str) -> None:
-        """Say something to one nick, without turning to that conversation."""
+        """Send a message to one nick, without turning to that conversation."""
         await self._say(text, Direct(self.client, nick))
 
     async def join(self, name: str, turn: bool = True) -> Room:
-        """Enter a room, and turn to it unless the person has done something else meanwhile. Raises `RequestError`."""
+        """Join a room, and turn to it unless the person has done something else meanwhile. Raises `RequestError`."""
         attention = self.screen.attention()
         known = self.client.joined.values()
         room = await self.client.join(name)
@@ -200,12 +199,12 @@ class Person:
         return room
 
     def turn(self, where: Room | Direct | None) -> None:
-        """Talk there from now on."""
+        """Turn to a place: typed texts go there from now on."""
         self.here = where
         self.screen.turned(where)
 
     def room(self) -> Room:
-        """The room that is talked in; raises `Mistake`."""
+        """The current room. Raises `Mistake`."""
         if isinstance(self.here, Direct):
             raise Mistake(f"these are direct messages with {clean(self.here.name)}; /join ROOM turns to a room")
         if self.here is None:
@@ -213,7 +212,7 @@ class Person:
         return self.here
 
     def _place(self) -> Room | Direct | None:
-        """Where a typed text goes to; None where the server knows no rooms. Raises `Mistake`."""
+        """Return the place of a typed text; None if the server knows no rooms. Raises `Mistake`."""
         return self.here if self._talker is not None or self.here is not None else self.room()
 
     async def _read(self, room: Room) -> None:
@@ -221,11 +220,11 @@ class Person:
             async for message in room:
                 await self.screen.message(message, room)
         except ChatError:
-            pass  # RoomLost and StateChanged tell of it
+            pass  # RoomLost and StateChanged report it
         self.screen.left(room)
 
     async def _say(self, text: str, where: Room | Direct | None) -> None:
-        """Say something, and wait until there is space for more."""
+        """Send a message, and wait until there is space for more."""
         talker = where or self._talker
         assert talker is not None
         answer = talker.say(text)
@@ -239,7 +238,7 @@ class Person:
         failure.trap(ChatError)
         self.refused += 1
         if isinstance(failure.value, ClosedError):
-            self.lost += 1  # that is told once, and not for each text
+            self.lost += 1  # that is shown once, and not for each text
         else:
             place = "" if where is None else f" {'in' if isinstance(where, Room) else 'to'} {where.name}"
             self.screen.error(clean(f'not said{place}, "{_short(text)}": {why(failure.value)}'))
@@ -261,7 +260,7 @@ class Person:
         await self.screen.message(message, None)
 
     def _renamed(self, event: NickChanged) -> None:
-        """Called in each room that both are in. What is typed to somebody is not for the next one with their nick."""
+        """Called in each room that both are in. Texts to somebody must not reach the next person with their nick."""
         direct = Direct(self.client, event.nick)
         if isinstance(self.here, Direct) and key(self.here.name) == key(event.author):
             self.here = direct
@@ -275,7 +274,7 @@ class Person:
 
 
 def with_more(text: str, more: str) -> str:
-    """A text, and what there is to say more, if anything."""
+    """Return a text, with more details if there are any."""
     return f"{text}: {clean(more)}" if more else text
 
 
@@ -293,11 +292,11 @@ def _topic(author: str, room: str, topic: str) -> str:
 
 
 def why(error: ChatError) -> str:
-    """The reason of an error, without what it was about: that is said in the words that were typed."""
+    """Return the reason of an error alone, since the typed words say what it is about."""
     return error.text if isinstance(error, RequestError) else str(error)
 
 
 def _short(text: str) -> str:
-    """The beginning of a text, to know it by."""
+    """Return the beginning of a text, by which a person recognises it."""
     line = " ".join(text.split())
     return line if len(line) <= SHORT else f"{line[: SHORT - 3]}..."

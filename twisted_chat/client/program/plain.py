@@ -1,4 +1,4 @@
-"""The interface of lines: what is typed is said, what is said is printed. It works in a pipe, too."""
+"""The interface of lines: typed lines are sent, and messages are printed. It works in a pipe, too."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from .person import Direct, Person
 from .trouble import lost, why_not
 
 CONTINUED: Final = "\n  "
-"""Between two lines of one message."""
+"""The separator between two lines of one message."""
 
 
 class End(NamedTuple):
-    """Why a conversation was ended from outside."""
+    """The reason why a conversation was ended from outside."""
 
     why: str
-    """For a person; nothing where nobody needs to be told."""
+    """The reason for a person; empty if nobody needs to know."""
     status: int = FAILED
 
 
 class PlainScreen:
-    """Prints a conversation, line by line; what goes wrong goes to standard error."""
+    """Prints a conversation line by line, and errors to standard error."""
 
     def __init__(self, lines: Lines, notices: bool) -> None:
-        """`notices`: tell who comes and goes, which a program that reads the messages has no use for."""
+        """With `notices`, joins and leaves are printed, too. A program that reads the messages has no use for them."""
         self.person: Person | None = None
         self._lines = lines
         self._notices = notices
@@ -54,7 +54,7 @@ class PlainScreen:
         await self._lines.writable()
 
     def show(self, author: str, text: str) -> None:
-        """Print a message. Its second line and those after it begin with blanks, which no other line does."""
+        """Print a message. Its lines after the first begin with blanks, as no other line does."""
         self._lines.write(f"{author}: {CONTINUED.join(clean_lines(text))}")
 
     async def past(self, messages: Sequence[Message], room: Room, attention: int) -> None:
@@ -62,16 +62,16 @@ class PlainScreen:
             await self.message(message, room)
 
     def said(self, text: str, where: Room | Direct | None, answer: Deferred[Any]) -> None:
-        """Show nothing: what is typed is seen as it is typed."""
+        """Show nothing. The text was visible when it was typed."""
 
     def turned(self, where: Room | Direct | None) -> None:
-        """Show nothing: all rooms are shown, and the others with their names."""
+        """Show nothing. All rooms are shown, and the others with their names."""
 
     def left(self, where: Room | Direct) -> None:
-        """Show nothing: the command that asked for it has an answer."""
+        """Show nothing. The command has an answer of its own."""
 
     def renamed(self, nick: str, direct: Direct) -> None:
-        """Show nothing: a direct message names its recipient each time."""
+        """Show nothing. A direct message names its recipient each time."""
 
     def attention(self) -> int:
         return 0  # there is no view that could move
@@ -101,12 +101,12 @@ class PlainInterface:
         self._person: Person | None = None
         self._conversation: Deferred[int] = Deferred()
         self._doing = ""
-        """The command that is being done."""
+        """The command that is being carried out."""
         self._end: End | None = None
-        """What has ended the conversation from outside."""
+        """The event that has ended the conversation from outside."""
 
     async def run(self) -> int:
-        """Talk, and give the exit status. Cancelling ends it now."""
+        """Talk, and return the exit status. Cancelling ends the conversation now."""
         self._lines.output_ended.addCallback(self._output_ended)
         self._conversation = Deferred.fromCoroutine(self._converse())
         try:
@@ -153,7 +153,7 @@ class PlainInterface:
         return person
 
     async def _type(self, person: Person) -> None:
-        """Do what is typed, up to the end of input; then leave, when all of it is kept."""
+        """Carry out the typed lines, up to the end of input. Then leave, once all messages are acked."""
         try:
             while (line := await self._lines.read()) is not END:
                 if line == "exit" and not self._options.literal:
@@ -174,10 +174,10 @@ class PlainInterface:
             if client is not None:
                 await client.close(flush)
 
-    # The other side ends it
+    # The other side ends the conversation
 
     def _state_changed(self, change: StateChanged) -> None:
-        # No second try: a pipe wants to know that it does not arrive, and a person sees it.
+        # No second try: a pipe has to learn that its lines do not arrive, and a person sees it.
         if change.state is State.WAITING:
             self._connection_ended(change.reason or "the server stopped")
 
@@ -203,7 +203,7 @@ class PlainInterface:
             self._conversation.cancel()
 
     def _complain_of(self, end: End) -> int:
-        """Say why it has ended, and what of the input may be lost; gives the exit status."""
+        """Print why the conversation has ended, and which input may be lost. Returns the exit status."""
         parts = [end.why] if end.why else []
         if self._person is not None and self._person.lost:
             parts.append(f"{self._person.lost:,} of what you said may be lost")
@@ -223,6 +223,6 @@ class PlainInterface:
 
 
 def start(reactor: Any, options: Options) -> Deferred[int]:
-    """Talk on standard input and output; the answer is the exit status."""
+    """Talk on standard input and output. The answer is the exit status."""
     interface = PlainInterface(reactor, options, Lines.standard(reactor), endpoint(reactor, options))
     return Deferred.fromCoroutine(interface.run())

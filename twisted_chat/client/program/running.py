@@ -1,4 +1,4 @@
-"""One run of the program: what ends it from outside, and its exit status."""
+"""One run of the program: the signals that end it, and its exit status."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from .stdio import can_watch, is_gone
 from .trouble import complain
 
 ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Signals that let it leave: without waiting for acks, but with a goodbye, and with the terminal as it was."""
+"""The signals on which it leaves: without waiting for acks, but with a goodbye, and with the terminal restored."""
 
 INPUT: Final = 0
 
 
 class Run:
-    """What a person started, from the first turn of the reactor to the last."""
+    """A run, from the first turn of the reactor to the last."""
 
     def __init__(self, reactor: Any, start: Callable[[], Deferred[int]]) -> None:
-        """`start` gives the exit status, sooner or later. Cancelling that leaves."""
+        """`start` returns a Deferred with the exit status. Cancelling it leaves."""
         self._reactor = reactor
         self._start = start
         self._talking: Deferred[int] = Deferred()
         self._status = FAILED
         self._signal = 0
-        """The signal that has ended it."""
+        """The signal that has ended the run."""
         self._on_terminal = os.isatty(INPUT)
 
     def run(self) -> int:
-        """Run the reactor; gives the exit status."""
+        """Run the reactor, and return the exit status."""
         handlers = {number: signal.getsignal(number) for number in ENDING}
         self._reactor.callWhenRunning(self._begin)
         try:
@@ -49,12 +49,12 @@ class Run:
         return self._status
 
     def end(self, number: int) -> None:
-        """Leave as if this signal had come. The second time, end at once, whatever it waits for."""
+        """Leave as on this signal. The second time, end at once, without waiting for anything."""
         if not self._signal:
             self._signal = number
             self._status = ended_by(number)
             self._talking.cancel()
-        elif number != signal.SIGHUP:  # which the kernel may send and `watch_terminal` tell
+        elif number != signal.SIGHUP:  # the kernel may send it, and `watch_terminal` call it
             self._reactor.crash()
 
     def _begin(self) -> None:
@@ -79,14 +79,14 @@ class Run:
 
 
 def watch_terminal(descriptor: int, is_gone: Callable[[], object]) -> None:
-    """Call back, from a thread, when this is a terminal and its window is closed or its line has broken.
+    """Call a function, from a thread, if this is a terminal and its window is closed or its line breaks.
 
-    The kernel sends SIGHUP then; a program that ignores it (`nohup`) would stay a member for ever.
+    The kernel sends SIGHUP then. A program that ignores it (`nohup`) would stay a member for ever.
     """
 
     def wait() -> None:
         poll = select.poll()
-        poll.register(descriptor, 0)  # tells of a hang-up, and of nothing that is typed
+        poll.register(descriptor, 0)  # reports a hang-up, and no typed key
         poll.poll()
         is_gone()
 
@@ -95,7 +95,7 @@ def watch_terminal(descriptor: int, is_gone: Callable[[], object]) -> None:
 
 
 def open_standard_streams() -> None:
-    """Open standard input, output and error to nothing where the program was started with one of them closed."""
+    """Open standard input, output and error to the null device if the program was started with one of them closed."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)

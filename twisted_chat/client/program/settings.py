@@ -1,4 +1,4 @@
-"""The settings of the program, in one table: from it come the options, the keys of the configuration file and the help.
+"""The settings of the program, in the table that gives the options, the keys of the configuration file and the help.
 
 A setting that is neither typed nor in the file has its default.
 """
@@ -10,18 +10,18 @@ from typing import Any, Final, NamedTuple
 
 
 class Kind(NamedTuple):
-    """What values a setting takes."""
+    """The values of a setting."""
 
     takes: str
-    """For a person: what is right."""
+    """A description of right values, for a person."""
     read: Callable[[str], Any]
-    """Reads what was typed. What it gives may still be wrong."""
+    """The function that reads a typed value. The result may still be wrong."""
     check: Callable[[Any], bool]
-    """True if a value, of the command line or of the file, is right."""
+    """The function that returns true if a value, of the command line or of the file, is right."""
 
 
 class Setting(NamedTuple):
-    """Something that need not be typed each time."""
+    """A setting, which can be typed or stand in the file."""
 
     name: str
     """The key in the file; `--name` is the option."""

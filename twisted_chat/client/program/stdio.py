@@ -1,9 +1,9 @@
-"""Standard input, output and error, without touching what others share with this program.
+"""Standard input, output and error, without a change of flags that other programs share with this one.
 
 `O_NONBLOCK` belongs to an open file description (open(2), fcntl(2)), and a shell hands one description to all commands
 of a pipeline, to both sides of `2>&1` and to itself. A program that sets it there, as `twisted.internet.stdio` does,
 sets it for all of them: `cat` ends with "Resource temporarily unavailable", others lose what they write, and after
-`kill -9` nothing takes it back. So threads read and write here, and block. They serve whatever a descriptor is: a
+`kill -9` nothing takes it back. So threads read and write here, and block. They work with every kind of descriptor: a
 terminal, a pipe, a socket, a regular file, a device.
 """
 
@@ -19,21 +19,21 @@ from threading import Lock, Semaphore, Thread
 from typing import Any, Final
 
 READ: Final = 2**16
-"""Bytes that are read at once: what a pipe of Linux holds."""
+"""The bytes that are read at once: as many as a pipe of Linux holds."""
 
 WRITE: Final = 4096
 """Bytes that are written at once, as far as whole lines fit: `PIPE_BUF` of Linux. Lines within it are not mixed with
 those that another program writes to the same pipe."""
 
 HIGH: Final = 2**16
-"""Bytes that wait to be written, above which an output is full."""
+"""The number of waiting bytes above which an output is full."""
 
 Ended = Callable[[OSError | None], object]
-"""Takes the reason why nothing can be read or written any more; None at the end of input, or when all is written."""
+"""Called with the reason why nothing can be read or written any more; None at the end of input or after `close`."""
 
 
 def can_watch(descriptor: int) -> bool:
-    """True if `poll` can tell that the other side of a descriptor is gone. Some systems cannot poll a device."""
+    """True if `poll` can report that the other side of a descriptor is gone. Some systems cannot poll a device."""
     return not _events(descriptor) & select.POLLNVAL
 
 
@@ -44,7 +44,7 @@ def is_gone(descriptor: int) -> bool:
 
 def _events(descriptor: int) -> int:
     poll = select.poll()
-    poll.register(descriptor, 0)  # these three are always told
+    poll.register(descriptor, 0)  # these three are always reported
     return next((event for _, event in poll.poll(0)), 0)
 
 
@@ -68,7 +68,7 @@ class _WakeUp:
 
 
 class Input:
-    """Reads a descriptor, one chunk after the other: the next one is read when the last one was taken."""
+    """Reads a descriptor chunk by chunk. The next chunk is read when the last one was taken."""
 
     def __init__(
         self,
@@ -86,16 +86,16 @@ class Input:
         self._ended = ended
         self._wake_up = _WakeUp()
         self._turns = Semaphore(1)
-        """The thread takes one for each chunk."""
+        """A semaphore of which the thread takes one for each chunk."""
         self._paused = False
         self._owed = False
         """The thread gets a turn when the input is no longer paused."""
         self._over = False
-        # A daemon: where another program took what it was about to read, it may stay blocked at the end of this one.
+        # A daemon: if another program takes the data that it waits for, it may still be blocked at the end.
         Thread(target=self._run, name=f"read {descriptor}", daemon=True).start()
 
     def pause(self) -> None:
-        """Read no more for now. The chunk that is being read may still come."""
+        """Stop reading for now. The chunk that is being read may still arrive."""
         self._paused = True
 
     def resume(self) -> None:
@@ -106,7 +106,7 @@ class Input:
             self._turns.release()
 
     def close(self) -> None:
-        """Read no more at all. The descriptor stays open, for the others that have it."""
+        """Stop reading for good. The descriptor stays open for other programs that have it."""
         if not self._over:
             self._over = True
             self._wake_up.set()
@@ -122,7 +122,7 @@ class Input:
         self._call(self._end, error)
 
     def _read(self) -> bytes:
-        """Wait for a turn and for data; returns nothing at the end, or once it is closed."""
+        """Wait for a turn and for data. Returns nothing at the end, or once it is closed."""
         self._turns.acquire()
         while True:
             select.select([self._descriptor, self._wake_up.reader], [], [])
@@ -131,7 +131,7 @@ class Input:
             try:
                 return self._os_read(self._descriptor, READ)
             except BlockingIOError:
-                pass  # another program has set O_NONBLOCK, and has taken what there was
+                pass  # another program has set O_NONBLOCK, and has taken the data
 
     def _take(self, data: bytes) -> None:
         if not self._over:
@@ -149,13 +149,13 @@ class Input:
 
 
 class Output:
-    """Writes to a descriptor what it is given, in order."""
+    """Writes lines to a descriptor, in order."""
 
     def __init__(self, reactor: Any, descriptor: int, has_space: Callable[[], object], ended: Ended) -> None:
         """Start to write. `has_space` and `ended` are called in the reactor's thread.
 
-        `ended` comes when all is written after `close`, and also when nobody can read it any more, such as when the
-        reader of a pipe is gone; `has_space` comes when it is no longer full.
+        `ended` is called when everything is written after `close`, and also when nobody can read it any more, as when
+        the reader of a pipe is gone. `has_space` is called when the output is no longer full.
         """
         self._call = reactor.callFromThread
         self._descriptor = descriptor
@@ -165,15 +165,15 @@ class Output:
         self._lock = Lock()
         self._lines: deque[bytes] = deque()
         self._waiting = 0
-        """Bytes that are not written yet."""
+        """The number of bytes that are not written yet."""
         self._closing = False
         self._over = False
         self.full = False
-        """True while so much waits to be written that no more should come."""
+        """True while too many bytes wait to be written."""
         Thread(target=self._run, name=f"write {descriptor}", daemon=True).start()
 
     def write(self, line: bytes) -> None:
-        """Write a line, with its end; once it is closed, nothing."""
+        """Write a line with its end; after `close`, nothing."""
         if self._closing:
             return
         with self._lock:
@@ -183,13 +183,13 @@ class Output:
         self._wake_up.set()
 
     def close(self) -> None:
-        """Let all be written, and then end."""
+        """End once everything is written."""
         if not self._closing:
             self._closing = True
             self._wake_up.set()
 
     def abandon(self) -> None:
-        """End now. What waits is lost; a write that is stuck stays stuck until the program ends."""
+        """End now. Waiting lines are lost, and a write that blocks does so until the program ends."""
         with self._lock:
             self._lines.clear()
         self.close()
@@ -206,7 +206,7 @@ class Output:
         self._call(self._end, error)
 
     def _next(self) -> bytes:
-        """Wait for something to write; returns nothing at the end. Raises `BrokenPipeError` when its reader is gone."""
+        """Wait for lines to write. Returns nothing at the end. Raises `BrokenPipeError` if the reader is gone."""
         poll = select.poll()
         poll.register(self._wake_up.reader, select.POLLIN)
         if can_watch(self._descriptor):

@@ -1,4 +1,4 @@
-"""What went wrong, said in a line for a person, with what to do."""
+"""Errors as lines for a person, with what to do."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from .options import Options
 
 
 def complain(text: str) -> None:
-    """Say on standard error what went wrong, if there is anybody to read it."""
-    if sys.stderr is not None:  # None where the program was started with it closed
+    """Print an error to standard error, if there is one."""
+    if sys.stderr is not None:  # None if the program was started with it closed
         with suppress(OSError):
             print(text, file=sys.stderr, flush=True)
 
 
 def lost(connection: str, server: str, reason: str) -> str:
-    """Say that a connection is lost, and why where there is more to say."""
+    """Return a line about a lost connection, with the reason if it is known."""
     why = {LOST: "", REFUSED: f": nobody listens at {server}"}.get(reason, f": {reason.rstrip('.')}")
     return clean(f"{connection} is lost{why}")
 
 
 def why_not(options: Options, problem: ChatError) -> str:
-    """Say why there is no conversation."""
+    """Return a line about a conversation that could not begin."""
     server = options.server
     if not isinstance(problem, UnreachableError):
         bad_nick = isinstance(problem, RequestError) and "nick" in problem.code
@@ -45,7 +45,7 @@ def why_not(options: Options, problem: ChatError) -> str:
 
 
 def _try(options: Options, problem: UnreachableError) -> str:
-    """Say what to try where another transport, or another server, may be meant; nothing where it is not known."""
+    """Return what to try if another transport or another server may be meant; empty if that is not known."""
     if options.transport == "udp":
         return "if it has no UDP at that port, or UDP does not get through, try --no-udp"
     for reason, hint in (
@@ -54,7 +54,7 @@ def _try(options: Options, problem: UnreachableError) -> str:
     ):
         if problem.reason.startswith(reason):
             return hint
-    if problem.reason == UNTRUSTED:  # and not where the reason is SSL_CERT_FILE
+    if problem.reason == UNTRUSTED:  # but not if the reason is SSL_CERT_FILE
         return "SSL_CERT_FILE=FILE lets it trust the certificates in that file"
     if not problem.foreign:
         return ""
