@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import confusables, names
-from twisted_chat.confusables import skeleton
+from twisted_chat.confusables import skeleton, skeletons
 from twisted_chat.messages import WireError
 
 from .make_confusables import make
@@ -82,7 +82,7 @@ class SkeletonTests(SynchronousTestCase):
 
     @given(st.from_regex(names._ascii, fullmatch=True))
     def test_the_short_way_for_ascii_is_the_same(self, name: str) -> None:
-        self.assertEqual(skeleton(name), confusables._skeleton(name))
+        self.assertEqual(skeleton(name), skeletons._skeleton(name))
         self.assertEqual(skeleton(name), names._key(name))
 
     def test_a_name_has_no_compatibility_characters_but_for_width(self) -> None:
@@ -106,7 +106,7 @@ class SkeletonTests(SynchronousTestCase):
 class TableTests(SynchronousTestCase):
     def test_it_is_whole(self) -> None:
         """6,565 mappings of Unicode 17.0.0, without the 8 of ASCII; none leads to a character that is mapped again."""
-        table = confusables._prototypes()
+        table = skeletons._prototypes()
         self.assertEqual(len(table), 6565 - 8)
         prototypes = {ord(character) for prototype in table.values() for character in prototype}
         self.assertEqual(prototypes & table.keys(), set())
