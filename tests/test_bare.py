@@ -451,6 +451,18 @@ class PaceTests(BareTestCase):
         self.server.fake.failing.clear()
         self.check(self.times(peer), ["1", "2"])
 
+    def test_a_page_that_cannot_be_read_while_something_else_is_to_be_written_leaves_one_timer(self) -> None:
+        self.server = Server(tail_bytes=0)
+        self.alice = self.server.welcome("alice", "lobby")
+        self.silent()
+        self.server.fake.held.add("after")
+        self.say("1")
+        self.alice.say("2")
+        self.server.clock.turn()
+        timers = tuple(self.server.clock.getDelayedCalls())
+        self.server.fake.refuse()
+        self.assertEqual(tuple(self.server.clock.getDelayedCalls()), timers)
+
     def test_those_who_are_behind_by_the_same_are_read_one_page(self) -> None:
         self.server = Server(tail_bytes=0)
         self.alice = self.server.welcome("alice", "lobby")
@@ -729,10 +741,14 @@ class BoundTests(BareTestCase):
 
     def test_direct_messages_wait_for_no_connection_that_takes_nothing(self) -> None:
         peer = self.bare()
-        peer.pause()
-        peer.send({"type": "nonsense"})
-        for taken, answer in ((False, "error"), (True, "ack"), (False, "error"), (True, "ack")):
-            (peer.resume if taken else peer.pause)()
+        for change, answer in (
+            (peer.pause, "error"),
+            (lambda: peer.send({"type": "nonsense"}), "error"),
+            (peer.resume, "ack"),
+            (peer.pause, "error"),
+            (peer.resume, "ack"),
+        ):
+            change()
             self.assertEqual(self.alice.ask(type="", to="49474", msg="hi", id="1")[0]["type"], answer)
 
     def test_direct_messages_that_it_cannot_take_now_are_refused(self) -> None:

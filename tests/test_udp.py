@@ -253,6 +253,11 @@ class StrangerTests(UDPTests):
 
 
 class SessionTests(UDPTests):
+    def test_one_has_the_address_and_the_label_of_a_wire(self) -> None:
+        self.welcome("al")
+        udp = self.server.port._wires[HERE]
+        self.assertEqual((udp.address, udp.label), (HERE[0], str(HERE[1])))
+
     def test_talks_with_those_of_other_wires(self) -> None:
         bob = self.newcomer()
         guest = self.welcome("al", "lobby")
@@ -440,6 +445,15 @@ class ProbeTests(UDPTests):
         self.server.network.full = False
         self.assertEqual(self.types_after(0.2), [""])
         self.assertEqual(self.types_after(9), ["ping"] * len(silence.PROBES))
+
+    def test_what_could_not_be_said_is_asked_for_later(self) -> None:
+        self.bob.say("one")
+        self.assertEqual(self.types_after(0.1), [""])
+        self.server.network.full = True
+        self.assertEqual(self.guest.ask(type="ping"), [])
+        self.assertEqual(self.types_after(8), [])
+        self.server.network.full = False
+        self.assertEqual(self.types_after(9), ["pong", *["ping"] * len(silence.PROBES)])
 
     def test_one_that_is_over_is_asked_nothing(self) -> None:
         self.bob.say("one")

@@ -235,8 +235,6 @@ class Bare(Participant):
         self.host.gone(self, self._farewell)
 
     def close(self) -> None:
-        if self.closed:
-            return
         super().close()
         for timer in (self._timer, self._deadline):
             if timer is not None:
