@@ -28,7 +28,7 @@ from twisted_chat.session import SILENCE_SECONDS
 NOW = 1_795_345_596.125
 """When the tests begin: 2026-11-22T11:06:36.125Z, a time that a float holds exactly."""
 
-UNLIMITED = Limits(rate=0.0, address_rate=0.0, new_connections=0.0)
+UNLIMITED = Limits(rate=0.0, address_rate=0.0, new_connections=0.0, new_rooms=0.0)
 
 
 class TurnClock(Clock):
@@ -60,6 +60,10 @@ class FakeRoomLog:
         self.ids: dict[tuple[str, str], Record] = {}
         self.heard: Heard | None = None
         self._store = store
+
+    @property
+    def is_kept(self) -> bool:
+        return bool(self.seq or self.topic)
 
     def follow(self, heard: Heard) -> None:
         self.heard = heard
@@ -119,6 +123,10 @@ class FakeLog:
         self.failing: dict[str, Exception] = {}
         self.calls: Counter[str] = Counter()
         self.waiting: deque[tuple[Deferred[Any], Callable[[], Any]]] = deque()
+
+    @property
+    def room_count(self) -> int:
+        return sum(log.is_kept for log in self.logs.values())
 
     def do(self, what: str, function: Callable[..., Any], *args: Any) -> Deferred[Any]:
         self.calls[what] += 1

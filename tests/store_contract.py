@@ -51,6 +51,17 @@ class StoreContract(StoreTestCase):
         self.assertEqual(await lobby.before(WHOLE, MOST, PLENTY), [])
         self.assertEqual(await self.log.rooms(9), [])
 
+    async def test_rooms_that_are_kept_are_counted(self) -> None:
+        lobby = await self.begin()
+        other = await self.room("other")
+        self.assertEqual((self.log.room_count, lobby.is_kept), (0, False))
+        for _ in range(2):
+            await self.say(entry(lobby, "a"))
+            self.assertEqual((self.log.room_count, lobby.is_kept, other.is_kept), (1, True, False))
+        await other.set_topic("cats")
+        await self.log.flush()
+        self.assertEqual((self.log.room_count, other.is_kept), (2, True))
+
     async def test_rooms_do_not_share_numbers(self) -> None:
         lobby = await self.begin()
         other = await self.room("other")

@@ -17,6 +17,7 @@ from twisted_chat.limits import (
     MAX_WAITING,
     OWN_BURST,
     REFUSALS,
+    ROOMS_OF_ADDRESS,
     TOKEN_BYTES,
     TOLD,
     WORK_A_TURN,
@@ -508,6 +509,88 @@ class JoinTests(ChatTestCase):
         self.assertEqual(alice.ask(type="join", room="den")[0]["type"], "joined")
         alice.ask(type="leave", room="den")
         self.assertEqual(alice.ask(type="join", room="attic")[0]["type"], "joined")
+
+    def test_a_room_takes_so_many_members_and_no_more(self) -> None:
+        self.server = Server(limits=Limits(members=2))
+        alice, bob, carol = (self.server.welcome(nick) for nick in ("alice", "bob", "carol"))
+        for peer in alice, bob, alice:
+            self.assertIn("joined", [obj["type"] for obj in peer.ask(type="join", room="den")])
+        (error,) = carol.ask(type="join", room="den", id="7")
+        self.assertEqual((error["code"], error["room"], error["id"]), ("full", "den", "7"))
+        self.assertEqual(error["msg"], "den has 2 members and takes no more: try again later")
+        bob.ask(type="leave", room="den")
+        self.assertEqual(carol.ask(type="join", room="den")[0]["count"], 2)
+
+    def test_a_client_without_hello_is_not_taken_into_a_full_lobby(self) -> None:
+        self.server = Server(limits=Limits(members=1))
+        alice = self.server.welcome("alice", "lobby")
+        bare = self.server.connect()
+        bare.send({"msg": "hi"})
+        self.server.clock.advance(0.1)
+        self.assertIn("lobby has 1 members and takes no more", bare.got()[0]["msg"])
+        self.assertEqual((alice.got(), self.server.log.room_count), ([], 0))
+        alice.cut()
+        bare.send({"msg": "hi"})
+        self.server.settle()
+        self.assertEqual(self.server.log.room_count, 1)
+
+    def test_the_server_takes_so_many_rooms_and_no_more(self) -> None:
+        self.server = Server(limits=Limits(rooms=2))
+        alice = self.server.welcome("alice", "lobby", "den")
+        (error,) = alice.ask(type="join", room="attic")
+        self.assertEqual(error["code"], "full")
+        self.assertEqual(error["msg"], "the server has 2 rooms and takes no more: use one that it has")
+        alice.say("hi", room="den")
+        alice.ask(type="leave", room="den")
+        self.assertEqual(self.error(alice, type="join", room="attic"), "full", "den is kept")
+        self.assertEqual(alice.ask(type="join", room="den")[0]["type"], "joined")
+
+    def test_a_room_in_which_nothing_was_kept_is_none_once_all_have_left(self) -> None:
+        self.server = Server(limits=Limits(rooms=2))
+        alice = self.server.welcome("alice", "den")
+        for _ in range(3):
+            self.assertEqual(self.error(alice, type="join", room="attic"), "full")
+        alice.ask(type="leave", room="den")
+        self.assertEqual(alice.ask(type="join", room="attic")[0]["type"], "joined")
+
+    def test_rooms_that_are_open_and_kept_count_once(self) -> None:
+        self.server = Server(limits=Limits(rooms=3))
+        alice = self.server.welcome("alice", "lobby", "den")
+        for room in "lobby", "den":
+            alice.say("hi", room=room)
+        self.server.settle()
+        self.server.hush(alice)
+        self.assertEqual(alice.ask(type="join", room="attic")[0]["type"], "joined")
+        self.assertEqual(self.error(alice, type="join", room="hall"), "full")
+
+    def test_a_session_begins_so_many_rooms_and_no_more(self) -> None:
+        self.server = Server(limits=Limits(rooms_per_session=3, new_rooms=60))
+        alice = self.server.welcome("alice")
+        for number in range(3):
+            self.assertEqual(alice.ask(type="join", room=f"r{number}")[0]["type"], "joined")
+            alice.ask(type="leave", room=f"r{number}")
+        (error,) = alice.ask(type="join", room="r3")
+        self.assertEqual((error["code"], error["retry"], error["room"]), ("rate-limited", 60.001, "r3"))
+        self.assertEqual(error["msg"], "you have begun too many rooms: try again in 60 s")
+        self.assertTrue(alice.wire.reading, "its other requests do not wait for that")
+        bob = self.server.welcome("bob", "r3")
+        self.assertEqual(alice.ask(type="join", room="r3")[0]["type"], "joined", "it is there now")
+        alice.ask(type="leave", room="r3")
+        bob.say("hi", room="r3")
+        bob.ask(type="leave", room="r3")
+        self.assertEqual(alice.ask(type="join", room="r3")[0]["type"], "joined", "it is kept now")
+        self.server.clock.advance(error["retry"])
+        self.assertEqual(alice.ask(type="join", room="r4")[0]["type"], "joined")
+
+    def test_an_address_begins_as_many_as_four_of_its_sessions_may(self) -> None:
+        self.server = Server(limits=Limits(rooms_per_session=1, new_rooms=60))
+        peers = [self.server.welcome(f"n{number}") for number in range(ROOMS_OF_ADDRESS + 1)]
+        answers = [peer.ask(type="join", room=f"r{number}")[-1] for number, peer in enumerate(peers)]
+        self.assertEqual([obj["type"] for obj in answers], ["joined"] * ROOMS_OF_ADDRESS + ["error"])
+        self.assertEqual(answers[-1]["msg"], "there were too many new rooms from your address: try again in 15 s")
+        stranger = self.server.connect("192.0.2.2")
+        stranger.ask(type="hello", nick="stranger")
+        self.assertEqual(stranger.ask(type="join", room="other")[0]["type"], "joined")
 
 
 class LeaveTests(ChatTestCase):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, fail, succeed
@@ -16,6 +18,8 @@ from twisted_chat.stores.retention import (
     AHEAD_SECONDS,
     CHECK_SECONDS,
     EVERYTHING,
+    FORGET_ROWS,
+    STEP_PAUSE,
     Keep,
     Trimmer,
     Trusted,
@@ -25,6 +29,7 @@ from twisted_chat.stores.retention import (
 from twisted_chat.stores.sqlite import database
 from twisted_chat.stores.sqlite.log import SQLiteLog
 
+from . import stores
 from .stores import MOST, PLENTY, StoreTestCase, entry, numbers, room, row_of, texts
 
 DAY = 86_400
@@ -66,6 +71,9 @@ class FakeStore:
         """The times for which it was asked what is overdue."""
         self.steps: list[tuple[int, int]] = []
         """The rooms in which a step was taken, and the times."""
+        self.empty: list[int] = []
+        """The rooms in which nothing is kept."""
+        self.forgotten: list[int] = []
         self.kept = Trusted(0)
 
     def overdue(self, now: int) -> Deferred[list[int]]:
@@ -76,6 +84,13 @@ class FakeStore:
         self.steps.append((room, now))
         self.left[room] -= 1
         return succeed(self.left[room] > 0)
+
+    def empty_rooms(self, now: int) -> Deferred[list[int]]:
+        return succeed([room for room in self.empty if room not in self.forgotten])
+
+    def forget_rooms(self, rooms: Sequence[int]) -> Deferred[None]:
+        self.forgotten += rooms
+        return succeed(None)
 
     def trusted(self) -> Deferred[Trusted]:
         return succeed(self.kept)
@@ -101,6 +116,22 @@ class Times(TestCase):
         self.assertEqual(self.store.steps, [(1, 60_000)])
         self.clock.pump([0.02] * 5)
         self.assertEqual(self.store.steps, [(1, 60_000)] * 3 + [(2, 60_000)])
+
+    def test_empty_rooms_are_forgotten_in_steps_with_pauses(self) -> None:
+        self.store.empty = list(range(2 * FORGET_ROWS + 1))
+        self.clock.advance(CHECK_SECONDS)
+        counts = []
+        for _ in range(4):
+            counts.append(len(self.store.forgotten))
+            self.clock.advance(STEP_PAUSE)
+        self.assertEqual(counts, [FORGET_ROWS, 2 * FORGET_ROWS, 2 * FORGET_ROWS + 1, 2 * FORGET_ROWS + 1])
+
+    def test_stopped_it_forgets_no_more_rooms(self) -> None:
+        self.store.empty = list(range(2 * FORGET_ROWS))
+        self.clock.advance(CHECK_SECONDS)
+        self.trimmer.stop()
+        self.clock.advance(STEP_PAUSE)
+        self.assertEqual(self.store.forgotten, list(range(FORGET_ROWS)))
 
     def test_a_store_that_does_not_work_now_is_asked_again(self) -> None:
         self.store.found = Unavailable("full")
@@ -423,3 +454,94 @@ class InTheStore(StoreTestCase):
         elif gone:
             self.assertEqual(state.oldest, gone + 1)
         self.successResultOf(log.close())
+
+
+class EmptyRooms(StoreTestCase):
+    """Rooms in which nothing is kept and nobody is are forgotten, and their numbers go on."""
+
+    def opened(self, keep: Keep | None = None, path: str = ":memory:") -> SQLiteLog:
+        return self.open_store(path, keep=keep or Keep(seconds=100))
+
+    def names(self, log: SQLiteLog) -> list[str]:
+        return [known.name.shown for known in self.successResultOf(log.rooms(MOST))]
+
+    def say(self, log: SQLiteLog, name: str) -> int:
+        said = entry(self.successResultOf(room(log, name)), "hi")
+        self.successResultOf(log.append([said], int(self.clock.seconds() * 1_000)))
+        return said.seq
+
+    def test_one_without_messages_is_forgotten_with_its_topic(self) -> None:
+        log = self.opened()
+        self.say(log, "Lobby")
+        self.successResultOf(self.successResultOf(room(log, "Lobby")).set_topic("cats"))
+        self.clock.advance(90)
+        self.say(log, "den")
+        self.clock.advance(90)
+        self.assertEqual((self.names(log), log.room_count), (["den"], 1))
+        lobby = self.successResultOf(room(log, "LOBBY"))
+        self.assertEqual((lobby.name.shown, lobby.topic, lobby.seq, lobby.oldest), ("LOBBY", "", 1, 2))
+        self.assertFalse(lobby.is_kept)
+        self.assertEqual((self.say(log, "LOBBY"), self.names(log), log.room_count), (2, ["den", "LOBBY"], 2))
+        self.assertTrue(lobby.is_kept)
+
+    async def test_one_that_was_forgotten_goes_on_with_its_numbers_after_a_restart(self) -> None:
+        log = self.open_store(keep=Keep(seconds=100))
+        await stores.keep(log, [entry(await room(log), "hi")], 1_000)
+        (found,) = await self.until(log.overdue(10**9))
+        self.assertEqual(await self.until(log.empty_rooms(10**9)), [])
+        await self.until(log.trim(found, 10**9))
+        self.assertEqual(await self.until(log.empty_rooms(10**9)), [found])
+        await self.until(log.forget_rooms([found]))
+        await self.until(log.close())
+        log = self.open_store()
+        self.assertEqual(log.room_count, 0)
+        said = entry(await room(log), "hi")
+        await stores.keep(log, [said], 2_000)
+        self.assertEqual((said.seq, log.room_count), (2, 1))
+
+    def test_a_topic_is_kept_as_long_as_a_message(self) -> None:
+        log = self.opened()
+        self.clock.advance(50)
+        self.successResultOf(self.successResultOf(room(log, "lobby")).set_topic("cats"))
+        self.clock.advance(80)
+        self.assertEqual(self.names(log), ["lobby"])
+        self.clock.advance(80)
+        self.assertEqual(self.names(log), [])
+
+    def test_one_that_somebody_is_in_is_not_forgotten(self) -> None:
+        log = self.opened()
+        lobby = self.successResultOf(room(log, "lobby"))
+        self.successResultOf(lobby.set_topic("cats"))
+        lobby.follow(lambda records: None)
+        self.clock.advance(180)
+        self.assertEqual((self.names(log), lobby.topic), (["lobby"], "cats"))
+        lobby.unfollow()
+        self.clock.advance(60)
+        self.assertEqual((self.names(log), lobby.topic), ([], ""))
+        self.successResultOf(lobby.set_topic("dogs"))
+        self.assertEqual((self.names(log), log.room_count), (["lobby"], 1))
+
+    def test_one_in_which_something_was_said_meanwhile_is_not_forgotten(self) -> None:
+        log = self.opened()
+        self.successResultOf(self.successResultOf(room(log, "lobby")).set_topic("cats"))
+        self.clock.advance(1)
+        (found,) = self.successResultOf(log.empty_rooms(10**15))
+        self.say(log, "lobby")
+        self.successResultOf(log.forget_rooms([found]))
+        self.assertEqual((self.names(log), log.room_count), (["lobby"], 1))
+        self.assertEqual(self.successResultOf(room(log, "lobby")).topic, "cats")
+
+    def test_a_limit_of_messages_alone_forgets_none(self) -> None:
+        log = self.opened(Keep(messages=1))
+        self.successResultOf(self.successResultOf(room(log, "lobby")).set_topic("cats"))
+        self.clock.advance(DAY)
+        self.assertEqual(self.names(log), ["lobby"])
+
+    def test_messages_and_topics_make_a_room_that_counts_once(self) -> None:
+        log = self.opened()
+        counts = [log.room_count]
+        for _ in range(2):
+            self.say(log, "lobby")
+            self.successResultOf(self.successResultOf(room(log, "den")).set_topic(str(counts)))
+            counts.append(log.room_count)
+        self.assertEqual(counts, [0, 2, 2])

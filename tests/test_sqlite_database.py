@@ -60,7 +60,7 @@ class NewFile(DatabaseTestCase):
     def test_preparing_a_file_again_changes_nothing(self) -> None:
         connection = self.connected()
         prepare(connection, self.path)
-        database.set_topic(connection, names.room("lobby"), "t")
+        database.set_topic(connection, names.room("lobby"), "t", 1)
         prepare(connection, self.path)
         self.assertEqual(database.room_state(connection, "lobby").topic, "t")
 

@@ -51,6 +51,10 @@ class OptionsTests(TestCase):
             ("--address-rate", 0),
             ("--address-burst", 1),
             ("--new-connections", 0),
+            ("--rooms-per-session", 1),
+            ("--members", 1),
+            ("--rooms", 1),
+            ("--new-rooms", 0),
             ("--connections", 1),
             ("--connections-per-address", 1),
         ):
@@ -61,6 +65,7 @@ class OptionsTests(TestCase):
     def test_limits_are_read(self) -> None:
         options = ["--rate=6", "--burst=7", "--address-rate=20", "--address-burst=30"]
         options += ["--connections=8", "--connections-per-address=9", "--new-connections=10"]
+        options += ["--rooms-per-session=11", "--members=12", "--rooms=13", "--new-rooms=14"]
         expected = Limits(
             rate=6,
             burst=7,
@@ -69,6 +74,10 @@ class OptionsTests(TestCase):
             connections=8,
             connections_per_address=9,
             new_connections=10,
+            rooms_per_session=11,
+            members=12,
+            rooms=13,
+            new_rooms=14,
         )
         self.assertEqual(parse(*options)["limits"], expected)
 

@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from . import participant
 from .encoding import THREE_FIELDS
-from .limits import SessionBucket
+from .limits import Limits, SessionBucket
 from .log import Unavailable
 from .messages import SERVER, Asked, Error, MemberJoined, Quit, Say, Stop, WireError
 from .names import NOBODY, Name
@@ -40,6 +40,8 @@ _log = Logger("twisted_chat.bare")
 
 class BareHost(participant.Host, Protocol):
     """The chat, as a bare client knows it."""
+
+    limits: Limits
 
     def name_bare(self, bare: Bare, label: str) -> Name:
         """Give a bare client a nick, made from the label of its wire."""
@@ -100,6 +102,7 @@ class Bare(Participant):
     def introduce(self) -> Member:
         """Become a member of the lobby, with a nick and a notice to the others. Called for its first message."""
         room = self._member.room
+        room.check_space(self.host.limits.members)
         self.nick = self.host.name_bare(self, self.wire.label)
         self.members[room.name.key] = self._member
         self.host.rooms.admit(self._member)

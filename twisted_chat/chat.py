@@ -19,6 +19,7 @@ from .limits import (
     MAX_REFUSED,
     MAX_REFUSED_OF_ADDRESS,
     MAX_TOPIC,
+    ROOMS_OF_ADDRESS,
     AddressBuckets,
     Limits,
     SessionBucket,
@@ -80,6 +81,12 @@ class Chat:
         seconds = reactor.seconds
         at_once = max(LEAST_ARRIVALS, limits.connections_per_address)
         self._arrivals = AddressBuckets(seconds, limits.new_connections, at_once, "new connections")
+        self.new_rooms = AddressBuckets(
+            seconds,
+            limits.new_rooms / 3600 * ROOMS_OF_ADDRESS,
+            limits.rooms_per_session * ROOMS_OF_ADDRESS,
+            "new rooms",
+        )
         self._address_requests = AddressBuckets(seconds, limits.address_rate, limits.address_burst)
         self._next_tick: IDelayedCall | None = None
         self.stopping = False

@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 
 from . import messages, names
 from .accounts import Accounts
-from .limits import Limits
+from .limits import AddressBuckets, Limits
 from .log import Log, RoomSummary
 from .messages import AnyRequest, Asked, WireError
 from .participant import HELLO_FIRST, Participant
@@ -30,6 +30,8 @@ class Host(Protocol):
     limits: Limits
     log: Log
     rooms: Rooms
+    new_rooms: AddressBuckets
+    """The rooms that may be begun from an address."""
     accounts: Accounts
     nicks: dict[str, Any]
     """The participants that are welcome, by the nick's key."""

@@ -64,6 +64,9 @@ TOKEN_BYTES: Final = 1024
 """Bytes of a request that cost one more token: checking, keeping and sending them is as much work as a short request.
 At the usual rate a session can write 200 kB/s to the disk, and not 3 MB/s."""
 
+ROOMS_OF_ADDRESS: Final = 4
+"""Sessions that may begin as many rooms as they may, of one address: it takes one address ten days to begin 100,000."""
+
 ANSWER_BYTES: Final = 2**14
 """Bytes of an answer that cost one more token: a page of history of 256 kB takes 17, as it takes 1 to 3 ms. At the
 usual rate a session is answered with 3 MB/s."""
@@ -135,6 +138,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """True where the oldest clients are served, which do not say hello."""
     rooms_per_session: int = 500
     """Rooms that one session may be in: each costs memory while it is."""
+    members: int = 10_000
+    """Members of one room: a message to so many takes 60 ms, for which everybody else waits."""
+    rooms: int = 100_000
+    """Rooms in all that have messages or a topic, or somebody in them: 2 kB of memory each while it is open."""
+    new_rooms: float = 100.0
+    """Rooms that one session may begin in an hour, in the long run; at once, as many as it may be in, since rooms in
+    which nothing was said have to be begun again after a restart. 0 is no limit."""
 
     def for_clients(self) -> dict[str, int]:
         """List what `welcome` tells."""
@@ -281,7 +291,7 @@ class SessionBucket(Bucket):
     the others of the address: it takes tokens that are still to come, and the time of the last one is its turn.
     """
 
-    __slots__ = ("_ahead", "_ahead_from", "_limited_at", "_own", "_refusals", "_shared")
+    __slots__ = ("_ahead", "_ahead_from", "_limited_at", "_own", "_refusals", "_rooms", "_shared")
 
     def __init__(self, limits: Limits, now: float, shared: Bucket | None = None) -> None:
         super().__init__(limits.rate, limits.burst, now)
@@ -291,6 +301,8 @@ class SessionBucket(Bucket):
         self._ahead = 0
         """Tokens that it has taken of its address in advance, and the time from which on it may use them."""
         self._ahead_from = 0.0
+        self._rooms: Bucket | None = None
+        """The rooms that it may begin; made with the first one."""
         self._refusals = 0
         self._limited_at = -inf
 
@@ -339,6 +351,14 @@ class SessionBucket(Bucket):
         self._limited_at = now
         self._refusals += 1
         raise RateLimited(seconds, served, is_told=self._refusals <= REFUSALS)
+
+    def take_for_room(self, limits: Limits, now: float) -> None:
+        """Take a token for a new room; raises `WireError`."""
+        if self._rooms is None:
+            self._rooms = Bucket(limits.new_rooms / 3600, limits.rooms_per_session, now)
+        if wait := self._rooms.take(now):
+            text = f"you have begun too many rooms: try again in {duration(wait)}"
+            raise WireError("rate-limited", text, retry=_retry(wait))
 
     def take_for_part(self, price: float, clock: Callable[[], float]) -> float:
         """Pay for a read without a request; returns the seconds for which nothing more should be read."""

@@ -76,6 +76,11 @@ class RoomLog(Protocol):
     oldest: int
     """The oldest number that is still stored, 0 in a log without any message so far. If all messages were deleted, it
     is the number after `seq`. So a reader that has all messages before `oldest` has missed nothing."""
+
+    @property
+    def is_kept(self) -> bool:
+        """True if the store has something of this room: messages, a topic, or a name until retention forgets it."""
+
     epoch: int
     """A counter that changes when the log has got records that no follower was handed: older ones, by an import, or too
     many at once. What was remembered of the log may then have gaps; `after` has everything."""
@@ -117,6 +122,10 @@ class RoomSummary(NamedTuple):
 
 class Log(Protocol):
     """A store of logs."""
+
+    @property
+    def room_count(self) -> int:
+        """The number of rooms of which something is kept; see `RoomLog.is_kept`."""
 
     def open(self, name: Name) -> Deferred[RoomLog]:
         """Open a room's log. A log without messages leaves no trace. Fails with `Unavailable`."""

@@ -64,6 +64,10 @@ class Options(usage.Options):
         ["connections", None, "100000", "Connections in all."],
         ["connections-per-address", None, "1000", "Connections of one address, and how many may come at once."],
         ["new-connections", None, "20", "New connections per second of one address; 0 is no limit."],
+        ["rooms-per-session", None, "500", "Rooms that one connection may be in."],
+        ["members", None, "10000", "Members of one room."],
+        ["rooms", None, "100000", "Rooms in all that have messages, a topic or members."],
+        ["new-rooms", None, "100", "Rooms that one connection may begin per hour; 0 is no limit."],
         ["forbid-nicks", None, None, "File with patterns of nicks that nobody may take, such as *admin*, one a line."],
         ["bare", None, "yes", "Serve clients that never say hello, in the room lobby (yes), or end them (no)."],
     ]
@@ -129,6 +133,10 @@ class Options(usage.Options):
             connections=min(_count("--connections", self["connections"], 1), _most_connections()),
             connections_per_address=_count("--connections-per-address", self["connections-per-address"], 1),
             new_connections=_count("--new-connections", self["new-connections"], 0),
+            rooms_per_session=_count("--rooms-per-session", self["rooms-per-session"], 1),
+            members=_count("--members", self["members"], 1),
+            rooms=_count("--rooms", self["rooms"], 1),
+            new_rooms=_count("--new-rooms", self["new-rooms"], 0),
             bare=_yes_or_no("--bare", self["bare"]),
         )
         if self.parent and self.parent["pidfile"] and remove_pid_file(pid_file := self.parent["pidfile"]):

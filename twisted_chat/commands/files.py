@@ -149,5 +149,5 @@ def rooms(connection: sqlite3.Connection) -> list[RoomRow]:
         SELECT id, key, name, topic, ifnull(
             (SELECT max(seq) FROM message WHERE message.room = room.id)
             - (SELECT min(seq) FROM message WHERE message.room = room.id) + 1 - skipped, 0)
-        FROM room ORDER BY key"""
+        FROM room WHERE name <> '' ORDER BY key"""
     return [RoomRow(*row) for row in connection.execute(sql)]

@@ -239,7 +239,8 @@ def _write_topic(connection: sqlite3.Connection, room: int, line: _Topic, counts
     elif topic:
         counts.conflict(line.where, f"{line.room.shown} has another topic")
     else:
-        connection.execute("UPDATE room SET topic = ? WHERE id = ?", (line.topic, room))
+        sql = "UPDATE room SET topic = ?, topic_time = 1000 * CAST(strftime('%s') AS INTEGER) WHERE id = ?"
+        connection.execute(sql, (line.topic, room))
         counts.topics += 1
 
 

@@ -31,6 +31,8 @@ def _enter(room: Room, host: Host, session: Session, request: messages.Join) -> 
         host.rooms.forget_if_empty(room)
         return
     is_new = session not in room.members
+    if is_new:
+        _check_space(host, session, room)
     session.members[room.name.key] = host.rooms.enter(room, session, request.since)
     name = room.name.shown
     log = room.log
@@ -41,6 +43,21 @@ def _enter(room: Room, host: Host, session: Session, request: messages.Join) -> 
     if is_new:
         notice = messages.MemberJoined(author=session.nick.shown, room=name)
         session.charge(host.rooms.announce(room, notice, session))
+
+
+def _check_space(host: Host, session: Session, room: Room) -> None:
+    """Raise `WireError` if a room cannot take one more member, or cannot be begun."""
+    limits = host.accounts.limits(session.account, host.limits)
+    try:
+        room.check_space(limits.members)
+        if not (room.members or room.log.is_kept or room.pinned):
+            if host.rooms.count(limits.rooms) > limits.rooms:
+                raise WireError("full", f"the server has {limits.rooms} rooms and takes no more: use one that it has")
+            session.bucket.take_for_room(limits, host.reactor.seconds())
+            host.new_rooms.take(session.address)
+    except WireError:
+        host.rooms.forget_if_empty(room)
+        raise
 
 
 @answers(messages.Leave)

@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from ..encoding import Encoding
 from ..log import Record, RoomLog
-from ..messages import TopicChanged
+from ..messages import TopicChanged, WireError
 from ..names import Name
 from .page import Page, seq_of
 from .tail import Tail
@@ -119,6 +119,11 @@ class Room:
     @property
     def name(self) -> Name:
         return self.log.name
+
+    def check_space(self, most: int) -> None:
+        """Raise `WireError` if the room has `most` members."""
+        if len(self.members) >= most:
+            raise WireError("full", f"{self.name.shown} has {most} members and takes no more: try again later")
 
     # Who is live
 

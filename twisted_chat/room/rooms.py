@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from math import inf
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, succeed
@@ -25,6 +26,9 @@ members then takes N notices, not N²."""
 GATHER_SECONDS: Final = 1.0
 """Seconds between two counts of a large room, at least."""
 
+COUNT_SECONDS: Final = 1.0
+"""The least time between two looks at all rooms that were begun, once the server has as many rooms as it may have."""
+
 TAIL_BYTES: Final = 2**20
 """The bytes that the newest messages of all rooms take in memory. Older ones are read from the store."""
 
@@ -37,6 +41,9 @@ class Rooms:
         self._log = log
         self._open: dict[str, Room] = {}
         self._opening: dict[str, list[Deferred[Room]]] = {}
+        self._begun: dict[Room, None] = {}
+        """The open rooms in which nothing was kept when they were last counted."""
+        self._counted_at = -inf
         self.turn = Turn(soon or partial(reactor.callLater, 0))
         self._departures = Departures(self.turn, self._announce)
         self._catching_up = CatchingUp(reactor, self.turn)
@@ -55,6 +62,14 @@ class Rooms:
         """List the rooms that somebody is in."""
         return [room for room in self._open.values() if room.members]
 
+    def count(self, most: int) -> int:
+        """Count the rooms that are kept or open. A number above `most` may be that of a second ago."""
+        now = self._reactor.seconds()
+        if self._log.room_count + len(self._begun) > most and now >= self._counted_at + COUNT_SECONDS:
+            self._counted_at = now
+            self._begun = {room: None for room in self._begun if not room.log.is_kept}
+        return self._log.room_count + len(self._begun)
+
     def open(self, name: Name) -> Deferred[Room]:
         """Return a room, which is opened if it is not. Fails with `Unavailable`."""
         room = self._open.get(name.key)
@@ -69,6 +84,8 @@ class Rooms:
 
     def _opened(self, log: RoomLog) -> Room:
         room = self._open[log.name.key] = Room(log)
+        if not room.log.is_kept:
+            self._begun[room] = None
         log.follow(partial(self._appending.heard, room))
         return room
 
@@ -97,6 +114,7 @@ class Rooms:
                 empty = not (room.members or len(room.tail) or room.pinned)
                 if empty and self._open.get(room.name.key) is room:  # and not one that was opened after it was closed
                     del self._open[room.name.key]
+                    self._begun.pop(room, None)
                     room.log.unfollow()
 
     # Members

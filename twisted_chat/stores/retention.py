@@ -6,7 +6,7 @@ The others are deleted in the background, the oldest first, in steps that hold t
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred, inlineCallbacks
@@ -19,6 +19,9 @@ from ..log import Unavailable
 
 CHECK_SECONDS: Final = 60.0
 """Seconds between two checks for messages to delete: a message may outlive its time by so much."""
+
+FORGET_ROWS: Final = 500
+"""Rooms that are forgotten in one step: it holds the file's lock for some milliseconds."""
 
 STEP_PAUSE: Final = 0.01
 """Seconds between two steps: at least half of the time, the disk is free for others."""
@@ -80,6 +83,12 @@ class Trimmable(Protocol):
 
     def trim(self, room: int, now: int) -> Deferred[bool]:
         """Take one step in a room. True if there may be more to delete."""
+
+    def empty_rooms(self, now: int) -> Deferred[list[int]]:
+        """List the rooms in which nothing is kept and nobody is, and whose topics are old enough."""
+
+    def forget_rooms(self, rooms: Sequence[int]) -> Deferred[None]:
+        """Forget the topics and names of rooms, unless something was said in them meanwhile."""
 
     def trusted(self) -> Deferred[Trusted]:
         """Return the time that was kept last, or else that of the newest message of all rooms."""
@@ -167,6 +176,11 @@ class Trimmer:
             for room in (yield self._store.overdue(now)):
                 while not self._stopped and (yield self._store.trim(room, now)):
                     yield deferLater(self._reactor, STEP_PAUSE)
+            empty = yield self._store.empty_rooms(now)
+            while empty and not self._stopped:
+                yield self._store.forget_rooms(empty[:FORGET_ROWS])
+                del empty[:FORGET_ROWS]
+                yield deferLater(self._reactor, STEP_PAUSE)
         except Unavailable:
             pass  # the store has logged it
         except Exception:

@@ -205,7 +205,9 @@ def epoch(connection: sqlite3.Connection) -> int:
 
 def make_room(connection: sqlite3.Connection, name: Name) -> int:
     """Find the row of a room, or make one. Returns its id."""
-    sql = "INSERT INTO room (key, name) VALUES (?, ?) ON CONFLICT DO UPDATE SET key = key RETURNING id"
+    sql = """
+        INSERT INTO room (key, name) VALUES (?, ?)
+        ON CONFLICT DO UPDATE SET name = iif(name = '', excluded.name, name) RETURNING id"""
     (id,) = connection.execute(sql, (name.key, name.shown)).fetchone()
     assert isinstance(id, int)
     return id
@@ -331,11 +333,11 @@ def _move_apart(connection: sqlite3.Connection) -> int:
     return renumbered
 
 
-def set_topic(connection: sqlite3.Connection, name: Name, topic: str) -> int:
-    """Store a room's topic. Returns the id of the room's row."""
+def set_topic(connection: sqlite3.Connection, name: Name, topic: str, time: int) -> int:
+    """Store a room's topic, set at a time (milliseconds since 1970). Returns the id of the room's row."""
     with transaction(connection):
         id = make_room(connection, name)
-        connection.execute("UPDATE room SET topic = ? WHERE id = ?", (topic, id))
+        connection.execute("UPDATE room SET topic = ?, topic_time = ? WHERE id = ?", (topic, time, id))
     return id
 
 
@@ -406,6 +408,35 @@ def overdue(connection: sqlite3.Connection, keep: Keep, now: int) -> list[int]:
     return [id for (id,) in rows]
 
 
+_IS_EMPTY: Final = """
+NOT EXISTS (SELECT 1 FROM message WHERE message.room = room.id)
+AND NOT EXISTS (SELECT 1 FROM journal WHERE journal.room = room.id)"""
+
+
+def empty_rooms(connection: sqlite3.Connection, keep: Keep, now: int) -> list[tuple[int, str]]:
+    """List the ids and keys of rooms without messages, whose topic is older than `keep` allows."""
+    sql = f"SELECT id, key FROM room WHERE name <> '' AND topic_time < ? AND {_IS_EMPTY}"
+    return connection.execute(sql, (_since(keep, now),)).fetchall()
+
+
+def forget_rooms(connection: sqlite3.Connection, rooms: Sequence[int]) -> list[str]:
+    """Forget the topics and names of rooms without messages; returns the keys of those that were forgotten.
+
+    The row stays, with the number at which the room goes on: no number is given twice.
+    """
+    sql = f"""
+        UPDATE room SET name = '', topic = '', topic_time = 0
+        WHERE id IN (SELECT value FROM json_each(?)) AND name <> '' AND {_IS_EMPTY} RETURNING key"""
+    with transaction(connection):
+        return [key for (key,) in connection.execute(sql, (msgspec.json.encode(rooms).decode(),))]
+
+
+def count_rooms(connection: sqlite3.Connection) -> int:
+    """The number of rooms, without those that were forgotten."""
+    count: int = connection.execute("SELECT count(*) FROM room WHERE name <> ''").fetchone()[0]
+    return count
+
+
 def trusted(connection: sqlite3.Connection) -> Trusted:
     """Return the time that retention has kept, or else that of the newest message."""
     time, ahead = connection.execute("SELECT time, ahead FROM store").fetchone()
@@ -457,7 +488,7 @@ class RoomState(NamedTuple):
 def room_state(connection: sqlite3.Connection, key: str) -> RoomState:
     """The state of a room, by its key."""
     sql = """
-        SELECT epoch, id, name, ifnull(topic, ''),
+        SELECT epoch, iif(name = '', NULL, id), nullif(name, ''), ifnull(topic, ''),
                ifnull(max(trimmed, ifnull((SELECT max(seq) FROM message WHERE message.room = room.id), 0)), 0),
                ifnull(ifnull((SELECT min(seq) FROM message WHERE message.room = room.id), nullif(trimmed, 0) + 1), 0),
                ifnull(skipped, 0)
@@ -471,6 +502,8 @@ class Changes(NamedTuple):
     renumbered: int
     """The number of messages that were given new numbers; see `move`."""
     epoch: int
+    room_count: int
+    """The number of rooms, as `count_rooms` says."""
     rooms: list[tuple[RoomState, list[Record]]]
     """The state of each given room, and a page of its new records."""
 
@@ -479,7 +512,8 @@ def read_changes(connection: sqlite3.Connection, known: Sequence[tuple[str, int]
     """Move the journal, and read the changes of another program in rooms, given by key and newest known number."""
     with transaction(connection):
         renumbered = move_now(connection)
-        return Changes(renumbered, epoch(connection), [_changed(connection, key, seq) for key, seq in known])
+        rooms = [_changed(connection, key, seq) for key, seq in known]
+        return Changes(renumbered, epoch(connection), count_rooms(connection), rooms)
 
 
 def _changed(connection: sqlite3.Connection, key: str, seq: int) -> tuple[RoomState, list[Record]]:
@@ -491,7 +525,7 @@ def _changed(connection: sqlite3.Connection, key: str, seq: int) -> tuple[RoomSt
 
 def summaries(connection: sqlite3.Connection, most: int) -> list[RoomSummary]:
     """List up to `most` rooms, by name."""
-    rows = connection.execute("SELECT name, key, topic FROM room ORDER BY key LIMIT ?", (most,))
+    rows = connection.execute("SELECT name, key, topic FROM room WHERE name <> '' ORDER BY key LIMIT ?", (most,))
     return [RoomSummary(Name(name, key), topic) for name, key, topic in rows]
 
 

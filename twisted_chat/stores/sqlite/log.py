@@ -22,6 +22,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ... import clock
 from ...log import Entry, Heard, Record, RoomLog, RoomSummary, Unavailable
 from ...names import Name
 from ..retention import EVERYTHING, Keep, Trimmer, Trusted
@@ -113,6 +114,14 @@ class SQLiteRoomLog:
     def unfollow(self) -> None:
         self._heard = None
 
+    @property
+    def is_followed(self) -> bool:
+        return self._heard is not None
+
+    @property
+    def is_kept(self) -> bool:
+        return self.id is not None
+
     def kept(self, entries: Sequence[Entry]) -> None:
         """Hand the entries of a turn to the follower."""
         if self._heard is not None:
@@ -145,6 +154,7 @@ class SQLiteLog:
         """Prepare the logs in an open file. The journal is moved when it takes `journal_bytes` of memory."""
         self._file = file
         self._epoch = database.epoch(file.writer)
+        self.room_count = database.count_rooms(file.writer)
         self._changes = 0
         """The number of changes outside the journal. A room that is being opened meanwhile may have missed one."""
         self._open: WeakValueDictionary[str, SQLiteRoomLog] = WeakValueDictionary()
@@ -179,10 +189,12 @@ class SQLiteLog:
     def _set_topic(self, room: SQLiteRoomLog, topic: str) -> Deferred[None]:
         if room.topic == topic:
             return succeed(None)
-        return self._file.write(database.set_topic, room.name, topic).addCallback(self._topic_kept, room, topic)
+        kept = self._file.write(database.set_topic, room.name, topic, clock.milliseconds(self._reactor))
+        return kept.addCallback(self._topic_kept, room, topic)
 
     def _topic_kept(self, id: int, room: SQLiteRoomLog, topic: str) -> None:
         self._changes += 1
+        self.room_count += room.id is None
         room.id = id
         room.topic = topic
         self._file.copy_wal()
@@ -224,6 +236,7 @@ class SQLiteLog:
         changes: Changes = yield self._file.attempt_in_thread(until, database.read_changes, known)
         self._journal_moved(changes.renumbered)
         self._epoch = changes.epoch
+        self.room_count = changes.room_count
         for room, (state, new) in zip(rooms, changes.rooms, strict=True):
             room.take(state, () if changes.renumbered else new)
 
@@ -283,6 +296,7 @@ class SQLiteLog:
     def _kept(self, turn: _Turn) -> None:
         """Take over a turn that was written, and hand its records to the followers."""
         self._file.has_worked()
+        self.room_count += len(turn.made)
         by_room: dict[Any, list[Entry]] = {}
         size = ROW_BYTES * len(turn.fresh)
         for entry in turn.fresh:
@@ -351,6 +365,29 @@ class SQLiteLog:
         yield self._file.in_turn(self._move)  # messages in the journal count, too, and may be too many by themselves
         rooms: list[int] = yield self._file.read(database.overdue, self._keep, now)
         return rooms
+
+    def empty_rooms(self, now: int) -> Deferred[list[int]]:
+        if self._keep.seconds is None:
+            return succeed([])
+        return self._file.read(database.empty_rooms, self._keep, now).addCallback(self._without_occupied)
+
+    def _without_occupied(self, rooms: list[tuple[int, str]]) -> list[int]:
+        occupied = {key for key, room in self._open.items() if room.is_followed}
+        return [id for id, key in rooms if key not in occupied]
+
+    def forget_rooms(self, rooms: Sequence[int]) -> Deferred[None]:
+        return self._file.in_turn(self._forget_rooms, rooms)
+
+    @inlineCallbacks
+    def _forget_rooms(self, until: float, rooms: Sequence[int]) -> Generator[Deferred[Any], Any, None]:
+        """Forget rooms, while nothing is appended."""
+        keys: list[str] = yield self._file.attempt_in_thread(until, database.forget_rooms, rooms)
+        self._changes += 1
+        self.room_count -= len(keys)
+        for key in keys:
+            room = self._open.get(key)
+            if room is not None:
+                room.id, room.topic = None, ""
 
     def trusted(self) -> Deferred[Trusted]:
         return self._file.read(database.trusted)

@@ -7,10 +7,11 @@ PRAGMA user_version = 4;
 CREATE TABLE room (
     id      INTEGER PRIMARY KEY,
     key     TEXT NOT NULL UNIQUE,
-    name    TEXT NOT NULL,
+    name    TEXT NOT NULL,              -- empty where retention has taken all, and only the numbers go on
     topic   TEXT NOT NULL DEFAULT '',
     trimmed INTEGER NOT NULL DEFAULT 0, -- the newest number that retention has taken away
-    skipped INTEGER NOT NULL DEFAULT 0  -- numbers between the oldest and the newest message that none has (an import)
+    skipped INTEGER NOT NULL DEFAULT 0, -- numbers between the oldest and the newest message that none has (an import)
+    topic_time INTEGER NOT NULL DEFAULT 0 -- when the topic was set
 ) STRICT;
 
 -- One row. The epoch is raised by another program that writes to the file beside the server (`twisted-chat import`), so
