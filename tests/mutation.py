@@ -146,6 +146,9 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
     "client.protocol.room_reader": {
         "pause: min(pauses, 10) -> min(pauses, 11)": "both are beyond the longest pause",
     },
+    "confusables.skeletons": {
+        "_prototypes: range(128) -> range(129)": "the table has no U+0080",
+    },
     "framing": {
         "_is_one_object: len(line) > self._limit -> len(line) >= self._limit": "the other way finds the same object",
         "_cut: data.find(b'}', start) >= 0 -> data.find(b'}', start) > 0": "at 0 stands the bracket that opens it",
@@ -156,6 +159,9 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
     "newcomer": {
         "received: def received(self, request: Asked, size: int=0) -> None:"
         " -> def received(self, request: Asked, size: int=1) -> None:": "every wire says how large a request was",
+    },
+    "names": {
+        "_check_appearance: return -> pass": "it only saves the look at letters that bear no marks",
     },
     "participant": {
         "__init__: self._silent = 0 -> pass": "it is set by the first request, which makes a participant",

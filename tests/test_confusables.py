@@ -85,6 +85,11 @@ class SkeletonTests(SynchronousTestCase):
         self.assertEqual(skeleton(name), skeletons._skeleton(name))
         self.assertEqual(skeleton(name), names._key(name))
 
+    @given(st.text("aeIl10Oрсѕβοικकराि\u0902áệ\u0301\u0307_-.") | st.text("אבגסוש\u05bc\u05b8اهسم12_-."))
+    def test_the_way_an_accent_is_written_does_not_count(self, text: str) -> None:
+        composed, decomposed = (unicodedata.normalize(form, f"x{text}") for form in ("NFC", "NFD"))
+        self.assertEqual(skeleton(composed), skeleton(decomposed))
+
     def test_a_name_has_no_compatibility_characters_but_for_width(self) -> None:
         """And the capital theta symbol, since the small one takes its place before the profile looks."""
         compatibility = [

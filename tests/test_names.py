@@ -92,6 +92,14 @@ class Appearance(TestCase):
             self.assertEqual(names.room(name).shown, name)
 
 
+class LabelTests(TestCase):
+    def test_names_that_the_server_gives_to_bare_clients(self) -> None:
+        for name in ("49474", "４９４７４", "49474-2", "u7", "U7-12"):
+            self.assertTrue(names.is_label(names.nick(name)), name)
+        for name in ("7a", "u", "u7-", "x7", "a49474", "49474-2-3"):
+            self.assertFalse(names.is_label(names.nick(name)), name)
+
+
 class LookalikesTests(TestCase):
     def setUp(self) -> None:
         self.names = names.Lookalikes()
