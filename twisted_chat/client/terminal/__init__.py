@@ -1,10 +1,10 @@
 """The interface of the whole screen, for a terminal.
 
-What is shown is decided without a terminal: `entry.py`, `pane.py` and `panes.py` hold the conversations, `layout.py`,
-`viewport.py`, `statusline.py`, `menu.py`, `columns.py`, `colours.py` and `hyperlinks.py` make rows of them,
-`completing.py` and `paste.py` help with typing, and `memory.py` is what stays over runs. `view.py`, `controls.py`,
-`keys.py` and `output.py` are the screen and the keys, on prompt_toolkit. `screen.py` shows there what the client hears,
-`directory.py` knows the names to complete, and `controller.py` joins all of them.
+Most modules work without a terminal: `entry.py`, `pane.py` and `panes.py` hold the conversations; `layout.py`,
+`viewport.py`, `statusline.py`, `menu.py`, `columns.py`, `colours.py` and `hyperlinks.py` make rows from them;
+`completing.py` and `paste.py` help with typing; `memory.py` keeps a few things from one run to the next. `view.py`,
+`controls.py`, `keys.py` and `output.py` are the screen and the keys, on prompt_toolkit. `screen.py` shows there what
+the client receives, `directory.py` has the names to complete, and `controller.py` joins all of them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .memory import Memory, default_path
 
 
 def start(reactor: Any, options: Options) -> Deferred[int]:
-    """Talk on the terminal; the answer is the exit status. The reactor has to be asyncio's."""
+    """Talk on the terminal. The answer is the exit status. The reactor has to be asyncio's."""
     memory = Memory(default_path() if options.remember else None, options.server, options.nick)
     controller = Controller(reactor, options, endpoint(reactor, options), memory)
     globalLogBeginner.beginLoggingTo(

@@ -1,9 +1,9 @@
 """Columns of a terminal: how many of them a text takes, and how it is broken into rows.
 
-Terminals agree on letters, on wide characters and on marks. They do not agree on what is written with several
-characters and shown as one: joined emoji, skin tones, flags, emoji made of signs. Where program and terminal count
-differently, a line falls apart, the one being typed first. So these are shown as their parts (`steady`), which all
-terminals show alike. What is sent stays as it was typed.
+Terminals agree on letters, on wide characters and on marks. They do not agree on sequences that are shown as one
+character: joined emoji, skin tones, flags, emoji made from signs. If program and terminal count differently, a line
+falls apart, above all the one being typed. So these sequences are shown as their parts (`steady`), which all terminals
+show alike. Texts are sent as they were typed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Final
 from wcwidth import iter_graphemes, wcwidth
 
 Fragment = tuple[str, str]
-"""A style and a text, as prompt_toolkit takes them."""
+"""A style and a text, as prompt_toolkit has them."""
 
 _JOINERS: Final = "\u200c\u200d"
 _SELECTORS: Final = "\ufe0e\ufe0f"
@@ -27,12 +27,12 @@ _TAGS = range(0xE0020, 0xE0080)
 
 
 def steady(text: str) -> str:
-    """A text in a form that takes the same columns on every terminal."""
+    """Return a text in a form that takes the same columns on every terminal."""
     return text if text.isascii() else "".join(steady_parts(text))
 
 
 def steady_parts(text: str) -> list[str]:
-    """What is shown for each character of a text; for some, nothing."""
+    """Return the characters that are shown for each character of a text; empty for some."""
     return [_shown(character, text[i - 1] if i else "") for i, character in enumerate(text)]
 
 
@@ -57,12 +57,12 @@ def _width(character: str) -> int:
 
 
 def width(text: str) -> int:
-    """The number of columns that a steady text takes."""
+    """Return the number of columns that a steady text takes."""
     return len(text) if text.isascii() else sum(map(_width, text))
 
 
 def cut(text: str, columns: int) -> str:
-    """Cut a steady text so that it fits, with two dots where something is missing."""
+    """Cut a steady text so that it fits, with two dots at the end if something is missing."""
     if width(text) <= columns:
         return text
     cells = list(_cells(text))
@@ -72,13 +72,13 @@ def cut(text: str, columns: int) -> str:
 
 
 def wrap(fragments: Iterable[Fragment], columns: int, indent: int) -> list[list[Fragment]]:
-    """Break steady text into rows, at spaces and between wide characters where that is possible.
+    """Break steady text into rows, at spaces and between wide characters if possible.
 
-    Rows after the first begin with so many spaces. Spaces at a break are dropped.
+    Rows after the first begin with `indent` spaces. Spaces at a break are dropped.
     """
     rows: list[list[tuple[str, str, int]]] = []
     row: list[tuple[str, str, int]] = []
-    used = breakable = 0  # columns of the row; how much of it may stay when the rest goes to the next one
+    used = breakable = 0  # the columns of the row, and the cells that stay if it is broken
     limit = columns
     for style, text in fragments:
         for cell, cell_width in _cells(text):
@@ -99,18 +99,18 @@ def wrap(fragments: Iterable[Fragment], columns: int, indent: int) -> list[list[
 
 
 def _fitting(row: list[tuple[str, str, int]], limit: int) -> int:
-    """The number of cells of a row that fit; at least one."""
+    """Return the number of cells that fit into a row; at least one."""
     ends = accumulate(cell_width for _, _, cell_width in row)
     return max(1, sum(end <= limit for end in ends))
 
 
 def graphemes(text: str) -> Iterator[str]:
-    """Divide a text into what a person takes for one character."""
+    """Divide a text into the characters as a person sees them."""
     return iter_graphemes(text)
 
 
 def _cells(text: str) -> Iterator[tuple[str, int]]:
-    """Characters with the marks on them, and the columns of each."""
+    """Return the characters with the marks on them, and the columns of each."""
     cell, columns = "", 0
     for character in text:
         more = _width(character)
@@ -124,7 +124,7 @@ def _cells(text: str) -> Iterator[tuple[str, int]]:
 
 
 def _merged(row: list[tuple[str, str, int]], indent: int) -> list[Fragment]:
-    """Join what has one style, without the spaces at the end."""
+    """Join cells of one style, without the spaces at the end."""
     while row and row[-1][1] == " ":
         row = row[:-1]
     merged: list[Fragment] = [("", " " * indent)] if indent else []

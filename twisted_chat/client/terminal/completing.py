@@ -1,4 +1,4 @@
-"""Completion of what is typed: commands, nicks and rooms. The table of commands says what each command takes."""
+"""Completion of typed words: commands, nicks and rooms. The table of commands has the arguments of each command."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Known:
 
     commands: Sequence[Command]
     nicks: Sequence[str]
-    """The last speaker comes first."""
+    """The nicks; the last speaker comes first."""
     rooms: Sequence[str]
 
 
@@ -25,18 +25,18 @@ class Ending:
     """A completion of the word that is being typed."""
 
     text: str
-    """What takes the place of the word."""
+    """The text that replaces the word."""
     shown: str
     help: str = ""
 
 
 def word_before(text: str) -> str:
-    """The word that is being typed, at the end of a text."""
+    """Return the word that is being typed, at the end of a text."""
     return re.split(r"\s", text)[-1]
 
 
 def endings(text: str, known: Known) -> list[Ending]:
-    """The completions of the last word of a text."""
+    """Return the completions of the last word of a text."""
     word = word_before(text)
     start = text[: len(text) - len(word)]
     if not text.startswith("/") or text.startswith("//"):
@@ -61,7 +61,7 @@ def _command(ending: Ending, command: Command) -> Ending:
 
 
 def _argument(start: str) -> str:
-    """The kind of word that comes next in a command, by its name in the table; a `TEXT` goes on."""
+    """Return the kind of the next word of a command, by its name in the table. A `TEXT` has any number of words."""
     name, *words = start[1:].split()
     command = COMMANDS.named(name)
     takes = command.argument.replace("[", "").replace("]", "").split() if command is not None else []

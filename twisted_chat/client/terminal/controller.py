@@ -44,17 +44,17 @@ from .statusline import Connection, Standing
 from .view import View
 
 PAGE: Final = 100
-"""Messages of the history that are asked for at once: two screens of a tall terminal."""
+"""The number of messages of the history that are requested at once: two screens of a tall terminal."""
 
 SAVE: Final = 30.0
-"""Seconds between two looks at whether there is something new to remember: what a power cut may cost."""
+"""Seconds between two writes of what is remembered. A power cut may cost so much."""
 
 SHOWN_LOST: Final = 20
-"""Texts that are shown at the end of those that may be lost: a screenful."""
+"""The number of possibly lost texts that are shown at the end: a screenful."""
 
 
 class Controller:
-    """One person before one screen, on one connection: does what the keys ask for (`view.Actions`)."""
+    """One person with one screen and one client. It carries out what the keys ask for (`view.Actions`)."""
 
     _log = Logger()
 
@@ -67,7 +67,7 @@ class Controller:
         source: Input | None = None,
         screen: Output | None = None,
     ) -> None:
-        """Without a `memory`, nothing is remembered. `source` and `screen` are for tests; else it is the terminal."""
+        """Without a `memory`, nothing is remembered. `source` and `screen` are for tests, in place of the terminal."""
         self._options = options
         self.client = Client(endpoint, options.nick, reactor=reactor)
         self._memory = memory or Memory(None, options.server, options.nick)
@@ -83,22 +83,22 @@ class Controller:
         self._saving = LoopingCall(self._memory.save)
         self._saving.clock = reactor
         self._early: list[str] = []
-        """What was entered before there was a connection."""
+        """The lines that were entered before there was a connection."""
         self._refusals: list[str] = []
-        """Which remembered rooms were refused, and why."""
+        """The remembered rooms that were refused, with the reasons."""
         self._entered = False
-        """The rooms have been entered."""
+        """True once the rooms are joined."""
         self._up = True
         self._reason = ""
-        """Why there is no connection."""
+        """The reason why there is no connection."""
         self._leaving = False
         self._over = False
         self._why = ""
-        """Why the conversation was ended by the other side."""
+        """The reason why the other side has ended the conversation."""
         self._faults: list[str] = []
 
     async def run(self) -> int:
-        """Run the screen to its end; gives the exit status."""
+        """Run the screen to its end. Returns the exit status."""
         entering = Deferred.fromCoroutine(self._enter())
         entering.addErrback(self._not_entered)
         self._saving.start(SAVE, now=False)
@@ -113,7 +113,7 @@ class Controller:
         return self._end()
 
     async def _enter(self) -> None:
-        """Connect and enter the rooms. Raises `ChatError`."""
+        """Connect and join the rooms. Raises `ChatError`."""
         await self.client.start()
         self.client.on(StateChanged, self._state_changed)
         rooms = [Deferred.fromCoroutine(self._join(name)) for name in self._rooms_to_enter()]
@@ -136,7 +136,7 @@ class Controller:
         self._do_early()
 
     def _rooms_to_enter(self) -> Sequence[str]:
-        """The rooms that were typed; or else those of the configuration file and those that are remembered."""
+        """Return the rooms that were typed, or else those of the configuration file and the remembered ones."""
         match self._options.rooms_from:
             case "command line":
                 chosen = self._options.rooms
@@ -150,13 +150,13 @@ class Controller:
         return list(entered.values())
 
     async def _join(self, name: str) -> Room | None:
-        """Enter a room. One that is only remembered may be refused, with a line that says so."""
+        """Join a room. A remembered one may be refused; then there is a line about it."""
         try:
             room = await self.person.join(name, turn=False)
         except RequestError as error:
             if name in self._options.rooms:
                 raise
-            if error.code not in FOR_NOW:  # after one that is for now, such as `full`, the next run tries again
+            if error.code not in FOR_NOW:  # after a refusal for now, such as `full`, the next run tries again
                 self._memory.forget(name)
             self._refusals.append(clean(f"you are not in {name} any more: {why(error)}; /join {name} tries again"))
             return None
@@ -166,7 +166,7 @@ class Controller:
         return room
 
     def _not_entered(self, failure: Failure) -> None:
-        """Called when there will be no conversation."""
+        """Called if there will be no conversation."""
         problem = failure.value
         if isinstance(problem, ChatError):
             if not (isinstance(problem, ClosedError) and problem.wanted):
@@ -176,7 +176,7 @@ class Controller:
         self._finish()
 
     def _do_early(self) -> None:
-        """Do what was entered before there was a connection."""
+        """Carry out the lines that were entered before there was a connection."""
         nowhere = self.panes.nowhere
         nowhere.entries.clear()
         nowhere.pending = 0
@@ -193,12 +193,12 @@ class Controller:
                 await self.view.app.run_async(handle_sigint=False, set_exception_handler=False)
 
     def _broken(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Log what went wrong while something was drawn; asyncio would write it over the screen."""
+        """Log an error of drawing. asyncio would write it over the screen."""
         error = context.get("exception") or RuntimeError(context["message"])
         self._log.failure("drawing failed", Failure(error))
 
     def _end(self) -> int:
-        """Print what a person must know when the screen is gone; gives the exit status."""
+        """Print the errors that a person has to see after the screen is gone. Returns the exit status."""
         for fault in self._faults:
             complain(clean(fault, "\n"))
         if self._why:
@@ -221,13 +221,13 @@ class Controller:
         return 1 if self._why or unsaid or self._faults or lasting else 0
 
     def fault(self, event: LogEvent) -> None:
-        """Note an error of the program's own, a log event, which must not be written over the screen."""
+        """Keep an error of the program itself, a log event, which must not be written over the screen."""
         failure = event.get("log_failure")
         if event.get("log_level") is LogLevel.critical and failure is not None:
             self._faults.append(failure.getTraceback().rstrip())
             self.screen.error(f"a fault of this program: {clean(repr(failure.value))}")
 
-    # What the person does
+    # Actions of the person
 
     def entered(self, text: str) -> None:
         if text == "exit" and not self._options.literal:
@@ -250,7 +250,7 @@ class Controller:
             self.person.turn(pane.where)
 
     def scrolled_to(self, pane: Pane) -> None:
-        assert isinstance(pane.where, Room)  # nothing else has a history
+        assert isinstance(pane.where, Room)  # other panes have no history
         pane.loading = True
         log = pane.log
 
@@ -286,9 +286,9 @@ class Controller:
             self.screen.refresh()
 
     def _has_nothing_to_wait_for(self) -> bool:
-        """True if there is no connection, and nothing was said or done that is to last.
+        """True if there is no connection, and nothing waits that changes something for good.
 
-        What was only asked for (`/who`, `/history`, names to complete) is of no use to somebody who leaves.
+        Answers to questions (`/who`, `/history`, names to complete) are of no use to somebody who leaves.
         """
         return not (self._up or self.screen.waiting or any(asked.lasting for asked in self.person.asked))
 
@@ -322,7 +322,7 @@ class Controller:
         except Quit:
             self.leave()
 
-    # What the server says
+    # Events of the client
 
     def _state_changed(self, change: StateChanged) -> None:
         up = change.state is State.CONNECTED
@@ -339,7 +339,7 @@ class Controller:
             self.panes.lose_connection()
             how = lost("the connection", self._options.server, change.reason)
             self.screen.error(f"{how}; what you say is sent when it is back")
-        else:  # the reason is another one now, such as one's own nick that the server has not let go of
+        else:  # the reason has changed, such as to a nick that the server still reserves for the last connection
             self.screen.error(clean(f"not connected yet: {change.reason}; trying again"))
         self._up = up
         self._reason = "" if up else change.reason
@@ -348,7 +348,7 @@ class Controller:
         self.screen.refresh()
 
     def _finish(self) -> None:
-        """Take the screen away."""
+        """Close the screen."""
         self._over = True
         if self.view.app.is_running and not self.view.app.is_done:
             self.view.app.exit()

@@ -1,4 +1,4 @@
-"""Parts of the screen as prompt_toolkit has them: the conversation, and how the text being typed is shown."""
+"""The parts of the screen for prompt_toolkit: the conversation, and the text being typed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .hyperlinks import HyperlinkStyle
 from .layout import Row
 
 WHEEL: Final = 3
-"""Rows that one step of the mouse wheel scrolls."""
+"""The number of rows that one step of the mouse wheel scrolls."""
 
 
 class PaneControl(UIControl):
@@ -29,9 +29,9 @@ class PaneControl(UIControl):
         scroll: Callable[[int], None],
         hyperlinks: Callable[[], bool],
     ) -> None:
-        """Show what `rows_of` gives for so many columns and rows: rows, and how many there is space for.
+        """`rows_of` returns the rows for a number of columns and rows, and the number of rows that fit.
 
-        `scroll` moves the view by so many rows; `hyperlinks` is true where the terminal takes them.
+        `scroll` moves the view by a number of rows. `hyperlinks` is true if the terminal knows them.
         """
         self._rows_of = rows_of
         self._scroll = scroll
@@ -41,22 +41,22 @@ class PaneControl(UIControl):
         shown, space = self._rows_of(width, height)
         rows = [self._linked(row) for row in shown]
         above = space - len(rows)
-        # The space at the end: a mark on the last character would be shown a second time behind it.
+        # The space at the end, since a mark on the last character would otherwise be shown twice.
         return UIContent(
             lambda i: [*rows[i - above], ("", " ")] if i >= above else [], line_count=space, show_cursor=False
         )
 
     def mouse_handler(self, mouse_event: MouseEvent) -> None:
-        """Scroll, where the wheel was turned."""
+        """Scroll if the wheel was turned."""
         if mouse_event.event_type is MouseEventType.SCROLL_UP:
             self._scroll(-WHEEL)
         elif mouse_event.event_type is MouseEventType.SCROLL_DOWN:
             self._scroll(WHEEL)
 
     def _linked(self, row: Row) -> Sequence[tuple[str, str]]:
-        """Tell the terminal where hyperlinks lead to, in front of each character: any may be drawn without the others.
+        """Send the address of a hyperlink before each of its characters, since each may be drawn without the others.
 
-        A hyperlink ends where the style does: see `TerminalOutput.set_attributes`.
+        A hyperlink ends with its style; see `TerminalOutput.set_attributes`.
         """
         if not self._hyperlinks() or not any(isinstance(style, HyperlinkStyle) for style, _ in row):
             return row

@@ -15,26 +15,26 @@ from .panes import Panes
 
 
 class Directory:
-    """Keeps up with who is in each room, and with the rooms there are."""
+    """Keeps the names of the members of each room, and of the rooms."""
 
     def __init__(self, client: Client, panes: Panes) -> None:
         self._client = client
         self._panes = panes
         self._rooms: list[str] = []
-        """The server's rooms, as last heard of."""
+        """The rooms of the server, as of the last answer."""
         self._asking = False
         client.on(MemberJoined, lambda event: self._in(event.room, lambda pane: pane.comes(event.author)))
         client.on(MemberLeft, lambda event: self._in(event.room, lambda pane: pane.goes(event.author)))
         client.on(NickChanged, self._renamed)
 
     def known(self, commands: Sequence[Command]) -> Known:
-        """What there is to complete now; the rooms are asked for, for the next time."""
+        """Return the names to complete now, and request the rooms for the next time."""
         self.ask_for_rooms()
         rooms = dict.fromkeys([*(pane.name for pane in self._panes if isinstance(pane.where, Room)), *self._rooms])
         return Known(commands, list(reversed(self._panes.current.nicks.values())), list(rooms))
 
     def ask_for_members(self, pane: Pane) -> None:
-        """Get the nicks of a room's members."""
+        """Request the nicks of a room's members."""
         if isinstance(pane.where, Room):
 
             def told(members: Members) -> None:
@@ -43,7 +43,7 @@ class Directory:
             pane.where.who().addCallback(told).addErrback(lambda failure: failure.trap(ChatError))
 
     def ask_for_rooms(self) -> None:
-        """Get the names of the rooms, unless they are asked for already."""
+        """Request the names of the rooms, unless that is under way."""
         if self._asking:
             return
         self._asking = True

@@ -12,7 +12,7 @@ from ...messages import WireError
 
 
 class Kind(enum.Enum):
-    """What an entry is."""
+    """The kind of an entry."""
 
     MESSAGE = "message"
     NOTE = "note"
@@ -23,35 +23,35 @@ class Kind(enum.Enum):
 
 
 class Fate(enum.Enum):
-    """What became of a message."""
+    """The state of a message."""
 
     PENDING = "pending"
-    """It is one's own, and has no ack yet."""
+    """A message of one's own without an ack so far."""
     KEPT = "kept"
     REFUSED = "refused"
 
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """One thing that is shown. Its texts are clean; the text of a message may have several lines."""
+    """An entry. Its texts are clean, and the text of a message may have several lines."""
 
     kind: Kind
     text: str
     time: datetime
-    """When it was said; local time when shown."""
+    """The time of the message, which is shown as local time."""
     author: str = ""
     seq: int | None = None
     log: int = 0
-    """Which log the number belongs to: a server that keeps nothing on disk starts a new one."""
+    """The log that the number belongs to. A server that keeps nothing on disk starts a new one."""
     own: bool = False
     mention: bool = False
     fate: Fate = Fate.KEPT
     laid: tuple[object, Sequence[object]] | None = None
-    """Its rows as they were last laid out, and for what: `layout.py` keeps them here."""
+    """Its rows as they were last laid out, and the size for which; `layout.py` keeps them here."""
 
 
 def key_of(nick: str) -> str:
-    """The key of a nick: the same for nicks that count as one. Also for what cannot be a nick on this server."""
+    """Return the key of a nick, the same for nicks that the server takes for one. Invalid nicks have one, too."""
     try:
         return names.nick(nick).key
     except WireError:
@@ -59,12 +59,12 @@ def key_of(nick: str) -> str:
 
 
 def now() -> datetime:
-    """The time of this machine, for what has no time from the server yet."""
+    """Return the time of this machine, for entries without a time of the server."""
     return datetime.now(UTC)
 
 
 def time_of(text: str | None) -> datetime:
-    """The time of a message; one that is missing or cannot be read is now."""
+    """Return the time of a message, or the present time if it is missing or cannot be read."""
     try:
         time = datetime.fromisoformat(text or "")
         return time if time.tzinfo is not None else time.replace(tzinfo=UTC)

@@ -1,7 +1,7 @@
-"""Hyperlinks in what is said, so that a terminal can open one that is longer than a row.
+"""Hyperlinks in messages, so that a terminal can open one that is longer than a row.
 
-A terminal finds the address of a link by itself only where it stands in one piece. Most of them take OSC 8 for the
-others: an escape sequence that gives a row's text an address (E. Koblinger, "Hyperlinks in Terminal Emulators").
+A terminal finds the address of a link by itself only if it stands in one piece. For other links, most terminals know
+OSC 8, an escape sequence that gives a row's text an address (E. Koblinger, "Hyperlinks in Terminal Emulators").
 """
 
 from __future__ import annotations
@@ -15,40 +15,40 @@ from zlib import crc32
 _link = re.compile(r"https?://[^\s<>\"]+", re.IGNORECASE)
 
 _AFTER: Final = ".,;:!?'*_"
-"""Signs that end a sentence, and not a link."""
+"""Signs that end a sentence, but not a link."""
 
 OPEN: Final = "\x1b]8;id="
-"""Begins the escape sequence in front of a link's text."""
+"""The beginning of the escape sequence before a link's text."""
 
 CLOSE: Final = "\x1b]8;;\x1b\\"
-"""Ends the text of a link."""
+"""The escape sequence after the text of a link."""
 
 
 class HyperlinkStyle(str):
     """The style of a hyperlink's text, which knows the address.
 
-    The name of the style has a checksum of the address: where one link is drawn over another, a character that is the
-    same in both has another style, and so it is drawn anew.
+    The name of the style has a checksum of the address. If one link is drawn over another, a character that is the same
+    in both has another style, so it is drawn anew.
     """
 
     address: str
 
     @classmethod
     def of(cls, style: str, address: str) -> HyperlinkStyle:
-        """Make a style of another one and an address."""
+        """Make a style from another one and an address."""
         made = cls(f"{style} class:link class:link-{crc32(address.encode('utf-8', 'replace')):08x}")
         made.address = address
         return made
 
     @property
     def open(self) -> str:
-        """Begins the text of the link. With the same `id`, rows are parts of one link."""
+        """Return the escape sequence before the text of the link. Rows with the same `id` are parts of one link."""
         target = quote(self.address, safe="%/:?#[]@!$&'()*+,;=~")
         return f"{OPEN}{crc32(target.encode()):08x};{target}\x1b\\"
 
 
 def find_hyperlinks(text: str) -> Iterator[tuple[str, bool]]:
-    """The parts of a text, each with whether it is a hyperlink."""
+    """Return the parts of a text, each with true if it is a hyperlink."""
     at = 0
     for match in _link.finditer(text):
         link = _trimmed(match[0])
@@ -59,7 +59,7 @@ def find_hyperlinks(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def _trimmed(link: str) -> str:
-    """Leave out what stands behind a link in a sentence, such as a full stop or a closing parenthesis."""
+    """Leave out the punctuation after a link in a sentence, such as a full stop or a closing parenthesis."""
     unopened = {closing: link.count(closing) - link.count(opening) for opening, closing in ("()", "[]")}
     end = len(link)
     while link[end - 1] in _AFTER or unopened.get(link[end - 1], 0) > 0:

@@ -1,4 +1,4 @@
-"""What the keys do, beside what they do in every line that is edited (Emacs' keys)."""
+"""The keys, beside those of every line that is edited (Emacs' keys)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HELP: Final = (
     "begins another line; Ctrl-N is the next room, Alt-A the next unread one. To select text with the mouse, hold "
     "Shift (on a Mac, Option), or turn the mouse off with Alt-M"
 )
-"""The keys that nobody guesses, for `/help`."""
+"""The keys that a person cannot guess, for `/help`."""
 
 
 def bindings(view: View) -> KeyBindings:
@@ -107,7 +107,7 @@ def _add_editing(keys: KeyBindings, view: View, asking: Condition) -> None:
 
 
 def _add_characters(keys: KeyBindings, view: View, asking: Condition) -> None:
-    """Move and delete by what a person takes for one character: a flag, a family, a letter with its accents."""
+    """Move and delete by characters as a person sees them: a flag, a family, a letter with its accents."""
 
     def before() -> int:
         return len(["", *graphemes(view.buffer.document.text_before_cursor)][-1])
@@ -157,7 +157,7 @@ def _add_leaving(keys: KeyBindings, view: View, asking: Condition) -> None:
 
 
 def _add_question(keys: KeyBindings, view: View, asking: Condition) -> None:
-    """Everything but an answer is passed over while a question is open."""
+    """Ignore everything but an answer while a question is open."""
 
     @keys.add(Keys.Any, filter=asking, eager=True)
     def _(event: KeyPressEvent) -> None:

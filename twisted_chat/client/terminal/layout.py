@@ -1,8 +1,8 @@
-"""The rows of an entry: styled text for so many columns.
+"""The rows of an entry: styled text for a number of columns.
 
-Nothing here knows a terminal. A row is a list of fragments, each a style and a text; styles are named in `view.py`.
-Only the program's own words stand at the beginning of an entry's first row. Its further rows are indented, and where a
-message has several lines, each but the first has a bar in front: nobody's text can look like somebody else's message.
+This module does not know a terminal. A row is a list of fragments, each a style and a text; styles are named in
+`view.py`. Only words of the program stand at the beginning of an entry's first row. Its further rows are indented, and
+each line of a message but the first has a bar in front. So no text can look like somebody else's message.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ from .hyperlinks import HyperlinkStyle, find_hyperlinks
 Row = Sequence[Fragment]
 
 NARROW: Final = 30
-"""Columns below which there are no times, and no deep indent: they would take a third of each row."""
+"""The number of columns below which there are no times and no deep indent, which would take a third of each row."""
 
 MAX_LINES: Final = 500
-"""Lines of one message that are shown: 20 screens. A message may have 8,000, which would bury what was said before."""
+"""The maximum number of lines of a message that are shown: 20 screens. With its up to 8,000 lines, it would bury all
+earlier ones."""
 
 _MARKS: Final = {Fate.PENDING: "~", Fate.REFUSED: "x", Fate.KEPT: " "}
-"""What stands in front of a message; a mention has `!` there. Signs, since not everybody sees colours."""
+"""The signs before a message. They are signs because not everybody sees colours. A mention has `!` there."""
 
 
 def rows_of(entry: Entry, columns: int, day: bool, new: bool) -> Sequence[Row]:
-    """Lay out an entry. With `day`, its date stands above it; with `new`, the line that says what is new."""
+    """Lay out an entry. With `day`, its date stands above it; with `new`, the line above all that is new."""
     asked = (columns, day, new)
     if entry.laid is None or entry.laid[0] != asked:
         rows: list[Row] = []
@@ -56,7 +57,7 @@ def _text_rows(entry: Entry, columns: int) -> Iterator[Row]:
 
 
 def _head(entry: Entry, wide: bool) -> Iterator[Fragment]:
-    """What the program says of an entry, in front of its text."""
+    """Return the words of the program before the text of an entry."""
     mark = "!" if entry.mention else _MARKS[entry.fate]
     style = f"class:{entry.kind.value}"
     if wide:
@@ -72,7 +73,7 @@ def _head(entry: Entry, wide: bool) -> Iterator[Fragment]:
 
 
 def _fragments(entry: Entry, line: str) -> Iterator[Fragment]:
-    """A line of an entry's text, with the hyperlinks in it."""
+    """Return the fragments of a line of text, with the hyperlinks in it."""
     style = f"class:{entry.kind.value}"
     if entry.mention:
         style += " class:mention"

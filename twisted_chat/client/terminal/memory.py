@@ -1,8 +1,8 @@
-"""What the whole screen remembers over runs: the rooms one was in, and how far each was read.
+"""The memory of the whole screen from one run to the next: the rooms of the person, and how far each is read.
 
-A small file in the user's state folder, readable for that user alone. It holds names of servers, nicks and rooms, and
-numbers; never a text that somebody said. `remember = false` in the configuration file, `--no-remember`, or a symbolic
-link to /dev/null in the file's place turns it off.
+It is a small file in the user's state folder, readable for that user alone. It contains names of servers, nicks and
+rooms, and numbers, but never a text of a message. `remember = false` in the configuration file, `--no-remember`, or a
+symbolic link to /dev/null in the file's place turns it off.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from ..program.config import FOLDER
 FILE: Final = "screen.json"
 
 MAX_PLACES: Final = 50
-"""Servers and nicks that are remembered, those used last."""
+"""The maximum number of remembered servers and nicks. Those used last are kept."""
 
 MAX_ROOMS: Final = 500
-"""Rooms that are remembered of each: as many as a server lets one person be in."""
+"""The maximum number of remembered rooms for each: as many as a server lets one person be in."""
 
 
 class Place(msgspec.Struct):
-    """What is remembered of one nick on one server."""
+    """The memory of one nick on one server, as it is in the file."""
 
     rooms: dict[str, int | None] = msgspec.field(default_factory=dict)
-    """The rooms, in their order, with the number of the last message that was seen."""
+    """The rooms in their order, with the numbers of the last messages that were seen."""
     shown: str = ""
     """The room that was shown last."""
 
@@ -43,21 +43,21 @@ class _File(msgspec.Struct):
 
 
 def default_path() -> Path:
-    """Where the file is: on Linux, `~/.local/state/twisted_chat/screen.json`."""
-    from platformdirs import user_state_path  # imported here, since it costs time and is needed once
+    """Return the path of the file: on Linux, `~/.local/state/twisted_chat/screen.json`."""
+    from platformdirs import user_state_path  # imported here, since it takes time and is needed once
 
     return user_state_path(FOLDER, appauthor=False) / FILE
 
 
 class Memory:
-    """What is remembered for one nick on one server; without a path, nothing is."""
+    """The memory for one nick on one server. Without a path, nothing is remembered."""
 
     def __init__(self, path: Path | None, server: str, nick: str) -> None:
         self._path = path
         self._key = f"{server} {nick}"
         self._saved = self.place = Place()
         self.problem = ""
-        """Why the file cannot be read or written, for a person; empty where all is well."""
+        """The reason why the file cannot be read or written, for a person; empty if it can."""
         if path is not None:
             self.place = self._read(path).places.get(self._key, Place())
             # Somebody may have edited the file.
@@ -65,15 +65,15 @@ class Memory:
             self._saved = _copy(self.place)
 
         self._names = {_key_of(room): room for room in self.place.rooms}
-        """The rooms as they are written in the file, by their keys: `Lobby` and `lobby` are one."""
+        """The rooms in the spelling of the file, by their keys: `Lobby` and `lobby` are one."""
 
     @property
     def rooms(self) -> Sequence[str]:
-        """The rooms that are remembered, in their order."""
+        """Return the remembered rooms, in their order."""
         return tuple(self.place.rooms)
 
     def read_seq(self, room: str) -> int | None:
-        """The number of the last message that was seen in a room; None where it is not known."""
+        """Return the number of the last message that was seen in a room; None if it is not known."""
         return self.place.rooms.get(self._names.get(_key_of(room), room))
 
     def note(self, room: str, seq: int | None) -> None:
@@ -85,7 +85,7 @@ class Memory:
         self.place.rooms.pop(self._names.pop(_key_of(room), room), None)
 
     def save(self) -> None:
-        """Write the file, if anything has changed. What other runs have written of other places stays."""
+        """Write the file if anything has changed. The parts of other servers and nicks stay as they are in it."""
         if self._path is None or self.place == self._saved:
             return
         path = Path(os.path.realpath(self._path))  # through a link, so that the link stays
@@ -120,7 +120,7 @@ class Memory:
 
 @lru_cache(maxsize=MAX_ROOMS)
 def _key_of(room: str) -> str:
-    """The key of a room's name; empty for what cannot be one."""
+    """Return the key of a room's name; empty for an invalid name."""
     try:
         return names.room(room).key
     except WireError:
@@ -132,7 +132,7 @@ def _copy(place: Place) -> Place:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Replace a file as a whole, so that no reader ever sees half of it. It belongs to its user alone (mode 0600)."""
+    """Replace a file as a whole, so that no reader sees half of it. Only its user can read it (mode 0600)."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:  # made with mode 0600
         try:

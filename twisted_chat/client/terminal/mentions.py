@@ -7,7 +7,7 @@ from functools import lru_cache
 
 
 def mentions(text: str, nick: str) -> bool:
-    """True if a text has this nick in it, as a word of its own, whatever its case."""
+    """True if a text contains this nick as a word of its own, in any case."""
     return _pattern(nick.casefold()).search(text.casefold()) is not None
 
 

@@ -1,4 +1,4 @@
-"""The menu of completions: rows of its own above the status line, some of which it shows at once."""
+"""The menu of completions: rows above the status line, of which a part is shown at once."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Final
 from .columns import Fragment, cut, width
 
 ROWS: Final = 8
-"""Rows of the menu, at most."""
+"""The maximum number of rows of the menu."""
 
 
 def menu_rows(
     choices: Sequence[tuple[str, str]], chosen: int | None, columns: int, rows: int
 ) -> list[Sequence[Fragment]]:
-    """The rows of a menu: each choice with its help, the chosen one marked, and how many more there are.
+    """Return the rows of a menu: the choices with their help, the chosen one marked, and the number of the others.
 
-    `rows` is the space there is; where not all choices fit, the last row says how many are not shown.
+    `rows` is the available space. If not all choices fit, the last row says how many are not shown.
     """
     rows = max(1, min(rows, ROWS))
     if len(choices) <= rows:

@@ -1,4 +1,4 @@
-"""The terminal as it is written to: the output of prompt_toolkit, with hyperlinks and a quieter mouse."""
+"""Output to the terminal: that of prompt_toolkit, with hyperlinks and fewer reports of the mouse."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from prompt_toolkit.styles import Attrs
 from .hyperlinks import CLOSE, OPEN
 
 _WITHOUT_HYPERLINKS: Final = ("linux", "dumb", "vt100", "vt220")
-"""Terminals, by `TERM`, that would show the address of a hyperlink in the middle of the text."""
+"""The values of `TERM` of terminals that would show the address of a hyperlink in the middle of the text."""
 
 
 class TerminalOutput(Vt100_Output):
     """A terminal that shows hyperlinks and reports clicks and the wheel, but not each move of the mouse."""
 
     hyperlinks: bool = True
-    """It is told the addresses of hyperlinks."""
+    """True if the terminal gets the addresses of hyperlinks."""
 
     _in_hyperlink: bool = False
-    """What is written now is the text of a hyperlink."""
+    """True while the text of a hyperlink is written."""
 
     @classmethod
     def open(cls, stdout: TextIO | None = None) -> TerminalOutput:
@@ -36,7 +36,7 @@ class TerminalOutput(Vt100_Output):
         return output
 
     def flush(self) -> None:
-        """Write what has gathered. Once the terminal is gone, nothing: the program is told of that and ends."""
+        """Write the buffered output; nothing once the terminal is gone, which the program learns elsewhere."""
         try:
             super().flush()
         except OSError as error:
@@ -52,7 +52,7 @@ class TerminalOutput(Vt100_Output):
         super().write_raw(data)
 
     def set_attributes(self, attrs: Attrs, color_depth: ColorDepth) -> None:
-        """Called before text in another style. Only hyperlinks are underlined: all else ends one."""
+        """Called before text in another style. Only hyperlinks are underlined, so any other style ends one."""
         if not attrs.underline:
             self._end_hyperlink()
         super().set_attributes(attrs, color_depth)

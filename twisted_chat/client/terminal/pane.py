@@ -1,7 +1,8 @@
-"""One conversation as it is shown: its entries in order, what is unread, and what is new since one looked last.
+"""One conversation as it is shown: its entries in order, the unread ones, and those that are new since the last look.
 
-A room's messages stand in the order of their numbers, however they came: live, from the history, or as one's own, which
-are shown when they are typed and move to their place when the ack brings their number. A message is shown once.
+A room's messages stand in the order of their numbers, no matter how they come: live, from the history, or as one's own.
+The latter are shown when they are typed, and move to their place when the ack has their number. A message is shown
+once.
 """
 
 from __future__ import annotations
@@ -19,82 +20,82 @@ from .entry import Entry, Fate, Kind, key_of, now, time_of
 from .mentions import mentions
 
 KEPT: Final = 20_000
-"""Entries of a conversation that stay in memory, some 10 MB. Older ones of a room are in its history."""
+"""The number of entries of a conversation that stay in memory, some 10 MB. Older ones of a room are in its history."""
 
 SPARE: Final = 1_000
-"""Entries beyond those that are kept before the oldest are dropped: not one at a time."""
+"""The number of entries beyond that at which the oldest are dropped, so that this does not happen one by one."""
 
 NICKS: Final = 2_000
-"""Nicks of a conversation that are remembered for completion."""
+"""The number of nicks of a conversation that are remembered for completion."""
 
 NO_ROOM: Final = "you are in no room; /join ROOM enters one"
 
 
 @dataclass(eq=False)
 class Pane:
-    """One conversation: a room, direct messages with one nick, or neither (what is shown while there is no room)."""
+    """One conversation: a room, direct messages with one nick, or neither, which is shown while there is no room."""
 
     where: Room | Direct | None
     nick: str
     """The nick of this person, for mentions."""
     read_seq: int | None = None
-    """The number of the last message that has been seen; None in a room that this person never was in before."""
+    """The number of the last message that was seen; None in a room in which this person has never been."""
     entries: list[Entry] = field(default_factory=list)
     unread: int = 0
     more_unread: bool = False
-    """There are more unread messages than those that were fetched."""
+    """True if there are more unread messages than those that were read from the log."""
     mentioned: bool = False
-    """Something unread has this person's nick in it, or is a direct message."""
+    """True if an unread message mentions this person, or is a direct one."""
     marker: Entry | None = None
-    """The first entry that is new: a line stands above it."""
+    """The first new entry, above which a line stands."""
     away: bool = False
-    """What comes next is new, even in the pane that is shown: there was no connection."""
+    """True after a lost connection: the next entry is new, even in the pane that is shown."""
     draft: str = ""
-    """What was typed here and not sent."""
+    """The text that was typed here and not sent."""
     whole: bool = True
-    """Nothing is older than what is here."""
+    """True if there are no older messages than those here."""
     loading: bool = False
-    """Older messages are asked for."""
+    """True while older messages are requested."""
     pending: int = 0
-    """How many of one's own messages have no ack yet."""
+    """The number of one's own messages without an ack so far."""
     nicks: dict[str, str] = field(default_factory=dict)
-    """Nicks of members and speakers, by their keys; the last speaker is the last of them."""
+    """The nicks of members and speakers, by their keys. The last speaker is the last one."""
     bottom: tuple[Entry, int] | None = None
-    """The lowest row that is shown, as an entry and the row in it; None: the newest, whatever comes."""
+    """The lowest row that is shown, as an entry and the row in it; None for the newest one at any time."""
     log: int = 0
     newest: int = 0
-    """The highest number that is shown of this log."""
+    """The highest number of this log that is shown."""
     beginning: str = field(init=False)
-    """What stands above the first entry."""
+    """The words above the first entry."""
 
     def __post_init__(self) -> None:
         self._new_after = self.read_seq
-        """The number after which messages are new, for the marker; None where no marker is to be found in history."""
+        """The number after which messages are new, for the line above them; None if no line is needed."""
         self._loaded = False
-        """The newest messages of the history have come."""
+        """True once the newest messages of the history are here."""
         self.beginning = f"this is the beginning of {self.name}" if self.where is not None else NO_ROOM
 
     @property
     def name(self) -> str:
-        """The name, clean; the nick of a direct conversation has an @ in front."""
+        """The name, clean. The nick of a direct conversation has an @ in front."""
         if self.where is None:
             return ""
         return clean(self.where.name) if isinstance(self.where, Room) else f"@{clean(self.where.name)}"
 
     @property
     def oldest(self) -> int | None:
-        """The lowest number that is here, if there is any."""
+        """The lowest number that is here, if there is one."""
         return next((entry.seq for entry in self.entries if entry.seq is not None and entry.log == self.log), None)
 
     @property
     def last(self) -> datetime:
-        """When something was said or shown here last."""
+        """The time of the last entry."""
         return self.entries[-1].time if self.entries else datetime.min.replace(tzinfo=UTC)
 
-    # What comes
+    # New entries
 
     def begin_log(self) -> None:
-        """Called when the room has a new log: what comes is shown after what came from the old one."""
+        """Called when the room has a new log. Its messages are shown after those of the old one."""
         self.log += 1
         self.newest = 0
         self.read_seq = 0
@@ -102,14 +103,14 @@ class Pane:
         self.whole = True
 
     def hear(self, message: Message) -> Entry | None:
-        """Add a message that comes live; gives its entry, or None if it was here already."""
+        """Add a live message. Returns its entry, or None if it was here already."""
         return self._add(self._entry(message))
 
     def load(self, messages: Iterable[Message], more: bool, log: int) -> None:
         """Add a page of history that ends where the oldest entry is."""
         self.loading = False
         if log != self.log:
-            return  # it is of a log that is gone
+            return  # the page is of a log that is gone
         oldest = self.oldest
         older: list[Entry] = []
         for message in messages:
@@ -124,24 +125,24 @@ class Pane:
         self._mark_unread()
 
     def fail_to_load(self) -> None:
-        """Called when older messages were refused: they are not asked for again."""
+        """Called when older messages were refused. They are not requested again."""
         self.loading = False
         self.whole = True
 
     def show(self, kind: Kind, text: str) -> Entry:
-        """Add a line of the program's own."""
+        """Add a line of the program itself."""
         entry = Entry(kind, text, now(), log=self.log)
         self._append(entry)
         return entry
 
     def absorb(self, other: Pane) -> None:
-        """Add what is in another direct conversation, in the order of time."""
+        """Add the entries of another direct conversation, in the order of time."""
         self.entries = sorted([*self.entries, *other.entries], key=lambda entry: entry.time)
         self.unread += other.unread
         self.mentioned |= other.mentioned
 
     def say(self, text: str) -> Entry:
-        """Add what this person says; `kept` or `refused` is called when it is known what became of it."""
+        """Add a message of this person. `kept` or `refused` is called when its result is known."""
         shown = "\n".join(clean_lines(text))
         entry = Entry(Kind.MESSAGE, shown, now(), clean(self.nick), log=self.log, own=True, fate=Fate.PENDING)
         self.bottom = None
@@ -152,7 +153,7 @@ class Pane:
         return entry
 
     def kept(self, entry: Entry, seq: int | None, time: str | None = None) -> None:
-        """Called when a message of one's own is kept: it gets its number and its time, and moves to its place."""
+        """Called when a message of one's own is acked. It gets its number and its time, and moves to its place."""
         self.pending -= 1
         entry.fate = Fate.KEPT
         entry.laid = None
@@ -171,7 +172,7 @@ class Pane:
         entry.fate = Fate.REFUSED
         entry.laid = None
 
-    # What is unread
+    # Unread messages
 
     def count(self, entry: Entry, direct: bool) -> None:
         """Count a message as unread."""
@@ -188,20 +189,20 @@ class Pane:
             self.read_seq = max(self.read_seq or 0, self.newest)
 
     def forget_marker(self) -> None:
-        """Take away the line above what is new: this person has turned away, or has answered."""
+        """Remove the line above the new entries: this person has turned away, or has answered."""
         self.marker = self._new_after = None
 
     def marked(self) -> int | None:
-        """The index of the first entry that is new; of the oldest, where older new ones were not fetched yet."""
+        """Return the index of the first new entry, or of the oldest one while older new ones are not here."""
         if self.marker not in self.entries:
             return None
         older = not self.whole and self._new_after is not None and (self.oldest or 0) > self._new_after
         return 0 if older else self.entries.index(self.marker)
 
     def _mark_unread(self) -> None:
-        """Find out what is unread and new in a history, by what was read in an earlier run."""
+        """Mark the unread and new messages of a history, by what was read in an earlier run."""
         if self.read_seq is None:
-            # In a room that this person never was in, only what came since is unread.
+            # In a room in which this person has never been, only messages since the join are unread.
             self.read_seq = self.newest if self.marker is None else (self.marker.seq or 1) - 1
         elif not self._loaded and self.newest < self.read_seq:
             self.read_seq = self._new_after = 0  # the room has a new log
@@ -261,7 +262,7 @@ class Pane:
         )
 
     def _add(self, entry: Entry) -> Entry | None:
-        """Put a message where its number belongs; one that is here already is not shown again."""
+        """Put a message in the place of its number, unless it is here already."""
         place = self._place(entry)
         if place is None:
             return None
@@ -275,7 +276,7 @@ class Pane:
         self._drop()
 
     def _place(self, entry: Entry) -> int | None:
-        """The place of a message: behind all with lower numbers, before one's own that have none yet."""
+        """Return the place of a message: after all with lower numbers, before one's own without a number."""
         place = len(self.entries)
         while place and self.entries[place - 1].fate is Fate.PENDING:
             place -= 1
@@ -293,7 +294,7 @@ class Pane:
         return place
 
     def _drop(self) -> None:
-        """Drop the oldest entries, when there are too many."""
+        """Drop the oldest entries if there are too many."""
         if len(self.entries) < KEPT + SPARE:
             return
         dropped = self.entries[:SPARE]

@@ -11,19 +11,19 @@ from .entry import Entry, key_of
 from .pane import Pane
 
 DIRECTS: Final = 50
-"""Direct conversations that stay open: anybody may begin one, and there may be as many as there are nicks."""
+"""The maximum number of direct conversations that stay open. Anybody can begin one, under any number of nicks."""
 
 
 class Panes:
     """The conversations of one person."""
 
     def __init__(self, nick: str, read_seq: Callable[[str], int | None] = lambda room: None) -> None:
-        """`read_seq` gives the number of the last message that was seen in a room in an earlier run."""
+        """`read_seq` returns the number of the last message that was seen in a room in an earlier run."""
         self._nick = nick
         self._read_seq = read_seq
         self.all: list[Pane] = []
         self.nowhere = Pane(None, nick)
-        """What is shown where there is no room."""
+        """The pane that is shown while there is no room."""
         self.current = self.nowhere
 
     def __iter__(self) -> Iterator[Pane]:
@@ -42,14 +42,14 @@ class Panes:
 
     @property
     def pending(self) -> int:
-        """How many of one's own messages have no ack yet."""
+        """The number of one's own messages without an ack so far."""
         return sum(pane.pending for pane in (*self.all, self.nowhere))
 
     def of(self, where: Room | Direct) -> Pane:
         """Find the pane of a conversation, or make one.
 
-        Of too many direct conversations, the one in which nothing was said for longest goes, one that is read if there
-        is any; never the one that is shown, nor one where something has no ack or is not sent yet.
+        If there are too many direct conversations, the one that was silent for longest is closed, if possible one that
+        is read. The one that is shown stays, and so do those with unacked messages or an unsent text.
         """
         found = self.find(where)
         if found is None:
@@ -69,13 +69,13 @@ class Panes:
             self.all.remove(min(spare, key=lambda pane: (pane.unread > 0, pane.last)))
 
     def find(self, where: Room | Direct) -> Pane | None:
-        """Find the pane of a conversation."""
+        """Return the pane of a conversation, if there is one."""
         return next((pane for pane in self.all if _same(pane.where, where)), None)
 
     def rename(self, nick: str, direct: Direct) -> Pane | None:
-        """Let the direct conversation with a nick follow its other side, whose nick is another one from now on.
+        """Give the direct conversation with a nick the new nick of the other person.
 
-        Somebody else may have had that nick before. Their conversation and this one are one pane then, which the notice
+        Somebody else may have had that nick before. Their conversation and this one are then one pane, which the notice
         of the change divides. Returns the pane of the new nick; None if there is none.
         """
         pane, other = self._direct(nick), self._direct(direct.name)
@@ -96,11 +96,11 @@ class Panes:
         )
 
     def named(self, room: str) -> Pane | None:
-        """Find the pane of a room by its name, as a server's notice has it."""
+        """Return the pane of a room by the name in a server's notice."""
         return next((pane for pane in self.all if isinstance(pane.where, Room) and pane.where.name == room), None)
 
     def lose_connection(self) -> None:
-        """Called when the connection is lost: what was said meanwhile is new in every room, when it is back."""
+        """Called when the connection is lost. Messages of that time are new in every room."""
         for pane in self.all:
             pane.away = True
 
@@ -118,12 +118,12 @@ class Panes:
         self.seen()
 
     def seen(self) -> None:
-        """Note that the newest of the pane that is shown has been seen, if it is on the screen."""
+        """Note that the newest entry of the current pane has been seen, if it is on the screen."""
         if self.current.bottom is None:
             self.current.read()
 
     def close(self, where: Room | Direct) -> None:
-        """Forget a conversation. If it was shown, nothing is: it is the person who says where to go."""
+        """Forget a conversation. If it was shown, none is shown until the person turns to one."""
         pane = self.find(where)
         if pane is not None:
             self.all.remove(pane)
@@ -131,7 +131,7 @@ class Panes:
                 self.turn(self.nowhere)
 
     def heard(self, pane: Pane, entry: Entry | None) -> None:
-        """Count a message that came as unread, unless it is being seen."""
+        """Count a new message as unread, unless it is on the screen."""
         if entry is None or entry.own:
             return
         if pane.away and not pane.unread:
@@ -142,13 +142,13 @@ class Panes:
         self.seen()
 
     def step(self, by: int) -> Pane:
-        """The pane so many places to the right of the current one, around the end."""
+        """Return the pane so many places to the right of the current one, starting over at the end."""
         if self.current not in self.all:
             return self.all[0 if by > 0 else -1] if self.all else self.nowhere
         return self.all[(self.all.index(self.current) + by) % len(self.all)]
 
     def waiting(self) -> Pane:
-        """The next pane with something unread, those with a mention first; without any, the current one."""
+        """Return the next pane with unread messages, those with a mention first; the current one if there is none."""
         start = self.all.index(self.current) + 1 if self.current in self.all else 0
         around = self.all[start:] + self.all[:start]
         unread = [pane for pane in around if pane.unread]

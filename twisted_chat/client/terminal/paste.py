@@ -1,4 +1,4 @@
-"""What is pasted: when a person is asked about it first, and the messages that it makes."""
+"""Pasted text: when a person is asked about it first, and the messages that it becomes."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from .columns import cut, steady
 from .pane import Pane
 
 MANY_LINES: Final = 5
-"""Lines that are pasted without a question. They can be seen as they are typed, and Enter says them."""
+"""The maximum number of lines that are pasted without a question. They are visible in the typed text, and Enter sends
+them."""
 
 LONG: Final = 2_000
-"""Characters that are pasted without a question: a whole screen of 80 columns and 24 rows."""
+"""The maximum number of characters that are pasted without a question: a screen of 80 columns and 24 rows."""
 
 _TAB: Final = 4
-"""Columns between two tab stops, in which code that is pasted keeps its shape."""
+"""Columns between two tab stops, with which pasted code keeps its shape."""
 
 _ENVELOPE: Final = 400
-"""Bytes of an object around a message's text: a room of 64 characters of 4 bytes, an id, names of fields."""
+"""The bytes of an object beside a message's text: a room of 64 characters of 4 bytes, an id, names of fields."""
 
 _line_end = re.compile("\r\n|[\n\r\x0b\x0c\x85\u2028\u2029]")
 
 
 def typable(text: str) -> str:
-    """A text as it can stand in the line that is typed: without control characters, and without empty lines around."""
+    """Return a text as it can stand in the typed line: without control characters or empty lines around it."""
     lines = [_typable(line.expandtabs(_TAB)) for line in _line_end.split(text)]
     while lines and not lines[-1].strip():
         lines.pop()
@@ -42,9 +43,9 @@ def _typable(line: str) -> str:
 
 
 def messages(text: str, limit: int) -> Iterator[str]:
-    """Divide a text into messages, as few as fit into objects of so many bytes; between lines, where that is possible.
+    """Divide a text into messages, as few as fit into objects of so many bytes, between lines if possible.
 
-    A line that is longer than a message alone is not divided: the server says that it is too long.
+    A line that is longer than a message is not divided, and the server refuses it.
     """
     part: list[str] = []
     used = 0
@@ -67,18 +68,18 @@ def _message(lines: list[str]) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A text that was pasted, and that waits for the person to say what to do with it."""
+    """A pasted text that waits for the person's decision."""
 
     text: str
 
     @property
     def lines(self) -> int:
-        """How many lines it has."""
+        """The number of its lines."""
         return self.text.count("\n") + 1
 
     @staticmethod
     def is_needed(text: str) -> bool:
-        """True if a person should be asked before this is put into the line that is typed."""
+        """True if the person should be asked before this is put into the typed line."""
         return text.count("\n") >= MANY_LINES or len(text) > LONG
 
     def wordings(self, pane: Pane, limit: int) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""What a person is shown of a conversation, in panes: the `commands.Screen` of the whole screen."""
+"""The conversation in panes: the `person.Screen` of the whole screen."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ from .panes import Panes
 from .view import View
 
 REFUSED: Final = 500
-"""Columns that are shown of a message that was refused: one that is too long would fill the screen."""
+"""The number of columns that are shown of a refused message: one that is too long would fill the screen."""
 
 
 class PaneScreen:
-    """Shows a conversation in panes, and remembers how far each was read."""
+    """Shows a conversation in panes, and remembers how far each is read."""
 
     def __init__(self, client: Client, panes: Panes, view: View, directory: Directory, memory: Memory) -> None:
         self.panes = panes
         self.waiting = 0
-        """How much of what was said has no ack yet."""
+        """The number of messages without an ack so far."""
         self.lost: list[str] = []
-        """What was said and is not known to be kept, and will not be."""
+        """The messages that were never acked."""
         self.changes = 0
-        """How often the connection was lost or came back."""
+        """The number of times that the connection was lost or came back."""
         self._client = client
         self._view = view
         self._directory = directory
         self._memory = memory
 
     def refresh(self) -> None:
-        """Show what has changed, soon."""
+        """Draw the changes soon."""
         if self.panes.nick != self._client.nick:
             self.panes.nick = self._client.nick
         self._view.refresh()
@@ -67,7 +67,7 @@ class PaneScreen:
         self.refresh()
 
     def said(self, text: str, where: Room | Direct | None, answer: Deferred[Any]) -> None:
-        assert where is not None  # nobody can say anything in no room
+        assert where is not None  # without a room, there is nobody to talk to
         pane = self.panes.of(where)
         entry = pane.say(text)
         if pane is not self.panes.current and isinstance(where, Direct):
@@ -114,7 +114,7 @@ class PaneScreen:
         return self._view.strokes + self.changes
 
     def _direct(self, message: Message) -> Direct:
-        """The direct conversation that a message belongs to; one's own come from another client of the same nick."""
+        """Return the conversation of a direct message. One's own come from another client with the same nick."""
         own = key_of(message.author) == key_of(self._client.nick)
         return Direct(self._client, (message.to or "") if own else message.author)
 
@@ -137,7 +137,7 @@ class PaneScreen:
         return failure
 
     def _close_refused(self, pane: Pane) -> None:
-        """Close a direct conversation in which all was refused, as with a nick that nobody has."""
+        """Close a direct conversation in which every message was refused, as with a nick that nobody has."""
         said = any(entry.kind is Kind.MESSAGE and entry.fate is not Fate.REFUSED for entry in pane.entries)
         if isinstance(pane.where, Direct) and not said and not pane.draft:
             self.panes.close(pane.where)
@@ -146,10 +146,10 @@ class PaneScreen:
         pane.show(kind, text)
         self.refresh()
 
-    # What is remembered
+    # Memory
 
     def note_place(self, pane: Pane) -> None:
-        """Remember how far a room has been read."""
+        """Remember how far a room is read."""
         if isinstance(pane.where, Room):
             self._memory.note(pane.where.name, pane.read_seq)
 

@@ -1,6 +1,6 @@
-"""The lines that say where one is: the title, and the status line with rooms, members and connection.
+"""The title, and the status line with rooms, members and connection.
 
-In few columns each part is said more briefly, and the less important ones are left out.
+In few columns each part is shorter, and the less important ones are left out.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from .pane import Pane
 from .panes import Panes
 
 Variants = Sequence[Sequence[Fragment]]
-"""What a part says, from the longest way to say it to the shortest."""
+"""The versions of a part, from the longest to the shortest."""
 
 _BETWEEN: Final[Fragment] = ("class:status", " | ")
 
 LEAVE: Final = "Ctrl-C again leaves"
-"""Shown after a first Ctrl-C with nothing typed."""
+"""The text after a first Ctrl-C with nothing typed."""
 
 
 class Connection(enum.Enum):
@@ -35,27 +35,27 @@ class Connection(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the status line says of the server."""
+    """The state of the connection and of the room, for the status line."""
 
     connection: Connection
     why: str = ""
-    """Why there is no connection; or, while there is none yet, where it goes to."""
+    """The reason why there is no connection; before the first one, the server's address."""
     members: int | None = None
-    """How many members the room that is shown has."""
+    """The number of members of the current room."""
     asked: int = 0
-    """Commands that wait for an answer."""
+    """The commands that wait for an answer."""
     asks_to_leave: bool = False
-    """Ctrl-C was pressed once."""
+    """True if Ctrl-C was pressed once."""
 
 
 def title(pane: Pane, topic: str, columns: int) -> str:
-    """The name of what is shown, and its topic."""
+    """Return the title: the name of the current conversation, and its topic."""
     name = steady(pane.name) or "no room"
     return cut(f"{name}: {steady(topic)}" if topic else name, columns)
 
 
 def status(panes: Panes, standing: Standing, columns: int) -> list[Fragment]:
-    """The status line: rooms and what is unread in them, the nick, the members, the connection."""
+    """Return the status line: rooms with their unread messages, the nick, the members, the connection."""
     if standing.asks_to_leave:
         return [("class:status class:trouble", cut(LEAVE, columns))]
     items = _items(panes)
@@ -77,11 +77,11 @@ def status(panes: Panes, standing: Standing, columns: int) -> list[Fragment]:
 
 
 def _order(connection: Connection) -> Sequence[int]:
-    """The order in which parts are said more briefly: rooms are 0, the nick 1, scrolling 2, members 3, connection 4."""
+    """The order in which parts become shorter: rooms are 0, the nick 1, scrolling 2, members 3, the connection 4."""
     match connection:
-        case Connection.LEAVING:  # how to leave at once is what a person needs to know now
+        case Connection.LEAVING:  # a person needs to know now how to leave at once
             return (2, 2, 3, 3, 1, 0, 0, 0, 4, 4)
-        case Connection.UP:  # a mention in another room outlasts the nick and `online`
+        case Connection.UP:  # a mention in another room stays longer than the nick and `online`
             return (2, 3, 3, 0, 1, 4, 0, 0, 2)
         case _:
             return (4, 4, 2, 3, 3, 0, 1, 0, 0, 4, 2)
@@ -101,7 +101,7 @@ def _text(*variants: str, style: str = "class:status") -> Variants:
 
 
 class _Size(enum.IntEnum):
-    """How much is said of a conversation in the list."""
+    """The size of a conversation in the list."""
 
     NOTHING = 0
     NUMBER = 1
@@ -120,7 +120,7 @@ class _Item:
     size: _Size
 
     def fragment(self) -> Fragment:
-        """As much of it as its size allows, and what is unread in it."""
+        """Return as much of its name as its size allows, and the number of unread messages."""
         pane = self.pane
         name = steady(pane.name)
         names = {_Size.SHORT: f":{cut(name, 10)}", _Size.FULL: f":{name}"}
@@ -132,7 +132,7 @@ class _Item:
 
 
 def _items(panes: Panes) -> list[_Item]:
-    """All conversations, each as briefly as it is said where there is little space."""
+    """Return all conversations, in less and less space."""
     return [
         _Item(number, pane, pane is panes.current, _Size.SHORT if pane is panes.current else _Size.NOTHING)
         for number, pane in enumerate(panes, 1)
@@ -140,7 +140,7 @@ def _items(panes: Panes) -> list[_Item]:
 
 
 def _briefly(items: Sequence[_Item]) -> Variants:
-    """The current one's name and the numbers of the unread ones; of those with a mention; the current one; nothing."""
+    """Return shorter and shorter lists: the current and the unread ones, those with a mention, the current one, none."""
 
     def numbered(those: Sequence[_Item]) -> Sequence[Fragment]:
         return _list([replace(item, size=max(item.size, _Size.NUMBER)) if item in those else item for item in items])
@@ -152,7 +152,7 @@ def _briefly(items: Sequence[_Item]) -> Variants:
 
 
 def _fill(items: Sequence[_Item], columns: int, least: Sequence[Fragment]) -> Sequence[Fragment]:
-    """Name as many as fit: the current one before all, then those with a mention, the unread ones, the others."""
+    """Show the names of as many as fit: the current one, those with a mention, the unread ones, then the others."""
     first = sorted(items, key=lambda item: (not item.current, not item.pane.mentioned, not item.pane.unread))
     unread = [item for item in first if item.pane.unread]
     for size, more in ((_Size.NUMBER, unread), (_Size.SHORT, first)):
@@ -160,7 +160,7 @@ def _fill(items: Sequence[_Item], columns: int, least: Sequence[Fragment]) -> Se
             was, item.size = item.size, max(item.size, size)
             if _width(_list(items)) > columns:
                 item.size = was
-                break  # of a hundred rooms not each is tried
+                break  # with a hundred rooms, not each number is tried
     for item in [item for item in first if item.size is _Size.SHORT]:
         item.size = _Size.FULL
         if _width(_list(items)) > columns:
@@ -170,7 +170,7 @@ def _fill(items: Sequence[_Item], columns: int, least: Sequence[Fragment]) -> Se
 
 
 def _list(items: Sequence[_Item]) -> Sequence[Fragment]:
-    """Write conversations one after the other, with two dots where some are left out."""
+    """Join conversations, with two dots in place of those that are left out."""
     line: list[Fragment] = []
     for left_out, group in groupby(items, lambda item: item.size is _Size.NOTHING):
         for fragment in [("class:status", "..")] if left_out else [item.fragment() for item in group]:
@@ -179,7 +179,7 @@ def _list(items: Sequence[_Item]) -> Sequence[Fragment]:
 
 
 def _below(pane: Pane) -> Variants:
-    """Newer messages are below the window."""
+    """Return the part that says that newer messages are below the window."""
     if pane.bottom is None:
         return [[]]
     return _text(f"scrolled back, {pane.unread} new below" if pane.unread else "scrolled back", "back")

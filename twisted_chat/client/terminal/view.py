@@ -1,7 +1,7 @@
 """The whole screen: a title, a conversation, a status line and the text being typed, on prompt_toolkit.
 
-What is shown where is decided in `layout.py`, `viewport.py`, `statusline.py` and `menu.py`, what a key does in
-`keys.py`, and what comes of it in `controller.py`, which has the `Actions`. Here is what joins them to a terminal.
+`layout.py`, `viewport.py`, `statusline.py` and `menu.py` decide what is shown where, `keys.py` has the keys, and
+`controller.py` the `Actions` that they call. This module joins them to a terminal.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ from .statusline import Connection, Standing, status, title
 from .viewport import Viewport
 
 REDRAW: Final = 0.05
-"""Seconds between two redraws: 20 a second, however many messages come."""
+"""Seconds between two redraws: at most 20 redraws a second, with any number of messages."""
 
 SMALL: Final = 6
-"""Rows below which there is no title."""
+"""The number of rows below which there is no title."""
 
 ESCAPE: Final = 0.2
 """Seconds after which an Escape is a key of its own. A terminal sends it in front of other keys, too: Alt-A is two
@@ -76,41 +76,41 @@ STYLE: Final = Style.from_dict(
         "question": "bold",
     }
 )
-"""On the terminal's own colours, dark or light. Everything that has a colour can be told without it."""
+"""The styles, for a dark or a light terminal. Everything with a colour can be recognised without it."""
 
 
 class Actions(Protocol):
-    """What the keys ask for, and what the screen asks about."""
+    """The functions that the keys call, and those that the screen needs."""
 
     def entered(self, text: str) -> None:
-        """Do what was typed: say it, or do a command."""
+        """Carry out a typed line: send it, or run a command."""
 
     def pasted(self, text: str) -> None:
-        """Say this text as it is."""
+        """Send this text as it is."""
 
     def turned_to(self, pane: Pane) -> None:
-        """Talk in this conversation from now on."""
+        """Turn to this conversation."""
 
     def scrolled_to(self, pane: Pane) -> None:
-        """Get older messages of this conversation."""
+        """Request older messages of this conversation."""
 
     def leave(self) -> None:
-        """Leave; asked again, at once."""
+        """Leave. The second call leaves at once."""
 
     def note(self, text: str) -> None:
-        """Show a line of the program's own."""
+        """Show a line of the program itself."""
 
     def standing(self, pane: Pane) -> Standing:
-        """What the status line says of the server."""
+        """Return the state for the status line."""
 
     def topic(self, pane: Pane) -> str:
-        """A room's topic, clean."""
+        """Return a room's topic, clean."""
 
     def limit(self) -> int:
-        """How many bytes an object for the server may have."""
+        """Return the maximum size of an object for the server, in bytes."""
 
     def known(self) -> Known:
-        """What there is to complete."""
+        """Return the names to complete."""
 
 
 class View:
@@ -126,22 +126,22 @@ class View:
         source: Input | None = None,
         screen: Output | None = None,
     ) -> None:
-        """`color` is None where the environment decides; `source` and `screen` are for tests, else the terminal."""
+        """`color` is None if the environment decides. `source` and `screen` are for tests, in place of the terminal."""
         self.panes = panes
         self.actions = actions
         self.question: Question | None = None
         self.viewport = Viewport(panes.current, 80, 24)
         self.mouse = mouse
-        """The wheel scrolls. The terminal then selects text only while Shift is held down."""
+        """True if the wheel scrolls. The terminal then selects text only while Shift is held down."""
         self.strokes = 0
-        """How many keys have been pressed."""
+        """The number of keys that were pressed."""
         self._asked_to_leave = -1
         """The number of the key that asked to leave."""
         self._buffers: WeakKeyDictionary[Pane, Buffer] = WeakKeyDictionary()
         self._typing = BufferControl(self._buffer_of(panes.current), input_processors=[Steady(), Prompt()])
         output = screen or TerminalOutput.open()
         self.hyperlinks = isinstance(output, TerminalOutput) and output.hyperlinks
-        """The terminal is told where hyperlinks lead to."""
+        """True if the terminal gets the addresses of hyperlinks."""
         self.app: Application[None] = Application(
             layout=Layout(self._layout(), focused_element=self._typing),
             key_bindings=keys(self),
@@ -159,16 +159,16 @@ class View:
 
     @property
     def buffer(self) -> Buffer:
-        """What is being typed in the conversation that is shown, and what was typed there before."""
+        """The text that is being typed in the current conversation, with those that were typed before."""
         return self._typing.buffer
 
     @property
     def asks_to_leave(self) -> bool:
-        """The last key asked to leave."""
+        """True if the last key asked to leave."""
         return self._asked_to_leave == self.strokes
 
     def turn(self, pane: Pane) -> None:
-        """Show a conversation, with what was being typed there. What was typed in no room goes along."""
+        """Show a conversation, with the text that was being typed there. A text typed in no room moves there."""
         document = self.buffer.document
         from_nowhere = self.buffer is self._buffers.get(self.panes.nowhere)
         self.panes.current.draft = document.text
@@ -180,7 +180,7 @@ class View:
         self.refresh()
 
     def scroll(self, rows: int) -> None:
-        """Move the view by so many rows, down or (below zero) up."""
+        """Move the view by a number of rows, down or (below zero) up."""
         self.viewport.scroll(rows)
         self.panes.seen()
         self.refresh()
@@ -191,7 +191,7 @@ class View:
         self.panes.seen()
 
     def show_new(self) -> None:
-        """Go to the first message that is new."""
+        """Go to the first new message."""
         index = self.panes.current.marked()
         if index is None:
             self.actions.note("nothing is new here")
@@ -200,7 +200,7 @@ class View:
         self.panes.seen()
 
     def toggle_mouse(self) -> None:
-        """Take the mouse, or leave it to the terminal."""
+        """Let the wheel scroll, or leave the mouse to the terminal."""
         self.mouse = not self.mouse
         self.actions.note(
             "the mouse wheel scrolls; hold Shift to select text (on a Mac, Option)"
@@ -209,7 +209,7 @@ class View:
         )
 
     def ask_to_leave(self) -> None:
-        """Leave, when asked twice in a row or, while it leaves already, once: it does so at once then."""
+        """Leave if asked twice in a row. While leaving is under way, once is enough, and it happens at once."""
         is_leaving = self.actions.standing(self.panes.current).connection is Connection.LEAVING
         if is_leaving or self._asked_to_leave == self.strokes - 1:
             self.actions.leave()
@@ -218,7 +218,7 @@ class View:
             self.refresh()
 
     def paste(self, text: str) -> None:
-        """Put what was pasted into the text being typed; if it is long, ask what to do with it."""
+        """Put a pasted text into the one being typed. If it is long, ask what to do with it."""
         text = typable(text)
         if Question.is_needed(text):
             self.question = Question(text)
@@ -226,7 +226,7 @@ class View:
             self.buffer.insert_text(text)
 
     def answer(self, answer: str) -> None:
-        """Do what a person answers to the question: `y`, `e`, or anything else for no."""
+        """Carry out the answer to the question: `y`, `e`, or anything else for no."""
         question, self.question = self.question, None
         assert question is not None
         if answer == "e":
@@ -237,12 +237,12 @@ class View:
             self.actions.pasted(question.text)
 
     def remember(self, text: str) -> None:
-        """Let a text come back with Up, in front of what is being typed."""
+        """Add a text to the history, so that Up brings it back."""
         self.buffer.history.append_string(text)
         self.buffer.reset(self.buffer.document)
 
     def complete(self) -> None:
-        """Complete the word before the cursor: as far as there is one way, or else show the ways there are."""
+        """Complete the word before the cursor as far as it is unambiguous, or else show the completions."""
         document = self.buffer.document
         word = word_before(document.text_before_cursor)
         ways = [
@@ -260,7 +260,7 @@ class View:
             self.buffer.complete_state = CompletionState(document, ways)
 
     def refresh(self) -> None:
-        """Show what has changed, soon."""
+        """Draw the changes soon."""
         self.app.invalidate()
 
     def _rendered(self) -> None:
@@ -271,7 +271,7 @@ class View:
         self.strokes += 1
 
     def _buffer_of(self, pane: Pane) -> Buffer:
-        """What is typed in a conversation. Each has its own: what was typed in one comes up with Up in no other."""
+        """Return the buffer of a conversation. Each has its own, so Up brings back only texts of this conversation."""
         return self._buffers.setdefault(pane, Buffer(history=InMemoryHistory()))
 
     def _layout(self) -> HSplit:
@@ -305,7 +305,7 @@ class View:
         )
 
     def _rows_of(self, columns: int, rows: int) -> tuple[list[Row], int]:
-        """The rows that are shown of the current conversation, and how many there is space for."""
+        """Return the visible rows of the current conversation, and the number of rows that fit."""
         self.viewport = Viewport(self.panes.current, columns, rows)
         return self.viewport.window(), self.viewport.rows
 
@@ -329,7 +329,7 @@ class View:
         if state is None:
             return []
         choices = [(completion.display_text, completion.display_meta_text) for completion in state.completions]
-        others = 4 if self._rows >= SMALL else 3  # the title, where there is one, a row of what was said, the last two
+        others = 4 if self._rows >= SMALL else 3  # the title, if there is one, a row of messages, the last two
         lines = menu_rows(choices, state.complete_index, self._columns, self._rows - others)
         shown: StyleAndTextTuples = []
         for i, line in enumerate(lines):
@@ -337,10 +337,10 @@ class View:
         return shown
 
     def question_text(self) -> str:
-        """Ask, in rows that are broken at spaces: prompt_toolkit would break them where they are full."""
+        """Return the question in rows that are broken at spaces. prompt_toolkit would break words."""
         if self.question is None:
             return ""
-        others = 3 if self._rows >= SMALL else 2  # the title, where there is one, a row of what was said, the status
+        others = 3 if self._rows >= SMALL else 2  # the title, if there is one, a row of messages, the status
         for text in self.question.wordings(self.panes.current, self.actions.limit()):
             rows = wrap([("", text)], max(2, self._columns), 0)
             if len(rows) <= self._rows - others:

@@ -1,4 +1,4 @@
-"""A pane seen through so many columns and rows: which rows are shown, and how the view moves."""
+"""The window on a pane: the rows that are shown, and how the window moves."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .pane import KEPT, Pane
 
 
 class Viewport:
-    """A part of a pane, of so many columns and rows."""
+    """The part of a pane that fits into a number of columns and rows."""
 
     def __init__(self, pane: Pane, columns: int, rows: int) -> None:
         self.pane = pane
@@ -18,7 +18,7 @@ class Viewport:
         self.rows = max(1, rows)
 
     def window(self) -> list[Row]:
-        """The rows that are seen, from the top to the bottom; fewer where there are no more."""
+        """Return the visible rows from top to bottom; fewer if there are no more."""
         shown: list[Row] = []
         index, row = self._bottom()
         for entry_rows in self._upwards(index):
@@ -32,7 +32,7 @@ class Viewport:
         return shown[: self.rows][::-1]
 
     def wants_older(self) -> bool:
-        """True if older messages should be asked for: what is above the window is less than another window."""
+        """True if older messages should be requested: there is less than another window of rows above this one."""
         pane = self.pane
         if pane.whole or pane.loading or len(pane.entries) >= KEPT:
             return False
@@ -45,7 +45,7 @@ class Viewport:
         return True
 
     def scroll(self, rows: int) -> None:
-        """Move the window by so many rows, down or (below zero) up, as far as there is something to see."""
+        """Move the window by a number of rows, down or (below zero) up, as far as there are rows."""
         if not self.pane.entries:
             return
         index, row = self._bottom()
@@ -65,15 +65,15 @@ class Viewport:
             self.pane.bottom = self.pane.entries[index], at
 
     def show(self, index: int) -> None:
-        """Show the newest or, where this entry would not be seen then, move the window so that it is at its top."""
+        """Show the newest rows. If this entry is then not visible, move the window so that the entry is at its top."""
         self.pane.bottom = None
         below = sum(self._count(i) for i in range(index, len(self.pane.entries)))
         if below > self.rows:
             self.scroll(self.rows - below)
 
     def _highest(self) -> tuple[int, int]:
-        """The lowest row of the window when its highest row is the first there is."""
-        left = self.rows - 1  # the row that says what is above
+        """Return the lowest row of the window whose highest row is the first one of all."""
+        left = self.rows - 1  # the row about what is above
         for index in range(len(self.pane.entries)):
             count = self._count(index)
             if count >= left:
@@ -82,7 +82,7 @@ class Viewport:
         return len(self.pane.entries), 0
 
     def _bottom(self) -> tuple[int, int | None]:
-        """The lowest row that is seen: an entry's index and the row in it, None for its last one."""
+        """Return the lowest visible row: an entry's index and the row in it, None for its last one."""
         pane = self.pane
         if pane.bottom is None or pane.bottom[0] not in pane.entries:
             return len(pane.entries) - 1, None
@@ -90,7 +90,7 @@ class Viewport:
         return index, min(pane.bottom[1], self._count(index) - 1)
 
     def _upwards(self, index: int) -> Iterator[Sequence[Row]]:
-        """The rows of entries, from one of them up to the first."""
+        """Return the rows of the entries, from a given one up to the first."""
         return (self._rows(i) for i in range(index, -1, -1))
 
     def _rows(self, index: int) -> Sequence[Row]:
@@ -103,7 +103,7 @@ class Viewport:
         return len(self._rows(index))
 
     def _top(self) -> str:
-        """What stands above the first entry."""
+        """Return the words above the first entry."""
         pane = self.pane
         if pane.loading:
             return "older messages are on their way ..."
