@@ -7,9 +7,9 @@
         if message.msg == "ping":
             await room.say(f"pong, {message.author}")
 
-It connects again by itself, says again what was not acked, and goes on from its place: whoever iterates sees each
-message once, in order, over any number of lost connections. Everything that asks the server returns a Deferred, which
-coroutines of Twisted and, under the asyncio reactor, of asyncio can await.
+The client reconnects by itself, sends unacked messages again, and reads on from its cursor. So an iteration gets each
+message once and in order, over any number of lost connections. Every call that asks the server returns a Deferred,
+which coroutines of Twisted and, under the asyncio reactor, of asyncio can await.
 """
 
 from importlib import import_module
@@ -68,7 +68,7 @@ _MODULES = (".protocol.errors", ".protocol.states", ".protocol.objects", ".proto
 
 
 def __getattr__(name: str) -> Any:
-    """Find a name when it is used: `twisted_chat.client.blocking` is for machines that have no Twisted."""
+    """Import a name when it is used, since `twisted_chat.client.blocking` is for machines without Twisted."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     modules = (import_module(module, __name__) for module in _MODULES)

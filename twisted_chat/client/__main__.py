@@ -1,6 +1,6 @@
 """`python -m twisted_chat.client`, or `twisted-chat talk`: the program that a person runs.
 
-What it needs is imported once it runs, which takes a quarter of a second: an interrupt has to be quiet then, too.
+Its modules are imported once it runs. That takes a quarter of a second, in which an interrupt has to be quiet, too.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ COMMAND: Final = "python -m twisted_chat.client"
 
 
 def main(arguments: Sequence[str] | None = None, command: str = COMMAND) -> int:
-    """Run the program with the arguments, those of the process by default; gives the exit status.
+    """Run the program with the arguments, by default those of the process, and return the exit status.
 
-    `command` is what was typed in front of them, for the help.
+    `command` is the typed command before them, for the help.
     """
     end_quietly()
     from ..command_line import MISUSED
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None, command: str = COMMAND) -> int:
 
 
 def interface(options: Options, environment: Mapping[str, str]) -> Callable[[Any, Options], Deferred[int]]:
-    """Choose the whole screen, where there is one that can be written to at any place, or else lines."""
+    """Return the whole screen for a terminal that can be written to at any place, or else the lines."""
     dumb = environment.get("TERM", "") in ("", "dumb", "unknown")
     if options.plain or options.bare or dumb or not (os.isatty(0) and os.isatty(1)):
         from .program import plain

@@ -1,8 +1,8 @@
 """The answers of the library: Deferreds that code for asyncio can await as well.
 
-A `Deferred` is awaitable, but only for a coroutine that Twisted drives: an asyncio task that is handed one says
-"Task got bad yield". `Answer` is accepted by both, so that one library serves `Deferred.fromCoroutine`, callbacks and,
-under the asyncio reactor, `asyncio.run_coroutine_threadsafe`, `asyncio.TaskGroup` and all the rest.
+A `Deferred` is awaitable, but only for a coroutine that Twisted drives. In an asyncio task, it causes the error "Task
+got bad yield". Both accept an `Answer`, so one library serves `Deferred.fromCoroutine`, callbacks and, under the
+asyncio reactor, `asyncio.run_coroutine_threadsafe`, `asyncio.TaskGroup` and the rest.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ T = TypeVar("T")
 class Answer(Deferred[T]):
     """A Deferred that an asyncio task may await too.
 
-    A task takes an object for a future when it has `_asyncio_future_blocking`, `get_loop`, `add_done_callback` and
-    `cancel` (asyncio's own words: "any object with `_asyncio_future_blocking` is a duck-typed Future"). The mark is on
-    the object and not on the class, so that `asyncio.gather` and the like, which want the rest of a future too, see
-    an awaitable and wrap it.
+    A task takes an object for a future if it has `_asyncio_future_blocking`, `get_loop`, `add_done_callback` and
+    `cancel` (asyncio's source: "any object with `_asyncio_future_blocking` is a duck-typed Future"). The mark is on the
+    object and not on the class, so that `asyncio.gather` and the like, which need the rest of a future, too, see an
+    awaitable and wrap it.
     """
 
     request: Request | None = None
-    """What was asked. For a message it has the server's number and time, once it is acked."""
+    """The request. That of a message has the server's number and time, once it is acked."""
     _wakes_task = False
 
     @classmethod
@@ -53,7 +53,7 @@ class Answer(Deferred[T]):
 
     @classmethod
     def given(cls, value: T) -> Answer[T]:
-        """Return an answer that is there already."""
+        """Return an answer that has its result already."""
         answer: Answer[T] = cls()
         answer.callback(value)
         return answer
@@ -70,11 +70,11 @@ class Answer(Deferred[T]):
         return super().__await__()
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
-        """Tell an asyncio task that this belongs to its loop. There is only one loop, the reactor's."""
+        """Return the running loop, which an asyncio task compares with its own. There is only one, the reactor's."""
         return asyncio.get_running_loop()
 
     def add_done_callback(self, wake: Callable[[object], object], *, context: Context | None = None) -> None:
-        """Wake an asyncio task once there is a result: in the next turn of the loop, as futures do."""
+        """Wake an asyncio task once there is a result, in the next turn of the loop, as futures do."""
         self._wakes_task = True
         done = self.get_loop().create_future()
         done.add_done_callback(wake, context=context)
@@ -86,7 +86,7 @@ class Answer(Deferred[T]):
         self.addBoth(fired)
 
     def cancel(self, msg: object = None) -> None:
-        """Cancel like a Deferred. An asyncio task passes a reason, for which a Deferred has no place."""
+        """Cancel as a Deferred does. An asyncio task passes a reason, for which a Deferred has no place."""
         super().cancel()
         if self._wakes_task:
             # The task gets asyncio's own error, and nobody looks at this one.
@@ -109,7 +109,7 @@ class Waiters:
         return answer
 
     def fire(self, error: BaseException | None = None) -> None:
-        """Tell all of them that the event has happened or, with an error, that it never will."""
+        """Fire all of them: the event has happened or, with an error, never will."""
         answers, self._answers = self._answers, []
         for answer in answers:
             answer.callback(None) if error is None else answer.errback(error)

@@ -1,6 +1,6 @@
 """The library: a client and its rooms on Twisted or asyncio.
 
-`protocol.engine` decides everything. Here are the reactor, the connection and the public names.
+`protocol.engine` decides everything. This module has the reactor, the connection and the public names.
 """
 
 from __future__ import annotations
@@ -296,7 +296,7 @@ class Client(ClientShell):
     ) -> None:
         await self.close(flush=error is None)
 
-    # What is known
+    # Facts
 
     @property
     def joined(self) -> dict[str, Room]:
@@ -307,7 +307,7 @@ class Client(ClientShell):
         """Return a room that the client is in, by its name."""
         return self.joined.get(key(name))
 
-    # What can be done
+    # Requests
 
     def start(self) -> Answer[Client]:
         """Connect. After the answer, the client reconnects by itself whenever it has to.
@@ -420,7 +420,7 @@ class Client(ClientShell):
         self._stopped = True
         self._stopping.fire()
 
-    # What the connection says
+    # Events of the connection
 
     def _connected(self, link: Link) -> None:
         self._link = link
@@ -452,7 +452,7 @@ class Client(ClientShell):
         self._in_service = False
         return failure
 
-    # What the engine emits
+    # Events of the engine
 
     def _turn(self) -> None:
         """Send the objects and handle the events that there are. A callback may ask for more meanwhile."""

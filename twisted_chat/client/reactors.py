@@ -1,4 +1,4 @@
-"""Which reactor a client of the library uses where it was given none: Twisted's, or one on the running asyncio loop."""
+"""The reactor of a client that is given none: Twisted's, or one on the running asyncio loop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ twisted.internet.task.react(lambda reactor: Deferred.fromCoroutine(main()))"""
 
 
 def find_reactor() -> Any:
-    """Give the reactor. Raises `RuntimeError` in an asyncio loop that is not the reactor's.
+    """Return the reactor. Raises `RuntimeError` in an asyncio loop that is not the reactor's.
 
     Under `asyncio.run` there is no reactor yet. Then the asyncio reactor is installed on the running loop, and started.
     """
@@ -40,6 +40,6 @@ def _install_on(loop: asyncio.AbstractEventLoop) -> None:
     from twisted.internet import reactor
 
     started: Any = reactor
-    # Its threads, which look up names, end with the program: nobody stops this reactor, asyncio only ends its loop.
+    # Its threads, which look up names, end with the program: nobody stops this reactor, and asyncio only ends its loop.
     started.getThreadPool().threadFactory = partial(threading.Thread, daemon=True)
-    started.startRunning(installSignalHandlers=False)  # what `run` does, but for running the loop, which runs already
+    started.startRunning(installSignalHandlers=False)  # as `run` does, except for running the loop, which runs already

@@ -1,4 +1,4 @@
-"""Why a connection has ended, for a person."""
+"""The reasons for the end of a connection, for a person."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Final
 from twisted.python.failure import Failure
 
 LOST: Final = "the connection was lost"
-"""Why a connection has ended, where there is no more to say than that."""
+"""The reason if no other one is known."""
 
 REFUSED: Final = "nobody listens there"
-"""Why a connection was not made, where the machine has no such server."""
+"""The reason if the machine has no such server."""
 
 NO_TLS: Final = "it does not speak TLS as we do"
-"""How the reason begins where something else than TLS was answered."""
+"""The beginning of the reason if the answer was not TLS."""
 
 OTHER_NAME: Final = "its certificate is for another name"
 UNTRUSTED: Final = "its certificate is not one that this machine trusts"
@@ -30,13 +30,13 @@ _REASONS: Final = {
 
 
 def reason_text(reason: Failure) -> str:
-    """Say for a person why a connection has ended or was not made."""
+    """Return the reason why a connection has ended or was not made, for a person."""
     known = next((text for name, text in _REASONS.items() if reason.check(name)), "")
     return known or tls_problem(reason) or reason.getErrorMessage().rstrip(".")
 
 
 def tls_problem(reason: Failure) -> str:
-    """Say for a person why there was no TLS; empty where that is not why a connection has ended."""
+    """Return the reason why there was no TLS, for a person; empty if a connection has ended for another reason."""
     if reason.check("service_identity.exceptions.VerificationError"):
         return OTHER_NAME
     if not reason.check("OpenSSL.SSL.Error"):

@@ -1,7 +1,7 @@
 """UDP for the library: the endpoint `udp:chat.example:14900`, whose connections carry objects instead of bytes.
 
-`protocol.datagrams` decides what happens in a session, and the engine reads what gets lost from the logs of the rooms.
-Here are the sockets and the reactor.
+`protocol.datagrams` is the session, and the engine reads lost messages from the logs of the rooms. This module has the
+sockets and the reactor.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ class DatagramConnection(DatagramProtocol):
     # How
 
     def _turn(self) -> None:
-        """Do what is due, and hand on what has arrived."""
+        """Do what is due, and pass on the objects that have arrived."""
         try:
             self._session.tick(self._reactor.seconds())
         except TimeoutError as error:
@@ -199,7 +199,7 @@ class DatagramConnection(DatagramProtocol):
         self._transmit()
 
     def _transmit(self) -> None:
-        """Send what is to be sent, and set the timer of the next turn."""
+        """Send the datagrams, and set the timer of the next turn."""
         for datagram in self._session.take_datagrams():
             if not self._over:
                 with suppress(OSError):  # it is lost then, as others are
@@ -220,7 +220,7 @@ class DatagramConnection(DatagramProtocol):
                 timer.cancel()
         if self._is_open:
             self._socket.stopListening()
-        if self._protocol is not None:  # not here: it may be in the middle of something
+        if self._protocol is not None:  # later, since the protocol may be in the middle of something
             self._reactor.callLater(0, self._protocol.connectionLost, reason)
         elif not self._opening.called:
             self._opening.errback(reason)

@@ -52,7 +52,7 @@ def line_of(room: str, row: Row) -> bytes:
 def run(options: Namespace, line: Callable[[str, Row], bytes] = line_of) -> int:
     """Run the command. `line` writes a message of a room."""
     since = _since(options.since) if options.since else 0
-    if os.path.isfile(options.file):  # to open a pipe would wait for its other end
+    if os.path.isfile(options.file):  # opening a pipe would wait for its other end
         _spare_databases(options.file, options.database)
     with reading(options.database) as connection:
         chosen = _chosen(rooms(connection), options.room)
@@ -78,11 +78,11 @@ def _is_database(path: str) -> bool:
         with open(path, "rb") as file:
             return file.read(len(_SQLITE)) == _SQLITE
     except OSError:
-        return False  # `_output` says what is wrong with it
+        return False  # `_output` reports what is wrong with it
 
 
 def _since(text: str) -> int:
-    """Read a time, or an age; returns milliseconds since 1970. Raises `Problem`."""
+    """Read a time or an age, and return it in milliseconds since 1970. Raises `Problem`."""
     ago = re.fullmatch(r"([0-9]{1,6})([hdw])", text, re.ASCII)
     if ago:
         return int(time.time() * 1000) - int(ago[1]) * _UNITS[ago[2]]

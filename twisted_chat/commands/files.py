@@ -1,4 +1,4 @@
-"""The file of the embedded store, as a command opens it."""
+"""The file of the embedded store, as commands open it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class RoomRow(NamedTuple):
 
 
 def takes_database(parser: ArgumentParser) -> None:
-    """Let a command take `--database`, as the server does."""
+    """Add the option `--database`, as the server has it."""
     parser.add_argument(
         "-d",
         "--database",
@@ -65,7 +65,7 @@ def takes_database(parser: ArgumentParser) -> None:
 
 @contextmanager
 def reading(path: str) -> Iterator[sqlite3.Connection]:
-    """Open an existing file to read from it; raises `Problem` and `Unusable`."""
+    """Open an existing file to read from it. Raises `Problem` and `Unusable`."""
     if not os.path.exists(path):
         raise Problem(f"there is no file {path}: give the server's file with --database")
     with closing(_reader(path)) as connection:
@@ -81,8 +81,8 @@ def reading(path: str) -> Iterator[sqlite3.Connection]:
 def _reader(path: str) -> sqlite3.Connection:
     """Connect to a file, with the rights that this user has.
 
-    In WAL mode, a reader too needs the file's index (`-shm`). A server keeps one; a user who may write makes one, and
-    takes it away again. Whoever may only read, and finds none, reads the file by itself: that is everything, unless
+    In WAL mode, a reader, too, needs the file's index (`-shm`). A server keeps one, and a user who may write makes one
+    and removes it again. A user who may only read, and finds none, reads the file alone. That is everything, unless
     there is a write-ahead log, too.
     """
     if os.access(path, os.W_OK, effective_ids=True) or os.path.exists(f"{path}-shm"):
@@ -101,7 +101,7 @@ def _reader(path: str) -> sqlite3.Connection:
 
 @contextmanager
 def writing(path: str) -> Iterator[sqlite3.Connection]:
-    """Open a file, or begin one, to write to it; raises `Problem` and `Unusable`."""
+    """Open a file, or make one, to write to it. Raises `Problem` and `Unusable`."""
     if os.path.exists(path):
         _see_server(path)
     if _version(path) < database.version_of():

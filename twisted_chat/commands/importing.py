@@ -62,7 +62,7 @@ class _Message(NamedTuple):
 
 
 class _Counts:
-    """Counts what became of the lines."""
+    """The results of the lines so far."""
 
     def __init__(self) -> None:
         self.messages = 0
@@ -112,7 +112,7 @@ def run(options: Namespace, sleep: Callable[[float], object] = time.sleep) -> in
 
 
 def _steps(lines: Iterator[_Message | _Topic]) -> Iterator[list[_Message | _Topic]]:
-    """Gather lines into steps; those before a bad line are handed on before it is reported."""
+    """Gather lines into steps. Those before a bad line are yielded before it is reported."""
     step: list[_Message | _Topic] = []
     try:
         for line in lines:
@@ -137,7 +137,7 @@ def _input(path: str) -> Iterator[tuple[BinaryIO, str, int]]:
 
 
 def _lines(file: BinaryIO, name: str, progress: Progress) -> Iterator[_Message | _Topic]:
-    """Read lines; raises `Problem` at the first one that no export has written."""
+    """Read lines. Raises `Problem` at the first one that no export has written."""
     number = 0
     while text := file.readline(MAX_LINE + 1):
         number += 1
@@ -154,7 +154,7 @@ def _lines(file: BinaryIO, name: str, progress: Progress) -> Iterator[_Message |
 
 
 def _without_mark(text: bytes, where: str) -> bytes:
-    """Take away the byte order mark that some editors put in front of a text; raises `Problem`."""
+    """Remove the byte order mark that some editors put before a text. Raises `Problem`."""
     if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise Problem(f"{where}: the file is in UTF-16: save it as UTF-8")
     return text.removeprefix(codecs.BOM_UTF8)
@@ -165,7 +165,7 @@ def _plain(error: Exception) -> str:
 
 
 def _read(where: str, line: Line) -> _Message | _Topic:
-    """Check a line; raises `ValueError`."""
+    """Check a line. Raises `ValueError`."""
     try:
         room = names.room(line.room)
         if line.topic is not None:
@@ -216,7 +216,7 @@ _Ends = tuple[int | None, int | None]
 def _write(
     connection: sqlite3.Connection, lines: list[_Message | _Topic], counts: _Counts
 ) -> dict[int, tuple[_Ends, int]]:
-    """Write the new lines; returns for each room its oldest and newest number before, and how many were added."""
+    """Write the new lines. Returns each room's oldest and newest number before, and the number of new messages."""
     added: dict[int, tuple[_Ends, int]] = {}
     for line in lines:
         room = database.make_room(connection, line.room)

@@ -13,7 +13,7 @@ NARROWEST: Final = 6
 
 
 def width_of(text: str) -> int:
-    """Count the columns that a name takes: two for a wide character, none for a mark or a joiner."""
+    """Return the number of columns that a name takes: two for a wide character, none for a mark or a joiner."""
     return sum(_width(character) for character in text)
 
 

@@ -307,7 +307,7 @@ class Client(ClientShell):
         if slot.queued == LOW:
             self._do(lambda _: self._fill_all())
 
-    # What the engine emits; the lock is held.
+    # Events of the engine; the lock is held.
 
     def _handle_events(self) -> None:
         while events := self._engine.take_events():

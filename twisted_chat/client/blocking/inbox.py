@@ -68,7 +68,7 @@ class Inbox:
         self._events: deque[tuple[Slot | None, object]] = deque()
         self._caller: threading.Thread | None = None
 
-    # What comes in
+    # Input
 
     def put(self, slot: Slot | None, message: Message) -> None:
         """Put in a message of a room, or a direct one."""
@@ -152,7 +152,7 @@ class Inbox:
                     _log.exception("a callback for %s failed", type(event).__name__)
             self._count(slot, event)
 
-    # What is taken
+    # Output
 
     def take(self, wanted: Slot | None, timeout: float | None) -> Message:
         """Take the next message, of one room or of all. Raises `ChatError` at the end, and `TimeoutError`."""

@@ -1,4 +1,4 @@
-"""Connections that carry objects, over TCP, TLS and UDP, and the reasons for their end, in words."""
+"""Connections that carry objects over TCP, TLS and UDP, and the reasons for their end, for a person."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ OPEN_TIME: Final = 10.0
 """Seconds within which a connection must be made."""
 
 NO_TLS_HINT: Final = "if its port is one for TLS, use tls=True"
-"""What to try if something answers over TCP that does not speak the protocol."""
+"""The hint if something answers over TCP that does not speak the protocol."""
 
 NO_UDP_HINT: Final = "if its port is not one for UDP, leave out udp=True"
-"""What to try if nothing answers over UDP."""
+"""The hint if nothing answers over UDP."""
 
 
 class LostError(Exception):
@@ -77,7 +77,7 @@ class StreamLink:
 
     @property
     def unsent(self) -> bool:
-        """True while something waits for the socket to take it."""
+        """True while bytes wait for the socket to take them."""
         return bool(self._out)
 
     def send(self, obj: Object) -> None:
@@ -94,7 +94,7 @@ class StreamLink:
     def receive(self) -> list[Object]:
         """Read what has arrived. Raises `LostError` at the end of the connection, or for an endless line."""
         try:
-            data = self.socket.recv(65536)  # more than a record of TLS, so that nothing is left where no one looks
+            data = self.socket.recv(65536)  # more than a record of TLS, so that nothing stays behind in TLS
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return []
         if not data:
@@ -163,13 +163,13 @@ class DatagramLink:
                 self.socket.send(datagram)
             except ConnectionRefusedError:  # the other machine says that nobody is there
                 raise
-            except OSError:  # it is lost then, as others are: there is no space, or no network for a moment
+            except OSError:  # the datagram is lost, as others are: there is no space, or no network for a moment
                 pass
 
     def receive(self) -> list[Object]:
         now = time.monotonic()
         with suppress(BlockingIOError):
-            for _ in range(100):  # then it is the turn of what has to be said
+            for _ in range(100):  # then requests have their turn
                 self._session.received(self.socket.recv(65536), now)
         return self._session.take_objects()
 
@@ -189,7 +189,7 @@ def _naming(host: str) -> Iterator[None]:
     """Turn Python's error for an impossible host name, such as one of 70 letters without a dot, into a `LostError`."""
     try:
         yield
-    except OSError:  # what TLS raises may be a ValueError, too
+    except OSError:  # errors of TLS may be a ValueError, too
         raise
     except ValueError as error:  # UnicodeError is one
         raise LostError(f"{host!r} is not the name of a host") from error

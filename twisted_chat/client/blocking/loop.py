@@ -35,8 +35,8 @@ class Loop(threading.Thread):
         self._selector.register(self._asleep, selectors.EVENT_READ)
 
     def wake(self) -> None:
-        """Wake the thread, so that it does what there is to do."""
-        with suppress(OSError):  # it is awake already, or has ended
+        """Wake the thread, so that it finds new work."""
+        with suppress(OSError):  # the thread is awake already, or has ended
             self._waker.send(b"!")
 
     def run(self) -> None:
@@ -103,7 +103,7 @@ class Loop(threading.Thread):
         return link
 
     def _turn(self, link: Link | None, until: float | None = None) -> None:
-        """Send the objects and handle the events that there are, then wait for something to do, and do it."""
+        """Send the objects and handle the events that there are. Then wait for input or a timer, and take it."""
         with self.lock:
             self._work(link)
             link_due = link.due() if link is not None else None

@@ -108,7 +108,7 @@ class Datagrams:
         self._objects: list[Object] = []
         self._datagrams: list[bytes] = []
 
-    # What the shell takes
+    # Output to the shell
 
     def take_datagrams(self) -> list[bytes]:
         """Return the datagrams to be sent."""
@@ -129,7 +129,7 @@ class Datagrams:
         times = [asked.due for asked in self._asked.values()] or [self._answered + ASK_SECONDS]
         return min(*times, self._give_up) if self._early else min(times)
 
-    # What the shell passes in
+    # Input from the shell
 
     def send(self, obj: Object, now: float) -> None:
         """Send a request until it is answered. A `pong`, which asks for nothing, is sent once."""
@@ -226,7 +226,7 @@ class Datagrams:
         id = _id(obj)
         late = self._next is not None and number < self._next
         if late and obj.get("type") == "history":
-            return  # it says where the log ended before what was handed on meanwhile, so it is asked for again
+            return  # it says where the log ended before later objects that were passed on, so it is requested again
         if id is not None and id in self._asked:
             asked = self._arrived[id] = self._asked.pop(id)
             self._answered = now
@@ -237,7 +237,7 @@ class Datagrams:
                 self._backoff = min(self._backoff * 1.25, LONGEST_PATIENCE / max(self._round_trip, 0.001))
         if self._next is None:
             self._next = number
-        if late:  # it was given up, and so was what came around it
+        if late:  # it was given up, together with those around it
             if id in self._arrived:
                 self._hand_on(obj)
                 self._objects.append(GAP)
@@ -248,7 +248,7 @@ class Datagrams:
             self._put_in_order(now)
 
     def _put_in_order(self, now: float) -> None:
-        """Hand on what has arrived, up to the first missing datagram, and beyond it once that is given up."""
+        """Pass on the objects in order, up to the first missing datagram, and beyond it once that is given up."""
         while self._early:
             assert self._next is not None
             if self._next in self._early:
@@ -271,7 +271,7 @@ class Datagrams:
             self._objects.append(obj)
             return
         asked = self._arrived.pop(id, None)
-        if asked is None:  # it answers once more what is answered
+        if asked is None:  # a second answer to the same request
             return
         if not asked.given_id:
             del obj["id"]

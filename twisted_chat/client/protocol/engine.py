@@ -3,8 +3,8 @@
 The rules that keep the promises are in `exchange` (requests, messages and their order) and `rooms` (memberships, and
 how their logs are read).
 
-**What is asked goes out after what it depends on.** On a new connection the rooms are joined first. Then all that waits
-is sent, in the order of asking.
+**A request is sent after all that it depends on.** On a new connection the rooms are joined first. Then the waiting
+requests are sent, in the order of asking.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Engine:
         """True while `take_objects` or `take_events` may have something."""
         return self._exchange.has_work
 
-    # What the shell takes
+    # Output to the shell
 
     def take_objects(self, now: float) -> list[Object]:
         """Return the objects to be sent now."""
@@ -124,7 +124,7 @@ class Engine:
         return self._exchange.take_objects()
 
     def take_events(self) -> list[Any]:
-        """Return what happened: the events of `events` and of `states`, and the notices of `objects`."""
+        """Return the events since the last call: those of `events` and of `states`, and the notices of `objects`."""
         return self._exchange.take_events()
 
     def take(self, membership: Membership) -> Message | None:
@@ -145,7 +145,7 @@ class Engine:
         """The number of unanswered requests and messages."""
         return len(self._exchange.asked)
 
-    # What the shell passes in
+    # Input from the shell
 
     def connected(self, now: float) -> None:
         """Called when a connection was made: the client says hello."""
@@ -220,7 +220,7 @@ class Engine:
         self._exchange.emit(StateChanged(State.CLOSED, str(error)))
         self._exchange.emit(Closed(error))
 
-    # What the program asks
+    # Requests of the program
 
     def join(self, name: str, since: int | None = None) -> Membership:
         """Join a room that the client is not in yet. `Entered` or `Ended` is the result."""
@@ -355,7 +355,7 @@ class Engine:
                 self._reason = reason
                 self._exchange.emit(StateChanged(State.WAITING, reason))
 
-    # What comes
+    # Received objects
 
     def _take(self, obj: Object) -> None:
         type = field(obj, "type", str)
@@ -418,7 +418,7 @@ class Engine:
             case "nick":
                 self.nick = result
             case "history":
-                page = read_page(result)  # what makes no sense is found before anything is done with it
+                page = read_page(result)  # an unreadable page raises an error before anything is done with it
                 cut = next((message for message in result["messages"] if message.get("rest")), None)
                 if cut is not None:  # over UDP; a page in which a text is cut ends with it
                     result["more"] |= "after" in request.obj

@@ -31,11 +31,11 @@ class RequestError(ChatError):
         super().__init__(f"{refusal}: {text}" if refusal else text)
         self.code = code
         self.text = text
-        """What is wrong and what to do, in the server's words."""
+        """The reason, and what to do, in the server's words."""
         self.retry = retry
         """The seconds after which the request would be served, if the server has told them."""
         self.request = request
-        """What was refused: its `kind`, `room`, `nick` and `text`. None if the server refused the client itself."""
+        """The refused request: its `kind`, `room`, `nick` and `text`. None if the server refused the client itself."""
 
 
 class UnreachableError(ChatError):

@@ -1,10 +1,10 @@
-"""Requests and messages over any number of connections: what is sent now, and what waits.
+"""Requests and messages over any number of connections: those that are sent now, and those that wait.
 
 - A message is sent again with the same id until it is acked (`outbox`); the server deduplicates.
 - What waits is sent in the order of asking. A room or a nick that refuses for now holds up what is about it, and
   nothing else. Of several topics of a room one is in flight at a time, since the last one has to win.
 - A change of nick is sent when all messages under the old nick are acked, since the server deduplicates by author and
-  id. What is asked later waits for it.
+  id. Later requests wait for it.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class Exchange:
         self._events: list[Any] = []
         self._timers: list[Timer] = []
 
-    # What is taken
+    # Output
 
     def take_objects(self) -> list[Object]:
         """Return the objects to be sent."""

@@ -1,6 +1,6 @@
 """The objects of the wire, and the dataclasses that programs get: messages, notices and answers.
 
-An object is a dict. What cannot be read raises `KeyError`, `TypeError` or `ValueError` (`UNSOUND`).
+An object is a dict. One that cannot be read raises `KeyError`, `TypeError` or `ValueError` (`UNSOUND`).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def optional(obj: Object, name: str, kind: type[T]) -> T | None:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What somebody said."""
+    """A message to a room."""
 
     msg: str
     author: str
@@ -79,7 +79,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """Who is in a room: `count` in all, and some of them, sorted."""
+    """The members of a room: `count` in all, and some of them, sorted."""
 
     room: str
     members: list[str]
@@ -105,7 +105,7 @@ class MemberJoined:
 
 @dataclass(frozen=True, slots=True)
 class MemberLeft:
-    """Somebody else left a room that the client is in; `msg` is what they said of it."""
+    """Somebody else left a room that the client is in. `msg` is the farewell."""
 
     author: str
     room: str
@@ -173,7 +173,7 @@ def read_page(obj: Object) -> Page:
 
 
 def read_members(obj: Object) -> Members:
-    """Read who is in a room."""
+    """Read the members of a room."""
     members: list[str] = field(obj, "members", list)
     if not all(type(nick) is str for nick in members):
         raise TypeError("a nick is not a string")
@@ -181,7 +181,7 @@ def read_members(obj: Object) -> Members:
 
 
 def read_rooms(obj: Object) -> list[RoomInfo]:
-    """Read which rooms there are."""
+    """Read the list of rooms."""
     return [
         RoomInfo(field(room, "room", str), field(room, "count", int), field(room, "topic", str))
         for room in field(obj, "rooms", list)

@@ -1,4 +1,4 @@
-"""The requests of a client, and how each answer is read."""
+"""The requests of a client, and the functions that read their answers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Request:
 
     @property
     def refusal(self) -> str:
-        """What is wrong when it is refused, for a person. The server's reason follows. It never contains the text."""
+        """The words for a person when it is refused, before the server's reason. They never contain the text."""
         match self.kind:
             case "message":
                 return f"a message to {self.nick or self.room} was refused"

@@ -1,7 +1,8 @@
-"""How a client reads the log of a room: which message is handed out, which one waits, and which pages are requested.
+"""The reader of a room's log: which message is handed out, which one waits, and which pages are requested.
 
-The engine hands out what is `ready`, requests a page for each of the `gaps`, after the `pause`, and passes in what
-arrives (`log`, `release`, `read`). A gap is what got lost over UDP, or what a slow consumer had no space for.
+The engine hands out the message that is `ready`, requests a page for each of the `gaps`, after the `pause`, and passes
+in what arrives (`log`, `release`, `read`). A gap stands for messages that got lost over UDP, or for which a slow
+consumer had no space.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class RoomReader(Generic[M]):
         return None if self._author(message) == nick and self._is_held(seq, unacked) else message
 
     def _is_held(self, seq: int, unacked: Set[str]) -> bool:
-        if self._held[0] != seq:  # what the client sends from now on comes after it in the log
+        if self._held[0] != seq:  # messages that the client sends from now on come after it in the log
             self._held = seq, frozenset(unacked)
         return not self._held[1].isdisjoint(unacked)
 

@@ -2,8 +2,8 @@
 
 - A room is a log and a reader is a cursor in it. On each new connection the client joins with the newest message that
   it has heard, and reads from the log what is missing (`room_reader`), so that nothing is missed or doubled.
-- **What may be one's own waits.** After a reconnect, an unacked message may be in the log, under the client's nick. A
-  message under that nick is not handed out before all unacked messages are acked, or refused.
+- **A message that may be one's own waits.** After a reconnect, an unacked message may be in the log, under the client's
+  nick. A message under that nick is not handed out before all unacked messages are acked, or refused.
 - **A slow consumer is a cursor, too.** Messages for which it has no space are dropped, and read from the log in pages
   when it takes more. Memory is bounded, and the connection goes on: acks, pings and other rooms do not wait. (A paused
   transport would hold back for ever the ack that a consumer awaits before it takes the next message.)
@@ -61,7 +61,7 @@ class Rooms:
             self.touch(membership)
 
     def work(self) -> None:
-        """Do what there is to do for the rooms."""
+        """Take the next step for each room that needs one."""
         while self._touched:
             membership = next(iter(self._touched))
             del self._touched[membership]
@@ -76,7 +76,7 @@ class Rooms:
         """Note that something has changed for the room that a request is about."""
         if request.membership is not None:
             self.touch(request.membership)
-            self.emit_heard(request.membership)  # what was held since it might have been this message
+            self.emit_heard(request.membership)  # a message may have waited, since it could have been this one
 
     def emit_heard(self, membership: Membership) -> None:
         """Emit that a room may have messages to be taken."""
@@ -101,7 +101,7 @@ class Rooms:
         self.touch(membership)
 
     def _step(self, membership: Membership) -> None:
-        """Do what comes next for a room: leave it, join it, read its log."""
+        """Take the next step for a room: leave it, join it, or read its log."""
         if membership.error is not None:
             return
         if membership.leaving and membership.outbox.is_empty and not self._asks_about(membership):
@@ -126,7 +126,7 @@ class Rooms:
             self.rest(request.membership)
 
     def rest(self, membership: Membership) -> None:
-        """Note that a room refuses for now. What is about it waits, and nothing else."""
+        """Note that a room refuses for now. Only requests about it wait."""
         membership.resting = True
         self.returning.discard(membership)
         self._exchange.has_work = True
@@ -210,7 +210,7 @@ class Rooms:
         self._exchange.drop(membership, error)
         self._exchange.emit(Ended(membership, error))
 
-    # What is heard
+    # Messages and notices
 
     def find(self, name: object) -> Membership | None:
         """Return the room of this name that the client is in, or wants to be in."""

@@ -140,7 +140,7 @@ def _items(panes: Panes) -> list[_Item]:
 
 
 def _briefly(items: Sequence[_Item]) -> Variants:
-    """Return shorter and shorter lists: the current and the unread ones, those with a mention, the current one, none."""
+    """Return shorter and shorter lists: the current and unread ones, those with a mention, the current one, none."""
 
     def numbered(those: Sequence[_Item]) -> Sequence[Fragment]:
         return _list([replace(item, size=max(item.size, _Size.NUMBER)) if item in those else item for item in items])
