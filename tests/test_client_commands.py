@@ -254,7 +254,7 @@ class PersonTests(SynchronousTestCase):
     def test_rooms_shows_rooms(self) -> None:
         self.server.room("lobby").topic = "tea"
         self.server.room("empty").topic = "quiet"
-        self.assertEqual(self.type("/rooms"), ["lobby (1): tea", "empty (0): quiet"])
+        self.assertEqual(self.type("/rooms"), ["lobby (1 member): tea", "empty (0 members): quiet"])
         self.patch(self.client, "rooms", lambda: Answer.given([]))
         self.assertEqual(self.type("/rooms"), ["there are no rooms; /join ROOM makes one"])
 

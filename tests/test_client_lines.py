@@ -42,6 +42,17 @@ class LinesTests(SynchronousTestCase):
         self.lines.received(b"a\xffb\n")
         self.assertEqual(self.read(1), ["a\ufffdb"])
 
+    def test_another_encoding_is_read_and_written_too(self) -> None:
+        self.lines = Lines("latin-1")
+        self.streams = FakeStreams(self.lines)
+        self.lines.received("Grüße\nü".encode("latin-1"))
+        self.lines.input_has_ended(None)
+        self.assertEqual(self.read(3), ["Grüße", "ü", None])
+        self.lines.write("Grüße €")
+        self.lines.complain("ü")
+        written = [stream.data for stream in (self.streams.output, self.streams.errors)]
+        self.assertEqual(written, [b"Gr\xfc\xdfe \\u20ac\n", b"\xfc\n"])
+
     def test_a_line_without_an_end_takes_a_bounded_memory(self) -> None:
         for _ in range(100):
             self.lines.received(b"x" * 10_000)

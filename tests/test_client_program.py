@@ -60,6 +60,18 @@ class ProgramTests(TestCase):
             person.hears_no_more()
             self.assertEqual(await person.ends(), 0)
 
+    async def test_it_goes_by_the_encoding_of_the_locale_unless_that_is_ascii(self) -> None:
+        server = await Server.start(self)
+        alice = await server.hello(self, "alice", "lobby")
+        text = "Grüße 👋"
+        for encoding, said in (("ascii", text), ("latin-1", text.encode().decode("latin-1"))):
+            environment = ("/usr/bin/env", f"PYTHONIOENCODING={encoding}")
+            bot = Program(self, *environment, *CLIENT, "--port", str(server.port), "--nick", "bot")
+            bot.types(f"{text}\nexit\n")  # bytes of UTF-8
+            self.assertEqual(await bot.ends(), 0)
+            heard = [await alice.hears() for _ in range(3)]
+            self.assertEqual([obj.get("msg") for obj in heard if obj["type"] == ""], [said])
+
     async def test_a_server_that_is_killed_ends_it_with_a_line(self) -> None:
         server = await Server.start(self)
         alice = await server.hello(self, "alice", "lobby")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sqlite3
@@ -14,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import __version__
 from twisted_chat.__main__ import main
-from twisted_chat.command_line import interrupts
+from twisted_chat.command_line import interrupts, prepare_streams
 from twisted_chat.commands.main import COMMANDS
 from twisted_chat.interrupts import end_quietly
 from twisted_chat.stores.sqlite import database
@@ -56,6 +57,29 @@ class ProgramTests(CommandTestCase):
             ended.stderr.decode(),
             f"twisted-chat: there is no file {self.path}: give the server's file with --database\n",
         )
+
+    def test_any_text_can_be_printed_whatever_the_locale_is(self) -> None:
+        for encoding, shown in (
+            ("ascii", "gärtén 👋".encode()),
+            ("utf-8", "gärtén 👋".encode()),
+            ("latin-1", "gärtén \\U0001f44b".encode("latin-1")),
+        ):
+            written = io.BytesIO()
+            stream = io.TextIOWrapper(written, encoding=encoding)
+            for name, value in (("stdin", None), ("stdout", stream), ("stderr", io.StringIO())):
+                self.patch(sys, name, value)
+            prepare_streams()
+            print("gärtén 👋", end="", flush=True)
+            self.assertEqual(written.getvalue(), shown)
+
+    def test_statistics_name_any_room_whatever_the_locale_is(self) -> None:
+        self.filled(("gärtén",))
+        command = [sys.executable, "-m", "twisted_chat", "stats", "-d", self.path]
+        environment = {**os.environ, "PYTHONIOENCODING": "ascii:strict"}
+        root = Path(__file__).parent.parent
+        ended = subprocess.run(command, capture_output=True, cwd=root, env=environment, check=False)
+        self.assertEqual((ended.returncode, ended.stderr), (0, b""))
+        self.assertIn("gärtén".encode(), ended.stdout)
 
     def test_the_first_word_decides_what_runs(self) -> None:
         before = signal.getsignal(signal.SIGINT)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import signal
+import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import Final, NoReturn
 
 FAILED: Final = 1
@@ -21,6 +24,18 @@ PIPE_CLOSED: Final = 128 + signal.SIGPIPE
 def ended_by(number: int) -> int:
     """The exit status of a program that a signal has ended, as a shell reports it."""
     return 128 + number
+
+
+def prepare_streams() -> None:
+    """Let the standard streams take any text, whatever the locale or `PYTHONIOENCODING` is.
+
+    A locale such as `C` means ASCII, where the terminal nearly always means UTF-8, of which ASCII is a part. Characters
+    that another encoding does not have are escaped: names of rooms and of files may have them.
+    """
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # it is None if the program was started with it closed
+            is_ascii = codecs.lookup(stream.encoding).name == "ascii"
+            stream.reconfigure(encoding="utf-8" if is_ascii else stream.encoding, errors="backslashreplace")
 
 
 @contextmanager

@@ -26,13 +26,14 @@ def main(arguments: Sequence[str] | None = None, command: str = COMMAND) -> int:
     `command` is the typed command before them, for the help.
     """
     end_quietly()
-    from ..command_line import MISUSED
+    from ..command_line import MISUSED, prepare_streams
     from .program.config import BadConfig
     from .program.options import read_options
     from .program.running import Run, open_standard_streams
     from .program.trouble import complain
 
     open_standard_streams()
+    prepare_streams()
     try:
         options = read_options(sys.argv[1:] if arguments is None else arguments, command)
     except BadConfig as error:

@@ -10,7 +10,17 @@ from collections.abc import Sequence
 from typing import Final
 
 from .. import __version__
-from ..command_line import FAILED, MISUSED, PIPE_CLOSED, Parser, Terminated, ended_by, interrupts, terminations
+from ..command_line import (
+    FAILED,
+    MISUSED,
+    PIPE_CLOSED,
+    Parser,
+    Terminated,
+    ended_by,
+    interrupts,
+    prepare_streams,
+    terminations,
+)
 from ..log import Unusable
 from ..stores.sqlite.database import explain
 from . import TALK, TOOL, Command, Problem
@@ -23,6 +33,7 @@ COMMANDS: Final[tuple[Command, ...]] = (EXPORT, IMPORT, STATS)
 
 def main(arguments: Sequence[str], commands: Sequence[Command] = COMMANDS) -> int:
     """Run the command that the arguments name. Returns the exit status."""
+    prepare_streams()
     parser = _parser(commands)
     if not arguments:
         parser.print_help(sys.stderr)

@@ -25,11 +25,14 @@ def _room_name(command: str, text: str) -> str:
     return text
 
 
+def _members(count: int) -> str:
+    return "1 member" if count == 1 else f"{count:,} members"
+
+
 async def _join(person: Person, argument: str) -> None:
     room = await person.join(_room_name("join", argument))
-    members = "1 member" if room.count == 1 else f"{room.count:,} members"
     there = "" if person.here is room else f"; /join {clean(room.name)} turns to it"
-    person.screen.note(with_more(f"you are in {clean(room.name)} ({members})", room.topic) + there)
+    person.screen.note(with_more(f"you are in {clean(room.name)} ({_members(room.count)})", room.topic) + there)
 
 
 async def _leave(person: Person, argument: str) -> None:
@@ -70,7 +73,7 @@ async def _who(person: Person, argument: str) -> None:
 async def _rooms(person: Person, argument: str) -> None:
     rooms = await person.client.rooms()
     for room in rooms:
-        person.screen.note(with_more(f"{clean(room.room)} ({room.count:,})", room.topic))
+        person.screen.note(with_more(f"{clean(room.room)} ({_members(room.count)})", room.topic))
     if not rooms:
         person.screen.note("there are no rooms; /join ROOM makes one")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from typing import Any, Final
 
@@ -22,7 +23,8 @@ END: Final = None
 class Lines:
     """The lines that a program reads from its input and writes to its output and error."""
 
-    def __init__(self) -> None:
+    def __init__(self, encoding: str = "utf-8") -> None:
+        self._encoding = encoding
         self.output_ended: Answer[OSError | None] = Answer()
         """Fires when nothing can be printed any more: with the reason, or with None after `close`."""
         self.input_error: OSError | None = None
@@ -38,8 +40,9 @@ class Lines:
 
     @classmethod
     def standard(cls, reactor: Any) -> Lines:
-        """Open the standard streams."""
-        lines = cls()
+        """Open the standard streams, with the encoding of the locale."""
+        encodings = [stream.encoding for stream in (sys.stdin, sys.stdout, sys.stderr) if stream is not None]
+        lines = cls(*encodings[:1])
         lines.open(
             Input(reactor, 0, lines.received, lines.input_has_ended),
             Output(reactor, 1, lines.has_space, lines.output_has_ended),
@@ -74,7 +77,7 @@ class Lines:
         """Called with each chunk of input."""
         *whole, rest = data.split(b"\n")
         for line in whole:
-            self._put((self._buffer + line)[:MAX_LINE].decode("utf-8", "replace").removesuffix("\r"))
+            self._put((self._buffer + line)[:MAX_LINE].decode(self._encoding, "replace").removesuffix("\r"))
             self._buffer = b""
         self._buffer = (self._buffer + rest)[:MAX_LINE]
         if len(self._lines) >= MAX_LINES and not self._paused:
@@ -85,7 +88,7 @@ class Lines:
         """Called at the end of input."""
         self.input_error = error
         if self._buffer:
-            self._put(self._buffer.decode("utf-8", "replace"))
+            self._put(self._buffer.decode(self._encoding, "replace"))
         self._put(END)
 
     def _put(self, line: str | None) -> None:
@@ -99,11 +102,11 @@ class Lines:
 
     def write(self, text: str) -> None:
         """Print a line."""
-        self._outputs[0].write(_encoded(text))
+        self._outputs[0].write(self._encoded(text))
 
     def complain(self, text: str) -> None:
         """Print a line to standard error."""
-        self._outputs[1].write(_encoded(text))
+        self._outputs[1].write(self._encoded(text))
 
     async def writable(self) -> None:
         """Wait until there is space to print more."""
@@ -121,6 +124,9 @@ class Lines:
         await self.close_output()
         self._outputs[1].close()
         await self._errors_ended
+
+    def _encoded(self, text: str) -> bytes:
+        return text.encode(self._encoding, "backslashreplace") + b"\n"
 
     def abandon(self) -> None:
         """Close now."""
@@ -141,7 +147,3 @@ class Lines:
         """Called when standard error cannot be written to any more, which cannot be reported anywhere."""
         self._writers.fire()
         self._errors_ended.callback(None)
-
-
-def _encoded(text: str) -> bytes:
-    return text.encode("utf-8", "backslashreplace") + b"\n"
