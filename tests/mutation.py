@@ -81,7 +81,7 @@ TESTS: Final = {
     "room.appending": ("room", "session", "chat", "promises"),
     "room.catching_up": ("room", "bare", "session", "chat", "promises"),
     "room.members": ("room", "session", "chat", "promises"),
-    "room.page": ("room", "promises"),
+    "room.page": ("page", "room", "promises"),
     "room.rooms": ("room", "session", "chat", "bare", "promises"),
     "room.tail": ("tail", "room"),
     "room.turn": ("room", "session", "chat", "promises"),
@@ -174,8 +174,7 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
     },
     "room.appending": {
         "__init__: self._handled = 0 -> self._handled = 1": "only its differences count",
-        "_fan_out_all: len(by_room) > 1 -> len(by_room) >= 1": "it is only slower",
-        "_hand_all: several and len(listener.members) > 1 -> several or len(listener.members) > 1": "the same",
+        "_fan_out_all: len(said) > 1 -> len(said) >= 1": "it is only slower",
         "_remember: len(tail) or oldest.members -> len(tail)": "the room is looked at again later",
     },
     "room.catching_up": {
@@ -188,8 +187,13 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "read_before: self.head + 1 -> self.head + 2": "what was not handed out is left out anyway",
     },
     "room.page": {
-        "with_answers: at < first -> at <= first": "a piece of nothing more is joined",
-        "with_answers: at < len(self._parts) -> at <= len(self._parts)": "the same",
+        "part: last - first -> last + first": "it is cut out of the whole instead",
+        "with_answers: zip(own, answers, strict=True) -> zip(own, answers, strict=False)": "there are as many",
+        "with_answers: entry.seq - records[0].seq -> entry.seq + records[0].seq": "the search finds the same place",
+        "with_answers: records[0] -> records[1]": "the same",
+        "with_answers: records[place].seq != entry.seq -> records[place].seq == entry.seq": "the same",
+        "with_answers: at < place -> at <= place": "a piece of nothing more is joined",
+        "with_answers: at < len(records) -> at <= len(records)": "the same",
     },
     "room.rooms": {
         "forget_if_empty: room.members or len(room.tail) or room.pinned"

@@ -57,8 +57,9 @@ class TailTests(SynchronousTestCase):
         self.assertLess(len(held), 50)
 
     def test_a_longer_text_takes_more(self) -> None:
-        self.assertEqual(size_of(Record(1, 0, "al", "")), RECORD_BYTES)
-        self.assertEqual(size_of(Record(1, 0, "al", "x" * 1_000)), RECORD_BYTES + 1_000)
+        short, long = Record(1, 0, "al", ""), Record(2, 0, "al", "x" * 1_000)
+        self.assertEqual(size_of([short]), RECORD_BYTES)
+        self.assertEqual(size_of([short, long]), 2 * RECORD_BYTES + 1_000)
 
     def test_the_oldest_are_forgotten(self) -> None:
         for count, floor in ((3, 13), (1, 14), (4, 18)):

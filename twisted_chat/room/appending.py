@@ -9,7 +9,6 @@ member reads, and are sent once to each member. An author gets an ack in place o
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final
@@ -23,7 +22,7 @@ from ..log import Entry, Log, Record, Unavailable
 from ..messages import SERVER, SERVER_FAULT, Ack, Code, Error, time_text
 from .catching_up import CatchingUp
 from .members import Listener, Member, Room
-from .page import Page, seq_of
+from .page import Page
 from .tail import Tail, size_of
 from .turn import Turn
 
@@ -33,8 +32,8 @@ turn, and other work goes on in between."""
 
 _log = Logger("twisted_chat.room")
 
-_Said = tuple[int, int, Entry]
-"""An author's own message: the index of its record among those of the turn, the index after that, and its entry."""
+_Said = dict[Room, dict[Member, list[Entry]]]
+"""Messages by their rooms and authors."""
 
 
 class Appending:
@@ -64,8 +63,9 @@ class Appending:
 
     def say(self, entry: Entry) -> None:
         """Append a message at the end of this turn. Its origin is a `Member`."""
+        if not self._entries:
+            self._turn.schedule()
         self._entries.append(entry)
-        self._turn.schedule()
 
     def settled(self) -> Deferred[None]:
         """Return a Deferred that fires when every message so far is appended and acked, or refused."""
@@ -91,7 +91,7 @@ class Appending:
         if self._heard:
             early = [entry for entry in self._unacked if entry.fresh]
             self._unacked = [entry for entry in self._unacked if not entry.fresh]
-            self._hand_out(early)
+            self._hand_out(_by_author(early))
         if self._entries and not self._started:
             self._start()
 
@@ -128,11 +128,17 @@ class Appending:
         self._started = 0
         unacked, self._unacked = self._unacked, []
         self._handled += len(entries)
+        said = _by_author(entries)
         if result is None:
-            self._hand_out(unacked)
+            self._hand_out(said if unacked is entries else _by_author(unacked))
         else:
             self._refuse(entries, result)
-        self._settle(entries)
+        for authors in said.values():
+            for member, own in authors.items():
+                size = 0
+                for entry in own:
+                    size += len(entry.msg)
+                member.listener.appends_settled(len(own), size)
         self._turn.schedule()  # the log may have taken longer than the turn
 
     def _refuse(self, entries: list[Entry], failure: Failure) -> None:
@@ -147,48 +153,27 @@ class Appending:
             error = Error(code=code, msg=text, author=SERVER, id=entry.id, room=member.room.name.shown)
             self._answer(member.listener, member.listener.encoding.reply(error))
 
-    def _settle(self, entries: list[Entry]) -> None:
-        if len(entries) == 1:
-            entries[0].origin.listener.appends_settled(1, len(entries[0].msg))
-            return
-        counts: dict[Member, int] = {}
-        sizes: dict[Member, int] = {}
-        for entry in entries:
-            member = entry.origin
-            if member in counts:
-                counts[member] += 1
-                sizes[member] += len(entry.msg)
-            else:
-                counts[member] = 1
-                sizes[member] = len(entry.msg)
-        for member, count in counts.items():
-            member.listener.appends_settled(count, sizes[member])
-
     # Out of the log
 
-    def _hand_out(self, entries: list[Entry]) -> None:
+    def _hand_out(self, said: _Said) -> None:
         """Fan out what was heard, and ack these messages."""
         heard, self._heard = self._heard, {}
         try:
-            self._fan_out_all(heard, entries)
+            self._fan_out_all(heard, said)
         except Exception:
             _log.failure("Messages were stored, but could not be sent to all members of their rooms")
 
-    def _fan_out_all(self, heard: dict[Room, Sequence[Record]], entries: list[Entry]) -> None:
-        by_room: dict[Room, list[Entry]] = {room: [] for room in heard}
-        for entry in entries:
-            room = entry.origin.room
-            if room in by_room:
-                by_room[room].append(entry)
-            else:
-                by_room[room] = [entry]
-        for room, said in by_room.items():
+    def _fan_out_all(self, heard: dict[Room, Sequence[Record]], said: _Said) -> None:
+        for room in heard:
+            if room not in said:
+                said[room] = {}
+        for room, authors in said.items():
             records = heard.get(room, ())
             if room.epoch != room.log.epoch:
                 self._begin_anew(room, (records[0].seq if records else room.log.seq + 1) - 1)
             head = room.head
             try:
-                self._fan_out(room, records, said, len(by_room) > 1)
+                self._fan_out(room, records, authors, len(said) > 1)
             except Exception:
                 _log.failure("Messages could not be sent to the members of a room, who read them from the log instead")
                 room.head = head
@@ -205,68 +190,60 @@ class Appending:
         for reader in room.paced:
             reader.wake()
 
-    def _fan_out(self, room: Room, records: Sequence[Record], entries: list[Entry], several: bool) -> None:
+    def _fan_out(
+        self, room: Room, records: Sequence[Record], authors: dict[Member, list[Entry]], several: bool
+    ) -> None:
         """Send what a room has heard to its members, and acks to its authors."""
-        said: dict[Member, list[_Said]] = {}
-        place = 0
-        for entry in entries:
-            first = place
-            if entry.fresh:
-                if place == len(records) or records[place].seq != entry.seq:  # others are in between
-                    first = bisect_left(records, entry.seq, place, key=seq_of)
-                place = first + 1
-            if entry.origin in said:
-                said[entry.origin].append((first, place, entry))
-            else:
-                said[entry.origin] = [(first, place, entry)]
         page = Page(room.name.shown, records, room.head)
+        gather = several or bool(self._turn.out)
         if records:
             self._remember(room, page)
-        for member, own in said.items():
+        for member, own in authors.items():
             self._answer_author(member, page, own)
         if records:
-            self._hand_all(room, page, said, several)
+            self._hand_all(room, page, authors, gather)
 
-    def _answer_author(self, member: Member, page: Page, own: list[_Said]) -> None:
+    def _answer_author(self, member: Member, page: Page, own: list[Entry]) -> None:
         """Send an author what the others get, with acks in place of its own messages."""
         listener = member.listener
         encoding = listener.encoding
-        name = page.room
-        answers: list[tuple[int, int, Any]] = []
-        for first, last, entry in own:
-            if entry.id is None:
-                ack = encoding.join(())
-            else:
-                ack = encoding.reply(Ack(entry.id, name, None, entry.seq, time_text(entry.time)))
-            answers.append((first, last, ack))
-        if member.live:
-            self._turn.send(listener, page.written(encoding).with_answers(answers))
-        elif not member.gone:
-            member.own.extend(entry.seq for first, last, entry in own if first < last)
-            self._answer(listener, encoding.join([ack for _, _, ack in answers]))
+        acks: list[Any] = []
+        fresh = 0
+        for entry in own:
+            fresh += entry.fresh
+            if entry.id is not None:
+                acks.append(encoding.reply(Ack(entry.id, page.room, None, entry.seq, time_text(entry.time))))
+            elif member.live:
+                acks.append(encoding.join(()))
+        if not member.live:
+            if not member.gone:
+                member.own.extend([entry.seq for entry in own if entry.fresh])
+                self._answer(listener, encoding.join(acks))
+        elif fresh == len(page.records):
+            self._turn.send(listener, encoding.join(acks))
+        else:
+            self._turn.send(listener, page.written(encoding).with_answers(own, acks))
 
     def _answer(self, listener: Listener, part: Any) -> None:
         listener.owes(listener.encoding.size(part))
         self._turn.send(listener, part)
 
-    def _hand_all(self, room: Room, page: Page, authors: dict[Member, list[_Said]], several: bool) -> None:
-        """Send the messages of a turn to all members that are not among their authors."""
-        out = self._turn.out
+    def _hand_all(self, room: Room, page: Page, authors: dict[Member, list[Entry]], gather: bool) -> None:
+        """Send the messages of a turn to all members that are not among their authors.
+
+        With `gather`, one of them may get something else in this turn.
+        """
+        turn = self._turn
         for encoding, listeners in tuple(room.live.items()):
             others = dict(listeners)  # a member that is written to may stop being live
             for member in authors:
                 others.pop(member.listener, None)
             whole = page.written(encoding).whole
-            if several or len(out) > len(authors):
-                for listener in tuple(others):
-                    if listener in out or (several and len(listener.members) > 1):
-                        del others[listener]
-                        self._turn.send(listener, whole)
-            else:
-                for listener in out:
-                    if others.pop(listener, self) is None:
-                        self._turn.send(listener, whole)
-            self._turn.hand(others, whole)
+            if gather:
+                for listener in others.keys() & turn.out.keys() | others.keys() & turn.in_several:
+                    del others[listener]
+                    turn.send(listener, whole)
+            turn.hand(others, whole)
         for listener in room.paced:
             listener.wake()
 
@@ -275,7 +252,7 @@ class Appending:
     def _remember(self, room: Room, page: Page) -> None:
         """Keep messages in memory, and forget the oldest ones of all rooms if there are too many."""
         room.remember(page)
-        size = sum(map(size_of, page.records))
+        size = size_of(page.records)
         self._tails.append((room, room.tail, len(page.records), size))
         self._tail_left -= size
         while self._tail_left < 0:
@@ -284,3 +261,16 @@ class Appending:
             oldest.drop(tail, count)
             if not (len(tail) or oldest.members):
                 self.emptied.append(oldest)
+
+
+def _by_author(entries: list[Entry]) -> _Said:
+    said: _Said = {}
+    for entry in entries:
+        member: Member = entry.origin
+        if member.room not in said:
+            said[member.room] = {member: [entry]}
+        elif member not in (authors := said[member.room]):
+            authors[member] = [entry]
+        else:
+            authors[member].append(entry)
+    return said

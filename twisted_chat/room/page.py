@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 from operator import attrgetter
 from typing import Any
 
+import msgspec
+
 from ..encoding import Encoding
-from ..log import Record
+from ..log import Entry, Record
 
 seq_of = attrgetter("seq")
 
 
-class Page:
+class Page(msgspec.Struct, eq=False):
     """Records of a room, in the order of their numbers, and the same in each encoding."""
 
-    __slots__ = ("_written", "records", "room", "start")
-
-    def __init__(self, room: str, records: Sequence[Record], start: int) -> None:
-        self.room = room
-        """The name of the room, as it is shown."""
-        self.records = records
-        self.start = start
-        """The number after which the page begins: there is no record between this and its first one."""
-        self._written: dict[Encoding[Any], Written] = {}
+    room: str
+    """The name of the room, as it is shown."""
+    records: Sequence[Record]
+    start: int
+    """The number after which the page begins: there is no record between this and its first one."""
+    in_encodings: dict[Encoding[Any], Written] = {}
 
     @property
     def end(self) -> int:
@@ -35,9 +34,13 @@ class Page:
 
     def written(self, encoding: Encoding[Any]) -> Written:
         """Return the page in an encoding. It is written once."""
-        written = self._written.get(encoding)
+        written = self.in_encodings.get(encoding)
         if written is None:
-            written = self._written[encoding] = Written(self.room, self.records, encoding)
+            parts = []
+            for record in self.records:
+                parts.append(encoding.message(self.room, record))
+            whole = parts[0] if len(parts) == 1 else encoding.join(parts)
+            written = self.in_encodings[encoding] = Written(encoding, self.records, parts, whole)
         return written
 
     def has_after(self, seq: int) -> bool:
@@ -45,46 +48,53 @@ class Page:
         return self.start <= seq < self.end
 
 
-class Written:
+class Written(msgspec.Struct, eq=False):
     """A page in one encoding."""
 
-    __slots__ = ("_encoding", "_ends", "_parts", "_records", "whole")
-
-    def __init__(self, room: str, records: Sequence[Record], encoding: Encoding[Any]) -> None:
-        self._parts = parts = [encoding.message(room, record) for record in records]
-        self._records = records
-        self._encoding = encoding
-        self._ends: list[int] | None = None
-        """The end of each record's part in `whole`; None until it is needed."""
-        self.whole: Any = parts[0] if len(parts) == 1 else encoding.join(parts)
+    encoding: Encoding[Any]
+    records: Sequence[Record]
+    parts: list[Any]
+    """The part of each record."""
+    whole: Any
+    """The parts of all records, joined."""
+    ends: list[int] | None = None
+    """The end of each record's part in `whole`; None until it is needed."""
 
     def part(self, first: int, last: int) -> Any:
         """Return the part of the records from the index `first` to the one before `last`."""
         if last - first == 1:
-            return self._parts[first]
-        if self._ends is None:
-            self._ends = [0, *accumulate(map(len, self._parts))]
-        return self.whole[self._ends[first] : self._ends[last]]
+            return self.parts[first]
+        if self.ends is None:
+            self.ends = [0, *accumulate(map(len, self.parts))]
+        return self.whole[self.ends[first] : self.ends[last]]
 
     def after(self, seq: int, own: array[int]) -> Any:
         """Return the part of all records after a number, without the reader's own."""
-        records = self._records
+        records = self.records
         first = bisect_right(records, seq, key=seq_of)
         if not own:
             return self.part(first, len(records)) if first else self.whole
         skipped = set(own)
         parts = [self.part(at, at + 1) for at in range(first, len(records)) if records[at].seq not in skipped]
-        return self._encoding.join(parts)
+        return self.encoding.join(parts)
 
-    def with_answers(self, answers: Sequence[tuple[int, int, Any]]) -> Any:
-        """Return the whole with answers in place of records, each from the index `first` to the one before `last`."""
+    def with_answers(self, own: Sequence[Entry], answers: Sequence[Any]) -> Any:
+        """Return the whole for an author, with an answer in place of each of its own messages.
+
+        An entry that is not fresh is in no record; its answer follows the one before it.
+        """
+        records = self.records
         pieces: list[Any] = []
         at = 0
-        for first, last, answer in answers:
-            if at < first:
-                pieces.append(self.part(at, first))
+        for entry, answer in zip(own, answers, strict=True):
+            if entry.fresh:
+                place = entry.seq - records[0].seq
+                if place >= len(records) or records[place].seq != entry.seq:  # the log has skipped numbers
+                    place = bisect_left(records, entry.seq, key=seq_of)
+                if at < place:
+                    pieces.append(self.part(at, place))
+                at = place + 1
             pieces.append(answer)
-            at = last
-        if at < len(self._parts):
-            pieces.append(self.part(at, len(self._parts)))
-        return pieces[0] if len(pieces) == 1 else self._encoding.join(pieces)
+        if at < len(records):
+            pieces.append(self.part(at, len(records)))
+        return self.encoding.join(pieces)

@@ -126,6 +126,8 @@ class Rooms:
         old = room.members.get(listener)
         if old is not None:
             room.remove(old)
+        elif listener.members:
+            self.turn.in_several.add(listener)
         member = room.members[listener] = Member(listener, room, place)
         if place == room.head and not listener.paused:
             room.go_live(member)
@@ -145,6 +147,8 @@ class Rooms:
     def leave(self, member: Member) -> None:
         """Remove a member from its room."""
         member.room.remove(member)
+        if len(member.listener.members) < 2:
+            self.turn.in_several.discard(member.listener)
         self.forget_if_empty(member.room)
 
     def pause(self, member: Member) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
+from operator import attrgetter
 from typing import Final
 
 from ..log import Record
@@ -13,10 +14,12 @@ from .page import seq_of
 RECORD_BYTES: Final = 96
 """The bytes of memory that a message takes beside its text."""
 
+_text_of = attrgetter("msg")
 
-def size_of(record: Record) -> int:
-    """Return about how many bytes of memory a message takes."""
-    return RECORD_BYTES + len(record.msg)
+
+def size_of(records: Sequence[Record]) -> int:
+    """Return about how many bytes of memory messages take."""
+    return RECORD_BYTES * len(records) + sum(map(len, map(_text_of, records)))
 
 
 class Tail:
@@ -70,6 +73,6 @@ def _fit(records: Iterable[Record], at: int, most_bytes: int, step: int) -> int:
     for record in records:
         if most_bytes <= 0:
             break
-        most_bytes -= size_of(record)
+        most_bytes -= RECORD_BYTES + len(record.msg)
         at += step
     return at

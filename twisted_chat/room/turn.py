@@ -56,6 +56,8 @@ class Turn:
         self._scheduled = False
         self.out: dict[Listener, list[Any]] = {}
         """The parts that are written to each listener at the end of the turn."""
+        self.in_several: set[Listener] = set()
+        """The listeners that are in several rooms: what they get from these in one turn is gathered in `out`."""
         self._busy: deque[Busy] = deque()
         """Those with more work, in the order in which they are served."""
         self._busy_next: list[Busy] = []

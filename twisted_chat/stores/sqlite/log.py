@@ -122,11 +122,6 @@ class SQLiteRoomLog:
     def is_kept(self) -> bool:
         return self.id is not None
 
-    def kept(self, entries: Sequence[Entry]) -> None:
-        """Hand the entries of a turn to the follower."""
-        if self._heard is not None:
-            self.hear([_record(entry) for entry in entries])
-
     def hear(self, records: Sequence[Record], even_none: bool = False) -> None:
         """Hand records to the follower, if there is one."""
         if self._heard is not None and (records or even_none):
@@ -158,8 +153,8 @@ class SQLiteLog:
         self._changes = 0
         """The number of changes outside the journal. A room that is being opened meanwhile may have missed one."""
         self._open: WeakValueDictionary[str, SQLiteRoomLog] = WeakValueDictionary()
-        self._journal: dict[RoomLog, list[Entry]] = {}
-        """The entries in the journal, in the order of their numbers."""
+        self._journal: dict[RoomLog, list[Record]] = {}
+        """The records in the journal, in the order of their numbers."""
         self._journaled: _Said = {}
         """The entries in the journal that have an `id`."""
         self._journal_bytes = 0
@@ -297,28 +292,30 @@ class SQLiteLog:
         """Take over a turn that was written, and hand its records to the followers."""
         self._file.has_worked()
         self.room_count += len(turn.made)
-        by_room: dict[Any, list[Entry]] = {}
+        heard: dict[Any, list[Record]] = {}
         size = ROW_BYTES * len(turn.fresh)
         for entry in turn.fresh:
             entry.fresh = True
-            size += len(entry.msg)
-            if entry.room in by_room:
-                by_room[entry.room].append(entry)
+            msg = entry.msg
+            size += len(msg)
+            record = Record(entry.seq, entry.time, entry.author.shown, msg, entry.kind, entry.of)
+            if entry.room in heard:
+                heard[entry.room].append(record)
             else:
-                by_room[entry.room] = [entry]
-        for room, entries in by_room.items():
-            room.seq = entries[-1].seq
+                heard[entry.room] = [record]
+        for room, records in heard.items():
+            room.seq = records[-1].seq
             if room in self._journal:
-                self._journal[room] += entries
+                self._journal[room] += records
             else:
-                self._journal[room] = entries
+                self._journal[room] = [*records]  # a list of its own, since it grows
                 room.id = turn.made.get(room.name.key, room.id)
-                room.oldest = room.oldest or entries[0].seq
+                room.oldest = room.oldest or records[0].seq
         self._journal_bytes += size
         self._journaled.update(turn.said)
         self._tidy()
-        for room, entries in by_room.items():
-            room.kept(entries)
+        for room, records in heard.items():
+            room.hear(records)
 
     # Moving the journal
 
@@ -425,7 +422,7 @@ class SQLiteLog:
         start, end = (bisect_right(journal, number, key=_number_of) for number in (seq, head))
         if start >= end:
             return records
-        merged = sorted({*records, *map(_record, journal[start : min(end, start + most)])})[:most]
+        merged = sorted({*records, *journal[start : min(end, start + most)]})[:most]
         return merged[: _fitting(merged, most_bytes)]
 
     @inlineCallbacks
@@ -438,7 +435,7 @@ class SQLiteLog:
         end = bisect_left(journal, seq, key=_number_of)
         if end == 0:
             return records
-        merged = sorted({*records, *map(_record, journal[max(0, end - most) : end])})[-most:]
+        merged = sorted({*records, *journal[max(0, end - most) : end]})[-most:]
         return merged[-_fitting(reversed(merged), most_bytes) :]
 
     # The end
@@ -459,10 +456,6 @@ class SQLiteLog:
 def _key_of(entry: Entry) -> _SaidKey:
     assert entry.id is not None
     return entry.room.name.key, entry.author.key, entry.id
-
-
-def _record(entry: Entry) -> Record:
-    return Record(entry.seq, entry.time, entry.author.shown, entry.msg, entry.kind, entry.of)
 
 
 def _fitting(records: Iterable[Record], most_bytes: int) -> int:
