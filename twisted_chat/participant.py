@@ -256,10 +256,11 @@ class Participant(ABC):
             return
         if type(request) is Quit:
             self._leaving = True
-        if self._turn_number != self.turn.number:
+        turn = self.turn
+        if self._turn_number != turn.number:
             self.begin_turn()
         if (
-            self._work < self.turn.quantum
+            self._work < turn.quantum
             and not (self._waiting or self._busy or self._enough or self._resting)
             and not self.depends(request)
         ):

@@ -51,11 +51,10 @@ class Session(Participant):
     # Requests
 
     def depends(self, request: Asked) -> bool:
-        return (
-            (self.paused and self._owed > MAX_OWED)
-            or (self._unsettled > 0 and type(request) is not Say)
-            or (type(request) is Quit and self._is_behind())
-        )
+        kind = type(request)
+        if self.paused and self._owed > MAX_OWED:
+            return True
+        return kind is not Say and (self._unsettled > 0 or (kind is Quit and self._is_behind()))
 
     def _is_behind(self) -> bool:
         return any(not member.live for member in self.members.values())

@@ -16,7 +16,9 @@ _T = TypeVar("_T")
 
 def membership(session: Participant, room: str) -> Member:
     """Find the membership of a session in a room; raises `WireError`."""
-    member = session.members.get(names.room(room).key) or session.introduce()
+    member = session.members.get(room)  # by its key, as most clients write it
+    if member is None:
+        member = session.members.get(names.room(room).key) or session.introduce()
     if member is None:
         raise WireError("not-joined", f"you are not in the room {room}: join it first")
     return member
