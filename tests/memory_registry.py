@@ -46,6 +46,7 @@ class MemoryRegistry:
         """While this is true, nothing can be read or stored."""
         self.held: list[Callable[[], object]] | None = None
         """What was asked for and waits to be called, while this is a list."""
+        self.is_closed = False
         self.calls: list[str] = []
         """The names of the methods that were called, in order: a test can count what something costs."""
         self._accounts: dict[str, StoredAccount] = {}
@@ -160,5 +161,5 @@ class MemoryRegistry:
         self._reports = [report for report in self._reports if report.seq > seq]
 
     def close(self) -> Deferred[None]:
-        self.is_unavailable = True
+        self.is_closed = True
         return succeed(None)

@@ -89,6 +89,8 @@ TESTS: Final = {
     "stores.sqlite.database": ("sqlite_database", "sqlite_log", "retention", "sqlite_file"),
     "stores.sqlite.file": ("sqlite_file", "sqlite_log"),
     "stores.sqlite.lock": ("sqlite_lock",),
+    "stores.sqlite.registry": ("sqlite_registry", "registry_contract"),
+    "stores.sqlite.registry_sql": ("sqlite_registry", "registry_contract"),
     "stores.sqlite.log": ("sqlite_log", "retention", "store_contract"),
     "stores.sqlite.trouble": ("sqlite_trouble",),
     "stores.sqlite.watch": ("sqlite_watch",),

@@ -23,6 +23,7 @@ from twisted_chat.log import Entry, Log, Record, RoomLog, Unavailable
 from twisted_chat.stores.sqlite.database import Durability
 from twisted_chat.stores.sqlite.file import DatabaseFile
 from twisted_chat.stores.sqlite.log import SQLiteLog
+from twisted_chat.stores.sqlite.registry import SQLiteRegistry
 
 MOST = 1_000
 PLENTY = 2**20
@@ -64,9 +65,11 @@ class BreakableFile(DatabaseFile):
         if function not in self.broken:
             return function
 
+        error = self.broken[function]
+
         def fail(*_: object) -> None:
             self.failures += 1
-            raise self.broken[function]
+            raise error
 
         return fail
 
@@ -97,6 +100,13 @@ class StoreTestCase(TestCase):
         log = SQLiteLog(self.file, self.clock, **options)
         self.addCleanup(log.close)
         return log
+
+    def open_sqlite_registry(self, path: str | None = None, durability: Durability = "process") -> SQLiteRegistry:
+        """Open the registry in a file, which has logs as well."""
+        self.open_store(path, durability)
+        registry = SQLiteRegistry(self.file, self.clock)
+        self.addCleanup(registry.close)
+        return registry
 
     async def begin_file(self) -> None:
         """Leave a file in which something was said; one in which nothing was is removed."""

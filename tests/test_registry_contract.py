@@ -12,3 +12,24 @@ class MemoryTests(registry_contract.RegistryContract):
 
     def open_registry(self) -> Registry:
         return memory_registry.MemoryRegistry()
+
+
+class SQLiteInMemoryTests(registry_contract.RegistryContract):
+    """SQLite's registry, with nothing on disk."""
+
+    def open_registry(self) -> Registry:
+        return self.open_sqlite_registry(":memory:")
+
+
+class SQLiteOnDiskTests(registry_contract.RegistryContract):
+    """SQLite's registry, in a file."""
+
+    def open_registry(self) -> Registry:
+        return self.open_sqlite_registry()
+
+
+class SQLiteThatSurvivesPowerCutsTests(registry_contract.RegistryContract):
+    """SQLite's registry, where each change waits for the disk."""
+
+    def open_registry(self) -> Registry:
+        return self.open_sqlite_registry(durability="power")

@@ -28,7 +28,6 @@ from twisted.python.logfile import LogFile
 from twisted.trial.unittest import TestCase
 
 from twisted_chat import __version__, service
-from twisted_chat.accounts import Anybody
 from twisted_chat.bounded_log import MOST
 from twisted_chat.limits import Limits
 from twisted_chat.log import Log, Unavailable, Unusable
@@ -39,6 +38,7 @@ from twisted_chat.signals import Signals
 from twisted_chat.stores.opened import Opened
 from twisted_chat.stores.sqlite.file import IN_MEMORY
 
+from .memory_registry import MemoryRegistry
 from .ports import Port, Reactor
 from .programs import folder
 
@@ -90,11 +90,12 @@ class FakeStore(StoreSettings):
     log: FakeLog | None = None
     new = True
     is_discarded = False
+    registry = MemoryRegistry()
 
     @property
     def is_closed(self) -> bool:
         assert self.log
-        return self.log.is_closed
+        return self.log.is_closed and self.registry.is_closed
 
     def is_new(self) -> bool:
         return self.new
@@ -107,7 +108,8 @@ class FakeStore(StoreSettings):
         if self.database == "unusable":
             raise Unusable("this disk is no disk")
         self.log = FakeLog()
-        return Opened(cast(Log, self.log), Anybody())
+        self.registry = MemoryRegistry()
+        return Opened(cast(Log, self.log), self.registry)
 
 
 class FakeChat:

@@ -231,7 +231,7 @@ class Ages(DatabaseTestCase):
 
 
 class Discarding(DatabaseTestCase):
-    def test_only_a_database_without_messages_is_removed(self) -> None:
+    def test_only_a_database_without_messages_and_accounts_is_removed(self) -> None:
         database.discard(self.path)
         self.assertFalse(os.path.exists(self.path))
         with closing(connect(self.path)) as connection:
@@ -241,6 +241,11 @@ class Discarding(DatabaseTestCase):
         self.assertTrue(os.path.exists(self.path))
         with closing(connect(self.path)) as connection:
             connection.execute("DELETE FROM room")
+            connection.execute("INSERT INTO account VALUES ('al', 'al', 'al', '', 0, 'active', 0)")
+        database.discard(self.path)
+        self.assertTrue(os.path.exists(self.path))
+        with closing(connect(self.path)) as connection:
+            connection.execute("DELETE FROM account")
         database.discard(self.path)
         self.assertEqual(os.listdir(self.folder), [])
 

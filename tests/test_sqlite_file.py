@@ -112,12 +112,13 @@ class Files(FileTestCase):
 
     async def test_a_damaged_file_says_so_when_it_is_read(self) -> None:
         log = self.open_store()
+        intact = 4096 * self.file.writer.execute("PRAGMA page_count").fetchone()[0]
         lobby = await room(log)
         for _ in range(20):
             await keep(log, [entry(lobby, "x" * 1_000) for _ in range(50)], 1)
         await log.close()
         data = bytearray(read_bytes(self.path))
-        data[4096 * 8 :] = b"\xa5" * (len(data) - 4096 * 8)
+        data[intact:] = b"\xa5" * (len(data) - intact)
         write_bytes(self.path, bytes(data))
         log = self.open_store()
         damaged = "it is damaged; stop the server and put a backup in its place"

@@ -27,6 +27,7 @@ from twisted_chat.stores.retention import Keep
 from twisted_chat.stores.sqlite import database
 from twisted_chat.stores.sqlite import file as database_file
 from twisted_chat.stores.sqlite import log as sqlite
+from twisted_chat.stores.sqlite.file import CHECK_SECONDS
 from twisted_chat.stores.sqlite.log import SQLiteLog
 
 from .stores import (
@@ -447,7 +448,7 @@ class Following(FileTestCase):
 
     async def look(self, log: SQLiteLog) -> None:
         """Let the time of the next look come."""
-        self.clock.advance(sqlite.CHECK_SECONDS)
+        self.clock.advance(CHECK_SECONDS)
         await log.flush()
 
     async def test_an_import_is_heard_without_a_message(self) -> None:
@@ -530,7 +531,7 @@ class Following(FileTestCase):
         self.imports(2)
         with self.written_to() as other:
             other.execute("ALTER TABLE store RENAME TO store_away")
-        self.clock.advance(sqlite.CHECK_SECONDS)
+        self.clock.advance(CHECK_SECONDS)
         with self.written_to() as other:
             other.execute("ALTER TABLE store_away RENAME TO store")
         await self.look(log)

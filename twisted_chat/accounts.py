@@ -61,8 +61,8 @@ class Anybody:
 
     guests = True
 
-    def __init__(self) -> None:
-        self.rules = Rules()
+    def __init__(self, rules: Rules | None = None) -> None:
+        self.rules = Rules() if rules is None else rules
 
     def log_in(self, nick: Name, password: str | None, address: str) -> Deferred[Account | None]:
         if password is None:

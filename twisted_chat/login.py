@@ -133,6 +133,8 @@ def account_of(stored: StoredAccount) -> Account:
         raise WireError("denied", f"an operator has to let the account {stored.name.shown} in first: ask one")
     if stored.state == "suspended":
         raise WireError("denied", f"an operator has suspended the account {stored.name.shown}")
+    if stored.state == "removed":
+        raise WireError("denied", f"an operator has removed the account {stored.name.shown}")
     return Account(stored.name, stored.created)
 
 

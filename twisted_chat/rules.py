@@ -305,6 +305,11 @@ class Rules:
             key=lambda rule: rule.subject,
         )
 
+    def __iter__(self) -> Iterator[Rule]:
+        """Go through all rules that are known, be they over or not."""
+        for rules in self._rooms.values():
+            yield from rules.by_key.values()
+
     def get(self, key: RuleKey) -> Rule | None:
         """Find a rule by its key, be it over or not."""
         return self._rooms.get(key.room, _NOTHING).by_key.get(key)

@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 from twisted.python.logfile import BaseLogFile
 
 from . import __version__
+from .accounts import Anybody
 from .bounded_log import bound
 from .chat import Chat
 from .limits import Limits
@@ -158,7 +159,8 @@ class ChatService(Service):
 
     def _open_everything(self) -> None:
         self._signals.start()
-        self._log, accounts = self._open()
+        self._log, self._registry = self._open()
+        accounts = Anybody(self._registry.rules)
         self._chat = self._make_chat(
             self._reactor, self._log, self._limits, soon(self._reactor), self._store.memory, accounts
         )
@@ -251,6 +253,7 @@ class ChatService(Service):
         goodbye = maybeDeferred(self._chat.stop, "the server is shutting down")
         await _settled("telling all clients", goodbye.addTimeout(FAREWELL, self._reactor))
         await _close(carriers)
+        await _settled("closing the registry", maybeDeferred(self._registry.close))
         await _settled("closing the log", maybeDeferred(self._log.close))
         if self._unbound is not None:
             self._unbound()

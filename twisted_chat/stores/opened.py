@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..accounts import Accounts
 from ..log import Log
+from ..registry import Registry
 
 
 class Opened(NamedTuple):
     """An open store: the logs of all rooms and the registry of accounts, in one place."""
 
     log: Log
-    """The logs of all rooms. Closing them closes the store."""
-    accounts: Accounts
+    """The logs of all rooms. Closing them closes the store; the registry is closed before."""
+    registry: Registry

@@ -1,4 +1,5 @@
 """The embedded store: one SQLite file.
 
-`log.py` is the store, `file.py` the open file with its threads, and `database.py` the SQL, which the commands use too.
+`log.py` has the logs and `registry.py` the accounts and rules, `file.py` the open file with its threads, and
+`database.py` and `registry_sql.py` the SQL, which the commands use too.
 """

@@ -124,7 +124,7 @@ def _run(connection: sqlite3.Connection, script: str) -> None:
 
 
 def discard(path: str) -> None:
-    """Remove a database that a failed start has made, unless it has messages or another server uses it by now."""
+    """Remove a database that a failed start has made, unless it is in use or something is in it by now."""
     try:
         lock = FileLock.acquire(os.path.realpath(path))
     except Unusable:
@@ -133,7 +133,8 @@ def discard(path: str) -> None:
     try:
         if not lock.made:
             with closing(sqlite3.connect(path)) as connection:
-                is_unused = connection.execute("SELECT 1 FROM room").fetchone() is None
+                sql = "SELECT 1 FROM room UNION ALL SELECT 1 FROM account"
+                is_unused = connection.execute(sql).fetchone() is None
     except sqlite3.Error:  # it belongs to another server
         pass
     finally:

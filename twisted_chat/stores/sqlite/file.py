@@ -18,6 +18,7 @@ from contextlib import suppress
 from typing import Any, Final, Self, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredLock, inlineCallbacks
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -36,6 +37,11 @@ READERS: Final = 2
 
 BUSY_PAUSE: Final = 0.02
 """Seconds between two attempts to use a file that another program writes to."""
+
+CHECK_SECONDS: Final = 1.0
+"""How often a server looks for what another program (`twisted-chat import`) has written: one row that such a program
+changes, read in some 5 µs. `PRAGMA data_version` is no cheaper and changes with each move of our own; a watch on the
+file's time would need one more dependency or a thread."""
 
 PINNED_BYTES: Final = 4 * WAL_BYTES
 """Size of the write-ahead log that can only come from a program that reads the file and does not end its transaction:
@@ -259,15 +265,54 @@ class DatabaseFile:
         try:
             yield self.attempt_in_thread(0, function)
         finally:
-            self._closed = True
-            for threads in (self._writing, self._reading):
-                if threads is not None:
-                    threads.stop()
-            for connection in self._connections:
-                connection.close()  # the last connection copies the write-ahead log and removes it
-            if self._watch is not None and self._file_lock is not None:
-                self._watch.close()
-                self._file_lock.release()
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Let go of everything, as it is."""
+        self._closed = True
+        for threads in (self._writing, self._reading):
+            if threads is not None:
+                threads.stop()
+        for connection in self._connections:
+            connection.close()  # the last connection copies the write-ahead log and removes it
+        if self._watch is not None and self._file_lock is not None:
+            self._watch.close()
+            self._file_lock.release()
+
+
+class ChangeCheck:
+    """Checks now and then whether other programs have written to a file."""
+
+    def __init__(
+        self, file: DatabaseFile, reactor: Any, seen: Callable[[], int], read_changes: Callable[[float], Deferred[None]]
+    ) -> None:
+        """Prepare to check, from `start` on.
+
+        `seen` tells the epoch of the file as of which everything is known. Where it is another one, `read_changes` is
+        called as a job (`DatabaseFile.in_turn`) to learn what is new.
+        """
+        self._file = file
+        self._reactor = reactor
+        self._seen = seen
+        self._read_changes = read_changes
+        self._next: IDelayedCall | None = None
+
+    def start(self) -> None:
+        """Check every `CHECK_SECONDS` from now on; nobody else writes to what is only in memory."""
+        if self._next is None and not self._file.is_in_memory:
+            self._next = self._reactor.callLater(CHECK_SECONDS, self._check)
+
+    def _check(self) -> None:
+        self._next = None
+        if self._file.was_written_by_others(self._seen()):
+            self._file.in_turn(self._read_changes).addErrback(report, "What another program wrote could not be read")
+        self.start()
+
+    def stop(self) -> None:
+        """Check no more."""
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
 
 
 def report(failure: Failure, what: str) -> None:

@@ -18,7 +18,6 @@ from typing import Any, Final, NamedTuple, TypeVar, cast
 from weakref import WeakValueDictionary
 
 from twisted.internet.defer import Deferred, inlineCallbacks, succeed
-from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -28,16 +27,11 @@ from ...names import Name
 from ..retention import EVERYTHING, Keep, Trimmer, Trusted
 from . import database
 from .database import AFTER, BEFORE, Changes, RoomState, Trimmed
-from .file import DatabaseFile, report, tell_renumbered
+from .file import ChangeCheck, DatabaseFile, report, tell_renumbered
 
 JOURNAL_BYTES: Final = 2**20
 """Bytes of memory that the journal takes when it is moved to `message`: one move then holds the file's lock for some
 10 ms."""
-
-CHECK_SECONDS: Final = 1.0
-"""How often a server looks for what another program (`twisted-chat import`) has written: one row that such a program
-changes, read in some 5 µs. `PRAGMA data_version` is no cheaper and changes with each move of our own; a watch on the
-file's time would need one more dependency or a thread."""
 
 ROW_BYTES: Final = 512
 """Bytes of memory that a message takes beside its text."""
@@ -109,7 +103,7 @@ class SQLiteRoomLog:
 
     def follow(self, heard: Heard) -> None:
         self._heard = heard
-        self._store._schedule_check()
+        self._store._change_check.start()
 
     def unfollow(self) -> None:
         self._heard = None
@@ -161,8 +155,8 @@ class SQLiteLog:
         self._journal_limit = self._move_at = journal_bytes
         self._moving = False
         self._reactor = reactor
-        self._next_check: IDelayedCall | None = None
-        """The next check for what other programs have written."""
+        self._change_check = ChangeCheck(file, reactor, lambda: self._epoch, self._read_changes)
+        """Started with the first room that is followed."""
         self._keep = keep
         self._trimmer = None if keep == EVERYTHING else Trimmer(reactor, self)
 
@@ -234,17 +228,6 @@ class SQLiteLog:
         self.room_count = changes.room_count
         for room, (state, new) in zip(rooms, changes.rooms, strict=True):
             room.take(state, () if changes.renumbered else new)
-
-    def _schedule_check(self) -> None:
-        """Schedule the next check for what other programs write."""
-        if self._next_check is None and not self._file.is_in_memory:
-            self._next_check = self._reactor.callLater(CHECK_SECONDS, self._check)
-
-    def _check(self) -> None:
-        self._next_check = None
-        if self._file.was_written_by_others(self._epoch):
-            self._file.in_turn(self._read_changes).addErrback(report, "What another program wrote could not be read")
-        self._schedule_check()
 
     def _write_turn(self, connection: sqlite3.Connection, entries: Sequence[Entry], time: int) -> _Turn | None:
         """Number entries, and write the new ones to the journal. Nothing but the entries changes here.
@@ -441,9 +424,7 @@ class SQLiteLog:
     # The end
 
     def close(self) -> Deferred[None]:
-        if self._next_check is not None:
-            self._next_check.cancel()
-            self._next_check = None
+        self._change_check.stop()
         if self._trimmer is not None:
             self._trimmer.stop()
         return self._file.close(database.move).addErrback(self._not_moved)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 
-from ...accounts import Anybody
+from ...log import Unusable
 from ..opened import Opened
 from ..retention import EVERYTHING, Keep
-from .database import Durability
+from .database import Durability, explain
 from .file import DatabaseFile
 from .log import SQLiteLog
+from .registry import SQLiteRegistry
 
 
 def open_store(path: str, reactor: Any, durability: Durability = "process", keep: Keep = EVERYTHING) -> Opened:
     """Open a file, or make one. `:memory:` keeps everything in memory. Raises `Unusable`."""
     file = DatabaseFile.open(path, reactor, durability)
-    return Opened(SQLiteLog(file, reactor, keep), Anybody())
+    try:
+        registry = SQLiteRegistry(file, reactor)
+    except sqlite3.Error as error:
+        file.let_go()
+        raise Unusable(f"{path} cannot be used: {explain(error)}") from None
+    return Opened(SQLiteLog(file, reactor, keep), registry)
