@@ -229,7 +229,7 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
     },
     "stores.sqlite.file": {
         "__init__: 1 + READERS -> 2 + READERS": "a connection more, which nobody uses",
-        "_close: self._watch is not None and self._file_lock is not None -> self._watch is not None": "both or neither",
+        "let_go: self._watch is not None and self._file_lock is not None -> self._watch is not None": "both or neither",
         "_size: return 0 -> return 1": "both are below every bound",
         "copy_wal: self._copying.locked or self._closed"
         " -> self._copying.locked and self._closed": "whoever has closed the file has removed the log, or is told",

@@ -15,6 +15,7 @@ from twisted_chat.login import EVERYBODY, MAX_TOKENS, Login, Policy
 from twisted_chat.messages import WireError
 from twisted_chat.passwords import Passwords
 from twisted_chat.pauses import ACCOUNT
+from twisted_chat.registry import AccountState
 from twisted_chat.rules import Account
 
 from .memory_registry import MemoryRegistry
@@ -182,12 +183,14 @@ class RegistrationTests(LoginTestCase):
         self.get(self.registry.set_state("al", "active"))
         self.assertIsNotNone(self.get(self.log_in("al", HORSE)))
 
-    def test_a_suspended_account_does_not_get_in(self) -> None:
+    def test_a_suspended_or_removed_account_does_not_get_in(self) -> None:
         account = self.register("al")
         token = self.get(self.accounts.make_token(account, "phone"))
-        self.get(self.registry.set_state("al", "suspended"))
-        for secret in HORSE, token:
-            self.assertEqual(self.code(self.log_in("al", secret)), "denied")
+        states: list[AccountState] = ["suspended", "removed"]
+        for state in states:
+            self.get(self.registry.set_state("al", state))
+            for secret in HORSE, token:
+                self.assertEqual(self.code(self.log_in("al", secret)), "denied")
 
     def test_an_address_makes_ten_accounts_an_hour(self) -> None:
         for number in range(10):

@@ -948,6 +948,16 @@ class Busy(FileTestCase):
         await keep(log, [entry(lobby, "a")], 1)
         self.assertEqual(lobby.seq, 1)
 
+    async def test_topics_that_waited_are_set_in_their_order(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        busy: Deferred[None] = Deferred()
+        holding = self.file.in_turn(lambda until: busy)
+        waiting = [lobby.set_topic(topic) for topic in ("one", "two", "three", "")]
+        busy.callback(None)
+        await gatherResults([holding, *waiting])
+        self.assertEqual((lobby.topic, (await log.rooms(9))[0].topic), ("", ""))
+
     async def test_all_that_wait_at_once_wait_for_the_same_time(self) -> None:
         for durability in ("process", "power"):
             log = self.open_store(f"{self.path}-{durability}", durability)

@@ -176,10 +176,14 @@ class SQLiteLog:
         return self._file.read(database.summaries, most)
 
     def _set_topic(self, room: SQLiteRoomLog, topic: str) -> Deferred[None]:
+        return self._file.in_turn(self._write_topic, room, topic)
+
+    def _write_topic(self, until: float, room: SQLiteRoomLog, topic: str) -> Deferred[None]:
         if room.topic == topic:
             return succeed(None)
-        kept = self._file.write(database.set_topic, room.name, topic, clock.milliseconds(self._reactor))
-        return kept.addCallback(self._topic_kept, room, topic)
+        now = clock.milliseconds(self._reactor)
+        written = self._file.attempt(until, database.set_topic, room.name, topic, now)
+        return written.addCallback(self._topic_kept, room, topic)  # before the next topic is written
 
     def _topic_kept(self, id: int, room: SQLiteRoomLog, topic: str) -> None:
         self._changes += 1
