@@ -34,10 +34,18 @@ class PlainTestCase(SynchronousTestCase):
         self.lines = Lines()
         self.streams = FakeStreams(self.lines)
         self.running: Deferred[int] = Deferred()
+        self.columns: int | None = None
 
     def begin(self) -> None:
+        self.patch(os, "get_terminal_size", self.terminal_size)
         interface = PlainInterface(self.network.clock, self.options, self.lines, self.network)
         self.running = Deferred.fromCoroutine(interface.run())
+
+    def terminal_size(self, descriptor: int) -> os.terminal_size:
+        """Say that standard output and error are a terminal with so many columns, if they are one."""
+        if self.columns is None:
+            raise OSError("this is not a terminal")
+        return os.terminal_size((self.columns, 24))
 
     def start(self) -> None:
         self.begin()
@@ -103,6 +111,21 @@ class PlainTests(PlainTestCase):
         self.network.connections[0].reply(wire.Message(msg="psst", author="bob", to="alice"))
         self.network.flush()
         self.assertEqual(self.streams.output.printed, ["bob: hi[2J", "  bob: no", "bob (to you): psst"])
+
+    def test_on_a_terminal_no_row_of_a_message_looks_like_another_message(self) -> None:
+        self.columns = 20
+        self.start()
+        self.server.say("x" * 15 + " eve: send me money\n\tback at last, everybody")
+        self.type("/topic " + "y" * 300 + "\n")
+        self.columns = 0
+        self.server.say("x" * 30)
+        self.network.flush()
+        rows = ["bob: " + "x" * 15, "  eve: send me money", "      back at last,", "  everybody"]
+        self.assertEqual(self.streams.output.printed, [*rows, "bob: " + "x" * 30])
+        first, *others = self.complaints
+        self.assertEqual(first[:2], "* ")
+        self.assertEqual({row[:2] for row in others}, {"  "})
+        self.assertLessEqual(max(map(len, self.complaints)), 20)
 
     def test_several_lines_of_a_message_stay_several_lines_that_look_like_no_message(self) -> None:
         self.start()

@@ -25,11 +25,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import messages as wire
 from twisted_chat.client import terminal
+from twisted_chat.client.program.columns import width
 from twisted_chat.client.program.options import Options
 from twisted_chat.client.program.person import Direct
 from twisted_chat.client.terminal import pane as pane_module
 from twisted_chat.client.terminal import view
-from twisted_chat.client.terminal.columns import width
 from twisted_chat.client.terminal.controller import PAGE, SAVE, Controller
 from twisted_chat.client.terminal.entry import Fate
 from twisted_chat.client.terminal.memory import Memory

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_chat.client.terminal.columns import width
+from twisted_chat.client.program.columns import width
 from twisted_chat.client.terminal.menu import menu_rows
 
 CHOICES = [(f"/command{i}", f"do {i}") for i in range(20)]

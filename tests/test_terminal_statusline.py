@@ -6,8 +6,8 @@ from typing import Any, cast
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from twisted_chat.client.program.columns import width
 from twisted_chat.client.program.person import Direct
-from twisted_chat.client.terminal.columns import width
 from twisted_chat.client.terminal.entry import Kind
 from twisted_chat.client.terminal.panes import Panes
 from twisted_chat.client.terminal.statusline import Connection, Standing, status, title

@@ -8,10 +8,10 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat.client import Message
+from twisted_chat.client.program.columns import width
 from twisted_chat.client.terminal import pane as pane_module
 from twisted_chat.client.terminal import viewport as viewport_module
 from twisted_chat.client.terminal.colours import colour
-from twisted_chat.client.terminal.columns import width
 from twisted_chat.client.terminal.entry import Entry, Kind
 from twisted_chat.client.terminal.hyperlinks import HyperlinkStyle
 from twisted_chat.client.terminal.layout import MAX_LINES

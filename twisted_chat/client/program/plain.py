@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -15,16 +15,18 @@ from ..library import Client, Room
 from ..protocol.errors import ChatError, ClosedError, UnreachableError
 from .bare import BareClient, BareHeard, connect_bare
 from .clean import clean, clean_lines
+from .columns import steady, wrap
 from .command import Quit
 from .commands import COMMANDS
 from .endpoint import endpoint
 from .lines import END, Lines
 from .options import Options
 from .person import Direct, Person
+from .stdio import terminal_columns
 from .trouble import lost, why_not
 
-CONTINUED: Final = "\n  "
-"""The separator between two lines of one message."""
+INDENT: Final = 2
+"""Blanks in front of all rows of an entry but the first. No other row begins with a blank."""
 
 
 class End(NamedTuple):
@@ -36,13 +38,21 @@ class End(NamedTuple):
 
 
 class PlainScreen:
-    """Prints a conversation line by line, and errors to standard error."""
+    """Prints a conversation line by line, and errors to standard error.
 
-    def __init__(self, lines: Lines, notices: bool) -> None:
-        """With `notices`, joins and leaves are printed, too. A program that reads the messages has no use for them."""
+    On a terminal, long lines are broken here. The terminal would break them anywhere, and a text could be laid out so
+    that its next row looks like the message of somebody else.
+    """
+
+    def __init__(self, lines: Lines, notices: bool, columns: Callable[[int], int] = terminal_columns) -> None:
+        """With `notices`, joins and leaves are printed, too. A program that reads the messages has no use for them.
+
+        `columns` returns the width of standard output (1) or error (2), 0 if it is not a terminal.
+        """
         self.person: Person | None = None
         self._lines = lines
         self._notices = notices
+        self._columns = columns
 
     async def message(self, message: Message, room: Room | None) -> None:
         author = clean(message.author)
@@ -54,8 +64,9 @@ class PlainScreen:
         await self._lines.writable()
 
     def show(self, author: str, text: str) -> None:
-        """Print a message. Its lines after the first begin with blanks, as no other line does."""
-        self._lines.write(f"{author}: {CONTINUED.join(clean_lines(text))}")
+        """Print a message."""
+        first, *others = clean_lines(text)
+        self._print(f"{author}: {first}", *(" " * INDENT + line for line in others))
 
     async def past(self, messages: Sequence[Message], room: Room, attention: int) -> None:
         for message in messages:
@@ -77,14 +88,25 @@ class PlainScreen:
         return 0  # there is no view that could move
 
     def note(self, text: str) -> None:
-        self._lines.write(f"* {text}")
+        self._print(f"* {text}")
 
     def notice(self, text: str, room: str) -> None:
         if self._notices:
             self.note(text)
 
     def error(self, text: str) -> None:
-        self._lines.complain(f"* {text}")
+        self._lines.complain(_broken([f"* {text}"], self._columns(2)))
+
+    def _print(self, *lines: str) -> None:
+        self._lines.write(_broken(lines, self._columns(1)))
+
+
+def _broken(lines: Sequence[str], columns: int) -> str:
+    """Break the lines of an entry into rows of a terminal. 0 columns mean that there is none."""
+    if not columns:
+        return "\n".join(lines)
+    rows = (row for line in lines for row in wrap([("", steady(line))], columns, min(INDENT, columns - 1)))
+    return "\n".join("".join(text for _, text in row) for row in rows)
 
 
 class PlainInterface:

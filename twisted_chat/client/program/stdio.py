@@ -42,6 +42,14 @@ def is_gone(descriptor: int) -> bool:
     return bool(_events(descriptor) & (select.POLLHUP | select.POLLERR))
 
 
+def terminal_columns(descriptor: int) -> int:
+    """The width of a terminal in columns; 0 if the descriptor is not a terminal, or its width is not known."""
+    try:
+        return os.get_terminal_size(descriptor).columns
+    except OSError:
+        return 0
+
+
 def _events(descriptor: int) -> int:
     poll = select.poll()
     poll.register(descriptor, 0)  # these three are always reported

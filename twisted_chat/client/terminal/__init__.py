@@ -1,7 +1,7 @@
 """The interface of the whole screen, for a terminal.
 
 Most modules work without a terminal: `entry.py`, `pane.py` and `panes.py` hold the conversations; `layout.py`,
-`viewport.py`, `statusline.py`, `menu.py`, `columns.py`, `colours.py` and `hyperlinks.py` make rows from them;
+`viewport.py`, `statusline.py`, `menu.py`, `colours.py` and `hyperlinks.py` make rows from them;
 `completing.py` and `paste.py` help with typing; `memory.py` keeps a few things from one run to the next. `view.py`,
 `controls.py`, `keys.py` and `output.py` are the screen and the keys, on prompt_toolkit. `screen.py` shows there what
 the client receives, `directory.py` has the names to complete, and `controller.py` joins all of them.

@@ -12,7 +12,7 @@ from prompt_toolkit.layout.processors import Processor, Transformation, Transfor
 from prompt_toolkit.layout.utils import explode_text_fragments
 from prompt_toolkit.mouse_events import MouseEvent, MouseEventType
 
-from .columns import steady_parts
+from ..program.columns import steady_parts
 from .hyperlinks import HyperlinkStyle
 from .layout import Row
 

@@ -9,7 +9,7 @@ from prompt_toolkit.filters import Condition, has_completions
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
 
-from .columns import graphemes
+from ..program.columns import graphemes
 from .view import View
 
 HELP: Final = (

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, cast
 
+from ..program.columns import Fragment, cut, steady, wrap
 from .colours import colour
-from .columns import Fragment, cut, steady, wrap
 from .entry import Entry, Fate, Kind
 from .hyperlinks import HyperlinkStyle, find_hyperlinks
 

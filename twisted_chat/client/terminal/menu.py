@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from .columns import Fragment, cut, width
+from ..program.columns import Fragment, cut, width
 
 ROWS: Final = 8
 """The maximum number of rows of the menu."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from .columns import cut, steady
+from ..program.columns import cut, steady
 from .pane import Pane
 
 MANY_LINES: Final = 5

@@ -12,9 +12,9 @@ from ..answers import Answer
 from ..events import Message, Request, State
 from ..library import Client, Room
 from ..program.clean import clean
+from ..program.columns import cut
 from ..program.person import Direct
 from ..protocol.errors import ClosedError
-from .columns import cut
 from .directory import Directory
 from .entry import Entry, Fate, Kind, key_of
 from .memory import Memory

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final
 
-from .columns import Fragment, cut, steady, width
+from ..program.columns import Fragment, cut, steady, width
 from .pane import Pane
 from .panes import Panes
 

@@ -30,7 +30,7 @@ from prompt_toolkit.layout import (
 from prompt_toolkit.output import ColorDepth, Output
 from prompt_toolkit.styles import Style
 
-from .columns import steady, wrap
+from ..program.columns import steady, wrap
 from .completing import Known, endings, word_before
 from .controls import PaneControl, Prompt, Steady
 from .layout import Row

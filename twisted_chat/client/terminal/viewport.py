@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from .columns import cut
+from ..program.columns import cut
 from .layout import Row, rows_of
 from .pane import KEPT, Pane
 

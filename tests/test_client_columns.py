@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat.client.program.clean import clean
-from twisted_chat.client.terminal.columns import cut, graphemes, steady, width, wrap
+from twisted_chat.client.program.columns import cut, graphemes, steady, width, wrap
 
 
 class SteadyTests(SynchronousTestCase):
