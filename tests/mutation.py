@@ -80,7 +80,7 @@ TESTS: Final = {
     "encoding": ("encoding", "bare", "room", "chat"),
     "room.appending": ("room", "session", "chat", "promises"),
     "room.catching_up": ("room", "bare", "session", "chat", "promises"),
-    "room.members": ("room", "session", "chat", "promises"),
+    "room.members": ("room", "session", "chat", "bare", "promises"),
     "room.page": ("page", "room", "promises"),
     "room.rooms": ("room", "session", "chat", "bare", "promises"),
     "room.tail": ("tail", "room"),
@@ -186,6 +186,7 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
     "room.members": {
         "drop: self._page.start < tail.floor -> self._page.start <= tail.floor": "a page is made again too early, once",
         "drop: self._page is not None and self._page.start < tail.floor -> self._page is not None": "the same",
+        "page_after: seq < self.tail.floor -> seq <= self.tail.floor": "`read_after` finds it in the tail as well",
         "read_before: self.head + 1 -> self.head + 2": "what was not handed out is left out anyway",
     },
     "room.page": {

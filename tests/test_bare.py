@@ -662,6 +662,14 @@ class EndTests(BareTestCase):
         self.server.settle()
         self.assertEqual(self.alice.got(), [{"type": "leave", "author": "49474", "room": "lobby"}])
 
+    def test_a_room_forgets_one_that_is_gone(self) -> None:
+        for connect in self.silent, self.bare:
+            peer = connect()
+            self.assertEqual(len(self.server.room("lobby").paced), 1)
+            peer.cut()
+            self.server.settle()
+            self.assertEqual(len(self.server.room("lobby").paced), 0)
+
     def test_a_connection_that_is_gone_before_it_said_anything_was_never_there(self) -> None:
         before = len(self.server.clock.getDelayedCalls())
         peer = self.server.connect()

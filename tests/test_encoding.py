@@ -49,6 +49,11 @@ class ThreeFieldsTests(SynchronousTestCase):
         self.assertLessEqual(max(map(len, part)), MAX_OBJECT)
         self.assertEqual(THREE_FIELDS.size(part), sum(map(len, part)))
 
+    def test_it_takes_no_more_segments_than_it_has_to(self) -> None:
+        names = len(THREE_FIELDS.message("lobby", Record(7, 0, "al", ""))[0])
+        for size, count in ((MAX_OBJECT - names, 1), (MAX_OBJECT - names + 1, 2), (2 * (MAX_OBJECT - names), 2)):
+            self.assertEqual(len(THREE_FIELDS.message("lobby", Record(7, 0, "al", "x" * size))), count)
+
     def test_segments_are_joined_in_order(self) -> None:
         self.assertEqual(THREE_FIELDS.join([(b"a", b"b"), (), (b"c",)]), (b"a", b"b", b"c"))
 

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_chat import room, session
 from twisted_chat.bare import Bare
 from twisted_chat.encoding import THREE_FIELDS
-from twisted_chat.limits import WORK_A_TURN
+from twisted_chat.limits import LEAST_QUANTUM, QUANTUM, WORK_A_TURN
 from twisted_chat.log import Entry, Record, Unavailable
 from twisted_chat.messages import MemberJoined
 from twisted_chat.room import appending, catching_up
@@ -393,6 +393,16 @@ class OtherWaysTests(SynchronousTestCase):
             self.server.settle()
         self.assertEqual(self.server.fake.calls["after"], calls)
         self.assertEqual(self.bob.texts(), list("1234567"))
+
+    def test_memory_keeps_what_is_said_after_it(self) -> None:
+        self.bring_in("1")
+        for text in "234":
+            self.alice.say(text)
+            self.server.settle()
+        calls = self.server.fake.calls["after"]
+        late = self.server.welcome("dave").ask(type="join", room="lobby", since=1)
+        self.assertEqual([obj["msg"] for obj in late[1:]], list("234"))
+        self.assertEqual(self.server.fake.calls["after"], calls)
 
     def test_memory_forgets_what_it_had_when_its_time_comes(self) -> None:
         self.server = Server(tail_bytes=250)
@@ -907,6 +917,15 @@ class TopicTests(SynchronousTestCase):
         server.settle()
         self.assertEqual(kinds(bob.got()), ["topic"])
 
+    def test_one_that_was_told_of_it_is_not_told_again_when_it_reads_on(self) -> None:
+        server = Server()
+        alice, bob = server.crowd(2, "lobby")
+        alice.ask(type="topic", room="lobby", msg="all")
+        bob.pause()
+        bob.resume()
+        server.settle()
+        self.assertEqual(kinds(bob.got()), ["topic"])
+
 
 class OwnTests(SynchronousTestCase):
     """Numbers of one's own messages are remembered as long as they are behind one's cursor."""
@@ -977,6 +996,23 @@ class TurnTests(SynchronousTestCase):
         self.assertEqual((first.served, second.served), (0, 1))
         self.end()
         self.assertEqual((first.served, second.served), (1, 1))
+
+    def test_after_much_work_a_quantum_is_small_until_the_next_round_or_turn(self) -> None:
+        seen: list[int] = []
+
+        def take_turn() -> int:
+            seen.append(self.turn.quantum)
+            return 1
+
+        self.turn.spend(WORK_A_TURN - 1)
+        seen.append(self.turn.quantum)
+        self.turn.spend(1)
+        seen.append(self.turn.quantum)
+        self.turn.line_up(cast(Any, SimpleNamespace(take_turn=take_turn)))
+        self.turn.last_steps.append(lambda: self.turn.spend(WORK_A_TURN))
+        self.end()
+        seen.append(self.turn.quantum)
+        self.assertEqual(seen, [QUANTUM, LEAST_QUANTUM, QUANTUM, QUANTUM])
 
     def test_a_turn_has_one_end(self) -> None:
         for _ in range(3):
