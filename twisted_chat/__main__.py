@@ -1,6 +1,6 @@
 """`twisted-chat COMMAND`, or `python -m twisted_chat COMMAND`.
 
-What a command needs is imported once it is known, since an interrupt is quiet only from `end_quietly` on.
+The modules of a command are imported once it is known, since an interrupt is quiet only from `end_quietly` on.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from .interrupts import end_quietly
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the arguments, those of the process by default, ask for; returns the exit status."""
+    """Run the command of the arguments, by default those of the process, and return the exit status."""
     end_quietly()
     from .commands import TALK, TOOL
 

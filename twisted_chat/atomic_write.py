@@ -1,6 +1,6 @@
-"""Writing a file as a whole: whoever reads it finds what was there before or all that is new, and never half of it.
+"""Writing a file as a whole: a reader finds the old contents or the new ones, and never half of them.
 
-The server's commands and the clients use it for all files that they write. It needs nothing but Python.
+The server's commands and the clients use this for all files that they write. It needs nothing but Python.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from contextlib import contextmanager, suppress
 from typing import BinaryIO, Final
 
 _DESCRIPTORS: Final = "/proc/"
-"""Where Linux has the open files of processes: `/dev/stdout` and `/dev/fd/1` lead there."""
+"""The folder in which Linux has the open files of processes. `/dev/stdout` and `/dev/fd/1` lead there."""
 
 
 @contextmanager
 def atomic_write(path: str, mode: int = 0o666) -> Iterator[BinaryIO]:
-    """Open a file to write to: a regular file takes its place when the block ends without an error.
+    """Open a file to write to. A regular file takes its place when the block ends without an error.
 
-    The place is that to which links lead. A file that is there passes on its permissions and, where this user may give
-    it away, its owner; a new one has `mode`, less the umask. If the block fails, everything is as it was. Two that
-    write to one path at once do not disturb each other: the last one to end stays.
+    The place is the one to which links lead. An existing file passes on its permissions and, if this user may give
+    files away, its owner. A new one has `mode`, less the umask. If the block fails, everything is as before. Two
+    programs that write to one path at once do not disturb each other; the file of the one that ends last stays.
 
-    What is no regular file (a device, a pipe, an output of this process) is written to directly. Raises `OSError`.
+    Anything but a regular file (a device, a pipe, an output of this process) is written to directly. Raises `OSError`.
     """
     target = _target(path)
     if target is None:
@@ -42,7 +42,7 @@ def atomic_write(path: str, mode: int = 0o666) -> Iterator[BinaryIO]:
             file.flush()
             if before is not None:
                 _pass_on(before, descriptor)
-            os.fsync(descriptor)  # or a power cut may leave the name with nothing behind it
+            os.fsync(descriptor)  # otherwise a power cut may leave an empty file of this name
         os.replace(unfinished, target)
     except BaseException:
         with suppress(OSError):
@@ -51,7 +51,7 @@ def atomic_write(path: str, mode: int = 0o666) -> Iterator[BinaryIO]:
 
 
 def _target(path: str) -> str | None:
-    """Follow links to where a regular file is or will be; None if there is something else, or an open descriptor."""
+    """Follow links to the place of a regular file; None if there is something else, or an open descriptor."""
     path = os.path.abspath(path)
     for _ in range(40):  # as many as Linux follows
         folder, name = os.path.split(path)

@@ -1,8 +1,8 @@
 """A bound on the server's own log, which is not the log of a room.
 
-Whatever a stranger can cause, a stranger can cause a thousand times a second: a connection for which no file descriptor
-is left, a failed handshake, a bug of ours. So each kind of entry, including those of Twisted, is written at most a few
-times a minute, and then the log says how many more there were.
+A stranger can cause some entries a thousand times a second: a connection for which no file descriptor is left, a failed
+handshake, a bug of the server. So each kind of entry, including those of Twisted, is written at most a few times a
+minute, and then the log has the number of the others.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from twisted.logger import ILogObserver, LogEvent, Logger, LogPublisher
 from zope.interface import implementer
 
 MOST: Final = 10
-"""Entries of one kind per period. Ten show whether it happened once or goes on, and from how many addresses."""
+"""The number of entries of one kind per period. Ten show if it goes on, and from how many addresses."""
 
 SECONDS: Final = 60.0
-"""The period: long enough that the log of a day under attack stays below 20 MB, entries with tracebacks included."""
+"""The period in seconds: long enough that a day under attack logs less than 20 MB, with tracebacks."""
 
 
 def bound(publisher: LogPublisher, reactor: Any) -> Callable[[], None]:
-    """Bound the entries that a publisher passes to its present observers; returns a function that removes the bound."""
+    """Bound the entries that a publisher passes to its present observers. Returns a function that removes the bound."""
     observers = list(publisher._observers)  # there is no public way to find the observers that `twistd` has added
     bounded = BoundedLog(LogPublisher(*observers), reactor)
     for observer in observers:
@@ -51,7 +51,7 @@ class BoundedLog:
         self._seen: Counter[object] = Counter()
         self._left_out: Counter[str] = Counter()
         self._lock = Lock()
-        """Threads log too."""
+        """A lock, since threads log, too."""
         self._period: IDelayedCall | None = None
 
     def __call__(self, event: LogEvent) -> None:

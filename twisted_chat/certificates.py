@@ -42,7 +42,7 @@ _log = Logger()
 
 
 class WrongCertificates(ValueError):
-    """Certificates that cannot be used; the text says why and what to do."""
+    """Certificates that cannot be used. The text says why and what to do."""
 
 
 class NoKey(WrongCertificates):
@@ -173,7 +173,7 @@ class Certificates:
 
 
 def _shake_hands(context: Context) -> None:
-    """Let a client connect, in memory; raises `Error`.
+    """Connect a client to a server in memory, as a check. Raises `Error`.
 
     Some keys can be read, and no client can do anything with them, such as one of DSA or of the curve secp256k1.
     """
@@ -249,7 +249,7 @@ _OTHER_FORMS: Final = {
         "and 'openssl pkcs12 -nodes -in OLD -out NEW' both, from a file such as chat.p12 or chat.pfx"
     ),
 }
-"""What is said of a file in which something is missing, by what it has in its place."""
+"""The descriptions of a file in which something is missing, by what it has instead."""
 
 
 def _blocks(path: Path) -> Iterator[tuple[str, bytes]]:

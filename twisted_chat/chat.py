@@ -39,10 +39,10 @@ LOBBY: Final = names.room("lobby")
 
 LIST_MANY: Final = 1_000
 LIST_SECONDS: Final = 1.0
-"""The number of rooms above which a list of them is made at most once in so many seconds, since it looks at all."""
+"""The number of rooms above which their list is made at most once in so many seconds, since all are compared."""
 
 STOP_SECONDS: Final = 2.5
-"""The time that connections have, when the server stops, to take what was written to them; then they are cut."""
+"""Seconds that connections have to take everything written when the server stops. After that, they are aborted."""
 
 _log = Logger("twisted_chat.chat")
 
@@ -90,11 +90,11 @@ class Chat:
         self._address_requests = AddressBuckets(seconds, limits.address_rate, limits.address_burst)
         self._next_tick: IDelayedCall | None = None
         self.stopping = False
-        """True once the server stops: nothing more is heard, and no new connections are taken."""
+        """True once the server stops: requests are ignored, and new connections are refused."""
         self._stopped: Deferred[None] | None = None
         self._listed: list[messages.RoomInfo] = []
         self._listed_until = 0.0
-        """The last list of rooms, and the time up to which it is good enough."""
+        """The last list of rooms, and the time until which it is used again."""
 
     # Connections
 
@@ -107,7 +107,7 @@ class Chat:
         self._lobby = lobby
 
     def connected(self, wire: Wire, ready: bool = True) -> None:
-        """Called with a new connection; sets `wire.participant`.
+        """Called with a new connection. Sets `wire.participant`.
 
         A connection that is not `ready` counts as one, and its time runs only from `begin` on.
         """
@@ -129,7 +129,7 @@ class Chat:
             self._next_tick = self.reactor.callLater(TICK_SECONDS, self._tick_all)
 
     def begin(self, wire: Wire) -> None:
-        """Called when objects can come from a new connection."""
+        """Called when a new connection can send objects."""
         if isinstance(wire.participant, Newcomer):
             wire.participant.begin()
 
@@ -153,7 +153,7 @@ class Chat:
         return self._arrivals.refusal(network)
 
     def disconnected(self, wire: Wire) -> None:
-        """Called when a connection is gone."""
+        """Called when a connection has ended."""
         wire.participant.lost()
         self._wires.discard(wire)
         if self._refused.pop(wire, None) is None:
@@ -171,7 +171,7 @@ class Chat:
             self._next_tick = self.reactor.callLater(TICK_SECONDS, self._tick_all)
 
     def stop(self, why: str) -> Deferred[None]:
-        """Append and ack what is under way, tell everybody why, and fire when all connections are gone."""
+        """Append and ack all messages so far, and send everybody the reason. Fires when all connections have ended."""
         self._stopped = Deferred()
         self.stopping = True
         deadline = self.reactor.callLater(STOP_SECONDS, self._cut_all)
@@ -192,7 +192,7 @@ class Chat:
             self._stopped.callback(None)
 
     def list_rooms(self, kept: list[RoomSummary]) -> list[messages.RoomInfo]:
-        """List the rooms with the most members first and then, up to a page, those that only the log knows."""
+        """Return the rooms with the most members and then, up to a page, those that only the log has."""
         now = self.reactor.seconds()
         if now < self._listed_until:
             return self._listed
@@ -220,7 +220,7 @@ class Chat:
         return name
 
     def gone(self, participant: Session | Bare, farewell: str = "") -> None:
-        """Take a participant out of its rooms, and give up its nick."""
+        """Remove a participant from its rooms, and free its nick."""
         nick = participant.nick
         if self.nicks.get(nick.key) is not participant:
             return
@@ -230,7 +230,7 @@ class Chat:
         for member in members.values():
             self.rooms.leave(member)
             if self._stopped is not None:
-                continue  # all go, and each one hears that from the server
+                continue  # everybody leaves, and hears that from the server
             notice = messages.MemberLeft(author=nick.shown, room=member.room.name.shown, msg=farewell[:MAX_TOPIC])
             self.rooms.announce_departure(member.room, notice, participant)
 

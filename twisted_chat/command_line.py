@@ -40,7 +40,7 @@ def prepare_streams() -> None:
 
 @contextmanager
 def interrupts() -> Iterator[None]:
-    """Let an interrupt raise `KeyboardInterrupt` for a while, so that the program can clean up."""
+    """A context in which an interrupt raises `KeyboardInterrupt`, so that the program can clean up."""
     before = signal.getsignal(signal.SIGINT)
     if before is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -60,7 +60,7 @@ class Terminated(BaseException):
 
 @contextmanager
 def terminations() -> Iterator[None]:
-    """Let a signal that would end the program raise `Terminated` for a while, so that no unfinished file is left."""
+    """A context in which a signal that would end the program raises `Terminated`, so that no unfinished file stays."""
     numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL]
     for number in numbers:
         signal.signal(number, _terminate)

@@ -1,7 +1,8 @@
 """The gate: every request of every participant on every wire goes through it.
 
-It takes the token that the request costs, sees that the participant is welcome, and checks the role that stands beside
-the handler in the table. So a handler gets somebody who may ask for what it does. `requests/` has the handlers.
+It takes the token that the request costs, and checks that the participant is welcome and has the role that stands
+beside the handler in the table. So a handler is called only for a participant that may make the request. `requests/`
+has the handlers.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from .session import Session
 
 
 class Host(Protocol):
-    """The chat, as requests see it."""
+    """The chat, as requests know it."""
 
     reactor: Any
     limits: Limits
@@ -57,7 +58,7 @@ class Row(NamedTuple):
 
     handler: _Handler
     needs: Role
-    """The role that the asker needs, in the room that the request names if it names one."""
+    """The role that the participant needs; if the request names a room, in that room."""
 
 
 table: dict[type[msgspec.Struct], Row] = {}
@@ -70,7 +71,7 @@ _GUEST: Final = Role.GUEST
 
 
 def handle(host: Host, participant: Participant, request: Asked) -> Deferred[None] | None:
-    """Let a request through the gate, and answer it; raises `WireError`. What cannot be read costs a token too."""
+    """Check a request and answer it. Raises `WireError`. An unreadable request costs a token, too."""
     if type(request) is not messages.Quit:
         participant.bucket.take_for_request(host.reactor.seconds)
     if isinstance(request, WireError):
@@ -94,7 +95,7 @@ def _check_role(host: Host, participant: Participant, request: AnyRequest, needs
 
 
 def answers(request: type[AnyRequest], needs: Role = Role.GUEST) -> Callable[[_F], _F]:
-    """Let a function answer a kind of request. It raises `WireError`, or returns a Deferred where it has to wait."""
+    """Make a function the handler of a kind of request. It may raise `WireError`, or return a Deferred to wait."""
 
     def register(handler: _F) -> _F:
         table[request] = Row(handler, needs)

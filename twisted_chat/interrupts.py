@@ -6,6 +6,6 @@ import signal
 
 
 def end_quietly() -> None:
-    """Let an interrupt end the program at once and without a traceback, until the program handles interrupts itself."""
+    """End the program at once and without a traceback on an interrupt, until it handles interrupts itself."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -17,14 +17,14 @@ SLACK: Final = 2.0
 
 
 def remove_pid_file(path: str) -> bool:
-    """Remove a pid file if its process has ended, or if it is empty after a power cut; returns True if it did."""
+    """Remove a pid file if its process has ended, or if it is empty after a power cut. True if it was removed."""
     try:
         text = Path(path).read_text()
         written = os.stat(path).st_mtime
         if text.strip() and _wrote(int(text), written):
             return False
         os.remove(path)
-    except (OSError, ValueError):  # there is none, or it is not a pid file, which twistd reports
+    except (OSError, ValueError):  # there is no file, or it is not a pid file, which twistd reports
         return False
     return True
 
@@ -44,7 +44,7 @@ def remove_socket(path: str) -> None:
     try:
         if stat.S_ISSOCK(os.stat(path).st_mode) and not _is_served(path):
             os.remove(path)
-    except OSError:  # there is none, or this user may not remove it, which opening it will report
+    except OSError:  # there is no socket, or this user may not remove it, which opening it will report
         pass
 
 

@@ -12,14 +12,14 @@ from twisted.python.logfile import BaseLogFile
 
 
 def log_files(publisher: LogPublisher) -> list[BaseLogFile]:
-    """Find the files that the present observers of a publisher write to. Standard output is none."""
+    """Return the files that the present observers of a publisher write to, without standard output."""
     # There is no public way to find the observers that `twistd` has added, nor what they write to.
     files = (getattr(observer, "_outFile", None) for observer in publisher._observers)
     return [file for file in files if isinstance(file, BaseLogFile)]
 
 
 def reopen(files: Iterable[BaseLogFile]) -> None:
-    """Open the paths of log files anew. Raises `OSError`, and the file that could not be opened stays in use."""
+    """Open the paths of log files again. Raises `OSError`, and the file that could not be opened stays in use."""
     for file in files:
         with open(file.path, "ab"):  # `reopen` closes the old file first, and would be left with none
             file.reopen()

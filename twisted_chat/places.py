@@ -1,7 +1,7 @@
 """The places where the server listens: how the options name them, and how they are opened.
 
-A wire is a way to speak to the server, such as JSON lines over a stream. A new one is a module with a factory (or, for
-datagrams, a protocol) that takes the `Chat`, and a line in `WIRES`.
+A kind of wire, such as JSON lines over a stream, is a module with a factory (or, for datagrams, a protocol) that takes
+the `Chat`, and a line in `WIRES`.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ not fit into the queue tries again only after a second or more."""
 
 
 MAX_PATH: Final = 107 if sys.platform == "linux" else 103
-"""Bytes of the path of a Unix socket: what `sun_path` holds, see unix(7)."""
+"""The maximum number of bytes of the path of a Unix socket, as `sun_path` holds them; see unix(7)."""
 
 
 class WrongPlace(ValueError):
-    """A place that nobody can listen on; the text says what is wrong and what is right, for the user."""
+    """A place that cannot be listened on. The text says what is wrong and what is right, for the user."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Place:
     text: str
     """The place as people read it: `127.0.0.1:14900`, or the description of an endpoint as they wrote it."""
     make: Callable[[Chat], Any]
-    """Makes what `open` takes; see `WireKind.make`."""
+    """Makes the argument of `open`; see `WireKind.make`."""
     open: Callable[[Any], Deferred[IListeningPort]]
     reload: Callable[[], object] = lambda: None
     """Reads the files of the place again, such as its certificates, and logs what is wrong with them. It is equal for
@@ -93,9 +93,9 @@ class WireKind(NamedTuple):
     """A kind of wire: how its places are read, and what listens there."""
 
     make: Callable[[Chat], Any]
-    """Makes what listens: a factory for a stream, a protocol for datagrams."""
+    """Makes the listener: a factory for a stream, a protocol for datagrams."""
     read: Callable[[Reading], Place]
-    """Reads the description of a place; raises `WrongPlace`."""
+    """Reads the description of a place. Raises `WrongPlace`."""
     help: str
 
 
@@ -127,7 +127,7 @@ def read_places(
 
 
 def _path(folder: str, text: str) -> Path:
-    """Return a path that stays what it is when `twistd` changes to another folder."""
+    """Return a path that stays the same when `twistd` changes to another folder."""
     return Path(os.path.abspath(os.path.join(folder, text)))
 
 
@@ -141,7 +141,7 @@ def _is_port(text: str) -> bool:
 
 
 def _pair(host: str, port: int) -> str:
-    """Write an address and a port as people paste them: RFC 3986 (section 3.2.2) puts IPv6 into brackets."""
+    """Return an address and a port as people paste them: RFC 3986 (section 3.2.2) puts IPv6 into brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
@@ -225,12 +225,12 @@ def _literal(text: str) -> tuple[str, str]:
 
 
 class _Stream:
-    """A place for a stream: an endpoint, and what is put between it and the wire."""
+    """A place for a stream: an endpoint, and the layers between it and the wire."""
 
     def __init__(
         self, reactor: ReactorBase, text: str, path: Callable[[str], Path], certificates: Certificates | None
     ) -> None:
-        """Read a description; raises various exceptions if it is wrong."""
+        """Read a description. Raises various exceptions if it is wrong."""
         self._reactor = reactor
         inner = text.removeprefix("haproxy:")
         self._proxied = inner != text
@@ -272,7 +272,7 @@ _NEEDS_OPENSSL: Final = f"TLS needs more packages: {sys.executable} -m pip insta
 
 
 def _named_certificates(reactor: ReactorBase, certificate: Path | None, key: Path | None) -> Certificates:
-    """Read the files of `--certificate` and `--key`; raises `WrongPlace`."""
+    """Read the files of `--certificate` and `--key`. Raises `WrongPlace`."""
     if certificate is None:
         raise WrongPlace(
             "--tls needs --certificate FILE, and --key FILE unless the same file has the key; "
@@ -308,10 +308,13 @@ _SSL: Final = (
 
 
 def _certificates(parts: list[str], path: Callable[[str], Path], reactor: ReactorBase) -> Certificates | None:
-    """Read the certificates of `tls:` or `ssl:`; raises `_Misfit`."""
+    """Read the certificates of `tls:` or `ssl:`. Raises `_Misfit`."""
     if parts[0] not in ("tls", "ssl"):
         return None
-    from .certificates import Certificates, WrongCertificates  # they need OpenSSL, which is there now
+    from .certificates import (  # imported here, since they need OpenSSL, which is there now
+        Certificates,
+        WrongCertificates,
+    )
 
     try:
         if parts[0] == "tls":
@@ -343,7 +346,7 @@ def _beneath_ssl(parts: list[str]) -> str:
 
 
 _BENEATH: Final = {"tls": _beneath_tls, "ssl": _beneath_ssl}
-"""What is left of a description beneath its TLS."""
+"""The part of a description beneath its TLS."""
 
 
 def _colons_hint(text: str) -> str:
@@ -422,7 +425,7 @@ def _argument(parts: list[str], name: str, at: int) -> str:
 
 def _reason(error: Exception) -> str:
     """Return the reason why a description is wrong, or nothing if only a programmer would understand it."""
-    if isinstance(error, IndexError | KeyError):  # of what LISTEN_FDS and LISTEN_FDNAMES tell
+    if isinstance(error, IndexError | KeyError):  # of the environment variables LISTEN_FDS and LISTEN_FDNAMES
         return "systemd has handed over no such socket"
     return str(error) if isinstance(error, _Misfit) else ""
 
@@ -483,4 +486,4 @@ WIRES: Final[dict[str, WireKind]] = {
         "Listen on UDP too, at a port, such as 14900, ADDRESS:14900 or [IPv6]:14900; may be given several times.",
     ),
 }
-"""The wires by the options that name their places. `--port` is one more `--listen`."""
+"""The kinds of wires by the options that name their places. `--port` is one more `--listen`."""

@@ -37,15 +37,15 @@ from .stores.sqlite.file import IN_MEMORY
 from .stores.sqlite.store import open_store
 
 FAREWELL: Final = 3.0
-"""Seconds that clients have to take what was written to them when the server stops. A supervisor that waits five
-before it kills still sees the log closed."""
+"""Seconds that clients have to read everything written to them when the server stops. A supervisor that waits for five
+seconds before it kills still sees the log closed."""
 
 YOUNG_OBJECTS: Final = 10_000
 """New objects after which Python looks for cycles among them. The server makes none for a message; looking after 700
 objects, as Python does by default, took 4 % of a busy server's time."""
 
 IN_CLEAR: Final = (
-    "traffic to {addresses} is not encrypted: whoever is on its way can read and change everything, passwords too; "
+    "traffic to {addresses} is not encrypted: others on its way can read and change everything, passwords, too; "
     "use --tls, or listen on 127.0.0.1 behind a proxy that has TLS"
 )
 """The warning at the start of a server that is open to other machines without TLS."""
@@ -72,10 +72,10 @@ class StoreSettings(NamedTuple):
     durability: Durability = "process"
     keep: Keep = EVERYTHING
     memory: int = TAIL_BYTES
-    """Bytes of the newest messages that stay in memory."""
+    """The bytes of the newest messages that stay in memory."""
 
     def open(self, reactor: ReactorBase) -> Opened:
-        """Open the store; raises `Unusable`."""
+        """Open the store. Raises `Unusable`."""
         return open_store(self.database, reactor, self.durability, self.keep)
 
     def is_new(self) -> bool:
@@ -109,7 +109,7 @@ class ChatService(Service):
     ) -> None:
         """Make a service.
 
-        `terminal` is where people look while the server starts, if that is not standard error: a daemon has none. It
+        `terminal` is the output for people while the server starts, if that is not standard error, as for a daemon. It
         is closed then. `reloads` are functions that read files again; they are called for SIGHUP, after the log file
         was opened anew and the certificates of the places were read.
         """
@@ -122,7 +122,7 @@ class ChatService(Service):
         self._terminal = terminal
         self._signals = signals
         self._unbound: Callable[[], None] | None = None
-        """Removes the bound on the entries of the server's log."""
+        """The function that removes the bound on the entries of the server's log."""
         self._ports: list[IListeningPort] = []
         self._reloads = [*dict.fromkeys(place.reload for place in places), *reloads]
         self._log_files: Sequence[BaseLogFile] = ()
@@ -131,7 +131,7 @@ class ChatService(Service):
     def startService(self) -> None:
         """Open the log and listen everywhere; raises `CannotStart`, with all closed again and no new file left.
 
-        It returns when that is done, since only from here does an error reach `twistd`, its exit status, and whoever
+        It returns when that is done, since only errors from here reach `twistd`, its exit status, and the parent that
         waits for its daemon.
         """
         is_new = self._store.is_new()
@@ -149,7 +149,7 @@ class ChatService(Service):
         Service.startService(self)
 
     def _report(self, error: CannotStart) -> CannotStart:
-        """Write the reason to the terminal of a daemon, if it is one; returns the error for `twistd` and the log."""
+        """Write the reason to the terminal of a daemon, if it is one. Returns the error for `twistd` and the log."""
         if self._terminal is None or isinstance(error, Stopped):
             return error
         _log.critical("{reason}", reason=str(error))
@@ -242,12 +242,12 @@ class ChatService(Service):
         self._unbound = bound(self._publisher, self._reactor)
 
     def stopService(self) -> Deferred[None]:
-        """Tell everybody and close everything; fires when the log is closed, soon after `FAREWELL` at the latest."""
+        """Say goodbye to all clients and close everything. Fires once the log is closed, soon after `FAREWELL`."""
         Service.stopService(self)
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        # Clients over datagrams are told through their port; the other ports only accept new clients.
+        # Clients over UDP get their goodbye through its port. The other ports only accept new clients.
         carriers = [port for port in self._ports if IUDPTransport.providedBy(port)]
         await _close([port for port in self._ports if port not in carriers])
         goodbye = maybeDeferred(self._chat.stop, "the server is shutting down")

@@ -2,9 +2,9 @@
 
     twistd -n chat --port 14900
 
-To add an option: a line in `Options.optParameters` and, where not every text is right, a function that takes the text
+To add an option, add a line to `Options.optParameters` and, if not every text is right, a function that takes the text
 and returns the value, or raises `UsageError` with what is wrong and what is right. A default is not checked. An option
-that names a place to listen on comes with its wire, in `places.WIRES`.
+that names a place to listen on comes with its kind of wire, in `places.WIRES`.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from .stores.sqlite.database import Durability
 from .stores.sqlite.file import IN_MEMORY
 
 FILES: Final = 64
-"""Files that are open beside the connections: the database's, the ports', the log's, Python's own."""
+"""The number of files that are open beside the connections: those of the database, the ports, the log, and Python."""
 
 
 _log = Logger()
 
 
 class Options(usage.Options):
-    """What `twistd chat` takes. Beside the options there are `places`, a list of `Place`, once all are read."""
+    """The options of `twistd chat`. Once all are read, there is also `places`, a list of `Place`."""
 
     synopsis = "[options]"
     longdesc = (
@@ -78,7 +78,7 @@ class Options(usage.Options):
         self["reactor"] = reactor
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """Read the command line. Below `twistd`, an error is one line, and not one below a page on all options."""
+        """Read the command line. Under `twistd`, an error is a single line, without a page on all options above it."""
         try:
             usage.Options.parseOptions(self, options)
         except usage.UsageError as error:
@@ -96,12 +96,12 @@ class Options(usage.Options):
         raise SystemExit(0)
 
     def parseArgs(self, *arguments: str) -> None:
-        """Take options and nothing else; raises `UsageError`."""
+        """Accept options and no other arguments. Raises `UsageError`."""
         if arguments:
             raise usage.UsageError(f"chat takes options such as --port 14900 and no arguments, not '{arguments[0]}'")
 
     def postOptions(self) -> None:
-        """Check what depends on other options; raises `UsageError`."""
+        """Check the options that depend on others. Raises `UsageError`."""
         self["reactor"] = self["reactor"] or chosen_reactor()
         rundir = self.parent["rundir"] if self.parent else ""
         self["database"] = _database(self["database"], rundir)
@@ -144,7 +144,7 @@ class Options(usage.Options):
 
 
 def _repeatable(option: str, explained: str) -> Callable[[Options, str], None]:
-    """Make the method by which `usage.Options` finds an option that may be given several times."""
+    """Return the method by which `usage.Options` finds an option that may be given several times."""
 
     def take(self: Options, text: str) -> None:
         self.setdefault(option, []).append(text)
@@ -175,12 +175,12 @@ def makeService(options: Options) -> ChatService:
 
 
 def kept_terminal(twistd: Any) -> TextIO | None:
-    """Keep the standard error that a daemon is about to give up, so that it can say why it cannot start."""
+    """Keep the standard error that a daemon is about to give up, so that it can report why it cannot start."""
     if twistd is None or twistd["nodaemon"]:
         return None
     try:
         return open(os.dup(2), "w")
-    except OSError:  # it is closed
+    except OSError:  # standard error is closed
         return None
 
 
@@ -194,14 +194,14 @@ def _forbidden_nicks(text: str | None, rundir: str) -> ForbiddenNicks:
 
 
 def _yes_or_no(option: str, text: str) -> bool:
-    """Read yes or no; raises `UsageError`."""
+    """Read yes or no. Raises `UsageError`."""
     if text not in ("yes", "no"):
         raise usage.UsageError(f"{option} takes yes or no, not '{text}'")
     return text == "yes"
 
 
 def _count(option: str, text: str | None, least: int, default: int = 0) -> int:
-    """Read a number of things, or return the default where the option was not given; raises `UsageError`."""
+    """Read a number of things; the default if the option was not given. Raises `UsageError`."""
     if text is None:
         return default
     if not is_number(text) or int(text) < least:
@@ -210,7 +210,7 @@ def _count(option: str, text: str | None, least: int, default: int = 0) -> int:
 
 
 def _most_connections() -> int:
-    """Raise this process's limit of open files as far as it may; return how many of them may be connections."""
+    """Raise this process's limit of open files as far as possible. Returns how many of them may be connections."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     return max(1, most - FILES)

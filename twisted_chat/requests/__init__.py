@@ -1,7 +1,7 @@
-"""What each request means. It knows nothing of bytes.
+"""The handlers of requests. They know nothing of bytes.
 
 A request is one function in a module of this package and one struct in `messages`: `@answers` puts the function into
-the table of the gate, with what it needs beside it. Importing this package fills the table.
+the table of the gate, with the role that it needs. Importing this package fills the table.
 """
 
 from ..gate import handle

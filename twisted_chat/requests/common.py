@@ -1,4 +1,4 @@
-"""What several requests need: somebody's membership in a room, and as much of an answer as a wire carries."""
+"""Functions for several requests: the membership in a room, and as much of an answer as a wire carries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _T = TypeVar("_T")
 
 
 def membership(session: Participant, room: str) -> Member:
-    """Find the membership of a session in a room; raises `WireError`."""
+    """Return the membership of a session in a room. Raises `WireError`."""
     member = session.members.get(room)  # by its key, as most clients write it
     if member is None:
         member = session.members.get(names.room(room).key) or session.introduce()
@@ -25,7 +25,7 @@ def membership(session: Participant, room: str) -> Member:
 
 
 def fitting(items: list[_T], answer: msgspec.Struct, wire: Wire) -> list[_T]:
-    """Take as many items of an answer as the wire carries at once: at least one, if there is any."""
+    """Return as many items of an answer as the wire carries at once: at least one, if there is any."""
     left = wire.longest_answer - len(messages.encode(answer))
     for count, item in enumerate(items):
         left -= len(messages.encode(item)) + 1

@@ -1,4 +1,4 @@
-"""Requests about the connection itself: is the peer there, and the end."""
+"""Requests about the connection: pings, and its end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _ping(host: Host, session: Session, request: messages.Ping) -> None:
 
 @answers(messages.Pong, needs=Role.VISITOR)
 def _pong(host: Host, session: Session, request: messages.Pong) -> None:
-    """Do nothing: any request shows that the client is there."""
+    """Do nothing. Any request shows that the client is there."""
 
 
 @answers(messages.Quit, needs=Role.VISITOR)

@@ -1,4 +1,4 @@
-"""Requests about who somebody is: the hello, and a change of nick."""
+"""Requests about identity: the hello, and a change of nick."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..rules import Account, Role
 from ..session import Session
 
 RESERVED: Final = frozenset(map(names.skeleton, (SERVER, "self")))
-"""What no nick may look like: the server is the author `server`, and the oldest clients write `self` for themselves."""
+"""The names that no nick may look like: the server is the author `server`, and bare clients call themselves `self`."""
 
 
 @answers(messages.Hello, needs=Role.STRANGER)
@@ -74,7 +74,7 @@ def _take_nick(host: Host, session: Session, nick: str, account: Account | None,
 
 
 def _until_free(bearer: Participant) -> str:
-    """Write when a nick will be free, if its bearer is a connection that has gone silent."""
+    """Return a hint on when a nick will be free if its bearer is a connection that has gone silent."""
     seconds = bearer.free_in()
     if seconds is None:
         return ""

@@ -1,4 +1,4 @@
-"""Requests of somebody who reads: history, who is in a room, and which rooms there are."""
+"""Requests for reading: the history and the members of a room, and the list of rooms."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _history(host: Host, session: Session, request: messages.History) -> Deferre
 def _read_history(
     room: Room, session: Session, request: messages.History
 ) -> Generator[Deferred[list[Record]], list[Record], None]:
-    """Answer with a page. Where the log has only kinds that clients do not know, it is read on until there is more."""
+    """Answer with a page. If the log has only kinds that clients do not know, read on until there is a message."""
     most = min(request.limit, messages.MAX_PAGE)
     most_bytes = session.wire.longest_answer
     name = room.name.shown

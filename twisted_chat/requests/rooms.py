@@ -1,4 +1,4 @@
-"""Requests of somebody who comes into a room, leaves it, or names what it is about."""
+"""Requests about rooms: to join one, to leave it, and to set its topic."""
 
 from __future__ import annotations
 
@@ -82,6 +82,6 @@ def _topic(host: Host, session: Session, request: messages.Topic) -> Deferred[No
 def _topic_set(_: None, host: Host, session: Session, room: Room, request: messages.Topic) -> None:
     author, name = session.nick.shown, room.name.shown
     session.reply(messages.TopicChanged(author=author, room=name, msg=request.msg, id=request.id))
-    room = host.rooms.get(room.name.key) or room  # it may have been let go, and opened again, meanwhile
+    room = host.rooms.get(room.name.key) or room  # the room may have been closed and opened again meanwhile
     notice = messages.TopicChanged(author=author, room=name, msg=request.msg)
     session.charge(host.rooms.tell_topic(room, notice, session))

@@ -1,4 +1,4 @@
-"""Requests of somebody who speaks, to a room or to one nick."""
+"""Messages to a room or to one nick."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _say(host: Host, session: Session, request: messages.Say) -> None:
 
 
 def _say_to_nick(host: Host, session: Session, request: messages.Say) -> None:
-    """Hand a direct message to a nick. It is not logged, since the next bearer of the nick would read it."""
+    """Send a direct message to a nick. It is not kept, since the next bearer of the nick would read it."""
     if request.to is None:
         raise WireError("bad-message", "a message needs a 'room', or a 'to' with somebody's nick")
     other = host.nicks.get(names.nick(request.to).key)

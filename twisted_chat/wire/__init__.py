@@ -1,1 +1,1 @@
-"""One module or package a wire: frames in, frames out, and no decision about chat."""
+"""Wires: one module or package for each kind. They turn bytes into requests and replies into bytes."""

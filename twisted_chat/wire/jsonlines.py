@@ -11,10 +11,10 @@ from .stream import Stream, StreamFactory
 
 
 class JSONLines(Stream, LineReceiver):
-    """One connection: what arrives goes as objects to its participant, and lines go to the other end.
+    """One connection: received objects go to its participant, and lines go to the peer.
 
-    Objects may come with no line end between them, so it is `framing.Framer` that cuts what arrives, all of one read at
-    once; `LineReceiver` would look through its whole buffer again for each line.
+    Objects may come without a line end between them, so `framing.Framer` cuts the stream, all of one read at once.
+    `LineReceiver` would search its whole buffer again for each line.
     """
 
     delimiter = b"\n"

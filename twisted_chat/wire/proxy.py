@@ -1,11 +1,11 @@
-"""The PROXY protocol: a proxy in front of the server says in a header whose connection it is, and is then invisible.
+"""The PROXY protocol: a proxy in front of the server sends the client's address in a header, and is then invisible.
 
 https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt describes both versions of the header. It comes before
 everything else, TLS included. Twisted's `haproxy:` leaves a layer of its own over the connection, through which
-neither the client's address nor a half-close is seen, and reads the header within TLS. Here the connection is handed
-on: after the header it is like any other.
+neither the client's address nor a half-close is seen, and reads the header within TLS. Here another protocol takes the
+connection over: after the header it is like any other.
 
-Whoever can reach such a port can claim any address, so it is for the proxy alone.
+Everybody who can reach such a port can claim any address, so it is for the proxy alone.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Header(NamedTuple):
 
 
 def read_header(data: bytes) -> Header | None:
-    """Read the header of a connection; returns None while it is incomplete, and raises `ValueError` if it is wrong."""
+    """Read the header of a connection. Returns None while it is incomplete, and raises `ValueError` if it is wrong."""
     if data[: len(_BINARY)] == _BINARY[: len(data)]:
         return _read_binary(data)
     if data[: len(_TEXT)] == _TEXT[: len(data)]:

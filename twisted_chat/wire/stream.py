@@ -1,7 +1,7 @@
-"""Whatever is spoken over a stream: how a connection begins and ends, TLS, and backpressure.
+"""Connections over a stream, in any protocol: how they begin and end, TLS, and backpressure.
 
-A wire over a stream is a subclass of `Stream` that says how requests are cut out of the bytes, how one is read, and how
-answers are written.
+A wire over a stream is a subclass of `Stream` that defines how requests are cut from the bytes, how one is read, and
+how answers are written.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ if TYPE_CHECKING:
     from twisted.protocols.tls import TLSMemoryBIOProtocol
 
 HANDSHAKE_SECONDS: Final = 10.0
-"""Seconds that a TLS handshake may take. Until it is done, the connection is nobody, but counts as one."""
+"""Seconds that a TLS handshake may take. Before its end, the connection counts, but has no participant."""
 
 CLOSE_SECONDS: Final = 30.0
-"""Seconds that the peer of a connection that is being closed may take to read what was written; then it is cut."""
+"""Seconds that the peer of a closing connection may take to read everything written. After that, it is aborted."""
 
 LINGER_SECONDS: Final = 1.0
-"""Seconds that the peer may then take to close its side. If a socket is closed in which something unread has arrived,
-the kernel resets the connection, and the peer may lose what it had not read yet: acks, and why the connection ends."""
+"""Seconds that the peer may then take to close its side. If a socket is closed with received bytes that are not read,
+the kernel resets the connection, and the peer may lose what it has not read yet: acks, and the reason for the end."""
 
 PIECE: Final = 2**12
-"""Bytes of a read that are cut into objects at a time, up to the next line end: a read has up to 64 kB, which may be
-thousands of objects, and whoever has had its quantum of them keeps nobody waiting with the rest. A line that comes in
-one piece is found out to be an object at a twentieth of what it costs in several."""
+"""Bytes of a read that are cut into objects at a time, up to the next line end. A read has up to 64 kB, which may be
+thousands of objects, and the rest need not be cut before a participant gets its next quantum. To recognise a line that
+comes in one piece as an object takes a twentieth of the time that it takes in several."""
 
 
 class _Transport(TypingProtocol):
-    """The part of a transport that is used here: what every stream transport of Twisted's has."""
+    """The part of a transport that is used here, which every stream transport of Twisted has."""
 
     def write(self, data: bytes) -> None: ...
     def loseConnection(self) -> None: ...
@@ -64,25 +64,25 @@ class _Transport(TypingProtocol):
 
 
 def _is_plain(transport: object) -> TypeGuard[Connection]:
-    """True if a transport's bytes are those of its socket."""
+    """True if the bytes of a transport are those of its socket."""
     return isinstance(transport, Connection) and not transport.TLS
 
 
 def _is_tls(transport: object) -> TypeGuard[TLSMemoryBIOProtocol]:
-    """True if a transport encrypts, and tells when its handshake is done."""
+    """True if a transport encrypts, and reports the end of its handshake."""
     if not (ISSLTransport.providedBy(transport) and isinstance(transport, ProtocolWrapper)):
         return False
-    from twisted.protocols.tls import TLSMemoryBIOProtocol  # it needs OpenSSL, which is there now
+    from twisted.protocols.tls import TLSMemoryBIOProtocol  # imported here, since it needs OpenSSL, which is there now
 
     return isinstance(transport, TLSMemoryBIOProtocol)
 
 
 def writer(transport: _Transport) -> Callable[[bytes], None]:
-    """Make a function that writes to a transport, where possible without a detour through the reactor.
+    """Return a function that writes to a transport, if possible without a detour through the reactor.
 
-    A TLS transport gathers what is written until the next turn, for those who write little by little; here a turn's
-    lines come as one piece, so that is left out. What TLS has encrypted it hands to the `write` of the plain transport
-    beneath, which is the only way in.
+    A TLS transport gathers the writes of a turn, for programs that write little by little. Here the lines of a turn are
+    one write, so the gathering is left out. TLS passes encrypted bytes to the `write` of the plain transport beneath,
+    which is the only way to change that.
     """
     if _is_plain(transport):
         return _straight(transport)
@@ -97,11 +97,11 @@ def writer(transport: _Transport) -> Callable[[bytes], None]:
 
 
 def _straight(transport: Connection) -> Callable[[bytes], None]:
-    """Make a function that hands bytes to a socket, and to its transport's queue only what the socket does not take.
+    """Return a function that writes bytes to a socket, and queues only the rest in its transport.
 
-    `transport.write` waits for the next turn, and costs two changes of the poller and a wake-up. While a plain socket
-    has nothing queued, its kernel takes the bytes at once; only what it does not take is left to the transport, which
-    also finds out by itself that a connection is lost.
+    `transport.write` waits for the next turn, and costs two changes of the poller and a wake-up. While nothing is
+    queued for a plain socket, the kernel takes the bytes at once. Only the rest goes to the transport, which also finds
+    out by itself that a connection is lost.
     """
     queue: Callable[[bytes], None] = transport.write
     send = transport.getHandle().send
@@ -121,34 +121,34 @@ def _straight(transport: Connection) -> Callable[[bytes], None]:
 
 
 class Cutter(TypingProtocol):
-    """Cuts what arrives into the bytes of one request each."""
+    """Cuts a stream into the bytes of requests."""
 
     @property
     def is_unfinished(self) -> bool:
         """True while a request has arrived in part."""
 
     def feed(self, data: bytes) -> Sequence[Frame]:
-        """Take what has arrived next; returns the requests that are whole now, or what is wrong in place of one."""
+        """Take received bytes. Returns the requests that are whole now, or an error in place of one."""
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener)
 class Stream(Protocol):
-    """A connection. It is a `participant.Wire`: what arrives goes as requests to its participant."""
+    """A connection over a stream. It is a `participant.Wire`, and passes requests to its participant."""
 
     encoding: Encoding[bytes]
-    """How what a session gets is written."""
+    """The encoding of what a session is sent."""
     make_cutter: Callable[[], Cutter]
-    """Makes what cuts this connection's bytes."""
+    """Makes the cutter of this connection."""
     read_request: Callable[[Frame], Asked]
-    """Reads what the cutter returns. A static method."""
+    """Reads a request from the bytes of the cutter. A static method."""
     may_be_bare = False
     longest_object = MAX_OBJECT
     longest_answer = 2**18
-    """Bytes of an answer that a client holds at once."""
+    """The maximum size in bytes of an answer, as a client can hold it."""
     silence_seconds = SILENCE_SECONDS
     transport: _Transport  # type: ignore[assignment]  # Twisted says ITransport, and gives more
     write: Callable[[bytes], None]
-    """Hands what was written in the encoding to the transport."""
+    """Writes to the transport, in the encoding."""
 
     def __init__(self, chat: Chat, address: str, label: str) -> None:
         self.address = address
@@ -156,9 +156,9 @@ class Stream(Protocol):
         self._chat = chat
         self._cutter = self.make_cutter()
         self._data = b""
-        """The part of a read that is not cut into objects yet."""
+        """The part of a read that is not cut into requests yet."""
         self._frames: list[Frame] = []
-        """Objects that were not handed on yet, the next one last: an empty deque would take 760 bytes."""
+        """The requests that were not passed on yet, the next one last: an empty deque would take 760 bytes."""
         self._held = False
         """True while the participant takes no requests."""
         self._handing_on = False
@@ -212,7 +212,7 @@ class Stream(Protocol):
             self._hand_on()
             return
         frames = self._cutter.feed(data)
-        if len(frames) == 1:  # as nearly always
+        if len(frames) == 1:  # as it is nearly always
             frame = frames[0]
             self._participant.received(self.read_request(frame), len(frame))  # type: ignore[union-attr]  # it is set by now
         elif frames:
@@ -222,9 +222,9 @@ class Stream(Protocol):
             self.participant.received_part(len(data))
 
     def _hand_on(self) -> None:
-        """Hand on what was read, as long as the participant takes it; what it does not take is not even cut."""
+        """Pass on requests for as long as the participant takes them. The rest of the bytes is not even cut."""
         if self._handing_on:
-            return  # the participant takes more while it is handed something
+            return  # the participant takes more during this loop
         self._handing_on = True
         while not (self._held or self._closing):
             if self._frames:
@@ -242,7 +242,7 @@ class Stream(Protocol):
         self._adjust_reading()
 
     def _adjust_reading(self) -> None:
-        """Read from the transport, unless there is something that has not been handed on yet."""
+        """Read from the transport, unless requests wait to be passed on."""
         if self._closing:
             self._data = b""
             self._frames.clear()
@@ -253,14 +253,14 @@ class Stream(Protocol):
             (self.transport.resumeProducing if wanted else self.transport.pauseProducing)()
 
     def readConnectionLost(self) -> None:
-        """Called when the peer has closed its sending side; it may still read."""
+        """Called when the peer has closed its sending side. It may still read."""
         if self._closing:
             self.transport.loseConnection()
         else:
             self.participant.finished()
 
     def writeConnectionLost(self) -> None:
-        """Called when all that was written has gone, and with it that this is the end; the peer closes next."""
+        """Called when everything written was sent, with the end of this side. The peer closes its side next."""
         assert self._deadline
         self._deadline.cancel()
         self._deadline = self._chat.reactor.callLater(LINGER_SECONDS, self._let_go)
@@ -278,7 +278,7 @@ class Stream(Protocol):
         self._cancel_deadline()
         self._deadline = self._chat.reactor.callLater(CLOSE_SECONDS, self._give_up)
         if _is_plain(self.transport):
-            self.transport.resumeProducing()  # what comes now is thrown away, but it has to be read
+            self.transport.resumeProducing()  # the bytes that come now are ignored, but have to be read
             self.transport.loseWriteConnection()
         else:
             self.transport.loseConnection()
@@ -300,7 +300,7 @@ class Stream(Protocol):
         self.transport.abortConnection()
 
     def stop_reading(self) -> None:
-        self._held = True  # the transport is paused when something more arrives: mostly that is not so soon
+        self._held = True  # the transport is paused when more bytes arrive, which is mostly later
 
     def go_on_reading(self) -> None:
         self._held = False
@@ -308,7 +308,7 @@ class Stream(Protocol):
 
 
 class StreamFactory(Factory):
-    """Makes a `Stream` of some kind for each connection, and the chat keeps track of them."""
+    """Makes a `Stream` of one kind for each connection. The chat keeps track of them."""
 
     noisy = False
     protocol: type[Stream]

@@ -38,7 +38,7 @@ class Cookies:
         return self._cookie(int(now * 100), address)
 
     def time(self, cookie: str, address: Address) -> int:
-        """The time at which an address was given this cookie, in hundredths of a second; 0 if it is not valid."""
+        """Return the time at which an address got this cookie, in hundredths of a second; 0 if it is not valid."""
         try:
             time = int.from_bytes(urlsafe_b64decode(cookie)[:5])
         except ValueError:

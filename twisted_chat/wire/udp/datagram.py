@@ -1,4 +1,4 @@
-"""A datagram of the server: a reply that fits, and gets its number when it is sent."""
+"""A datagram of the server: a reply that fits, and that gets its number when it is sent."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Final
 from ...messages import Reply, encode
 
 MAX_DATAGRAM: Final = 1200
-"""Bytes of a datagram: every path carries so many in one piece (RFC 8085, section 3.2, and RFC 9000, section 14)."""
+"""The maximum size of a datagram in bytes: every path carries it in one piece (RFC 8085, 3.2, and RFC 9000, 14)."""
 
 _NUMBER: Final = len(',"n":') + 10
-"""Bytes that the number of a datagram takes at most."""
+"""The maximum number of bytes that the number of a datagram takes."""
 
 LONGEST: Final = MAX_DATAGRAM - _NUMBER
-"""Bytes of a reply without its number."""
+"""The maximum size in bytes of a reply without its number."""
 
 
 class Datagram:
@@ -25,9 +25,9 @@ class Datagram:
         self.reply = reply
         """A struct that only this datagram has: its number changes each time it is sent."""
         self.size = size
-        """Bytes of the reply without its number."""
+        """The size of the reply without its number, in bytes."""
 
     def numbered(self, number: int) -> bytes:
-        """The bytes of this datagram with a number."""
+        """Return the bytes of this datagram with a number."""
         self.reply.n = number
         return encode(self.reply)

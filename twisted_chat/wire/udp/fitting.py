@@ -51,15 +51,15 @@ def _datagram(piece: Reply, reply: Reply) -> Datagram:
 
 
 def _too_long(reply: Reply) -> Error:
-    """The error that replaces a reply whose names and id are the longest possible, with every character escaped."""
+    """Return the error for a reply whose names and id are the longest possible, with every character escaped."""
     text = "the answer does not fit into a datagram: ask for it with a shorter id"
     return Error(code="too-long", msg=text, author=SERVER, id=getattr(reply, "id", None))
 
 
 def _shortened(reply: Reply) -> Reply:
-    """A copy of a reply whose text is cut so that the reply fits, if cutting it is enough.
+    """Return a copy of a reply with a text that is cut so that the reply fits, if that is enough.
 
-    A message of a room says how much of its text is missing (`rest`), and `history` gives the rest. All other texts are
+    A message of a room says how much of its text is missing (`rest`), and `history` returns that. All other texts are
     topics, farewells and reasons.
     """
     reply = copy(reply)
@@ -81,7 +81,7 @@ def _shortened(reply: Reply) -> Reply:
 
 def _cut_message(message: Message, most: int) -> Message:
     text = message.msg
-    message.rest = len(text)  # which has as many digits as what it will be, or more
+    message.rest = len(text)  # a number with as many digits as the final one, or more
     _cut(message, message, "msg", most)
     message.rest -= len(message.msg)
     return message

@@ -18,7 +18,7 @@ _log = Logger("twisted_chat.wire.udp")
 
 
 class UDPPort(DatagramProtocol):
-    """A UDP port. It hands each datagram to the session of its address."""
+    """A UDP port, which passes each datagram to the session of its address."""
 
     noisy = False
 
@@ -70,17 +70,17 @@ class UDPPort(DatagramProtocol):
         wire.hello(datagram, hello)
 
     def send(self, datagram: bytes, address: Address) -> bool:
-        """Send a datagram; returns False if the socket could not take it."""
+        """Send a datagram. False if the socket could not take it."""
         assert self.transport
         try:
             self.transport.write(datagram, address)
-        except OSError as error:  # the socket's buffer is full, or there is no route just now
+        except OSError as error:  # the socket's buffer is full, or there is no route for now
             _log.debug("cannot send to {address}: {error}", address=address, error=error)
             return False
         return True
 
     def forget(self, wire: UDPWire) -> None:
-        """Called when a session is over for good and its last word is not sent again any more."""
+        """Called when a session is over for good, and its last reply is not sent again any more."""
         del self._wires[wire.at]
 
     def stopProtocol(self) -> None:

@@ -1,4 +1,4 @@
-"""A client's numbered requests: handled in order and exactly once; a retransmitted one gets its answer again."""
+"""The numbered requests of a client, each handled in order and exactly once. One that comes again is answered again."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ...messages import Envelope
 from .datagram import Datagram
 
 WINDOW: Final = 64
-"""Numbered requests of a client that may be in flight. So many early ones are held, and so many answers are remembered
-in case they get lost."""
+"""The maximum number of numbered requests in flight. So many early ones are held, and so many answers are remembered in
+case they get lost."""
 
 read_envelope: Callable[[bytes], Envelope] = msgspec.json.Decoder(Envelope).decode
-"""Reads the fields of a datagram that concern the wire and not the chat."""
+"""The decoder of the fields of a datagram that concern the wire and not the chat."""
 
 
 class NumberedRequests:
@@ -25,12 +25,12 @@ class NumberedRequests:
         self._next = 1
         """The number of the next request."""
         self._early: dict[int, tuple[str | None, bytes]] = {}
-        """Requests, with their ids, that wait for an earlier one or have not been taken yet."""
+        """The requests, with their ids, that wait for an earlier one or were not taken yet."""
         self._answers: dict[str | None, Datagram | None] = {}
-        """Answers to the latest requests, by id; None if there is no answer yet."""
+        """The answers to the latest requests, by id; None if there is no answer yet."""
 
     def received(self, number: int, id: str | None, datagram: bytes) -> Datagram | None:
-        """Take a request that has arrived. If it was handled before, returns its answer, as far as that is known."""
+        """Take a received request. If it was handled before, return its answer, if there is one."""
         if number < self._next:
             return self._answers.get(id)
         if number < self._next + WINDOW:
@@ -38,7 +38,7 @@ class NumberedRequests:
         return None
 
     def take(self) -> bytes | None:
-        """Return the next request in order, if it has arrived; replies with its id are its answer from now on."""
+        """Return the next request in order, if it has arrived. Replies with its id are its answer from now on."""
         if self._next not in self._early:
             return None
         id, datagram = self._early.pop(self._next)

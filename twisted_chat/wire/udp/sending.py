@@ -32,31 +32,31 @@ QUESTIONS: Final = 4
 
 
 class Sender:
-    """Sends what waits. Times are in seconds on any clock."""
+    """Sends datagrams at a pace, within a window. Times are in seconds on any clock."""
 
     def __init__(self, send: Callable[[bytes], bool], now: float) -> None:
-        """The first number is 1. `send` returns False if a datagram cannot be sent now."""
+        """`send` returns False if a datagram cannot be sent now."""
         self.waiting: deque[Datagram] = deque()
-        """Datagrams to be sent, in order."""
+        """The datagrams that wait to be sent, in order."""
         self._send = send
         self._count = 0
-        """Datagrams sent so far."""
+        """The number of datagrams sent so far."""
         self._allowed = float(BURST)
-        """Datagrams that the pace allows now."""
+        """The number of datagrams that the pace allows now."""
         self._refilled = now
         self._window = FIRST_WINDOW
         self._unheard = 0
-        """Datagrams sent since the client was last heard, without pings."""
+        """The number of datagrams since the client was last heard, without pings."""
         self._last: Datagram | None = None
         """The datagram that was sent last, without pings."""
 
     @property
     def blocked(self) -> bool:
-        """True while the window is used up: nothing is sent until the client is heard."""
+        """True while the window is used up: nothing is sent before the client is heard."""
         return self._unheard >= self._window
 
     def heard(self) -> None:
-        """Called when something was heard from the client: the window opens again."""
+        """Called when something was received from the client. The window opens again."""
         if self._unheard * 2 >= self._window:
             self._window = min(WINDOW, self._window * 2)
         self._unheard = 0
@@ -80,11 +80,11 @@ class Sender:
         return doubtful
 
     def ask(self) -> None:
-        """Ping the client, ahead of all that waits."""
+        """Ping the client, before all waiting datagrams."""
         self._send_now(Datagram(PingSent(), 0))
 
     def send_again(self, now: float) -> None:
-        """Send the last datagram again, if the pace allows it: it may have got lost, and nothing follows it."""
+        """Send the last datagram again, if the pace allows it: it may have got lost, and no other one follows."""
         self._refill(now)
         if self._last and self._allowed >= 1 and self._send_now(self._last):
             self._allowed -= 1

@@ -30,11 +30,11 @@ class Silence:
         self._heard: float = clock.seconds()
         self._next_check: IDelayedCall = clock.callLater(PING_SECONDS, self._check)
         self._probed = 0
-        """Probes since the last message."""
+        """The number of probes since the last message."""
         self._probe_call: IDelayedCall | None = None
 
     def heard(self) -> None:
-        """Called when something was heard from the client."""
+        """Called when something was received from the client."""
         self._heard = self._clock.seconds()
         if self._probed:
             self._probed = len(PROBES)

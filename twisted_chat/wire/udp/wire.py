@@ -20,7 +20,7 @@ SILENCE_SECONDS: Final = 60.0
 """Seconds of silence after which a session is over."""
 
 LINGER_SECONDS: Final = 10.0
-"""Seconds for which the last word of a session that is over is sent again on demand: it may have got lost."""
+"""Seconds for which the last reply of a session that is over is sent again on demand: it may have got lost."""
 
 PACE_SECONDS: Final = 0.02
 """Seconds between two bursts while the pace holds datagrams back."""
@@ -33,15 +33,15 @@ LOW: Final = 16
 
 
 class Port(Protocol):
-    """The port for datagrams, as one of its sessions sees it."""
+    """The UDP port, as one of its sessions knows it."""
 
     chat: Chat
 
     def send(self, datagram: bytes, address: Address) -> bool:
-        """Send a datagram; returns False if the system does not take it now."""
+        """Send a datagram. False if the system does not take it now."""
 
     def forget(self, wire: UDPWire) -> None:
-        """Called when nothing more comes of a session, not even its last word."""
+        """Called when a session is over for good, and its last reply is not sent again any more."""
 
 
 class UDPWire:
@@ -88,7 +88,7 @@ class UDPWire:
         return not self._over and self._greeting == (hello.nick, hello.id) and same_token
 
     def hello(self, datagram: bytes, hello: Envelope) -> None:
-        """Called with a hello from the session's address; one that is sent again gets the same answer."""
+        """Called with a hello from the session's address. One that is sent again gets the same answer."""
         if not self.is_greeted_by(hello):
             if self._welcome is None:
                 self._greeting = hello.nick, hello.id
@@ -129,11 +129,11 @@ class UDPWire:
             self._pump()
 
     def _take(self) -> None:
-        """Hand on the numbered requests that are next in order."""
+        """Pass on the numbered requests that are next in order."""
         while not self._deaf and (datagram := self._requests.take()) is not None:
             self.participant.received(read_request(datagram), len(datagram))
 
-    # From the watch over silence
+    # From `Silence`
 
     def _silent(self, seconds: float) -> None:
         if self._closing:
@@ -175,7 +175,7 @@ class UDPWire:
             self._timer = self._reactor.callLater(0, self._pump_later)
 
     def abort(self) -> None:
-        """End the session. Its last word is sent again on demand, for `LINGER_SECONDS`."""
+        """End the session. Its last reply is sent again on demand, for `LINGER_SECONDS`."""
         if self._over:
             return
         self._over = self._closing = True
@@ -202,7 +202,7 @@ class UDPWire:
             self.abort()
 
     def _pump(self) -> None:
-        """Send as much as pace and window allow now, and the rest later."""
+        """Send as many datagrams as pace and window allow now, and the rest later."""
         if self._timer is not None:
             return
         if self._sender.send(self._reactor.seconds()):
