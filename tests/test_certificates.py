@@ -53,6 +53,7 @@ class Identity:
         days: tuple[int, int] = (-1, 30),
         key: Any = None,
         common: str = "",
+        authority: bool = False,
     ) -> None:
         now = datetime.now(UTC)
         self.key = key or ec.generate_private_key(ec.SECP256R1())
@@ -67,6 +68,8 @@ class Identity:
         if names:
             alternatives = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
             builder = builder.add_extension(alternatives, critical=False)
+        if authority:
+            builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         signer = (by or self).key
         without = isinstance(signer, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey)  # they have one of their own
         self.made = builder.sign(signer, None if without else hashes.SHA256())

@@ -243,12 +243,12 @@ class RealTests(TestCase):
         home = folder(self)
         certificate(home)
         server = await Server.start(self, "--port", f"tls:{home}:0:interface=127.0.0.1", home=home)
-        trusts = ssl.create_default_context(cafile=str(home / "trusted.crt"))
+        trusted = str(home / "trusted.crt")
 
         def use() -> list[str]:
             with (
-                blocking.Client("localhost", server.port, "al", tls=trusts) as al,
-                blocking.Client("localhost", server.port, "bo", tls=trusts) as bo,
+                blocking.Client("localhost", server.port, "al", tls=True, ca=trusted) as al,
+                blocking.Client("localhost", server.port, "bo", tls=True, ca=trusted) as bo,
             ):
                 for number in range(500):
                     al.say("x" * 1000 + str(number), wait=False)
@@ -263,17 +263,24 @@ class RealTests(TestCase):
         self.assertTrue(str(caught.exception).startswith(("cannot reach ", f"{host}, port {port} did not let")))
         return str(caught.exception).partition(": ")[2]
 
-    async def test_a_certificate_that_is_not_trusted_is_called_that(self) -> None:
+    async def test_a_certificate_that_is_refused_is_told_with_what_to_do(self) -> None:
         home = folder(self)
         certificate(home)
         server = await Server.start(self, "--port", f"tls:{home}:0:interface=127.0.0.1", home=home)
         reason = await self.reason("localhost", server.port, tls=True)
-        self.assertIn("its certificate is not one that this machine trusts: self", reason)
-        trusts = ssl.create_default_context(cafile=str(home / "trusted.crt"))
-        reason = await self.reason("127.0.0.1", server.port, tls=trusts)
-        self.assertEqual(reason, "its certificate is for another name")
+        untrusted = "its certificate is not one that this machine trusts: it is signed by itself"
+        self.assertEqual(reason, f"{untrusted}; ca=FILE trusts the certificates in that file")
+        trusted = str(home / "trusted.crt")
+        reason = await self.reason("127.0.0.1", server.port, tls=True, ca=trusted)
+        self.assertEqual(reason, "its certificate is not for this name")
+        context = ssl.create_default_context(cafile=trusted)
+        self.assertEqual(await self.reason("127.0.0.1", server.port, tls=context), reason)
         reason = await self.reason("localhost", server.port)
         self.assertIn("use tls=True", reason)
+
+    def test_certificates_to_trust_need_tls_and_a_file_that_has_some(self) -> None:
+        self.assertRaisesRegex(ValueError, "needs tls=True", blocking.Client, ca="chat.pem")
+        self.assertRaisesRegex(ValueError, "no.pem cannot be read", blocking.Client, tls=True, ca="no.pem")
 
     async def test_a_server_without_tls_is_called_that(self) -> None:
         server = await Server.start(self)

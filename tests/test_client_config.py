@@ -47,6 +47,8 @@ class ConfigTests(SynchronousTestCase):
             ("room = []", 'room takes a text such as "lobby", or several: ["lobby", "garden"], not []'),
             ("room = [1]", 'room takes a text such as "lobby", or several: ["lobby", "garden"], not [1]'),
             ("tls = 1", "tls takes true or false, not 1"),
+            ("ca = 1", "ca takes the name of a file, not 1"),
+            ('ca = ""', 'ca takes the name of a file, not ""'),
             ('udp = "yes"', 'udp takes true or false, not "yes"'),
             ("color = 0", "color takes true or false, not 0"),
             ('plain = "yes"', 'plain takes true or false, not "yes"'),
@@ -55,7 +57,7 @@ class ConfigTests(SynchronousTestCase):
 
     def test_an_unknown_setting_is_reported_with_those_that_exist(self) -> None:
         self.assertEqual(self.refused("colour = true"), "there is no setting colour; did you mean color?")
-        all_there_are = "host, port, nick, room, tls, udp, color, plain, remember, mouse"
+        all_there_are = "host, port, nick, room, tls, ca, udp, color, plain, remember, mouse"
         self.assertEqual(self.refused("x = 1"), f"there is no setting x; there are {all_there_are}")
 
     def test_text_that_is_not_toml_is_reported_with_its_line(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import io
+import os
 import sys
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -13,7 +14,9 @@ from twisted_chat.client.program import options as options_module
 from twisted_chat.client.program.config import BadConfig
 from twisted_chat.client.program.options import Options, default_nick
 from twisted_chat.client.program.options import read_options as read_typed_options
+from twisted_chat.needs_tls import NEEDS_TLS
 
+from .certificates import certificate
 from .programs import folder
 
 
@@ -87,6 +90,33 @@ class OptionsTests(SynchronousTestCase):
             (options.server, options.nick, options.rooms, options.color, options.plain),
             ("y:2", "al", ("c",), True, False),
         )
+
+    def test_the_certificates_to_trust_are_in_a_file_that_is_typed_or_in_the_configuration(self) -> None:
+        home = self.config.parent
+        certificate(home)
+        trusted = str(home / "trusted.crt")
+        self.assertEqual(read_options(["--tls", "--ca", trusted]).ca, trusted)
+        self.assertIsNone(read_options(["--tls"]).ca)
+        self.patch(os, "environ", {**os.environ, "HOME": str(home)})
+        for name in (trusted, "trusted.crt", "~/trusted.crt"):
+            self.config.write_text(f'tls = true\nca = "{name}"')
+            self.assertEqual(read_options([]).ca, trusted, name)
+        self.assertEqual(read_options(["--ca", str(home / "localhost.pem")]).ca, str(home / "localhost.pem"))
+        for option in ("--no-tls", "--udp"):
+            self.assertIsNone(read_options([option]).ca, "who does without TLS needs none")
+
+    def test_a_file_of_certificates_that_cannot_be_used_is_refused(self) -> None:
+        self.config.write_text('tls = true\nca = "no.pem"')
+        missing = f"{self.config.parent}/no.pem cannot be read: No such file or directory"
+        error = str(self.assertRaises(BadConfig, read_options, []))
+        self.assertEqual(error, f"{self.config}, line 2: ca cannot be used: {missing}")
+        for arguments, said in (
+            (["--ca", "no.pem"], "--ca cannot be used: no.pem cannot be read: No such file or directory"),
+            (["--ca", ""], "--ca takes the name of a file, not ''"),
+            (["--ca", "no.pem", "--no-tls"], "--ca is for --tls"),
+        ):
+            self.assertEqual(self.assertRaises(SystemExit, read_options, arguments).code, 2)
+            self.assertIn(f"twisted-chat talk: {said}\n", self.errors.getvalue())
 
     def test_the_transport_may_be_in_the_file(self) -> None:
         for settings, arguments, transport in (
@@ -175,10 +205,10 @@ class OptionsTests(SynchronousTestCase):
     def test_tls_without_its_packages_is_reported_with_how_to_install_them(self) -> None:
         self.patch(options_module, "find_spec", lambda _: None)
         self.assertEqual(self.assertRaises(SystemExit, read_options, ["--tls"]).code, 2)
-        self.assertIn("--tls needs more packages: pip install 'twisted[tls]'", self.errors.getvalue())
+        self.assertIn(f"--tls: {NEEDS_TLS}\n", self.errors.getvalue())
         self.config.write_text("tls = true")
         error = self.assertRaises(BadConfig, read_options, [])
-        self.assertEqual(str(error), f"{self.config}, line 1: tls needs more packages: pip install 'twisted[tls]'")
+        self.assertEqual(str(error), f"{self.config}, line 1: {NEEDS_TLS}")
         self.assertEqual(read_options(["--no-tls"]).transport, "tcp")
 
     def test_help_shows_examples_and_version_the_version(self) -> None:

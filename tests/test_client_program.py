@@ -302,15 +302,20 @@ class WayTests(TestCase):
         server = await Server.start(self, *places, home=home, places=2)
         tls, plain = server.addresses
         stranger = await self.talk(server, "localhost", tls, "--tls")
-        self.assertEqual(stranger.status, 1)
-        self.assertIn("did not let you in: its certificate is not one that this machine trusts; ", stranger.output)
-        self.patch(os, "environ", {**os.environ, "SSL_CERT_FILE": str(home / "trusted.crt")})
-        bot = await self.talk(server, "localhost", tls, "--tls")
+        untrusted = r"its certificate is not one that this machine trusts: [^\n]+; --ca FILE trusts [^\n]+\n$"
+        self.assertRegex(stranger.output, f" did not let you in: {untrusted}")
+        trusted = str(home / "trusted.crt")
+        bot = await self.talk(server, "localhost", tls, "--tls", "--ca", trusted)
         self.assertEqual((bot.status, bot.output), (0, "* in lobby: bot\n"))
-        other = await self.talk(server, "127.0.0.1", tls, "--tls")
-        self.assertIn("did not let you in: its certificate is for another name; --host ", other.output)
+        other = await self.talk(server, "127.0.0.1", tls, "--tls", "--ca", trusted)
+        self.patch(os, "environ", {**os.environ, "SSL_CERT_FILE": trusted})
+        machine = await self.talk(server, "localhost", tls, "--tls")
+        self.assertEqual((machine.status, machine.output), (0, bot.output))
+        self.assertRegex(other.output, r": its certificate is not for this name, but for localhost; --host [^\n]+\n$")
         wrong = await self.talk(server, "localhost", plain, "--tls")
-        self.assertEqual((stranger.status, other.status, wrong.status), (1, 1, 1))
+        nothing = await self.talk(server, "localhost", tls, "--tls", "--ca", "no.pem")
+        self.assertIn(": --ca cannot be used: no.pem cannot be read: No such file or directory\n", nothing.output)
+        self.assertEqual([end.status for end in (stranger, other, wrong, nothing)], [1, 1, 1, 2])
         self.assertRegex(
             wrong.output, r"did not let you in: it does not speak TLS as we do \([^\n]+\); [^\n]+ try --no-tls\n$"
         )

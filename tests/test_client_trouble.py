@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 import sys
-from pathlib import Path
 from typing import Any
 
 from OpenSSL import SSL
@@ -19,6 +17,7 @@ from twisted_chat.client.program.options import Options
 from twisted_chat.client.program.trouble import complain, lost, why_not
 from twisted_chat.client.protocol.errors import UnreachableError
 from twisted_chat.client.reasons import reason_text
+from twisted_chat.client.trust import WRONG_NAME, CertificateError, certificate_problem
 
 
 class Unread(io.StringIO):
@@ -78,14 +77,17 @@ class HintTests(SynchronousTestCase):
     def test_a_tls_problem_comes_with_an_option_or_variable_to_try(self) -> None:
         for failure, hint in (
             (tls_failure("wrong version number"), "if that port is not one for TLS, try --no-tls"),
-            (
-                tls_failure("certificate verify failed"),
-                "SSL_CERT_FILE=FILE lets it trust the certificates in that file",
-            ),
-            (Failure(VerificationError([])), "--host has to be the name in the certificate"),
+            (tls_failure("certificate verify failed"), "--ca FILE trusts the certificates in that file"),
+            (Failure(CertificateError(certificate_problem(18))), "--ca FILE trusts the certificates in that file"),
+            (Failure(VerificationError([])), "--host has to be a name in the certificate"),
+            (Failure(CertificateError(certificate_problem(WRONG_NAME, ["a"]))), "--host has to be a name in the cert"),
         ):
             reason = reason_text(failure)
-            self.assertRegex(self.why("tls", reason, foreign=False), rf": {re.escape(reason)}; {hint}$")
+            self.assertRegex(self.why("tls", reason, foreign=False), rf": {re.escape(reason)}; {hint}")
+
+    def test_of_a_certificate_that_has_expired_the_reason_says_what_to_do(self) -> None:
+        reason = reason_text(Failure(CertificateError(certificate_problem(10))))
+        self.assertEqual(self.why("tls", reason, foreign=False), f"chat.example:14900 did not let you in: {reason}")
 
     def test_a_udp_problem_comes_with_an_option_to_try(self) -> None:
         hint = "if it has no UDP at that port, or UDP does not get through, try --no-udp"
@@ -103,21 +105,3 @@ class HintTests(SynchronousTestCase):
 
 def tls_failure(why: str) -> Failure:
     return Failure(SSL.Error([("SSL routines", "", why)]))
-
-
-class TrustTests(SynchronousTestCase):
-    def why(self, **environment: str) -> str:
-        self.patch(os, "environ", environment)
-        return reason_text(tls_failure("certificate verify failed"))
-
-    def test_a_file_of_certificates_that_is_missing_is_named(self) -> None:
-        plain = "its certificate is not one that this machine trusts"
-        here = Path(__file__)
-        self.assertEqual(self.why(), plain)
-        self.assertEqual(self.why(SSL_CERT_FILE=str(here), SSL_CERT_DIR=str(here.parent)), plain)
-        self.assertEqual(
-            self.why(SSL_CERT_FILE="nope.pem"), f"{plain}; SSL_CERT_FILE is nope.pem, and there is no such file"
-        )
-        self.assertEqual(
-            self.why(SSL_CERT_DIR="nowhere"), f"{plain}; SSL_CERT_DIR is nowhere, and there is no such folder"
-        )

@@ -31,6 +31,7 @@ from twisted.python.failure import Failure
 
 from .chat import Chat
 from .leftovers import remove_lock, remove_socket
+from .needs_tls import NEEDS_TLS
 from .wire.jsonlines import JSONLinesFactory
 from .wire.proxy import ProxyHeaderFactory
 from .wire.udp import UDPPort
@@ -268,9 +269,6 @@ def _let_go_of_lock(failure: Failure, path: str) -> Failure:
     return failure
 
 
-_NEEDS_OPENSSL: Final = f"TLS needs more packages: {sys.executable} -m pip install 'twisted[tls]'"
-
-
 def _named_certificates(reactor: ReactorBase, certificate: Path | None, key: Path | None) -> Certificates:
     """Read the files of `--certificate` and `--key`. Raises `WrongPlace`."""
     if certificate is None:
@@ -279,7 +277,7 @@ def _named_certificates(reactor: ReactorBase, certificate: Path | None, key: Pat
             "'twisted-chat certificate' makes both for a try"
         )
     if find_spec("OpenSSL") is None:
-        raise WrongPlace(_NEEDS_OPENSSL)
+        raise WrongPlace(NEEDS_TLS)
     from .certificates import Certificates, NoKey, WrongCertificates
 
     for option, file in (("--certificate", certificate), ("--key", key)):
@@ -384,7 +382,7 @@ def _check_description(parts: list[str], has_tls: bool) -> None:
     if kind in _BENEATH and has_tls:
         raise _Misfit("it has certificates of its own: use --listen for it")
     if kind in _BENEATH and find_spec("OpenSSL") is None:
-        raise _Misfit(_NEEDS_OPENSSL)
+        raise _Misfit(NEEDS_TLS)
     if kind == "ssl":
         _check_ssl(parts)
     if kind == "unix":

@@ -13,7 +13,6 @@ from typing import Any, Self, TypeVar, cast
 
 from twisted.application.internet import ClientService
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import clientFromString
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
@@ -32,6 +31,7 @@ from zope.interface import implementer
 from .. import names
 from ..messages import WireError
 from .answers import Answer, Waiters
+from .endpoints import read_endpoint
 from .events import Callback, Error, Listeners, Members, Message, Page, RoomInfo, State
 from .ids import Ids
 from .keys import key
@@ -267,7 +267,7 @@ class Client(ClientShell):
         self._clock: IReactorTime = reactor
         where = endpoint if isinstance(endpoint, str) else repr(endpoint)
         if isinstance(endpoint, str):
-            endpoint = cast(IStreamClientEndpoint, clientFromString(reactor, endpoint))
+            endpoint = read_endpoint(reactor, endpoint)
         self._engine = Engine(_check(names.nick, nick).shown, where, Ids(), retry)
         self._service = ClientService(
             _Endpoint(endpoint, self), _Links(self), lambda _: self._engine.pause, self._clock

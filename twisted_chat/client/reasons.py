@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Final
 
 from twisted.python.failure import Failure
+
+from .trust import OTHER_NAME, UNTRUSTED, CertificateError
 
 LOST: Final = "the connection was lost"
 """The reason if no other one is known."""
@@ -15,9 +16,6 @@ REFUSED: Final = "nobody listens there"
 
 NO_TLS: Final = "it does not speak TLS as we do"
 """The beginning of the reason if the answer was not TLS."""
-
-OTHER_NAME: Final = "its certificate is for another name"
-UNTRUSTED: Final = "its certificate is not one that this machine trusts"
 
 _REASONS: Final = {
     "twisted.internet.error.ConnectionDone": "the server ended the connection",
@@ -37,20 +35,12 @@ def reason_text(reason: Failure) -> str:
 
 def tls_problem(reason: Failure) -> str:
     """Return the reason why there was no TLS, for a person; empty if a connection has ended for another reason."""
+    if reason.check(CertificateError):
+        return reason.getErrorMessage()
+    # What follows is of endpoints that a program has made itself.
     if reason.check("service_identity.exceptions.VerificationError"):
         return OTHER_NAME
     if not reason.check("OpenSSL.SSL.Error"):
         return ""
     why = ", ".join(entry[-1] for entry in reason.value.args[0]) if reason.value and reason.value.args else ""
-    if why == "certificate verify failed":
-        return f"{UNTRUSTED}{_no_file()}"
-    return f"{NO_TLS} ({why})"
-
-
-def _no_file() -> str:
-    """Name what was to say whom to trust, where it is not there: OpenSSL goes on without it and says nothing."""
-    for variable, kind, there in (("SSL_CERT_FILE", "file", os.path.isfile), ("SSL_CERT_DIR", "folder", os.path.isdir)):
-        path = os.environ.get(variable)
-        if path and not there(path):
-            return f"; {variable} is {path}, and there is no such {kind}"
-    return ""
+    return UNTRUSTED if why == "certificate verify failed" else f"{NO_TLS} ({why})"

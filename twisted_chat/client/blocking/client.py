@@ -13,6 +13,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
+from .. import trust
 from ..ids import Ids
 from ..keys import key
 from ..protocol.engine import QUIT_TIME, Engine
@@ -104,18 +105,22 @@ class Client(ClientShell):
         room: str | None = "lobby",
         since: int | None = None,
         tls: bool | ssl.SSLContext = False,
+        ca: str | None = None,
         udp: bool = False,
         timeout: float | None = None,
     ) -> None:
         """Prepare a client; `start` or `with` connects it.
 
-        `room` is joined at once, unless it is None, with the messages after the number `since`. `tls` may be a context
-        that says whom to trust. `timeout` is the time in seconds after which a call without an answer raises
+        `room` is joined at once, unless it is None, with the messages after the number `since`. With `tls`,
+        the server has to show a certificate for `host` that is trusted: by the machine, by the file `ca`, or by the
+        context that `tls` is. `timeout` is the time in seconds after which a call without an answer raises
         `TimeoutError`; by default a call waits for as long as it takes.
         """
         if tls and udp:
             raise ValueError("there is no TLS over UDP: take one of the two")
-        context = ssl.create_default_context() if tls is True else tls or None
+        if ca is not None and tls is not True:
+            raise ValueError("ca is the file of the certificates to trust, and needs tls=True")
+        context = trust.context(ca and trust.read_trusted(ca)) if tls is True else tls or None
         hint = "" if context or udp else NO_TLS_HINT
         self.timeout = timeout
         self._inbox = Inbox(self._taken)

@@ -12,12 +12,16 @@ from typing import Final
 from ..protocol.datagrams import FIRST_PATIENCE, Datagrams
 from ..protocol.lines import EndlessLineError, LineReader
 from ..protocol.objects import Object, encode
+from ..trust import UNTRUSTED, certificate_problem
 
 OPEN_TIME: Final = 10.0
 """Seconds within which a connection must be made."""
 
 NO_TLS_HINT: Final = "if its port is one for TLS, use tls=True"
 """The hint if something answers over TCP that does not speak the protocol."""
+
+CA_HINT: Final = "ca=FILE trusts the certificates in that file"
+"""What to try if nobody vouches for the certificate of a server."""
 
 NO_UDP_HINT: Final = "if its port is not one for UDP, leave out udp=True"
 """The hint if nothing answers over UDP."""
@@ -30,10 +34,9 @@ class LostError(Exception):
 def reason_text(error: Exception) -> str:
     """Return why a connection was not made or has ended, and what to try, for a person."""
     match error:
-        case ssl.SSLCertVerificationError() if error.verify_code in _WRONG_NAME:
-            return "its certificate is for another name"
         case ssl.SSLCertVerificationError():
-            return f"its certificate is not one that this machine trusts: {error.verify_message}"
+            problem = certificate_problem(error.verify_code)
+            return f"{problem}; {CA_HINT}" if problem.startswith(UNTRUSTED) else problem
         case ssl.SSLError() if error.reason in _NO_TLS:
             return "it does not speak TLS there: leave out tls=True"
         case ssl.SSLError():
@@ -51,9 +54,6 @@ def reason_text(error: Exception) -> str:
 
 _NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNEXPECTED_EOF_WHILE_READING"})
 """The errors of OpenSSL's versions for a server that answers a handshake with something else, or ends it."""
-
-_WRONG_NAME: Final = frozenset({62, 64})
-"""OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
 
 _TLS_ALERT: Final = b"\x15\x03"
 """The first bytes of a TLS server's answer to what is not TLS: an alert record (RFC 8446, section 5.1)."""

@@ -36,6 +36,10 @@ class Config:
         self.values: dict[str, Any] = values or {}
         """The values by the names of their settings."""
 
+    def path(self, text: str) -> str:
+        """Read the path of another file, which is relative to the folder of this one and may begin with a `~`."""
+        return str(self._path.parent / Path(text).expanduser())
+
     def bad(self, name: str, problem: str) -> BadConfig:
         """Return the error for a setting, with its file and line."""
         found = re.search(rf"""^[ \t]*\[?["']?{re.escape(name)}\b""", self._text, re.MULTILINE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 from ..udp import UDPEndpoint
@@ -15,9 +15,8 @@ def endpoint(reactor: Any, options: Options) -> IStreamClientEndpoint:
     """Make the endpoint of the server, for `Client`."""
     if options.transport == "udp":
         return UDPEndpoint(reactor, options.host, options.port)
-    stream = HostnameEndpoint(reactor, options.host, options.port)
     if options.transport == "tls":
-        from twisted.internet.ssl import optionsForClientTLS  # here, since it needs more packages
+        from ..tls import tls_endpoint  # here, since it needs more packages
 
-        return wrapClientTLS(optionsForClientTLS(options.host), stream)
-    return stream
+        return tls_endpoint(reactor, options.host, options.port, options.ca)
+    return HostnameEndpoint(reactor, options.host, options.port)

@@ -14,6 +14,8 @@ from typing import Any, Final
 from ... import __version__, names
 from ...command_line import Parser
 from ...messages import WireError
+from ...needs_tls import NEEDS_TLS
+from ..trust import read_trusted
 from .config import Config, default_path, read_config
 from .settings import SETTINGS, SWITCH, Kind, Setting
 
@@ -26,7 +28,7 @@ examples:
   {command} --host ::1 --port 14901 --no-color
   {command} --host chat.example --port 14943 --tls
   {command} --host chat.example --udp    # for a network that loses a lot
-  SSL_CERT_FILE=chat.pem {command} --tls    # trust this certificate
+  {command} --host chat.example --port 14943 --tls --ca chat.pem    # trust this certificate
   printf 'hi\\nexit\\n' | {command} --nick bot    # say one thing and leave
   tail -f log | {command} --nick log --literal    # say each line of a file as it is written
 
@@ -65,6 +67,8 @@ class Options:
     literal: bool = False
     transport: str = "tcp"
     """The transport: `tcp`, `tls` or `udp`."""
+    ca: str | None = None
+    """The file of the certificates to trust; None for those that the machine trusts."""
     plain: bool = False
     """True for the interface of lines, even on a terminal."""
     color: bool | None = None
@@ -101,10 +105,11 @@ def read_options(arguments: Sequence[str], command: str) -> Options:
     config = read_config(typed.config or path, must_be_there=typed.config is not None)
     transport = _transport(typed, config)
     if transport == "tls" and find_spec("OpenSSL") is None:
-        problem = "tls needs more packages: pip install 'twisted[tls]'"
         if not typed.tls:
-            raise config.bad("tls", problem)
-        parser.error(f"--{problem}")
+            raise config.bad("tls", NEEDS_TLS)
+        parser.error(f"--tls: {NEEDS_TLS}")
+    if typed.ca is not None and transport != "tls":
+        parser.error("--ca is for --tls")
 
     def choose(name: str) -> Any:
         value = getattr(typed, name)
@@ -129,6 +134,7 @@ def read_options(arguments: Sequence[str], command: str) -> Options:
         bare=typed.bare,
         literal=typed.literal,
         transport=transport,
+        ca=_ca(typed, config, parser) if transport == "tls" else None,
         plain=choose("plain"),
         color=choose("color"),
         rooms_from="command line" if typed.room is not None else "file" if "room" in config.values else "default",
@@ -141,6 +147,20 @@ def _hint(setting: str, name: str) -> str:
     """Return the characters to leave out of a name if it is written as in other programs; empty if it is not."""
     mark, what = {"room": ("#", "the names of rooms"), "nick": ("@", "nicks")}[setting]
     return f"leave out the {mark}, {what} have none here" if name.startswith(mark) else ""
+
+
+def _ca(typed: argparse.Namespace, config: Config, parser: argparse.ArgumentParser) -> str | None:
+    """Choose the file of the certificates to trust, and check it."""
+    setting = config.values.get("ca")
+    path = typed.ca if setting is None or typed.ca is not None else config.path(setting)
+    try:
+        if path is not None:
+            read_trusted(path)
+    except ValueError as error:
+        if typed.ca is None:
+            raise config.bad("ca", f"ca cannot be used: {error}") from None
+        parser.error(f"--ca cannot be used: {error}")
+    return path
 
 
 def default_nick() -> str:

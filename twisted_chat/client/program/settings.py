@@ -46,6 +46,10 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
+def _is_file(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
 def _is_rooms(value: Any) -> bool:
     rooms = value if isinstance(value, list) else [value]
     return bool(rooms) and all(isinstance(room, str) for room in rooms)
@@ -59,6 +63,7 @@ HOST: Final = Kind("a name or an address such as chat.example or ::1", str, _is_
 PORT: Final = Kind("a number from 1 to 65535", _read_port, _is_port)
 NICK: Final = Kind('a text such as "alice"', str, _is_text)
 ROOMS: Final = Kind('a text such as "lobby", or several: ["lobby", "garden"]', str, _is_rooms)
+FILE: Final = Kind("the name of a file", str, _is_file)
 SWITCH: Final = Kind("true or false", str, _is_switch)
 
 SETTINGS: Final = {
@@ -69,6 +74,7 @@ SETTINGS: Final = {
         Setting("nick", NICK, None, "your nick [default: your login name]"),
         Setting("room", ROOMS, "lobby", "the room to join; can be repeated, and you talk in the first one"),
         Setting("tls", SWITCH, False, "use TLS; the certificate has to be valid for the host's name"),
+        Setting("ca", FILE, None, "trust the certificates in this file, and no others [default: those of the machine]"),
         Setting("udp", SWITCH, False, "use UDP, which is not encrypted"),
         Setting("color", SWITCH, None, "use colours, or not [default: yes, unless NO_COLOR is set]"),
         Setting("plain", SWITCH, False, "print lines instead of using the whole screen, also on a terminal"),

@@ -8,7 +8,8 @@ from contextlib import suppress
 from twisted.internet import error
 
 from ..protocol.errors import ChatError, RequestError, UnreachableError
-from ..reasons import LOST, NO_TLS, OTHER_NAME, REFUSED, UNTRUSTED
+from ..reasons import LOST, NO_TLS, REFUSED
+from ..trust import OTHER_NAME, UNTRUSTED
 from .clean import clean
 from .options import Options
 
@@ -50,12 +51,11 @@ def _try(options: Options, problem: UnreachableError) -> str:
         return "if it has no UDP at that port, or UDP does not get through, try --no-udp"
     for reason, hint in (
         (NO_TLS, "if that port is not one for TLS, try --no-tls"),
-        (OTHER_NAME, "--host has to be the name in the certificate"),
+        (OTHER_NAME, "--host has to be a name in the certificate"),
+        (UNTRUSTED, "--ca FILE trusts the certificates in that file"),
     ):
         if problem.reason.startswith(reason):
             return hint
-    if problem.reason == UNTRUSTED:  # but not if the reason is SSL_CERT_FILE
-        return "SSL_CERT_FILE=FILE lets it trust the certificates in that file"
     if not problem.foreign:
         return ""
     old = "" if options.bare else "if it is a server of the oldest kind, whose messages have three fields, try --bare"

@@ -1,0 +1,190 @@
+"""The library speaks TLS with servers that show a trusted certificate for their name, and with no others."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, cast
+from unittest import mock
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import UNIXClientEndpoint, connectProtocol
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.ssl import PrivateCertificate
+from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
+
+from twisted_chat.client import UnreachableError, connect
+from twisted_chat.client import tls as tls_module
+from twisted_chat.client.endpoints import read_endpoint
+from twisted_chat.client.tls import tls_endpoint
+from twisted_chat.client.trust import OTHER_NAME, UNTRUSTED, CertificateError
+from twisted_chat.commands.certificate import make_certificate
+from twisted_chat.needs_tls import NEEDS_TLS
+
+from .certificates import certificate
+from .programs import TIMEOUT, Server, folder
+from .test_certificates import Identity
+
+
+class Greeter(Protocol):
+    transport: Any
+
+    def connectionMade(self) -> None:
+        self.transport.write(b"hi")
+
+
+class Caller(Protocol):
+    """A client: what the server has said is its result, or why there was no connection."""
+
+    transport: Any
+
+    def __init__(self) -> None:
+        self.heard: Deferred[bytes] = Deferred()
+
+    def dataReceived(self, data: bytes) -> None:
+        self.heard.callback(data)
+        self.transport.abortConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if not self.heard.called:
+            self.heard.errback(reason)
+
+
+class VerifyTests(TestCase):
+    """A certificate is trusted or refused."""
+
+    def setUp(self) -> None:
+        self.home = folder(self)
+
+    def listen(self, both: bytes) -> int:
+        """Let a server show a certificate; returns its port."""
+        options = PrivateCertificate.loadPEM(both).options()
+        listen_ssl = cast(Any, reactor).listenSSL
+        port = listen_ssl(0, Factory.forProtocol(Greeter), options, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        return int(port.getHost().port)
+
+    async def call(self, both: bytes, trusted: bytes, host: str = "localhost") -> None:
+        """Connect to a server with a certificate; raises why not."""
+        ca = self.home / "ca.pem"
+        ca.write_bytes(trusted)
+        endpoint = tls_endpoint(reactor, host, self.listen(both), str(ca), bind="127.0.0.1")
+        caller = await connectProtocol(endpoint, Caller())
+        self.assertEqual(await caller.heard.addTimeout(TIMEOUT, reactor), b"hi")
+
+    async def refusal(self, shown: Identity, trusted: Identity | None = None, host: str = "localhost") -> str:
+        with self.assertRaises(CertificateError) as caught:
+            await self.call(shown.both, (trusted or shown).certificate, host)
+        return str(caught.exception)
+
+    async def test_a_certificate_that_is_named_is_trusted_also_if_it_is_of_an_unknown_authority(self) -> None:
+        for identity in (Identity("localhost"), Identity("localhost", by=Identity(common="authority"))):
+            await self.call(identity.both, identity.certificate)
+
+    async def test_a_certificate_of_a_trusted_authority_is_trusted_for_its_name(self) -> None:
+        authority = Identity(common="authority", authority=True)
+        await self.call(Identity("localhost", by=authority).both, authority.certificate)
+        refusal = await self.refusal(Identity("a.example", by=authority), authority)
+        self.assertEqual(refusal, f"{OTHER_NAME}, but for a.example")
+
+    async def test_one_of_several_may_be_the_right_one(self) -> None:
+        identity = Identity("localhost")
+        await self.call(identity.both, Identity("localhost").certificate + identity.certificate)
+
+    async def test_a_certificate_may_be_for_an_address(self) -> None:
+        now, day = datetime.now(UTC), timedelta(days=1)
+        pair = make_certificate([ip_address("127.0.0.1")], now - day, now + day)
+        await self.call(pair.key + pair.certificate, pair.certificate, "127.0.0.1")
+
+    async def test_another_certificate_is_not_trusted(self) -> None:
+        reason = await self.refusal(Identity("localhost"), Identity("localhost"))
+        self.assertEqual(reason, f"{UNTRUSTED}: it is signed by itself")
+
+    async def test_a_certificate_for_another_name_or_address_is_refused(self) -> None:
+        identity = Identity("a.example", "*.localhost")
+        names = f"{OTHER_NAME}, but for a.example, *.localhost"
+        self.assertEqual(await self.refusal(identity), names)
+        self.assertEqual(await self.refusal(identity, host="127.0.0.1"), names)
+
+    async def test_a_certificate_for_no_name_is_refused(self) -> None:
+        # Twisted's own endpoint accepts it.
+        identity = Identity(common="localhost")
+        self.assertEqual(await self.refusal(identity), f"{OTHER_NAME}, and for no other")
+        self.assertEqual(await self.refusal(identity, host="127.0.0.1"), f"{OTHER_NAME}, and for no other")
+
+    async def test_a_certificate_that_has_expired_or_is_not_valid_yet_is_refused(self) -> None:
+        self.assertIn("has expired", await self.refusal(Identity("localhost", days=(-3, -1))))
+        self.assertIn("is not valid yet", await self.refusal(Identity("localhost", days=(1, 3))))
+
+    def test_a_file_that_cannot_be_used_is_refused(self) -> None:
+        missing = self.home / "no.pem"
+        with self.assertRaisesRegex(ValueError, f"{missing} cannot be read"):
+            tls_endpoint(reactor, "localhost", 1, str(missing))
+
+
+class DescriptionTests(TestCase):
+    """An endpoint is described by a text."""
+
+    def read(self, text: str) -> tuple[Any, ...]:
+        with mock.patch.object(tls_module, "tls_endpoint") as made:
+            self.assertIs(read_endpoint("the reactor", text), made.return_value)
+        ((the_reactor, *arguments),) = (call.args for call in made.call_args_list)
+        self.assertEqual(the_reactor, "the reactor")
+        return tuple(arguments)
+
+    def test_tls_has_a_host_a_port_and_perhaps_more(self) -> None:
+        for text, expected in (
+            ("tls:chat.example:1", ("chat.example", 1, None, None, None)),
+            ("tls:port=1:host=\\:\\:1", ("::1", 1, None, None, None)),
+            ("tls:chat.example:1:ca=a\\:b=c.pem", ("chat.example", 1, "a:b=c.pem", None, None)),
+            ("tls:a:1:trustRoots=/etc/chat", ("a", 1, "/etc/chat", None, None)),
+            ("tls:a:1:timeout=5:bindAddress=192.0.2.1", ("a", 1, None, 5.0, "192.0.2.1")),
+        ):
+            self.assertEqual(self.read(text), expected, text)
+
+    def test_a_wrong_description_is_refused(self) -> None:
+        for text in ("tls:", "tls:a", "tls:a:b", "tls::1", "tls:a:1:2", "tls:a:1:color=red", "tls:a:1:certificate=x"):
+            with self.assertRaisesRegex(ValueError, "an endpoint with TLS is tls:HOST:PORT"):
+                read_endpoint(reactor, text)
+        self.assertRaises(ValueError, read_endpoint, reactor, "tls:a:1:timeout=soon")
+
+    def test_other_kinds_are_twisteds(self) -> None:
+        self.assertIsInstance(read_endpoint(reactor, "unix:/run/chat.sock"), UNIXClientEndpoint)
+        self.assertRaises(ValueError, read_endpoint, reactor, "nothing:1")
+
+    def test_tls_without_its_packages_says_how_to_install_them(self) -> None:
+        with mock.patch.dict(sys.modules, {"OpenSSL": None}):
+            error = self.assertRaises(ValueError, read_endpoint, reactor, "tls:a:1")
+        self.assertEqual(str(error), NEEDS_TLS)
+
+
+class ClientTests(TestCase):
+    """The library with a real server."""
+
+    async def start(self) -> tuple[Server, Path]:
+        home = folder(self)
+        certificate(home)
+        server = await Server.start(self, "--port", f"tls:{home}:0:interface=127.0.0.1", home=home)
+        return server, home / "trusted.crt"
+
+    async def test_it_talks_to_a_server_whose_certificate_is_named(self) -> None:
+        server, trusted = await self.start()
+        client = await connect(f"tls:localhost:{server.port}:ca={trusted}", "alice")
+        room = await client.join("lobby")
+        self.assertEqual(await room.say("hi"), 1)
+        await client.close()
+
+    async def test_it_says_why_a_certificate_is_refused(self) -> None:
+        server, trusted = await self.start()
+        for description, reason in (
+            (f"tls:localhost:{server.port}", f"{UNTRUSTED}: it is signed by itself"),
+            (f"tls:127.0.0.1:{server.port}:ca={trusted}", f"{OTHER_NAME}, but for localhost"),
+        ):
+            with self.assertRaises(UnreachableError) as caught:
+                await connect(description, "alice")
+            self.assertEqual(caught.exception.reason, reason)
+            self.assertFalse(caught.exception.foreign)
