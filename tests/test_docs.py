@@ -338,11 +338,14 @@ class CommandsTests(TestCase):
             tap.Options().parseOptions(options)
 
     def test_the_client_takes_its_options(self) -> None:
+        home = folder(self)
+        certificate(home)
         commands = self.arguments("twisted-chat talk")
         self.assertGreater(len(commands), 10)
         for words in commands:
             if "--help" not in words:
-                read_options(words, "twisted-chat talk")
+                here = [re.sub(r"^chat\.pem$", str(home / "trusted.crt"), word) for word in words]
+                read_options(here, "twisted-chat talk")
 
     async def test_the_commands_for_the_file_work(self) -> None:
         server = await Server.start(self)
@@ -352,7 +355,7 @@ class CommandsTests(TestCase):
         with closing(sqlite3.connect(server.home / "chat.sqlite")) as database:
             database.execute("VACUUM INTO ?", [str(server.home / "chat-2026-11-22.sqlite")])
         commands = [words for words in self.arguments("twisted-chat") if words[0] != "talk"]
-        self.assertEqual({words[0] for words in commands}, {"stats", "export", "import"})
+        self.assertEqual({words[0] for words in commands}, {"stats", "export", "import", "certificate"})
         for words in commands:
             program = Program(self, sys.executable, "-m", "twisted_chat", *words, home=server.home)
             self.assertEqual(await program.ends(), 0, program.output)

@@ -47,7 +47,7 @@ class ProgramTests(CommandTestCase):
         outcome = self.run_command()
         self.assertEqual((outcome.status, outcome.output), (2, ""))
         for name in ("talk", *(command.name for command in COMMANDS)):
-            self.assertRegex(outcome.errors, rf"\n +{name} +\S")
+            self.assertRegex(outcome.errors, rf"\n +{name}\s+\S")
 
     def test_it_runs_as_a_module(self) -> None:
         command = [sys.executable, "-m", "twisted_chat", "stats", "-d", self.path]

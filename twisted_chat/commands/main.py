@@ -24,11 +24,12 @@ from ..command_line import (
 from ..log import Unusable
 from ..stores.sqlite.database import explain
 from . import TALK, TOOL, Command, Problem
+from .certificate import CERTIFICATE
 from .exporting import EXPORT
 from .importing import IMPORT
 from .stats import STATS
 
-COMMANDS: Final[tuple[Command, ...]] = (EXPORT, IMPORT, STATS)
+COMMANDS: Final[tuple[Command, ...]] = (EXPORT, IMPORT, STATS, CERTIFICATE)
 
 
 def main(arguments: Sequence[str], commands: Sequence[Command] = COMMANDS) -> int:
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str], commands: Sequence[Command] = COMMANDS) -> in
 
 
 def _parser(commands: Sequence[Command]) -> Parser:
-    parser = Parser(prog=TOOL, description="Talk to a chat server, or look after the database of one.")
+    parser = Parser(prog=TOOL, description="Talk to a chat server, or look after one.")
     parser.add_argument("--version", action="version", version=f"twisted_chat {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     subparsers.add_parser(TALK, help="Talk: the client for a terminal or a pipe.")  # `twisted_chat.__main__` runs it
