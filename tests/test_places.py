@@ -68,7 +68,7 @@ class PlacesTests(TestCase):
         places = [(option, LINES, text) for option, text in zip(options, texts, strict=False)]
         places += [("--udp", WIRES["udp"], udp)] if udp else []
         places += [("--tls", WIRES["tls"], text) for text in tls]
-        named = dict(zip(("certificate", "key"), files, strict=False))
+        named: dict[str, Any] = dict(zip(("certificate", "key"), files, strict=False))
         return read_places(self.reactor.as_base, places, interface, folder=str(home or ""), **named)
 
     def refuses(self, *texts: str, **more: Any) -> str:
@@ -307,7 +307,7 @@ class PlacesTests(TestCase):
         for place, wire in (("tcp:1", "JSONLines"), (f"tls:{home}:1", "BufferingTLSTransport")):
             ((_, factory, *_),) = self.read(f"haproxy:{place}").tcpServers
             transport: Any = StringTransport()
-            protocol = cast(Any, factory.buildProtocol(transport.getPeer()))
+            protocol = cast(Any, factory.buildProtocol(IPv4Address("TCP", "127.0.0.1", 1)))
             protocol.makeConnection(transport)
             with mock.patch.object(JSONLines, "connectionMade"):
                 protocol.dataReceived(b"PROXY TCP4 192.0.2.1 192.0.2.2 49474 14900\r\n")

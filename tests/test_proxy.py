@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import struct
+from ipaddress import ip_network
 from typing import Any
 
-from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
+from twisted.internet.testing import EventLoggingObserver, StringTransport
+from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat.wire.proxy import HEADER_SECONDS, MAX_BINARY, MAX_TEXT, Header, ProxyHeaderFactory, read_header
@@ -100,9 +102,11 @@ class ConnectionTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self.transport: Any = StringTransport(peerAddress=IPv4Address("TCP", "198.51.100.1", 1))
+        self.transport: Any = StringTransport(peerAddress=IPv4Address("TCP", "127.0.0.1", 1))
         factory = ProxyHeaderFactory(WireFactory(), self.clock)
-        self.protocol = factory.buildProtocol(self.transport.getPeer())
+        protocol = factory.buildProtocol(self.transport.getPeer())
+        assert protocol
+        self.protocol = protocol
         self.protocol.makeConnection(self.transport)
 
     def test_it_is_handed_to_the_wire_with_the_address_of_the_client(self) -> None:
@@ -134,3 +138,42 @@ class ConnectionTests(SynchronousTestCase):
     def test_one_that_ends_before_its_header_leaves_nothing(self) -> None:
         self.protocol.connectionLost()
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class TrustTests(SynchronousTestCase):
+    """A header is taken from known proxies only."""
+
+    def setUp(self) -> None:
+        self.logged = observer = EventLoggingObserver()
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+
+    def takes(self, host: str, *trusted: str) -> bool:
+        """True if a connection from an address may send a header."""
+        networks = [ip_network(text) for text in trusted]
+        factory = ProxyHeaderFactory(WireFactory(), Clock(), *([networks] if networks else []))
+        kind = IPv6Address if ":" in host else IPv4Address
+        return factory.buildProtocol(kind("TCP", host, 49474)) is not None
+
+    def test_those_of_this_machine_are_trusted_if_none_is_named(self) -> None:
+        for host in "127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1":
+            self.assertTrue(self.takes(host), host)
+        for host in "192.0.2.1", "2001:db8::1", "::2", "::ffff:192.0.2.1", "fe80::1%eth0":
+            self.assertFalse(self.takes(host), host)
+
+    def test_one_that_is_named_is_trusted_and_no_other(self) -> None:
+        trusted = ("192.0.2.0/28", "2001:db8::7")
+        for host in "192.0.2.15", "::ffff:192.0.2.3", "2001:db8::7":
+            self.assertTrue(self.takes(host, *trusted), host)
+        for host in "192.0.2.16", "2001:db8::8", "127.0.0.1", "::1":
+            self.assertFalse(self.takes(host, *trusted), host)
+
+    def test_one_at_a_unix_socket_is_trusted(self) -> None:
+        factory = ProxyHeaderFactory(WireFactory(), Clock(), [ip_network("192.0.2.1")])
+        self.assertIsNotNone(factory.buildProtocol(UNIXAddress(None)))
+
+    def test_the_log_says_what_to_do_if_it_is_the_proxy(self) -> None:
+        self.takes("192.0.2.1")
+        line = formatEvent(next(iter(self.logged)))
+        self.assertIn("a connection from 192.0.2.1 to a place with haproxy: was closed", line)
+        self.assertIn("name it with --trust-proxy 192.0.2.1", line)

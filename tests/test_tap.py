@@ -18,6 +18,7 @@ from twisted.trial.unittest import TestCase
 
 from twisted_chat import __version__, names, tap
 from twisted_chat.limits import Limits
+from twisted_chat.places import read_places
 from twisted_chat.stores.retention import Keep
 
 from .certificates import certificate
@@ -85,6 +86,19 @@ class OptionsTests(TestCase):
         for rate, address_rate in (0, 0), (10, 50):
             limits = parse("--rate", str(rate), "--burst", "3")["limits"]
             self.assertEqual((limits.address_rate, limits.address_burst), (address_rate, 30))
+
+    def test_proxies_are_named_by_address_or_network(self) -> None:
+        with mock.patch("twisted_chat.tap.read_places", wraps=read_places) as read:
+            parse("--port=haproxy:tcp:1")
+            parse("--listen=haproxy:tcp:1", "--trust-proxy=192.0.2.7", "--trust-proxy=10.1.2.3/8")
+        proxies = [[str(network) for network in call.args[-1]] for call in read.call_args_list]
+        self.assertEqual(proxies, [["127.0.0.0/8", "::1/128"], ["192.0.2.7/32", "10.0.0.0/8"]])
+        expected = "--trust-proxy takes an address or a network, such as 192.0.2.7 or 10.0.0.0/8, not 'proxy'"
+        self.assertEqual(self.refuses("--port=haproxy:tcp:1", "--trust-proxy", "proxy"), expected)
+
+    def test_a_proxy_without_a_place_for_it_is_refused(self) -> None:
+        expected = "--trust-proxy is for a place with haproxy:, such as --port haproxy:tcp:14900"
+        self.assertEqual(self.refuses("--trust-proxy=192.0.2.7"), expected)
 
     def test_the_oldest_clients_are_served_or_not(self) -> None:
         self.assertEqual([parse(*options)["limits"].bare for options in ([], ["--bare", "no"])], [True, False])

@@ -33,7 +33,7 @@ from .chat import Chat
 from .leftovers import remove_lock, remove_socket
 from .needs_tls import NEEDS_TLS
 from .wire.jsonlines import JSONLinesFactory
-from .wire.proxy import ProxyHeaderFactory
+from .wire.proxy import THIS_MACHINE, Network, ProxyHeaderFactory
 from .wire.udp import UDPPort
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ class Reading(NamedTuple):
     """Makes what listens there; see `WireKind.make`."""
     certificates: Callable[[], Certificates]
     """Returns the certificates of the option `--certificate`, which all places share; raises `WrongPlace`."""
+    proxies: Sequence[Network]
+    """The proxies that may send headers to a place with `haproxy:`."""
 
 
 class WireKind(NamedTuple):
@@ -107,11 +109,13 @@ def read_places(
     certificate: str | None = None,
     key: str | None = None,
     folder: str = "",
+    proxies: Sequence[Network] = THIS_MACHINE,
 ) -> Sequence[Place]:
     """Read descriptions of places, each with its option and its kind of wire; raises `WrongPlace`.
 
     `interface` is the address, or the host name, for those that are only a port number; `certificate` and `key` are
-    files for those that have TLS by their option. Paths of certificates are read from `folder` on.
+    files for those that have TLS by their option. Paths of certificates are read from `folder` on. `proxies` may send
+    headers to places with `haproxy:`.
     """
     texts = list(texts)
     numbered = any(is_number(text) for _, _, text in texts)
@@ -122,7 +126,7 @@ def read_places(
     files = [None if text is None else path(text) for text in (certificate, key)]
     certificates = cache(partial(_named_certificates, reactor, *files))
     return [
-        wire.read(Reading(reactor, option, text, address, path, wire.make, certificates))
+        wire.read(Reading(reactor, option, text, address, path, wire.make, certificates, proxies))
         for option, wire, text in texts
     ]
 
@@ -205,7 +209,7 @@ def _read_endpoint(reading: Reading, certificates: Certificates | None) -> Place
         raise WrongPlace(f"{option} takes a port from 0 to 65535, not {port}")
     description = f"tcp:{port}:interface={quoteStringArgument(host)}" if port else text
     try:
-        stream = _Stream(reactor, description, path, certificates)
+        stream = _Stream(reactor, description, path, certificates, reading.proxies)
     except Exception as error:  # each type of endpoint has its own ways to fail
         why = _colons_hint(text) or _reason(error)
     else:
@@ -229,10 +233,16 @@ class _Stream:
     """A place for a stream: an endpoint, and the layers between it and the wire."""
 
     def __init__(
-        self, reactor: ReactorBase, text: str, path: Callable[[str], Path], certificates: Certificates | None
+        self,
+        reactor: ReactorBase,
+        text: str,
+        path: Callable[[str], Path],
+        certificates: Certificates | None,
+        proxies: Sequence[Network],
     ) -> None:
         """Read a description. Raises various exceptions if it is wrong."""
         self._reactor = reactor
+        self._proxies = proxies
         inner = text.removeprefix("haproxy:")
         self._proxied = inner != text
         self._parts = _split(inner)
@@ -255,7 +265,7 @@ class _Stream:
 
             factory = TLSMemoryBIOFactory(self._certificates, False, factory)
         if self._proxied:
-            factory = ProxyHeaderFactory(factory, self._reactor)
+            factory = ProxyHeaderFactory(factory, self._reactor, self._proxies)
         if self._parts[0] != "unix":
             return self._endpoint.listen(factory)
         path = _argument(self._parts, "address", 1)

@@ -14,6 +14,7 @@ import resource
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, TextIO, cast, get_args
 
@@ -32,6 +33,7 @@ from .service import ChatService, StoreSettings
 from .stores.retention import read_keep
 from .stores.sqlite.database import Durability
 from .stores.sqlite.file import IN_MEMORY
+from .wire.proxy import THIS_MACHINE, Network
 
 FILES: Final = 64
 """The number of files that are open beside the connections: those of the database, the ports, the log, and Python."""
@@ -90,6 +92,10 @@ class Options(usage.Options):
         """How long messages stay, such as 90d, or how many a room, such as 1000000; may be given several times."""
         self.setdefault("keep", []).append(limit)
 
+    def opt_trust_proxy(self, address: str) -> None:
+        """Address or network of a proxy in front of a PLACE with haproxy: [default: this machine]; may be repeated."""
+        self.setdefault("trust-proxy", []).append(address)
+
     def opt_version(self) -> None:
         """Print the version and exit."""
         print(f"twisted_chat {__version__}")
@@ -112,7 +118,13 @@ class Options(usage.Options):
                 raise usage.UsageError(f"--{option} is for --tls PLACE, such as --tls 14943")
         try:
             self["places"] = read_places(
-                self["reactor"], places, self["interface"], self["certificate"], self["key"], rundir
+                self["reactor"],
+                places,
+                self["interface"],
+                self["certificate"],
+                self["key"],
+                rundir,
+                _proxies(self.get("trust-proxy", []), places),
             )
         except WrongPlace as error:
             raise usage.UsageError(str(error)) from None
@@ -191,6 +203,23 @@ def _forbidden_nicks(text: str | None, rundir: str) -> ForbiddenNicks:
         return ForbiddenNicks(path)
     except (OSError, ValueError) as error:
         raise usage.UsageError(f"--forbid-nicks: {explain(str(path), error)}") from None
+
+
+def _proxies(texts: Sequence[str], places: Sequence[tuple[str, object, str]]) -> Sequence[Network]:
+    """Read the addresses of `--trust-proxy`; raises `UsageError`."""
+    if not texts:
+        return THIS_MACHINE
+    if not any(place.startswith("haproxy:") for _, _, place in places):
+        raise usage.UsageError("--trust-proxy is for a place with haproxy:, such as --port haproxy:tcp:14900")
+    networks = []
+    for text in texts:
+        try:
+            networks.append(ip_network(text, strict=False))
+        except ValueError:
+            raise usage.UsageError(
+                f"--trust-proxy takes an address or a network, such as 192.0.2.7 or 10.0.0.0/8, not '{text}'"
+            ) from None
+    return networks
 
 
 def _yes_or_no(option: str, text: str) -> bool:

@@ -5,21 +5,29 @@ everything else, TLS included. Twisted's `haproxy:` leaves a layer of its own ov
 neither the client's address nor a half-close is seen, and reads the header within TLS. Here another protocol takes the
 connection over: after the header it is like any other.
 
-Everybody who can reach such a port can claim any address, so it is for the proxy alone.
+A header can claim any address, so it is taken from known proxies only, and connections of others are closed.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from ipaddress import IPv4Address as IPv4
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from ipaddress import IPv6Address as IPv6
-from ipaddress import ip_address
 from typing import Any, Final, NamedTuple
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocolFactory
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import Logger
 from twisted.python.failure import Failure
+
+Network = IPv4Network | IPv6Network
+
+THIS_MACHINE: Final[tuple[Network, ...]] = (ip_network("127.0.0.0/8"), ip_network("::1"))
+"""The proxies that may send headers unless others are named: only programs of this machine come from these addresses.
+A proxy at a Unix socket has no address; the permissions of the socket decide who may connect to it."""
 
 HEADER_SECONDS: Final = 10.0
 """Seconds within which the header has to arrive. A proxy sends it at once, in the first segment."""
@@ -37,6 +45,8 @@ _LOCAL: Final = 0x20
 _PROXY: Final = 0x21
 _TCP4: Final = 0x11
 _TCP6: Final = 0x21
+
+_log = Logger("twisted_chat.wire.proxy")
 
 
 class Header(NamedTuple):
@@ -151,9 +161,28 @@ class ProxyHeaderFactory(Factory):
 
     noisy = False
 
-    def __init__(self, factory: IProtocolFactory, reactor: Any) -> None:
+    def __init__(self, factory: IProtocolFactory, reactor: Any, trusted: Sequence[Network] = THIS_MACHINE) -> None:
+        """`trusted` are the addresses of the proxies. Connections that have no address are always trusted."""
         self._factory = factory
         self._reactor = reactor
+        self._trusted = trusted
 
-    def buildProtocol(self, addr: IAddress | None) -> ProxyHeader:
+    def buildProtocol(self, addr: IAddress | None) -> ProxyHeader | None:
+        """Make a protocol, or close the connection of something that is no trusted proxy."""
+        host = getattr(addr, "host", "")
+        if host and not is_within(host, self._trusted):
+            _log.warn(
+                "a connection from {address} to a place with haproxy: was closed; if that is your proxy, name it with "
+                "--trust-proxy {address}",
+                address=host,
+            )
+            return None
         return ProxyHeader(self._factory, addr, self._reactor)
+
+
+def is_within(host: str, networks: Sequence[Network]) -> bool:
+    """True if an address is in one of these networks. An IPv4 address may be written as IPv6 (`::ffff:192.0.2.1`)."""
+    address = ip_address(host)
+    if isinstance(address, IPv6) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return any(address in network for network in networks)
