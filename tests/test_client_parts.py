@@ -17,7 +17,7 @@ from twisted_chat.client.protocol.errors import ClosedError
 from twisted_chat.client.protocol.exchange import Pending
 from twisted_chat.client.protocol.objects import Message
 from twisted_chat.client.protocol.outbox import WINDOW, Outbox
-from twisted_chat.client.protocol.pace import LEAST_PAUSE, Pace, backoff, pause_before_retry
+from twisted_chat.client.protocol.pace import LEAST_PAUSE, TOKEN_BYTES, Pace, backoff, pause_before_retry
 from twisted_chat.messages import MAX_ID
 
 from .client_fakes import result
@@ -287,6 +287,12 @@ class PaceTests(SynchronousTestCase):
         pace.spend()
         self.now += pace.pause(self.now)
         self.assertEqual(pace.pause(self.now), 0)
+
+    def test_long_messages_take_more(self) -> None:
+        pace = Pace({"burst": 10, "rate": 10}, self.now)
+        pace.spend(TOKEN_BYTES - 1)
+        pace.spend(3 * TOKEN_BYTES)
+        self.assertEqual(self.spend(pace), 8 - 1 - 4)
 
     def test_without_limits_there_are_no_pauses(self) -> None:
         pace = Pace({}, self.now)

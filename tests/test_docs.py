@@ -23,6 +23,7 @@ from twisted_chat import limits, tap
 from twisted_chat.client.program.commands import COMMANDS
 from twisted_chat.client.program.config import BadConfig, read_config
 from twisted_chat.client.program.options import read_options
+from twisted_chat.client.protocol import pace
 from twisted_chat.client.terminal import paste
 from twisted_chat.limits import Limits
 from twisted_chat.messages import MAX_OBJECT, BareMessage, Code, decode_bare, decode_reply, decode_request, encode
@@ -431,6 +432,8 @@ class NumbersTests(TestCase):
         own = f"two requests per second, and {limits.OWN_BURST} at once, of its own"
         self.check_says("docs/reference.md", f"each connection has {own}")
         self.assertEqual((limits.OWN_RATE, limits.REFUSALS, limits.CALM_SECONDS, limits.PART), (2, 3, 10, 1 / 4))
+        self.check_says("docs/protocol.md", f"a long request takes one more for each {limits.TOKEN_BYTES // 1024} KiB")
+        self.assertEqual(pace.TOKEN_BYTES, limits.TOKEN_BYTES)
         self.check_says("docs/protocol.md", f"a long answer for each {limits.ANSWER_BYTES // 1024} KiB")
 
     def test_of_the_terminal(self) -> None:

@@ -433,7 +433,7 @@ class PartTests(SynchronousTestCase):
         server, protocol, transport = self.connect(burst=100)
         protocol.dataReceived(b"x")
         reads = self.reads(server, protocol, transport, b"x" * 2**16, 20)
-        self.assertLess(reads, 25, "a read of 64 kB is 20 tokens: 5 at once, and one every 2 s")
+        self.assertLess(reads, 25, "a read of 64 kB takes 16 tokens: 6 at once, and two in 3 s")
         self.assertGreater(reads, 10)
 
     def test_blank_lines_and_single_bytes_are_read_as_fast_as_they_are_paid_for(self) -> None:
@@ -461,7 +461,7 @@ class PartTests(SynchronousTestCase):
         self.assertEqual(len(server.clock.getDelayedCalls()), 1)
 
     def test_an_object_in_small_pieces_costs_little_more(self) -> None:
-        server, protocol, transport = self.connect(burst=60)
+        server, protocol, transport = self.connect(burst=14)
         data = json.dumps({"type": "ping", "pad": "x" * 16_000}).encode()
         for at in range(0, len(data), 1448):
             protocol.dataReceived(data[at : at + 1448])

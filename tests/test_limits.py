@@ -195,7 +195,7 @@ class OfAnAddress(SynchronousTestCase):
         self.assertEqual((bucket.tokens, self.shared.tokens), (960, -50))
 
     def test_a_read_without_a_request_is_paid_for(self) -> None:
-        self.assertEqual([price_of_part(size) for size in (1, TOKEN_BYTES - 1, TOKEN_BYTES)], [PART, PART, 2 * PART])
+        self.assertEqual([price_of_part(size) for size in (0, TOKEN_BYTES)], [PART, PART + 1])
         bucket = self.session()
         self.assertEqual(bucket.take_for_part(50, at(0)), 0)
         self.assertEqual(bucket.take_for_part(10, at(0)), 0, "it has tokens of its own")

@@ -285,7 +285,7 @@ class StoppingTests(TestCase):
     """The server ends in order, and tells everyone."""
 
     async def test_a_client_that_reads_nothing_does_not_keep_the_server_from_ending(self) -> None:
-        server = await Server.start(self)
+        server = await Server.start(self, "--rate", "0")
         talker = await server.hello(self, "talker", "lobby", "kitchen")
         stuck = await server.hello(self, "stuck", "kitchen")
         self.assertEqual((await talker.hears())["type"], "join")
@@ -703,7 +703,7 @@ class BadInputTests(TestCase):
 
     @skipUnless(platform.isLinux(), "this is how Linux tells what a process has in use")
     async def test_ten_megabytes_without_a_line_end_take_no_memory(self) -> None:
-        server = await Server.start(self, "--database", ":memory:")
+        server = await Server.start(self, "--database", ":memory:", "--rate", "0")
         alice = await server.hello(self, "alice")
         for start in (b"x", b'{"msg":"', b"{" * 20_000, b"\xff"):
             before = server.memory()

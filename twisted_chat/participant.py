@@ -286,7 +286,7 @@ class Participant(ABC):
 
     def handle(self, request: Asked, size: int) -> None:
         """Handle a request now."""
-        work = 1 + size // TOKEN_BYTES
+        work = 1 + (size >> 10)
         self._work += work
         self.turn.spend(work)
         try:
@@ -295,14 +295,14 @@ class Participant(ABC):
             self._limit(limited, request, size)
             return
         except WireError as error:
-            self.bucket.charge(work - 1)
+            self.bucket.charge(size // TOKEN_BYTES)
             self._refuse(error, request)
             return
         except Exception:
             self._failed(Failure(), request)
             return
-        if work > 1:
-            self.bucket.charge(work - 1)
+        if size >= TOKEN_BYTES:
+            self.bucket.charge(size // TOKEN_BYTES)
         if answered is None:
             self._errors = 0
             return
@@ -348,7 +348,7 @@ class Participant(ABC):
 
     def received_part(self, size: int) -> None:
         """Called when so many bytes have arrived that complete no request: they are work, too."""
-        work = 1 + size // TOKEN_BYTES
+        work = 1 + (size >> 10)
         self.spend(work)
         self.turn.spend(work)
         if self._resting is None and not self.closed:

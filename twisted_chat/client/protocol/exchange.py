@@ -41,6 +41,8 @@ class Pending(Request):
 
     obj: Object = field(default_factory=dict, repr=False)
     """The request on the wire."""
+    size: int = 0
+    """Bytes of the request on the wire, of those that a program has made."""
     number: int = 0
     """Its place in the order in which requests were made."""
     membership: Membership | None = None
@@ -214,7 +216,7 @@ class Exchange:
         if self.error is not None:
             return self.error
         try:
-            size = len(encode(request.obj))
+            size = request.size = len(encode(request.obj))
         except UnicodeEncodeError:
             return RequestError("bad-message", "this cannot be written in UTF-8", None, request)
         if size > self.limit:
@@ -257,7 +259,7 @@ class Exchange:
     def send(self, request: Pending) -> None:
         """Send a request now."""
         request.is_sent = True
-        self.pace.spend()
+        self.pace.spend(request.size)
         self._objects.append(request.obj)
         self.has_work = True
 

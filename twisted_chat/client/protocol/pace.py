@@ -13,6 +13,9 @@ delivers it all at once."""
 RATE_SHARE: Final = 0.95
 """The share of the server's rate that is used. The rest is for clocks that differ."""
 
+TOKEN_BYTES: Final = 4096
+"""Bytes of a request that take one more token at the server."""
+
 SHORTEST_PAUSE: Final = 0.05
 """The shortest pause in seconds. One message after each pause would cost more than a few together."""
 
@@ -37,9 +40,9 @@ class Pace:
         self._tokens = self._burst
         self._at = now
 
-    def spend(self) -> None:
-        """Take a token for something that is sent."""
-        self._tokens -= 1
+    def spend(self, size: int = 0) -> None:
+        """Take the tokens for something of so many bytes that is sent."""
+        self._tokens -= 1 + size // TOKEN_BYTES
 
     def pause(self, now: float) -> float:
         """Return the seconds before the next message may be sent; 0 if it may be sent now."""
