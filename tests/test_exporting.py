@@ -132,6 +132,7 @@ class Export(CommandTestCase):
         (theirs / "out").touch(mode=0)
         theirs.chmod(0o555)
         self.folder.chmod(0o777)
+        os.chmod(self.path, 0o644)
         self.as_somebody()
         outcome = self.here("export", str(theirs / "out"))
         self.assertEqual(outcome.errors, f"twisted-chat: cannot write {theirs}/out: Permission denied\n")

@@ -163,6 +163,7 @@ class FaultTests(CommandTestCase):
         folder = self.folder / "theirs"
         folder.mkdir(mode=0o555)
         self.folder.chmod(0o777)
+        os.chmod(self.path, 0o644)
         self.as_somebody()
         outcome = self.here("export", str(folder / "out"))
         self.assertEqual(

@@ -18,7 +18,7 @@ from twisted_chat.log import RoomLog, Unusable
 from twisted_chat.stores.sqlite import database
 from twisted_chat.stores.sqlite import file as database_file
 from twisted_chat.stores.sqlite.log import SQLiteLog
-from twisted_chat.stores.sqlite.store import open_store
+from twisted_chat.stores.sqlite.store import is_open_to_all, open_store
 
 from .stores import MOST, PLENTY, FileTestCase, entry, keep, read_bytes, room, texts, write_bytes
 
@@ -243,6 +243,43 @@ class Files(FileTestCase):
         with mock.patch.object(database, "prepare", side_effect=MemoryError):
             self.assertRaises(MemoryError, open_store, self.path, reactor)
         self.open_store()
+
+
+class Permissions(FileTestCase):
+    """Who may read the messages and the hashes of passwords."""
+
+    def open_here(self) -> list[str]:
+        """Open the file as the server does; returns what the log says."""
+        self.clock.running = False
+        opened = open_store(self.path, self.clock)
+        self.successResultOf(opened.log.append([entry(self.successResultOf(room(opened.log)), "a")], 1))
+        self.successResultOf(opened.registry.close())
+        self.successResultOf(opened.log.close())
+        return self.logged()
+
+    def test_a_new_file_is_the_server_s(self) -> None:
+        self.folder.chmod(0o755)
+        self.assertEqual(self.open_here(), [])
+        self.assertEqual(os.stat(self.path).st_mode & 0o777, 0o600)
+
+    def test_a_file_that_all_may_read_is_named(self) -> None:
+        self.open_here()
+        os.chmod(self.path, 0o644)
+        self.assertEqual(self.open_here(), [], "its folder keeps the others away")
+        self.folder.chmod(0o755)
+        why = "which has all messages and the hashes of passwords"
+        self.assertEqual(
+            self.open_here(), [f"every user of this machine can read {self.path}, {why}: chmod o= {self.path}"]
+        )
+
+    def test_a_file_that_is_not_there_is_not_open_to_all(self) -> None:
+        self.assertFalse(is_open_to_all(self.path))
+
+    def test_what_is_only_in_memory_has_no_permissions(self) -> None:
+        self.clock.running = False
+        opened = open_store(":memory:", self.clock)
+        self.successResultOf(opened.log.close())
+        self.assertEqual(self.logged(), [])
 
 
 class TheEnd(FileTestCase):

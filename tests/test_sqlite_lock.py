@@ -51,7 +51,7 @@ class LockTests(StoreTestCase):
         self.addCleanup(os.umask, os.umask(0))
         self.acquire()
         modes = [os.stat(self.path + end).st_mode & 0o777 for end in ("", "-lock")]
-        self.assertEqual(modes, [0o644, 0o600])
+        self.assertEqual(modes, [0o600, 0o600])
 
     def test_another_process_is_kept_away_whatever_files_are_removed(self) -> None:
         self.acquire()

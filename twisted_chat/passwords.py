@@ -90,6 +90,11 @@ class Passwords:
         return result
 
 
+def hash_now(password: str, hasher: PasswordHasher = HASHER) -> str:
+    """Hash a password in this thread: for a command, which keeps nobody waiting."""
+    return hasher.hash(_prepared(password))
+
+
 def check_password(password: str) -> None:
     """Raise `WireError` (`bad-message`) if a password may not be chosen."""
     try:

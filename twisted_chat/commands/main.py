@@ -24,12 +24,13 @@ from ..command_line import (
 from ..log import Unusable
 from ..stores.sqlite.database import explain
 from . import TALK, TOOL, Command, Problem
+from .accounts import ACCOUNT
 from .certificate import CERTIFICATE
 from .exporting import EXPORT
 from .importing import IMPORT
 from .stats import STATS
 
-COMMANDS: Final[tuple[Command, ...]] = (EXPORT, IMPORT, STATS, CERTIFICATE)
+COMMANDS: Final[tuple[Command, ...]] = (EXPORT, IMPORT, STATS, ACCOUNT, CERTIFICATE)
 
 
 def main(arguments: Sequence[str], commands: Sequence[Command] = COMMANDS) -> int:

@@ -101,7 +101,7 @@ def _open(path: str) -> tuple[int, bool]:
     flags = os.O_RDWR | os.O_CLOEXEC
     try:
         try:
-            return os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o644), True
+            return os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600), True  # it has hashes of passwords
         except FileExistsError:
             return os.open(path, flags), False
     except OSError as error:

@@ -56,6 +56,11 @@ def set_state(connection: sqlite3.Connection, key: str, state: AccountState) -> 
     return connection.execute("UPDATE account SET state = ? WHERE key = ?", (state, key)).rowcount == 1
 
 
+def set_created(connection: sqlite3.Connection, key: str, created: int) -> None:
+    """Change the time before which a nick was somebody else's (milliseconds since 1970)."""
+    connection.execute("UPDATE account SET created = ? WHERE key = ?", (created, key))
+
+
 def accounts(connection: sqlite3.Connection, after: str, most: int, state: AccountState | None) -> list[StoredAccount]:
     """List accounts behind a key, in the order of their keys, of one state or of all (None)."""
     sql = f"SELECT {_ACCOUNT} FROM account WHERE key > ? AND ifnull(state = ?, TRUE) ORDER BY key LIMIT ?"
@@ -188,6 +193,23 @@ def finish_reports(connection: sqlite3.Connection, seq: int) -> None:
 
 
 # What other programs write, and how a server learns of it
+
+
+def end_sessions(connection: sqlite3.Connection, key: str) -> None:
+    """Let a running server end the sessions of an account, as part of a transaction."""
+    connection.execute("UPDATE store SET epoch = epoch + 1")
+    connection.execute("UPDATE account SET ended = (SELECT epoch FROM store) WHERE key = ?", (key,))
+
+
+def remove(connection: sqlite3.Connection, key: str) -> None:
+    """Remove an account with its password, tokens, roles and invitations, as part of a transaction.
+
+    Its row stays, so that its name is nobody else's; so do the bans and mutes of it.
+    """
+    connection.execute("UPDATE account SET state = 'removed', password = '' WHERE key = ?", (key,))
+    revoke_tokens(connection, key, None)
+    connection.execute("DELETE FROM rule WHERE subject = ? AND kind IN ('role', 'invite')", (key,))
+    end_sessions(connection, key)
 
 
 class Changes(NamedTuple):

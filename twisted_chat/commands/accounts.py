@@ -1,0 +1,205 @@
+"""`twisted-chat account`: what the person who runs a server does to accounts, also while it runs."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from getpass import getpass, getuser
+from typing import Final, get_args
+
+from .. import names
+from ..messages import WireError, time_text
+from ..passwords import check_password, hash_now
+from ..registry import AccountState, Action, StoredAccount
+from ..stores.sqlite import database, registry_sql
+from . import Command, Problem
+from .files import reading, takes_database, writing
+from .table import table
+
+PAGE: Final = 5_000
+"""Accounts that are read in one statement."""
+
+AUTHOR: Final = "server"
+"""The author of these actions in the audit log: a nick that nobody else can take."""
+
+_HEADS: Final = ("nick", "state", "registered (UTC)", "tokens")
+
+_Change = Callable[[sqlite3.Connection, StoredAccount], None]
+"""Changes an account as part of a transaction."""
+
+
+def _arguments(parser: ArgumentParser) -> None:
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    states = get_args(AccountState)
+
+    def add(name: str, text: str, act: Callable[..., int]) -> ArgumentParser:
+        action: ArgumentParser = actions.add_parser(name, help=text, description=text)
+        takes_database(action)
+        action.set_defaults(act=act, action=name)
+        return action
+
+    add("list", "Show all accounts.", _list).add_argument("--state", choices=states, help="only those in this state")
+    for name, text, act in (
+        ("approve", "Let accounts in that wait for it, or were suspended or removed.", _approve),
+        ("suspend", "Shut accounts out, until they are approved again; their sessions end.", _suspend),
+        (
+            "remove",
+            "Remove accounts: their passwords, tokens and roles. What they said stays, and their nicks stay reserved.",
+            _remove,
+        ),
+    ):
+        action = add(name, text, act)
+        action.add_argument("nicks", metavar="NICK", nargs="+", help="the nick of an account")
+        action.add_argument("--reason", metavar="TEXT", default="", help="why, for the audit log")
+    action = add(
+        "reset-password",
+        "Set a new password, which is asked for, or is the first line of the standard input. Tokens and sessions end.",
+        _reset_password,
+    )
+    action.add_argument("nicks", metavar="NICK", nargs=1, help="the nick of an account")
+    action.set_defaults(reason="")
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty()
+
+
+def run(
+    options: Namespace, prompt: Callable[[str], str] = getpass, is_terminal: Callable[[], bool] = _is_terminal
+) -> int:
+    """Run the command. `prompt` asks for a password without an echo, where the input is a terminal."""
+    if not os.path.exists(options.database):
+        raise Problem(f"there is no file {options.database}: give the server's file with --database")
+    options.prompt = prompt if is_terminal() else None
+    act: Callable[[Namespace], int] = options.act
+    return act(options)
+
+
+def _list(options: Namespace) -> int:
+    with reading(options.database) as connection:
+        sql = "SELECT account, count(*) FROM token GROUP BY account"
+        tokens: dict[str, int] = dict(connection.execute(sql).fetchall())
+        rows: list[tuple[str, ...]] = []
+        last = ""
+        while page := registry_sql.accounts(connection, last, PAGE, options.state):
+            last = page[-1].name.key
+            rows += [(a.name.shown, a.state, _minute(a.created), str(tokens.get(a.name.key, 0))) for a in page]
+    print("\n".join(table(_HEADS, rows)))
+    return 0
+
+
+def _minute(milliseconds: int) -> str:
+    return time_text(milliseconds)[:16].replace("T", " ")
+
+
+def _approve(options: Namespace) -> int:
+    now = int(time.time() * 1000)
+
+    def approve(connection: sqlite3.Connection, account: StoredAccount) -> None:
+        registry_sql.set_state(connection, account.name.key, "active")
+        if account.state == "removed":  # it is somebody else's: what was said before is not theirs
+            registry_sql.set_created(connection, account.name.key, now)
+
+    for account in _change(options, approve):
+        print(f"{account.name.shown} is let in")
+        if not account.password:
+            print(f"{account.name.shown} has no password: set one with reset-password", file=sys.stderr)
+    return 0
+
+
+def _suspend(options: Namespace) -> int:
+    def suspend(connection: sqlite3.Connection, account: StoredAccount) -> None:
+        registry_sql.set_state(connection, account.name.key, "suspended")
+        registry_sql.end_sessions(connection, account.name.key)
+
+    for account in _change(options, suspend):
+        print(f"{account.name.shown} is suspended")
+    return 0
+
+
+def _remove(options: Namespace) -> int:
+    def remove(connection: sqlite3.Connection, account: StoredAccount) -> None:
+        registry_sql.remove(connection, account.name.key)
+
+    for account in _change(options, remove):
+        print(f"{account.name.shown} is removed, and the nick stays reserved")
+    return 0
+
+
+def _reset_password(options: Namespace) -> int:
+    (nick,) = options.nicks
+    with reading(options.database) as connection:
+        _find(connection, nick)  # before the password is asked for
+    hashed = hash_now(_new_password(options.prompt, nick))
+
+    def reset(connection: sqlite3.Connection, account: StoredAccount) -> None:
+        registry_sql.set_password(connection, account.name.key, account.password, hashed)
+        registry_sql.revoke_tokens(connection, account.name.key, None)
+        registry_sql.end_sessions(connection, account.name.key)
+
+    (account,) = _change(options, reset)
+    print(f"{account.name.shown} has a new password, and no tokens")
+    if account.state != "active":
+        print(f"{account.name.shown} is {account.state}: approve lets it in", file=sys.stderr)
+    return 0
+
+
+def _new_password(prompt: Callable[[str], str] | None, nick: str) -> str:
+    """Ask for a password, or read it; raises `Problem`."""
+    if prompt is not None:
+        password = prompt(f"New password of {nick}: ")
+        if prompt("The same again: ") != password:
+            raise Problem("these were two passwords: nothing was changed")
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    try:
+        check_password(password)
+    except WireError as error:
+        raise Problem(error.text) from None
+    return password
+
+
+def _change(options: Namespace, change: _Change) -> list[StoredAccount]:
+    """Change all accounts that are named, or none, with an entry in the audit log for each; returns them as they were.
+
+    Raises `Problem`.
+    """
+    with writing(options.database) as connection, database.transaction(connection):
+        accounts = [_find(connection, nick) for nick in options.nicks]
+        for account in accounts:
+            change(connection, account)
+            action = Action(
+                kind=options.action,
+                author=AUTHOR,
+                target=account.name.shown,
+                value=_user(),
+                msg=options.reason,
+                time=int(time.time() * 1000),
+            )
+            registry_sql.write_action(connection, action)
+    return accounts
+
+
+def _find(connection: sqlite3.Connection, nick: str) -> StoredAccount:
+    try:
+        account = registry_sql.find(connection, names.author(nick).key)
+    except WireError as error:
+        raise Problem(f"'{nick}' is no nick: {error.text}") from None
+    if account is None:
+        raise Problem(f"there is no account '{nick}': see twisted-chat account list")
+    return account
+
+
+def _user() -> str:
+    """The name of the user of this machine who runs the command, for the audit log."""
+    try:
+        return getuser()
+    except (KeyError, OSError):  # a container may have no name for it
+        return str(os.getuid())
+
+
+ACCOUNT: Final = Command("account", "Show accounts, let them in, shut them out, and reset passwords.", _arguments, run)
