@@ -25,6 +25,8 @@ from twisted_chat.participant import Receiver
 from twisted_chat.room import TAIL_BYTES, Room, Rooms
 from twisted_chat.session import SILENCE_SECONDS
 
+from .logins import make_login
+
 NOW = 1_795_345_596.125
 """When the tests begin: 2026-11-22T11:06:36.125Z, a time that a float holds exactly."""
 
@@ -350,7 +352,7 @@ class Server:
         """How those that connect from now on are written to."""
         self.fake = FakeLog()
         self.log: Log = self.fake if log is None else log
-        self.chat = Chat(self.clock, self.log, limits, accounts=accounts)
+        self.chat = Chat(self.clock, self.log, accounts or make_login(), limits)
         self.chat.rooms = Rooms(self.clock, self.log, tail_bytes=tail_bytes)
         started: list[None] = []
         self.chat.start().addCallback(started.append)

@@ -6,12 +6,11 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_chat.login import EVERYBODY, Login, Policy
-from twisted_chat.passwords import Passwords
+from twisted_chat.login import EVERYBODY, Policy
 
 from .helpers import Peer, Server
+from .logins import HORSE, make_login
 from .memory_registry import MemoryRegistry
-from .test_login import HORSE, CountingHasher, Pool, Reactor
 
 
 class AccountTestCase(SynchronousTestCase):
@@ -20,13 +19,12 @@ class AccountTestCase(SynchronousTestCase):
         self.begin()
 
     def begin(self, policy: Policy = EVERYBODY) -> None:
-        reactor = Reactor()
-        pool: Any = Pool()
-        accounts = Login(self.registry, Passwords(reactor, pool, CountingHasher()), reactor, policy)
-        self.server = Server(accounts=accounts)
+        self.server = Server(accounts=make_login(self.registry, policy))
 
-    def hello(self, nick: str, password: str | None = None, **fields: Any) -> tuple[Peer, dict[str, Any]]:
-        peer = self.server.connect()
+    def hello(
+        self, nick: str, password: str | None = None, address: str = "192.0.2.1", **fields: Any
+    ) -> tuple[Peer, dict[str, Any]]:
+        peer = self.server.connect(address)
         answer = self.ask(peer, type="hello", nick=nick, password=password, **fields)
         return peer, answer
 

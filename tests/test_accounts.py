@@ -6,26 +6,30 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import gate, messages, names
-from twisted_chat.accounts import Anybody
 from twisted_chat.limits import Limits
 from twisted_chat.log import Unavailable
+from twisted_chat.login import Login
 from twisted_chat.messages import WireError
 from twisted_chat.names import Name
+from twisted_chat.passwords import Passwords
 from twisted_chat.rules import Account, Change, Role, Rule
 
 from .helpers import FakeWire, Peer, Server
+from .memory_registry import MemoryRegistry
 
 ALICE = names.nick("alice")
 
 
-class Registry(Anybody):
-    """A registry of one account, alice's, with the password `s3cret`, which answers when it is told to."""
+class Registry(Login):
+    """One account, alice's, with the password `s3cret`. It answers when it is told to."""
 
     def __init__(self) -> None:
-        super().__init__()
+        clock = Clock()
+        super().__init__(MemoryRegistry(), Passwords(clock), clock)
         self.held: list[Callable[[], object]] | None = None
 
     def log_in(self, nick: Name, password: str | None, address: str) -> Deferred[Account | None]:
@@ -45,37 +49,10 @@ class Registry(Anybody):
         return limits if account is None else Limits(rate=50, burst=20, rooms_per_session=1)
 
 
-class AnybodyTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.accounts = Anybody()
-
-    def test_everybody_is_a_guest_with_the_limits_of_all(self) -> None:
-        self.assertIsNone(self.successResultOf(self.accounts.log_in(ALICE, None, "")))
-        self.assertIs(self.accounts.rules.role(None, "den"), Role.GUEST)
-        limits = Limits()
-        self.assertIs(self.accounts.limits(None, limits), limits)
-
-    def test_there_is_nothing_to_register_or_to_change(self) -> None:
-        account = Account(ALICE)
-        for refused in (
-            self.accounts.register(ALICE, "s3cret", ""),
-            self.accounts.change_password(account, "s3cret", "secret", False),
-            self.accounts.make_token(account, "phone"),
-        ):
-            self.assertEqual(self.failureResultOf(refused, WireError).value.code, "denied")
-        self.assertEqual(self.successResultOf(self.accounts.tokens(account)), [])
-        self.assertEqual(self.successResultOf(self.accounts.revoke_token(account, "phone")), 0)
-
-    def test_a_password_is_refused(self) -> None:
-        failure = self.failureResultOf(self.accounts.log_in(ALICE, "s3cret", ""), WireError)
-        self.assertEqual(failure.value.code, "auth-failed")
-
-
 class RegistryTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.registry = Registry()
-        self.server = Server(limits=Limits(rate=1, burst=5))
-        self.server.chat.accounts = self.registry
+        self.server = Server(limits=Limits(rate=1, burst=5), accounts=self.registry)
 
     def hello(self, peer: Peer, **fields: Any) -> dict[str, Any]:
         (answer,) = peer.ask(**{"type": "hello", "nick": "alice", "password": "s3cret", **fields})
@@ -168,7 +145,7 @@ class RegistryTests(SynchronousTestCase):
         alice = self.server.connect()
         self.hello(alice)
         self.assertEqual(alice.ask(type="nick", nick="ALICE")[0]["type"], "nick")
-        self.assertEqual(alice.ask(type="nick", nick="al")[0]["nick"], "al")
+        self.assertEqual(alice.ask(type="nick", nick="al")[0]["code"], "denied")
         self.assertEqual(alice.ask(type="nick", nick="alice")[0]["nick"], "alice")
 
 
@@ -177,8 +154,7 @@ class GateTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.registry = Registry()
-        self.server = Server()
-        self.server.chat.accounts = self.registry
+        self.server = Server(accounts=self.registry)
         self.alice, self.guest = self.server.connect(), self.server.welcome("bob", "den")
         self.alice.ask(type="hello", nick="alice", password="s3cret")
         self.alice.ask(type="join", room="den")

@@ -4,52 +4,23 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from argon2 import PasswordHasher
-from twisted.cred.checkers import ICredentialsChecker, InMemoryUsernamePasswordDatabaseDontUse
+from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import login, names
 from twisted_chat.login import EVERYBODY, MAX_TOKENS, Login, Policy
 from twisted_chat.messages import WireError
-from twisted_chat.passwords import Passwords
 from twisted_chat.pauses import ACCOUNT
 from twisted_chat.registry import AccountState
 from twisted_chat.rules import Account
 
+from .logins import HORSE, CountingHasher, Reactor, make_login
 from .memory_registry import MemoryRegistry
 
 _T = TypeVar("_T")
 
-HORSE = "correct horse"
 HOME = "192.0.2.1"
-
-
-class Reactor(Clock):
-    """A reactor in which what runs in a thread is done at once."""
-
-    def callFromThread(self, function: Any, *arguments: Any) -> None:
-        function(*arguments)
-
-
-class Pool:
-    """A pool of threads that needs none."""
-
-    def callInThreadWithCallback(self, done: Any, function: Any, *arguments: Any) -> None:
-        done(True, function(*arguments))
-
-
-class CountingHasher(PasswordHasher):
-    """Makes hashes that cost little, and counts what it does."""
-
-    def __init__(self, memory: int = 64) -> None:
-        super().__init__(time_cost=1, memory_cost=memory, parallelism=1)
-        self.checked = 0
-
-    def verify(self, *arguments: Any) -> Any:
-        self.checked += 1
-        return super().verify(*arguments)
 
 
 class LoginTestCase(SynchronousTestCase):
@@ -59,10 +30,9 @@ class LoginTestCase(SynchronousTestCase):
         self.registry = MemoryRegistry()
         self.accounts = self.make()
 
-    def make(self, policy: Policy = EVERYBODY, *checkers: ICredentialsChecker, memory: int = 64) -> Login:
-        pool: Any = Pool()
+    def make(self, policy: Policy = EVERYBODY, memory: int = 64) -> Login:
         self.hasher = CountingHasher(memory)
-        return Login(self.registry, Passwords(self.reactor, pool, self.hasher), self.reactor, policy, checkers)
+        return make_login(self.registry, policy, self.reactor, self.hasher)
 
     def get(self, result: Deferred[_T]) -> _T:
         return self.successResultOf(result)
@@ -291,7 +261,7 @@ class CheckerTests(LoginTestCase):
         first.addUser(b"al", b"als password")
         second.addUser(b"bo", b"bos password")
         second.addUser(b"p\xd0\xb0ul", b"another")
-        self.accounts = self.make(EVERYBODY, first, second)
+        self.accounts = self.make(Policy(checkers=(first, second)))
 
     def test_each_is_asked_until_one_knows_the_password(self) -> None:
         for nick in "al", "bo":
@@ -320,5 +290,5 @@ class CheckerTests(LoginTestCase):
 
         checker = Renaming()
         checker.addUser(b"al", b"als password")
-        self.accounts = self.make(EVERYBODY, checker)
+        self.accounts = self.make(Policy(checkers=(checker,)))
         self.assertEqual(self.code(self.log_in("al", "als password")), "auth-failed")

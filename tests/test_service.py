@@ -31,6 +31,7 @@ from twisted_chat import __version__, service
 from twisted_chat.bounded_log import MOST
 from twisted_chat.limits import Limits
 from twisted_chat.log import Log, Unavailable, Unusable
+from twisted_chat.login import EVERYBODY
 from twisted_chat.places import LINES, WIRES, Place, read_places
 from twisted_chat.room import Soon
 from twisted_chat.service import CannotStart, ChatService, StoreSettings, soon
@@ -124,7 +125,7 @@ class FakeChat:
         self.memory = 0
 
     def make(
-        self, reactor: object, log: object, limits: Limits | None, soon: Soon, memory: int, accounts: object
+        self, reactor: object, log: object, accounts: object, limits: Limits | None, soon: Soon, memory: int
     ) -> FakeChat:
         self.reactor = reactor
         self.limits = limits
@@ -188,6 +189,7 @@ class ServiceTests(TestCase):
             made,
             self.store,
             limits,
+            EVERYBODY,
             make_chat,
             self.publisher,
             self.signals,

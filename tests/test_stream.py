@@ -31,6 +31,7 @@ from twisted_chat.wire.stream import Stream, writer
 
 from .certificates import certificate
 from .helpers import UNLIMITED, FakeLog, FakeWire, Server
+from .logins import make_login
 
 reactor: Any = running
 ADDRESS = IPv4Address("TCP", "192.0.2.1", 49474)
@@ -259,7 +260,7 @@ class ConnectionTests(TestCase):
 
     def setUp(self) -> None:
         log: Log = FakeLog()
-        self.chat = Chat(reactor, log, UNLIMITED)
+        self.chat = Chat(reactor, log, make_login(), UNLIMITED)
         self.successResultOf(self.chat.start())
         self.factory = JSONLinesFactory(self.chat)
 

@@ -1,25 +1,23 @@
-"""Who somebody is: what the chat needs of a registry of accounts.
-
-`Anybody` has no accounts: everybody is a guest, and there is nobody who may moderate.
-"""
+"""Who somebody is: what the chat needs of accounts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Protocol
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred
 
 from .limits import Limits
-from .messages import WireError
 from .names import Name
-from .registry import StoredToken
+from .registry import Registry, StoredToken
 from .rules import Account, Rules
 
 
 class Accounts(Protocol):
     """The accounts, as the chat sees them."""
 
+    registry: Registry
+    """The store of accounts, and of what moderators do."""
     rules: Rules
     """The rules that are in force."""
     guests: bool
@@ -54,41 +52,3 @@ class Accounts(Protocol):
 
     def revoke_token(self, account: Account, label: str) -> Deferred[int]:
         """End a token; fires with how many there were with this label."""
-
-
-class Anybody:
-    """The registry without accounts: a nick is taken by whoever says hello with it first."""
-
-    guests = True
-
-    def __init__(self, rules: Rules | None = None) -> None:
-        self.rules = Rules() if rules is None else rules
-
-    def log_in(self, nick: Name, password: str | None, address: str) -> Deferred[Account | None]:
-        if password is None:
-            return succeed(None)
-        return fail(WireError("auth-failed", "there are no accounts here: say hello without a password"))
-
-    def check_guest(self, nick: Name) -> Deferred[None]:
-        return succeed(None)
-
-    def follow(self, heard: Callable[[str], object]) -> None:
-        """Do nothing: there is no account whose sessions could have to end."""
-
-    def limits(self, account: Account | None, limits: Limits) -> Limits:
-        return limits
-
-    def register(self, nick: Name, password: str, address: str) -> Deferred[Account | None]:
-        return fail(WireError("denied", "there are no accounts here"))
-
-    def change_password(self, account: Account, old: str, new: str, revoke: bool) -> Deferred[None]:
-        return fail(WireError("denied", "there are no accounts here"))
-
-    def make_token(self, account: Account, label: str) -> Deferred[str]:
-        return fail(WireError("denied", "there are no accounts here"))
-
-    def tokens(self, account: Account) -> Deferred[list[StoredToken]]:
-        return succeed([])
-
-    def revoke_token(self, account: Account, label: str) -> Deferred[int]:
-        return succeed(0)

@@ -17,7 +17,7 @@ from . import participant
 from .encoding import THREE_FIELDS
 from .limits import Limits, SessionBucket
 from .log import Unavailable
-from .messages import SERVER, Asked, Error, MemberJoined, Quit, Say, Stop, WireError
+from .messages import SERVER, Asked, Error, Kicked, MemberJoined, Quit, Say, Stop, WireError
 from .names import NOBODY, Name
 from .participant import Participant, Wire
 from .room import READ_AGAIN_SECONDS, Member, Page, Room
@@ -45,6 +45,12 @@ class BareHost(participant.Host, Protocol):
 
     def name_bare(self, bare: Bare, label: str) -> Name:
         """Give a bare client a nick, made from the label of its wire."""
+
+    def check_entry(self, participant: Participant, room: Room) -> None:
+        """Raise `WireError` unless a participant may enter a room, and so read it."""
+
+    def may_enter(self, participant: Participant, room: Room) -> bool:
+        """True where a participant may enter a room, and so read it."""
 
 
 @implementer(IPushProducer)
@@ -102,6 +108,7 @@ class Bare(Participant):
     def introduce(self) -> Member:
         """Become a member of the lobby, with a nick and a notice to the others. Called for its first message."""
         room = self._member.room
+        self.host.check_entry(self, room)
         room.check_space(self.host.limits.members)
         self.nick = self.host.name_bare(self, self.wire.label)
         self.members[room.name.key] = self._member
@@ -109,6 +116,14 @@ class Bare(Participant):
         notice = MemberJoined(author=self.nick.shown, room=room.name.shown)
         self.charge(self.host.rooms.announce(room, notice, self))
         return self._member
+
+    def stop_following(self) -> None:
+        """Read nothing of the lobby, since it may not be there."""
+        self.host.rooms.leave(self._member)
+
+    def put_out(self, notice: Kicked) -> None:
+        self._page.clear()
+        self.turn_away(WireError("denied", notice.msg or f"{notice.author} put you out of the room {notice.room}"))
 
     def answer_error(self, error: WireError, request: Asked) -> None:
         self.write(self.encoding.reply(Error(code=error.code, msg=error.text, author=SERVER)))
@@ -209,6 +224,8 @@ class Bare(Participant):
 
     def _read(self) -> None:
         member = self._member
+        if member.gone:
+            return  # it was put out
         room = member.room
         if member.place < room.head:
             self._reading = True

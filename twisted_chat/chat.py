@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
-from . import messages, names, requests
-from .accounts import Accounts, Anybody
+from . import clock, messages, names, requests
+from .accounts import Accounts
 from .bare import Bare
+from .enforcement import Enforcement, put_out
 from .limits import (
     LEAST_ARRIVALS,
     MAX_REFUSED,
     MAX_REFUSED_OF_ADDRESS,
     MAX_TOPIC,
+    REPORTS_PER_HOUR,
     ROOMS_OF_ADDRESS,
     AddressBuckets,
     Limits,
@@ -29,7 +31,7 @@ from .log import Log, RoomSummary
 from .messages import WireError
 from .names import Name
 from .newcomer import Newcomer
-from .participant import Wire
+from .participant import Participant, Wire
 from .room import TAIL_BYTES, Room, Rooms, Soon
 from .rules import Account
 from .session import TICK_SECONDS, Session
@@ -54,14 +56,15 @@ class Chat:
         self,
         reactor: Any,
         log: Log,
+        accounts: Accounts,
         limits: Limits | None = None,
         soon: Soon | None = None,
         tail_bytes: int = TAIL_BYTES,
-        accounts: Accounts | None = None,
         forbidden_nicks: Container[Name] = (),
     ) -> None:
-        self.accounts: Accounts = accounts or Anybody()
+        self.accounts = accounts
         self.accounts.follow(self._end_sessions)
+        self.accounts.rules.follow(Enforcement(self).heard)
         self.limits = limits or Limits()
         self.rooms = Rooms(reactor, log, tail_bytes, soon)
         self.log = log
@@ -87,6 +90,7 @@ class Chat:
             limits.rooms_per_session * ROOMS_OF_ADDRESS,
             "new rooms",
         )
+        self.reports = AddressBuckets(seconds, REPORTS_PER_HOUR / 3600, REPORTS_PER_HOUR, "reports")
         self._address_requests = AddressBuckets(seconds, limits.address_rate, limits.address_burst)
         self._next_tick: IDelayedCall | None = None
         self.stopping = False
@@ -113,7 +117,7 @@ class Chat:
         """
         assert self._lobby
         network = network_of(wire.address)
-        refusal = self._refusal(network)
+        refusal = self._refusal(network, wire.address)
         if refusal is None:
             self._networks[network] += 1
             self._arrivals.take(wire.address)
@@ -141,15 +145,19 @@ class Chat:
         network = network_of(address)
         of_network = sum(network == other for other in self._refused.values())
         told = len(self._refused) < MAX_REFUSED and (of_network < MAX_REFUSED_OF_ADDRESS or not network)
-        return told or self._refusal(network) is None
+        return told or self._refusal(network, address) is None
 
-    def _refusal(self, network: str) -> WireError | None:
+    def _refusal(self, network: str, address: str) -> WireError | None:
         """The reason why one more connection of a network cannot stay."""
         limits = self.limits
         if len(self._wires) - len(self._refused) >= limits.connections:
             return WireError("full", "the server has all the connections it can take: try again later")
         if network and self._networks[network] >= limits.connections_per_address:
             return WireError("full", "there are too many connections from your address: end one first")
+        try:
+            self.accounts.rules.check_address(address, self.now())
+        except WireError as ban:
+            return ban
         return self._arrivals.refusal(network)
 
     def disconnected(self, wire: Wire) -> None:
@@ -234,6 +242,20 @@ class Chat:
             notice = messages.MemberLeft(author=nick.shown, room=member.room.name.shown, msg=farewell[:MAX_TOPIC])
             self.rooms.announce_departure(member.room, notice, participant)
 
+    def bearers(self, key: str) -> list[Session | Bare]:
+        """List those who bear a nick, given by its key."""
+        bearer = self.nicks.get(key)
+        return [] if bearer is None else [bearer]
+
+    def everybody(self) -> Sequence[Session | Bare]:
+        """List all participants that are welcome."""
+        return tuple(self.nicks.values())
+
+    def operators(self) -> list[Session]:
+        """List the sessions of those who run the server."""
+        sessions = (bearer for key in self.accounts.rules.operators for bearer in self.bearers(key))
+        return [session for session in sessions if isinstance(session, Session) and session.account is not None]
+
     def sessions_of(self, account: Account) -> list[Session]:
         """List the sessions of an account."""
         bearer = self.nicks.get(account.name.key)
@@ -243,6 +265,29 @@ class Chat:
         """Called where the sessions of an account have to end, given by its key."""
         for session in self.sessions_of(Account(Name(key, key))):
             session.end("your account was suspended, or its password was set anew: log in again")
+
+    # What the rules say
+
+    def now(self) -> int:
+        """Return the time of day, in milliseconds since 1970."""
+        return clock.milliseconds(self.reactor)
+
+    def check_entry(self, participant: Participant, room: Room) -> None:
+        """Raise `WireError` unless a participant may enter a room, and so read it."""
+        rules = self.accounts.rules
+        if rules.has_rules(room.name.key):
+            rules.check_entry(participant, room.name, self.now())
+
+    def may_enter(self, participant: Participant, room: Room) -> bool:
+        """True where a participant may enter a room, and so read it."""
+        return self.may_read(participant, room.name.shown)
+
+    def may_read(self, participant: Participant, room: str) -> bool:
+        """True where a participant may know of a room, given by its name."""
+        name, rules = names.room(room), self.accounts.rules
+        return not rules.has_rules(name.key) or rules.may_enter(participant, name, self.now())
+
+    put_out = put_out
 
     # Requests
 

@@ -20,7 +20,7 @@ from .log import Log, RoomSummary
 from .messages import AnyRequest, Asked, WireError
 from .names import NOBODY
 from .participant import HELLO_FIRST, Participant
-from .room import Rooms
+from .room import Room, Rooms
 from .rules import SERVER_WIDE, Account, Role
 from .session import Session
 
@@ -42,8 +42,29 @@ class Host(Protocol):
     lookalikes: names.Lookalikes
     """The nicks of the participants that are welcome, by what they look like."""
 
+    reports: AddressBuckets
+    """The reports that an address may still make."""
+
+    def now(self) -> int:
+        """Return the time of day, in milliseconds since 1970."""
+
+    def bearers(self, key: str) -> list[Any]:
+        """List those who bear a nick, given by its key."""
+
+    def operators(self) -> list[Session]:
+        """List the sessions of those who run the server."""
+
     def sessions_of(self, account: Account) -> list[Session]:
         """List the sessions of an account."""
+
+    def check_entry(self, participant: Participant, room: Room) -> None:
+        """Raise `WireError` unless a participant may enter a room, and so read it."""
+
+    def may_read(self, participant: Participant, room: str) -> bool:
+        """True where a participant may know of a room, given by its name."""
+
+    def put_out(self, participant: Any, room: Room, author: str, reason: str, asker: Any = None) -> int:
+        """Take a participant out of a room, and tell all who are there; returns how many those are."""
 
     def list_rooms(self, kept: list[RoomSummary]) -> list[messages.RoomInfo]:
         """List the rooms with the most members, and those that are kept."""
@@ -59,6 +80,8 @@ class Row(NamedTuple):
     handler: _Handler
     needs: Role
     """The role that the participant needs; if the request names a room, in that room."""
+    has_room: bool = False
+    """True if the request is about a room that it may name. Only those who may enter the room may ask about it."""
 
 
 table: dict[type[msgspec.Struct], Row] = {}
@@ -76,7 +99,7 @@ def handle(host: Host, participant: Participant, request: Asked) -> Deferred[Non
         participant.bucket.take_for_request(host.reactor.seconds)
     if isinstance(request, WireError):
         raise request
-    handler, needs = table[type(request)]
+    handler, needs, has_room = table[type(request)]
     if needs is not _STRANGER:
         if participant.nick is NOBODY and not participant.is_welcome:
             raise WireError("not-welcome", HELLO_FIRST)
@@ -84,6 +107,8 @@ def handle(host: Host, participant: Participant, request: Asked) -> Deferred[Non
             raise WireError("denied", "there are no guests on this server: register your nick, or log in")
         if needs > _GUEST:
             _check_role(host, participant, request, needs)
+        if has_room:
+            _check_entry(host, participant, request.room)  # type: ignore[union-attr]  # it has one
     return handler(host, participant, request)
 
 
@@ -94,11 +119,23 @@ def _check_role(host: Host, participant: Participant, request: AnyRequest, needs
         raise WireError("denied", f"only {needs.name.lower()}s may do this {where}")
 
 
+def _check_entry(host: Host, participant: Participant, room: str | None) -> None:
+    if room is not None:
+        name, rules = names.room(room), host.accounts.rules
+        if rules.has_rules(name.key):
+            rules.check_entry(participant, name, host.now())
+
+
 def answers(request: type[AnyRequest], needs: Role = Role.GUEST) -> Callable[[_F], _F]:
-    """Make a function the handler of a kind of request. It may raise `WireError`, or return a Deferred to wait."""
+    """Make a function the handler of a kind of request. It may raise `WireError`, or return a Deferred to wait.
+
+    If a request names a room, the gate checks that the participant may enter it. A message is the exception, for speed:
+    its author has to be in the room, and a member that may not be there any more is put out at once.
+    """
+    has_room = "room" in request.__struct_fields__ and request is not messages.Say
 
     def register(handler: _F) -> _F:
-        table[request] = Row(handler, needs)
+        table[request] = Row(handler, needs, has_room)
         return handler
 
     return register

@@ -112,6 +112,10 @@ MAX_REFUSED_OF_ADDRESS: Final = 4
 handshake: each takes one of the files that the process may open, and the store and the log need some too."""
 
 
+REPORTS_PER_HOUR: Final = 10
+"""Reports of one address, and as many at once: operators read each one."""
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What the one who runs the server may set."""
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, Literal, NamedTuple
 
 from twisted.cred.checkers import ICredentialsChecker
@@ -55,11 +55,15 @@ _log = Logger("twisted_chat.accounts")
 
 
 class Policy(NamedTuple):
-    """Who is let in."""
+    """Who is let in, and who runs the server."""
 
     registration: Registration = "open"
     guests: bool = True
     """True where nicks without an account are let in."""
+    operators: frozenset[str] = frozenset()
+    """The keys of the accounts of those who run the server."""
+    checkers: tuple[ICredentialsChecker, ...] = ()
+    """The checkers that take the place of the registry's passwords; each is asked until one knows a password."""
 
 
 EVERYBODY: Final = Policy()
@@ -147,22 +151,29 @@ class Login:
         passwords: Passwords,
         reactor: Any,
         policy: Policy = EVERYBODY,
-        checkers: Sequence[ICredentialsChecker] = (),
     ) -> None:
-        """`checkers` take the place of the registry's own passwords; each is asked until one knows the password."""
         self.registry = registry
         self.rules = registry.rules
+        self.rules.operators = policy.operators
         self.policy = policy
         self.guests = policy.guests
         self._passwords = passwords
         self._reactor = reactor
-        self._has_own_passwords = not checkers
+        self._has_own_passwords = not policy.checkers
         realm = Realm(registry, reactor)
-        self._portals = [Portal(realm, [one]) for one in checkers or [RegistryChecker(registry, passwords)]]
+        self._portals = [Portal(realm, [one]) for one in policy.checkers or [RegistryChecker(registry, passwords)]]
         self._pauses = Pauses(reactor.seconds)
         self._logins = AddressBuckets(reactor.seconds, *LOGINS, "log-ins")
         self._registrations = AddressBuckets(reactor.seconds, *REGISTRATIONS, "registrations")
         self._changes = AddressBuckets(reactor.seconds, *REGISTRATIONS, "changes of the password")
+
+    def start(self) -> None:
+        """Start the threads that hash."""
+        self._passwords.pool.start()
+
+    def stop(self) -> None:
+        """End them, once what they are about is done."""
+        self._passwords.pool.stop()
 
     def follow(self, heard: Callable[[str], object]) -> None:
         self.registry.follow(heard)

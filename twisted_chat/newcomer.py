@@ -106,6 +106,8 @@ class Newcomer:
                 self._bare.pauseProducing()
             if self._refusal is not None:
                 self._bare.turn_away(self._refusal)
+            elif not self._host.may_enter(self._bare, self._lobby):
+                self._bare.stop_following()
         return self._bare
 
     def _be_session(self) -> Session:

@@ -39,7 +39,7 @@ from .limits import (
     price_of_telling,
 )
 from .log import Unavailable
-from .messages import SERVER_FAULT, Asked, Quit, WireError
+from .messages import SERVER_FAULT, Asked, Kicked, Quit, WireError
 from .names import NOBODY
 from .room import Member, Rooms
 from .rules import Account
@@ -233,6 +233,10 @@ class Participant(ABC):
     @abstractmethod
     def answer_error(self, error: WireError, request: Asked) -> None:
         """Answer a request with an error."""
+
+    @abstractmethod
+    def put_out(self, notice: Kicked) -> None:
+        """Called when it was taken out of a room, with what the others there are told."""
 
     @abstractmethod
     def end(self, why: str, id: str | None = None, farewell: str = "") -> None:

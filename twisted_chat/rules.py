@@ -14,8 +14,9 @@ from typing import Any, Final, Literal, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
+from .limits import network_of
 from .messages import WireError, time_text
-from .names import Name
+from .names import NOBODY, Name, skeleton
 
 SERVER_WIDE: Final = ""
 """The room of a rule that is about the whole server: no room has this key."""
@@ -25,6 +26,9 @@ _V = TypeVar("_V")
 
 LONG_SECONDS: Final = 24 * 60 * 60
 """The longest `retry` that somebody who is muted is told: the mute may be lifted at any time."""
+
+_ABOUT_GUESTS: Final = frozenset(("ban", "mute"))
+"""The kinds of rules that concern guests who look like the subject, or have its address."""
 
 MAX_SPOKEN: Final = 4_096
 """Entries of slow mode's memory above which those that are over are forgotten: few rooms have so many who speak."""
@@ -60,8 +64,11 @@ class Account(msgspec.Struct, frozen=True):
 class Person(Protocol):
     """Somebody about whom a decision is made."""
 
-    nick: Name
-    account: Account | None
+    @property
+    def nick(self) -> Name: ...
+
+    @property
+    def account(self) -> Account | None: ...
 
     @property
     def address(self) -> str:
@@ -90,7 +97,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     shown: str = ""
     """The subject as it was written."""
     address: str = ""
-    """The address of a guest at the time of its ban or mute: guests from there are concerned as well."""
+    """The network (`limits.network_of`) of a guest at the time of its ban or mute: guests from there are concerned as
+    well, and somebody with an account is not."""
     value: int = 1
     """The role, or the seconds of slow mode."""
     until: int | None = None
@@ -124,7 +132,7 @@ _Prefix = tuple[int, int]
 class _RoomRules:
     """The rules of one room, or of the server."""
 
-    __slots__ = ("_guests", "_networks", "by_key", "roles", "slow", "spoken")
+    __slots__ = ("_guests", "_looks", "_networks", "by_key", "roles", "slow", "spoken")
 
     def __init__(self) -> None:
         self.by_key: dict[RuleKey, Rule] = {}
@@ -136,6 +144,8 @@ class _RoomRules:
         """While slow mode is on, when somebody last spoke, in milliseconds since 1970."""
         self._guests: dict[tuple[RuleKind, str], dict[RuleKey, None]] = {}
         """The rules about guests of an address."""
+        self._looks: dict[tuple[RuleKind, str], dict[RuleKey, None]] = {}
+        """The rules about a nick, by what it looks like: a guest takes another nick within a second."""
         self._networks: dict[_Prefix, dict[int, RuleKey]] = {}
         """The bans of addresses and networks, by prefix and first address: a search looks once at each prefix."""
 
@@ -148,6 +158,8 @@ class _RoomRules:
             self.slow = rule.value
         if rule.address:
             self._guests.setdefault((rule.kind, rule.address), {})[rule.key] = None
+        if rule.kind in _ABOUT_GUESTS:
+            self._looks.setdefault((rule.kind, _look(rule)), {})[rule.key] = None
         if rule.kind == "ban" and (network := as_network(rule.subject)) is not None:
             prefix = network.version, network.prefixlen
             self._networks.setdefault(prefix, {})[int(network.network_address)] = rule.key
@@ -163,6 +175,8 @@ class _RoomRules:
             self.spoken.clear()
         if rule.address:
             _discard(self._guests, (key.kind, rule.address), key)
+        if key.kind in _ABOUT_GUESTS:
+            _discard(self._looks, (key.kind, _look(rule)), key)
         if key.kind == "ban" and (network := as_network(key.subject)) is not None:
             _discard(self._networks, (network.version, network.prefixlen), int(network.network_address))
 
@@ -178,9 +192,17 @@ class _RoomRules:
         yield RuleKey(room, kind, person.nick.key)
         if person.account is not None:
             yield RuleKey(room, kind, person.account.name.key)
-        elif person.address:
-            yield from self._guests.get((kind, person.address), ())
-        if kind == "ban" and self._networks and (address := as_network(person.address)) is not None:
+        elif kind in _ABOUT_GUESTS:
+            if person.nick is not NOBODY:
+                yield from self._looks.get((kind, skeleton(person.nick.shown)), ())
+            if person.address:
+                yield from self._guests.get((kind, network_of(person.address)), ())
+        if kind == "ban":
+            yield from self.networks_of(person.address)
+
+    def networks_of(self, text: str) -> Iterator[RuleKey]:
+        """Find the bans of an address, or of a network that it is in."""
+        if self._networks and (address := as_network(text)) is not None:
             bits = int(address.network_address)
             for (version, length), networks in self._networks.items():
                 if version == address.version:
@@ -188,6 +210,10 @@ class _RoomRules:
                     key = networks.get(bits >> host_bits << host_bits)
                     if key is not None:
                         yield key
+
+
+def _look(rule: Rule) -> str:
+    return skeleton(rule.shown or rule.subject)
 
 
 def _discard(index: dict[_K, dict[_V, Any]], key: _K, value: _V) -> None:
@@ -269,6 +295,13 @@ class Rules:
         if self.role(person.account) is not Role.OPERATOR:
             ban = rules.find(SERVER_WIDE, "ban", person, now)
             if ban is not None:
+                raise _banned(ban, "from this server")
+
+    def check_address(self, address: str, now: int) -> None:
+        """Raise `WireError` (`banned`) if nobody from an address may be on this server."""
+        rules = self._rooms.get(SERVER_WIDE, _NOTHING)
+        for key in rules.networks_of(address):
+            if not (ban := rules.by_key[key]).is_over(now):
                 raise _banned(ban, "from this server")
 
     def check_speech(self, person: Person, room: str, now: Callable[[], int]) -> None:

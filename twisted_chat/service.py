@@ -21,12 +21,13 @@ from twisted.python.failure import Failure
 from twisted.python.logfile import BaseLogFile
 
 from . import __version__
-from .accounts import Anybody
 from .bounded_log import bound
 from .chat import Chat
 from .limits import Limits
 from .log import Unavailable, Unusable
 from .log_files import log_files, reopen
+from .login import EVERYBODY, Login, Policy
+from .passwords import Passwords
 from .places import Place, address_text, is_public, refusal
 from .room import TAIL_BYTES, Soon
 from .signals import SIGNALS, Signals
@@ -101,6 +102,7 @@ class ChatService(Service):
         places: Sequence[Place],
         store: StoreSettings,
         limits: Limits | None = None,
+        policy: Policy = EVERYBODY,
         make_chat: Callable[..., Chat] = Chat,
         publisher: LogPublisher = globalLogPublisher,
         signals: Signals = SIGNALS,
@@ -117,6 +119,7 @@ class ChatService(Service):
         self._places = places
         self._store = store
         self._limits = limits
+        self._policy = policy
         self._make_chat = make_chat
         self._publisher = publisher
         self._terminal = terminal
@@ -160,9 +163,10 @@ class ChatService(Service):
     def _open_everything(self) -> None:
         self._signals.start()
         self._log, self._registry = self._open()
-        accounts = Anybody(self._registry.rules)
+        self._login = Login(self._registry, Passwords(self._reactor), self._reactor, self._policy)
+        self._login.start()
         self._chat = self._make_chat(
-            self._reactor, self._log, self._limits, soon(self._reactor), self._store.memory, accounts
+            self._reactor, self._log, self._login, self._limits, soon(self._reactor), self._store.memory
         )
         failures: list[Failure] = []
         self._turn_until(Deferred.fromCoroutine(self._start()).addErrback(failures.append))
@@ -253,6 +257,7 @@ class ChatService(Service):
         goodbye = maybeDeferred(self._chat.stop, "the server is shutting down")
         await _settled("telling all clients", goodbye.addTimeout(FAREWELL, self._reactor))
         await _close(carriers)
+        self._login.stop()
         await _settled("closing the registry", maybeDeferred(self._registry.close))
         await _settled("closing the log", maybeDeferred(self._log.close))
         if self._unbound is not None:

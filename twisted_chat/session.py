@@ -13,7 +13,7 @@ from zope.interface import implementer
 
 from . import names
 from .limits import ANSWER_BYTES, MAX_OWED, MAX_OWN, SessionBucket
-from .messages import SERVER, Asked, Error, PingSent, Quit, Reply, Say, Stop, WireError, time_text
+from .messages import SERVER, Asked, Error, Kicked, PingSent, Quit, Reply, Say, Stop, WireError, time_text
 from .names import NOBODY, Name
 from .participant import Host, Participant, Wire
 
@@ -85,6 +85,9 @@ class Session(Participant):
         part = self.encoding.reply(answer)
         self.owes(self.encoding.size(part))
         self.turn.send(self, part)
+
+    def put_out(self, notice: Kicked) -> None:
+        self.reply(notice)
 
     def answer_error(self, error: WireError, request: Asked) -> None:
         answer = Error(code=error.code, msg=error.text, author=SERVER, id=error.id or request.id, retry=error.retry)

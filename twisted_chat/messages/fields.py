@@ -49,6 +49,12 @@ def is_same_token(token: str | None, other: str | None) -> bool:
 Password = Annotated[str, msgspec.Meta(max_length=1024)]
 """A password, or a token of an account: longer ones are no account's, and are not hashed."""
 
+MAX_SECONDS: Final = 10 * 366 * 24 * 60 * 60
+"""The longest ban that ends by itself: ten years. Whoever means longer leaves the number out."""
+
+Seconds = Annotated[int, msgspec.Meta(ge=1, le=MAX_SECONDS)]
+"""The length of a ban or a mute."""
+
 Label = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 """The name that somebody gives to a token, such as `phone`."""
 

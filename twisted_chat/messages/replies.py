@@ -240,6 +240,156 @@ class TokenRevoked(Sent, tag="token-revoked", kw_only=True):
     id: str | None = None
 
 
+class Kicked(Sent, tag="kick", kw_only=True):
+    """`author` put `nick` out of `room`."""
+
+    author: str
+    room: str
+    nick: str
+    msg: str = ""
+    id: str | None = None
+
+
+class Banned(Sent, tag="ban", kw_only=True):
+    """`author` banned `who` from `room`, or from the server."""
+
+    author: str
+    who: str
+    room: str | None = None
+    until: str | None = None
+    msg: str = ""
+    id: str | None = None
+
+
+class Unbanned(Sent, tag="unban", kw_only=True):
+    """`author` ended the ban of `who`."""
+
+    author: str
+    who: str
+    room: str | None = None
+    msg: str = ""
+    id: str | None = None
+
+
+class BanInfo(msgspec.Struct, gc=False, omit_defaults=True):
+    """An entry of `BanList`."""
+
+    who: str
+    author: str
+    time: str
+    until: str | None = None
+    msg: str = ""
+
+
+class BanList(Sent, tag="bans", kw_only=True):
+    """The answer to `ListBans`: at most `MAX_PAGE` bans, sorted. `count` is the number of all."""
+
+    bans: list[BanInfo]
+    count: int
+    room: str | None = None
+    id: str | None = None
+
+
+class Muted(Sent, tag="mute", kw_only=True):
+    """`author` muted `nick` in `room`."""
+
+    author: str
+    room: str
+    nick: str
+    until: str | None = None
+    msg: str = ""
+    id: str | None = None
+
+
+class Unmuted(Sent, tag="unmute", kw_only=True):
+    """`author` ended the mute of `nick` in `room`."""
+
+    author: str
+    room: str
+    nick: str
+    msg: str = ""
+    id: str | None = None
+
+
+class Granted(Sent, tag="grant", kw_only=True):
+    """`author` gave `nick` a role in `room`, or on the server."""
+
+    author: str
+    nick: str
+    role: str
+    room: str | None = None
+    msg: str = ""
+    id: str | None = None
+
+
+class Locked(Sent, tag="lock", kw_only=True):
+    """`author` locked `room`, or with `on` false unlocked it."""
+
+    author: str
+    room: str
+    on: bool
+    msg: str = ""
+    id: str | None = None
+
+
+class Invited(Sent, tag="invite", kw_only=True):
+    """`author` invited `nick` to `room`."""
+
+    author: str
+    room: str
+    nick: str
+    msg: str = ""
+    id: str | None = None
+
+
+class Slowed(Sent, tag="slow", kw_only=True):
+    """`author` let each member of `room` say one message in so many seconds; 0 ends that."""
+
+    author: str
+    room: str
+    seconds: int
+    msg: str = ""
+    id: str | None = None
+
+
+class Reported(Sent, tag="report", kw_only=True):
+    """`author` reported a message to the operators; the answer to `SendReport`, too."""
+
+    author: str
+    room: str
+    of: int
+    time: str
+    msg: str = ""
+    id: str | None = None
+
+
+class ActionInfo(msgspec.Struct, gc=False, omit_defaults=True):
+    """An entry of `AuditPage`: who did what to whom, when and why."""
+
+    seq: int
+    time: str
+    type: str
+    """The type of the request."""
+    author: str
+    account: str | None = None
+    """The author's account, if it has one."""
+    room: str | None = None
+    target: str | None = None
+    value: str | None = None
+    """The role, the seconds, the number of a message: what the type needs."""
+    until: str | None = None
+    msg: str = ""
+
+
+class AuditPage(Sent, tag="audit", kw_only=True):
+    """The answer to `ReadAudit`: newest first. `more` is true if there are older ones."""
+
+    actions: list[ActionInfo]
+    more: bool
+    room: str | None = None
+    id: str | None = None
+
+
 Reply = (
     Welcome
     | Ack
@@ -263,6 +413,18 @@ Reply = (
     | TokenMade
     | TokenList
     | TokenRevoked
+    | Kicked
+    | Banned
+    | Unbanned
+    | BanList
+    | Muted
+    | Unmuted
+    | Granted
+    | Locked
+    | Invited
+    | Slowed
+    | Reported
+    | AuditPage
 )
 """All objects that a server sends to a client that has said hello."""
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 import msgspec
 
 from .errors import WireError
-from .fields import Label, Limit, Object, Password, RequestId, Seq, Skip, Token
+from .fields import Label, Limit, Object, Password, RequestId, Seconds, Seq, Skip, Token
 
 
 class Request(Object):
@@ -124,6 +126,104 @@ class RevokeToken(Request, tag="revoke-token", kw_only=True):
     label: str
 
 
+class Kick(Request, tag="kick", kw_only=True):
+    """Put somebody out of a room, who may come back."""
+
+    room: str
+    nick: str
+    msg: str = ""
+
+
+class Ban(Request, tag="ban", kw_only=True):
+    """Keep somebody out of a room or, without `room`, of the server: a nick, an account, an address or a network."""
+
+    who: str
+    room: str | None = None
+    seconds: Seconds | None = None
+    msg: str = ""
+
+
+class Unban(Request, tag="unban", kw_only=True):
+    """End a ban."""
+
+    who: str
+    room: str | None = None
+    msg: str = ""
+
+
+class ListBans(Request, tag="bans", kw_only=True):
+    """List the bans of a room or of the server, from the one behind `after` in the sorted list on."""
+
+    room: str | None = None
+    after: str = ""
+
+
+class Mute(Request, tag="mute", kw_only=True):
+    """Let somebody read a room, but not speak in it."""
+
+    room: str
+    nick: str
+    seconds: Seconds | None = None
+    msg: str = ""
+
+
+class Unmute(Request, tag="unmute", kw_only=True):
+    """End a mute."""
+
+    room: str
+    nick: str
+    msg: str = ""
+
+
+class Grant(Request, tag="grant", kw_only=True):
+    """Give an account a role in a room or, without `room`, let it in (`member`) or shut it out (`none`)."""
+
+    nick: str
+    role: Literal["owner", "moderator", "member", "none"]
+    room: str | None = None
+    msg: str = ""
+
+
+class Lock(Request, tag="lock", kw_only=True):
+    """Let only members and those who are invited enter a room; with `on` false, everybody."""
+
+    room: str
+    on: bool = True
+    msg: str = ""
+
+
+class Invite(Request, tag="invite", kw_only=True):
+    """Let somebody enter a room that is locked."""
+
+    room: str
+    nick: str
+    msg: str = ""
+
+
+class Slow(Request, tag="slow", kw_only=True):
+    """Let each member of a room say one message in so many seconds; 0 ends that."""
+
+    room: str
+    seconds: Annotated[int, msgspec.Meta(ge=0, le=24 * 60 * 60)]
+    msg: str = ""
+
+
+class SendReport(Request, tag="report", kw_only=True):
+    """Tell the operators of a message."""
+
+    room: str
+    of: Seq
+    msg: str = ""
+
+
+class ReadAudit(Request, tag="audit", kw_only=True):
+    """Read who did what to whom in a room or, without `room`, everywhere: the newest in front of `before`."""
+
+    room: str | None = None
+    before: Seq | None = None
+    limit: Limit = 50
+
+
 AnyRequest = (
     Say
     | Hello
@@ -142,6 +242,18 @@ AnyRequest = (
     | MakeToken
     | ListTokens
     | RevokeToken
+    | Kick
+    | Ban
+    | Unban
+    | ListBans
+    | Mute
+    | Unmute
+    | Grant
+    | Lock
+    | Invite
+    | Slow
+    | SendReport
+    | ReadAudit
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from twisted.internet.defer import Deferred
 
@@ -18,6 +18,14 @@ RESERVED: Final = frozenset(map(names.skeleton, (SERVER, "self")))
 """The names that no nick may look like: the server is the author `server`, and bare clients call themselves `self`."""
 
 
+class _Newcomer(NamedTuple):
+    """Somebody who says hello; see `rules.Person`."""
+
+    nick: Name
+    account: Account | None
+    address: str
+
+
 @answers(messages.Hello, needs=Role.STRANGER)
 def _hello(host: Host, session: Session, request: messages.Hello) -> Deferred[None]:
     if session.is_welcome:
@@ -29,6 +37,7 @@ def _hello(host: Host, session: Session, request: messages.Hello) -> Deferred[No
 def _welcome(account: Account | None, host: Host, session: Session, request: messages.Hello) -> None:
     if session.closed:
         return
+    host.accounts.rules.check_server(_Newcomer(names.nick(request.nick), account, session.address), host.now())
     shown = request.nick if account is None else account.name.shown
     session.nick = _take_nick(host, session, shown, account, request.token)
     session.token = request.token

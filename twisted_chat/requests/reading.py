@@ -83,5 +83,6 @@ def _rooms(host: Host, session: Session, request: messages.ListRooms) -> Deferre
 
 def _show_rooms(kept: list[RoomSummary], host: Host, session: Session, request: messages.ListRooms) -> None:
     answer = messages.RoomList(rooms=[], id=request.id)
-    answer.rooms = fitting(host.list_rooms(kept), answer, session.wire)
+    shown = [info for info in host.list_rooms(kept) if host.may_read(session, info.room)]
+    answer.rooms = fitting(shown, answer, session.wire)
     session.reply(answer)

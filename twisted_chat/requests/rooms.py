@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from .. import messages, names
 from ..gate import Host, answers
 from ..limits import MAX_TOPIC
-from ..messages import WireError
+from ..log import Unavailable
+from ..messages import SERVER, WireError
+from ..registry import Action
 from ..room import Room
+from ..rules import Change, Role, Rule
 from ..session import Session
 from .common import membership
+
+_log = Logger("twisted_chat.requests")
 
 
 @answers(messages.Join)
@@ -32,7 +39,7 @@ def _enter(room: Room, host: Host, session: Session, request: messages.Join) -> 
         return
     is_new = session not in room.members
     if is_new:
-        _check_space(host, session, room)
+        _check_admission(host, session, room)
     session.members[room.name.key] = host.rooms.enter(room, session, request.since)
     name = room.name.shown
     log = room.log
@@ -41,14 +48,17 @@ def _enter(room: Room, host: Host, session: Session, request: messages.Join) -> 
         messages.Joined(room=name, topic=log.topic, seq=room.head, oldest=log.oldest, count=count, id=request.id)
     )
     if is_new:
+        if len(room.members) == 1:
+            _become_owner(host, session, room)
         notice = messages.MemberJoined(author=session.nick.shown, room=name)
         session.charge(host.rooms.announce(room, notice, session))
 
 
-def _check_space(host: Host, session: Session, room: Room) -> None:
-    """Raise `WireError` if a room cannot take one more member, or cannot be begun."""
+def _check_admission(host: Host, session: Session, room: Room) -> None:
+    """Raise `WireError` if somebody may not enter a room, or it cannot take one more member, or cannot be begun."""
     limits = host.accounts.limits(session.account, host.limits)
     try:
+        host.check_entry(session, room)  # again: the room may have been opened for this, and that takes a while
         room.check_space(limits.members)
         if not (room.members or room.log.is_kept or room.pinned):
             if host.rooms.count(limits.rooms) > limits.rooms:
@@ -58,6 +68,32 @@ def _check_space(host: Host, session: Session, room: Room) -> None:
     except WireError:
         host.rooms.forget_if_empty(room)
         raise
+
+
+def _become_owner(host: Host, session: Session, room: Room) -> None:
+    """Make somebody with an account the owner of a room that nobody was in before; it need not wait for that."""
+    is_new = not (room.log.seq or room.log.topic or room.pinned or host.accounts.rules.has_rules(room.name.key))
+    if session.account is None or not is_new:
+        return
+    name, now = session.account.name, host.now()
+    action = Action(
+        kind="grant", author=SERVER, room=room.name.key, target=name.shown, value="owner", msg="a new room", time=now
+    )
+    rule = Rule(
+        room=room.name.key,
+        kind="role",
+        subject=name.key,
+        shown=name.shown,
+        value=Role.OWNER,
+        author=SERVER,
+        time=now,
+    )
+    host.accounts.registry.act(action, Change((rule,))).addErrback(_not_owner)
+
+
+def _not_owner(failure: Failure) -> None:
+    if not isinstance(failure.value, Unavailable):
+        _log.failure("A new room has no owner", failure)
 
 
 @answers(messages.Leave)

@@ -1,0 +1,99 @@
+"""The rules in effect: whoever may not be in a room, or on the server, any more is put out.
+
+A change of the rules is followed whoever made it. It concerns those who are there in a bounded number of steps a turn:
+a room may have thousands of members, and nobody else is to wait for the moderator of one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final, Protocol
+
+from .accounts import Accounts
+from .messages import SERVER, Kicked, WireError
+from .participant import Participant
+from .room import Room, Rooms
+from .rules import SERVER_WIDE, Change
+
+CHECKS_A_TURN: Final = 64
+"""Participants that are looked at in a share of a turn, as work of one request each."""
+
+
+class Host(Protocol):
+    """The chat, as the enforcement sees it."""
+
+    accounts: Accounts
+    rooms: Rooms
+
+    def now(self) -> int:
+        """Return the time of day, in milliseconds since 1970."""
+
+    def everybody(self) -> Sequence[Participant]:
+        """List all participants that are welcome."""
+
+
+def put_out(host: Host, participant: Any, room: Room, author: str, reason: str, asker: Any = None) -> int:
+    """Take a participant out of a room, and tell all who are there, but for the one who asked for it.
+
+    Returns how many are told. A bare client of whom nobody knows yet reads nothing more, and that is all.
+    """
+    member = participant.members.pop(room.name.key, None) or room.paced.get(participant)
+    if member is None:
+        return 0
+    host.rooms.leave(member)
+    if not participant.nick.key:
+        return 0
+    notice = Kicked(author=author, room=room.name.shown, nick=participant.nick.shown, msg=reason)
+    participant.put_out(notice)
+    return 1 + host.rooms.tell_others(room, notice, asker)
+
+
+class Enforcement:
+    """Puts out whoever may not be where they are after a change of the rules."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._waiting: deque[Callable[[], None]] = deque()
+        """Those who have to be looked at."""
+        self._lined_up = False
+
+    def heard(self, change: Change) -> None:
+        """Called with a change of the rules that is in force."""
+        host = self._host
+        rooms = {rule.room for rule in change.made if rule.kind in ("ban", "lock")}
+        rooms |= {key.room for key in change.ended if key.kind in ("role", "invite")}
+        for key in rooms:
+            if key == SERVER_WIDE:
+                self._waiting.extend(partial(self._check_server, one) for one in host.everybody())
+            elif (room := host.rooms.get(key)) is not None:
+                self._waiting.extend(partial(self._check_member, one, room) for one in (*room.members, *room.paced))
+        self.take_turn()
+
+    def take_turn(self) -> int:
+        """Look at some of those who have to be looked at; returns the work, in requests."""
+        self._lined_up = False
+        work = 0
+        while self._waiting and work < CHECKS_A_TURN:
+            self._waiting.popleft()()
+            work += 1
+        if self._waiting and not self._lined_up:
+            self._lined_up = True
+            self._host.rooms.turn.line_up(self, next_turn=True)
+        return work
+
+    def _check_server(self, participant: Participant) -> None:
+        if not participant.closed:
+            try:
+                self._host.accounts.rules.check_server(participant, self._host.now())
+            except WireError as error:
+                participant.turn_away(error)
+
+    def _check_member(self, participant: Any, room: Room) -> None:
+        if participant.closed:
+            return
+        try:
+            self._host.accounts.rules.check_entry(participant, room.name, self._host.now())
+        except WireError as error:
+            put_out(self._host, participant, room, SERVER, error.text)
