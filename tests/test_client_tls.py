@@ -12,6 +12,7 @@ from unittest import mock
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import UNIXClientEndpoint, connectProtocol
+from twisted.internet.error import DNSLookupError
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.ssl import PrivateCertificate
 from twisted.python.failure import Failure
@@ -119,6 +120,11 @@ class VerifyTests(TestCase):
     async def test_a_certificate_that_has_expired_or_is_not_valid_yet_is_refused(self) -> None:
         self.assertIn("has expired", await self.refusal(Identity("localhost", days=(-3, -1))))
         self.assertIn("is not valid yet", await self.refusal(Identity("localhost", days=(1, 3))))
+
+    def test_a_name_that_no_host_can_have_is_not_found(self) -> None:
+        for host in ("a" * 70, "a..b", "☃.example"):
+            caller = Factory.forProtocol(Caller)
+            self.failureResultOf(tls_endpoint(reactor, host, 1).connect(caller), DNSLookupError)
 
     def test_a_file_that_cannot_be_used_is_refused(self) -> None:
         missing = self.home / "no.pem"

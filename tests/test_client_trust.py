@@ -52,6 +52,7 @@ class ProblemTests(SynchronousTestCase):
         ):
             self.patch(os, "environ", variables)
             self.assertEqual(certificate_problem(20), UNTRUSTED + text)
+            self.assertEqual(certificate_problem(18), f"{UNTRUSTED}: it is signed by itself{text}")
 
 
 class ReadTests(SynchronousTestCase):

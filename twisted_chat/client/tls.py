@@ -18,8 +18,15 @@ from service_identity import CertificateError as NoNames
 from service_identity import VerificationError
 from service_identity.cryptography import verify_certificate_hostname, verify_certificate_ip_address
 from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IStreamClientEndpoint
+from twisted.internet.error import DNSLookupError
+from twisted.internet.interfaces import (
+    IOpenSSLClientConnectionCreator,
+    IProtocol,
+    IProtocolFactory,
+    IStreamClientEndpoint,
+)
 from twisted.internet.ssl import Certificate, optionsForClientTLS, platformTrust, trustRootFromCertificates
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
@@ -45,20 +52,36 @@ def tls_endpoint(
     `timeout` is the time in seconds for an attempt, and `bind` the address to connect from. Raises `ValueError` if `ca`
     cannot be used.
     """
+    trust = platformTrust() if ca is None else _trust(ca)
+    try:
+        verifier = _Verifier(host, trust, is_pinned=ca is not None)
+    except UnicodeError:  # the error for what is no name in the DNS
+        return _NoHost(host)
     source = None if bind is None else (bind, 0)
     stream = HostnameEndpoint(reactor, host, port, CONNECT_SECONDS if timeout is None else timeout, source)
-    return wrapClientTLS(_Verifier(host, ca), stream)
+    return wrapClientTLS(verifier, stream)
+
+
+@implementer(IStreamClientEndpoint)
+class _NoHost:
+    """The endpoint of a name that no host can have, such as one with a label of 70 letters."""
+
+    def __init__(self, host: str) -> None:
+        self._host = host
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        return fail(DNSLookupError(f"{self._host} is not the name of a host"))
 
 
 @implementer(IOpenSSLClientConnectionCreator)
 class _Verifier:
     """Makes the TLS part of connections to a host, and verifies the certificate of the server."""
 
-    def __init__(self, host: str, ca: str | None) -> None:
-        trust = platformTrust() if ca is None else _trust(ca)
+    def __init__(self, host: str, trust: Any, is_pinned: bool) -> None:
+        """Make one; raises `UnicodeError` for what is no name. `is_pinned` is true if the trusted ones were named."""
         self._options = optionsForClientTLS(host, trustRoot=trust)
         self._host = host
-        self._is_pinned = ca is not None
+        self._is_pinned = is_pinned
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> Connection:
         """Make the TLS part of a new connection. Called by Twisted."""

@@ -57,7 +57,7 @@ class CertificateError(Exception):
 def certificate_problem(code: int, names: Sequence[str] | None = None) -> str:
     """Say what is wrong with a certificate, by a code of OpenSSL. `names` are those that it is for, if known."""
     problem = _PROBLEMS.get(code, f"its certificate is refused, with the error {code} of OpenSSL's verify(1)")
-    if problem == UNTRUSTED:
+    if problem.startswith(UNTRUSTED):
         return f"{problem}{_no_file()}"
     if code != WRONG_NAME or names is None:
         return problem
