@@ -12,6 +12,7 @@ from unittest import mock
 from twisted_chat.commands import Command
 from twisted_chat.commands.main import COMMANDS, main
 from twisted_chat.log import RoomLog
+from twisted_chat.stores.sqlite.log import SQLiteLog
 
 from .stores import StoreTestCase, entry, room
 
@@ -40,6 +41,9 @@ def written(stream: io.TextIOWrapper) -> str:
 
 
 class CommandTestCase(StoreTestCase):
+    log: SQLiteLog
+    """The store that `filled` has opened."""
+
     commands: Sequence[Command] = COMMANDS
     """The commands that can be run. A test may hand in one with a broken part."""
 
@@ -60,7 +64,7 @@ class CommandTestCase(StoreTestCase):
     def filled(self, names: tuple[str, ...] = ("lobby", "Кухня"), close: bool = True) -> list[RoomLog]:
         """Fill the test's database: in each room three messages, half of all in the journal if it is not closed."""
         self.clock.running = False
-        log = self.open_store()
+        log = self.log = self.open_store()
         rooms = [self.successResultOf(room(log, name)) for name in names]
         for number in (1, 2, 3):
             turn = [entry(opened, f"{number} \x00", f"id{number}", "Алиса") for opened in rooms]

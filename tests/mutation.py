@@ -215,7 +215,7 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
     "room.turn": {
         "__init__: self.number = 0 -> self.number = 1": "only its differences count",
         "_end: self.number += 1 -> self.number += 2": "the same",
-        "_end: self._busy or self.out -> self._busy": "whoever sends something asks for the end of a turn as well",
+        "_end: self._busy or self.out -> self._busy": "a part that sends something also schedules the end of a turn",
     },
     "session": {
         "depends: self.paused and self._owed > MAX_OWED -> self._owed > MAX_OWED": "its turn is over then, anyway",
@@ -234,7 +234,7 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "let_go: self._watch is not None and self._file_lock is not None -> self._watch is not None": "both or neither",
         "_size: return 0 -> return 1": "both are below every bound",
         "copy_wal: self._copying.locked or self._closed"
-        " -> self._copying.locked and self._closed": "whoever has closed the file has removed the log, or is told",
+        " -> self._copying.locked and self._closed": "closing the file has removed the log, or raises an error",
         "was_written_by_others: not self._closed and database.epoch(self.writer) != epoch"
         " -> database.epoch(self.writer) != epoch": "a closed connection raises an error, which is suppressed",
     },
@@ -270,9 +270,9 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "__init__: self._probed = 0 -> self._probed = 1": "the first message begins with 0",
     },
     "wire.udp.wire": {
-        "__init__: self._paused = False -> self._paused = True": "whoever may go on is told so, once too often",
+        "__init__: self._paused = False -> self._paused = True": "a participant is resumed once too often",
         "write: len(self._sender.waiting) > HIGH and (not self._paused)"
-        " -> len(self._sender.waiting) > HIGH": "whoever is to pause is told so more than once",
+        " -> len(self._sender.waiting) > HIGH": "a participant is paused more than once",
         "_pump: self._paused and len(self._sender.waiting) <= LOW -> len(self._sender.waiting) <= LOW": "the same",
         "abort: self._requests.clear() -> pass": "it only takes memory for ten seconds more",
     },

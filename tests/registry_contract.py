@@ -17,7 +17,7 @@ WHOLE = 2**53
 def account(nick: str, skeleton: str = "", **fields: object) -> StoredAccount:
     name = names.nick(nick)
     usual = {"name": name, "skeleton": skeleton or f"like {name.key}", "password": "$argon2id$1", "created": 7}
-    return StoredAccount(**{**usual, **fields})  # type: ignore[arg-type]
+    return StoredAccount(**{**usual, **fields})  # type: ignore[arg-type]  # each test knows its fields
 
 
 def token(secret: bytes, label: str = "phone", key: str = "alice") -> StoredToken:

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, succeed
@@ -35,7 +35,7 @@ class FakeTime(Clock):
     running = True
 
     def callFromThread(self, function: Any, *args: object) -> None:
-        reactor.callFromThread(function, *args)  # type: ignore[attr-defined]
+        cast(Any, reactor).callFromThread(function, *args)
 
 
 class BreakableFile(DatabaseFile):
@@ -205,7 +205,7 @@ def room(log: Log, name: str = "lobby") -> Deferred[RoomLog]:
 
 def row_of(room: RoomLog) -> int | None:
     """The row that the store has for a room, if it has one."""
-    id: int | None = room.id  # type: ignore[attr-defined]
+    id: int | None = cast(Any, room).id
     return id
 
 

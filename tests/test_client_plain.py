@@ -341,7 +341,7 @@ class BareTests(PlainTestCase):
         return [data] if data else []
 
     def test_a_bare_conversation_has_three_fields(self) -> None:
-        self.network.flush = lambda: None  # type: ignore[method-assign]
+        self.patch(self.network, "flush", lambda: None)
         self.start()
         self.type("hi\n/join x\nexit\n")
         self.assertEqual(self.segments(), [b'{"type":"","msg":"hi","author":"self"}'])
@@ -358,7 +358,7 @@ class BareTests(PlainTestCase):
         self.assertIn("--bare", self.complaints[0])
 
     def test_a_server_that_goes_away_ends_it_with_a_line(self) -> None:
-        self.network.flush = lambda: None  # type: ignore[method-assign]
+        self.patch(self.network, "flush", lambda: None)
         for heard, complaint in (
             (b'{"msg": "hi"}', "^the connection to 127.0.0.1:14900 is lost"),
             (b"", "^127.0.0.1:14900 did not let you in: .* try --tls$"),
@@ -371,7 +371,7 @@ class BareTests(PlainTestCase):
             self.setUp()
 
     def test_a_server_that_ends_without_a_goodbye_while_it_leaves_is_told(self) -> None:
-        self.network.flush = lambda: None  # type: ignore[method-assign]
+        self.patch(self.network, "flush", lambda: None)
         self.start()
         self.type("hi\nexit\n")
         self.connection.cut()

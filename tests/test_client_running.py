@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any, cast
 
 from twisted.internet import asyncioreactor, reactor
 from twisted.internet.defer import Deferred, fail, succeed
@@ -64,10 +65,14 @@ class RunTests(SynchronousTestCase):
         """Send this process a signal."""
         return lambda: os.kill(os.getpid(), number)
 
+    def status_of(self, reactor: FakeReactor, talking: Deferred[int]) -> int:
+        """The exit status of a run whose interface talks until this fires."""
+        return Run(reactor, lambda: talking).run()
+
     def test_its_status_is_what_the_interface_gave(self) -> None:
         for status in (0, 1):
             reactor = FakeReactor()
-            self.assertEqual(Run(reactor, lambda status=status: succeed(status)).run(), status)  # type: ignore[misc]
+            self.assertEqual(self.status_of(reactor, succeed(status)), status)
             self.assertTrue(reactor.stopped)
 
     def test_an_error_at_its_start_is_shown(self) -> None:
@@ -86,7 +91,7 @@ class RunTests(SynchronousTestCase):
             cancelled: list[Deferred[int]] = []
             reactor = FakeReactor(self.signal(number))
             talking: Deferred[int] = Deferred(cancelled.append)
-            self.assertEqual(Run(reactor, lambda talking=talking: talking).run(), 128 + number)  # type: ignore[misc]
+            self.assertEqual(self.status_of(reactor, talking), 128 + number)
             self.assertEqual((cancelled, reactor.stopped), ([talking], True))
         self.assertEqual(self.errors.getvalue(), "")
 
@@ -99,7 +104,7 @@ class RunTests(SynchronousTestCase):
             reactor = FakeReactor(self.signal(signal.SIGHUP), self.signal(second))
             talking: Deferred[int] = Deferred(lambda _: None)
             talking.pause()  # it says goodbye, and nobody answers
-            self.assertEqual(Run(reactor, lambda talking=talking: talking).run(), 129)  # type: ignore[misc]
+            self.assertEqual(self.status_of(reactor, talking), 129)
             self.assertEqual((reactor.stopped, reactor.crashed), (False, crashes))
 
     def test_an_end_at_once_leaves_no_thread_that_python_waits_for(self) -> None:
@@ -143,7 +148,7 @@ class TerminalTests(TestCase):
         window, terminal_of_program = pty.openpty()
         self.addCleanup(os.close, terminal_of_program)
         gone: Deferred[None] = Deferred()
-        watch_terminal(terminal_of_program, lambda: reactor.callFromThread(gone.callback, None))  # type: ignore[attr-defined]
+        watch_terminal(terminal_of_program, lambda: cast(Any, reactor).callFromThread(gone.callback, None))
         os.write(window, b"typed\n")
         os.close(window)
         await gone.addTimeout(TIMEOUT, reactor)

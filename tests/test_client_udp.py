@@ -122,11 +122,11 @@ class EndpointTests(TestCase):
             return listen(port, protocol, interface=interface)
 
         self.patch(reactor, "listenUDP", listen_without_ipv6)
-        infos = [(socket.AF_INET6, socket.SOCK_DGRAM, 0, "", ("::1", port, 0, 0))]
+        infos: list[tuple[Any, ...]] = [(socket.AF_INET6, socket.SOCK_DGRAM, 0, "", ("::1", port, 0, 0))]
         self.patch(socket, "getaddrinfo", lambda *_, **__: infos)
         text = await self.fails(UDPEndpoint(reactor, "chat.example", 1), OSError)
         self.assertEqual(text, "Address family not supported by protocol")
-        infos.append((socket.AF_INET, socket.SOCK_DGRAM, 0, "", ("127.0.0.1", port)))  # type: ignore[arg-type]
+        infos.append((socket.AF_INET, socket.SOCK_DGRAM, 0, "", ("127.0.0.1", port)))
         peer = await connectProtocol(UDPEndpoint(reactor, "chat.example", 1), Objects())
         self.assertEqual(peer.transport.getPeer(), IPv4Address("UDP", "127.0.0.1", port))
         peer.transport.loseConnection()

@@ -104,7 +104,7 @@ class Import(CommandTestCase):
         outcome = self.give(line(100), line(101), line(50, "other"))
         self.assertEqual(outcome.errors, told(3))
         said = entry(lobby, "here")
-        self.successResultOf(lobby._store.append([said], 9_000))  # type: ignore[attr-defined]
+        self.successResultOf(self.log.append([said], 9_000))
         self.assertEqual(said.seq, 102)
         self.assertEqual(numbers(self.successResultOf(lobby.after(0, MOST, PLENTY))), [1, 2, 3, 4, 5, 6, 100, 101, 102])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -175,7 +176,7 @@ class Clocks(TestCase):
         self.clock = Clock()
         self.clock.advance(1_000 * DAY)
         self.ahead = 0.0
-        self.clock.time_of_day = lambda: self.clock.seconds() + self.ahead  # type: ignore[attr-defined]
+        cast(Any, self.clock).time_of_day = lambda: self.clock.seconds() + self.ahead
         self.events = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
 
     def offsets(self, time: TrustedTime, *steps: float) -> list[int]:

@@ -65,8 +65,9 @@ class NewFile(DatabaseTestCase):
         self.assertEqual(database.room_state(connection, "lobby").topic, "t")
 
     def test_durability_decides_what_waits_for_the_disk(self) -> None:
-        for durability, level in (("process", 1), ("power", 2)):
-            connection = connect(self.path, durability)  # type: ignore[arg-type]
+        levels: dict[database.Durability, int] = {"process": 1, "power": 2}
+        for durability, level in levels.items():
+            connection = connect(self.path, durability)
             self.addCleanup(connection.close)
             self.assertEqual(connection.execute("PRAGMA synchronous").fetchone()[0], level)
 

@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from contextlib import closing
 from pathlib import Path
+from typing import Any, cast
 from unittest import mock, skipUnless
 
 from twisted.internet import reactor
@@ -47,9 +48,12 @@ class Power(FileTestCase):
         self.assertEqual((again.topic, texts(await again.after(0, 5, PLENTY))), ("t", ["a", "\x00", "b"]))
 
     async def test_only_power_writes_every_commit_to_the_disk(self) -> None:
-        for durability, level in (("process", 1), ("power", 2)):
-            self.open_store(f"{self.path}-{durability}", durability)  # type: ignore[arg-type]
-            level_of = lambda connection: connection.execute("PRAGMA synchronous").fetchone()[0]  # noqa: E731
+        def level_of(connection: sqlite3.Connection) -> Any:
+            return connection.execute("PRAGMA synchronous").fetchone()[0]
+
+        levels: dict[database.Durability, int] = {"process": 1, "power": 2}
+        for durability, level in levels.items():
+            self.open_store(f"{self.path}-{durability}", durability)
             self.assertEqual(await self.file.write(level_of), level)
 
 
@@ -129,7 +133,7 @@ class Files(FileTestCase):
     async def opened(self, log: SQLiteLog) -> RoomLog:
         """Open the lobby of a file of which only the first pages can be read."""
         lobby = await room(log, "lobby2")
-        lobby.id = 1  # type: ignore[attr-defined]
+        cast(Any, lobby).id = 1
         return lobby
 
     async def test_the_file_of_a_running_server_is_refused(self) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
@@ -520,8 +521,11 @@ class Following(FileTestCase):
         self.assertNotEqual(lobby.epoch, epoch)
 
     async def test_a_follower_with_a_fault_does_not_stop_the_store(self) -> None:
+        def failing(records: Sequence[Record]) -> None:
+            raise ZeroDivisionError
+
         log, lobby = await self.followed()
-        lobby.follow(lambda records: 1 / 0)  # type: ignore[arg-type]
+        lobby.follow(failing)
         await keep(log, [entry(lobby, "a")], 1)
         self.assertEqual(lobby.seq, 1)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)

@@ -119,10 +119,10 @@ class WriterTests(TestCase):
     """What the kernel takes is handed to it at once; the rest is left to the transport, and nothing is lost."""
 
     @inlineCallbacks
-    def setUp(self) -> Generator[Deferred[Any], Any, None]:  # type: ignore[override]
+    def setUp(self) -> Generator[Deferred[Any], Any, None]:  # type: ignore[override]  # trial waits for a Deferred
         self.end = Recorder()
         factory = Factory()
-        factory.buildProtocol = lambda addr: self.end  # type: ignore[method-assign]
+        self.patch(factory, "buildProtocol", lambda addr: self.end)
         port = reactor.listenTCP(0, factory, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         self.socket = socket.create_connection(("127.0.0.1", port.getHost().port))
@@ -134,7 +134,7 @@ class WriterTests(TestCase):
         self.write = writer(transport)
 
     @inlineCallbacks
-    def tearDown(self) -> Generator[Deferred[Any], Any, None]:  # type: ignore[override]
+    def tearDown(self) -> Generator[Deferred[Any], Any, None]:  # type: ignore[override]  # trial waits for a Deferred
         self.transport.abortConnection()
         yield self.end.end()
 
@@ -203,13 +203,13 @@ class TLSWriterTests(TestCase):
     """What is encrypted goes the same short way, and nothing is lost."""
 
     @inlineCallbacks
-    def setUp(self) -> Generator[Deferred[Any], Any, None]:  # type: ignore[override]
+    def setUp(self) -> Generator[Deferred[Any], Any, None]:  # type: ignore[override]  # trial waits for a Deferred
         home = Path(self.mktemp())
         home.mkdir()
         trusted = certificate(home)
         self.end, self.other = Recorder(), Recorder()
         factory = Factory()
-        factory.buildProtocol = lambda addr: self.end  # type: ignore[method-assign]
+        self.patch(factory, "buildProtocol", lambda addr: self.end)
         private = ssl.PrivateCertificate.loadPEM((home / "localhost.pem").read_bytes())
         port = reactor.listenSSL(0, factory, private.options(), interface="127.0.0.1")
         self.addCleanup(port.stopListening)
@@ -223,7 +223,7 @@ class TLSWriterTests(TestCase):
         self.other.received = b""
 
     @inlineCallbacks
-    def tearDown(self) -> Generator[Deferred[Any], Any, None]:  # type: ignore[override]
+    def tearDown(self) -> Generator[Deferred[Any], Any, None]:  # type: ignore[override]  # trial waits for a Deferred
         cast(Any, self.end.transport).abortConnection()
         yield self.end.end()
         yield self.other.end()
@@ -265,13 +265,13 @@ class ConnectionTests(TestCase):
         self.factory = JSONLinesFactory(self.chat)
 
     @inlineCallbacks
-    def tearDown(self) -> Generator[Deferred[Any], Any, None]:  # type: ignore[override]
+    def tearDown(self) -> Generator[Deferred[Any], Any, None]:  # type: ignore[override]  # trial waits for a Deferred
         yield self.chat.stop("the test is over")
 
     def dial(self, connect: Callable[[Any], Any]) -> Deferred[Recorder]:
         client = Recorder()
         factory = ClientFactory()
-        factory.buildProtocol = lambda addr: client  # type: ignore[method-assign]
+        self.patch(factory, "buildProtocol", lambda addr: client)
         connect(factory)
         return client.made.addCallback(lambda _: client)
 

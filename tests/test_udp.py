@@ -53,7 +53,7 @@ class UDPServer(Server):
         super().__init__(limits=limits)
         self.network = Network()
         self.port = UDPPort(self.chat)
-        self.port.transport = self.network  # type: ignore[assignment]
+        cast(Any, self.port).transport = self.network
 
     def send(self, address: tuple[str, int], datagram: bytes) -> None:
         self.port.datagramReceived(datagram, address)
@@ -793,7 +793,7 @@ class PaceTests(UDPTests):
         self.assertEqual(len(self.wire._sender.waiting), wire.HIGH)
 
     def test_rooms_stop_above_the_high_water_mark_and_go_on_at_the_low_one(self) -> None:
-        network = self.server.network = self.server.port.transport = OneAtATime()  # type: ignore[assignment]
+        network = self.server.network = cast(Any, self.server.port).transport = OneAtATime()
         session = cast(Session, self.wire.participant)
         (pong,) = fit(PongSent())
         self.wire.write((pong,) * (wire.HIGH + 1))

@@ -91,7 +91,7 @@ def writer(transport: _Transport) -> Callable[[bytes], None]:
 
         beneath = transport.transport
         if _is_plain(beneath):
-            beneath.write = _straight(beneath)  # type: ignore[method-assign]
+            beneath.write = _straight(beneath)  # type: ignore[method-assign]  # see above
             return partial(TLSMemoryBIOProtocol.write, transport)
     return transport.write
 
