@@ -145,6 +145,14 @@ class RegistrationTests(LoginTestCase):
         self.assertEqual(self.code(self.accounts.register(names.nick("al"), HORSE, HOME)), "denied")
         self.assertIsNone(self.get(self.registry.find("al")))
 
+    def test_the_account_of_an_operator_is_made_on_the_servers_machine(self) -> None:
+        self.accounts = self.make(Policy(operators=frozenset(("ops", "olga"))))
+        for address in HOME, "unknown":
+            self.assertEqual(self.code(self.accounts.register(names.nick("ops"), HORSE, address)), "denied")
+        self.register("ops", address="127.0.0.1")
+        self.register("olga", address="")
+        self.register("al")
+
     def test_or_an_operator_lets_in(self) -> None:
         self.accounts = self.make(Policy("approved"))
         self.assertIsNone(self.get(self.accounts.register(names.nick("al"), HORSE, HOME)))

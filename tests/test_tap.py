@@ -12,17 +12,20 @@ from typing import Any, cast
 from unittest import mock
 
 import msgspec
+from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
 from twisted.internet import asyncioreactor, reactor
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import TestCase
 
 from twisted_chat import __version__, names, tap
 from twisted_chat.limits import Limits
+from twisted_chat.login import Policy
 from twisted_chat.places import read_places
 from twisted_chat.stores.retention import Keep
 
 from .certificates import certificate
 from .helpers import FakeLog
+from .logins import make_login
 from .ports import Reactor
 from .programs import folder
 
@@ -153,6 +156,39 @@ class OptionsTests(TestCase):
         self.assertEqual(self.refuses("--durability", "full"), "--durability takes process or power, not 'full'")
         self.assertIn("--keep takes a time such as 12h, 90d, 8w or 2y, or a n", self.refuses("--keep", "ever"))
 
+    def test_who_is_let_in_is_read(self) -> None:
+        self.assertEqual(parse()["policy"], Policy())
+        policy = parse(
+            "--registration",
+            "approved",
+            "--guests",
+            "no",
+            "--operator",
+            "Olga",
+            "--operator",
+            "Опе",
+            "--auth",
+            "memory:al:pw",
+        )["policy"]
+        self.assertEqual((policy.registration, policy.guests), ("approved", False))
+        self.assertEqual(policy.operators, {"olga", "опе"})
+        self.assertIsInstance(policy.checkers[0], InMemoryUsernamePasswordDatabaseDontUse)
+
+    def test_without_guests_there_are_no_bare_clients(self) -> None:
+        self.assertFalse(parse("--guests", "no")["limits"].bare)
+
+    def test_what_is_no_answer_to_who_is_let_in_is_refused(self) -> None:
+        self.assertTrue(
+            self.refuses(*("--registration", "maybe")).startswith(
+                "--registration takes open, approved or closed, not 'maybe'"
+            )
+        )
+        self.assertTrue(self.refuses(*("--guests", "maybe")).startswith("--guests takes yes or no, not 'maybe'"))
+        self.assertTrue(
+            self.refuses(*("--operator", "a b")).startswith("--operator takes the nick of an account, not 'a b': ")
+        )
+        self.assertTrue(self.refuses(*("--auth", "magic")).startswith("Auth plugin not recognized: magic"))
+
     def test_several_keeps_are_one(self) -> None:
         self.assertEqual(parse("--keep", "90d", "--keep", "1000")["keep"], Keep(90 * 86_400, 1_000))
 
@@ -240,7 +276,9 @@ class MakeServiceTests(TestCase):
         path.write_text("bob\n")
         options = parse("--forbid-nicks", str(path))
         service = tap.makeService(options)
-        self.assertIs(service._make_chat(Reactor().as_base, FakeLog()).forbidden_nicks, options["forbid-nicks"])
+        self.assertIs(
+            service._make_chat(Reactor().as_base, FakeLog(), make_login()).forbidden_nicks, options["forbid-nicks"]
+        )
         path.write_text("al*\n")
         for reload in service._reloads:
             reload()

@@ -30,7 +30,7 @@ from .names import Name
 from .passwords import Passwords, check_password
 from .pauses import Pauses
 from .registry import Registry, StoredAccount, StoredToken
-from .rules import Account
+from .rules import Account, as_network
 
 Registration = Literal["open", "approved", "closed"]
 """Who may make an account: everybody, everybody whom an operator lets in then, or nobody."""
@@ -245,6 +245,8 @@ class Login:
             raise WireError("denied", "nobody can register here: ask an operator for an account")
         if names.is_label(nick):
             raise WireError("bad-nick", f"{nick.shown} is what a client without a hello is called: take another nick")
+        if nick.key in self.policy.operators and not _is_this_machine(address):
+            raise WireError("denied", f"the operator's account {nick.shown} can only be made on the server's machine")
         check_password(password)
         self._registrations.take(address)
         stored = new_account(nick, await self._passwords.hash(password), self._reactor)
@@ -290,6 +292,12 @@ class Login:
 
     def revoke_token(self, account: Account, label: str) -> Deferred[int]:
         return self.registry.revoke_tokens(account.name.key, label)
+
+
+def _is_this_machine(address: str) -> bool:
+    """True for an address of this machine, or none, as over a Unix socket: others must not become operators."""
+    network = as_network(address)
+    return not address if network is None else network.is_loopback
 
 
 def _digest(secret: str) -> bytes:

@@ -16,18 +16,22 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Final, TextIO, cast, get_args
+from typing import Any, Final, TextIO, TypeVar, cast, get_args
 
+from twisted.cred.credentials import IUsernamePassword
+from twisted.cred.strcred import AuthOptionMixin
 from twisted.internet.base import ReactorBase
 from twisted.logger import Logger
 from twisted.python import usage
 
-from . import __version__
+from . import __version__, names
 from .chat import Chat
 from .clock import keep_steady
 from .forbidden_nicks import ForbiddenNicks, explain
 from .leftovers import remove_pid_file
 from .limits import Limits
+from .login import Policy, Registration
+from .messages import WireError
 from .places import LINES, WIRES, WrongPlace, is_number, read_places
 from .service import ChatService, StoreSettings
 from .stores.retention import read_keep
@@ -40,9 +44,10 @@ FILES: Final = 64
 
 
 _log = Logger()
+_T = TypeVar("_T")
 
 
-class Options(usage.Options):
+class Options(AuthOptionMixin, usage.Options):
     """The options of `twistd chat`. Once all are read, there is also `places`, a list of `Place`."""
 
     synopsis = "[options]"
@@ -70,9 +75,18 @@ class Options(usage.Options):
         ["members", None, "10000", "Members of one room."],
         ["rooms", None, "100000", "Rooms in all that have messages, a topic or members."],
         ["new-rooms", None, "100", "Rooms that one connection may begin per hour; 0 is no limit."],
+        [
+            "registration",
+            None,
+            "open",
+            "Who may make a nick an account: open, approved (an operator lets in) or closed.",
+        ],
+        ["guests", None, "yes", "Let nicks in that are no account (yes), or only to register (no)."],
         ["forbid-nicks", None, None, "File with patterns of nicks that nobody may take, such as *admin*, one a line."],
         ["bare", None, "yes", "Serve clients that never say hello, in the room lobby (yes), or end them (no)."],
     ]
+
+    supportedInterfaces = (IUsernamePassword,)
 
     def __init__(self, reactor: ReactorBase | None = None) -> None:
         """Make options for a reactor: by default, the one that `chosen_reactor` returns."""
@@ -95,6 +109,14 @@ class Options(usage.Options):
     def opt_trust_proxy(self, address: str) -> None:
         """Address or network of a proxy in front of a PLACE with haproxy: [default: this machine]; may be repeated."""
         self.setdefault("trust-proxy", []).append(address)
+
+    def opt_operator(self, nick: str) -> None:
+        """Account of somebody who runs the server; may be given several times."""
+        self.setdefault("operator", []).append(nick)
+
+    def opt_auth(self, description: str) -> None:
+        """Checker of passwords in place of the database, such as file:/etc/passwords; see --help-auth."""
+        super().opt_auth(description)  # type: ignore[no-untyped-call]  # Twisted gives it no types
 
     def opt_version(self) -> None:
         """Print the version and exit."""
@@ -128,14 +150,19 @@ class Options(usage.Options):
             )
         except WrongPlace as error:
             raise usage.UsageError(str(error)) from None
-        if self["durability"] not in get_args(Durability):
-            raise usage.UsageError(f"--durability takes process or power, not '{self['durability']}'")
+        self["durability"] = _one_of("--durability", self["durability"], get_args(Durability))
         try:
             self["keep"] = read_keep(self.get("keep", []))
         except ValueError as error:
             raise usage.UsageError(f"--keep takes {error}") from None
         self["forbid-nicks"] = _forbidden_nicks(self["forbid-nicks"], self.parent["rundir"] if self.parent else "")
         self["memory"] = _count("--memory", self["memory"], 0) * 2**20
+        self["policy"] = Policy(
+            _one_of("--registration", self["registration"], get_args(Registration)),
+            _yes_or_no("--guests", self["guests"]),
+            frozenset(_operator(nick) for nick in self.get("operator", ())),
+            tuple(self.get("credCheckers", ())),
+        )
         rate, burst = _count("--rate", self["rate"], 0), _count("--burst", self["burst"], 1)
         self["limits"] = Limits(
             rate=rate,
@@ -149,7 +176,7 @@ class Options(usage.Options):
             members=_count("--members", self["members"], 1),
             rooms=_count("--rooms", self["rooms"], 1),
             new_rooms=_count("--new-rooms", self["new-rooms"], 0),
-            bare=_yes_or_no("--bare", self["bare"]),
+            bare=_yes_or_no("--bare", self["bare"]) and self["policy"].guests,
         )
         if self.parent and self.parent["pidfile"] and remove_pid_file(pid_file := self.parent["pidfile"]):
             _log.info("removed {path}, which a server that was killed had left", path=pid_file)
@@ -180,6 +207,7 @@ def makeService(options: Options) -> ChatService:
         options["places"],
         store,
         options["limits"],
+        options["policy"],
         make_chat=partial(Chat, forbidden_nicks=forbidden_nicks),
         terminal=kept_terminal(options.parent),
         reloads=[forbidden_nicks.reload],
@@ -220,6 +248,22 @@ def _proxies(texts: Sequence[str], places: Sequence[tuple[str, object, str]]) ->
                 f"--trust-proxy takes an address or a network, such as 192.0.2.7 or 10.0.0.0/8, not '{text}'"
             ) from None
     return networks
+
+
+def _one_of(option: str, text: str, values: Sequence[_T]) -> _T:
+    """Read one of several words; raises `UsageError`."""
+    for value in values:
+        if text == value:
+            return value
+    raise usage.UsageError(f"{option} takes {', '.join(map(str, values[:-1]))} or {values[-1]}, not '{text}'")
+
+
+def _operator(nick: str) -> str:
+    """Read the name of an account, and return its key; raises `UsageError`."""
+    try:
+        return names.nick(nick).key
+    except WireError as error:
+        raise usage.UsageError(f"--operator takes the nick of an account, not '{nick}': {error.text}") from None
 
 
 def _yes_or_no(option: str, text: str) -> bool:
