@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import messages as wire
+from twisted_chat.client.protocol import actions
 from twisted_chat.client.protocol.engine import (
     DEAD_TIME,
+    LONG_RETRY,
     QUIET_TIME,
     QUIT_TIME,
     STEADY_TIME,
@@ -36,6 +38,7 @@ from twisted_chat.client.protocol.objects import (
     Presence,
     RoomInfo,
     Stop,
+    TokenInfo,
     TopicChanged,
 )
 from twisted_chat.client.protocol.outbox import WINDOW
@@ -742,7 +745,7 @@ class RoomTests(EngineTestCase):
     def test_a_message_that_is_put_off_holds_up_only_its_room(self) -> None:
         lobby, garden = self.join(), self.join("garden")
         self.engine.say(lobby, "1")
-        self.refuses("rate-limited", retry=100)
+        self.refuses("rate-limited", retry=9)
         self.engine.say(lobby, "2")
         self.engine.say(garden, "3")
         self.assertEqual([sent["msg"] for sent in self.sent()], ["3"])
@@ -1140,6 +1143,236 @@ class RenameTests(EngineTestCase):
         self.refuses("rate-limited", retry=100)
         self.engine.rename("al")
         self.assertEqual(self.sent_types(), ["nick"])
+
+
+class AccountTests(EngineTestCase):
+    """An account: its password is said with each hello, and changes only when the server has taken the new one."""
+
+    def hello_of(self, *, password: str | None, nick: str = "alice") -> str:
+        """Take the hello that was sent, and compare what it says; return its id."""
+        (hello,) = self.sent()
+        self.assertEqual((hello["type"], hello["nick"], hello.get("password")), ("hello", nick, password))
+        return str(hello["id"])
+
+    def connects(self, *, password: str | None, nick: str = "alice") -> str:
+        """Make a connection, and take its hello as above."""
+        self.engine.connected(self.now)
+        return self.hello_of(password=password, nick=nick)
+
+    def lets_in(self, hello: str, nick: str = "alice", **fields: Any) -> None:
+        self.hears(type="welcome", id=hello, nick=nick, server="s", limits=self.LIMITS, **fields)
+
+    def shuts_out(self, hello: str, code: str = "auth-failed", **fields: Any) -> None:
+        self.hears(type="error", code=code, msg="no", author="server", id=hello, **fields)
+
+    def test_the_password_is_said_with_each_hello(self) -> None:
+        self.engine = Engine("alice", "the server", ids(), password="horse")
+        self.assertFalse(self.engine.account)
+        self.lets_in(self.connects(password="horse"), account=True)
+        self.assertTrue(self.engine.account)
+        self.lose()
+        self.lets_in(self.connects(password="horse"))
+        self.assertFalse(self.engine.account)
+
+    def test_a_password_that_is_wrong_now_ends_trying(self) -> None:
+        self.engine = Engine("alice", "the server", ids(), password="horse")
+        self.lets_in(self.connects(password="horse"), account=True)
+        self.lose()
+        self.shuts_out(self.connects(password="horse"))
+        self.lose()
+        (closed,) = self.told(Closed)
+        self.assertEqual(str(closed.error), "the server does not let this client in again: no")
+
+    def test_a_server_that_says_when_to_come_again_is_not_asked_before(self) -> None:
+        self.welcome()
+        self.lose()
+        self.shuts_out(self.connects(password=None), "rate-limited", retry=60)
+        self.lose()
+        self.assertEqual(self.engine.pause, 60)
+
+    def test_who_registers_says_hello_with_the_password_from_then_on(self) -> None:
+        self.welcome()
+        registering = self.engine.do(actions.register("horse"))
+        self.assertEqual(self.answers(type="registered", nick="alice")["password"], "horse")
+        self.assertIs(self.result(registering), True)
+        self.assertTrue(self.engine.account)
+        self.lose()
+        self.connects(password="horse")
+
+    def test_who_has_to_be_let_in_is_a_guest_until_then(self) -> None:
+        self.welcome()
+        registering = self.engine.do(actions.register("horse"))
+        self.answers(type="registered", nick="alice", pending=True)
+        self.assertIs(self.result(registering), False)
+        self.assertFalse(self.engine.account)
+
+    def test_a_registration_whose_answer_was_lost_is_settled_by_the_next_hello(self) -> None:
+        self.welcome()
+        registering = self.engine.do(actions.register("horse"))
+        self.sent()
+        self.lose()
+        self.lets_in(self.connects(password="horse"), account=True)
+        self.assertIs(self.result(registering), True)
+        self.assertEqual((self.sent(), self.engine.owed), ([], 0))
+
+    def test_a_registration_that_was_not_served_is_asked_for_again(self) -> None:
+        self.welcome()
+        registering = self.engine.do(actions.register("horse"))
+        self.sent()
+        self.lose()
+        self.shuts_out(self.connects(password="horse"))
+        self.assertIsNone(self.engine.hang_up)
+        self.lets_in(self.hello_of(password=None))
+        self.answers(type="registered", nick="alice")
+        self.assertIs(self.result(registering), True)
+
+    def test_a_hello_with_unsettled_credentials_may_be_refused_for_another_reason(self) -> None:
+        self.welcome()
+        self.engine.do(actions.register("horse"))
+        self.sent()
+        self.lose()
+        self.shuts_out(self.connects(password="horse"), "nick-taken")
+        self.assertEqual(self.sent(), [])
+        self.assertIsNotNone(self.engine.hang_up)
+
+    def test_a_changed_password_is_said_from_then_on(self) -> None:
+        self.engine = Engine("alice", "the server", ids(), password="horse")
+        self.lets_in(self.connects(password="horse"), account=True)
+        changing = self.engine.do(actions.change_password("horse", "staple", revoke=True))
+        request = self.answers(type="password")
+        self.assertEqual((request["old"], request["new"], request["revoke"]), ("horse", "staple", True))
+        self.assertIsNone(self.result(changing))
+        self.lose()
+        self.lets_in(self.connects(password="staple"), account=True)
+
+    def test_a_change_of_the_password_whose_answer_was_lost_is_settled_by_the_next_hello(self) -> None:
+        for was_served in (True, False):
+            self.engine = Engine("alice", "the server", ids(), password="horse")
+            self.lets_in(self.connects(password="horse"), account=True)
+            changing = self.engine.do(actions.change_password("horse", "staple"))
+            self.sent()
+            self.lose()
+            hello = self.connects(password="staple")
+            if was_served:
+                self.lets_in(hello, account=True)
+            else:
+                self.shuts_out(hello)
+                self.lets_in(self.hello_of(password="horse"), account=True)
+                self.answers(type="password")
+            self.assertIsNone(self.result(changing))
+            self.assertEqual(self.engine.owed, 0)
+
+    def test_tokens_are_made_listed_and_revoked(self) -> None:
+        self.welcome()
+        making = self.engine.do(actions.make_token("phone"))
+        self.assertEqual(self.answers(type="token", token="tc_1", label="phone")["label"], "phone")
+        self.assertEqual(self.result(making), "tc_1")
+        listing = self.engine.do(actions.tokens())
+        self.answers(
+            type="tokens", tokens=[{"label": "phone", "created": "c", "used": "u"}, {"label": "x", "created": "d"}]
+        )
+        self.assertEqual(self.result(listing), [TokenInfo("phone", "c", "u"), TokenInfo("x", "d")])
+        revoking = self.engine.do(actions.revoke_token("phone"))
+        self.assertEqual(self.answers(type="token-revoked", label="phone")["label"], "phone")
+        self.assertIsNone(self.result(revoking))
+
+    def test_no_secret_is_in_what_may_be_logged(self) -> None:
+        self.engine = Engine("alice", "the server", ids(), password="horse")
+        self.lets_in(self.connects(password="horse"))
+        for action in (
+            actions.register("horse"),
+            actions.log_in("bob", "horse"),
+            actions.change_password("horse", "horse"),
+        ):
+            request = self.engine.do(action)
+            self.assertTrue(request.changes)
+            self.assertNotIn("horse", repr((action, request, self.engine.waiting)) + request.refusal)
+            self.assertIsNone(request.text)
+
+    def test_who_logs_in_quits_and_says_hello_as_the_other(self) -> None:
+        self.welcome()
+        self.engine.join("lobby")
+        self.answers(type="joined", room="lobby", topic="", seq=7, oldest=1, count=1)
+        self.told(StateChanged, Entered)
+        logging_in = self.engine.do(actions.log_in("bob", "horse"))
+        (goodbye,) = self.sent()
+        self.assertEqual(goodbye["type"], "quit")
+        asked_meanwhile = self.engine.rooms()
+        self.hears(type="stop", msg="", author="server", id=goodbye["id"])
+        self.assertEqual(self.engine.hang_up, "logging in")
+        self.lose("hung up")
+        self.assertEqual(self.engine.pause, 0)
+        self.lets_in(self.connects(password="horse", nick="bob"), "Bob", account=True)
+        self.assertEqual((self.result(logging_in), self.engine.nick), ("Bob", "Bob"))
+        join = self.answers(type="joined", room="lobby", topic="", seq=7, oldest=1, count=1)
+        self.assertEqual((join["type"], join["since"]), ("join", 7))
+        self.assertEqual(self.sent_types(), ["rooms"])
+        self.waits(asked_meanwhile)
+        self.assertEqual(self.told(StateChanged, Stop), [], "a login is no lost connection")
+        self.lose()
+        self.connects(password="horse", nick="Bob")
+
+    def test_a_login_that_is_refused_leaves_everything_as_it_was(self) -> None:
+        for code in ("auth-failed", "rate-limited", "banned"):
+            self.engine = Engine("alice", "the server", ids())
+            self.lets_in(self.connects(password=None))
+            logging_in = self.engine.do(actions.log_in("bob", "horse"))
+            (goodbye,) = self.sent()
+            self.hears(type="stop", id=goodbye["id"])
+            self.lose()
+            self.shuts_out(self.connects(password="horse", nick="bob"), code)
+            self.lets_in(self.hello_of(password=None))
+            error = self.result(logging_in)
+            self.assertEqual((error.code, str(error)), (code, "you are not logged in as bob: no"))
+            self.assertEqual((self.engine.nick, self.engine.account, self.sent()), ("alice", False, []))
+
+    def test_a_login_waits_for_what_was_said_before_under_the_old_nick(self) -> None:
+        self.welcome()
+        saying = self.engine.tell("carol", "hi")
+        self.engine.do(actions.log_in("bob", "horse"))
+        self.engine.rooms()
+        self.answers(type="ack", to="carol")
+        self.result(saying)
+        self.assertEqual(self.sent_types(), ["quit"])
+
+    def test_a_login_survives_a_connection_that_cannot_be_made(self) -> None:
+        self.welcome()
+        logging_in = self.engine.do(actions.log_in("bob", "horse"))
+        (goodbye,) = self.sent()
+        self.hears(type="stop", id=goodbye["id"])
+        self.lose()
+        self.engine.failed("nobody is there", self.now)
+        self.assertGreater(self.engine.pause, 0)
+        self.lets_in(self.connects(password="horse", nick="bob"), "bob", account=True)
+        self.assertEqual(self.result(logging_in), "bob")
+
+    def test_a_login_that_was_not_sent_yet_is_sent_on_the_next_connection(self) -> None:
+        self.welcome()
+        self.lose()
+        self.engine.do(actions.log_in("bob", "horse"))
+        self.lets_in(self.connects(password=None))
+        self.assertEqual(self.sent_types(), ["quit"])
+
+    def test_a_long_pause_is_told_to_who_asked_and_a_short_one_is_not(self) -> None:
+        self.welcome()
+        for ask in (lambda: self.engine.tell("bob", "hi"), lambda: self.engine.do(actions.register("horse"))):
+            waiting = ask()
+            self.refuses("rate-limited", retry=LONG_RETRY)
+            self.waits(waiting)
+            self.passes(LONG_RETRY)
+            self.refuses("rate-limited", retry=LONG_RETRY + 1)
+            self.assertEqual((self.result(waiting).code, self.result(waiting).retry), ("rate-limited", 11))
+
+    def test_a_room_that_is_closed_for_long_is_told_when_it_is_entered_first(self) -> None:
+        self.welcome()
+        membership = self.engine.join("lobby")
+        self.refuses("rate-limited", retry=LONG_RETRY + 1)
+        self.assertEqual([event.membership for event in self.told(Ended)], [membership])
+        self.engine.join("garden")
+        self.answers(type="joined", room="garden", topic="", seq=7, oldest=1, count=1)
+        self.return_()
+        self.refuses("rate-limited", retry=LONG_RETRY + 1)
+        self.assertEqual(self.told(Ended), [])
 
 
 class SlowConsumerTests(EngineTestCase):

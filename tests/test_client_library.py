@@ -29,6 +29,7 @@ from twisted_chat.client import (
     State,
     StateChanged,
     Stop,
+    TokenInfo,
     TopicChanged,
     UnreachableError,
     connect,
@@ -712,3 +713,69 @@ class AsyncioTests(LibraryTestCase):
             return [message.msg for message in self.server.room("lobby").log]
 
         self.assertEqual(asyncio.run(main()), ["hi", "you said hi"])
+
+
+class AccountTests(LibraryTestCase):
+    """Accounts, with those of a real chat."""
+
+    def answer(self, asking: Any) -> Any:
+        self.network.flush()
+        return result(asking)
+
+    def test_a_guest_registers_and_comes_back_with_the_password(self) -> None:
+        client = self.connect()
+        self.assertFalse(client.account)
+        self.assertIs(self.answer(client.register("correct horse")), True)
+        self.assertTrue(client.account)
+        room = self.join(client)
+        self.reconnect()
+        self.assertEqual((client.state, client.account), (State.CONNECTED, True))
+        self.assertGreater(self.answer(room.say("hi")), 0)
+        self.closed(client)
+        failure = self.assertRaises(RequestError, self.connect)
+        self.assertEqual(failure.code, "auth-failed")
+        again = self.answer(connect(self.network, "alice", password="correct horse", reactor=self.clock))
+        self.assertTrue(again.account)
+
+    def test_tokens_log_in_until_they_are_revoked(self) -> None:
+        client = self.connect()
+        self.answer(client.register("correct horse"))
+        secret = self.answer(client.make_token("phone"))
+        (token,) = self.answer(client.tokens())
+        self.assertEqual((type(token), token.label, token.used), (TokenInfo, "phone", None))
+        self.closed(client)
+        client = self.answer(connect(self.network, "alice", password=secret, reactor=self.clock))
+        self.answer(client.change_password("correct horse", "battery staple"))
+        self.assertIsNone(self.answer(client.revoke_token("phone")))
+        self.assertEqual(self.answer(client.tokens()), [])
+        self.closed(client)
+        for password, code in ((secret, "auth-failed"), ("correct horse", "auth-failed")):
+            asking = connect(self.network, "alice", password=password, reactor=self.clock)
+            self.network.flush()
+            self.assertEqual(self.failureResultOf(asking, RequestError).value.code, code)
+
+    def test_a_guest_logs_in_without_leaving_its_rooms(self) -> None:
+        client = self.connect()
+        self.answer(client.register("correct horse"))
+        self.closed(client)
+        guest = self.connect("bob")
+        states: list[State] = []
+        guest.on(StateChanged, lambda change: states.append(change.state))
+        room = self.join(guest)
+        logging_in = guest.log_in("alice", "correct horse")
+        self.network.pass_time(1)
+        self.assertEqual((result(logging_in), guest.nick, guest.account), ("alice", "alice", True))
+        self.server.say("hi")
+        self.network.flush()
+        self.assertEqual(self.hears(room, 1), ["hi"])
+        self.assertEqual(states, [])
+
+    def test_a_wrong_password_leaves_a_guest_where_it_is(self) -> None:
+        client = self.connect()
+        self.answer(client.register("correct horse"))
+        self.closed(client)
+        guest = self.connect("bob")
+        logging_in = guest.log_in("alice", "wrong horse")
+        self.network.pass_time(1)
+        self.assertEqual(self.failureResultOf(logging_in, RequestError).value.code, "auth-failed")
+        self.assertEqual((guest.nick, guest.state), ("bob", State.CONNECTED))

@@ -240,6 +240,9 @@ class LibraryTests(TestCase):
             server = await Server.start(self)
             alice = await server.hello(self, "alice", "lobby")
             program = Program(self, sys.executable, "-c", code.replace("14900", str(server.port)))
+            if "register" in code:  # nobody talks in this one
+                self.assertEqual((await program.ends(), program.output), (0, shown))
+                continue
             while (await alice.hears())["type"] != "join":
                 pass
             if "hello" in code:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Presence,
         RoomInfo,
         Stop,
+        TokenInfo,
         TopicChanged,
     )
     from .protocol.requests import Request
@@ -59,6 +60,7 @@ __all__ = [
     "State",
     "StateChanged",
     "Stop",
+    "TokenInfo",
     "TopicChanged",
     "UnreachableError",
     "connect",

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 from twisted.application.internet import ClientService
 from twisted.internet.defer import Deferred
@@ -35,6 +35,8 @@ from .endpoints import read_endpoint
 from .events import Callback, Error, Listeners, Members, Message, Page, RoomInfo, State
 from .ids import Ids
 from .keys import key
+from .protocol import actions
+from .protocol.actions import Action
 from .protocol.engine import CLOSED, Engine
 from .protocol.errors import ChatError, ClosedError, RequestError
 from .protocol.events import Answered, Closed, Ended, Entered, Failed, Heard, Welcomed
@@ -43,12 +45,24 @@ from .protocol.membership import Membership
 from .protocol.objects import Object, encode
 from .protocol.pace import backoff
 from .protocol.requests import Request
-from .protocol.shell import ClientShell, RoomShell
+from .protocol.shell import ClientShell, RoomShell, describe
 from .reactors import find_reactor
 from .reasons import reason_text, tls_problem
 from .udp import DatagramConnection
 
 E = TypeVar("E")
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+def _asking(action: Callable[P, Action[T]]) -> Callable[Concatenate[Client, P], Answer[T]]:
+    """Return the method of a client that asks for an action."""
+
+    def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Answer[T]:
+        return self._ask(lambda engine: engine.do(action(*args, **kwargs)))
+
+    describe(ask, action)
+    return ask
 
 
 class Link(Protocol):
@@ -250,13 +264,15 @@ class Client(ClientShell):
         endpoint: str | IStreamClientEndpoint,
         nick: str,
         *,
+        password: str | None = None,
         reactor: Any = None,
         retry: Callable[[int], float] = backoff,
     ) -> None:
         """Prepare a client.
 
         `endpoint` is a description such as `"tcp:chat.example:14900"`, `"tls:chat.example:14943"`,
-        `"udp:chat.example:14900"` or `"unix:/run/chat.sock"`, or an endpoint. `retry` returns the seconds before
+        `"udp:chat.example:14900"` or `"unix:/run/chat.sock"`, or an endpoint. `password` is that of the nick's account,
+        or one of its tokens. `retry` returns the seconds before
         the n-th try to reconnect, counted from the last connection that lasted for a while; it should grow, and be a
         little random. The default `reactor` is Twisted's or, under `asyncio.run`, one on the running loop.
         Raises `ValueError` for a bad description, `RequestError` for a bad nick, and `RuntimeError` in an asyncio loop
@@ -268,7 +284,7 @@ class Client(ClientShell):
         where = endpoint if isinstance(endpoint, str) else repr(endpoint)
         if isinstance(endpoint, str):
             endpoint = read_endpoint(reactor, endpoint)
-        self._engine = Engine(_check(names.nick, nick).shown, where, Ids(), retry)
+        self._engine = Engine(_check(names.nick, nick).shown, where, Ids(), retry, password=password)
         self._service = ClientService(
             _Endpoint(endpoint, self), _Links(self), lambda _: self._engine.pause, self._clock
         )
@@ -313,7 +329,7 @@ class Client(ClientShell):
         """Connect. After the answer, the client reconnects by itself whenever it has to.
 
         Raises `UnreachableError` if the first connection is not made, or ends before the welcome, and `RequestError` if
-        the server refuses the client (`nick-taken`).
+        the server refuses the client (`nick-taken`, `auth-failed`).
         """
         self._service.startService()
         return self._started
@@ -356,6 +372,13 @@ class Client(ClientShell):
     def set_nick(self, nick: str) -> Answer[str]:
         """Take another nick, once all messages so far are acked. The answer is the nick in the server's spelling."""
         return self._ask(lambda engine: engine.rename(nick))
+
+    register = _asking(actions.register)
+    log_in = _asking(actions.log_in)
+    change_password = _asking(actions.change_password)
+    make_token = _asking(actions.make_token)
+    tokens = _asking(actions.tokens)
+    revoke_token = _asking(actions.revoke_token)
 
     def close(self, flush: bool = True) -> Answer[None]:
         """Close the client once everything asked so far is answered; with `flush=False`, now.
@@ -541,20 +564,26 @@ def connect(
     endpoint: str | IStreamClientEndpoint,
     nick: str,
     *,
+    password: str | None = None,
     reactor: Any = None,
     retry: Callable[[int], float] = backoff,
 ) -> Answer[Client]:
     """Connect to a server.
 
     `endpoint` is a description such as `"tcp:chat.example:14900"`, `"tls:chat.example:14943"`,
-    `"udp:chat.example:14900"` or `"unix:/run/chat.sock"`, or any endpoint. Raises `UnreachableError` if the first
-    connection is not made, or ends before the welcome, `RequestError` if the server refuses the client (`nick-taken`,
-    `bad-nick`) and `ValueError` for a bad description. Later the client reconnects by itself, with growing pauses.
+    `"udp:chat.example:14900"` or `"unix:/run/chat.sock"`, or any endpoint. `password` is that of the nick's account, or
+    one of its tokens. Raises `UnreachableError` if the first connection is not made, or ends before the welcome,
+    `RequestError` if the server refuses the client (`nick-taken`, `bad-nick`, `auth-failed`) and `ValueError` for a bad
+    description. Later the client reconnects by itself, with growing pauses.
     """
-    return Answer.of(_connect(endpoint, nick, reactor, retry))
+    return Answer.of(_connect(endpoint, nick, password, reactor, retry))
 
 
 async def _connect(
-    endpoint: str | IStreamClientEndpoint, nick: str, reactor: Any, retry: Callable[[int], float]
+    endpoint: str | IStreamClientEndpoint,
+    nick: str,
+    password: str | None,
+    reactor: Any,
+    retry: Callable[[int], float],
 ) -> Client:
-    return await Client(endpoint, nick, reactor=reactor, retry=retry).start()
+    return await Client(endpoint, nick, password=password, reactor=reactor, retry=retry).start()

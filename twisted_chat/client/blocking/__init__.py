@@ -30,6 +30,7 @@ from ..protocol.objects import (
     Presence,
     RoomInfo,
     Stop,
+    TokenInfo,
     TopicChanged,
 )
 from ..protocol.requests import Request
@@ -58,6 +59,7 @@ __all__ = [
     "State",
     "StateChanged",
     "Stop",
+    "TokenInfo",
     "TopicChanged",
     "UnreachableError",
     "connect",

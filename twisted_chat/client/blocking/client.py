@@ -11,18 +11,20 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from .. import trust
 from ..ids import Ids
 from ..keys import key
+from ..protocol import actions
+from ..protocol.actions import Action
 from ..protocol.engine import QUIT_TIME, Engine
 from ..protocol.errors import ChatError, ClosedError, RequestError
 from ..protocol.events import Answered, Closed, Ended, Entered, Failed, Heard, Welcomed
 from ..protocol.membership import Membership
 from ..protocol.objects import DirectMessage, Members, Message, Page, RoomInfo
 from ..protocol.requests import Request
-from ..protocol.shell import ClientShell, RoomShell
+from ..protocol.shell import ClientShell, RoomShell, describe
 from .calls import Call
 from .inbox import HIGH, LOW, Inbox, Slot
 from .links import NO_TLS_HINT, DatagramLink, StreamLink
@@ -34,6 +36,19 @@ EXIT_TIME: Final = 10.0
 _log = logging.getLogger("twisted_chat.client.blocking")
 
 E = TypeVar("E")
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+def _asking(action: Callable[P, Action[T]]) -> Callable[Concatenate[Client, P], T]:
+    """Return the method of a client that asks for an action."""
+
+    def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        answer: T = self._ask(lambda engine: engine.do(action(*args, **kwargs)))
+        return answer
+
+    describe(ask, action)
+    return ask
 
 
 class Room(RoomShell):
@@ -102,6 +117,7 @@ class Client(ClientShell):
         port: int = 14900,
         nick: str = "",
         *,
+        password: str | None = None,
         room: str | None = "lobby",
         since: int | None = None,
         tls: bool | ssl.SSLContext = False,
@@ -111,10 +127,10 @@ class Client(ClientShell):
     ) -> None:
         """Prepare a client; `start` or `with` connects it.
 
-        `room` is joined at once, unless it is None, with the messages after the number `since`. With `tls`,
-        the server has to show a certificate for `host` that is trusted: by the machine, by the file `ca`, or by the
-        context that `tls` is. `timeout` is the time in seconds after which a call without an answer raises
-        `TimeoutError`; by default a call waits for as long as it takes.
+        `password` is that of the nick's account, or one of its tokens. `room` is joined at once, unless it is None,
+        with the messages after the number `since`. With `tls`, the server has to show a certificate for `host` that is
+        trusted: by the machine, by the file `ca`, or by the context that `tls` is. `timeout` is the time in seconds
+        after which a call without an answer raises `TimeoutError`; by default a call waits for as long as it takes.
         """
         if tls and udp:
             raise ValueError("there is no TLS over UDP: take one of the two")
@@ -124,7 +140,7 @@ class Client(ClientShell):
         hint = "" if context or udp else NO_TLS_HINT
         self.timeout = timeout
         self._inbox = Inbox(self._taken)
-        self._engine = Engine(nick, f"{host}, port {port}", Ids(), hint=hint)
+        self._engine = Engine(nick, f"{host}, port {port}", Ids(), hint=hint, password=password)
         self._loop = Loop(
             lambda: DatagramLink(host, port) if udp else StreamLink(host, port, context),
             self._engine,
@@ -144,7 +160,7 @@ class Client(ClientShell):
         """Connect. After that the client reconnects by itself whenever it has to.
 
         Raises `UnreachableError` if the first connection is not made, or ends before the welcome, and `RequestError` if
-        the server refuses the client (`nick-taken`).
+        the server refuses the client (`nick-taken`, `auth-failed`).
         """
         self._loop.start()
         _started.add(self)
@@ -238,6 +254,13 @@ class Client(ClientShell):
         """Take another nick, once all messages so far are acked. Returns it in the server's spelling."""
         new: str = self._ask(lambda engine: engine.rename(nick))
         return new
+
+    register = _asking(actions.register)
+    log_in = _asking(actions.log_in)
+    change_password = _asking(actions.change_password)
+    make_token = _asking(actions.make_token)
+    tokens = _asking(actions.tokens)
+    revoke_token = _asking(actions.revoke_token)
 
     def receive(self, timeout: float | None = None) -> Message:
         """Take the next message of any room, or the next `DirectMessage`."""

@@ -12,6 +12,7 @@ From the bottom up:
 - `lines`: the lines of a stream, as objects.
 - `datagrams`: a session over UDP, with its cookie, numbers, repeated requests and reordering.
 - `requests`: what can be asked, and how the answers are read.
+- `actions`: the requests about accounts, as values.
 - `errors`, `states`: what goes wrong, and the state of the connection, as programs learn of them.
 - `pace`, `outbox`: the rate limit and the backoff; unacked messages.
 - `partial_log`, `room_reader`: what is known of a log, and how a member reads it. The reader learns of gaps, so it

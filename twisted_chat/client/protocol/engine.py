@@ -11,17 +11,19 @@ from __future__ import annotations
 
 import math
 import secrets
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
+from .actions import Action
 from .errors import UNREADABLE, ChatError, ClosedError, RequestError, UnreachableError
 from .events import Answered, Closed, Failed, Welcomed
-from .exchange import MAX_OBJECT, Exchange, Pending
+from .exchange import MAX_OBJECT, Credentials, Exchange, Pending
 from .membership import Membership
 from .objects import GAP, UNSOUND, Message, Object, field, optional, read_message, read_notice, read_page
 from .pace import Pace, backoff
-from .requests import ANSWERS, Request
+from .requests import ROWS, Kind, Request
 from .rooms import Rooms
 from .states import State, StateChanged
 
@@ -45,6 +47,13 @@ FOR_GOOD: Final = frozenset({"bad-message", "unknown-type", "bad-nick", "auth-fa
 """The codes with which the next hello would be refused too. (`nick-taken` is not one of them: the nick may be held by
 the client's own last connection, whose death the server has not noticed.)"""
 
+LONG_RETRY: Final = 10.0
+"""Seconds of `retry` above which a refusal is passed on to the program. A short pause for a rate limit concerns nobody,
+but a person who is muted for an hour has to know."""
+
+CREDENTIALS: Final[frozenset[Kind]] = frozenset({"register", "login", "password"})
+"""The kinds of requests that change with what the client says hello."""
+
 CLOSED: Final = "the client is closed"
 
 
@@ -58,12 +67,13 @@ class Engine:
         new_id: Callable[[], str],
         retry: Callable[[int], float] = backoff,
         hint: str = "",
+        password: str | None = None,
     ) -> None:
         """Prepare a client.
 
         `where` names the server in errors. `new_id` returns a new id for a request, which no other client ever uses.
         `retry` returns the seconds before the n-th try to reconnect. `hint` says what to try if something else than a
-        chat server answers.
+        chat server answers. `password` is that of the nick's account, or a token.
         """
         self.nick = nick
         """The client's nick, as the server has it."""
@@ -71,6 +81,8 @@ class Engine:
         """The server's name and version."""
         self.limits: dict[str, int] = {}
         """The server's limits by their names."""
+        self.account = False
+        """True while the nick is an account of this client's owner."""
         self.state = State.CONNECTING
         self.hang_up: str | None = None
         """Why the shell has to end the connection now; None while it has not."""
@@ -79,6 +91,9 @@ class Engine:
         self._where = where
         self._retry = retry
         self._hint = hint
+        self._password = password
+        self._credentials: deque[Credentials] = deque()
+        """The credentials for this connection's hello, until the server takes one of them."""
         self._token = secrets.token_hex(16)
         """The secret with which a reconnecting client takes over its nick from a silent connection."""
         self._exchange = Exchange(new_id)
@@ -94,6 +109,8 @@ class Engine:
         """True while nothing has arrived on this connection that belongs to the protocol."""
         self._was_welcome = False
         self._quitting = False
+        self._is_logging_in = False
+        """True while the connection is made anew for a login."""
         self._tries = 0
         """The number of pauses since the last steady connection."""
 
@@ -157,8 +174,13 @@ class Engine:
         self._exchange.pace = Pace({}, now)
         self._exchange.later(WELCOME_TIME, self._check_welcome)
         self._exchange.later(QUIET_TIME / 2, self._check_silence)
-        hello = {"type": "hello", "nick": self.nick, "token": self._token}
-        self._hello = self._exchange.ask_own("hello", hello, self._welcomed, self._shut)
+        unsettled = [
+            Credentials(request.nick or self.nick, request.password, request)
+            for request in self._exchange.asked.values()
+            if request.unsettled and request.kind in CREDENTIALS
+        ]
+        self._credentials = deque([*unsettled, Credentials(self.nick, self._password)])
+        self._say_hello()
 
     def received(self, obj: Object, now: float) -> None:
         """Take an object of the server, or a `GAP`. Unreadable objects are ignored: a newer server may send them."""
@@ -246,6 +268,12 @@ class Engine:
             self._exchange.new("message", {"type": "", "to": nick, "msg": text}, nick=nick, text=text)
         )
 
+    def do(self, action: Action[Any]) -> Request:
+        """Ask for what an action stands for."""
+        request = self._exchange.new(action.kind, action.obj, action.room, action.nick, action.text)
+        request.password = action.password
+        return self._exchange.ask(request)
+
     def set_topic(self, room: str, text: str) -> Request:
         """Set the topic of a room. An empty one removes it."""
         return self._exchange.ask(
@@ -280,24 +308,57 @@ class Engine:
 
     # The connection
 
+    def _say_hello(self) -> None:
+        credentials = self._credentials[0]
+        hello = {"type": "hello", "nick": credentials.nick, "token": self._token}
+        if credentials.password is not None:
+            hello["password"] = credentials.password
+        self._hello = self._exchange.ask_own("hello", hello, self._welcomed, self._not_welcome)
+
     def _welcomed(self, welcome: Object) -> None:
         nick, server = field(welcome, "nick", str), field(welcome, "server", str)
         limits: dict[str, int] = field(welcome, "limits", dict)
         if not all(type(limit) is int for limit in limits.values()):
             raise TypeError("a limit is not a number")
-        self.nick, self.server, self.limits = nick, server, limits
+        account = optional(welcome, "account", bool) or False
+        credentials = self._credentials[0]
+        self.nick, self.server, self.limits, self.account = nick, server, limits, account
+        self._password = credentials.password
         self._exchange.limit = limits.get("object", MAX_OBJECT)
         self._exchange.pace = Pace(limits, self._exchange.now)
         self.state = State.CONNECTED
-        self._was_welcome = True
-        self._reason = None
         self._exchange.later(STEADY_TIME, self._has_lasted)
         self._rooms.welcomed()
-        self._exchange.emit(StateChanged(State.CONNECTED))
+        if not self._was_welcome or self._reason is not None:  # a login is no change of the state
+            self._exchange.emit(StateChanged(State.CONNECTED))
+        self._was_welcome = True
+        self._reason = None
         self._exchange.emit(Welcomed())
+        if credentials.request is not None:
+            self._settle(credentials.request)
+
+    def _settle(self, request: Pending) -> None:
+        """Answer a request whose credentials the server has taken: it was served."""
+        results = {"login": self.nick, "register": self.account}
+        if request in self._exchange.queue:
+            self._exchange.queue.remove(request)
+        self._exchange.forget(request)
+        self._exchange.emit(Answered(request, results.get(request.kind)))
+
+    def _not_welcome(self, error: RequestError) -> None:
+        """Called when the server refuses the hello. The other credentials are tried, if there are any."""
+        request = self._credentials[0].request
+        is_login = request is not None and request.kind == "login"
+        if request is None or not (is_login or error.code == "auth-failed"):
+            self._shut(error)
+            return
+        self._credentials.popleft()
+        if is_login:
+            self._give_up(request, RequestError(error.code, error.text, error.retry, request))
+        self._say_hello()
 
     def _shut(self, error: RequestError) -> None:
-        """Called when the server refuses the hello."""
+        """Called when the server refuses the client."""
         self._shut_out = error
         text = str(error)
         if error.code == "nick-taken" and self._was_welcome:
@@ -348,9 +409,14 @@ class Engine:
             closed.__cause__ = shut_out
             self.end(closed)
         else:
-            self._tries += 1
-            self.pause = self._retry(self._tries)
             self.state = State.WAITING
+            if self._is_logging_in:
+                self._is_logging_in = False
+                self.pause = 0.0
+                return
+            self._tries += 1
+            retry = shut_out.retry if shut_out is not None else None
+            self.pause = max(self._retry(self._tries), retry or 0.0)
             if reason != self._reason:
                 self._reason = reason
                 self._exchange.emit(StateChanged(State.WAITING, reason))
@@ -366,6 +432,9 @@ class Engine:
         self._rooms.note(obj)
         if type == "error":
             self._refused(obj, request)
+        elif type == "stop" and request is not None and request.kind == "login":
+            self._is_logging_in = True
+            self._hang_up("logging in")
         elif type == "stop":
             self._stopped(obj)
         elif request is not None:
@@ -391,13 +460,13 @@ class Engine:
 
     def _answered(self, request: Pending, obj: Object) -> None:
         self._is_foreign = False
-        type, read = ANSWERS[request.kind]
-        if obj["type"] != type:
+        row = ROWS[request.kind]
+        if obj["type"] != row.answer:
             text = "the server answered something else than was asked for"
             self._give_up(request, RequestError("internal", text, None, request))
             return
         try:
-            result = read(obj)
+            result = row.read(obj)
             if request.answered is not None:
                 self._exchange.own.pop(request.id)
                 request.answered(result)
@@ -417,6 +486,10 @@ class Engine:
                 result = request.seq
             case "nick":
                 self.nick = result
+            case "register":
+                self._password, self.account = request.password, result
+            case "password":
+                self._password = request.password
             case "history":
                 page = read_page(result)  # an unreadable page raises an error before anything is done with it
                 cut = next((message for message in result["messages"] if message.get("rest")), None)
@@ -448,17 +521,25 @@ class Engine:
             float(retry) if isinstance(retry, int | float) and 0 <= retry < math.inf else None,
             request,
         )
-        if self.state is not State.CONNECTED and (request is None or request is self._hello):
+        if request is not None and request is self._hello:
+            self._give_up(request, error)
+        elif self.state is not State.CONNECTED and request is None:
             self._shut(error)
         elif request is None:
             self._exchange.emit(read_notice(obj))
-        elif error.code == "rate-limited" or (
-            error.code == "unavailable" and (request.is_own or request.kind == "message")
-        ):
+        elif self._passes_over(error, request):
             self._exchange.put_off(request, error.retry)
             self._rooms.put_off(request)
         else:
             self._give_up(request, error)
+
+    @staticmethod
+    def _passes_over(error: RequestError, request: Pending) -> bool:
+        """True for a refusal for now, after which the request is sent again without a word to the program."""
+        if error.code == "rate-limited":
+            is_new = request.kind == "join" and request.membership is not None and not request.membership.entered
+            return (error.retry or 0.0) <= LONG_RETRY or (request.is_own and not is_new)
+        return error.code == "unavailable" and (request.is_own or request.kind == "message")
 
 
 def _ignore(_: object) -> None:

@@ -4,7 +4,7 @@
 - What waits is sent in the order of asking. A room or a nick that refuses for now holds up what is about it, and
   nothing else. Of several topics of a room one is in flight at a time, since the last one has to win.
 - A change of nick is sent when all messages under the old nick are acked, since the server deduplicates by author and
-  id. Later requests wait for it.
+  id. Later requests wait for it. A login to another account is one, too: the client quits, and says hello anew.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ from .requests import Kind, Request
 MAX_OBJECT: Final = 16_384
 """The maximum size of an object in bytes, until the server's `limits` are known."""
 
+RENAMING: Final = frozenset({"nick", "login"})
+"""The kinds of requests that change the nick: they are sent when all messages under the old one are acked."""
+
 Timer = tuple[float, int, Callable[[], None]]
 """The time at which something is done, its place among those of the same time, and the function that does it."""
 
@@ -52,9 +55,11 @@ class Pending(Request):
     is_resting: bool = False
     """True while it is put off, unless it is a message: for those, the outbox rests."""
     unsettled: bool = False
-    """True for a message that was in flight when a connection was lost."""
+    """True if it was in flight when a connection was lost, so that it may have been served."""
     tries: int = 0
     """The number of times that the server has refused it for now."""
+    password: str | None = field(default=None, repr=False)
+    """The password with which the client says hello once this is answered."""
     answered: Callable[[Any], None] | None = None
     """Called with the answer, for a request of the engine's own. Such a request belongs to one connection."""
     refused: Callable[[RequestError], None] | None = None
@@ -69,6 +74,17 @@ class Pending(Request):
     def about(self) -> str:
         """The key of the room that it is about; empty if there is none."""
         return key(self.room) if self.room is not None else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a client says hello with."""
+
+    nick: str
+    password: str | None = field(default=None, repr=False)
+    """The password of the account, or a token."""
+    request: Pending | None = None
+    """The unsettled request that these credentials come from. If the server takes them, it has been served."""
 
 
 class Exchange:
@@ -99,7 +115,7 @@ class Exchange:
         self._posting: dict[Outbox[Pending], Membership | None] = {}
         """The outboxes with messages that wait to be sent, each with its room, if it has one."""
         self._renaming: Pending | None = None
-        """The change of nick that is in flight."""
+        """The change of nick, or the login to another account, that is in flight."""
         self._changing: dict[str, Pending] = {}
         """The changes of rooms that are in flight, without the messages, by the keys of the rooms."""
         self._held: dict[str, int] = {}
@@ -157,14 +173,17 @@ class Exchange:
         self.own.clear()
         self._renaming = None
         self._changing.clear()
-        self.queue = deque(request for request in self.asked.values() if request.kind != "message")
         self._posting.clear()
         for outbox in (*self._direct.values(), *(membership.outbox for membership in self.memberships.values())):
             outbox.lost()
+        self.queue.clear()
         for request in self.asked.values():
+            request.unsettled |= request.is_sent
             request.is_sent = request.is_resting = False
             if request.kind == "message":
                 self._posting[self._outbox(request)] = request.membership
+            elif request.kind != "login" or not request.unsettled:  # the next hello logs in
+                self.queue.append(request)
 
     def end(self, error: ChatError) -> None:
         """Fail all requests, now and later."""
@@ -276,7 +295,7 @@ class Exchange:
             if request.number > last:
                 break
             self._send_messages(request.number)
-            if request.kind == "nick":
+            if request.kind in RENAMING:
                 if not (request.is_resting or self._holds_up_rename(request.number)):
                     self._renaming = request
                     self._send_queued(request)
@@ -291,7 +310,7 @@ class Exchange:
         self._send_messages(last)
 
     def _send_queued(self, request: Pending) -> None:
-        if request.changes and request.kind != "nick":
+        if request.changes and request.kind not in RENAMING:
             self._changing[request.about] = request
         self.queue.remove(request)
         self.send(request)

@@ -96,6 +96,16 @@ class RoomInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenInfo:
+    """A token of an account, without its secret. The times are as on the wire."""
+
+    label: str
+    created: str
+    used: str | None = None
+    """When it was last used to log in."""
+
+
+@dataclass(frozen=True, slots=True)
 class MemberJoined:
     """Somebody else joined a room that the client is in."""
 
@@ -185,6 +195,14 @@ def read_rooms(obj: Object) -> list[RoomInfo]:
     return [
         RoomInfo(field(room, "room", str), field(room, "count", int), field(room, "topic", str))
         for room in field(obj, "rooms", list)
+    ]
+
+
+def read_tokens(obj: Object) -> list[TokenInfo]:
+    """Read the tokens of an account."""
+    return [
+        TokenInfo(field(token, "label", str), field(token, "created", str), optional(token, "used", str))
+        for token in field(obj, "tokens", list)
     ]
 
 

@@ -4,12 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from . import objects
 from .objects import Object
 
-Kind = Literal["message", "topic", "nick", "members", "rooms", "history", "join", "leave", "hello", "ping", "quit"]
+Kind = Literal[
+    "message",
+    "topic",
+    "nick",
+    "members",
+    "rooms",
+    "history",
+    "register",
+    "login",
+    "password",
+    "token",
+    "tokens",
+    "revoke-token",
+    "join",
+    "leave",
+    "hello",
+    "ping",
+    "quit",
+]
 """The kinds of requests. Those from `join` on are the engine's own."""
 
 
@@ -21,7 +39,7 @@ class Request:
     room: str | None = None
     """The room that it is about, if any."""
     nick: str | None = None
-    """The recipient of a direct message, or the new nick."""
+    """The recipient of a direct message, the new nick, or the nick that it is about."""
     text: str | None = field(default=None, repr=False)
     """The text of the message, or the new topic. It is not in the `repr`, which may be logged."""
     seq: int | None = None
@@ -33,30 +51,26 @@ class Request:
 
     @property
     def changes(self) -> bool:
-        """True if something is lost without an answer: for a message, a topic, a nick. The others are questions."""
-        return self.kind in ("message", "topic", "nick")
+        """True if something is lost without an answer, as with a message or a topic. The others are questions."""
+        return ROWS[self.kind].changes
 
     @property
     def refusal(self) -> str:
         """The words for a person when it is refused, before the server's reason. They never contain the text."""
-        match self.kind:
-            case "message":
-                return f"a message to {self.nick or self.room} was refused"
-            case "topic":
-                return f"the topic of {self.room} was not changed"
-            case "nick":
-                return f"the nick was not changed to {self.nick}"
-            case "members":
-                return f"the members of {self.room} cannot be listed"
-            case "rooms":
-                return "the rooms cannot be listed"
-            case "history":
-                return f"the history of {self.room} cannot be read"
-            case "join":
-                return f"{self.room} cannot be joined"
-            case "leave":
-                return f"{self.room} cannot be left"
-        return ""  # with a hello the client itself is refused, and nobody waits for a ping or a quit
+        return ROWS[self.kind].refusal.format(room=self.room, nick=self.nick, to=self.nick or self.room)
+
+
+class Row(NamedTuple):
+    """What the engine knows of a kind of request."""
+
+    answer: str
+    """The type of the answer."""
+    read: Callable[[Object], Any]
+    """The function that reads the answer. The engine reads those that are passed on whole."""
+    refusal: str = ""
+    """The words for a person when it is refused; empty if the client itself is, or if nobody waits for an answer."""
+    changes: bool = False
+    """True if something is lost without an answer."""
 
 
 def _whole(obj: Object) -> Object:
@@ -67,17 +81,30 @@ def _nothing(_: Object) -> None:
     return None
 
 
-ANSWERS: Final[dict[Kind, tuple[str, Callable[[Object], Any]]]] = {
-    "message": ("ack", _whole),
-    "topic": ("topic", _nothing),
-    "nick": ("nick", lambda obj: objects.field(obj, "nick", str)),
-    "members": ("members", objects.read_members),
-    "rooms": ("rooms", objects.read_rooms),
-    "history": ("history", _whole),
-    "join": ("joined", _whole),
-    "leave": ("left", _nothing),
-    "hello": ("welcome", _whole),
-    "ping": ("pong", _nothing),
-    "quit": ("stop", _nothing),
+ROWS: Final[dict[Kind, Row]] = {
+    "message": Row("ack", _whole, "a message to {to} was refused", changes=True),
+    "topic": Row("topic", _nothing, "the topic of {room} was not changed", changes=True),
+    "nick": Row(
+        "nick", lambda obj: objects.field(obj, "nick", str), "the nick was not changed to {nick}", changes=True
+    ),
+    "members": Row("members", objects.read_members, "the members of {room} cannot be listed"),
+    "rooms": Row("rooms", objects.read_rooms, "the rooms cannot be listed"),
+    "history": Row("history", _whole, "the history of {room} cannot be read"),
+    "register": Row(
+        "registered",
+        lambda obj: not objects.optional(obj, "pending", bool),
+        "the nick was not registered",
+        changes=True,
+    ),
+    "login": Row("stop", _nothing, "you are not logged in as {nick}", changes=True),
+    "password": Row("password", _nothing, "the password was not changed", changes=True),
+    "token": Row("token", lambda obj: objects.field(obj, "token", str), "no token was made", changes=True),
+    "tokens": Row("tokens", objects.read_tokens, "the tokens cannot be listed"),
+    "revoke-token": Row("token-revoked", _nothing, "the token was not revoked", changes=True),
+    "join": Row("joined", _whole, "{room} cannot be joined"),
+    "leave": Row("left", _nothing, "{room} cannot be left"),
+    "hello": Row("welcome", _whole),
+    "ping": Row("pong", _nothing),
+    "quit": Row("stop", _nothing),
 }
-"""The type of each answer, and the function that reads it. The engine reads the whole ones itself."""
+"""All kinds of requests."""

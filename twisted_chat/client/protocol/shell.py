@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from inspect import Parameter, Signature, signature
+from typing import Any, Final
+
 from .engine import Engine
 from .membership import Membership
 from .requests import Request
 from .states import State
+
+SELF: Final = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def describe(method: Callable[..., Any], action: Callable[..., Any], given: int = 0) -> None:
+    """Give a method the name, the description and the parameters of the action that it asks for.
+
+    The first `given` parameters are not among them, since the method passes them itself.
+    """
+    method.__name__ = action.__name__
+    method.__qualname__ = action.__qualname__
+    method.__doc__ = action.__doc__
+    parameters = list(signature(action).parameters.values())[given:]
+    vars(method)["__signature__"] = Signature([SELF, *parameters])
 
 
 class RoomShell:
@@ -48,6 +66,11 @@ class ClientShell:
         return self._engine.nick
 
     @property
+    def account(self) -> bool:
+        """True while the client is logged in to the account of its nick."""
+        return self._engine.account
+
+    @property
     def server(self) -> str:
         """The name and version of the server."""
         return self._engine.server
@@ -72,6 +95,6 @@ class ClientShell:
         """The unanswered requests and messages, in the order of asking.
 
         Without a connection they wait for the next one. Closing the client without `flush` drops them; those with
-        `changes` (messages, topics, a nick) are lost then.
+        `changes` (messages, topics, what is done about accounts) are lost then.
         """
         return self._engine.waiting
