@@ -117,7 +117,7 @@ class Bench:
         return Load(crowd, self.processes, _processors()[1])
 
     def speak(self, case: str, members: int, talk: Talk, *options: str, rooms: int = 1, **more: Any) -> list[Row]:
-        """Let a crowd send messages on a fresh server; `more` is for the server, except `trusted`."""
+        """Measure a crowd that sends messages on a fresh server. `more` is for the server, except `trusted`."""
         trusted = more.pop("trusted", None)
         with self.server(*options, **more) as server:
             empty = server.memory()

@@ -89,7 +89,7 @@ class Talk:
 
 @dataclass
 class Heard:
-    """What was received."""
+    """The received bytes."""
 
     messages: int
     """Messages that were to be sent."""
@@ -328,7 +328,7 @@ class _Worker:
         member.carry = data[data.rfind(b"\n") + 1 :] if member.said else b""
 
     def _go_on(self, room: _Room) -> None:
-        """Let the members go on whose messages are complete."""
+        """Continue with the members whose messages are complete."""
         done = min(self.lows[room.number :: len(self.rooms)])
         while room.done < done:
             room.done += 1

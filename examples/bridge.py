@@ -89,7 +89,7 @@ async def newest_of(room: Room) -> int:
 
 
 async def said_after(room: Room, seq: int) -> deque[Message]:
-    """What the bridge itself has said in a room after a message."""
+    """The messages of the bridge itself in a room, after a given one."""
     said: deque[Message] = deque()
     more = True
     while more:

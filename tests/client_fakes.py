@@ -1,4 +1,4 @@
-"""What the client's tests talk to: the real chat on a store in memory, and a network to it that breaks when told."""
+"""The server of the client's tests: the real chat on a store in memory, and a network to it that breaks on demand."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class FakeRoom:
 
     @property
     def log(self) -> list[Message]:
-        """What was said there."""
+        """The messages in the room."""
         return [Message(one.msg, one.author, self.name.shown, None, one.seq) for one in self._log.records]
 
     @property
@@ -101,7 +101,7 @@ class FakeServer:
 
     def __init__(self) -> None:
         self.refuse: Callable[[AnyRequest], WireError | None] = lambda request: None
-        """What a request is refused with, if it is."""
+        """Returns the error with which a request is refused, if it is."""
         self.ignores: Callable[[AnyRequest], bool] = lambda request: False
         """Which requests are never answered."""
         self.restart()
@@ -141,7 +141,7 @@ class FakeSession:
         return self._peer.wire.closed or self._peer.wire.aborted
 
     def asked(self, frame: bytes) -> None:
-        """Let a request arrive."""
+        """Receive a request."""
         request = decode_request(frame)
         error = self.server.refuse(request)
         if error is not None:
@@ -198,7 +198,7 @@ class FakeTransport(StringTransport):
         self.network.wrote()
 
     def flush(self) -> bool:
-        """Let what is under way arrive; say whether there was any."""
+        """Deliver the bytes under way. True if there were any."""
         data = self.value()
         self.clear()
         for line in data.splitlines():
@@ -248,7 +248,7 @@ class Network:
         return succeed(transport.protocol)
 
     def flush(self) -> None:
-        """Let everything arrive, in both directions."""
+        """Deliver everything, in both directions."""
         while sum(connection.flush() for connection in tuple(self.connections)):
             pass
 
@@ -258,7 +258,7 @@ class Network:
             connection.cut()
 
     def pass_time(self, seconds: float, step: float = 0.25) -> None:
-        """Let time pass, and everything arrive meanwhile."""
+        """Advance the clock, and deliver everything meanwhile."""
         for _ in range(int(seconds / step)):
             self.clock.advance(step)
             self.flush()

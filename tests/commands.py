@@ -1,4 +1,4 @@
-"""What the tests of the commands share: running one, and a database to run it on."""
+"""The base of the tests of commands: it runs one, and has a database to run it on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of several modules share: a chat with a clock and a store fired by hand, and who is connected."""
+"""The base of the tests of several modules: a chat with a clock and a store that the test controls, and its clients."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ class FakeLog:
         done.callback(function())
 
     def refuse(self, error: Exception | None = None) -> None:
-        """Let what has waited longest fail."""
+        """Fail the oldest waiting call."""
         self.waiting.popleft()[0].errback(error or Unavailable("the disk is full"))
 
     def open(self, name: Name) -> Deferred[RoomLog]:
@@ -244,7 +244,7 @@ class FakeWire:
         self.written: list[bytes] = []
         self.reading = True
         self.kept: deque[Frame] = deque()
-        """What has arrived, and was not handed on yet."""
+        """The requests that have arrived and were not passed on yet."""
         self.handing_on = False
         self.closed = False
         self.aborted = False
@@ -274,12 +274,12 @@ class FakeWire:
         self.hand_on()
 
     def hear(self, *frames: Frame) -> None:
-        """Let objects arrive."""
+        """Receive objects."""
         self.kept.extend(frames)
         self.hand_on()
 
     def hand_on(self) -> None:
-        """Hand on what has arrived, as long as it is taken."""
+        """Pass on the received objects, as long as they are taken."""
         if self.handing_on:
             return
         self.handing_on = True
@@ -298,7 +298,7 @@ class Peer:
         self._framer = Framer()
 
     def send(self, *objects: dict[str, Any]) -> None:
-        """Let objects arrive, all in one read."""
+        """Receive objects, all in one read."""
         self.send_bytes(b"".join(json.dumps(obj).encode() + b"\n" for obj in objects))
 
     def send_bytes(self, data: bytes) -> None:
@@ -386,7 +386,7 @@ class Server:
             peer.wire.written.clear()
 
     def settle(self) -> None:
-        """Let turns go by until nothing more is due."""
+        """Run turns until nothing more is due."""
         self.clock.advance(0)
 
     def room(self, name: str) -> Room:

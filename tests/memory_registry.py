@@ -21,7 +21,7 @@ _P = ParamSpec("_P")
 def _at_once(
     method: Callable[Concatenate[MemoryRegistry, _P], _T],
 ) -> Callable[Concatenate[MemoryRegistry, _P], Deferred[_T]]:
-    """Let a method fire with its result, or fail if its registry is unavailable."""
+    """Make a method fire with its result, or fail if its registry is unavailable."""
 
     @wraps(method)
     def call(self: MemoryRegistry, /, *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:

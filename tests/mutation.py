@@ -120,7 +120,7 @@ LIBRARIES: Final = (
     "twisted.trial.runner",
     "twisted.trial.unittest",
 )
-"""What is imported once for all mutants; nothing of it installs a reactor."""
+"""The modules that are imported once for all mutants. None of them installs a reactor."""
 
 PATIENCE: Final = 3
 """How many times the CPU time of the original a mutant may take, and a second; more is an endless loop."""
@@ -281,7 +281,7 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
 
 
 class Change(NamedTuple):
-    """What a mutant has otherwise."""
+    """The difference between a mutant and the original."""
 
     line: int
     function: str
@@ -514,7 +514,7 @@ def start(name: str, path: Path, tree: ast.Module, tests: Sequence[str], seconds
 
 
 class Result(NamedTuple):
-    """What became of the mutants of a module."""
+    """The result for the mutants of a module."""
 
     found: int
     survivors: list[Change]

@@ -1,4 +1,4 @@
-"""What every registry promises, whichever it is. `test_registry_contract.py` runs it for each registry."""
+"""The promises of every registry. `test_registry_contract.py` runs these tests for each one."""
 
 from __future__ import annotations
 

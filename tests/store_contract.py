@@ -1,4 +1,4 @@
-"""What every store promises, whichever it is. `test_store_contract.py` runs it for each store."""
+"""The promises of every store. `test_store_contract.py` runs these tests for each one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of the store share: files, clocks, and short words for saying and reading."""
+"""The base of the tests of the store: files, clocks, and short functions to append and to read."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class BreakableFile(DatabaseFile):
 
     def setUp(self) -> None:
         self.results_after: Deferred[None] = succeed(None)
-        """What is read is handed out once this has fired."""
+        """Reads return once this has fired."""
         self.reads_after: Deferred[None] = succeed(None)
         """Reading begins once this has fired."""
         self.broken: dict[Callable[..., Any], Exception] = {}
@@ -115,7 +115,7 @@ class StoreTestCase(TestCase):
         await log.close()
 
     async def until(self, done: Deferred[Any]) -> Any:
-        """Let time pass, and threads work, until a deferred has fired."""
+        """Advance the clock, and let threads work, until a Deferred has fired."""
         results: list[Any] = []
         done.addBoth(results.append)
         while not results:
@@ -147,7 +147,7 @@ class StoreTestCase(TestCase):
 
 
 class FileTestCase(StoreTestCase):
-    """What happens in files and threads."""
+    """Tests with files and threads."""
 
     async def have_read(self) -> None:
         """Wait until what is being read was read; it is not handed out yet, if the test holds it back."""

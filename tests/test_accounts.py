@@ -1,4 +1,4 @@
-"""Who somebody is, and what they may do: a registry of accounts, handed to the chat."""
+"""Identity and rights: a registry of accounts, handed to the chat."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class BareTestCase(SynchronousTestCase):
         return peer
 
     def later(self, seconds: float = 5.0) -> None:
-        """Let time go by in small steps, as a reactor does."""
+        """Advance the clock in small steps, as a reactor does."""
         for _ in range(round(seconds / 0.005)):
             self.server.clock.advance(0.005)
 
@@ -65,7 +65,7 @@ class BareTestCase(SynchronousTestCase):
 
 
 class ComingTests(BareTestCase):
-    """Who a new connection is, is seen by what it says first."""
+    """The first object of a new connection shows whether it is a bare client."""
 
     def test_what_is_wrong_in_front_of_a_hello_is_told(self) -> None:
         peer = self.server.connect()
@@ -335,7 +335,7 @@ class BeginningTests(SynchronousTestCase):
 
 
 class PaceTests(BareTestCase):
-    """What one read returns is one message: segments are 10 ms apart, in order, none lost."""
+    """One read returns one message: segments are 10 ms apart, in order, none lost."""
 
     def times(self, peer: Peer, seconds: float = 5.0) -> list[tuple[float, str]]:
         written: list[tuple[float, str]] = []

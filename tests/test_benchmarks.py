@@ -147,7 +147,7 @@ class WholeTests(SynchronousTestCase):
 
 
 class ProgramTests(SynchronousTestCase):
-    """What may be asked for, and what goes wrong."""
+    """The options, and their errors."""
 
     def test_a_case_that_there_is_not(self) -> None:
         status, _, errors = run("--only", "singel")
@@ -407,7 +407,7 @@ class LogsTests(TestCase):
 
 
 class RepliesTests(SynchronousTestCase):
-    """What is asked without a load."""
+    """Requests without a load."""
 
     def test_an_answer_that_is_another(self) -> None:
         relay = Relay(self, 0)

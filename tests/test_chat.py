@@ -1,4 +1,4 @@
-"""What each request means: every row of the protocol's table, and every error it names."""
+"""Each request: every row of the protocol's table, and every error that it names."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ class ForbiddenNickTests(ChatTestCase):
 
 
 class DepartureTests(ChatTestCase):
-    """What is told of those that are gone, when they were in many rooms."""
+    """Notices about members that have left many rooms at once."""
 
     ROOMS = tuple(f"r{i}" for i in range(300))
 

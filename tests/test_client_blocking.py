@@ -115,7 +115,7 @@ class DatagramLinkTests(SynchronousTestCase):
         answering.join()
 
     def answer(self) -> None:
-        """Let the first hello go by, and answer the second one."""
+        """Ignore the first hello, and answer the second one."""
         self.server.recv(2000)
         _, address = self.server.recvfrom(2000)
         self.server.sendto(b'{"type":"cookie","cookie":"c"}', address)

@@ -1,4 +1,4 @@
-"""What text from others may not do, and what it may."""
+"""Text from others: what it cannot do, and what it can."""
 
 from __future__ import annotations
 

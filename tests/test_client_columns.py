@@ -1,4 +1,4 @@
-"""What a text takes on a terminal, and how it is broken into rows."""
+"""The columns that a text takes on a terminal, and its rows."""
 
 from __future__ import annotations
 

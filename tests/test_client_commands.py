@@ -1,4 +1,4 @@
-"""What a person can do, whatever the interface."""
+"""The commands of a person, in any interface."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class DatagramsTestCase(SynchronousTestCase):
         return [json.loads(datagram) for datagram in datagrams]
 
     def comes(self, *objects: dict[str, Any] | bytes) -> list[dict[str, Any]]:
-        """Let datagrams arrive; return what is handed on."""
+        """Receive datagrams, and return the objects that are passed on."""
         for obj in objects:
             self.session.received(obj if isinstance(obj, bytes) else json.dumps(obj).encode(), self.now)
         return self.taken()

@@ -1,4 +1,4 @@
-"""What the client's engine promises, over any number of connections; no sockets, no time but a test's own."""
+"""The promises of the client's engine, over any number of connections, without sockets, with a clock of the test."""
 
 from __future__ import annotations
 
@@ -899,7 +899,7 @@ class RoomTests(EngineTestCase):
 
 
 class WaitingTests(EngineTestCase):
-    """What is asked without a connection goes out after what it depends on."""
+    """Requests that are made without a connection are sent after those that they depend on."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -1638,7 +1638,7 @@ class Trial:
         self.turn()
 
     def finish(self) -> None:
-        """Let everything arrive: for longer than any pause, from the last thing on that has come."""
+        """Deliver everything, until nothing has come for longer than any pause."""
         self.calm = True
         quiet = 0.0
         while quiet < 2 * LONGEST_PAUSE:

@@ -1,4 +1,4 @@
-"""What waits for the program: messages to be taken, and events to be told, each once."""
+"""The messages and events that wait for the program, each once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class InboxTests(SynchronousTestCase):
         self.heard: list[Any] = []
 
     def end(self) -> None:
-        """Let all be told."""
+        """Wait until all callbacks were called."""
         self.inbox.end(None, ClosedError("closed", wanted=True))
         self.inbox.wait_for_callbacks(TIMEOUT)
 

@@ -1,4 +1,4 @@
-"""What a client that has nothing but Python knows a name by: the same as the server."""
+"""The key of a name in a client with nothing but Python: the same as the server's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the library promises to a program that uses it. The server is in memory, the clock is a test's own."""
+"""The promises of the library to a program. The server is in memory, and the test controls the clock."""
 
 from __future__ import annotations
 
@@ -559,7 +559,7 @@ class RoomTests(LibraryTestCase):
 
 
 class WireTests(LibraryTestCase):
-    """What a server may send that is not in the book."""
+    """Objects of a server that the protocol does not have."""
 
     def setUp(self) -> None:
         super().setUp()

@@ -46,7 +46,7 @@ SAID = st.fixed_dictionaries(
     },
 )
 NONSENSE = SAID | st.builds(lambda said, messages: {**said, "messages": messages}, SAID, st.lists(SAID) | ODD)
-"""What a bad server may say."""
+"""Objects of a bad server."""
 
 
 class Network:
@@ -71,7 +71,7 @@ class Network:
         return client
 
     def passes(self, seconds: float, step: float = STEP) -> None:
-        """Let time pass, and datagrams arrive."""
+        """Advance the clock, and deliver datagrams."""
         for _ in range(round(seconds / step)):
             self.step(step)
 

@@ -1,4 +1,4 @@
-"""What a reader knows of a room's log: what is handed out is all there is, once and in order."""
+"""The part of a room's log that a reader knows: all messages are handed out, once and in order."""
 
 from __future__ import annotations
 

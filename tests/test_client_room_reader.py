@@ -74,7 +74,7 @@ class ReadyTests(RoomReaderTests):
 
 class GapsTests(RoomReaderTests):
     def lose(self, count: int) -> None:
-        """Hear messages with something missing in front of each."""
+        """Receive messages with a gap before each."""
         edge = self.reader.log.seq
         for seq in range(edge + 10, edge + 10 * count + 10, 10):
             self.reader.log.broken()

@@ -1,4 +1,4 @@
-"""What went wrong, in plain words."""
+"""Errors, in plain words."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class LostTests(SynchronousTestCase):
 
 
 class HintTests(SynchronousTestCase):
-    """What to try is said where another transport, or another server, may be meant."""
+    """The line says what to try if another transport, or another server, may be meant."""
 
     def why(self, transport: str, reason: str, foreign: bool = True, bare: bool = False, cause: Any = None) -> str:
         options = Options("chat.example", 14900, "al", ("lobby",), bare, transport=transport)

@@ -22,7 +22,10 @@ class ProblemTests(SynchronousTestCase):
     def test_each_problem_has_words(self) -> None:
         for code, text in (
             (9, "its certificate is not valid yet, unless this machine's clock is wrong"),
-            (10, "its certificate has expired, and whoever runs the server has to renew it, unless this machine's "),
+            (
+                10,
+                "its certificate has expired, and its operator has to renew it, unless this machine's ",
+            ),
             (18, f"{UNTRUSTED}: it is signed by itself"),
             (20, UNTRUSTED),
             (79, f"{UNTRUSTED}: the one above it is not one of an authority"),

@@ -1,4 +1,4 @@
-"""What the documents show is what the server does."""
+"""The documents show what the server does."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ class UDPTests(TestCase):
 
 
 class ReadmeTests(TestCase):
-    """Who does what the README shows is heard."""
+    """The commands of the README work."""
 
     text = read("README.md")
 

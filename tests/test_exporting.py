@@ -23,7 +23,7 @@ from .stores import entry, room
 
 class Export(CommandTestCase):
     def write_lines_with(self, line: Callable[[str, Row], bytes]) -> None:
-        """Let the command write its lines with another function."""
+        """Make the command write its lines with another function."""
         self.commands = [EXPORT._replace(run=partial(run, line=line))]
 
     def messages(self, *arguments: str) -> list[tuple[str, int]]:

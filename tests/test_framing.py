@@ -215,7 +215,7 @@ PATTERNS = ("OUTLINE", "_TEXTS", "_IN_TEXT", "_SPACE")
 
 
 class Cost(TestCase):
-    """What an object costs depends on its bytes, not on what they are or in which pieces they come."""
+    """The cost of an object depends on the number of its bytes, not on their values or on how they are split."""
 
     def test_no_object_takes_a_step_for_each_of_its_brackets_or_strings(self) -> None:
         for name, obj in LARGE.items():

@@ -1,4 +1,4 @@
-"""What was exported, back into the logs."""
+"""Imports of exported messages."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Import(CommandTestCase):
         self.sleep_with(self.slept.append)
 
     def sleep_with(self, sleep: Callable[[float], object]) -> None:
-        """Let the command sleep with another function after each step."""
+        """Make the command sleep with another function after each step."""
         self.commands = [EXPORT, IMPORT._replace(run=partial(run, sleep=sleep))]
 
     def give(self, *lines: bytes) -> Outcome:

@@ -406,7 +406,7 @@ class BadInputTests(SynchronousTestCase):
 
 
 class PartTests(SynchronousTestCase):
-    """What completes no object is paid for, too."""
+    """Input that completes no object costs tokens, too."""
 
     def connect(self, hello: bool = True, **limits: Any) -> tuple[Server, Stream, StringTransport]:
         server = Server(limits=Limits(rate=10, **limits))

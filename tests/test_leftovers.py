@@ -1,4 +1,4 @@
-"""What a server that was killed has left does not keep the next one from starting."""
+"""The files of a killed server do not keep the next one from starting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a nick and a room may be called, and when two names are one."""
+"""The names of nicks and rooms, and when two names are one."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Allowed(TestCase):
 
 
 class Appearance(TestCase):
-    """What a nick needs besides, so that it can be told from others at a glance."""
+    """Further rules for nicks, so that they can be told from others at a glance."""
 
     NAMES = (
         # Vietnamese, polytonic Greek, Hebrew with points, Arabic with vowel signs, Urdu

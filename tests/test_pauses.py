@@ -73,7 +73,7 @@ class PausesTests(SynchronousTestCase):
         self.assertEqual(self.pause("al", ELSEWHERE), 0)
 
     def test_it_does_not_end_those_of_an_address(self) -> None:
-        """Whoever guesses has an account of its own, too."""
+        """An attacker who guesses has an account of its own, too."""
         self.fail_logins(ADDRESS.free, "al", HOME)
         self.pauses.succeeded("eve", HOME)
         self.assertEqual(self.pause("bo", HOME), 1.0)

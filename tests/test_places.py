@@ -76,7 +76,7 @@ class PlacesTests(TestCase):
         return str(self.assertRaises(WrongPlace, self.places, *texts, **more))
 
     def resolve(self, *addresses: str) -> None:
-        """Let every name have these addresses."""
+        """Give every name these addresses."""
         families = [socket.AF_INET6 if ":" in address else socket.AF_INET for address in addresses]
         found = [
             (family, socket.SOCK_STREAM, 6, "", (address, 0))

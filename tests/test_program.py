@@ -213,7 +213,7 @@ class ConversationTests(TestCase):
 
 
 class LastingTests(TestCase):
-    """What is acked is kept, however the server ends."""
+    """Acked messages are kept, however the server ends."""
 
     async def check_is_kept(self, number: int, status: int) -> None:
         server = await Server.start(self)
@@ -385,7 +385,7 @@ class PlacesTests(TestCase):
     async def test_people_meet_at_a_socket_that_systemd_has_opened(self) -> None:
         opened = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(opened.close)
-        # What systemd sets, with the process's own number.
+        # As systemd sets it, with the process's own number.
         command = 'export LISTEN_FDS=1 LISTEN_FDNAMES=chat.socket LISTEN_PID=$$; exec "$0" "$@"'
         place = "systemd:domain=INET:index=0"
         server = Server(

@@ -180,7 +180,7 @@ class Clocks(TestCase):
         self.events = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
 
     def offsets(self, time: TrustedTime, *steps: float) -> list[int]:
-        """Let time pass, and tell by how many days each time that is trusted differs from the timers."""
+        """Advance the clock, and return by how many days each trusted time differs from the timers."""
         found = []
         for seconds in steps:
             self.clock.advance(seconds)
@@ -240,7 +240,7 @@ class Clocks(TestCase):
         self.assertEqual(self.offsets(TrustedTime(self.clock, Trusted(now - DAY * 1_000 - 1)), 60), [-1])
 
     def days(self, hours: int, off: int, last: Trusted, days: int) -> list[int]:
-        """Let a server run for some hours a day, and be off for others; tell how far behind it is at each end."""
+        """Run a server for some hours a day. Returns how far behind its time is at each end."""
         behind = []
         for _ in range(days):
             time = TrustedTime(self.clock, last)

@@ -222,7 +222,7 @@ class ReadingOnTests(SynchronousTestCase):
 
 
 class FollowingTests(SynchronousTestCase):
-    """A room hands out what it hears from its log, whoever appended it, and acks authors when their own comes by."""
+    """A room sends what it hears from its log, and acks authors when their own records come by."""
 
     def setUp(self) -> None:
         self.server = Server()
@@ -657,7 +657,7 @@ class KeepingTests(SynchronousTestCase):
 
 
 class CountTests(SynchronousTestCase):
-    """What a turn costs, counted: it is why the server is fast."""
+    """The cost of a turn, counted: it makes the server fast."""
 
     def setUp(self) -> None:
         self.server = Server()
@@ -832,7 +832,7 @@ class CountTests(SynchronousTestCase):
 
 
 class MemoryTests(SynchronousTestCase):
-    """What memory has is not read from the store."""
+    """Messages in memory are not read from the store."""
 
     def setUp(self) -> None:
         self.server = Server()
@@ -968,7 +968,7 @@ class Worker:
 
 
 class TurnTests(SynchronousTestCase):
-    """Who lines up is served in this turn, as far as it goes, and else in the next one."""
+    """Parts that line up are served in this turn, as far as possible, and else in the next one."""
 
     def setUp(self) -> None:
         self.ends: list[Callable[[], None]] = []
@@ -1021,7 +1021,7 @@ class TurnTests(SynchronousTestCase):
 
 
 class OrderTests(SynchronousTestCase):
-    """What one member gets is in the order in which it happened."""
+    """A member gets everything in the order in which it happened."""
 
     def setUp(self) -> None:
         self.server = Server()
@@ -1408,7 +1408,7 @@ class SlowStoreTests(SynchronousTestCase):
 
 
 class ManyRoomsTests(SynchronousTestCase):
-    """Who is behind in many rooms gets one page at a time, and no more of them than it takes."""
+    """A listener that is behind in many rooms gets one page at a time, and no more of them than it takes."""
 
     def setUp(self) -> None:
         self.server = Server(tail_bytes=0)

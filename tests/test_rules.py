@@ -46,7 +46,7 @@ class RulesTestCase(SynchronousTestCase):
         self.rules.apply(Change(ended=keys))
 
     def entry(self, person: Somebody, now: int = 0) -> str:
-        """What somebody who wants to enter the den is told: a code, or nothing."""
+        """The code with which somebody is refused in the den, or nothing."""
         try:
             self.rules.check_entry(person, DEN, now)
         except WireError as error:

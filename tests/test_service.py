@@ -45,7 +45,7 @@ from .programs import folder
 
 
 class SoonTests(TestCase):
-    """What is to happen soon happens at the end of the turn."""
+    """Functions that are called soon run at the end of the turn."""
 
     def test_any_reactor_has_timers(self) -> None:
         clock = Clock()

@@ -97,7 +97,7 @@ class RequestTests(SynchronousTestCase):
 
 
 class ShareTests(SynchronousTestCase):
-    """Whoever asks for much at once has its share of each turn, and the others have theirs."""
+    """A participant with many requests has its share of each turn, and the others have theirs."""
 
     def setUp(self) -> None:
         self.server = Server()
@@ -265,7 +265,7 @@ class ShareTests(SynchronousTestCase):
 
 
 class QuitTests(SynchronousTestCase):
-    """Whoever says `quit` while it is behind may read on before the end, but not for ever."""
+    """A session that says `quit` while it is behind may read on before the end, but not for ever."""
 
     def setUp(self) -> None:
         self.server = Server()
@@ -315,7 +315,7 @@ class QuitTests(SynchronousTestCase):
 
 
 class OwedTests(SynchronousTestCase):
-    """Who asks for much and reads nothing is not read from; the server's memory does not grow with it."""
+    """A session with many requests that reads nothing is not read from, and takes no more memory."""
 
     def setUp(self) -> None:
         self.patch(session, "MAX_OWED", 1_000)

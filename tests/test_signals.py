@@ -32,7 +32,7 @@ class SignalsTests(TestCase):
         self.reloads += 1
 
     def use_terminal(self) -> int:
-        """Let the process have a terminal as its standard input; returns the other end of the terminal."""
+        """Give the process a terminal as its standard input. Returns the other end of the terminal."""
         window, terminal = pty.openpty()
         before = os.dup(0)
         os.dup2(terminal, 0)

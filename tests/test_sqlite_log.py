@@ -52,7 +52,7 @@ WHOLE = 2**40
 
 
 class MemoryTestCase(StoreTestCase):
-    """What holds for every file is shown where nothing has to be waited for."""
+    """The promises for every file, with a store in which nothing waits."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -394,7 +394,7 @@ class Restart(FileTestCase):
 
 
 def killed_while_appending(path: str, durability: str) -> int:
-    """Let another process append, and kill it; returns the last number that it acked."""
+    """Kill a process that appends, and return the last number that it acked."""
     acked = 0
     command = [sys.executable, "-c", APPENDS_FOR_EVER, path, durability]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parent.parent) as process:
@@ -425,7 +425,7 @@ for number in count():
 
 
 class Following(FileTestCase):
-    """What another program writes is heard too."""
+    """The records of other programs are heard, too."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -448,7 +448,7 @@ class Following(FileTestCase):
         self.assertEqual(main(["import", "--database", self.path, str(path)]), 0)
 
     async def look(self, log: SQLiteLog) -> None:
-        """Let the time of the next look come."""
+        """Advance the clock to the next check."""
         self.clock.advance(CHECK_SECONDS)
         await log.flush()
 

@@ -1,4 +1,4 @@
-"""What the log says of trouble with the file."""
+"""The entries of the log about trouble with the file."""
 
 from __future__ import annotations
 

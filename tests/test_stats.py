@@ -1,4 +1,4 @@
-"""What there is, how much, and how fast it grows."""
+"""The rooms, their sizes, and how fast they grow."""
 
 from __future__ import annotations
 

@@ -112,11 +112,11 @@ class Recorder(Protocol):
         self.paused.append(False)
 
     def stopProducing(self) -> None:
-        """Hear that the connection is gone."""
+        """Called when the connection is lost."""
 
 
 class WriterTests(TestCase):
-    """What the kernel takes is handed to it at once; the rest is left to the transport, and nothing is lost."""
+    """Bytes that the kernel takes are written at once; the rest goes to the transport, and nothing is lost."""
 
     @inlineCallbacks
     def setUp(self) -> Generator[Deferred[Any], Any, None]:  # type: ignore[override]  # trial waits for a Deferred
@@ -200,7 +200,7 @@ class WriterTests(TestCase):
 
 
 class TLSWriterTests(TestCase):
-    """What is encrypted goes the same short way, and nothing is lost."""
+    """Encrypted bytes go the same short way, and nothing is lost."""
 
     @inlineCallbacks
     def setUp(self) -> Generator[Deferred[Any], Any, None]:  # type: ignore[override]  # trial waits for a Deferred
@@ -294,7 +294,7 @@ class ConnectionTests(TestCase):
         return self.dial(lambda factory: reactor.connectSSL("127.0.0.1", port.getHost().port, factory, context))
 
     def guest(self) -> FakeWire:
-        """Let somebody into the lobby who talks."""
+        """Connect somebody to the lobby who talks."""
         wire = FakeWire()
         self.chat.connected(wire)
         wire.hear(b'{"type":"hello","nick":"bob"}')

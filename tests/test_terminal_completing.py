@@ -1,4 +1,4 @@
-"""What Tab gives."""
+"""The completions of Tab."""
 
 from __future__ import annotations
 

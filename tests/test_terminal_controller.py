@@ -98,7 +98,7 @@ class Stage:
         self._rendered.set()
 
     def connect(self) -> None:
-        """Let the network bring what it holds back."""
+        """Deliver what the network holds back."""
         self._connects = True
         self._flush()
 
@@ -135,7 +135,7 @@ class Stage:
         """Leave, and wait for the end."""
         await self.types("\x03\x04", lambda: self.status is not None)
 
-    # What is seen
+    # The screen
 
     @property
     def is_there(self) -> bool:
@@ -155,7 +155,7 @@ class Stage:
 
     @property
     def buffer(self) -> Buffer:
-        """What is being typed."""
+        """The text that is being typed."""
         return self.controller.view.buffer
 
     @property
@@ -187,7 +187,7 @@ class Stage:
 
     @property
     def question(self) -> str:
-        """What is asked, if anything is."""
+        """The open question, if there is one."""
         return self.controller.view.question_text()
 
     def shows(self, text: str) -> Callable[[], bool]:

@@ -1,4 +1,4 @@
-"""What the whole screen remembers over runs."""
+"""The memory of the whole screen from one run to the next."""
 
 from __future__ import annotations
 

@@ -211,7 +211,7 @@ class PaneTests(SynchronousTestCase):
 
 
 class UnreadTests(SynchronousTestCase):
-    """What is unread and new, in one run and over runs."""
+    """Unread and new messages, in one run and over several."""
 
     def pane(self, read_seq: int | None) -> Pane:
         return Pane(fake_room("lobby"), "alice", read_seq, whole=False)

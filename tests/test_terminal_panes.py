@@ -43,7 +43,7 @@ class PanesTests(SynchronousTestCase):
         self.assertIsNone(self.panes.named("bob"))
 
     def hear_directs(self, *nicks: str) -> list[Pane]:
-        """Hear something of each of these, an hour apart; what they said is not read."""
+        """Receive an unread message of each of these, an hour apart."""
         panes = []
         for hour, nick in enumerate(nicks):
             panes.append(pane := self.panes.of(direct(nick)))
@@ -100,7 +100,7 @@ class PanesTests(SynchronousTestCase):
         self.assertIsNot(self.panes.of(direct("bob")), bob)
 
     def merge(self, current: str | None, draft: str = "") -> Pane:
-        """Let eve, with whom one has talked, take the nick of dan, who has said something later."""
+        """Eve, with whom the person has talked, takes the nick of dan, who has said something later."""
         eve, dan = self.hear_directs("eve", "dan")
         for pane in eve, dan:
             pane.draft = "typed" if pane.name == draft else ""

@@ -1,4 +1,4 @@
-"""What is pasted."""
+"""Pasted texts."""
 
 from __future__ import annotations
 

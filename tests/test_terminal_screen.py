@@ -29,7 +29,7 @@ def talk(test: TestCase, server: Server, *arguments: str, nick: str = "alice", *
 
 
 def remembered(state: dict[str, str]) -> bytes:
-    """What the client has written into its state folder."""
+    """The files that the client has written into its state folder."""
     return (Path(state["XDG_STATE_HOME"]) / "twisted_chat" / "screen.json").read_bytes()
 
 

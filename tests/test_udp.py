@@ -828,7 +828,7 @@ class PaceTests(UDPTests):
 
 
 class CostTests(UDPTests):
-    """What many are told is made to fit once, and no datagram is decoded to see what it is."""
+    """A reply for many sessions is made to fit once, and no datagram is decoded to recognise it."""
 
     def test_a_message_is_made_to_fit_once_for_all_who_read_it(self) -> None:
         bob = self.newcomer()
@@ -970,7 +970,7 @@ class WindowTests(UDPTests):
 
 
 class SizeTests(UDPTests):
-    """What does not fit into a datagram."""
+    """Replies that do not fit into a datagram."""
 
     LONG = "".join(f"{number:05}," for number in range(2000))
 

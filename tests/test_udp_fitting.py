@@ -1,4 +1,4 @@
-"""What does not fit into a datagram: what is left of it, and how the rest can be had."""
+"""Replies that do not fit into a datagram: the part that is left, and the way to the rest."""
 
 from __future__ import annotations
 

@@ -180,7 +180,7 @@ class LossyTests(TestCase):
     timeout = 1200 if MESSAGES > 2000 else 300
 
     async def check(self, watcher: Any, members: dict[str, Member], each: int, meanwhile: Any = None) -> None:
-        """Let members talk, and see that each has heard all that the others said, once and in order."""
+        """Let members talk, and check that each has received all messages of the others, once and in order."""
         others = each * (len(members) - 1)
         talks = gatherResults([member.talk(nick, each, others) for nick, member in members.items()])
         if meanwhile is not None:

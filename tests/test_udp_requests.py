@@ -23,7 +23,7 @@ class NumberedRequestsTests(SynchronousTestCase):
         return taken
 
     def comes(self, number: int, id: str | None = None) -> str:
-        """Let a request come, which says its number; return the answer of one that had come before."""
+        """Receive a request with a number. Returns the answer to one that was received before."""
         answer = self.requests.received(number, id, str(number).encode())
         if answer is None:
             return ""
@@ -31,7 +31,7 @@ class NumberedRequestsTests(SynchronousTestCase):
         return answer.reply.room
 
     def answers(self, id: str, text: str) -> None:
-        """Let a request be answered, with an ack of which the room is a text."""
+        """Answer a request, with an ack whose room is a text."""
         self.requests.answered(Datagram(Ack(id, text), 0))
 
     @given(st.permutations(range(1, 9)), st.lists(st.integers(1, 8)))

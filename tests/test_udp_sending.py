@@ -1,4 +1,4 @@
-"""What goes to a client: in order, numbered, at a pace, in a window, and nothing lost where the socket is full."""
+"""Datagrams to a client: in order, numbered, at a pace, in a window, and none lost if the socket is full."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class Policy(NamedTuple):
 
 
 EVERYBODY: Final = Policy()
-"""Guests are let in, and whoever likes makes an account."""
+"""Guests are let in, and everybody can make an account."""
 
 
 class IAccount(Interface):

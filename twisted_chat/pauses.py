@@ -1,7 +1,8 @@
 """Pauses after wrong passwords, which grow: by account, and by address.
 
-The pause of an account is short, or whoever guesses its password would lock its owner out; and it is not for an address
-from which its owner has logged in. The pause of an address is long. Whoever is logged in already is not asked.
+The pause of an account is short, or somebody who guesses its password would lock its owner out. It does not apply to
+addresses from which its owner has logged in. The pause of an address is long. Sessions that are logged in already do
+not notice any pause.
 """
 
 from __future__ import annotations

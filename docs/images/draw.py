@@ -100,7 +100,7 @@ def start_server(folder: str) -> tuple[subprocess.Popen[str], int]:
 
 
 def converse(port: int, home: str) -> Text:
-    """Let five people talk; returns what one of them sees."""
+    """Run a talk of five people. Returns what one of them sees."""
     environment = {
         **{name: value for name, value in os.environ.items() if name != "NO_COLOR"},
         "PYTHONPATH": str(ROOT),

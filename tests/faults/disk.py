@@ -115,7 +115,7 @@ async def _afterwards(scene: Scene) -> None:
 
 
 async def file_locked(scene: Scene) -> str:
-    """Let another program lock the file, for a moment or for longer than the server waits."""
+    """Another program locks the file, for a moment or for longer than the server waits."""
     await _begin(scene)
     seconds = scene.random.choice((*(3 * [HOLD_SECONDS]), PATIENCE + 2)) * scene.random.uniform(0.8, 1.0)
     other = sqlite3.connect(scene.server.database, isolation_level=None)

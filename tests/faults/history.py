@@ -104,7 +104,7 @@ class History:
 
 
 class Reading:
-    """What one participant received of a room, over all its connections."""
+    """The messages of a room that one participant received, over all its connections."""
 
     def __init__(self, history: History, who: str, is_author: bool = False, begin: int | None = None) -> None:
         self.history = history

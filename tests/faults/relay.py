@@ -17,7 +17,7 @@ class Cut(NamedTuple):
     """The point at which a connection breaks, and how."""
 
     name: str
-    """What the connection is doing at this point, for people."""
+    """A description of this point of the connection, for people."""
     to_server: bool
     """True if the mark is in the data to the server, False if it is in the data from it."""
     sign: bytes

@@ -49,7 +49,7 @@ class Scene:
         return [self.histories.setdefault(name, History(name)) for name in names]
 
     def come(self, nick: str, rooms: Iterable[History], where: _Where | None = None, **how: Any) -> Person:
-        """Let a person connect; see `Person` for `how`."""
+        """Connect a person; see `Person` for `how`."""
         person = Person(nick, list(rooms), where or self.where, Random(self.random.random()), **how)
         self.people.append(person)
         life = asyncio.get_running_loop().create_task(person.live())
@@ -63,7 +63,7 @@ class Scene:
             self.broken.append(f"the test itself failed: {error!r}")
 
     def crowd(self, senders: int, readers: int, rooms: int, where: _Where | None = None, **how: Any) -> None:
-        """Let a crowd connect. Each person joins some of the rooms, and each room has a person who only listens."""
+        """Connect a crowd. Each person joins some of the rooms, and each room has a person who only listens."""
         all_rooms = self.rooms(rooms)
         for number in range(senders):
             some = self.random.sample(all_rooms, self.random.randint(1, rooms))
@@ -73,7 +73,7 @@ class Scene:
             self.come(f"reader{number}", some, where, since=self.random.choice((None, 0)), **how)
 
     def talk(self) -> None:
-        """Let all people with a window talk."""
+        """Start the talk of all people with a window."""
         for person in self.people:
             person.is_talking = True
             person.talk()
@@ -132,7 +132,7 @@ class Scene:
         return all(person.has_all() for person in self.people)
 
     async def judge(self) -> None:
-        """Let everybody catch up, and check everything against the log."""
+        """Wait until everybody has caught up, and check everything against the log."""
         auditors = {
             name: self.come(f"auditor-of-{name}", [history], since=0) for name, history in self.histories.items()
         }

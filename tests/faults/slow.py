@@ -225,7 +225,7 @@ async def slow_500(scene: Scene) -> str:
 
 
 async def hiccup(scene: Scene) -> str:
-    """Let all members of a room fall behind while messages keep coming; then they have to become live again."""
+    """All members of a room fall behind while messages keep coming; then they have to become live again."""
     await scene.server.start()
     (room,) = scene.rooms(1)
     speaker = scene.come("speaker", [room], window=1, make_text=timed_text)
@@ -271,7 +271,7 @@ async def slow_all(scene: Scene) -> str:
 
 
 async def replay(scene: Scene, count: int = 10_000) -> str:
-    """Let a member replay a room from the beginning, while others talk."""
+    """A member replays a room from the beginning, while others talk."""
     await scene.server.start()
     (room,) = scene.rooms(1)
     for number in range(FILLERS):
@@ -320,5 +320,5 @@ def read_all(address: Address, room: str) -> tuple[list[int], float]:
 
 
 async def replay_1m(scene: Scene) -> str:
-    """Let a member replay a room of a million messages from the beginning, while others talk."""
+    """A member replays a room of a million messages from the beginning, while others talk."""
     return await replay(scene, 1_000_000)

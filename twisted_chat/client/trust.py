@@ -23,7 +23,7 @@ _CLOCK: Final = "unless this machine's clock is wrong"
 _PROBLEMS: Final = {
     2: UNTRUSTED,
     9: f"its certificate is not valid yet, {_CLOCK}",
-    10: f"its certificate has expired, and whoever runs the server has to renew it, {_CLOCK}",
+    10: f"its certificate has expired, and its operator has to renew it, {_CLOCK}",
     18: f"{UNTRUSTED}: it is signed by itself",
     19: UNTRUSTED,
     20: UNTRUSTED,

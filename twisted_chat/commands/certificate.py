@@ -1,7 +1,7 @@
 """`twisted-chat certificate`: makes a certificate for a try, signed by itself, and its private key.
 
-Clients trust it once they are given the file. It cannot sign other certificates (`ca=False`), so whoever steals the key
-can pretend to be this server and nobody else.
+Clients trust it once they are given the file. It cannot sign other certificates (`ca=False`), so somebody who steals
+the key can pretend to be this server and nobody else.
 """
 
 from __future__ import annotations
