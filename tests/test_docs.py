@@ -80,7 +80,7 @@ class ProtocolTests(TestCase):
 
     def test_requests_are_requests_and_answers_are_answers(self) -> None:
         examples = blocks(self.text, "json")
-        self.assertEqual(len(examples), 19)
+        self.assertEqual(len(examples), 30)
         for example in examples:
             request, *answers = example.splitlines()
             self.check_is(request, decode_request(request.encode()))

@@ -72,7 +72,7 @@ class DeniedTests(ModerationTestCase):
             "mute": {"nick": "bo"},
             "unmute": {"nick": "bo"},
             "grant": {"nick": "bo", "role": "member"},
-            "lock": {},
+            "lock": {"on": True},
             "invite": {"nick": "bo"},
             "slow": {"seconds": 5},
             "audit": {},
@@ -315,7 +315,7 @@ class LockTests(ModerationTestCase):
     def test_a_lock_puts_out_all_who_are_no_members(self) -> None:
         self.do(self.olga, type="grant", room="den", nick="ops", role="member")
         self.hush()
-        self.assertEqual(self.do(self.mo, type="lock", room="den")["on"], True)
+        self.assertEqual(self.do(self.mo, type="lock", room="den", on=True)["on"], True)
         self.assertEqual(self.members(), ["mo", "olga"])
         self.assertEqual([obj["type"] for obj in self.heard(self.al)], ["kick"])
         self.assertEqual(self.code(self.al, type="join", room="den"), "denied")
@@ -323,7 +323,7 @@ class LockTests(ModerationTestCase):
         self.assertEqual(self.code(self.al, type="join", room="den"), "")
 
     def test_who_is_invited_may_come_in(self) -> None:
-        self.do(self.mo, type="lock", room="den")
+        self.do(self.mo, type="lock", room="den", on=True)
         self.hush()
         invite = {"type": "invite", "author": "mo", "room": "Den", "nick": "al", "msg": "come"}
         self.assertEqual(self.do(self.mo, type="invite", room="den", nick="al", msg="come"), invite)
@@ -335,7 +335,7 @@ class LockTests(ModerationTestCase):
     def test_a_member_whose_role_ends_is_put_out(self) -> None:
         self.register("zed")
         self.do(self.olga, type="grant", room="den", nick="zed", role="member")
-        self.do(self.mo, type="lock", room="den")
+        self.do(self.mo, type="lock", room="den", on=True)
         (zed,) = self.server.chat.bearers("zed")
         peer = Peer(self.server, zed.wire)  # type: ignore[arg-type]  # it is a fake
         self.assertEqual(self.code(peer, type="join", room="den"), "")
@@ -441,7 +441,7 @@ class EntryTests(ModerationTestCase):
         super().setUp()
         self.do(self.olga, type="", room="den", msg="a secret")
         self.do(self.olga, type="topic", room="den", msg="a secret topic")
-        self.do(self.mo, type="lock", room="den")
+        self.do(self.mo, type="lock", room="den", on=True)
         self.hush()
 
     def test_every_request_about_a_room_is_refused(self) -> None:
@@ -453,6 +453,7 @@ class EntryTests(ModerationTestCase):
             "of": 1,
             "role": "member",
             "seconds": 1,
+            "on": True,
             "id": "1",
         }
         self.register("zed").cut()

@@ -188,7 +188,7 @@ class Lock(Request, tag="lock", kw_only=True):
     """Let only members and those who are invited enter a room; with `on` false, everybody."""
 
     room: str
-    on: bool = True
+    on: bool
     msg: str = ""
 
 
