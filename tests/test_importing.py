@@ -223,7 +223,7 @@ class BadLines(CommandTestCase):
             (b'{"room":"lobby"\n', "truncated"),
             (codecs.BOM_UTF8 + line(1), "JSON is malformed"),
             (b"[]\n", "Expected `object`, got `array`"),
-            (b"{}\n", "missing required field `room`"),
+            (b"{}\n", "a line has a room, or is about accounts"),
             (b'{"room":"\xff"}\n', "it is not UTF-8"),
             (b'{"room":"lobby"}\n', "a message has a room, a seq, a time, an author and a msg"),
             (b'{"room":"a b","topic":"t"}\n', "a room consists of letters"),

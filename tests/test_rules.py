@@ -66,6 +66,9 @@ class RulesTestCase(SynchronousTestCase):
 
 
 class RoleTests(RulesTestCase):
+    def test_the_numbers_that_are_stored_stay(self) -> None:
+        self.assertEqual([role.value for role in (Role.MEMBER, Role.MODERATOR, Role.OWNER)], [20, 30, 40])
+
     def test_somebody_without_an_account_is_a_guest(self) -> None:
         self.make("role", "al", value=Role.OWNER)
         self.assertIs(self.rules.role(None, "den"), Role.GUEST)

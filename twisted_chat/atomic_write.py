@@ -17,12 +17,13 @@ _DESCRIPTORS: Final = "/proc/"
 
 
 @contextmanager
-def atomic_write(path: str, mode: int = 0o666) -> Iterator[BinaryIO]:
+def atomic_write(path: str, mode: int = 0o666, is_private: bool = False) -> Iterator[BinaryIO]:
     """Open a file to write to. A regular file takes its place when the block ends without an error.
 
     The place is the one to which links lead. An existing file passes on its permissions and, if this user may give
     files away, its owner. A new one has `mode`, less the umask. If the block fails, everything is as before. Two
-    programs that write to one path at once do not disturb each other; the file of the one that ends last stays.
+    programs that write to one path at once do not disturb each other; the file of the one that ends last stays. Only
+    the owner may read or write a file that `is_private`, whatever the one was that it replaces.
 
     Anything but a regular file (a device, a pipe, an output of this process) is written to directly. Raises `OSError`.
     """
@@ -35,13 +36,13 @@ def atomic_write(path: str, mode: int = 0o666) -> Iterator[BinaryIO]:
     folder, name = os.path.split(target)
     unfinished = os.path.join(folder, f".{name}.{secrets.token_hex(4)}.part")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    descriptor = os.open(unfinished, flags, mode if before is None else 0o600)
+    descriptor = os.open(unfinished, flags, mode if before is None and not is_private else 0o600)
     try:
         with open(descriptor, "wb") as file:
             yield file
             file.flush()
             if before is not None:
-                _pass_on(before, descriptor)
+                _pass_on(before, descriptor, is_private)
             os.fsync(descriptor)  # otherwise a power cut may leave an empty file of this name
         os.replace(unfinished, target)
     except BaseException:
@@ -67,8 +68,9 @@ def _target(path: str) -> str | None:
         return path
 
 
-def _pass_on(before: os.stat_result, descriptor: int) -> None:
+def _pass_on(before: os.stat_result, descriptor: int, is_private: bool) -> None:
     """Give a new file the owner and the permissions of the one that it replaces."""
     with suppress(OSError):  # only the superuser can give files away
         os.fchown(descriptor, before.st_uid, before.st_gid)
-    os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
+    mode = stat.S_IMODE(before.st_mode)
+    os.fchmod(descriptor, mode & ~0o077 if is_private else mode)

@@ -35,21 +35,24 @@ MAX_SPOKEN: Final = 4_096
 
 
 class Role(IntEnum):
-    """What somebody may do. Each role may do what those before it may, and more."""
+    """What somebody may do. Each role may do what those before it may, and more.
+
+    The numbers are stored, and never change: there are gaps for roles that come later.
+    """
 
     STRANGER = 0
     """Has not said hello, and may do nothing else."""
-    VISITOR = 1
+    VISITOR = 5
     """Has a nick, on a server without guests: may register."""
-    GUEST = 2
+    GUEST = 10
     """Has a nick."""
-    MEMBER = 3
+    MEMBER = 20
     """Is known in a room: may enter it when it is locked."""
-    MODERATOR = 4
+    MODERATOR = 30
     """Keeps the peace in a room."""
-    OWNER = 5
+    OWNER = 40
     """Names the moderators of a room."""
-    OPERATOR = 6
+    OPERATOR = 50
     """Runs the server: an owner everywhere, who is refused nothing."""
 
 

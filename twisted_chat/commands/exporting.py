@@ -16,6 +16,7 @@ from .. import names
 from ..atomic_write import atomic_write
 from ..messages import WireError, encode_line, time_milliseconds, time_text
 from . import Command, Problem
+from .account_lines import entries
 from .files import PAGE, Line, RoomRow, reading, rooms, takes_database
 from .progress import Progress
 
@@ -32,6 +33,12 @@ def _arguments(parser: ArgumentParser) -> None:
         "--since",
         metavar="TIME",
         help="only messages since this time: 2026-11-22, 2026-11-22T11:00+01:00, or 12h, 7d or 4w ago",
+    )
+    parser.add_argument(
+        "--accounts",
+        action="store_true",
+        help="also all accounts (hashes of passwords), tokens, rules, reports and the audit log; only you may read the "
+        "file then",
     )
     parser.add_argument(
         "file", metavar="FILE", nargs="?", default="-", help="the file to write [default: the standard output]"
@@ -56,13 +63,16 @@ def run(options: Namespace, line: Callable[[str, Row], bytes] = line_of) -> int:
         _spare_databases(options.file, options.database)
     with reading(options.database) as connection:
         chosen = _chosen(rooms(connection), options.room)
-        with _output(options.file) as output, Progress("messages", sum(room.messages for room in chosen)) as progress:
+        total = sum(room.messages for room in chosen)
+        with _output(options.file, options.accounts) as output, Progress("messages", total) as progress:
             for room in chosen:
                 if room.topic:
                     output.write(encode_line(Line(room=room.name, topic=room.topic)))
                 for page in _pages(connection, room.id):
                     output.writelines(line(room.name, row) for row in page if row[1] >= since)
                     progress.add(len(page))
+            if options.accounts:
+                output.writelines(encode_line(Line(**about)) for about in entries(connection))
     return 0
 
 
@@ -115,13 +125,13 @@ def _pages(connection: sqlite3.Connection, room: int) -> Iterator[list[Row]]:
 
 
 @contextmanager
-def _output(path: str) -> Iterator[BinaryIO]:
+def _output(path: str, is_private: bool) -> Iterator[BinaryIO]:
     """Open the file to write to, or the standard output."""
     if path == "-":
         yield sys.stdout.buffer
         return
     try:
-        with atomic_write(path) as file:
+        with atomic_write(path, is_private=is_private) as file:
             yield file
     except OSError as error:
         raise Problem(f"cannot write {path}: {error.strerror}") from None

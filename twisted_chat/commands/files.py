@@ -7,7 +7,7 @@ import sqlite3
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 import msgspec
@@ -26,9 +26,9 @@ WRITE_PATIENCE: Final = 60.0
 
 
 class Line(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """A line of an export: a message or the topic of a room."""
+    """A line of an export: a message or the topic of a room, or something about accounts."""
 
-    room: str
+    room: str = ""
     topic: str | None = None
     seq: int | None = None
     time: str | None = None
@@ -40,6 +40,12 @@ class Line(msgspec.Struct, omit_defaults=True, kw_only=True):
     """Empty for a message."""
     of: int | None = None
     """The number of the message that an entry of another kind is about."""
+    account: dict[str, Any] | None = None
+    token: dict[str, Any] | None = None
+    rule: dict[str, Any] | None = None
+    action: dict[str, Any] | None = None
+    report: dict[str, Any] | None = None
+    """Only with `--accounts`; see `account_lines`."""
 
 
 class RoomRow(NamedTuple):

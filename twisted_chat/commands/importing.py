@@ -26,6 +26,7 @@ from ..messages import MAX_ID, MAX_OBJECT, WireError, time_milliseconds
 from ..names import Name
 from ..stores.sqlite import database
 from . import Command, Problem
+from .account_lines import KINDS, Conflict, Entry, read, write
 from .files import Line, takes_database, writing
 from .progress import Progress
 
@@ -61,12 +62,26 @@ class _Message(NamedTuple):
     record: Record
 
 
+class _AboutAccounts(NamedTuple):
+    where: str
+    entry: Entry
+
+
+_Read = _Message | _Topic | _AboutAccounts
+"""A line that was read."""
+
+
 class _Counts:
     """The results of the lines so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, with_accounts: bool) -> None:
         self.messages = 0
         self.topics = 0
+        self.about_accounts: dict[str, int] = dict.fromkeys(KINDS, 0)
+        self.with_accounts = with_accounts
+        """True if lines about accounts are imported, too."""
+        self.passed_over = 0
+        """The lines about accounts that are not imported."""
         self.doubles = 0
         self.conflicts = 0
 
@@ -75,11 +90,20 @@ class _Counts:
         if self.conflicts <= MAX_REPORTS:
             print(f"{where}: {what}", file=sys.stderr)
 
+    @property
+    def written(self) -> int:
+        return self.messages + self.topics + sum(self.about_accounts.values())
+
     def text(self) -> str:
-        return (
-            f"imported {_many(self.messages, 'message')} and {_many(self.topics, 'topic')}; "
+        kinds = {"message": self.messages, "topic": self.topics, **(self.about_accounts if self.with_accounts else {})}
+        *first, last = [_many(count, what) for what, count in kinds.items()]
+        text = (
+            f"imported {', '.join(first)} and {last}; "
             f"already there: {self.doubles:,}; in conflict with what is there: {self.conflicts:,}"
         )
+        if self.passed_over:
+            text += f"\npassed over {_many(self.passed_over, 'line')} about accounts: --accounts imports them"
+        return text
 
 
 def _many(count: int, what: str) -> str:
@@ -89,13 +113,18 @@ def _many(count: int, what: str) -> str:
 def _arguments(parser: ArgumentParser) -> None:
     takes_database(parser)
     parser.add_argument(
+        "--accounts",
+        action="store_true",
+        help="also accounts, tokens, rules, reports and the audit log: trust whoever gave you the file",
+    )
+    parser.add_argument(
         "file", metavar="FILE", nargs="?", default="-", help="the file to read [default: the standard input]"
     )
 
 
 def run(options: Namespace, sleep: Callable[[float], object] = time.sleep) -> int:
     """Run the command. It `sleep`s after each step, for as long as that took: half of the time is the server's."""
-    counts = _Counts()
+    counts = _Counts(options.accounts)
     with (
         _input(options.file) as (file, name, size),
         writing(options.database) as connection,
@@ -111,9 +140,9 @@ def run(options: Namespace, sleep: Callable[[float], object] = time.sleep) -> in
     return 1 if counts.conflicts else 0
 
 
-def _steps(lines: Iterator[_Message | _Topic]) -> Iterator[list[_Message | _Topic]]:
+def _steps(lines: Iterator[_Read]) -> Iterator[list[_Read]]:
     """Gather lines into steps. Those before a bad line are yielded before it is reported."""
-    step: list[_Message | _Topic] = []
+    step: list[_Read] = []
     try:
         for line in lines:
             step.append(line)
@@ -136,7 +165,7 @@ def _input(path: str) -> Iterator[tuple[BinaryIO, str, int]]:
         yield file, path, os.fstat(file.fileno()).st_size
 
 
-def _lines(file: BinaryIO, name: str, progress: Progress) -> Iterator[_Message | _Topic]:
+def _lines(file: BinaryIO, name: str, progress: Progress) -> Iterator[_Read]:
     """Read lines. Raises `Problem` at the first one that no export has written."""
     number = 0
     while text := file.readline(MAX_LINE + 1):
@@ -164,9 +193,14 @@ def _plain(error: Exception) -> str:
     return "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
 
 
-def _read(where: str, line: Line) -> _Message | _Topic:
+def _read(where: str, line: Line) -> _Read:
     """Check a line. Raises `ValueError`."""
     try:
+        for kind in KINDS:
+            fields = getattr(line, kind)
+            if fields is not None:
+                return _AboutAccounts(where, read(kind, fields))
+        _see(line.room != "", "a line has a room, or is about accounts")
         room = names.room(line.room)
         if line.topic is not None:
             _see(len(line.topic) <= MAX_TOPIC, f"a topic has at most {MAX_TOPIC} characters")
@@ -194,17 +228,17 @@ def _see(fits: bool, otherwise: str) -> None:
 def _take(
     connection: sqlite3.Connection,
     path: str,
-    lines: list[_Message | _Topic],
+    lines: list[_Read],
     counts: _Counts,
 ) -> None:
     """Write the lines of a step in one transaction."""
     with database.transaction(connection):
         database.move_now(connection)
-        before = counts.messages, counts.topics
+        before = counts.written
         heads = _write(connection, lines, counts)
         for room, (ends, inserted) in heads.items():
             _count_skipped(connection, room, ends, inserted)
-        if (counts.messages, counts.topics) != before:
+        if counts.written != before:
             connection.execute("UPDATE store SET epoch = epoch + 1")
     if os.path.exists(f"{path}-wal") and os.path.getsize(f"{path}-wal") > database.WAL_BYTES:
         database.copy_wal(connection)
@@ -213,12 +247,13 @@ def _take(
 _Ends = tuple[int | None, int | None]
 
 
-def _write(
-    connection: sqlite3.Connection, lines: list[_Message | _Topic], counts: _Counts
-) -> dict[int, tuple[_Ends, int]]:
+def _write(connection: sqlite3.Connection, lines: list[_Read], counts: _Counts) -> dict[int, tuple[_Ends, int]]:
     """Write the new lines. Returns each room's oldest and newest number before, and the number of new messages."""
     added: dict[int, tuple[_Ends, int]] = {}
     for line in lines:
+        if isinstance(line, _AboutAccounts):
+            _write_about_accounts(connection, line, counts)
+            continue
         room = database.make_room(connection, line.room)
         if isinstance(line, _Topic):
             _write_topic(connection, room, line, counts)
@@ -230,6 +265,19 @@ def _write(
             counts.messages += 1
             added[room] = added[room][0], added[room][1] + 1
     return added
+
+
+def _write_about_accounts(connection: sqlite3.Connection, line: _AboutAccounts, counts: _Counts) -> None:
+    if not counts.with_accounts:
+        counts.passed_over += 1
+        return
+    try:
+        if write(connection, line.entry):
+            counts.about_accounts[line.entry.kind] += 1
+        else:
+            counts.doubles += 1
+    except Conflict as conflict:
+        counts.conflict(line.where, str(conflict))
 
 
 def _write_topic(connection: sqlite3.Connection, room: int, line: _Topic, counts: _Counts) -> None:
