@@ -38,7 +38,7 @@ UNFINISHED_TICKS: Final = 4
 _log = Logger("twisted_chat.bare")
 
 
-class BareHost(participant.Host, Protocol):
+class BareHost(participant.ParticipantHost, Protocol):
     """The chat, as a bare client knows it."""
 
     limits: Limits

@@ -115,7 +115,7 @@ class Receiver(Protocol):
     def resumeProducing(self) -> None: ...
 
 
-class Host(Protocol):
+class ParticipantHost(Protocol):
     """The chat, as a participant knows it."""
 
     reactor: Any
@@ -162,7 +162,7 @@ class Participant(ABC):
         "wire",
     )
 
-    def __init__(self, host: Host, wire: Wire, bucket: SessionBucket) -> None:
+    def __init__(self, host: ParticipantHost, wire: Wire, bucket: SessionBucket) -> None:
         self.host = host
         self.wire = wire
         self.bucket = bucket

@@ -15,7 +15,7 @@ from . import names
 from .limits import ANSWER_BYTES, MAX_OWED, MAX_OWN, SessionBucket
 from .messages import SERVER, Asked, Error, Kicked, PingSent, Quit, Reply, Say, Stop, WireError, time_text
 from .names import NOBODY, Name
-from .participant import Host, Participant, Wire
+from .participant import Participant, ParticipantHost, Wire
 
 TICK_SECONDS: Final = 30.0
 """Seconds between two checks for silent sessions."""
@@ -39,7 +39,7 @@ class Session(Participant):
 
     __slots__ = ("_has_half_closed", "encoding", "token", "write")
 
-    def __init__(self, host: Host, wire: Wire, bucket: SessionBucket) -> None:
+    def __init__(self, host: ParticipantHost, wire: Wire, bucket: SessionBucket) -> None:
         super().__init__(host, wire, bucket)
         self.encoding = wire.encoding
         self.write: Callable[[Any], None] = wire.write
