@@ -1,4 +1,4 @@
-"""Who somebody is: what the chat needs of accounts."""
+"""Identity: the interface of accounts for the chat."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .rules import Account, Rules
 
 
 class Accounts(Protocol):
-    """The accounts, as the chat sees them."""
+    """The accounts, as the chat knows them."""
 
     registry: Registry
-    """The store of accounts, and of what moderators do."""
+    """The store of accounts, and of the actions of moderators."""
     rules: Rules
     """The rules that are in force."""
     guests: bool
-    """True where a nick without an account may do more than register."""
+    """True if a nick without an account may do more than register."""
 
     def log_in(self, nick: Name, password: str | None, address: str) -> Deferred[Account | None]:
         """Find out who says hello, from which address; None is a guest.
@@ -30,25 +30,25 @@ class Accounts(Protocol):
         """
 
     def check_guest(self, nick: Name) -> Deferred[None]:
-        """Fire if somebody may bear a nick without logging in; fails as `log_in` does."""
+        """Fire if somebody may have a nick without logging in. Fails as `log_in` does."""
 
     def follow(self, heard: Callable[[str], object]) -> None:
         """Call `heard` with the key of each account whose sessions have to end."""
 
     def limits(self, account: Account | None, limits: Limits) -> Limits:
-        """Tell the limits of somebody, given those of everybody."""
+        """Return the limits of an account, given those of everybody."""
 
     def register(self, nick: Name, password: str, address: str) -> Deferred[Account | None]:
-        """Make a nick an account; fires with None if an operator has to let it in first. Fails with `WireError`."""
+        """Make a nick an account. Fires with None if an operator has to let it in first. Fails with `WireError`."""
 
     def change_password(self, account: Account, old: str, new: str, revoke: bool) -> Deferred[None]:
-        """Change a password; with `revoke`, all tokens end. Fails with `WireError`."""
+        """Change a password. With `revoke`, all tokens end. Fails with `WireError`."""
 
     def make_token(self, account: Account, label: str) -> Deferred[str]:
-        """Make a token; fires with its secret. Fails with `WireError` (`full`)."""
+        """Make a token. Fires with its secret. Fails with `WireError` (`full`)."""
 
     def tokens(self, account: Account) -> Deferred[list[StoredToken]]:
         """List the tokens of an account, by label."""
 
     def revoke_token(self, account: Account, label: str) -> Deferred[int]:
-        """End a token; fires with how many there were with this label."""
+        """End a token. Fires with the number of tokens with this label."""

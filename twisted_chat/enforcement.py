@@ -1,7 +1,7 @@
-"""The rules in effect: whoever may not be in a room, or on the server, any more is put out.
+"""Enforcement of the rules: participants that may no longer be in a room, or on the server, are put out.
 
-A change of the rules is followed whoever made it. It concerns those who are there in a bounded number of steps a turn:
-a room may have thousands of members, and nobody else is to wait for the moderator of one.
+Every change of the rules is followed, no matter who made it. The participants are examined in a bounded number of steps
+per turn: a room may have thousands of members, and nobody else has to wait for the moderator of one.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from .room import Room, Rooms
 from .rules import SERVER_WIDE, Change
 
 CHECKS_A_TURN: Final = 64
-"""Participants that are looked at in a share of a turn, as work of one request each."""
+"""The number of participants that are examined in a share of a turn, as work of one request each."""
 
 
 class Host(Protocol):
-    """The chat, as the enforcement sees it."""
+    """The chat, as the enforcement knows it."""
 
     accounts: Accounts
     rooms: Rooms
@@ -31,13 +31,13 @@ class Host(Protocol):
         """Return the time of day, in milliseconds since 1970."""
 
     def everybody(self) -> Sequence[Participant]:
-        """List all participants that are welcome."""
+        """Return all participants that are welcome."""
 
 
 def put_out(host: Host, participant: Any, room: Room, author: str, reason: str, asker: Any = None) -> int:
-    """Take a participant out of a room, and tell all who are there, but for the one who asked for it.
+    """Put a participant out of a room, and notify all members except the one who asked for it.
 
-    Returns how many are told. A bare client of whom nobody knows yet reads nothing more, and that is all.
+    Returns how many were notified. A bare client that is not a member yet just reads nothing more.
     """
     member = participant.members.pop(room.name.key, None) or room.paced.get(participant)
     if member is None:
@@ -51,12 +51,12 @@ def put_out(host: Host, participant: Any, room: Room, author: str, reason: str, 
 
 
 class Enforcement:
-    """Puts out whoever may not be where they are after a change of the rules."""
+    """Puts out participants that may not stay after a change of the rules."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
         self._waiting: deque[Callable[[], None]] = deque()
-        """Those who have to be looked at."""
+        """The participants that have to be examined."""
         self._lined_up = False
 
     def heard(self, change: Change) -> None:
@@ -72,7 +72,7 @@ class Enforcement:
         self.take_turn()
 
     def take_turn(self) -> int:
-        """Look at some of those who have to be looked at; returns the work, in requests."""
+        """Examine some participants. Returns the work, in requests."""
         self._lined_up = False
         work = 0
         while self._waiting and work < CHECKS_A_TURN:

@@ -33,7 +33,7 @@ from .registry import Registry, StoredAccount, StoredToken
 from .rules import Account, as_network
 
 Registration = Literal["open", "approved", "closed"]
-"""Who may make an account: everybody, everybody whom an operator lets in then, or nobody."""
+"""The people who may make an account: everybody, everybody whom an operator then lets in, or nobody."""
 
 TOKEN_PREFIX: Final = "tc_"
 """The beginning of a token: a secret that leaks into a file or a log can be searched for."""
@@ -42,7 +42,7 @@ TOKEN_BYTES: Final = 32
 """Random bytes of a token, which cannot be guessed (RFC 4086 asks for 16 at least)."""
 
 MAX_TOKENS: Final = 20
-"""Tokens of one account: more devices than anybody has, and a list that can be read."""
+"""The maximum number of tokens of an account: more devices than a person has, and a list that can be read."""
 
 LOGINS: Final = (5.0, 100)
 """Log-ins with a password of one address: per second in the long run, and at once. One takes some 30 ms of a core, so
@@ -55,11 +55,11 @@ _log = Logger("twisted_chat.accounts")
 
 
 class Policy(NamedTuple):
-    """Who is let in, and who runs the server."""
+    """The people who are let in, and those who run the server."""
 
     registration: Registration = "open"
     guests: bool = True
-    """True where nicks without an account are let in."""
+    """True if nicks without an account are let in."""
     operators: frozenset[str] = frozenset()
     """The keys of the accounts of those who run the server."""
     checkers: tuple[ICredentialsChecker, ...] = ()
@@ -71,7 +71,7 @@ EVERYBODY: Final = Policy()
 
 
 class IAccount(Interface):
-    """What a portal gives: an `Account`."""
+    """The interface of a portal's result: an `Account`."""
 
 
 @implementer(ICredentialsChecker)
@@ -85,7 +85,7 @@ class RegistryChecker:
         self._passwords = passwords
 
     def requestAvatarId(self, credentials: Any) -> Deferred[bytes | tuple[()]]:
-        """Compare a nick and a password with an account; fires with its key, or fails with `UnauthorizedLogin`."""
+        """Compare a nick and a password with an account. Fires with its key, or fails with `UnauthorizedLogin`."""
         return _deferred(self._check(credentials.username.decode(), credentials.password.decode()))
 
     async def _check(self, nick: str, password: str) -> bytes:
@@ -101,14 +101,14 @@ class RegistryChecker:
 
 @implementer(IRealm)
 class Realm:
-    """The accounts of a registry. One that a checker of another kind knows is entered when it logs in first."""
+    """The accounts of a registry. One that only another checker knows is entered at its first login."""
 
     def __init__(self, registry: Registry, reactor: Any) -> None:
         self._registry = registry
         self._reactor = reactor
 
     def requestAvatar(self, avatarId: Any, mind: Any, *interfaces: Any) -> Deferred[Any]:
-        """Find an account; fails with `WireError` where an operator has not let it in, or has shut it out."""
+        """Find an account. Fails with `WireError` if an operator has not let it in, or has shut it out."""
         name = names.nick(avatarId.decode() if isinstance(avatarId, bytes) else avatarId)
         return Deferred.fromCoroutine(self._find(name)).addCallback(lambda account: (IAccount, account, _do_nothing))
 
@@ -122,17 +122,17 @@ class Realm:
 
 
 def _do_nothing() -> None:
-    """Nothing to do: a session ends by itself."""
+    """Do nothing. A session ends by itself."""
 
 
 def new_account(name: Name, password: str, reactor: Any) -> StoredAccount:
-    """Make an account that is let in; `password` is a hash, or empty where another checker knows it."""
+    """Make an account that is let in. `password` is a hash, or empty if another checker knows it."""
     now = clock.milliseconds(reactor)
     return StoredAccount(name=name, skeleton=names.skeleton(name.shown), password=password, created=now)
 
 
 def account_of(stored: StoredAccount) -> Account:
-    """Return an account that may log in; raises `WireError` (`denied`)."""
+    """Return an account that may log in. Raises `WireError` (`denied`)."""
     if stored.state == "pending":
         raise WireError("denied", f"an operator has to let the account {stored.name.shown} in first: ask one")
     if stored.state == "suspended":
@@ -172,7 +172,7 @@ class Login:
         self._passwords.pool.start()
 
     def stop(self) -> None:
-        """End them, once what they are about is done."""
+        """End them once their work is done."""
         self._passwords.pool.stop()
 
     def follow(self, heard: Callable[[str], object]) -> None:
@@ -235,7 +235,7 @@ class Login:
                 return account
         return None
 
-    # What an account may do with itself
+    # Requests of an account about itself
 
     def register(self, nick: Name, password: str, address: str) -> Deferred[Account | None]:
         return _deferred(self._register(nick, password, address))

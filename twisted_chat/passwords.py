@@ -22,13 +22,13 @@ from twisted.python.threadpool import ThreadPool
 from .messages import WireError
 
 HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-"""How passwords are hashed: `memory_cost` is in KiB."""
+"""The parameters of the hash. `memory_cost` is in KiB."""
 
 THREADS: Final = 2
-"""Hashes at a time: half a core is left to the chat on a machine of two, and the threads are nice."""
+"""The number of hashes at a time: on two cores, the chat keeps half a core, and the threads are nice."""
 
 MAX_WAITING: Final = 64
-"""Hashes that wait: two seconds' worth. More are refused at once, since a client would have gone by then."""
+"""The maximum number of waiting hashes: two seconds' worth. A client that waits for longer has often left."""
 
 MIN_PASSWORD: Final = 8
 """Characters of a password: the least that NIST SP 800-63B, section 5.1.1, allows."""
@@ -37,7 +37,7 @@ MAX_PASSWORD: Final = 256
 """Characters of a password: a sentence, and a bound on what is hashed."""
 
 NICENESS: Final = 10
-"""How much other work, the chat's above all, goes before a hash (`nice`)."""
+"""The niceness of the threads, so that the chat goes first."""
 
 _T = TypeVar("_T")
 
@@ -62,11 +62,11 @@ class Passwords:
         self._waiting = 0
 
     def hash(self, password: str) -> Deferred[str]:
-        """Hash a password. Fails with `WireError` (`rate-limited`) where too many wait."""
+        """Hash a password. Fails with `WireError` (`rate-limited`) if too many wait."""
         return self._run(self._hasher.hash, _prepared(password))
 
     def check(self, stored: str | None, password: str) -> Deferred[Verdict]:
-        """Compare a password with a stored hash; None costs the same, and is never right. Fails like `hash`."""
+        """Compare a password with a stored hash. None takes the same time, and is never right. Fails as `hash` does."""
         return self._run(self._check, stored, _prepared(password))
 
     def _check(self, stored: str | None, password: str) -> Verdict:
@@ -111,7 +111,7 @@ _opaque = precis_i18n.get_profile("OpaqueString")
 
 
 def _prepared(password: str) -> str:
-    """Return a password as it is hashed: the same however its characters were composed (RFC 8265, section 4.2)."""
+    """Return a password in the form that is hashed, the same for any composition of its characters (RFC 8265, 4.2)."""
     try:
         prepared: str = _opaque.enforce(password)
     except ValueError:  # nobody has chosen it

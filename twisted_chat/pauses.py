@@ -19,10 +19,10 @@ _V = TypeVar("_V")
 
 
 class Growth(NamedTuple):
-    """How the pause after a wrong password grows."""
+    """The growth of the pauses after wrong passwords."""
 
     free: int
-    """Wrong passwords without a pause: people mistype them."""
+    """The number of wrong passwords without a pause: people mistype them."""
     first: float
     """Seconds of the first pause; each later one takes twice as long."""
     longest: float
@@ -52,7 +52,7 @@ class _Failures(NamedTuple):
 
 
 class Pauses:
-    """The pauses after wrong passwords. `now` tells seconds."""
+    """The pauses after wrong passwords. `now` returns seconds."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
@@ -81,7 +81,7 @@ class Pauses:
             self._grow(self._addresses, network, ADDRESS)
 
     def succeeded(self, account: str, address: str) -> None:
-        """Forget the wrong passwords of an account, and remember from where its owner came."""
+        """Forget the wrong passwords of an account, and remember the network of its owner."""
         self._accounts.pop(account, None)
         _remember(self._known, (account, network_of(address)), None)
 

@@ -1,7 +1,7 @@
-"""What a store has to do for accounts: keep them, their tokens, the rules that are in force, and the audit log.
+"""The interface of a store for accounts, their tokens, the rules in force, and the audit log.
 
-What `log.py` is for logs, this is for all that is known of people. A store that fails fails with `log.Unavailable`, and
-nothing is stored then. Keys are those of `names.Name`; times are milliseconds since 1970.
+It is for people what `log.py` is for logs. A method that cannot store or read fails with `log.Unavailable`, and nothing
+is stored then. Keys are those of `names.Name`; times are milliseconds since 1970.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class StoredAccount(msgspec.Struct, frozen=True, kw_only=True):
 
     name: Name
     skeleton: str
-    """What all names that look like this one have in common."""
+    """The skeleton, which all names that look like this one have in common."""
     password: str
-    """The hash of the password, with its parameters; empty where no password is right (a removed account)."""
+    """The hash of the password, with its parameters; empty if no password is right (a removed account)."""
     created: int
     state: AccountState = "active"
 
@@ -60,15 +60,15 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     room: str = ""
     """The key of the room; empty for the whole server."""
     target: str = ""
-    """To whom or to what it was done, as it is shown."""
+    """The target of the action, as it is shown."""
     value: str = ""
-    """The role, the seconds, the number of a message: what the kind needs."""
+    """The role, the seconds, or the number of a message, by the kind of action."""
     msg: str = ""
     """The reason."""
     until: int | None = None
     time: int = 0
     seq: int = 0
-    """Its number in the audit log; the store gives it."""
+    """Its number in the audit log, which the store assigns."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,20 +83,19 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     msg: str = ""
     time: int = 0
     seq: int = 0
-    """Its number among the reports; the store gives it."""
+    """Its number among the reports, which the store assigns."""
 
 
 class Registry(Protocol):
-    """A store of accounts, rules and what was done."""
+    """A store of accounts, rules, the audit log and reports."""
 
     rules: Rules
-    """The rules that are in force: loaded when the store was opened."""
+    """The rules in force, which were loaded when the store was opened."""
 
     def follow(self, heard: Callable[[str], object]) -> None:
         """Call `heard` with the key of each account whose sessions have to end.
 
-        That is one which was suspended or removed, or whose password was set by somebody else than its owner: by a
-        command beside the server.
+        These are suspended and removed accounts, and those whose password was set by a command beside the server.
         """
 
     # Accounts
@@ -105,10 +104,10 @@ class Registry(Protocol):
         """Find an account."""
 
     def find_alike(self, skeleton: str) -> Deferred[Name | None]:
-        """Find the account whose name has this skeleton, whatever its state."""
+        """Find the account whose name has this skeleton, in any state."""
 
     def add(self, account: StoredAccount) -> Deferred[bool]:
-        """Store a new account; False if there is one with its key or its skeleton, whatever its state."""
+        """Store a new account. False if there is one with its key or its skeleton, in any state."""
 
     def set_password(self, key: str, old: str, new: str) -> Deferred[bool]:
         """Replace the hash of a password by another one; False if it is not `old` any more.
@@ -117,10 +116,10 @@ class Registry(Protocol):
         """
 
     def set_state(self, key: str, state: AccountState) -> Deferred[bool]:
-        """Let an account in, or shut it out, which followers hear; False if there is none."""
+        """Let an account in, or shut it out, and tell the followers. False if there is none."""
 
     def accounts(self, after: str, most: int, state: AccountState | None = None) -> Deferred[list[StoredAccount]]:
-        """List at most `most` accounts behind a key, in the order of their keys."""
+        """List at most `most` accounts after a key, in the order of their keys."""
 
     # Tokens
 
@@ -137,9 +136,9 @@ class Registry(Protocol):
         """List the tokens of an account, by label."""
 
     def revoke_tokens(self, key: str, label: str | None = None) -> Deferred[int]:
-        """End a token of an account, or all of them; fires with how many there were."""
+        """End a token of an account, or all of them. Fires with the number of them."""
 
-    # Rules, and what was done
+    # Rules, the audit log, and reports
 
     def act(self, action: Action, change: Change | None = None) -> Deferred[Action]:
         """Store an entry of the audit log, and a change of the rules with it, both or none.
@@ -157,10 +156,10 @@ class Registry(Protocol):
         """Store a report, and forget all but the newest `most`; fires with it as it was numbered."""
 
     def reports(self, after: int, most: int) -> Deferred[list[Report]]:
-        """Read the oldest reports behind a number, in order."""
+        """Read the oldest reports after a number, in order."""
 
     def finish_reports(self, seq: int) -> Deferred[None]:
-        """Forget the reports up to a number: they were seen to."""
+        """Forget the reports up to a number, which were dealt with."""
 
     def close(self) -> Deferred[None]:
-        """Finish what is under way, and look no more for what others have written."""
+        """Finish the work under way, and stop checking for changes of other programs."""

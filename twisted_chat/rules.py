@@ -1,8 +1,8 @@
 """The rules of rooms and of the server: who may enter, speak, and moderate.
 
-All rules that are in force are in memory, so that the gate decides at once; the registry stores them, loads them at the
-start, and hands on every change, whichever server made it (`Rules.apply`). What a rule is about is a subject: the key
-of a nick, which is that of an account too, or an address or a network.
+All rules in force are in memory, so that the gate decides at once. The registry stores them, loads them at the start,
+and passes on every change, no matter which server made it (`Rules.apply`). The *subject* of a rule is the key of a
+nick, which is also that of an account, or an address or a network.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _K = TypeVar("_K")
 _V = TypeVar("_V")
 
 LONG_SECONDS: Final = 24 * 60 * 60
-"""The longest `retry` that somebody who is muted is told: the mute may be lifted at any time."""
+"""The longest `retry` for somebody who is muted, since the mute may be lifted at any time."""
 
 _ABOUT_GUESTS: Final = frozenset(("ban", "mute"))
-"""The kinds of rules that concern guests who look like the subject, or have its address."""
+"""The kinds of rules that also apply to guests who look like the subject, or have its address."""
 
 MAX_SPOKEN: Final = 4_096
-"""Entries of slow mode's memory above which those that are over are forgotten: few rooms have so many who speak."""
+"""The number of entries of slow mode above which expired ones are forgotten: few rooms have so many speakers."""
 
 
 class Role(IntEnum):
@@ -57,11 +57,11 @@ class Role(IntEnum):
 
 
 class Account(msgspec.Struct, frozen=True):
-    """A nick that belongs to somebody, who has a password for it."""
+    """A nick that belongs to one person, who has a password for it."""
 
     name: Name
     created: int = 0
-    """Milliseconds since 1970. What was said under this nick before then was somebody else's."""
+    """The time of its creation, in milliseconds since 1970. Earlier messages under this nick are somebody else's."""
 
 
 class Person(Protocol):
@@ -75,7 +75,7 @@ class Person(Protocol):
 
     @property
     def address(self) -> str:
-        """The address by which this connection is counted, empty where it has none."""
+        """The address by which this connection is counted; empty if it has none."""
 
 
 RuleKind = Literal["role", "ban", "mute", "lock", "slow", "invite"]
@@ -88,7 +88,7 @@ class RuleKey(NamedTuple):
     """The key of the room, or `SERVER_WIDE`."""
     kind: RuleKind
     subject: str
-    """The key of a nick, an address or a network; empty where the rule is about everybody in the room."""
+    """The key of a nick, an address or a network; empty if the rule is about everybody in the room."""
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +105,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     value: int = 1
     """The role, or the seconds of slow mode."""
     until: int | None = None
-    """The end of the rule, in milliseconds since 1970; None where it has none."""
+    """The end of the rule, in milliseconds since 1970; None if it has none."""
     msg: str = ""
     """The reason."""
     author: str = ""
@@ -129,7 +129,7 @@ class Change(msgspec.Struct, frozen=True):
 
 
 _Prefix = tuple[int, int]
-"""The version of IP, and the bits that the addresses of a network have in common."""
+"""The version of IP, and the number of bits that the addresses of a network have in common."""
 
 
 class _RoomRules:
@@ -144,13 +144,13 @@ class _RoomRules:
         self.slow = 0
         """Seconds between two messages of one member."""
         self.spoken: dict[str, int] = {}
-        """While slow mode is on, when somebody last spoke, in milliseconds since 1970."""
+        """While slow mode is on, the time of everybody's last message, in milliseconds since 1970."""
         self._guests: dict[tuple[RuleKind, str], dict[RuleKey, None]] = {}
         """The rules about guests of an address."""
         self._looks: dict[tuple[RuleKind, str], dict[RuleKey, None]] = {}
-        """The rules about a nick, by what it looks like: a guest takes another nick within a second."""
+        """The rules about a nick, by its skeleton: a guest can take another nick within a second."""
         self._networks: dict[_Prefix, dict[int, RuleKey]] = {}
-        """The bans of addresses and networks, by prefix and first address: a search looks once at each prefix."""
+        """The bans of addresses and networks, by prefix and first address: a search examines each prefix once."""
 
     def set(self, rule: Rule) -> None:
         self.unset(rule.key)
@@ -220,7 +220,7 @@ def _look(rule: Rule) -> str:
 
 
 def _discard(index: dict[_K, dict[_V, Any]], key: _K, value: _V) -> None:
-    """Take a value out of an index, and its key with the last one."""
+    """Remove a value from an index, and its key with the last one."""
     del index[key][value]
     if not index[key]:
         del index[key]
@@ -242,7 +242,7 @@ class Rules:
         self._followers.append(heard)
 
     def apply(self, change: Change) -> None:
-        """Put a change, which is stored, into force."""
+        """Put a change that is stored into force."""
         for key in change.ended:
             rules = self._rooms.get(key.room)
             if rules is not None:
@@ -254,10 +254,10 @@ class Rules:
         for heard in self._followers:
             heard(change)
 
-    # Who may do what
+    # Rights
 
     def role(self, account: Account | None, room: str = SERVER_WIDE) -> Role:
-        """Tell the role of somebody in a room, given by its key."""
+        """Return the role of somebody in a room, given by its key."""
         if account is None:
             return Role.GUEST
         key = account.name.key
@@ -285,7 +285,7 @@ class Rules:
             raise WireError("denied", f"the room {room.shown} is locked: ask one of its moderators for an invitation")
 
     def may_enter(self, person: Person, room: Name, now: int) -> bool:
-        """True where somebody may enter a room, and so read it."""
+        """True if somebody may enter a room, and so read it."""
         try:
             self.check_entry(person, room, now)
         except WireError:
@@ -308,9 +308,9 @@ class Rules:
                 raise _banned(ban, "from this server")
 
     def check_speech(self, person: Person, room: str, now: Callable[[], int]) -> None:
-        """Raise `WireError` (`rate-limited`) if somebody who is in a room may not speak there now; count it otherwise.
+        """Raise `WireError` (`rate-limited`) if a member of a room may not speak there now; count it otherwise.
 
-        `now` tells milliseconds since 1970; it is not called where the room has no rules, as most have none.
+        `now` returns milliseconds since 1970. It is not called for a room without rules, as most rooms are.
         """
         rules = self._rooms.get(room)
         if rules is None or self.role(person.account, room) >= Role.MODERATOR:
@@ -331,7 +331,7 @@ class Rules:
                 rules.spoken = {one: at for one, at in rules.spoken.items() if time - at < rules.slow * 1000}
             rules.spoken[who] = time
 
-    # What is in force
+    # Rules in force
 
     def in_force(self, room: str, kind: RuleKind, now: int) -> list[Rule]:
         """List the rules of a kind in a room, by their subjects."""
@@ -342,21 +342,21 @@ class Rules:
         )
 
     def __iter__(self) -> Iterator[Rule]:
-        """Go through all rules that are known, be they over or not."""
+        """Iterate over all known rules, expired ones included."""
         for rules in self._rooms.values():
             yield from rules.by_key.values()
 
     def get(self, key: RuleKey) -> Rule | None:
-        """Find a rule by its key, be it over or not."""
+        """Return a rule by its key, even if it has expired."""
         return self._rooms.get(key.room, _NOTHING).by_key.get(key)
 
     def has_rules(self, room: str) -> bool:
-        """True where there is a rule about a room: it is somebody's."""
+        """True if there is a rule about a room, which means that it has an owner."""
         return room in self._rooms
 
 
 def as_network(subject: str) -> IPv4Network | IPv6Network | None:
-    """Read an address or a network; None where it is neither. IPv4 within IPv6 is IPv4 (RFC 4291, section 2.5.5.2)."""
+    """Read an address or a network; None if it is neither. IPv4 within IPv6 is IPv4 (RFC 4291, section 2.5.5.2)."""
     try:
         network = ip_network(subject, strict=False)
     except ValueError:

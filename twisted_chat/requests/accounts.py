@@ -1,4 +1,4 @@
-"""Requests about one's own account: to register a nick, and what logs in for it."""
+"""Requests about one's own account: its registration, its password and its tokens."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..session import Session
 
 
 def _account(session: Session) -> Account:
-    """Return the account of somebody who has logged in; raises `WireError` (`denied`)."""
+    """Return the account of somebody who has logged in. Raises `WireError` (`denied`)."""
     if session.account is None:
         raise WireError("denied", "you have no account here: register your nick, or say hello with its password")
     return session.account

@@ -57,10 +57,10 @@ def _welcome(account: Account | None, host: Host, session: Session, request: mes
 
 
 def _take_nick(host: Host, session: Session, nick: str, account: Account | None, token: str | None = None) -> Name:
-    """Give a session a nick in place of the one that it has, if it has one; raises `WireError`.
+    """Give a session a nick in place of its present one, if it has one. Raises `WireError`.
 
-    The nick is nobody's and looks like nobody's, or its bearer has the same token, and is ended. An account may always
-    have its own name, also one that was forbidden later.
+    Nobody has the nick or one that looks like it, or its bearer has the same token, and is ended. An account may always
+    have its own name, even if that was forbidden later.
     """
     name = names.nick(nick)
     if names.skeleton(name.shown) in RESERVED:

@@ -1,7 +1,8 @@
-"""Requests of those who keep the peace: kick, ban, mute, roles, locks, invitations, slow mode.
+"""Requests of moderators: kick, ban, mute, roles, locks, invitations, slow mode.
 
 Each is entered in the audit log together with the rules that it makes or ends. The rules are in force once that is
-stored, and the chat puts out whoever may not be in a room any more (`Chat.enforce`); then everybody concerned is told.
+stored. The chat then puts out participants that may no longer be in a room (`Chat.enforce`), and notifies everybody
+concerned.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from ..session import Session
 from .common import fitting, membership
 
 MAX_BANS: Final = 1_000
-"""Bans, mutes and invitations of one room, and bans of the server: a list that somebody can still read."""
+"""The maximum number of bans, mutes and invitations of a room, and of bans of the server: a list that can be read."""
 
 INVITATION_SECONDS: Final = 7 * 24 * 60 * 60
-"""The time for which an invitation is good: a week, so that a list of them does not grow for ever."""
+"""The lifetime of an invitation: a week, so that their list does not grow for ever."""
 
 
 def _room(host: Host, name: str | None) -> Name:
@@ -40,13 +41,13 @@ def _room(host: Host, name: str | None) -> Name:
 
 
 def _check_server_role(host: Host, session: Session, room: Name) -> None:
-    """Raise `WireError` (`denied`) for a request about the whole server that is not an operator's."""
+    """Raise `WireError` (`denied`) for a request about the whole server by anybody but an operator."""
     if room.key == SERVER_WIDE and host.accounts.rules.role(session.account) < Role.OPERATOR:
         raise WireError("denied", "only operators may do this to the whole server: name a 'room'")
 
 
 def _check_above(host: Host, session: Session, room: Name, account: Account | None) -> None:
-    """Raise `WireError` (`denied`) unless the asker has a higher role than the one to whom something is done."""
+    """Raise `WireError` (`denied`) unless the asker has a higher role than the target."""
     rules = host.accounts.rules
     theirs = rules.role(account, room.key)
     if theirs >= Role.MODERATOR and theirs >= rules.role(session.account, room.key):
@@ -59,7 +60,7 @@ def _a(role: Role) -> str:
 
 
 def _action(host: Host, session: Session, kind: str, room: Name, target: str = "", **more: str | int | None) -> Action:
-    """Make an entry of the audit log; `more` has the reason and what else its kind needs."""
+    """Make an entry of the audit log. `more` has the reason and the other fields of its kind."""
     reason = str(more.pop("msg", ""))
     if len(reason) > MAX_TOPIC:
         raise WireError("bad-message", f"a reason has at most {MAX_TOPIC} characters")
@@ -95,7 +96,7 @@ def _rule(kind: RuleKind, action: Action, subject: str = "", value: int = 1, add
 
 
 def _check_number(host: Host, rule: Rule) -> None:
-    """Raise `WireError` (`full`) where a room has as many rules of a kind as it may have."""
+    """Raise `WireError` (`full`) if a room has the maximum number of rules of a kind."""
     rules = host.accounts.rules
     if rules.get(rule.key) is None and len(rules.in_force(rule.room, rule.kind, rule.time)) >= MAX_BANS:
         raise WireError("full", f"there are {MAX_BANS} of these already: end some of them first")
@@ -104,7 +105,7 @@ def _check_number(host: Host, rule: Rule) -> None:
 def _act(
     host: Host, session: Session, action: Action, change: Change, tell: Callable[[str | None], Reply], id: str | None
 ) -> Deferred[None]:
-    """Store an action with its change, and tell everybody concerned; `tell` makes the notice, with or without an id."""
+    """Store an action with its change, and notify everybody concerned. `tell` makes the notice, with an id or not."""
     return host.accounts.registry.act(action, change).addCallback(_acted, host, session, tell, id)
 
 
@@ -178,7 +179,7 @@ def _ban(host: Host, session: Session, request: messages.Ban) -> Deferred[None]:
 
 
 def _find_subject(host: Host, who: str) -> tuple[str, str, str, Account | None]:
-    """Find whom a ban is about: the subject of the rule, how it is shown, a guest's network, and an account."""
+    """Return the target of a ban: the subject of the rule, its name for people, a guest's network, and an account."""
     network = as_network(who)
     if network is not None:
         single = network.prefixlen == network.max_prefixlen
@@ -193,7 +194,7 @@ def _find_subject(host: Host, who: str) -> tuple[str, str, str, Account | None]:
 
 
 def _network(guest: Participant) -> str:
-    """Return the network of a guest; empty where all that come by it have the same address, as behind a proxy."""
+    """Return the network of a guest; empty if many people share the address, as behind a proxy."""
     network = as_network(guest.address)
     return "" if network is None or network.is_loopback else network_of(guest.address)
 
@@ -282,7 +283,7 @@ def _slow(host: Host, session: Session, request: messages.Slow) -> Deferred[None
     return _act(host, session, action, change, tell, request.id)
 
 
-# Who may come in
+# Entry
 
 
 @answers(messages.Lock, needs=Role.MODERATOR)
@@ -365,7 +366,7 @@ def _grant_to(
 
 
 def _let_in(host: Host, session: Session, request: messages.Grant, nick: Name) -> Deferred[None]:
-    """Let an account in that waits for that, or shut one out."""
+    """Let a waiting account in, or shut one out."""
     if request.role not in ("member", "none"):
         raise WireError("bad-message", "on the server an account is a member, or none: name a 'room' for other roles")
     if nick.key in host.accounts.rules.operators:
@@ -385,7 +386,7 @@ def _let_in_done(found: bool, host: Host, session: Session, nick: Name, request:
     return _act(host, session, action, Change(), tell, request.id)
 
 
-# What is told to those who can do something about it
+# Reports
 
 
 @answers(messages.SendReport)

@@ -55,7 +55,7 @@ def _enter(room: Room, host: Host, session: Session, request: messages.Join) -> 
 
 
 def _check_admission(host: Host, session: Session, room: Room) -> None:
-    """Raise `WireError` if somebody may not enter a room, or it cannot take one more member, or cannot be begun."""
+    """Raise `WireError` if somebody may not enter a room, or the room is full or cannot be made."""
     limits = host.accounts.limits(session.account, host.limits)
     try:
         host.check_entry(session, room)  # again: the room may have been opened for this, and that takes a while
@@ -71,7 +71,7 @@ def _check_admission(host: Host, session: Session, room: Room) -> None:
 
 
 def _become_owner(host: Host, session: Session, room: Room) -> None:
-    """Make somebody with an account the owner of a room that nobody was in before; it need not wait for that."""
+    """Make somebody with an account the owner of a new room. The join does not wait for that."""
     is_new = not (room.log.seq or room.log.topic or room.pinned or host.accounts.rules.has_rules(room.name.key))
     if session.account is None or not is_new:
         return
