@@ -538,6 +538,25 @@ class KeepingTests(SynchronousTestCase):
         self.assertEqual((turns, fired), ([2, 2, 1], [None]))
         self.assertEqual(self.bob.texts(), ["0", "1", "2", "3", "4"])
 
+    def test_nobody_waits_behind_the_flood_of_another(self) -> None:
+        self.patch(appending, "MESSAGES_A_TURN", 4)
+        carol = self.server.welcome("carol", "lobby")
+        self.server.hush(self.alice, self.bob, carol)
+        for number in range(20):
+            self.alice.say(f"a{number}")
+        self.server.clock.turn()
+        for number in range(2):
+            self.bob.say(f"b{number}")
+        carol.say("c0")
+        self.server.clock.turn()
+        texts = [record.msg for record in self.server.fake.logs["lobby"].records]
+        self.assertEqual((texts[:4], set(texts[4:])), (["a0", "a1", "a2", "a3"], {"a4", "b0", "c0", "a5"}))
+        self.server.settle()
+        texts = [record.msg for record in self.server.fake.logs["lobby"].records]
+        for author, count in ("a", 20), ("b", 2), ("c", 1):
+            own = [text for text in texts if text[0] == author]
+            self.assertEqual(own, [f"{author}{number}" for number in range(count)])
+
     def test_a_store_that_raises_stops_nothing(self) -> None:
         append = self.server.fake._append
         self.patch(self.server.fake, "append", lambda entries, time: 1 / 0)

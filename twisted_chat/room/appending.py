@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from .. import clock
 from ..log import Entry, Log, Record, Unavailable
 from ..messages import SERVER, SERVER_FAULT, Ack, Code, Error, time_text
+from .backlog import Backlog
 from .catching_up import CatchingUp
 from .members import Listener, Member, Room
 from .page import Page
@@ -45,6 +46,9 @@ class Appending:
         self._turn = turn
         self._catching_up = catching_up
         self._entries: list[Entry] = []
+        """The messages of this turn."""
+        self._backlog = Backlog()
+        """The messages of earlier turns that are not being appended yet."""
         self._started = 0
         """The number of messages that are being appended."""
         self._unacked: list[Entry] = []
@@ -70,7 +74,10 @@ class Appending:
     def settled(self) -> Deferred[None]:
         """Return a Deferred that fires when every message so far is appended and acked, or refused."""
         done: Deferred[None] = Deferred()
-        self._waiting.append((self._handled + self._started + len(self._entries), done))
+        self._backlog.add(self._entries)
+        self._entries = []
+        self._backlog.let_others_wait()
+        self._waiting.append((self._handled + self._started + self._backlog.count, done))
         self._turn.schedule()
         return done
 
@@ -82,7 +89,11 @@ class Appending:
     @property
     def is_busy(self) -> bool:
         """True while messages wait to be appended, or are being appended."""
-        return bool(self._entries or self._started)
+        return self._has_entries or bool(self._started)
+
+    @property
+    def _has_entries(self) -> bool:
+        return bool(self._entries or self._backlog.count)
 
     # Into the log
 
@@ -92,11 +103,11 @@ class Appending:
             early = [entry for entry in self._unacked if entry.fresh]
             self._unacked = [entry for entry in self._unacked if not entry.fresh]
             self._hand_out(_by_author(early))
-        if self._entries and not self._started:
+        if (self._entries or self._backlog.count) and not self._started:
             self._start()
 
     def has_more(self) -> bool:
-        return bool(self._heard) or (bool(self._entries) and not self._started)
+        return bool(self._heard) or (self._has_entries and not self._started)
 
     def heard(self, room: Room, records: Sequence[Record]) -> None:
         """Called when a room's log has new records; without records, when it has changed in another way."""
@@ -108,9 +119,9 @@ class Appending:
 
     def _start(self) -> None:
         entries, self._entries = self._entries, []
-        if len(entries) > MESSAGES_A_TURN:
-            self._entries = entries[MESSAGES_A_TURN:]
-            del entries[MESSAGES_A_TURN:]
+        if self._backlog.count or len(entries) > MESSAGES_A_TURN:
+            self._backlog.add(entries)
+            entries = self._backlog.take(MESSAGES_A_TURN)
         self._started = len(entries)
         self._unacked = entries
         time = clock.milliseconds(self._reactor)
