@@ -225,6 +225,11 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
     },
     "stores.sqlite.database": {
         "__init__: super().__init__(first) -> pass": "nobody prints this exception",
+        "connect: connection.execute('PRAGMA mmap_size = 0') -> pass": "it is SQLite's default where it was not built"
+        " with another one",
+        "explain: code is None and str(error).startswith(_NO_TEXT)"
+        " -> str(error).startswith(_NO_TEXT)": "an error with a code has another text",
+        "explain: code or 0 -> code": "no code is explained by its own text",
         "explain: code or 0 -> code or 1": "neither is explained",
         "page: max(1, most_bytes // LONG) -> max(2, most_bytes // LONG)": "the first look is at one message more",
         "page: max(1, most_bytes // LONG) -> min(1, most_bytes // LONG)": "a second look is taken more often",
@@ -233,8 +238,14 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "__init__: 1 + READERS -> 2 + READERS": "a connection more, which nobody uses",
         "let_go: self._watch is not None and self._file_lock is not None -> self._watch is not None": "both or neither",
         "_size: return 0 -> return 1": "both are below every bound",
-        "copy_wal: self._copying.locked or self._closed"
-        " -> self._copying.locked and self._closed": "closing the file has removed the log, or raises an error",
+        "_threads: ThreadPool(0, most, f'twisted_chat.stores.sqlite, {name}')"
+        " -> ThreadPool(1, most, f'twisted_chat.stores.sqlite, {name}')": "the first thread begins a little earlier",
+        "let_go: self._watch is not None and self._file_lock is not None"
+        " -> self._watch is not None or self._file_lock is not None": "the same",
+        "let_go: self._watch is not None and self._file_lock is not None -> self._file_lock is not None": "the same",
+        "_close: self.attempt_in_thread(0, function)"
+        " -> self.attempt_in_thread(1, function)": "nothing is tried again once the file is being closed",
+        "copy_wal: _size(f'{self.path}-wal') >= WAL_BYTES -> _size(f'{self.path}-wal') > WAL_BYTES": "a byte more",
         "was_written_by_others: not self._closed and database.epoch(self.writer) != epoch"
         " -> database.epoch(self.writer) != epoch": "a closed connection raises an error, which is suppressed",
     },

@@ -14,7 +14,7 @@ from twisted_chat.stores.retention import Keep, Trusted
 from twisted_chat.stores.sqlite import database
 from twisted_chat.stores.sqlite.database import connect, prepare, transaction
 
-from .stores import StoreTestCase
+from .stores import StoreTestCase, entry, room
 
 SCHEMAS = Path(__file__).parent / "schemas"
 """The schema of each version that was ever released, as it was."""
@@ -227,6 +227,7 @@ class Ages(DatabaseTestCase):
         limit = Keep(seconds=100)
         self.assertEqual(database.overdue(connection, limit, 119_999), [])
         self.assertEqual(database.overdue(connection, limit, 120_000), [room])
+        self.assertEqual(database.trim(connection, room, limit, 119_999).oldest, 1)
         self.assertEqual(database.trim(connection, room, limit, 120_000).oldest, 2)
         self.assertEqual(database.overdue(connection, limit, 120_000), [])
 
@@ -249,6 +250,34 @@ class Discarding(DatabaseTestCase):
             connection.execute("DELETE FROM account")
         database.discard(self.path)
         self.assertEqual(os.listdir(self.folder), [])
+
+    def test_one_that_a_server_uses_is_left_alone(self) -> None:
+        self.open_store()
+        database.discard(self.path)
+        self.assertTrue(os.path.exists(self.path))
+
+
+class Costs(StoreTestCase):
+    def test_what_is_kept_in_a_turn_costs_no_more_where_the_journal_is_long(self) -> None:
+        log = self.open_store(":memory:")
+        lobby = self.successResultOf(room(log))
+        steps = 0
+
+        def count() -> int:
+            nonlocal steps
+            steps += 1
+            return 0
+
+        self.file.writer.set_progress_handler(count, 1)
+        costs: list[int] = []
+        for turn in range(3):
+            for first in range(0, 500 if turn == 1 else 2, 2):
+                said = [entry(lobby, "x", f"{turn} {first + number}") for number in range(2)]
+                before = steps
+                self.successResultOf(log.append(said, 1))
+            costs.append(steps - before)
+        self.assertEqual(self.file.writer.execute("SELECT count(*) FROM journal").fetchone(), (504,))
+        self.assertLess(costs[2], 1.5 * costs[0])
 
 
 class Newest(DatabaseTestCase):
@@ -279,6 +308,16 @@ class Explanations(DatabaseTestCase):
         error = sqlite3.OperationalError("database is locked")
         error.sqlite_errorcode = sqlite3.SQLITE_BUSY_RECOVERY
         self.assertTrue(database.is_busy(error))
+
+    def test_a_file_that_cannot_be_opened_or_made_is_told_from_other_faults(self) -> None:
+        error = sqlite3.OperationalError("")
+        for code, expected in (
+            (sqlite3.SQLITE_CANTOPEN, True),
+            (sqlite3.SQLITE_READONLY_CANTINIT, True),
+            (sqlite3.SQLITE_BUSY, False),
+        ):
+            error.sqlite_errorcode = code
+            self.assertEqual(database.cannot_open(error), expected)
 
     def test_a_text_that_cannot_be_decoded_is_damage_and_is_not_shown(self) -> None:
         connection = self.connected()

@@ -21,7 +21,7 @@ from twisted_chat.stores.sqlite import file as database_file
 from twisted_chat.stores.sqlite.log import SQLiteLog
 from twisted_chat.stores.sqlite.store import is_open_to_all, open_store
 
-from .stores import MOST, PLENTY, FileTestCase, entry, keep, read_bytes, room, texts, write_bytes
+from .stores import MOST, PLENTY, FileTestCase, entry, keep, read_bytes, room, size_of, texts, write_bytes
 
 
 class Power(FileTestCase):
@@ -219,6 +219,45 @@ class Files(FileTestCase):
         self.assertEqual(len(told), 2, told)
         self.assertRegex(told[0], rf"^{self.path}-wal has grown to \d+ MB, since another program has been reading")
 
+    async def test_it_is_told_of_again_once_the_log_could_be_copied(self) -> None:
+        log = self.open_store()
+        await keep(log, [entry(await room(log), "a")], 1)
+        size = size_of(f"{self.path}-wal")
+        self.patch(database_file, "WAL_BYTES", size)
+        for pinned_bytes, whole, told in (
+            (size + 1, False, 0),
+            (size, False, 1),
+            (size, False, 1),
+            (size, True, 1),
+            (size, False, 2),
+        ):
+            self.patch(database_file, "PINNED_BYTES", pinned_bytes)
+            self.patch(database, "copy_wal", mock.Mock(return_value=whole))
+            self.file.copy_wal()
+            await self.file.wal_copied()
+            await deferLater(reactor, 0)
+            self.assertEqual(len(self.logged()), told)
+
+    async def test_the_log_is_copied_by_one_at_a_time(self) -> None:
+        log = self.open_store()
+        await keep(log, [entry(await room(log), "a")], 1)
+        self.patch(database_file, "WAL_BYTES", size_of(f"{self.path}-wal"))
+        copy = mock.Mock(return_value=True)
+        self.patch(database, "copy_wal", copy)
+        for _ in range(3):
+            self.file.copy_wal()
+        await self.file.wal_copied()
+        self.assertEqual(copy.call_count, 2, "once for the most of it, and once for the rest")
+
+    async def test_a_write_waits_for_another_program_so_long_and_no_longer(self) -> None:
+        lobby = await room(self.open_store())
+        with self.written_to():
+            topic = lobby.set_topic("t")
+            self.clock.advance(database.PATIENCE - database_file.BUSY_PAUSE)
+            self.assertNoResult(topic)
+            self.clock.advance(database_file.BUSY_PAUSE)
+            self.assertIn("another program", await self.unavailable(topic))
+
     async def test_a_file_whose_folder_is_gone_refuses_messages(self) -> None:
         log = self.open_store()
         lobby = await room(log)
@@ -311,6 +350,16 @@ class TheEnd(FileTestCase):
         self.assertIn(self.path, self.open_files())
         await log.close()
         self.assertEqual(self.open_files(), [])
+
+    @skipUnless(os.path.exists("/proc/self/fd"), "this machine does not tell which files are open")
+    def test_no_file_is_left_open_where_the_start_fails(self) -> None:
+        with closing(sqlite3.connect(self.path)) as theirs:
+            theirs.execute("CREATE TABLE theirs (x)")
+        error = self.assertRaises(Unusable, open_store, self.path, reactor)
+        self.assertEqual(self.open_files(), [], error)
+        Path(self.path).write_text("no database " * 100)
+        error = self.assertRaises(Unusable, open_store, self.path, reactor)
+        self.assertEqual(self.open_files(), [], error)
 
     def open_files(self) -> list[str]:
         """List the files of the test's folder that this process has open."""

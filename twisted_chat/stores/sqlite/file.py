@@ -195,7 +195,7 @@ class DatabaseFile:
 
     def copy_wal(self) -> None:
         """Copy the write-ahead log into the file if it has grown: most of it while appends go on, then the rest."""
-        if not (self._copying.locked or self._closed) and _size(f"{self.path}-wal") >= WAL_BYTES:
+        if not self._copying.locked and _size(f"{self.path}-wal") >= WAL_BYTES:
             copied = self._copying.run(self._copy_wal)
             copied.addCallbacks(self._tell_of_reader, report, errbackArgs=("The write-ahead log could not be copied",))
 
