@@ -7,6 +7,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat.login import EVERYBODY, Policy
+from twisted_chat.requests import identity
 
 from .helpers import Peer, Server
 from .logins import HORSE, make_login
@@ -119,8 +120,9 @@ class NickTests(AccountTestCase):
 
     def test_the_nick_of_an_account_is_that_of_the_account(self) -> None:
         peer = self.register("al")
-        self.assertEqual(self.ask(peer, type="nick", nick="bo")["code"], "denied")
-        self.assertEqual(self.ask(peer, type="nick", nick="AL")["nick"], "AL")
+        for nick in "bo", "AL":
+            self.assertEqual(self.ask(peer, type="nick", nick=nick)["code"], "denied")
+        self.assertEqual(self.ask(peer, type="nick", nick="al"), {"type": "nick", "author": "al", "nick": "al"})
 
 
 class PasswordTests(AccountTestCase):
@@ -141,9 +143,7 @@ class PasswordTests(AccountTestCase):
     def test_what_else_logs_in_may_end_with_it(self) -> None:
         peer = self.register("al")
         token = self.ask(peer, type="token", label="phone")["token"]
-        other, _ = self.hello("bo")
-        sessions = [peer.wire.participant, other.wire.participant]
-        self.patch(self.server.chat, "sessions_of", lambda account: sessions)
+        other, _ = self.hello("al", token)
         self.assertEqual(self.change(peer, revoke=True)["type"], "password")
         self.assertEqual([obj["type"] for obj in other.got()], ["stop"])
         self.assertEqual(self.ask(peer, type="ping")["type"], "pong")
@@ -183,3 +183,85 @@ class SuspensionTests(AccountTestCase):
         self.assertEqual((stop["type"], "suspended" in stop["msg"]), ("stop", True))
         self.registry.end_sessions("bo")
         self.assertEqual(self.ask(guest, type="ping")["type"], "pong")
+
+
+class SessionsTests(AccountTestCase):
+    """Several connections of one account."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.al, self.bo = self.register("al"), self.hello("bo")[0]
+        self.phone, welcome = self.hello("al", HORSE)
+        self.assertEqual(welcome["type"], "welcome")
+        for peer in self.al, self.bo:
+            self.ask(peer, type="join", room="den")
+        self.server.hush(self.al, self.bo)
+
+    def test_a_nick_counts_once_and_comes_and_goes_once(self) -> None:
+        self.assertEqual(self.ask(self.phone, type="join", room="den")["count"], 2)
+        self.assertEqual(self.ask(self.phone, type="who", room="den")["members"], ["al", "bo"])
+        self.assertEqual(self.ask(self.bo, type="rooms")["rooms"][0]["count"], 2)
+        self.assertEqual((self.al.got(), self.bo.got()), ([], []))
+        self.phone.cut()
+        self.server.settle()
+        self.assertEqual(self.bo.got(), [])
+        self.assertEqual(self.ask(self.al, type="leave", room="den")["type"], "left")
+        self.server.settle()
+        self.assertEqual([obj["type"] for obj in self.bo.got()], ["leave"])
+        self.assertEqual(self.server.room("den").count, 1)
+
+    def test_leaving_with_one_is_not_leaving(self) -> None:
+        self.ask(self.phone, type="join", room="den")
+        self.ask(self.al, type="leave", room="den")
+        self.assertEqual((self.bo.got(), self.server.room("den").count), ([], 2))
+        self.ask(self.al, type="join", room="den")
+        self.assertEqual((self.bo.got(), self.server.room("den").count), ([], 2))
+
+    def test_what_one_says_the_others_hear(self) -> None:
+        self.ask(self.phone, type="join", room="den")
+        self.assertEqual(self.ask(self.al, type="", room="den", msg="hi", id="1")["type"], "ack")
+        for peer in self.phone, self.bo:
+            self.assertEqual([(obj["author"], obj["msg"]) for obj in peer.got()], [("al", "hi")])
+        self.assertEqual(self.al.got(), [])
+
+    def test_a_direct_message_goes_to_all_that_read(self) -> None:
+        self.bo.send({"type": "", "to": "al", "msg": "psst"})
+        self.server.settle()
+        self.assertEqual([self.al.texts(), self.phone.texts()], [["psst"], ["psst"]])
+        self.phone.pause()
+        self.assertEqual(self.ask(self.bo, type="", to="al", msg="psst", id="1")["type"], "ack")
+        self.assertEqual([self.al.texts(), self.phone.texts()], [["psst"], []])
+        self.al.pause()
+        self.assertEqual(self.ask(self.bo, type="", to="al", msg="psst")["code"], "unavailable")
+
+    def test_all_are_kicked(self) -> None:
+        self.registry.rules.operators = frozenset(("ops",))
+        ops = self.register("ops")
+        for peer in self.phone, ops:
+            self.ask(peer, type="join", room="den")
+        self.server.hush(self.al, self.bo, self.phone)
+        self.ask(ops, type="kick", room="den", nick="al")
+        for peer in self.al, self.phone, self.bo:
+            self.assertEqual([obj["type"] for obj in peer.got()], ["kick"])
+        self.assertEqual(self.ask(self.bo, type="who", room="den")["members"], ["bo", "ops"])
+        self.assertEqual(self.server.room("den").count, 2)
+
+    def test_a_token_takes_the_place_of_the_connection_that_has_it(self) -> None:
+        first, _ = self.hello("al", HORSE, token="x" * 16)
+        _, answer = self.hello("al", HORSE, token="x" * 16)
+        self.assertEqual((answer["type"], first.wire.closed, self.al.wire.closed), ("welcome", True, False))
+
+    def test_their_number_is_bounded(self) -> None:
+        self.patch(identity, "MAX_SESSIONS", 3)
+        self.assertEqual(self.hello("al", HORSE)[1]["type"], "welcome")
+        self.assertEqual(self.hello("al", HORSE)[1]["code"], "full")
+        self.phone.cut()
+        self.assertEqual(self.hello("al", HORSE)[1]["type"], "welcome")
+
+    def test_the_owner_of_a_nick_does_not_wait_for_a_guest(self) -> None:
+        self.begin(Policy("approved"))
+        guest, _ = self.hello("cy")
+        self.ask(guest, type="register", password=HORSE)
+        self.registry.set_state("cy", "active")
+        self.assertEqual(self.hello("cy", HORSE)[1]["type"], "welcome")
+        self.assertTrue(guest.wire.closed)

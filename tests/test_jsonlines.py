@@ -214,7 +214,7 @@ class ProtocolTests(SynchronousTestCase):
     def test_a_lost_connection_leaves_the_chat_and_no_call_behind(self) -> None:
         self.hello()
         self.lose()
-        self.assertEqual(self.server.chat.nicks, {})
+        self.assertEqual(list(self.server.chat.nicks), [])
         self.server.clock.advance(60)
         self.assertEqual(self.server.clock.calls, [])
 

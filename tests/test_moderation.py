@@ -333,11 +333,9 @@ class LockTests(ModerationTestCase):
         self.assertEqual(self.code(self.bo, type="join", room="den"), "denied")
 
     def test_a_member_whose_role_ends_is_put_out(self) -> None:
-        self.register("zed")
+        peer = self.register("zed")
         self.do(self.olga, type="grant", room="den", nick="zed", role="member")
         self.do(self.mo, type="lock", room="den", on=True)
-        (zed,) = self.server.chat.bearers("zed")
-        peer = Peer(self.server, zed.wire)  # type: ignore[arg-type]  # it is a fake
         self.assertEqual(self.code(peer, type="join", room="den"), "")
         self.do(self.olga, type="grant", room="den", nick="zed", role="none")
         self.assertEqual(self.members(), ["mo", "olga"])

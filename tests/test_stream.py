@@ -310,7 +310,7 @@ class ConnectionTests(TestCase):
         yield client.until(lambda data: data.count(b"\n") == 2)
         client.received = b""
         transport.pauseProducing()
-        session = self.chat.nicks["alice"]
+        (session,) = self.chat.nicks.bearers("alice")
         guest = self.guest()
         line = json.dumps({"type": "", "room": "lobby", "msg": "x" * 16_000}).encode()
         count = 0
@@ -371,7 +371,7 @@ class ConnectionTests(TestCase):
         protocol = yield self.made
         for _ in range(3):
             yield deferLater(reactor, 0)
-        self.assertEqual((len(self.chat._wires), self.chat.nicks), (1, {}))
+        self.assertEqual((len(self.chat._wires), len(self.chat.nicks)), (1, 0))
         protocol.handshakeCompleted()
         while not lobby.paced:
             yield deferLater(reactor, 0)
@@ -405,7 +405,7 @@ class ConnectionTests(TestCase):
         protocol.handshakeCompleted()
         yield stopped
         yield client.end()
-        self.assertEqual(self.chat.nicks, {})
+        self.assertEqual(list(self.chat.nicks), [])
 
     @inlineCallbacks
     def test_a_client_that_only_closes_its_own_side_reads_what_it_asked_for(
@@ -427,7 +427,7 @@ class ConnectionTests(TestCase):
         client.transport.pauseProducing()
         guest = self.guest()
         line = json.dumps({"type": "", "room": "lobby", "msg": "x" * 16_000}).encode()
-        while not self.chat.nicks["alice"].paused:
+        while not self.chat.nicks.bearers("alice")[0].paused:
             guest.hear(line)
             yield deferLater(reactor, 0)
         self.chat.disconnected(guest)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Container
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -29,10 +29,11 @@ from .limits import (
 )
 from .log import Log, RoomSummary
 from .messages import WireError
-from .names import Name
+from .names import NOBODY, Name
 from .newcomer import Newcomer
+from .nicks import Bearer, Nicks
 from .participant import Participant, Wire
-from .room import TAIL_BYTES, Room, Rooms, Soon
+from .room import TAIL_BYTES, Member, Room, Rooms, Soon
 from .rules import Account
 from .session import TICK_SECONDS, Session
 
@@ -68,11 +69,8 @@ class Chat:
         self.limits = limits or Limits()
         self.rooms = Rooms(reactor, log, tail_bytes, soon)
         self.log = log
-        self.nicks: dict[str, Session | Bare] = {}
-        """The participants that have a nick, by its key."""
+        self.nicks = Nicks()
         self.forbidden_nicks = forbidden_nicks
-        self.lookalikes = names.Lookalikes()
-        """Their nicks, by what they look like."""
         self.reactor = reactor
         self._lobby: Room | None = None
         self._wires: set[Wire] = set()
@@ -205,10 +203,10 @@ class Chat:
         if now < self._listed_until:
             return self._listed
         occupied = self.rooms.occupied()
-        largest = heapq.nsmallest(messages.MAX_PAGE, occupied, key=lambda room: (-len(room.members), room.name.shown))
+        largest = heapq.nsmallest(messages.MAX_PAGE, occupied, key=lambda room: (-room.count, room.name.shown))
         infos = {known.name.key: messages.RoomInfo(known.name.shown, 0, known.topic) for known in kept}
         for room in largest:
-            infos[room.name.key] = messages.RoomInfo(room.name.shown, len(room.members), room.log.topic)
+            infos[room.name.key] = messages.RoomInfo(room.name.shown, room.count, room.log.topic)
         rooms = sorted(infos.values(), key=lambda info: (-info.count, info.room))[: messages.MAX_PAGE]
         if len(occupied) > LIST_MANY:
             self._listed, self._listed_until = rooms, now + LIST_SECONDS
@@ -220,50 +218,55 @@ class Chat:
         """Give a bare client a nick, made of the label of its wire."""
         name, number = Name(label, label), 1
         # A guest may have taken it, or one that looks like it, or a client of another address may have the same port.
-        while name.key in self.nicks or self.lookalikes.clash(name):
+        while name.key in self.nicks or self.nicks.is_like_another(name, NOBODY):
             number += 1
             name = Name(f"{label}-{number}", f"{label}-{number}")
-        self.nicks[name.key] = bare
-        self.lookalikes.add(name)
+        self.nicks.add(name, bare)
         return name
 
-    def gone(self, participant: Session | Bare, farewell: str = "") -> None:
-        """Remove a participant from its rooms, and free its nick."""
+    def gone(self, participant: Bearer, farewell: str = "") -> None:
+        """Take a participant out of its rooms, and give up its nick."""
         nick = participant.nick
-        if self.nicks.get(nick.key) is not participant:
+        if not self.nicks.remove(participant):
             return
-        del self.nicks[nick.key]
-        self.lookalikes.discard(nick)
         members, participant.members = participant.members, {}
         for member in members.values():
-            self.rooms.leave(member)
-            if self._stopped is not None:
-                continue  # everybody leaves, and hears that from the server
+            is_elsewhere = self.leave(participant, member)
+            if self._stopped is not None or is_elsewhere:
+                continue  # where the server stops, all go, and each one hears that from the server
             notice = messages.MemberLeft(author=nick.shown, room=member.room.name.shown, msg=farewell[:MAX_TOPIC])
             self.rooms.announce_departure(member.room, notice, participant)
 
-    def bearers(self, key: str) -> list[Session | Bare]:
-        """List those who bear a nick, given by its key."""
-        bearer = self.nicks.get(key)
-        return [] if bearer is None else [bearer]
+    def leave(self, participant: Participant, member: Member) -> bool:
+        """Take a participant out of a room; True if another session of its account is still there."""
+        room = member.room
+        self.rooms.leave(member)
+        is_elsewhere = self.is_elsewhere(participant, room)
+        room.doubles -= is_elsewhere
+        return is_elsewhere
 
-    def everybody(self) -> Sequence[Session | Bare]:
-        """List all participants that are welcome."""
-        return tuple(self.nicks.values())
+    def is_elsewhere(self, participant: Participant, room: Room) -> bool:
+        """True if another session of the same account is in a room."""
+        if participant.account is None:
+            return False
+        bearers = self.nicks.bearers(participant.nick.key)
+        return any(bearer is not participant and room.name.key in bearer.members for bearer in bearers)
 
     def operators(self) -> list[Session]:
         """List the sessions of those who run the server."""
-        sessions = (bearer for key in self.accounts.rules.operators for bearer in self.bearers(key))
-        return [session for session in sessions if isinstance(session, Session) and session.account is not None]
+        return [session for key in self.accounts.rules.operators for session in self._sessions(key)]
 
     def sessions_of(self, account: Account) -> list[Session]:
         """List the sessions of an account."""
-        bearer = self.nicks.get(account.name.key)
-        return [bearer] if isinstance(bearer, Session) and bearer.account is not None else []
+        return self._sessions(account.name.key)
+
+    def _sessions(self, key: str) -> list[Session]:
+        bearers = self.nicks.bearers(key)
+        return [bearer for bearer in bearers if isinstance(bearer, Session) and bearer.account is not None]
 
     def _end_sessions(self, key: str) -> None:
         """Called where the sessions of an account have to end, given by its key."""
-        for session in self.sessions_of(Account(Name(key, key))):
+        for session in self._sessions(key):
             session.end("your account was suspended, or its password was set anew: log in again")
 
     # What the rules say

@@ -7,14 +7,15 @@ per turn: a room may have thousands of members, and nobody else has to wait for 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Protocol
 
 from .accounts import Accounts
 from .messages import SERVER, Kicked, WireError
+from .nicks import Nicks
 from .participant import Participant
-from .room import Room, Rooms
+from .room import Member, Room, Rooms
 from .rules import SERVER_WIDE, Change
 
 CHECKS_A_TURN: Final = 64
@@ -25,13 +26,14 @@ class Host(Protocol):
     """The chat, as the enforcement knows it."""
 
     accounts: Accounts
+    nicks: Nicks
     rooms: Rooms
 
     def now(self) -> int:
         """Return the time of day, in milliseconds since 1970."""
 
-    def everybody(self) -> Sequence[Participant]:
-        """Return all participants that are welcome."""
+    def leave(self, participant: Participant, member: Member) -> bool:
+        """Take a participant out of a room; True if another session of its account is still there."""
 
 
 def put_out(host: Host, participant: Any, room: Room, author: str, reason: str, asker: Any = None) -> int:
@@ -42,12 +44,12 @@ def put_out(host: Host, participant: Any, room: Room, author: str, reason: str, 
     member = participant.members.pop(room.name.key, None) or room.paced.get(participant)
     if member is None:
         return 0
-    host.rooms.leave(member)
+    is_elsewhere = host.leave(participant, member)
     if not participant.nick.key:
         return 0
     notice = Kicked(author=author, room=room.name.shown, nick=participant.nick.shown, msg=reason)
     participant.put_out(notice)
-    return 1 + host.rooms.tell_others(room, notice, asker)
+    return 1 if is_elsewhere else 1 + host.rooms.tell_others(room, notice, asker)
 
 
 class Enforcement:
@@ -66,7 +68,7 @@ class Enforcement:
         rooms |= {key.room for key in change.ended if key.kind in ("role", "invite")}
         for key in rooms:
             if key == SERVER_WIDE:
-                self._waiting.extend(partial(self._check_server, one) for one in host.everybody())
+                self._waiting.extend(partial(self._check_server, one) for one in host.nicks.everybody())
             elif (room := host.rooms.get(key)) is not None:
                 self._waiting.extend(partial(self._check_member, one, room) for one in (*room.members, *room.paced))
         self.take_turn()

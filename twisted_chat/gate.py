@@ -19,8 +19,9 @@ from .limits import AddressBuckets, Limits
 from .log import Log, RoomSummary
 from .messages import AnyRequest, Asked, WireError
 from .names import NOBODY
+from .nicks import Nicks
 from .participant import HELLO_FIRST, Participant
-from .room import Room, Rooms
+from .room import Member, Room, Rooms
 from .rules import SERVER_WIDE, Account, Role
 from .session import Session
 
@@ -35,21 +36,21 @@ class Host(Protocol):
     new_rooms: AddressBuckets
     """The rooms that may be begun from an address."""
     accounts: Accounts
-    nicks: dict[str, Any]
-    """The participants that are welcome, by the nick's key."""
+    nicks: Nicks
+    """The nicks of the participants that are welcome."""
     forbidden_nicks: Container[names.Name]
     """The nicks that the one who runs the server forbids."""
-    lookalikes: names.Lookalikes
-    """The nicks of the participants that are welcome, by what they look like."""
-
     reports: AddressBuckets
     """The reports that an address may still make."""
 
     def now(self) -> int:
         """Return the time of day, in milliseconds since 1970."""
 
-    def bearers(self, key: str) -> list[Any]:
-        """List those who bear a nick, given by its key."""
+    def leave(self, participant: Participant, member: Member) -> bool:
+        """Take a participant out of a room; True if another session of its account is still there."""
+
+    def is_elsewhere(self, participant: Participant, room: Room) -> bool:
+        """True if another session of the same account is in a room."""
 
     def operators(self) -> list[Session]:
         """List the sessions of those who run the server."""

@@ -18,6 +18,10 @@ RESERVED: Final = frozenset(map(names.skeleton, (SERVER, "self")))
 """The names that no nick may look like: the server is the author `server`, and bare clients call themselves `self`."""
 
 
+MAX_SESSIONS: Final = 20
+"""Connections of one account at once: more devices and programs than somebody has."""
+
+
 class _Newcomer(NamedTuple):
     """Somebody who says hello; see `rules.Person`."""
 
@@ -67,19 +71,27 @@ def _take_nick(host: Host, session: Session, nick: str, account: Account | None,
         raise WireError("nick-taken", "this nick is reserved for the server: take another one")
     if name in host.forbidden_nicks and (account is None or account.name.key != name.key):
         raise WireError("bad-nick", "this nick is not allowed on this server: take another one")
-    if host.lookalikes.clash(name, own=session.nick):
+    if host.nicks.is_like_another(name, session.nick):
         raise WireError("nick-taken", "this nick looks like that of somebody else: take one that differs more")
-    bearer = host.nicks.get(name.key)
-    if bearer is not None and bearer is not session:
-        if not isinstance(bearer, Session) or not is_same_token(bearer.token, token):
-            raise WireError("nick-taken", f"somebody else has this nick: take another one{_until_free(bearer)}")
-        bearer.end("a new connection of yours has taken the place of this one", farewell="connecting again")
+    for bearer in host.nicks.bearers(name.key):
+        if bearer is not session:
+            _make_room(host, bearer, account, token)
     if session.is_welcome:
-        del host.nicks[session.nick.key]
-        host.lookalikes.discard(session.nick)
-    host.nicks[name.key] = session
-    host.lookalikes.add(name)
+        host.nicks.remove(session)
+    host.nicks.add(name, session)
     return name
+
+
+def _make_room(host: Host, bearer: Participant, account: Account | None, token: str | None) -> None:
+    """See that somebody may bear the nick of `bearer`, who is ended if need be; raises `WireError`."""
+    if isinstance(bearer, Session) and is_same_token(bearer.token, token):
+        bearer.end("a new connection of yours has taken the place of this one", farewell="connecting again")
+    elif account is None:
+        raise WireError("nick-taken", f"somebody else has this nick: take another one{_until_free(bearer)}")
+    elif bearer.account is None:
+        bearer.end("this nick is somebody's account: log in, or take another nick")
+    elif len(host.nicks.bearers(account.name.key)) >= MAX_SESSIONS:
+        raise WireError("full", f"your account has {MAX_SESSIONS} connections: end one first")
 
 
 def _until_free(bearer: Participant) -> str:
@@ -95,10 +107,12 @@ def _nick(host: Host, session: Session, request: messages.Nick) -> Deferred[None
     name = names.nick(request.nick)
     if session.account is None:
         return host.accounts.check_guest(name).addCallback(_change_nick, host, session, request)
-    if name.key != session.account.name.key:
-        text = "your nick is your account's: to have another one, say hello with it and without a password"
+    if name != session.account.name:
+        text = (
+            f"your nick is your account's, {session.account.name.shown}: say hello without a password for another one"
+        )
         raise WireError("denied", text)
-    _change_nick(None, host, session, request)
+    session.reply(messages.NickChanged(author=name.shown, nick=name.shown, id=request.id))
     return None
 
 
@@ -106,7 +120,7 @@ def _change_nick(_: None, host: Host, session: Session, request: messages.Nick) 
     if session.closed:
         return
     old = session.nick
-    new = session.nick = _take_nick(host, session, request.nick, session.account)
+    new = session.nick = _take_nick(host, session, request.nick, None)
     session.reply(messages.NickChanged(author=old.shown, nick=new.shown, id=request.id))
     told = 0
     for member in session.members.values():

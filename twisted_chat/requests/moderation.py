@@ -17,6 +17,7 @@ from ..gate import Host, answers
 from ..limits import MAX_TOPIC, network_of
 from ..messages import Reply, WireError, time_text
 from ..names import Name
+from ..nicks import Bearer
 from ..participant import Participant
 from ..registry import AccountState, Action, Report, StoredAccount
 from ..room import Room
@@ -132,7 +133,7 @@ def _text(until: int | None) -> str | None:
 def _kick(host: Host, session: Session, request: messages.Kick) -> Deferred[None]:
     room = _room(host, request.room)
     nick = names.nick(request.nick)
-    present = [one for one in host.bearers(nick.key) if room.key in one.members]
+    present = [one for one in host.nicks.bearers(nick.key) if room.key in one.members]
     if not present:
         raise WireError("no-such-nick", f"{nick.shown} is not in the room {room.shown}")
     _check_above(host, session, room, present[0].account)
@@ -142,7 +143,7 @@ def _kick(host: Host, session: Session, request: messages.Kick) -> Deferred[None
 
 
 def _kicked(
-    stored: Action, host: Host, session: Session, room: Room, present: list[Participant], request: messages.Kick
+    stored: Action, host: Host, session: Session, room: Room, present: list[Bearer], request: messages.Kick
 ) -> None:
     if not session.closed:
         answer = messages.Kicked(author=stored.author, room=room.name.shown, nick=stored.target, id=request.id)
@@ -186,7 +187,7 @@ def _find_subject(host: Host, who: str) -> tuple[str, str, str, Account | None]:
         text = str(network.network_address) if single else str(network)
         return text, text, "", None
     name = names.nick(who)
-    for bearer in host.bearers(name.key):
+    for bearer in host.nicks.bearers(name.key):
         if bearer.account is not None:
             return name.key, bearer.nick.shown, "", bearer.account
         return name.key, bearer.nick.shown, _network(bearer), None
@@ -316,7 +317,7 @@ def _invited(stored: Action, host: Host, session: Session, room: Name, nick: Nam
 
     if not session.closed:
         session.reply(tell(request.id))
-    for bearer in host.bearers(nick.key):
+    for bearer in host.nicks.bearers(nick.key):
         host.rooms.send(bearer, tell())
 
 

@@ -68,7 +68,7 @@ def _who(host: Host, session: Session, request: messages.Who) -> None:
     name = names.room(request.room)
     after = names.nick(request.after).key if request.after else ""
     room = host.rooms.get(name.key)
-    nicks = [listener.nick for listener in room.members] if room else []
+    nicks = {listener.nick.key: listener.nick for listener in room.members}.values() if room else ()
     page = heapq.nsmallest(messages.MAX_PAGE, (nick for nick in nicks if nick.key > after), key=lambda nick: nick.key)
     shown = room.name.shown if room else name.shown
     answer = messages.Members(room=shown, members=[], count=len(nicks), id=request.id)

@@ -40,15 +40,17 @@ def _enter(room: Room, host: Host, session: Session, request: messages.Join) -> 
     is_new = session not in room.members
     if is_new:
         _check_admission(host, session, room)
+    is_double = is_new and host.is_elsewhere(session, room)
+    room.doubles += is_double
     session.members[room.name.key] = host.rooms.enter(room, session, request.since)
     name = room.name.shown
     log = room.log
-    count = len(room.members)
+    count = room.count
     session.reply(
         messages.Joined(room=name, topic=log.topic, seq=room.head, oldest=log.oldest, count=count, id=request.id)
     )
-    if is_new:
-        if len(room.members) == 1:
+    if is_new and not is_double:
+        if room.count == 1:
             _become_owner(host, session, room)
         notice = messages.MemberJoined(author=session.nick.shown, room=name)
         session.charge(host.rooms.announce(room, notice, session))
@@ -101,10 +103,11 @@ def _leave(host: Host, session: Session, request: messages.Leave) -> None:
     member = membership(session, request.room)
     room = member.room
     del session.members[room.name.key]
-    host.rooms.leave(member)
+    is_elsewhere = host.leave(session, member)
     session.reply(messages.Left(room=room.name.shown, id=request.id))
-    notice = messages.MemberLeft(author=session.nick.shown, room=room.name.shown)
-    session.charge(host.rooms.announce(room, notice, session))
+    if not is_elsewhere:
+        notice = messages.MemberLeft(author=session.nick.shown, room=room.name.shown)
+        session.charge(host.rooms.announce(room, notice, session))
 
 
 @answers(messages.Topic)

@@ -27,13 +27,16 @@ def _say_to_nick(host: Host, session: Session, request: messages.Say) -> None:
     """Send a direct message to a nick. It is not kept, since the next bearer of the nick would read it."""
     if request.to is None:
         raise WireError("bad-message", "a message needs a 'room', or a 'to' with somebody's nick")
-    other = host.nicks.get(names.nick(request.to).key)
-    if other is None:
+    bearers = host.nicks.bearers(names.nick(request.to).key)
+    if not bearers:
         raise WireError("no-such-nick", f"nobody has the nick {request.to} now")
-    if other.paused:
-        raise WireError("unavailable", f"{other.nick.shown} is not reading just now: send the message again later")
-    to = other.nick.shown
+    to = bearers[0].nick.shown
+    reading = [bearer for bearer in bearers if not bearer.paused]
+    if not reading:
+        raise WireError("unavailable", f"{to} is not reading just now: send the message again later")
     time = messages.time_text(clock.milliseconds(host.reactor))
-    host.rooms.send(other, Message(request.msg, session.nick.shown, None, to, None, time))
+    message = Message(request.msg, session.nick.shown, None, to, None, time)
+    for bearer in reading:
+        host.rooms.send(bearer, message)
     if request.id is not None:
         session.reply(messages.Ack(request.id, None, to, None, time))

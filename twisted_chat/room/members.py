@@ -81,6 +81,7 @@ class Room:
 
     __slots__ = (
         "_page",
+        "doubles",
         "epoch",
         "head",
         "live",
@@ -107,6 +108,8 @@ class Room:
         self.head = log.seq
         """All messages up to this number were sent to all live members."""
         self.members: dict[Listener, Member] = {}
+        self.doubles = 0
+        """The number of members that have the nick of another one: further sessions of an account."""
         self.live: dict[Encoding[Any], dict[Listener, None]] = {}
         """The live members, by the encoding that they read."""
         self.paced: dict[Listener, Member] = {}
@@ -124,6 +127,11 @@ class Room:
         """Raise `WireError` if the room has `most` members."""
         if len(self.members) >= most:
             raise WireError("full", f"{self.name.shown} has {most} members and takes no more: try again later")
+
+    @property
+    def count(self) -> int:
+        """The number of nicks that are in it."""
+        return len(self.members) - self.doubles
 
     # Who is live
 

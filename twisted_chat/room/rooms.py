@@ -211,4 +211,4 @@ class Rooms:
 
     def _tell_count(self, room: Room) -> None:
         room.presence = None
-        self.tell_others(room, Presence(room=room.name.shown, count=len(room.members)), None)
+        self.tell_others(room, Presence(room=room.name.shown, count=room.count), None)
