@@ -75,9 +75,9 @@ class Chat:
         self._lobby: Room | None = None
         self._wires: set[Wire] = set()
         self._networks: Counter[str] = Counter()
-        """How many connections there are of each network, without those that were refused."""
+        """The number of connections of each network, without those that were refused."""
         self._refused: dict[Wire, str] = {}
-        """The connections that are told why they cannot stay, with their networks."""
+        """The refused connections that are told why, with their networks."""
         limits = self.limits
         seconds = reactor.seconds
         at_once = max(LEAST_ARRIVALS, limits.connections_per_address)
@@ -253,11 +253,11 @@ class Chat:
         return any(bearer is not participant and room.name.key in bearer.members for bearer in bearers)
 
     def operators(self) -> list[Session]:
-        """List the sessions of those who run the server."""
+        """Return the sessions of operators."""
         return [session for key in self.accounts.rules.operators for session in self._sessions(key)]
 
     def sessions_of(self, account: Account) -> list[Session]:
-        """List the sessions of an account."""
+        """Return the sessions of an account."""
         return self._sessions(account.name.key)
 
     def _sessions(self, key: str) -> list[Session]:
@@ -265,11 +265,11 @@ class Chat:
         return [bearer for bearer in bearers if isinstance(bearer, Session) and bearer.account is not None]
 
     def _end_sessions(self, key: str) -> None:
-        """Called where the sessions of an account have to end, given by its key."""
+        """Called when the sessions of an account have to end. The account is given by its key."""
         for session in self._sessions(key):
             session.end("your account was suspended, or its password was set anew: log in again")
 
-    # What the rules say
+    # Rules
 
     def now(self) -> int:
         """Return the time of day, in milliseconds since 1970."""
@@ -282,11 +282,11 @@ class Chat:
             rules.check_entry(participant, room.name, self.now())
 
     def may_enter(self, participant: Participant, room: Room) -> bool:
-        """True where a participant may enter a room, and so read it."""
+        """True if a participant may enter a room, and so read it."""
         return self.may_read(participant, room.name.shown)
 
     def may_read(self, participant: Participant, room: str) -> bool:
-        """True where a participant may know of a room, given by its name."""
+        """True if a participant may know of a room, given by its name."""
         name, rules = names.room(room), self.accounts.rules
         return not rules.has_rules(name.key) or rules.may_enter(participant, name, self.now())
 

@@ -1,6 +1,6 @@
 """Rates and counts, of a session and of an address.
 
-Each limit is a number with a name, its reason beside it, and what a client may know of them is in `for_clients`.
+Each limit is a number with a name and its reason. `for_clients` returns those that clients learn.
 """
 
 from __future__ import annotations
@@ -18,47 +18,47 @@ from . import messages, names
 from .messages import WireError
 
 MAX_ERRORS: Final = 100
-"""Errors in a row after which a connection is ended: it is not speaking this protocol."""
+"""The number of errors in a row after which a connection is ended: it does not speak this protocol."""
 
 NOT_ITS_FAULT: Final = frozenset(("rate-limited", "unavailable", "full"))
-"""Codes of errors that do not count: the same request will be right later."""
+"""The codes of errors that do not count: the same request may succeed later."""
 
 MAX_WAITING: Final = 64
-"""Requests of one participant that wait for their turn; at this number, reading from it stops. A client over UDP may
-have as many under way."""
+"""The number of requests of one participant that wait for their turn. At this number, reading from it stops. A client
+over UDP may have as many in flight."""
 
 MAX_WAITING_BYTES: Final = 2**16
-"""Bytes of requests that wait for their turn, as they came: what one read of a socket brings."""
+"""The number of bytes of requests that wait for their turn, as received: as many as one read of a socket returns."""
 
 MAX_UNSETTLED: Final = 512
 MAX_UNSETTLED_BYTES: Final = 2**18
-"""Messages of one participant, and characters in them, on their way into the log; at these numbers, reading from it
-stops. A log that is slow for once must not fill the memory: this is 1 MB at most."""
+"""The number of messages of one participant, and of characters in them, that are being appended. At these numbers,
+reading from it stops. A log that is slow for once must not fill the memory: this is 1 MB at most."""
 
 QUANTUM: Final = 64
-"""Work of one participant in one turn of the reactor, in requests of some 10 microseconds; then others have their turn.
-A client over UDP may have as many requests under way. A kilobyte of a request counts as one more, and so do two
-kilobytes of an answer, and 20 others who are told."""
+"""The work of one participant in one turn of the reactor, in requests of some 10 microseconds. Then others have their
+turn. A client over UDP may have as many requests in flight. A kilobyte of a request counts as one more, and so do two
+kilobytes of an answer, and notices to 20 others."""
 
 WORK_A_TURN: Final = 256
-"""Work of one turn, in requests, before those who want more have to line up: 3 ms, for which everybody else waits."""
+"""The work of one turn, in requests, before participants with more have to line up: 3 ms, for which everybody waits."""
 
 LEAST_QUANTUM: Final = 8
-"""The work that everybody may make in any turn: a person, or a hello with a join, never waits behind a flood."""
+"""The work that everybody may cause in any turn: a person, or a hello with a join, never waits behind a flood."""
 
 MAX_OWED: Final = 2**16
-"""Bytes of answers that one session has not read, or was not written in this turn; at this number, its next request
-waits."""
+"""The number of bytes of answers that a session has not read, or that are written in this turn. At this number, its
+next request waits."""
 
 MAX_OWN: Final = 2**14
-"""Messages that one session may say in a room without reading from it; 8 bytes are remembered for each."""
+"""The number of messages that a session may send to a room without reading from it. Each takes 8 bytes of memory."""
 
 MAX_TOPIC: Final = 256
-"""Characters of a topic, and of a farewell: a long line of a terminal, and a list of rooms stays readable."""
+"""The maximum number of characters of a topic or farewell: a long line, so that a list of rooms stays readable."""
 
 TOLD: Final = 20
-"""Others who are told of a coming, a going, a nick or a topic for the price of one more request, which is as much work.
-The others are counted over all rooms, and the price is rounded up."""
+"""The number of notices to others that cost one more token, since they are as much work as one more request. They are
+counted over all rooms, and the price is rounded up."""
 
 TOKEN_BYTES: Final = 4096
 """Bytes of a request that cost one more token, so that a message of 16 kB costs as much as five short ones. At the
@@ -80,7 +80,7 @@ REFUSALS: Final = 3
 these, requests wait and nothing is read: a refusal costs as much as what it refuses."""
 
 CALM_SECONDS: Final = 10.0
-"""Seconds without meeting the limit after which the next refusals are told again."""
+"""Seconds below the limit after which the next requests beyond it are refused again."""
 
 REST_SECONDS: Final = 0.1
 """The least time for which nothing is read from a session that has used up its tokens: at the usual rate it then has 20
@@ -103,13 +103,14 @@ LEAST_ARRIVALS: Final = 100
 """New connections that may come at once from an address, however few it may have at a time: one that comes and goes."""
 
 MAX_ADDRESSES: Final = 2**14
-"""Addresses that are remembered for each kind of bucket: 4 MB. Who has more addresses than these has so many buckets
-that being forgotten makes no difference."""
+"""The number of addresses that are remembered for each kind of bucket: 4 MB. Somebody with more addresses has so many
+buckets that it makes no difference if some are forgotten."""
 
 MAX_REFUSED: Final = 32
 MAX_REFUSED_OF_ADDRESS: Final = 4
-"""Connections above a limit, in all and of one address, that are told so. More are closed without a word, before a TLS
-handshake: each takes one of the files that the process may open, and the store and the log need some too."""
+"""The number of refused connections, in all and of one address, that are told why. More are closed without a word,
+before a TLS handshake: each takes one of the files that the process may open, and the store and the log need some,
+too."""
 
 
 REPORTS_PER_HOUR: Final = 10
@@ -117,7 +118,7 @@ REPORTS_PER_HOUR: Final = 10
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What the one who runs the server may set."""
+    """The limits that options set."""
 
     rate: float = 200.0
     """Requests/s of one session, in the long run: a hundred times what a person does, and a busy bridge's. 0 is no
@@ -139,7 +140,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """New connections/s of one address, in the long run. A TLS handshake takes 1 to 2 ms, so that this is 4 % of a
     processor at most. 0 is no limit."""
     bare: bool = True
-    """True where the oldest clients are served, which do not say hello."""
+    """True if bare clients are served."""
     rooms_per_session: int = 500
     """Rooms that one session may be in: each costs memory while it is."""
     members: int = 10_000
@@ -151,7 +152,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     which nothing was said have to be begun again after a restart. 0 is no limit."""
 
     def for_clients(self) -> dict[str, int]:
-        """List what `welcome` tells."""
+        """Return the limits for the `welcome`."""
         return {
             "object": messages.MAX_OBJECT,
             "id": messages.MAX_ID,
@@ -174,7 +175,8 @@ def network_of(address: str) -> str:
     """The network by which an address is counted: an IPv4 address alone, an IPv6 address with its /64.
 
     A customer with IPv6 has a /64 at least, and may use a new address for each connection (RFC 8981). IPv6 addresses
-    that stand for IPv4 addresses count as these. What is no address is returned as it is; the empty text is nobody's.
+    that stand for IPv4 addresses count as these. A text that is not an address is returned as it is; the empty text
+    means no address.
     """
     try:
         ip = ip_address(address)
@@ -205,13 +207,13 @@ class Bucket:
         self._at = now
 
     def wait(self, now: float) -> float:
-        """The seconds until there is a token; 0 if there is one."""
+        """Return the seconds until there is a token; 0 if there is one."""
         if self.tokens < 1:
             self.refill(now)
         return 0.0 if self.tokens >= 1 else (1 - self.tokens) / self.rate
 
     def take(self, now: float) -> float:
-        """Take a token if there is one; returns what `wait` does."""
+        """Take a token if there is one. Returns the same as `wait`."""
         wait = self.wait(now)
         if not wait:
             self.tokens -= 1
@@ -219,7 +221,7 @@ class Bucket:
 
 
 class AddressBuckets:
-    """A table of token buckets, one for each address, for one kind of thing that addresses ask for.
+    """A table of token buckets, one for each address, for one kind of request.
 
     A request that costs more than others takes a token here, after the checks that cost nothing and before the work:
 
@@ -227,9 +229,9 @@ class AddressBuckets:
         …
         host.registrations.take(session.wire.address)  # raises `WireError`, which the gate answers
 
-    An address is counted by its `network_of`. One that is empty, as of a Unix socket, has no limit. The number of
-    entries is bounded: a bucket that is full again is forgotten, and where there are `most` of them, the one that was
-    used least recently.
+    An address is counted by its `network_of`. An empty one, as of a Unix socket, has no limit. The number of entries is
+    bounded: a bucket that is full again is forgotten, and if there are `most` of them, the one that was used least
+    recently.
     """
 
     def __init__(
@@ -242,15 +244,15 @@ class AddressBuckets:
         self._what = what
         self._most = most
         self._buckets: WeakValueDictionary[str, Bucket] = WeakValueDictionary()
-        """All that anybody holds, by the network."""
+        """All buckets that sessions hold, by the network."""
         self._recent: dict[str, Bucket] = {}
-        """Those that are held here: not full again, as far as is known. The one used least recently comes first."""
+        """The remembered buckets, which may not be full again. The one used least recently comes first."""
 
     def __len__(self) -> int:
         return len(self._recent)
 
     def find(self, address: str) -> Bucket:
-        """Find the bucket of an address: the same one for as long as somebody holds it, or it is not full again."""
+        """Return the bucket of an address: the same one while a session holds it, or it is not full again."""
         now = self._clock()
         network = network_of(address)
         if not (network and self._rate):
@@ -263,12 +265,12 @@ class AddressBuckets:
         return bucket
 
     def take(self, address: str) -> None:
-        """Take a token of an address; raises `WireError` (`rate-limited`, with `retry`) where there is none."""
+        """Take a token of an address. Raises `WireError` (`rate-limited`, with `retry`) if there is none."""
         if wait := self.find(address).take(self._clock()):
             raise self._error(wait)
 
     def refusal(self, address: str) -> WireError | None:
-        """The error that `take` would raise now; takes nothing."""
+        """Return the error that `take` would raise now, without taking a token."""
         bucket = self._buckets.get(network_of(address))
         wait = 0.0 if bucket is None else bucket.wait(self._clock())
         return self._error(wait) if wait else None
@@ -278,7 +280,7 @@ class AddressBuckets:
         return WireError("rate-limited", text, retry=_retry(wait))
 
     def _forget_some(self, now: float) -> None:
-        """Look at the two that were used least recently: each call adds one at most, so that they become fewer."""
+        """Examine the two that were used least recently: each call adds one at most, so that they become fewer."""
         for _ in range(2):
             network, bucket = next(iter(self._recent.items()))
             bucket.refill(now)
@@ -301,24 +303,24 @@ class SessionBucket(Bucket):
         super().__init__(limits.rate, limits.burst, now)
         self._shared = shared or Bucket(0, 0, now)
         self._own: Bucket | None = None
-        """What it may always send; made once its address has no tokens."""
+        """The tokens that nobody else of its address can use up; made once the address has none."""
         self._ahead = 0
-        """Tokens that it has taken of its address in advance, and the time from which on it may use them."""
+        """The tokens that it has taken of its address in advance, and the time from which it may use them."""
         self._ahead_from = 0.0
         self._rooms: Bucket | None = None
-        """The rooms that it may begin; made with the first one."""
+        """The bucket of the rooms that it may make; made with the first one."""
         self._refusals = 0
         self._limited_at = -inf
 
     def change(self, limits: Limits) -> None:
-        """Go by other limits from now on, since it is known whose tokens these are."""
+        """Use other limits from now on, since the account is known."""
         spent = self.burst - self.tokens if self.rate else 0.0
         self.rate = limits.rate
         self.burst = float(limits.burst) if limits.rate else inf
         self.tokens = self.burst - spent
 
     def take_for_request(self, clock: Callable[[], float]) -> None:
-        """Take one token; raises `RateLimited` where there is none. The clock tells seconds."""
+        """Take one token. Raises `RateLimited` if there is none. The clock returns seconds."""
         shared = self._shared
         if self.tokens >= 1 and shared.tokens >= 1:
             self.tokens -= 1
@@ -344,7 +346,7 @@ class SessionBucket(Bucket):
         self.tokens -= 1
 
     def _has_own(self, now: float) -> bool:
-        """Take a token of those that it has for itself, if there is one."""
+        """Take one of its own tokens, if there is one."""
         if self._own is None:
             self._own = Bucket(OWN_RATE, OWN_BURST, now)
         return not self._own.take(now)
@@ -357,7 +359,7 @@ class SessionBucket(Bucket):
         raise RateLimited(seconds, served, is_told=self._refusals <= REFUSALS)
 
     def take_for_room(self, limits: Limits, now: float) -> None:
-        """Take a token for a new room; raises `WireError`."""
+        """Take a token for a new room. Raises `WireError`."""
         if self._rooms is None:
             self._rooms = Bucket(limits.new_rooms / 3600, limits.rooms_per_session, now)
         if wait := self._rooms.take(now):
@@ -365,7 +367,7 @@ class SessionBucket(Bucket):
             raise WireError("rate-limited", text, retry=_retry(wait))
 
     def take_for_part(self, price: float, clock: Callable[[], float]) -> float:
-        """Pay for a read without a request; returns the seconds for which nothing more should be read."""
+        """Charge for a read without a request. Returns the seconds for which nothing more should be read."""
         self.charge(price)
         shared = self._shared
         if self.tokens >= 0 and shared.tokens >= 0:
@@ -378,7 +380,7 @@ class SessionBucket(Bucket):
         return 0.0 if shared.tokens >= 0 or self._has_own(now) else -shared.tokens / shared.rate
 
     def charge(self, price: float) -> None:
-        """Pay for what a request has made the server do, be it on credit; its address pays too.
+        """Charge the session for the work of a request, even beyond its tokens. Its address is charged, too.
 
         An address owes its burst at most, so that it is served again soon after a flood.
         """
@@ -388,17 +390,17 @@ class SessionBucket(Bucket):
 
 
 def price_of_part(size: int) -> float:
-    """The price of so many bytes that complete no request."""
+    """Return the price of so many bytes that complete no request."""
     return PART + size / TOKEN_BYTES
 
 
 def price_of_telling(told: int) -> int:
-    """The price, in tokens and in work, of telling so many others."""
+    """Return the price of notices to so many others, in tokens and in work."""
     return -(-told // TOLD)
 
 
 class RateLimited(WireError):
-    """A request met an empty bucket. `seconds` later it is served."""
+    """A request found no token. After `seconds`, it is served."""
 
     def __init__(self, seconds: float, served: str, is_told: bool = True) -> None:
         self.seconds = _retry(max(REST_SECONDS, seconds))
@@ -410,12 +412,12 @@ class RateLimited(WireError):
 
 
 def _retry(seconds: float) -> float:
-    """Round the time after which a client may ask again: half a millisecond too late at least."""
+    """Round the time before a client may ask again, at least half a millisecond up."""
     return round(seconds + 0.001, 3)
 
 
 def duration(seconds: float) -> str:
-    """Write a time to wait for people, rounded up: `12 s`, `5 min`, `2 h`."""
+    """Return a time to wait for people, rounded up: `12 s`, `5 min`, `2 h`."""
     for unit, size in (("h", 3600), ("min", 60)):
         if seconds > 2 * size:
             return f"{ceil(seconds / size)} {unit}"

@@ -1,4 +1,4 @@
-"""What is said where the packages for TLS are missing."""
+"""The error if the packages for TLS are missing."""
 
 from __future__ import annotations
 

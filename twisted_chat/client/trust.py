@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Final
 
 OTHER_NAME: Final = "its certificate is not for this name"
-"""How the reason begins if a certificate is for other names than the one that was connected to."""
+"""The beginning of the reason if a certificate is for other names than that of the server."""
 
 UNTRUSTED: Final = "its certificate is not one that this machine trusts"
-"""How the reason begins if nobody vouches for a certificate."""
+"""The beginning of the reason if nobody vouches for a certificate."""
 
 _CLOCK: Final = "unless this machine's clock is wrong"
 
@@ -33,7 +33,7 @@ _PROBLEMS: Final = {
     64: OTHER_NAME,
     79: f"{UNTRUSTED}: the one above it is not one of an authority",
 }
-"""What is wrong with a certificate, by the codes of OpenSSL's verify(1)."""
+"""The problems with certificates, by the codes of OpenSSL's verify(1)."""
 
 WRONG_NAME: Final = 62
 """OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH."""
@@ -45,7 +45,7 @@ MAX_NAME: Final = 253
 """Characters of a name in the DNS (RFC 1035, section 2.3.4)."""
 
 _STRANGE: Final = re.compile(r"[^!-~]")
-"""What is in no name, and that a stranger may have put there to disturb a terminal or a log."""
+"""The characters that are in no name. A stranger may put them there to disturb a terminal or a log."""
 
 _PEM: Final = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 

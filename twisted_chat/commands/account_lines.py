@@ -54,7 +54,7 @@ class _Account(msgspec.Struct, kw_only=True):
 
 
 class _Table(NamedTuple):
-    """A table of the file, with how its rows are read from lines."""
+    """A table of the file, and the way in which its rows are read from lines."""
 
     name: str
     columns: tuple[str, ...]
@@ -65,7 +65,7 @@ class _Table(NamedTuple):
     row: Callable[[Any], _Row]
     """Checks an entry and returns its row; raises `ValueError`."""
     what: str
-    """What such an entry is called, in a sentence about a conflict."""
+    """The words for such an entry, in a sentence about a conflict."""
 
 
 def _account_row(account: _Account) -> _Row:
@@ -173,7 +173,7 @@ KINDS: Final = tuple(_TABLES)
 
 
 def entries(connection: sqlite3.Connection) -> Iterator[dict[str, Any]]:
-    """Read all that is about accounts, as the fields of `files.Line`."""
+    """Read everything about accounts, as the fields of `files.Line`."""
     for kind, table in _TABLES.items():
         for row in _rows(connection, table):
             yield {kind: _fields(table, row)}

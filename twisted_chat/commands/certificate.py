@@ -33,7 +33,7 @@ MAX_DAYS: Final = 36_500
 """A hundred years. The dates of a certificate end with the year 9999 (RFC 5280, section 4.1.2.5)."""
 
 EARLIER: Final = timedelta(days=1)
-"""How long before now a certificate begins to be valid: clocks of clients are late, and by hours if a zone is wrong."""
+"""The time before now at which a certificate becomes valid: clocks of clients are late, by hours if a zone is wrong."""
 
 MAX_COMMON_NAME: Final = 64
 """Characters of a common name (RFC 5280, appendix A.1). Clients look at the other names; this one is for people."""

@@ -115,7 +115,7 @@ def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--accounts",
         action="store_true",
-        help="also accounts, tokens, rules, reports and the audit log: trust whoever gave you the file",
+        help="also accounts, tokens, rules, reports and the audit log: trust the one who gave you the file",
     )
     parser.add_argument(
         "file", metavar="FILE", nargs="?", default="-", help="the file to read [default: the standard input]"

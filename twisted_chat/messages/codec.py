@@ -1,4 +1,4 @@
-"""How objects are decoded and encoded."""
+"""Decoding and encoding of objects."""
 
 from __future__ import annotations
 

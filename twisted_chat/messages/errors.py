@@ -44,7 +44,7 @@ class WireError(Exception):
         super().__init__(text)
         self.code: Code = code
         self.text = text
-        """What is wrong and what to do, for a person."""
+        """The reason, and what to do, for a person."""
         self.id = id
         """The `id` of the request that failed, if it had one."""
         self.retry = retry

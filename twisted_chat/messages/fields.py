@@ -50,7 +50,7 @@ Password = Annotated[str, msgspec.Meta(max_length=1024)]
 """A password, or a token of an account: longer ones are no account's, and are not hashed."""
 
 MAX_SECONDS: Final = 10 * 366 * 24 * 60 * 60
-"""The longest ban that ends by itself: ten years. Whoever means longer leaves the number out."""
+"""The longest ban that ends by itself: ten years. A longer one has no number."""
 
 Seconds = Annotated[int, msgspec.Meta(ge=1, le=MAX_SECONDS)]
 """The length of a ban or a mute."""

@@ -1,4 +1,4 @@
-"""What the server sends: answers, messages, notices."""
+"""The objects that the server sends: answers, messages, notices."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ class ListBans(Request, tag="bans", kw_only=True):
 
 
 class Mute(Request, tag="mute", kw_only=True):
-    """Let somebody read a room, but not speak in it."""
+    """Forbid somebody to speak in a room."""
 
     room: str
     nick: str
@@ -185,7 +185,7 @@ class Grant(Request, tag="grant", kw_only=True):
 
 
 class Lock(Request, tag="lock", kw_only=True):
-    """Let only members and those who are invited enter a room; with `on` false, everybody."""
+    """Lock a room for everybody but its members and invited guests; with `on` false, open it."""
 
     room: str
     on: bool
@@ -193,7 +193,7 @@ class Lock(Request, tag="lock", kw_only=True):
 
 
 class Invite(Request, tag="invite", kw_only=True):
-    """Let somebody enter a room that is locked."""
+    """Invite somebody to a locked room."""
 
     room: str
     nick: str
@@ -201,7 +201,7 @@ class Invite(Request, tag="invite", kw_only=True):
 
 
 class Slow(Request, tag="slow", kw_only=True):
-    """Let each member of a room say one message in so many seconds; 0 ends that."""
+    """Set the seconds between two messages of a member of a room; 0 ends that."""
 
     room: str
     seconds: Annotated[int, msgspec.Meta(ge=0, le=24 * 60 * 60)]

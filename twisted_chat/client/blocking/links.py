@@ -21,7 +21,7 @@ NO_TLS_HINT: Final = "if its port is one for TLS, use tls=True"
 """The hint if something answers over TCP that does not speak the protocol."""
 
 CA_HINT: Final = "ca=FILE trusts the certificates in that file"
-"""What to try if nobody vouches for the certificate of a server."""
+"""The hint if nobody vouches for the certificate of a server."""
 
 NO_UDP_HINT: Final = "if its port is not one for UDP, leave out udp=True"
 """The hint if nothing answers over UDP."""

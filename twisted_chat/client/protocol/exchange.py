@@ -78,7 +78,7 @@ class Pending(Request):
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a client says hello with."""
+    """The identity with which a client says hello."""
 
     nick: str
     password: str | None = field(default=None, repr=False)
@@ -390,7 +390,7 @@ class Exchange:
         request.is_sent = False
 
     def _settle(self, request: Pending) -> None:
-        """Let go on what waits for the answer to a request."""
+        """Continue with the requests that waited for the answer to a request."""
         if request is self._renaming:
             self._renaming = None
         elif self._changing.get(request.about) is request:

@@ -61,7 +61,7 @@ class Request:
 
 
 class Row(NamedTuple):
-    """What the engine knows of a kind of request."""
+    """The properties of a kind of request."""
 
     answer: str
     """The type of the answer."""

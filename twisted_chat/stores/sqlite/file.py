@@ -268,7 +268,7 @@ class DatabaseFile:
             self.let_go()
 
     def let_go(self) -> None:
-        """Let go of everything, as it is."""
+        """Close everything as it is."""
         self._closed = True
         for threads in (self._writing, self._reading):
             if threads is not None:

@@ -92,7 +92,7 @@ class SQLiteRegistry:
     def revoke_tokens(self, key: str, label: str | None = None) -> Deferred[int]:
         return self._write(sql.revoke_tokens, key, label)
 
-    # Rules, and what was done
+    # Rules, the audit log, and reports
 
     def act(self, action: Action, change: Change | None = None) -> Deferred[Action]:
         def stored(seq: int) -> Action:
@@ -119,7 +119,7 @@ class SQLiteRegistry:
     def _write(
         self, function: Callable[..., Any], *args: object, then: Callable[[Any], Any] = lambda result: result
     ) -> Deferred[Any]:
-        """Write to the file; fires with what `then` makes of the result, before anybody else writes."""
+        """Write to the file. Fires with the result of `then`, before anybody else writes."""
 
         def job(until: float) -> Deferred[Any]:
             return self._file.attempt(until, function, *args).addCallback(self._written).addCallback(then)
@@ -133,7 +133,7 @@ class SQLiteRegistry:
 
     @inlineCallbacks
     def _read_changes(self, until: float) -> Generator[Deferred[Any], Any, None]:
-        """Learn what another program has written, and put it into force."""
+        """Read the changes of another program, and put them into force."""
         known = tuple(self.rules)
         now = clock.milliseconds(self._reactor)
         changes: sql.Changes = yield self._file.attempt_in_thread(until, sql.read_changes, known, self._epoch, now)

@@ -115,7 +115,7 @@ def revoke_tokens(connection: sqlite3.Connection, key: str, label: str | None) -
     return connection.execute("DELETE FROM token WHERE account = ? AND ifnull(label = ?, TRUE)", (key, label)).rowcount
 
 
-# Rules, and what was done
+# Rules, the audit log, and reports
 
 _RULE: Final = "room, kind, subject, shown, address, value, until, msg, author, time"
 _ACTION: Final = "kind, author, account, room, target, value, msg, until, time"
@@ -192,11 +192,11 @@ def finish_reports(connection: sqlite3.Connection, seq: int) -> None:
     connection.execute("DELETE FROM report WHERE seq <= ?", (seq,))
 
 
-# What other programs write, and how a server learns of it
+# Changes of other programs
 
 
 def end_sessions(connection: sqlite3.Connection, key: str) -> None:
-    """Let a running server end the sessions of an account, as part of a transaction."""
+    """Make a running server end the sessions of an account, as part of a transaction."""
     connection.execute("UPDATE store SET epoch = epoch + 1")
     connection.execute("UPDATE account SET ended = (SELECT epoch FROM store) WHERE key = ?", (key,))
 
@@ -213,7 +213,7 @@ def remove(connection: sqlite3.Connection, key: str) -> None:
 
 
 class Changes(NamedTuple):
-    """What another program has changed."""
+    """The changes of another program."""
 
     epoch: int
     change: Change
