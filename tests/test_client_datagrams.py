@@ -291,8 +291,12 @@ class OrderTests(DatagramsTestCase):
     def test_what_cannot_be_read_is_a_gap(self) -> None:
         said: dict[str, Any] = {"type": "", "author": "bob", "msg": "hi", "room": "lobby", "seq": 1}
         page: dict[str, Any] = {"type": "history", "messages": [said], "more": False}
+        deletion: dict[str, Any] = {"type": "delete", "author": "bob", "room": "lobby", "of": 1, "seq": 2}
         unsound: list[dict[str, Any]] = [
             {"author": "bob"},
+            *({key: value for key, value in deletion.items() if key != left_out} for left_out in deletion),
+            deletion | {"of": "1"},
+            page | {"messages": [{"type": "delete", "author": "bob", "room": "lobby", "seq": 2}]},
             {"type": None},
             *({key: value for key, value in said.items() if key != left_out} for left_out in said),
             *(said | {key: []} for key in said),
@@ -311,7 +315,8 @@ class OrderTests(DatagramsTestCase):
         for number, obj in enumerate(unsound, 1):
             self.assertEqual(self.comes(obj | {"n": number}), [GAP], obj)
         direct = {"type": "", "to": "al", "author": "bob", "msg": "hi"}
-        sound: list[dict[str, Any]] = [said, page, direct, {"type": "error", "retry": 0.5}]
+        sound: list[dict[str, Any]] = [said, page, direct, deletion, {"type": "error", "retry": 0.5}]
+        sound.append(page | {"messages": [said, deletion]})
         for number, obj in enumerate(sound, len(unsound) + 1):
             self.assertEqual(self.comes(obj | {"n": number}), [obj])
 

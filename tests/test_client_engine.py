@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import messages as wire
 from twisted_chat.client.protocol import actions
+from twisted_chat.client.protocol.actions import Action
 from twisted_chat.client.protocol.engine import (
     DEAD_TIME,
     LONG_RETRY,
@@ -28,18 +29,33 @@ from twisted_chat.client.protocol.exchange import MAX_OBJECT
 from twisted_chat.client.protocol.membership import Membership
 from twisted_chat.client.protocol.objects import (
     GAP,
+    ActionInfo,
+    Audit,
+    BanInfo,
+    Banned,
+    Bans,
+    Deleted,
     DirectMessage,
     Error,
+    Granted,
+    Invited,
+    Kicked,
+    Locked,
     MemberJoined,
     MemberLeft,
     Members,
     Message,
+    Muted,
     NickChanged,
     Presence,
+    Reported,
     RoomInfo,
+    Slowed,
     Stop,
     TokenInfo,
     TopicChanged,
+    Unbanned,
+    Unmuted,
 )
 from twisted_chat.client.protocol.outbox import WINDOW
 from twisted_chat.client.protocol.pace import LEAST_PAUSE, LONGEST_PAUSE
@@ -1373,6 +1389,168 @@ class AccountTests(EngineTestCase):
         self.return_()
         self.refuses("rate-limited", retry=LONG_RETRY + 1)
         self.assertEqual(self.told(Ended), [])
+
+
+class OrderTests(EngineTestCase):
+    """What moderators do, and what others are told of it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.welcome()
+        self.lobby = self.engine.join("lobby")
+        self.answers(type="joined", room="lobby", topic="", seq=7, oldest=1, count=3)
+        self.told(StateChanged, Entered)
+
+    def messages(self) -> list[tuple[int | None, str, int | None]]:
+        taken = []
+        while (message := self.engine.take(self.lobby)) is not None:
+            taken.append((message.seq, message.msg, message.deleted))
+        self.turn()
+        return taken
+
+    def test_each_action_is_a_request_and_has_its_answer(self) -> None:
+        cases: list[tuple[Action[Any], Obj]] = [
+            (actions.kick("lobby", "bob", "spam"), {"type": "kick", "room": "lobby", "nick": "bob", "msg": "spam"}),
+            (actions.ban("lobby", "bob", 60), {"type": "ban", "room": "lobby", "who": "bob", "seconds": 60}),
+            (actions.ban(None, "192.0.2.0/24"), {"type": "ban", "who": "192.0.2.0/24"}),
+            (actions.unban("lobby", "bob"), {"type": "unban", "room": "lobby", "who": "bob"}),
+            (actions.mute("lobby", "bob"), {"type": "mute", "room": "lobby", "nick": "bob"}),
+            (actions.unmute("lobby", "bob"), {"type": "unmute", "room": "lobby", "nick": "bob"}),
+            (actions.grant("lobby", "b", "owner"), {"type": "grant", "room": "lobby", "nick": "b", "role": "owner"}),
+            (actions.lock("lobby"), {"type": "lock", "room": "lobby", "on": True}),
+            (actions.lock("lobby", False), {"type": "lock", "room": "lobby", "on": False}),
+            (actions.invite("lobby", "bob"), {"type": "invite", "room": "lobby", "nick": "bob"}),
+            (actions.slow("lobby", 0), {"type": "slow", "room": "lobby", "seconds": 0}),
+            (actions.report("lobby", 8, "spam"), {"type": "report", "room": "lobby", "of": 8, "msg": "spam"}),
+        ]
+        for action, obj in cases:
+            request = self.engine.do(action)
+            sent = self.answers(type=obj["type"], room="lobby")
+            self.assertEqual(sent, obj | {"id": sent["id"]})
+            self.assertIsNone(self.result(request))
+            self.assertTrue(request.changes)
+
+    def test_lists_are_read(self) -> None:
+        bans = self.engine.do(actions.bans("lobby"))
+        self.assertEqual(
+            self.answers(
+                type="bans", count=2, bans=[{"who": "bob", "author": "al", "time": "t", "until": "u", "msg": "m"}]
+            )["room"],
+            "lobby",
+        )
+        self.assertEqual(self.result(bans), Bans([BanInfo("bob", "al", "t", "u", "m")], 2))
+        audit = self.engine.do(actions.audit(None, before=9))
+        self.answers(type="audit", more=True, actions=[{"seq": 3, "time": "t", "type": "kick", "author": "al"}])
+        self.assertEqual(self.result(audit), Audit([ActionInfo(3, "t", "kick", "al")], True))
+        self.assertFalse(bans.changes or audit.changes)
+
+    def test_a_refusal_says_where(self) -> None:
+        for action, words in (
+            (actions.kick("lobby", "bob"), "bob was not put out of lobby: no"),
+            (actions.ban(None, "bob"), "bob was not banned from the server: no"),
+            (actions.audit(None), "what was done in the server cannot be listed: no"),
+        ):
+            request = self.engine.do(action)
+            self.refuses("denied")
+            self.assertEqual(str(self.result(request)), words)
+
+    def test_what_is_done_in_a_room_is_asked_for_in_order_one_at_a_time(self) -> None:
+        self.engine.do(actions.kick("lobby", "bob"))
+        self.engine.do(actions.ban("lobby", "bob"))
+        self.engine.do(actions.lock("garden"))
+        (kick, lock) = self.sent()
+        self.assertEqual((kick["type"], lock["type"]), ("kick", "lock"))
+        self.hears(id=kick["id"], type="kick", room="lobby")
+        self.assertEqual(self.sent_types(), ["ban"])
+
+    def test_what_others_do_is_told(self) -> None:
+        cases: dict[str, tuple[Obj, Any]] = {
+            "kick": ({"nick": "bob", "msg": "m"}, Kicked("al", "lobby", "bob", "m")),
+            "ban": ({"who": "bob", "until": "u"}, Banned("al", "bob", "lobby", "u")),
+            "unban": ({"who": "bob"}, Unbanned("al", "bob", "lobby")),
+            "mute": ({"nick": "bob"}, Muted("al", "lobby", "bob")),
+            "unmute": ({"nick": "bob"}, Unmuted("al", "lobby", "bob")),
+            "grant": ({"nick": "bob", "role": "owner"}, Granted("al", "bob", "owner", "lobby")),
+            "lock": ({"on": False}, Locked("al", "lobby", False)),
+            "slow": ({"seconds": 5}, Slowed("al", "lobby", 5)),
+            "invite": ({"nick": "alice"}, Invited("al", "lobby", "alice")),
+            "report": ({"of": 8, "time": "t"}, Reported("al", "lobby", 8, "t")),
+        }
+        for type, (fields, event) in cases.items():
+            self.hears(type=type, author="al", room="lobby", **fields)
+            self.assertEqual(self.told(event.__class__), [event])
+            self.hears(type=type, author="al", room="lobby", **dict.fromkeys(fields))
+            self.assertEqual(self.told(event.__class__), [], "it cannot be read")
+
+    def test_who_is_put_out_is_a_member_no_more(self) -> None:
+        self.hears(type="kick", author="al", room="lobby", nick="bob")
+        self.assertEqual(self.lobby.count, 2)
+
+    def test_who_is_put_out_of_a_room_stays_out(self) -> None:
+        saying = self.engine.say(self.lobby, "hi")
+        self.sent()
+        self.hears(type="kick", author="al", room="Lobby", nick="ALICE", msg="go")
+        kicked, lost, ended = self.told(Kicked, RoomLost, Ended)
+        self.assertEqual((kicked.msg, lost.room, lost.error.code), ("go", "lobby", "kicked"))
+        self.assertEqual(str(lost.error), "you were put out of the room by al: go")
+        self.assertIs(ended.error, lost.error)
+        self.assertIs(self.result(saying), lost.error)
+        self.assertEqual((self.sent(), self.engine.memberships), ([], {}))
+        self.return_()
+        self.assertEqual(self.sent(), [])
+        self.hears(type="kick", author="al", room="lobby", nick="alice")
+        self.assertEqual(self.told(RoomLost), [])
+
+    def test_a_ban_or_a_lock_puts_out_in_the_words_of_the_server(self) -> None:
+        self.hears(type="kick", author="server", room="lobby", nick="alice", msg="you are banned")
+        (lost,) = self.told(RoomLost)
+        self.assertEqual(str(lost.error), "you were put out of the room: you are banned")
+        self.engine.join("lobby")
+        self.answers(type="joined", room="lobby", topic="", seq=7, oldest=1, count=3)
+        self.hears(type="kick", author="al", room="lobby", nick="alice")
+        (lost,) = self.told(RoomLost)
+        self.assertEqual(str(lost.error), "you were put out of the room by al")
+
+    def test_a_deletion_is_an_entry_of_the_log(self) -> None:
+        self.hears(type="", msg="hi", author="bob", room="lobby", seq=8)
+        self.assertEqual(self.messages(), [(8, "hi", None)])
+        self.hears(type="delete", author="al", room="lobby", of=8, seq=9, time="t")
+        self.assertEqual(self.told(Deleted), [], "it comes when it is taken")
+        self.assertEqual(self.messages(), [])
+        self.assertEqual(self.told(Deleted), [Deleted("al", "lobby", 8, 9, "t")])
+        self.lose()
+        self.welcome()
+        self.assertEqual(self.sent()[0]["since"], 9)
+
+    def test_a_message_that_is_deleted_before_it_is_taken_has_no_text(self) -> None:
+        self.hears(type="", msg="hi", author="bob", room="lobby", seq=8, rest=3)
+        self.hears(type="delete", author="al", room="lobby", of=8, seq=9)
+        self.hears(type="", msg="so", author="bob", room="lobby", seq=10)
+        self.hears(type="", msg="", author="bob", room="lobby", seq=11, deleted=12)
+        self.assertEqual(self.messages(), [(8, "", 9), (10, "so", None), (11, "", 12)])
+        self.assertEqual([event.of for event in self.told(Deleted)], [8])
+
+    def test_a_deletion_that_makes_no_sense_is_passed_over(self) -> None:
+        for fields in ({}, {"of": "8"}, {"of": 8, "author": 1}, {"of": 8, "seq": None}):
+            self.hears(**{"type": "delete", "author": "al", "room": "lobby", "seq": 9, **fields})
+        self.assertEqual((self.messages(), self.told(Deleted)), ([], []))
+
+    def test_ones_own_deletion_is_acked_and_does_not_come_out_of_the_log(self) -> None:
+        deleting = self.engine.do(actions.delete("lobby", 7))
+        self.assertEqual(self.answers(type="ack", room="lobby", seq=8)["of"], 7)
+        self.assertEqual((self.result(deleting), deleting.seq), (8, 8))
+        self.return_()
+        self.answers(type="joined", room="lobby", topic="", seq=8, oldest=1, count=3)
+        self.hears(type="delete", author="alice", room="lobby", of=7, seq=8)
+        self.assertEqual((self.messages(), self.told(Deleted)), ([], []))
+
+    def test_pages_have_messages_only(self) -> None:
+        reading = self.engine.history("lobby", None, None, 50)
+        deletion = {"type": "delete", "author": "al", "room": "lobby", "of": 7, "seq": 8}
+        deleted = {"type": "", "msg": "", "author": "bob", "room": "lobby", "seq": 7, "deleted": 8}
+        self.answers(type="history", room="lobby", messages=[deleted, deletion], more=False)
+        (message,) = self.result(reading).messages
+        self.assertEqual((message.seq, message.msg, message.deleted), (7, "", 8))
 
 
 class SlowConsumerTests(EngineTestCase):

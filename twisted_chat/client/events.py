@@ -8,18 +8,33 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from .protocol.objects import ActionInfo as ActionInfo
+from .protocol.objects import Audit as Audit
+from .protocol.objects import BanInfo as BanInfo
+from .protocol.objects import Banned as Banned
+from .protocol.objects import Bans as Bans
+from .protocol.objects import Deleted as Deleted
 from .protocol.objects import DirectMessage as DirectMessage
 from .protocol.objects import Error as Error
+from .protocol.objects import Granted as Granted
+from .protocol.objects import Invited as Invited
+from .protocol.objects import Kicked as Kicked
+from .protocol.objects import Locked as Locked
 from .protocol.objects import MemberJoined as MemberJoined
 from .protocol.objects import MemberLeft as MemberLeft
 from .protocol.objects import Members as Members
 from .protocol.objects import Message as Message
+from .protocol.objects import Muted as Muted
 from .protocol.objects import NickChanged as NickChanged
 from .protocol.objects import Page as Page
 from .protocol.objects import Presence as Presence
+from .protocol.objects import Reported as Reported
 from .protocol.objects import RoomInfo as RoomInfo
+from .protocol.objects import Slowed as Slowed
 from .protocol.objects import Stop as Stop
 from .protocol.objects import TopicChanged as TopicChanged
+from .protocol.objects import Unbanned as Unbanned
+from .protocol.objects import Unmuted as Unmuted
 from .protocol.requests import Request as Request
 from .protocol.states import NewLog as NewLog
 from .protocol.states import RoomLost as RoomLost

@@ -55,6 +55,26 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 
+def _in_room(action: Callable[Concatenate[str, P], Action[T]]) -> Callable[Concatenate[Room, P], Answer[T]]:
+    """Return the method of a room that asks for an action there."""
+
+    def ask(self: Room, /, *args: P.args, **kwargs: P.kwargs) -> Answer[T]:
+        return self._client._ask(lambda engine: engine.do(action(self.name, *args, **kwargs)))
+
+    describe(ask, action, given=1)
+    return ask
+
+
+def _everywhere(action: Callable[Concatenate[None, P], Action[T]]) -> Callable[Concatenate[Client, P], Answer[T]]:
+    """Return the method of a client that asks for an action on the whole server."""
+
+    def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Answer[T]:
+        return self._ask(lambda engine: engine.do(action(None, *args, **kwargs)))
+
+    describe(ask, action, given=1)
+    return ask
+
+
 def _asking(action: Callable[P, Action[T]]) -> Callable[Concatenate[Client, P], Answer[T]]:
     """Return the method of a client that asks for an action."""
 
@@ -159,8 +179,8 @@ class Room(RoomShell):
     def on(self, kind: type[E], callback: Callback[E]) -> Callable[[], None]:
         """Register a callback for what happens in this room. Returns a function that removes it.
 
-        `kind` is `Message`, `MemberJoined`, `MemberLeft`, `NickChanged`, `TopicChanged`, `Presence`, `NewLog` or
-        `RoomLost`.
+        `kind` is `Message`, `MemberJoined`, `MemberLeft`, `NickChanged`, `TopicChanged`, `Presence`, `Deleted`,
+        `Kicked`, `Banned`, `Unbanned`, `Muted`, `Unmuted`, `Granted`, `Locked`, `Slowed`, `NewLog` or `RoomLost`.
         With a callback for `Message`, here or at the client, the room cannot be iterated over.
         """
         forget = self._listeners.on(kind, callback)
@@ -197,6 +217,24 @@ class Room(RoomShell):
         """Set the topic. An empty one removes it."""
         return self._client._ask(lambda engine: engine.set_topic(self.name, text))
 
+    # Order: for moderators and owners of the room, and `report` and `delete` for everybody.
+
+    kick = _in_room(actions.kick)
+    ban = _in_room(actions.ban)
+    unban = _in_room(actions.unban)
+    bans = _in_room(actions.bans)
+    mute = _in_room(actions.mute)
+    unmute = _in_room(actions.unmute)
+    grant = _in_room(actions.grant)
+    lock = _in_room(actions.lock)
+    invite = _in_room(actions.invite)
+    slow = _in_room(actions.slow)
+    delete = _in_room(actions.delete)
+    report = _in_room(actions.report)
+    audit = _in_room(actions.audit)
+
+    # Messages of others
+
     def receive(self) -> Answer[Message]:
         """Take the next message. Raises `ClosedError` if there are no more. A cancelled call takes none."""
         if self._is_called_back:
@@ -209,6 +247,7 @@ class Room(RoomShell):
             return Answer.failed(self._membership.error)
         taker: Answer[Message] = Answer(lambda _: self._takers.remove(taker))
         self._takers.append(taker)
+        self._client._turn()  # there may have been a deletion
         return taker
 
     def __aiter__(self) -> Self:
@@ -337,8 +376,8 @@ class Client(ClientShell):
     def on(self, kind: type[E], callback: Callback[E]) -> Callable[[], None]:
         """Register a callback for what happens. Returns a function that removes it.
 
-        `kind` is `StateChanged`, `DirectMessage`, `Stop` (the server says why it stops) or `Error` (one that answers
-        no request), or what `Room.on` takes, then for all rooms.
+        `kind` is `StateChanged`, `DirectMessage`, `Invited`, `Reported` (for operators), `Stop` (the server says why
+        it stops) or `Error` (one that answers no request), or what `Room.on` takes, then for all rooms.
         """
         forget = self._listeners.on(kind, callback)
         for room in tuple(self._rooms.values()):
@@ -373,12 +412,24 @@ class Client(ClientShell):
         """Take another nick, once all messages so far are acked. The answer is the nick in the server's spelling."""
         return self._ask(lambda engine: engine.rename(nick))
 
+    # The account
+
     register = _asking(actions.register)
     log_in = _asking(actions.log_in)
     change_password = _asking(actions.change_password)
     make_token = _asking(actions.make_token)
     tokens = _asking(actions.tokens)
     revoke_token = _asking(actions.revoke_token)
+
+    # Order on the whole server: for operators
+
+    ban = _everywhere(actions.ban)
+    unban = _everywhere(actions.unban)
+    bans = _everywhere(actions.bans)
+    grant = _everywhere(actions.grant)
+    audit = _everywhere(actions.audit)
+
+    # The end
 
     def close(self, flush: bool = True) -> Answer[None]:
         """Close the client once everything asked so far is answered; with `flush=False`, now.

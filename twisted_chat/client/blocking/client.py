@@ -40,6 +40,28 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 
+def _in_room(action: Callable[Concatenate[str, P], Action[T]]) -> Callable[Concatenate[Room, P], T]:
+    """Return the method of a room that asks for an action there."""
+
+    def ask(self: Room, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        answer: T = self._client._ask(lambda engine: engine.do(action(self.name, *args, **kwargs)))
+        return answer
+
+    describe(ask, action, given=1)
+    return ask
+
+
+def _everywhere(action: Callable[Concatenate[None, P], Action[T]]) -> Callable[Concatenate[Client, P], T]:
+    """Return the method of a client that asks for an action on the whole server."""
+
+    def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        answer: T = self._ask(lambda engine: engine.do(action(None, *args, **kwargs)))
+        return answer
+
+    describe(ask, action, given=1)
+    return ask
+
+
 def _asking(action: Callable[P, Action[T]]) -> Callable[Concatenate[Client, P], T]:
     """Return the method of a client that asks for an action."""
 
@@ -64,8 +86,8 @@ class Room(RoomShell):
     def on(self, kind: type[E], callback: Callable[[E], object]) -> Callable[[], None]:
         """Register a callback for what happens in this room. Returns a function that removes it.
 
-        `kind` is `Message`, `MemberJoined`, `MemberLeft`, `NickChanged`, `TopicChanged`, `Presence`, `NewLog` or
-        `RoomLost`.
+        `kind` is `Message`, `MemberJoined`, `MemberLeft`, `NickChanged`, `TopicChanged`, `Presence`, `Deleted`,
+        `Kicked`, `Banned`, `Unbanned`, `Muted`, `Unmuted`, `Granted`, `Locked`, `Slowed`, `NewLog` or `RoomLost`.
         With a callback for `Message`, here or at the client, messages of this room cannot be taken otherwise.
         """
         return self._client._on(self._slot, kind, callback)
@@ -99,6 +121,24 @@ class Room(RoomShell):
     def set_topic(self, text: str) -> None:
         """Set the topic. An empty one removes it."""
         self._client._ask(lambda engine: engine.set_topic(self.name, text))
+
+    # Order: for moderators and owners of the room, and `report` and `delete` for everybody.
+
+    kick = _in_room(actions.kick)
+    ban = _in_room(actions.ban)
+    unban = _in_room(actions.unban)
+    bans = _in_room(actions.bans)
+    mute = _in_room(actions.mute)
+    unmute = _in_room(actions.unmute)
+    grant = _in_room(actions.grant)
+    lock = _in_room(actions.lock)
+    invite = _in_room(actions.invite)
+    slow = _in_room(actions.slow)
+    delete = _in_room(actions.delete)
+    report = _in_room(actions.report)
+    audit = _in_room(actions.audit)
+
+    # Messages of others
 
     def receive(self, timeout: float | None = None) -> Message:
         """Take the next message. Raises `ClosedError` if there are no more, and `TimeoutError`."""
@@ -193,9 +233,10 @@ class Client(ClientShell):
     def on(self, kind: type[E], callback: Callable[[E], object]) -> Callable[[], None]:
         """Register a callback for what happens. Returns a function that removes it.
 
-        `kind` is `StateChanged`, `DirectMessage`, `Stop` (the server says why it stops) or `Error` (one that answers
-        no request), or what `Room.on` takes, then for all rooms. To hear everything, do this before `start`. Callbacks
-        are called one after another in a thread of their own, and may ask the server something and wait for it.
+        `kind` is `StateChanged`, `DirectMessage`, `Invited`, `Reported` (for operators), `Stop` (the server says why
+        it stops) or `Error` (one that answers no request), or what `Room.on` takes, then for all rooms. To hear
+        everything, do this before `start`. Callbacks are called one after another in a thread of their own, and may
+        ask the server something and wait for it.
         """
         return self._on(None, kind, callback)
 
@@ -255,12 +296,24 @@ class Client(ClientShell):
         new: str = self._ask(lambda engine: engine.rename(nick))
         return new
 
+    # The account
+
     register = _asking(actions.register)
     log_in = _asking(actions.log_in)
     change_password = _asking(actions.change_password)
     make_token = _asking(actions.make_token)
     tokens = _asking(actions.tokens)
     revoke_token = _asking(actions.revoke_token)
+
+    # Order on the whole server: for operators
+
+    ban = _everywhere(actions.ban)
+    unban = _everywhere(actions.unban)
+    bans = _everywhere(actions.bans)
+    grant = _everywhere(actions.grant)
+    audit = _everywhere(actions.audit)
+
+    # Messages of others
 
     def receive(self, timeout: float | None = None) -> Message:
         """Take the next message of any room, or the next `DirectMessage`."""

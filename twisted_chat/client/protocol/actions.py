@@ -1,4 +1,4 @@
-"""The requests about accounts, as values: what a client asks with one of them, and of which kind the answer is.
+"""The requests about accounts and about order, as values.
 
 Each function here is one method of a client or of a room, in both libraries (`shell.asking`).
 """
@@ -6,12 +6,15 @@ Each function here is one method of a client or of a room, in both libraries (`s
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
-from .objects import Object, TokenInfo
+from .objects import Audit, Bans, Object, TokenInfo
 from .requests import Kind
 
 T = TypeVar("T")
+
+Role = Literal["owner", "moderator", "member", "none"]
+"""The role of an account in a room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +63,83 @@ def tokens() -> Action[list[TokenInfo]]:
 def revoke_token(label: str) -> Action[None]:
     """End a token."""
     return Action("revoke-token", {"type": "revoke-token", "label": label})
+
+
+# In a room. Where a room may be None, the request is about the whole server, and for its operators.
+
+
+def kick(room: str, nick: str, reason: str = "") -> Action[None]:
+    """Put somebody out of a room. They may come back."""
+    return _about(room, "kick", nick=nick, msg=reason)
+
+
+def ban(room: str | None, who: str, seconds: int | None = None, reason: str = "") -> Action[None]:
+    """Keep a nick or an account out, for so many seconds or until `unban`. Operators may name an address or a network.
+
+    The ban of a guest is also one of the other guests from the same address.
+    """
+    return _about(room, "ban", who=who, seconds=seconds, msg=reason)
+
+
+def unban(room: str | None, who: str, reason: str = "") -> Action[None]:
+    """End a ban."""
+    return _about(room, "unban", who=who, msg=reason)
+
+
+def bans(room: str | None, after: str = "") -> Action[Bans]:
+    """List the bans: their `count`, and up to 500 of them after the one of `after`, sorted."""
+    return _about(room, "bans", after=after)
+
+
+def mute(room: str, nick: str, seconds: int | None = None, reason: str = "") -> Action[None]:
+    """Let somebody read but not speak, for so many seconds or until `unmute`."""
+    return _about(room, "mute", nick=nick, seconds=seconds, msg=reason)
+
+
+def unmute(room: str, nick: str, reason: str = "") -> Action[None]:
+    """Let somebody speak again."""
+    return _about(room, "unmute", nick=nick, msg=reason)
+
+
+def grant(room: str | None, nick: str, role: Role, reason: str = "") -> Action[None]:
+    """Give an account a role in a room: owner, moderator, member or none.
+
+    On the server, `member` lets an account in that waits for that, and `none` shuts one out.
+    """
+    return _about(room, "grant", nick=nick, role=role, msg=reason)
+
+
+def lock(room: str, on: bool = True, reason: str = "") -> Action[None]:
+    """Let only members and those who are invited enter; with `on` false, everybody."""
+    return _about(room, "lock", on=on, msg=reason)
+
+
+def invite(room: str, nick: str, reason: str = "") -> Action[None]:
+    """Let somebody enter a room that is locked, and tell them."""
+    return _about(room, "invite", nick=nick, msg=reason)
+
+
+def slow(room: str, seconds: int, reason: str = "") -> Action[None]:
+    """Let each member send one message in so many seconds; 0 ends that."""
+    return _about(room, "slow", seconds=seconds, msg=reason)
+
+
+def delete(room: str, of: int) -> Action[int]:
+    """Delete the text of a message: one's own or, for moderators, anybody's. The answer is the entry's number."""
+    return _about(room, "delete", of=of)
+
+
+def report(room: str, of: int, reason: str = "") -> Action[None]:
+    """Tell the operators of a message."""
+    return _about(room, "report", of=of, msg=reason)
+
+
+def audit(room: str | None, before: int | None = None, limit: int = 50) -> Action[Audit]:
+    """Read who did what to whom, and why: up to `limit` actions before a number, newest first."""
+    return _about(room, "audit", before=before, limit=limit)
+
+
+def _about(room: str | None, kind: Kind, **fields: Any) -> Action[Any]:
+    """Make an action from the fields of its request. Those that are empty are left out."""
+    given = {name: value for name, value in {"room": room, **fields}.items() if value is not None and value != ""}
+    return Action(kind, {"type": kind, **given}, room, fields.get("nick", fields.get("who")))

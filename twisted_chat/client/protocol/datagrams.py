@@ -43,7 +43,7 @@ UNNUMBERED: Final = frozenset({"hello", "history", "who", "rooms", "ping"})
 
 FIELDS: Final[dict[str, type]] = {
     **dict.fromkeys(("type", "id", "cookie", "room", "author", "msg", "nick"), str),
-    **dict.fromkeys(("n", "seq", "rest"), int),
+    **dict.fromkeys(("n", "seq", "of", "rest"), int),
     "limits": dict,
     "messages": list,
     "more": bool,
@@ -297,6 +297,8 @@ def is_sound(obj: Object) -> bool:
         return False
     if obj["type"] == "" and not (_is_direct(obj) or _is_message(obj)):
         return False
+    if obj["type"] == "delete" and not _is_message(obj):
+        return False
     return all(map(_is_message, obj.get("messages", ())))
 
 
@@ -305,8 +307,11 @@ def _is_direct(obj: Object) -> bool:
 
 
 def _is_message(obj: object) -> bool:
-    """True if something is a message of a room."""
-    return isinstance(obj, dict) and _has_types(obj) and {"author", "msg", "room", "seq"} <= obj.keys()
+    """True if something is an entry of a room's log: a message, or the deletion of one."""
+    if not isinstance(obj, dict) or not _has_types(obj):
+        return False
+    content = "of" if obj.get("type") == "delete" else "msg"
+    return {"author", content, "room", "seq"} <= obj.keys()
 
 
 def _has_types(obj: Object) -> bool:

@@ -16,12 +16,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
+from ..keys import key
 from .actions import Action
 from .errors import UNREADABLE, ChatError, ClosedError, RequestError, UnreachableError
 from .events import Answered, Closed, Failed, Welcomed
 from .exchange import MAX_OBJECT, Credentials, Exchange, Pending
 from .membership import Membership
-from .objects import GAP, UNSOUND, Message, Object, field, optional, read_message, read_notice, read_page
+from .objects import GAP, UNSOUND, Kicked, Message, Object, field, optional, read_message, read_notice, read_page
 from .pace import Pace, backoff
 from .requests import ROWS, Kind, Request
 from .rooms import Rooms
@@ -46,6 +47,9 @@ in and then ends each connection does not get a new one every second."""
 FOR_GOOD: Final = frozenset({"bad-message", "unknown-type", "bad-nick", "auth-failed", "denied", "banned"})
 """The codes with which the next hello would be refused too. (`nick-taken` is not one of them: the nick may be held by
 the client's own last connection, whose death the server has not noticed.)"""
+
+ENTRIES: Final = frozenset({"", "delete"})
+"""The types of objects that are entries of a log."""
 
 LONG_RETRY: Final = 10.0
 """Seconds of `retry` above which a refusal is passed on to the program. A short pause for a rate limit concerns nobody,
@@ -426,7 +430,7 @@ class Engine:
     def _take(self, obj: Object) -> None:
         type = field(obj, "type", str)
         request = self._exchange.find(obj.get("id"))
-        if type == "" and request is None:
+        if type in ENTRIES and request is None:
             self._said(obj)
             return
         self._rooms.note(obj)
@@ -445,6 +449,8 @@ class Engine:
             notice = read_notice(obj)
             if notice is not None:
                 self._exchange.emit(notice)
+            if isinstance(notice, Kicked) and key(notice.nick) == key(self.nick):
+                self._rooms.put_out(notice)
 
     def _said(self, obj: Object) -> None:
         if obj.get("to") is not None:
@@ -478,7 +484,7 @@ class Engine:
     def _succeed(self, request: Pending, result: Any) -> None:
         """Take the answer to a request of the program. Raises one of `UNSOUND` if it cannot be read."""
         match request.kind:
-            case "message":
+            case "message" | "delete":
                 request.seq, request.time = optional(result, "seq", int), optional(result, "time", str)
                 reader = request.membership.reader if request.membership is not None else None
                 if reader is not None and request.seq is not None:

@@ -6,8 +6,9 @@ An object is a dict. One that cannot be read raises `KeyError`, `TypeError` or `
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, Final, TypeVar, cast
 
 Object = dict[str, Any]
 """An object of the wire."""
@@ -60,6 +61,8 @@ class Message:
     to: str | None = None
     seq: int | None = None
     time: str | None = None
+    deleted: int | None = None
+    """The number of the entry that deleted it, if it was deleted. Its text is empty then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,56 @@ class TokenInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class BanInfo:
+    """A ban that is in force. The times are as on the wire."""
+
+    who: str
+    author: str
+    time: str
+    until: str | None = None
+    """When it ends, if it does."""
+    msg: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bans:
+    """The bans from a room or from the server: `count` in all, and some of them, sorted."""
+
+    bans: list[BanInfo]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ActionInfo:
+    """An entry of the audit log: who did what to whom, when and why."""
+
+    seq: int
+    time: str
+    type: str
+    """The type of the request, such as `kick`."""
+    author: str
+    account: str | None = None
+    """The account of the author, if there is one."""
+    room: str | None = None
+    target: str | None = None
+    """The nick, account or address that it was done to."""
+    value: str | None = None
+    """What else the type needs: a role, a number of seconds, `on`."""
+    until: str | None = None
+    msg: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """A part of the audit log."""
+
+    actions: list[ActionInfo]
+    """The newest first."""
+    more: bool
+    """True if there are older ones."""
+
+
+@dataclass(frozen=True, slots=True)
 class MemberJoined:
     """Somebody else joined a room that the client is in."""
 
@@ -149,6 +202,121 @@ class Presence:
 
 
 @dataclass(frozen=True, slots=True)
+class Kicked:
+    """`author` put `nick` out of a room. The author is `server` if a ban or a lock did. One's own room is lost then."""
+
+    author: str
+    room: str
+    nick: str
+    msg: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Banned:
+    """`author` banned `who` from a room, or from the server."""
+
+    author: str
+    who: str
+    room: str | None = None
+    until: str | None = None
+    msg: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unbanned:
+    """`author` ended the ban of `who`."""
+
+    author: str
+    who: str
+    room: str | None = None
+    msg: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Muted:
+    """`author` muted `nick` in a room."""
+
+    author: str
+    room: str
+    nick: str
+    until: str | None = None
+    msg: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unmuted:
+    """`author` let `nick` speak again in a room."""
+
+    author: str
+    room: str
+    nick: str
+    msg: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """`author` gave `nick` a role in a room: `owner`, `moderator`, `member` or `none`."""
+
+    author: str
+    nick: str
+    role: str
+    room: str | None = None
+    msg: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """`author` locked a room or, with `on` false, unlocked it."""
+
+    author: str
+    room: str
+    on: bool
+    msg: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Slowed:
+    """`author` let each member of a room send one message in so many seconds; 0 ends that."""
+
+    author: str
+    room: str
+    seconds: int
+    msg: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """`author` invited `nick`, which is this client, to a room."""
+
+    author: str
+    room: str
+    nick: str
+    msg: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """`author` reported the message `of` in a room to the operators, of which this client is one."""
+
+    author: str
+    room: str
+    of: int
+    time: str
+    msg: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """`author` deleted the text of the message `of` in a room."""
+
+    author: str
+    room: str
+    of: int
+    seq: int
+    time: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """The server ends the connection; `msg` says why."""
 
@@ -167,19 +335,13 @@ class Error:
 
 def read_message(obj: Object) -> Message:
     """Read a message to a room, or to this client alone."""
-    return (Message if obj.get("to") is None else DirectMessage)(
-        field(obj, "msg", str),
-        field(obj, "author", str),
-        optional(obj, "room", str),
-        optional(obj, "to", str),
-        optional(obj, "seq", int),
-        optional(obj, "time", str),
-    )
+    return _read_message(obj) if obj.get("to") is None else _read_direct(obj)
 
 
 def read_page(obj: Object) -> Page:
-    """Read a part of a room's history."""
-    return Page([read_message(message) for message in obj["messages"]], field(obj, "more", bool))
+    """Read a part of a room's history. Entries that are no messages are not in it."""
+    messages = [read_message(entry) for entry in obj["messages"] if entry.get("type", "") == ""]
+    return Page(messages, field(obj, "more", bool))
 
 
 def read_members(obj: Object) -> Members:
@@ -190,45 +352,96 @@ def read_members(obj: Object) -> Members:
     return Members(field(obj, "room", str), members, field(obj, "count", int))
 
 
-def read_rooms(obj: Object) -> list[RoomInfo]:
-    """Read the list of rooms."""
-    return [
-        RoomInfo(field(room, "room", str), field(room, "count", int), field(room, "topic", str))
-        for room in field(obj, "rooms", list)
+_TYPES: Final[dict[str, type]] = {"str": str, "int": int, "bool": bool}
+"""The types of the fields, by their annotations."""
+
+
+def _reader(kind: type[T]) -> Callable[[Object], T]:
+    """Return the function that reads a dataclass from an object. Fields with a default may be missing."""
+    readers: list[tuple[str, type, Any]] = [
+        (one.name, _TYPES[str(one.type).removesuffix(" | None")], one.default) for one in fields(cast(Any, kind))
     ]
 
+    def read(obj: Object) -> T:
+        values: dict[str, Any] = {}
+        for name, type, default in readers:
+            if default is MISSING or obj.get(name) is not None:
+                values[name] = field(obj, name, type)
+        return kind(**values)
 
-def read_tokens(obj: Object) -> list[TokenInfo]:
-    """Read the tokens of an account."""
-    return [
-        TokenInfo(field(token, "label", str), field(token, "created", str), optional(token, "used", str))
-        for token in field(obj, "tokens", list)
-    ]
+    return read
 
 
-Notice = MemberJoined | MemberLeft | NickChanged | TopicChanged | Presence | Stop | Error
+def _list_reader(name: str, kind: type[T]) -> Callable[[Object], list[T]]:
+    """Return the function that reads a field with a list of objects as one of dataclasses."""
+    read = _reader(kind)
+    return lambda obj: [read(one) for one in field(obj, name, list)]
+
+
+read_rooms: Final = _list_reader("rooms", RoomInfo)
+read_tokens: Final = _list_reader("tokens", TokenInfo)
+_read_bans: Final = _list_reader("bans", BanInfo)
+_read_actions: Final = _list_reader("actions", ActionInfo)
+_read_message: Final = _reader(Message)
+_read_direct: Final = _reader(DirectMessage)
+
+
+read_deleted: Final = _reader(Deleted)
+
+
+def read_bans(obj: Object) -> Bans:
+    """Read the bans from a room or from the server."""
+    return Bans(_read_bans(obj), field(obj, "count", int))
+
+
+def read_audit(obj: Object) -> Audit:
+    """Read a part of the audit log."""
+    return Audit(_read_actions(obj), field(obj, "more", bool))
+
+
+Notice = (
+    MemberJoined
+    | MemberLeft
+    | NickChanged
+    | TopicChanged
+    | Presence
+    | Kicked
+    | Banned
+    | Unbanned
+    | Muted
+    | Unmuted
+    | Granted
+    | Locked
+    | Slowed
+    | Invited
+    | Reported
+    | Stop
+    | Error
+)
 """The objects that the server sends without a request."""
+
+_NOTICES: Final[dict[str, Callable[[Object], Notice]]] = {
+    "join": _reader(MemberJoined),
+    "leave": _reader(MemberLeft),
+    "nick": _reader(NickChanged),
+    "topic": _reader(TopicChanged),
+    "presence": _reader(Presence),
+    "kick": _reader(Kicked),
+    "ban": _reader(Banned),
+    "unban": _reader(Unbanned),
+    "mute": _reader(Muted),
+    "unmute": _reader(Unmuted),
+    "grant": _reader(Granted),
+    "lock": _reader(Locked),
+    "slow": _reader(Slowed),
+    "invite": _reader(Invited),
+    "report": _reader(Reported),
+    "stop": _reader(Stop),
+    "error": _reader(Error),
+}
 
 
 def read_notice(obj: Object) -> Notice | None:
     """Read an object that the server sends without a request. Returns None if its type is not known here."""
-
-    def text(name: str) -> str:
-        return field(obj, name, str)
-
-    match obj["type"]:
-        case "join":
-            return MemberJoined(text("author"), text("room"))
-        case "leave":
-            return MemberLeft(text("author"), text("room"), optional(obj, "msg", str) or "")
-        case "nick":
-            return NickChanged(text("author"), text("nick"), optional(obj, "room", str))
-        case "topic":
-            return TopicChanged(text("author"), text("room"), text("msg"))
-        case "presence":
-            return Presence(text("room"), field(obj, "count", int))
-        case "stop":
-            return Stop(optional(obj, "msg", str) or "", optional(obj, "author", str) or "server")
-        case "error":
-            return Error(text("code"), text("msg"), optional(obj, "author", str) or "server")
-    return None
+    read = _NOTICES.get(obj["type"])
+    return None if read is None else read(obj)

@@ -109,6 +109,10 @@ class PartialLog(Generic[M]):
             self.edge = at
         self._ends = {end for end in self._ends if end not in self._next and self.seq <= end < self.edge}
 
+    def find(self, seq: int) -> M | None:
+        """Return a message that is known and not handed out, by its number."""
+        return self._known.get(seq)
+
     def peek(self) -> tuple[int, M] | None:
         """Return the number of the next message and the message, if it is known."""
         while (seq := self._next.get(self.seq)) is not None:

@@ -22,6 +22,19 @@ Kind = Literal[
     "token",
     "tokens",
     "revoke-token",
+    "kick",
+    "ban",
+    "unban",
+    "bans",
+    "mute",
+    "unmute",
+    "grant",
+    "lock",
+    "invite",
+    "slow",
+    "delete",
+    "report",
+    "audit",
     "join",
     "leave",
     "hello",
@@ -57,7 +70,8 @@ class Request:
     @property
     def refusal(self) -> str:
         """The words for a person when it is refused, before the server's reason. They never contain the text."""
-        return ROWS[self.kind].refusal.format(room=self.room, nick=self.nick, to=self.nick or self.room)
+        where = self.room if self.room is not None else "the server"
+        return ROWS[self.kind].refusal.format(room=where, nick=self.nick, to=self.nick or self.room)
 
 
 class Row(NamedTuple):
@@ -101,6 +115,19 @@ ROWS: Final[dict[Kind, Row]] = {
     "token": Row("token", lambda obj: objects.field(obj, "token", str), "no token was made", changes=True),
     "tokens": Row("tokens", objects.read_tokens, "the tokens cannot be listed"),
     "revoke-token": Row("token-revoked", _nothing, "the token was not revoked", changes=True),
+    "kick": Row("kick", _nothing, "{nick} was not put out of {room}", changes=True),
+    "ban": Row("ban", _nothing, "{nick} was not banned from {room}", changes=True),
+    "unban": Row("unban", _nothing, "the ban of {nick} from {room} was not ended", changes=True),
+    "bans": Row("bans", objects.read_bans, "the bans from {room} cannot be listed"),
+    "mute": Row("mute", _nothing, "{nick} was not muted in {room}", changes=True),
+    "unmute": Row("unmute", _nothing, "the mute of {nick} in {room} was not ended", changes=True),
+    "grant": Row("grant", _nothing, "the role of {nick} in {room} was not changed", changes=True),
+    "lock": Row("lock", _nothing, "{room} was neither locked nor unlocked", changes=True),
+    "invite": Row("invite", _nothing, "{nick} was not invited to {room}", changes=True),
+    "slow": Row("slow", _nothing, "the slow mode of {room} was not changed", changes=True),
+    "delete": Row("ack", _whole, "nothing was deleted in {room}", changes=True),
+    "report": Row("report", _nothing, "the message in {room} was not reported", changes=True),
+    "audit": Row("audit", objects.read_audit, "what was done in {room} cannot be listed"),
     "join": Row("joined", _whole, "{room} cannot be joined"),
     "leave": Row("left", _nothing, "{room} cannot be left"),
     "hello": Row("welcome", _whole),

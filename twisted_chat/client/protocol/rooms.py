@@ -19,7 +19,7 @@ from .errors import ChatError, ClosedError, RequestError
 from .events import Ended, Entered, Heard
 from .exchange import Exchange, Pending
 from .membership import Membership
-from .objects import Message, Object, field, optional
+from .objects import Kicked, Message, Object, field, optional, read_deleted
 from .pace import backoff, pause_before_retry
 from .room_reader import PAGE
 from .states import NewLog, RoomLost
@@ -224,12 +224,20 @@ class Rooms:
         match obj:
             case {"type": "join"}:
                 membership.count += 1
-            case {"type": "leave"}:
+            case {"type": "leave" | "kick"}:
                 membership.count -= 1
             case {"type": "presence", "count": int(count)}:
                 membership.count = count
             case {"type": "topic", "msg": str(topic)}:
                 membership.topic = topic
+
+    def put_out(self, notice: Kicked) -> None:
+        """Called when the client was put out of a room, which it does not join again by itself."""
+        membership = self.find(notice.room)
+        if membership is not None:
+            by = "" if notice.author == "server" else f" by {notice.author}"
+            text = f"you were put out of the room{by}"
+            self._lose_membership(membership, RequestError("kicked", f"{text}: {notice.msg}" if notice.msg else text))
 
     def gap(self) -> None:
         """Called when something got lost."""
@@ -239,26 +247,37 @@ class Rooms:
                 self.touch(membership)
 
     def heard(self, obj: Object) -> None:
-        """Take a message of a room, live or replayed."""
+        """Take an entry of a room's log, a message or a deletion, live or replayed."""
         membership = self.find(field(obj, "room", str))
         if membership is not None and membership.joined and membership.reader is not None:
             membership.reader.log.heard(_seq(obj), obj)
+            if obj.get("type") == "delete":
+                deleted = membership.reader.log.find(obj["of"])
+                if deleted is not None:
+                    deleted.update(msg="", deleted=obj["seq"])
+                    deleted.pop("rest", None)
             if not membership.reader.log.is_complete:
                 self.touch(membership)
             self.emit_heard(membership)
 
     def take(self, membership: Membership, nick: str) -> Message | None:
-        """Take the next message of a room that is not the client's own; None if none is known now."""
+        """Take the next message of a room that is not the client's own; None if none is known now.
+
+        Deletions are not taken: they become events in their places.
+        """
         reader = membership.reader
-        if reader is None:
-            return None
-        obj = reader.ready(nick, membership.outbox.unacked)
-        if obj is None or self._is_cut(membership, obj):
-            return None
-        reader.log.advance()
-        if not reader.log.is_complete and reader.is_hungry:
-            self.touch(membership)
-        return Message(obj["msg"], obj["author"], membership.name, None, obj["seq"], obj.get("time"))
+        while reader is not None:
+            obj = reader.ready(nick, membership.outbox.unacked)
+            if obj is None or self._is_cut(membership, obj):
+                return None
+            reader.log.advance()
+            if not reader.log.is_complete and reader.is_hungry:
+                self.touch(membership)
+            if obj.get("type") != "delete":
+                seq, time, deleted = obj["seq"], obj.get("time"), obj.get("deleted")
+                return Message(obj["msg"], obj["author"], membership.name, None, seq, time, deleted)
+            self._exchange.emit(read_deleted(obj | {"room": membership.name}))
+        return None
 
     def _fill(self, membership: Membership, after: int) -> None:
         """Read what is missing after a message."""
@@ -333,8 +352,12 @@ class Rooms:
 
 
 def _seq(obj: Object) -> int:
-    """Return the number of a room's message, whose fields must all have their types."""
-    field(obj, "msg", str)
+    """Return the number of an entry of a room's log, whose fields must all have their types."""
+    if obj.get("type") == "delete":
+        field(obj, "of", int)
+    else:
+        field(obj, "msg", str)
+        optional(obj, "deleted", int)
     field(obj, "author", str)
     optional(obj, "time", str)
     return field(obj, "seq", int)
