@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import json
 import os
 import queue
@@ -25,6 +26,7 @@ from twisted_chat.client.blocking import (
     DirectMessage,
     Message,
     RequestError,
+    RoomLost,
     State,
     StateChanged,
     UnreachableError,
@@ -35,7 +37,7 @@ from twisted_chat.client.blocking.calls import Call
 from twisted_chat.client.blocking.client import EXIT_TIME
 from twisted_chat.client.blocking.inbox import HIGH
 from twisted_chat.client.blocking.links import DatagramLink, LostError, StreamLink, reason_text
-from twisted_chat.client.protocol import engine
+from twisted_chat.client.protocol import actions, engine
 from twisted_chat.client.protocol.lines import MAX_LINE
 from twisted_chat.client.protocol.objects import encode
 
@@ -571,6 +573,50 @@ class RealTests(TestCase):
         with self.assertRaises(ClosedError) as caught:
             await deferToThread(list, al)
         self.assertIn("ZeroDivisionError", str(caught.exception))
+
+    async def test_accounts_and_moderation(self) -> None:
+        server = await Server.start(self)
+        told: list[Any] = []
+
+        def use() -> None:
+            options: Any = {"timeout": TIMEOUT}
+            with (
+                blocking.Client("127.0.0.1", server.port, "owner", room=None, **options) as owner,
+                blocking.Client("127.0.0.1", server.port, "bob", room=None, **options) as bob,
+            ):
+                self.assertTrue(owner.register("correct horse"))
+                room, theirs = owner.join("garden"), bob.join("garden")
+                room.mute("bob", 60, "quiet")
+                with self.assertRaises(RequestError) as muted:
+                    theirs.say("hi")
+                self.assertEqual(muted.exception.code, "rate-limited")
+                with self.assertRaises(RequestError) as denied:
+                    bob.ban("192.0.2.1")
+                self.assertEqual(denied.exception.code, "denied")
+                lost = threading.Event()
+                bob.on(RoomLost, lambda event: told.append(event.error.code))
+                bob.on(RoomLost, lambda _: lost.set())
+                room.kick("bob", "spam")
+                self.assertTrue(lost.wait(TIMEOUT))
+                with self.assertRaises(RequestError):
+                    theirs.receive(TIMEOUT)
+                self.assertEqual([action.type for action in room.audit().actions][:2], ["kick", "mute"])
+                owner.close()
+                self.assertEqual(bob.log_in("owner", "correct horse"), "owner")
+            with blocking.Client("127.0.0.1", server.port, "owner", password="correct horse", **options) as owner:
+                told.append(owner.account)
+
+        await deferToThread(use)
+        self.assertEqual(told, ["kicked", True])
+
+    def test_what_is_asked_by_an_action_is_described_like_it(self) -> None:
+        for method, action, parameters in (
+            (blocking.Room.kick, actions.kick, ["self", "nick", "reason"]),
+            (blocking.Client.ban, actions.ban, ["self", "who", "seconds", "reason"]),
+            (blocking.Client.register, actions.register, ["self", "password"]),
+        ):
+            self.assertEqual((method.__name__, method.__doc__), (action.__name__, action.__doc__))
+            self.assertEqual(list(inspect.signature(method).parameters), parameters)
 
     async def test_connect_is_short_for_it(self) -> None:
         server = await Server.start(self)

@@ -1673,6 +1673,15 @@ class SlowConsumerTests(EngineTestCase):
         self.assertEqual(self.refuses("denied")["skip"], 1)
         self.assertEqual(self.taken(self.room), [1])
 
+    def test_a_text_that_is_deleted_while_its_rest_is_read_has_no_rest(self) -> None:
+        self.message(1, rest=2)
+        self.taken(self.room)
+        self.hears(type="delete", author="bob", room="lobby", of=1, seq=2)
+        self.answers(type="history", messages=[{"msg": "23", "author": "bob", "seq": 1}], more=False)
+        message = self.engine.take(self.room)
+        assert message is not None
+        self.assertEqual((message.msg, message.deleted), ("", 2))
+
     def test_a_text_is_completed_on_the_next_connection(self) -> None:
         self.message(1, rest=2)
         self.taken(self.room)

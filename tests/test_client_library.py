@@ -17,20 +17,28 @@ from zope.interface import alsoProvides
 
 from twisted_chat import messages as wire
 from twisted_chat.client import (
+    Banned,
     Client,
     ClosedError,
     DirectMessage,
     Error,
+    Invited,
+    Kicked,
+    Locked,
     MemberJoined,
     Message,
+    Muted,
     RequestError,
     Room,
     RoomLost,
+    Slowed,
     State,
     StateChanged,
     Stop,
     TokenInfo,
     TopicChanged,
+    Unbanned,
+    Unmuted,
     UnreachableError,
     connect,
 )
@@ -779,3 +787,70 @@ class AccountTests(LibraryTestCase):
         self.network.pass_time(1)
         self.assertEqual(self.failureResultOf(logging_in, RequestError).value.code, "auth-failed")
         self.assertEqual((guest.nick, guest.state), ("bob", State.CONNECTED))
+
+
+class OrderTests(LibraryTestCase):
+    """Moderation, with that of a real chat."""
+
+    def answer(self, asking: Any) -> Any:
+        self.network.flush()
+        return result(asking)
+
+    def owner(self) -> tuple[Client, Room]:
+        """Connect somebody who has an account and makes a room."""
+        owner = self.connect("owner")
+        self.answer(owner.register("correct horse"))
+        return owner, self.join(owner, "garden")
+
+    def test_a_room_is_moderated_and_others_are_told(self) -> None:
+        _, room = self.owner()
+        bob, carol = self.connect("bob"), self.connect("carol")
+        self.answer(bob.register("correct horse"))  # the ban of a guest would be one of all guests from its address
+        theirs = self.join(carol, "garden")
+        self.join(bob, "garden")
+        told: list[Any] = []
+        for kind in (Muted, Unmuted, Slowed, Banned, Unbanned, Kicked, Locked):
+            theirs.on(kind, lambda event: told.append(event))
+        carol.on(Invited, lambda event: told.append(event))
+        lost: list[RoomLost] = []
+        bob.on(RoomLost, lost.append)
+        for asking in (
+            room.mute("bob", 60, "quiet"),
+            room.unmute("bob"),
+            room.slow(5),
+            room.kick("bob", "spam"),
+            room.ban("bob", reason="spam"),
+            room.unban("bob"),
+            room.invite("carol", "come"),
+            room.lock(),
+        ):
+            self.assertIsNone(self.answer(asking))
+        muted, unmuted, slowed, kicked, banned, unbanned, invited, locked = told
+        self.assertEqual((muted.author, muted.nick, muted.msg, unmuted.nick), ("owner", "bob", "quiet", "bob"))
+        self.assertEqual((slowed.seconds, kicked.nick, kicked.msg), (5, "bob", "spam"))
+        self.assertEqual((banned.who, banned.until, unbanned.who), ("bob", None, "bob"))
+        self.assertEqual((invited.room, invited.msg, locked.on), ("garden", "come", True))
+        self.assertEqual([event.error.code for event in lost], ["kicked"])
+        actions = self.answer(room.audit()).actions
+        self.assertEqual(
+            [(one.type, one.target) for one in actions][:3], [("lock", None), ("invite", "carol"), ("unban", "bob")]
+        )
+        self.answer(room.ban("bob", 60))
+        (ban,) = self.answer(room.bans()).bans
+        self.assertEqual((ban.who, ban.author), ("bob", "owner"))
+
+    def test_what_is_not_theirs_to_do_is_denied(self) -> None:
+        client = self.connect()
+        room = self.join(client)
+        for asking in (
+            room.grant("alice", "owner"),
+            client.ban("192.0.2.1"),
+            client.unban("192.0.2.1"),
+            client.bans(),
+            client.grant("alice", "member"),
+            client.audit(),
+        ):
+            self.network.flush()
+            self.assertEqual(self.failureResultOf(asking, RequestError).value.code, "denied")
+        seq = self.answer(room.say("hi"))
+        self.assertIsNone(self.answer(room.report(seq, "it is mine")))

@@ -330,6 +330,9 @@ class Rooms:
             self._exchange.ask_own("history", history, take, refused, membership)
 
         def take(page: Object) -> None:
+            if "rest" not in message:  # the message was deleted meanwhile
+                done()
+                return
             parts = [part for part in field(page, "messages", list) if _seq(part) == seq]
             text: str = parts[0]["msg"] if parts else ""
             message["msg"] += text
@@ -345,7 +348,7 @@ class Rooms:
                 over()
 
         def over() -> None:
-            del message["rest"]
+            message.pop("rest", None)
             done()
 
         ask()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from .errors import ChatError
+from .errors import RequestError
 
 
 class State(enum.Enum):
@@ -32,10 +32,14 @@ class StateChanged:
 
 @dataclass(frozen=True, slots=True)
 class RoomLost:
-    """The server refuses to let the client back into a room. An iteration over the room raises the error, too."""
+    """The client was put out of a room, or the server refuses to let it back in. It does not try again by itself.
+
+    An iteration over the room raises the error, too.
+    """
 
     room: str
-    error: ChatError
+    error: RequestError
+    """Its `code` is `kicked` for a client that was put out, or that of the refused join."""
 
 
 @dataclass(frozen=True, slots=True)
