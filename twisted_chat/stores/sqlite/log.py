@@ -14,9 +14,10 @@ import sqlite3
 from bisect import bisect_left, bisect_right
 from collections.abc import Generator, Iterable, Sequence
 from operator import attrgetter
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 from weakref import WeakValueDictionary
 
+import msgspec
 from twisted.internet.defer import Deferred, inlineCallbacks, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -51,7 +52,7 @@ _Said = dict[_SaidKey, tuple[int, int]]
 """The numbers and times of messages, to recognise those that are sent again."""
 
 
-class _Turn(NamedTuple):
+class _Turn(msgspec.Struct):
     """The entries of one turn, after they were written to the file."""
 
     fresh: list[Entry]
@@ -258,13 +259,14 @@ class SQLiteLog:
         fresh: list[Entry] = []
         said: _Said = {}
         heads: dict[RoomLog, int] = {}
+        epoch, journaled = self._epoch, self._journaled
         for entry in entries:
             room: Any = entry.room
-            if room.known != self._epoch:
+            if room.known != epoch:
                 return None
             if entry.id is not None:
                 key = _key_of(entry)
-                first = said.get(key) or self._journaled.get(key) or known.get(key)
+                first = journaled.get(key) or said.get(key) or known.get(key)
                 if first:
                     entry.seq, entry.time = first
                     continue
@@ -279,18 +281,20 @@ class SQLiteLog:
         """Take over a turn that was written, and hand its records to the followers."""
         self._file.has_worked()
         self.room_count += len(turn.made)
-        heard: dict[Any, list[Record]] = {}
+        by_room: dict[Any, list[Record]] = {}
         size = ROW_BYTES * len(turn.fresh)
         for entry in turn.fresh:
             entry.fresh = True
             msg = entry.msg
             size += len(msg)
             record = Record(entry.seq, entry.time, entry.author.shown, msg, entry.kind, entry.of)
-            if entry.room in heard:
-                heard[entry.room].append(record)
+            if entry.room in by_room:
+                by_room[entry.room].append(record)
             else:
-                heard[entry.room] = [record]
-        for room, records in heard.items():
+                by_room[entry.room] = [record]
+        self._journal_bytes += size
+        self._journaled.update(turn.said)
+        for room, records in by_room.items():
             room.seq = records[-1].seq
             if room in self._journal:
                 self._journal[room] += records
@@ -298,11 +302,8 @@ class SQLiteLog:
                 self._journal[room] = [*records]  # a list of its own, since it grows
                 room.id = turn.made.get(room.name.key, room.id)
                 room.oldest = room.oldest or records[0].seq
-        self._journal_bytes += size
-        self._journaled.update(turn.said)
-        self._tidy()
-        for room, records in heard.items():
             room.hear(records)
+        self._tidy()
 
     # Moving the journal
 
