@@ -100,7 +100,8 @@ class NoLineEnd(TestCase):
 
 class Bad(TestCase):
     def test_what_begins_with_no_brace_is_one_error_and_costs_its_line(self) -> None:
-        self.assertEqual(seen(frames(b'GET / {"a":1} HTTP/1.1\n{"b":2}\n')), ["bad-json", b'{"b":2}'])
+        for line in b'GET / {"a":1} HTTP/1.1', b'GET {"a":1}', b'GET {"a":{}}':
+            self.assertEqual(seen(frames(line + b'\n{"b":2}\n')), ["bad-json", b'{"b":2}'])
 
     def test_it_is_told_at_once_and_thrown_away_however_it_comes(self) -> None:
         self.assertEqual(seen(frames(b"x")), ["bad-json"])

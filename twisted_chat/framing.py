@@ -72,6 +72,8 @@ class Framer:
             if self._rest or self._throwing:
                 self._cut(line, frames)
                 self._end_line(frames)
+            elif line and line[0] == _OPEN and line.find(b"}") == len(line) - 1 < self._limit:
+                frames.append(line)  # an object, or a bad one: no bracket in it could end another object
             elif self._is_one_object(line):
                 frames.append(line)
             elif line not in _BLANK:
@@ -82,12 +84,8 @@ class Framer:
         return frames
 
     def _is_one_object(self, line: bytes) -> bool:
-        """True for a line that is one object and nothing else, as nearly all are. False means nothing."""
-        if not line.startswith(b"{") or len(line) > self._limit:
-            return False
-        if line.find(b"}") == len(line) - 1:
-            return True  # it is one, or a bad one: no bracket in it could end another object
-        return line.endswith(b"}") and _fault(line) is None
+        """True for a line that is one object and nothing else. False means nothing."""
+        return line.endswith(b"}") and len(line) <= self._limit and _fault(line) is None
 
     def _cut(self, data: bytes, frames: list[Frame]) -> None:
         """Take a piece of the stream without a line end in it."""
