@@ -27,7 +27,7 @@ def main(arguments: Sequence[str], sizes: Sizes | None = None) -> int:
     parser = _options()
     options = parser.parse_args(arguments)
     if options.plot:
-        _need("matplotlib", "--plot")
+        need("matplotlib", "--plot")
     failures: list[str] = []
     if options.read:
         try:
@@ -88,7 +88,7 @@ def _cases(names: str) -> list[str]:
     return chosen
 
 
-def _need(module: str, what: str) -> None:
+def need(module: str, what: str) -> None:
     """Exit with an error, before minutes of measuring, if a module is not installed."""
     try:
         __import__(module)
@@ -98,7 +98,7 @@ def _need(module: str, what: str) -> None:
 
 def _measure(bench: Bench, names: Sequence[str]) -> tuple[list[Row], list[str]]:
     """Run all steps, with a progress bar on a terminal; return the rows and the failures."""
-    _need("tqdm", "the progress bar")
+    need("tqdm", "the progress bar")
     from tqdm import tqdm
 
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -106,7 +106,7 @@ class Bench:
     @contextmanager
     def server(self, *options: str, **more: Any) -> Iterator[Server]:
         """Start a server, on a processor of its own if there are several."""
-        server_on, _ = _processors()
+        server_on, _ = divided_processors()
         with (
             TemporaryDirectory(dir=self.folder) as folder,
             Server(*options, folder=more.pop("folder", Path(folder)), processors=server_on, **more) as server,
@@ -114,7 +114,7 @@ class Bench:
             yield server
 
     def load(self, crowd: Crowd) -> Load:
-        return Load(crowd, self.processes, _processors()[1])
+        return Load(crowd, self.processes, divided_processors()[1])
 
     def speak(self, case: str, members: int, talk: Talk, *options: str, rooms: int = 1, **more: Any) -> list[Row]:
         """Measure a crowd that sends messages on a fresh server. `more` is for the server, except `trusted`."""
@@ -156,7 +156,7 @@ class Bench:
         }
 
 
-def _processors() -> tuple[list[int], list[int]]:
+def divided_processors() -> tuple[list[int], list[int]]:
     """Assign one processor to the server and the others to the load; return empty lists if there is only one."""
     first, *others = sorted(os.sched_getaffinity(0))
     return ([first], others) if others else ([], [])
@@ -286,13 +286,13 @@ def _turns_replaying(bench: Bench) -> list[Row]:
         make(os.path.join(folder, "chat.sqlite"), size, Crowd(0, 0).room(0))
         with bench.server(turns=True, folder=Path(folder)) as server:
             server.next_phase()
-            seconds = _replay(server.port, Crowd(0, 0).room(0), size)
+            seconds = replay(server.port, Crowd(0, 0).room(0), size)
             server.next_phase()
     rows = _turn_rows(server, "replay", ("start", "replaying", "leaving"))
     return [{**row, "replayed": size, "seconds": seconds} for row in rows]
 
 
-def _replay(port: int, room: str, size: int) -> float:
+def replay(port: int, room: str, size: int) -> float:
     """Replay a whole room; return the seconds that it took."""
     with socket.create_connection(("127.0.0.1", port), 60) as client:
         client.sendall(f'{{"type":"hello","nick":"reader"}}\n{{"type":"join","room":"{room}","since":0}}\n'.encode())
@@ -315,7 +315,7 @@ def _turn_rows(server: Server, load: str, names: tuple[str, ...]) -> list[Row]:
             "turns": phase["turns"],
             "max_ms": phase["max"] * 1e3,
             "max_cpu_ms": phase["max_cpu"] * 1e3,
-            "p999_ms": _quantile(phase["microseconds"], 0.999) / 1e3,
+            "p999_ms": quantile(phase["microseconds"], 0.999) / 1e3,
             "microseconds": phase["microseconds"],
         }
         for name, phase in zip(names, server.turns, strict=True)
@@ -323,7 +323,7 @@ def _turn_rows(server: Server, load: str, names: tuple[str, ...]) -> list[Row]:
     ]
 
 
-def _quantile(counts: dict[str, int], part: float) -> float:
+def quantile(counts: dict[str, int], part: float) -> float:
     """Return the microseconds that this share of the turns did not exceed, as a power of two."""
     left = sum(counts.values()) * part
     for bits in sorted(int(key) for key in counts):
@@ -362,11 +362,11 @@ def memory(bench: Bench) -> list[Step]:
         with bench.server() as server:
             clients = [socket.create_connection(("127.0.0.1", server.port), 60) for _ in range(bench.sizes.joiners)]
             for number, client in enumerate(clients):
-                _ask(client, {"type": "hello", "nick": f"m{number}"}, b'"welcome"')
+                ask(client, {"type": "hello", "nick": f"m{number}"}, b'"welcome"')
             before = server.memory()
             for number, client in enumerate(clients):
                 for room in range(ROOMS_OF_ONE):
-                    _ask(client, {"type": "join", "room": f"m{number}-{room}"}, b'"joined"')
+                    ask(client, {"type": "join", "room": f"m{number}-{room}"}, b'"joined"')
             taken = server.memory() - before
             for client in clients:
                 client.close()
@@ -376,7 +376,7 @@ def memory(bench: Bench) -> list[Step]:
     return [Step("rooms of one", run)]
 
 
-def _ask(client: socket.socket, request: dict[str, str], answer: bytes) -> None:
+def ask(client: socket.socket, request: dict[str, str], answer: bytes) -> None:
     client.sendall(json.dumps(request).encode() + b"\n")
     heard = b""
     while not heard.endswith(b"\n"):

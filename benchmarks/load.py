@@ -205,7 +205,7 @@ class _Worker:
             context = ssl.create_default_context(cafile=self.crowd.trusted)
         outside: set[int] = set()
         for index in range(self.index, self.crowd.members, self.of):
-            connected = _connect(self.crowd, index, context)
+            connected = connect(self.crowd, index, context)
             member = _Member(index, self.rooms[index % self.crowd.rooms], connected)
             self.members[connected.fileno()] = member
             outside.add(connected.fileno())
@@ -368,7 +368,7 @@ class _Worker:
         return time.process_time()
 
 
-def _connect(crowd: Crowd, index: int, context: ssl.SSLContext | None) -> socket.socket:
+def connect(crowd: Crowd, index: int, context: ssl.SSLContext | None) -> socket.socket:
     connected = socket.socket()
     if index >= PER_ADDRESS:
         connected.setsockopt(socket.IPPROTO_IP, NO_PORT, 1)
@@ -412,7 +412,7 @@ class Load:
         context = multiprocessing.get_context("spawn")
         lows = RawArray("q", processes * crowd.rooms)
         self._pipes: list[Connection] = []
-        self._processes = []
+        self.processes = []
         for index in range(processes):
             ours, theirs = context.Pipe()
             arguments = (index, processes, crowd, lows, theirs, processors or [])
@@ -420,7 +420,7 @@ class Load:
             process.start()
             theirs.close()
             self._pipes.append(ours)
-            self._processes.append(process)
+            self.processes.append(process)
         bells = [self._answer(pipe) for pipe in self._pipes]
         for pipe in self._pipes:
             pipe.send(bells)
@@ -439,7 +439,7 @@ class Load:
     def __exit__(self, *_: object) -> None:
         for pipe in self._pipes:
             pipe.close()
-        for process in self._processes:
+        for process in self.processes:
             process.join()
 
     def _all(self, name: str, *arguments: object) -> list[Any]:

@@ -17,14 +17,14 @@ WIDTH: Final = 80
 _Column = tuple[str, Callable[[Row], str]]
 
 
-def _number(value: float) -> str:
+def number_text(value: float) -> str:
     """Format a number with about three significant digits."""
     digits = 0 if value >= 100 or not value else 1 if value >= 10 else 2
     return f"{value:,.{digits}f}"
 
 
 def _field(key: str, scale: float = 1.0) -> Callable[[Row], str]:
-    return lambda row: row[key] if isinstance(row[key], str) else _number(row[key] * scale)
+    return lambda row: row[key] if isinstance(row[key], str) else number_text(row[key] * scale)
 
 
 def _count(key: str) -> Callable[[Row], str]:
@@ -147,13 +147,13 @@ def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _constants(costs: Model) -> list[str]:
     return [
-        f"A = {_number(costs.message * 1e6)} µs of processor time per message that arrives alone",
-        f"B = {_number(costs.delivery * 1e6)} µs of processor time per delivery",
-        f"G = {_number(costs.gathered * 1e6)} µs of processor time per delivery if all members send, and a turn's "
+        f"A = {number_text(costs.message * 1e6)} µs of processor time per message that arrives alone",
+        f"B = {number_text(costs.delivery * 1e6)} µs of processor time per delivery",
+        f"G = {number_text(costs.gathered * 1e6)} µs of processor time per delivery if all members send, and a turn's "
         "messages go out together",
-        f"M = {_number(costs.base / 1e6)} MB of memory without any connection",
-        f"C = {_number(costs.member)} bytes of memory per connection in a room",
-        f"R = {_number(costs.room)} bytes of memory per open room with one member",
+        f"M = {number_text(costs.base / 1e6)} MB of memory without any connection",
+        f"C = {number_text(costs.member)} bytes of memory per connection in a room",
+        f"R = {number_text(costs.room)} bytes of memory per open room with one member",
     ]
 
 
@@ -172,10 +172,10 @@ def _capacity(costs: Model) -> Iterator[str]:
     sizes = (2, 10, 100, 1_000, 10_000)
     yield _markdown_table(
         ["members of a room", "messages/s in all such rooms", "deliveries/s"],
-        [[f"{n:,}", _number(costs.messages(n)), _number(costs.messages(n) * (n - 1))] for n in sizes],
+        [[f"{n:,}", number_text(costs.messages(n)), number_text(costs.messages(n) * (n - 1))] for n in sizes],
     )
     yield "Examples:"
     yield _markdown_table(
         ["", "processor", "memory, MB"],
-        [[e.what, f"{costs.processor(e):.2%}", _number(costs.memory(e) / 1e6)] for e in EXAMPLES],
+        [[e.what, f"{costs.processor(e):.2%}", number_text(costs.memory(e) / 1e6)] for e in EXAMPLES],
     )

@@ -47,7 +47,7 @@ class Server:
         run = ("-m", "benchmarks.server", str(self._turns)) if turns else _TWISTD
         self._said = self.folder / "twistd.log"
         self._output = self._said.open("wb")
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             [sys.executable, *run, *_OPTIONS, "--port", port, *_RAISED, *options],
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
@@ -55,7 +55,7 @@ class Server:
             stderr=subprocess.STDOUT,
         )
         if processors:
-            os.sched_setaffinity(self._process.pid, processors)
+            os.sched_setaffinity(self.process.pid, processors)
         try:
             self.port = self._wait_for_port()
         except BaseException:
@@ -64,7 +64,7 @@ class Server:
 
     def _wait_for_port(self) -> int:
         until = time.monotonic() + PATIENCE
-        while time.monotonic() < until and self._process.poll() is None:
+        while time.monotonic() < until and self.process.poll() is None:
             if found := re.search(r"listening on \S*?:(\d+)\s", self._said.read_text(errors="replace")):
                 return int(found[1])
             time.sleep(0.01)
@@ -75,12 +75,12 @@ class Server:
 
     def __exit__(self, *_: object) -> None:
         """Stop the server, by force if that takes too long."""
-        self._process.terminate()
+        self.process.terminate()
         try:
-            self._process.wait(PATIENCE)
+            self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            self.process.kill()
+            self.process.wait()
         self._output.close()
         self.turns: list[dict[str, Any]] = json.loads(self._turns.read_text()) if self._turns.exists() else []
         """The lengths of the turns in each phase; see `TimedSelector`."""
@@ -90,16 +90,16 @@ class Server:
     def cpu(self) -> float:
         """Return its processor time (seconds), of all its threads and in the kernel."""
         # The clock of another process, as clock_getcpuclockid(3) makes its number: it has no ticks of 10 ms like /proc.
-        return time.clock_gettime(~self._process.pid << 3 | 2)
+        return time.clock_gettime(~self.process.pid << 3 | 2)
 
     def memory(self) -> int:
         """Return its resident memory (bytes)."""
-        status = Path(f"/proc/{self._process.pid}/statm").read_text()
+        status = Path(f"/proc/{self.process.pid}/statm").read_text()
         return int(status.split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def next_phase(self) -> None:
         """Begin a new phase in its record of turns."""
-        self._process.send_signal(signal.SIGUSR1)
+        self.process.send_signal(signal.SIGUSR1)
 
 
 class TimedSelector(selectors.DefaultSelector):

@@ -63,12 +63,12 @@ class SkippingLog(FakeLog):
     def room(self, name: names.Name) -> FakeRoomLog:
         return self.logs.setdefault(name.key, SkippingRoomLog(self, name))
 
-    def _append(self, entries: Sequence[Entry], time: int) -> None:
+    def store_entries(self, entries: Sequence[Entry], time: int) -> None:
         for entry in entries:
             assert isinstance(entry.room, FakeRoomLog)
             known = (entry.author.key, entry.id or "") in entry.room.ids
             entry.room.seq += 0 if known else 2
-            super()._append([entry], time)
+            super().store_entries([entry], time)
 
 
 class FakeRoom:

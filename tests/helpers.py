@@ -165,9 +165,9 @@ class FakeLog:
         return False
 
     def append(self, entries: Sequence[Entry], time: int) -> Deferred[None]:
-        return self.do("append", self._append, entries, time)
+        return self.do("append", self.store_entries, entries, time)
 
-    def _append(self, entries: Sequence[Entry], time: int) -> None:
+    def store_entries(self, entries: Sequence[Entry], time: int) -> None:
         fresh: dict[FakeRoomLog, list[Record]] = {}
         for entry in entries:
             room = entry.room

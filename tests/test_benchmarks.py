@@ -156,7 +156,7 @@ class ProgramTests(SynchronousTestCase):
 
     def test_what_is_not_installed_is_said_first(self) -> None:
         with self.assertRaises(SystemExit) as raised:
-            program._need("no_such_module", "--plot")
+            program.need("no_such_module", "--plot")
         self.assertIn("--plot needs no_such_module: pip install", str(raised.exception.code))
 
     def test_a_step_that_fails_does_not_lose_the_others(self) -> None:
@@ -196,10 +196,10 @@ class ProgramTests(SynchronousTestCase):
         self.assertEqual(Bench().most(2), 2)
         self.assertLess(Bench().most(2**40), 2**40)
         self.patch(os, "sched_getaffinity", lambda pid: {3})
-        self.assertEqual(cases._processors(), ([], []))
+        self.assertEqual(cases.divided_processors(), ([], []))
         self.assertEqual(Bench().processes, 1)
         self.patch(os, "sched_getaffinity", lambda pid: {3, 5, 4})
-        self.assertEqual(cases._processors(), ([3], [4, 5]))
+        self.assertEqual(cases.divided_processors(), ([3], [4, 5]))
         self.assertEqual(Bench().processes, 2)
 
 
@@ -227,13 +227,13 @@ class ModelTests(SynchronousTestCase):
 
     def test_quantiles_of_turns(self) -> None:
         counts = {"3": 990, "10": 9, "12": 1}
-        self.assertEqual(cases._quantile(counts, 0.5), 8.0)
-        self.assertEqual(cases._quantile(counts, 0.999), 1024.0)
-        self.assertEqual(cases._quantile(counts, 1.0), 4096.0)
-        self.assertEqual(cases._quantile({}, 0.5), 0.0)
+        self.assertEqual(cases.quantile(counts, 0.5), 8.0)
+        self.assertEqual(cases.quantile(counts, 0.999), 1024.0)
+        self.assertEqual(cases.quantile(counts, 1.0), 4096.0)
+        self.assertEqual(cases.quantile({}, 0.5), 0.0)
 
     def test_numbers(self) -> None:
-        shown = [report._number(value) for value in (0, 0.123, 1.234, 12.34, 1_234.5)]
+        shown = [report.number_text(value) for value in (0, 0.123, 1.234, 12.34, 1_234.5)]
         self.assertEqual(shown, ["0", "0.12", "1.23", "12.3", "1,234"])
 
 
@@ -342,10 +342,10 @@ class LoadTests(SynchronousTestCase):
 
     def test_a_process_that_is_gone(self) -> None:
         with Load(Crowd(Relay(self, 1).port, 1)) as crowd:
-            pid = crowd._processes[0].pid
+            pid = crowd.processes[0].pid
             assert pid
             os.kill(pid, signal.SIGSTOP)  # so that it is asked before it is gone
-            killed = threading.Timer(0.1, crowd._processes[0].kill)
+            killed = threading.Timer(0.1, crowd.processes[0].kill)
             killed.start()
             with self.assertRaisesRegex(Failed, "a process of the load has ended"):
                 crowd.cpu()
@@ -355,7 +355,7 @@ class LoadTests(SynchronousTestCase):
         with socket.create_server(("127.0.0.1", 0)) as listening:
             crowd = Crowd(listening.getsockname()[1], 1)
             for index, address in ((0, "127.0.0.1"), (20_000, "127.0.0.2"), (40_001, "127.0.0.3")):
-                with load._connect(crowd, index, None):
+                with load.connect(crowd, index, None):
                     accepted, peer = listening.accept()
                     accepted.close()
                     self.assertEqual(peer[0], address)
@@ -372,9 +372,9 @@ class ServerTests(SynchronousTestCase):
         with Server() as stuck:
             self.assertGreater(stuck.memory(), 2**20)
             self.assertGreater(stuck.cpu(), 0)
-            os.kill(stuck._process.pid, signal.SIGSTOP)
+            os.kill(stuck.process.pid, signal.SIGSTOP)
             self.patch(server, "PATIENCE", 0.1)
-        self.assertEqual(stuck._process.returncode, -signal.SIGKILL)
+        self.assertEqual(stuck.process.returncode, -signal.SIGKILL)
         self.assertEqual(stuck.turns, [])
 
     def test_turns_are_what_lies_between_two_waits(self) -> None:
@@ -412,13 +412,13 @@ class RepliesTests(SynchronousTestCase):
     def test_an_answer_that_is_another(self) -> None:
         relay = Relay(self, 0)
         with socket.create_connection(("127.0.0.1", relay.port)) as client:
-            cases._ask(client, {"type": "hello"}, b'"welcome"')
+            cases.ask(client, {"type": "hello"}, b'"welcome"')
             with self.assertRaisesRegex(ConnectionError, "the server answered"):
-                cases._ask(client, {"type": "hello"}, b'"joined"')
+                cases.ask(client, {"type": "hello"}, b'"joined"')
 
     def test_a_replay_that_ends_early(self) -> None:
         with self.assertRaisesRegex(ConnectionError, "the server closed the connection during a replay"):
-            cases._replay(Cutting(self, 0).port, "b0", 10)
+            cases.replay(Cutting(self, 0).port, "b0", 10)
 
     def test_sizes(self) -> None:
         sizes = replace(TINY, deliveries=1_000, most_messages=100)

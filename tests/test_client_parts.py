@@ -190,6 +190,14 @@ class OutboxTests(SynchronousTestCase):
         self.assertEqual(self.take(), [WINDOW + 1])
         self.assertFalse(self.outbox.is_empty)
 
+    def test_a_lost_connection_leaves_the_whole_window(self) -> None:
+        added = self.add(WINDOW + 1)
+        self.take()
+        self.outbox.lost()
+        self.assertEqual(self.take(), list(range(1, WINDOW + 1)))
+        self.outbox.lost()
+        self.assertEqual(self.outbox.empty(), added)
+
     def test_what_was_under_way_goes_first_after_a_lost_connection(self) -> None:
         added = self.add(4)
         self.outbox.take(), self.outbox.take()

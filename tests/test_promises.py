@@ -82,8 +82,8 @@ class RememberingLog(FakeLog):
         super().__init__()
         self.ever_kept: list[str] = []
 
-    def _append(self, entries: Sequence[Entry], time: int) -> None:
-        super()._append(entries, time)
+    def store_entries(self, entries: Sequence[Entry], time: int) -> None:
+        super().store_entries(entries, time)
         self.ever_kept += [record.msg for record in self.logs["lobby"].records if record.seq > len(self.ever_kept)]
 
 

@@ -509,7 +509,7 @@ class KeepingTests(SynchronousTestCase):
 
     def test_what_is_kept_at_once_waits_for_nothing(self) -> None:
         def append_now(entries: Sequence[Entry], time: int) -> bool:
-            self.server.fake._append(entries, time)
+            self.server.fake.store_entries(entries, time)
             return True
 
         self.patch(self.server.fake, "append_now", append_now)
@@ -523,7 +523,7 @@ class KeepingTests(SynchronousTestCase):
         turns: list[int] = []
 
         def append_now(entries: Sequence[Entry], time: int) -> bool:
-            self.server.fake._append(entries, time)
+            self.server.fake.store_entries(entries, time)
             turns.append(len(entries))
             return True
 
@@ -558,7 +558,7 @@ class KeepingTests(SynchronousTestCase):
             self.assertEqual(own, [f"{author}{number}" for number in range(count)])
 
     def test_a_store_that_raises_stops_nothing(self) -> None:
-        append = self.server.fake._append
+        append = self.server.fake.store_entries
         self.patch(self.server.fake, "append", lambda entries, time: 1 / 0)
         self.alice.say("1", id="1")
         self.server.settle()
@@ -663,7 +663,7 @@ class KeepingTests(SynchronousTestCase):
 
     def test_who_floods_puts_it_off_for_nobody(self) -> None:
         self.patch(appending, "MESSAGES_A_TURN", 2)
-        append: Any = self.server.fake._append
+        append: Any = self.server.fake.store_entries
         self.patch(self.server.fake, "append_now", lambda *turn: append(*turn) is None)
         for number in range(4):
             self.alice.say(str(number))

@@ -371,7 +371,7 @@ class ConnectionTests(TestCase):
         protocol = yield self.made
         for _ in range(3):
             yield deferLater(reactor, 0)
-        self.assertEqual((len(self.chat._wires), len(self.chat.nicks)), (1, 0))
+        self.assertEqual((len(self.chat.wires), len(self.chat.nicks)), (1, 0))
         protocol.handshakeCompleted()
         while not lobby.paced:
             yield deferLater(reactor, 0)
@@ -388,7 +388,7 @@ class ConnectionTests(TestCase):
     @inlineCallbacks
     def test_one_that_is_done_is_not(self) -> Generator[Deferred[Any], Any, None]:
         client = yield self.tls()
-        while not self.chat._wires or any(cast(Stream, wire)._deadline for wire in self.chat._wires):
+        while not self.chat.wires or any(cast(Stream, wire)._deadline for wire in self.chat.wires):
             yield deferLater(reactor, 0)
         client.transport.write(b'{"type":"hello","nick":"alice"}\n')
         yield client.until(lambda data: b"welcome" in data)
@@ -458,9 +458,9 @@ class ConnectionTests(TestCase):
         half = socket.create_connection(("127.0.0.1", port.getHost().port), 5)
         self.addCleanup(half.close)
         half.sendall(b'{"type":"hello","nick":"alice"}\n{"type":"quit"}\n')
-        while not self.chat._wires:
+        while not self.chat.wires:
             yield deferLater(reactor, 0)
-        while self.chat._wires:
+        while self.chat.wires:
             yield deferLater(reactor, 0)
         half.settimeout(5)
         data = b"".join(iter(lambda: half.recv(100), b""))

@@ -180,7 +180,7 @@ class StrangerTests(UDPTests):
     def test_nothing_is_remembered_of_it(self) -> None:
         for port in range(1000):
             Guest(self.server, ("192.0.2.7", 2000 + port)).prove()
-        self.assertEqual((self.server.port._wires, self.server.clock.calls), ({}, []))
+        self.assertEqual((self.server.port.wires, self.server.clock.calls), ({}, []))
 
     def test_nothing_else_is_answered(self) -> None:
         for datagram in (b"", b"x", b"[]", b'{"type":"ping"}', b'{"type":"quit"}', b'{"msg":"hi"}', b'{"type":"hello"'):
@@ -239,7 +239,7 @@ class StrangerTests(UDPTests):
             guest.hello()
         self.server.network.full = False
         self.assertEqual(Guest(self.server, THERE).hello(), [])
-        self.assertEqual(len(self.server.port._wires), MAX_REFUSED)
+        self.assertEqual(len(self.server.port.wires), MAX_REFUSED)
 
     def test_a_server_that_stops_takes_nobody(self) -> None:
         self.welcome()
@@ -255,7 +255,7 @@ class StrangerTests(UDPTests):
 class SessionTests(UDPTests):
     def test_one_has_the_address_and_the_label_of_a_wire(self) -> None:
         self.welcome("al")
-        udp = self.server.port._wires[HERE]
+        udp = self.server.port.wires[HERE]
         self.assertEqual((udp.address, udp.label), (HERE[0], str(HERE[1])))
 
     def test_talks_with_those_of_other_wires(self) -> None:
@@ -362,7 +362,7 @@ class SessionTests(UDPTests):
         self.assertEqual(guest.hello()[0]["type"], "stop", "the hello came late")
         self.server.clock.advance(wire.LINGER_SECONDS)
         self.assertEqual(guest.types(type="quit", id="q"), [])
-        self.assertEqual((self.server.port._wires, self.members()), ({}, []))
+        self.assertEqual((self.server.port.wires, self.members()), ({}, []))
         self.server.clock.advance(TICK_SECONDS)
         self.assertEqual(self.server.clock.getDelayedCalls(), [], "nothing of it goes on")
 
@@ -407,7 +407,7 @@ class SessionTests(UDPTests):
     def test_all_are_gone_when_the_port_is_closed(self) -> None:
         self.welcome("al", token=TOKEN)
         self.server.port.stopProtocol()
-        self.assertEqual((self.server.port._wires, self.members()), ({}, []))
+        self.assertEqual((self.server.port.wires, self.members()), ({}, []))
 
 
 class ProbeTests(UDPTests):
@@ -500,7 +500,7 @@ class TokenTests(UDPTests):
         self.assertEqual(old.types(type="ping", token=TOKEN), ["stop"], "the answer to it may have got lost")
         self.assertEqual(moved.types(type="ping", token=TOKEN), ["pong"])
         self.server.clock.pump([wire.LINGER_SECONDS])
-        self.assertEqual((list(self.server.port._wires), self.members()), ([THERE], ["al"]))
+        self.assertEqual((list(self.server.port.wires), self.members()), ([THERE], ["al"]))
 
     def test_with_it_a_session_takes_the_place_of_one_by_another_wire(self) -> None:
         bob = self.newcomer()
@@ -530,7 +530,7 @@ class TokenTests(UDPTests):
         self.assertEqual(guest.hello("al", token=TOKEN, id="2")[0]["type"], "welcome")
         self.assertEqual(guest.numbers, [1])
         self.assertEqual(guest.types(type="ping", token=TOKEN), ["pong"])
-        self.assertEqual(len(self.server.port._wires), 1)
+        self.assertEqual(len(self.server.port.wires), 1)
 
     def test_it_is_that_of_the_hello_that_was_welcome(self) -> None:
         other = TOKEN[::-1]
@@ -541,7 +541,7 @@ class TokenTests(UDPTests):
         self.assertEqual(moved.hello("al", token=TOKEN)[0]["type"], "welcome")
         self.assertEqual(moved.types(type="quit", token=TOKEN), ["stop"])
         self.server.clock.pump([wire.LINGER_SECONDS])
-        self.assertEqual(self.server.port._wires, {})
+        self.assertEqual(self.server.port.wires, {})
 
     def test_a_hello_that_comes_again_after_its_session_takes_nothing_from_a_newer_one(self) -> None:
         old = self.welcome("al", token=TOKEN)
@@ -552,7 +552,7 @@ class TokenTests(UDPTests):
             guest.got()
         self.assertEqual([obj["type"] for obj in old.hello("al", token=TOKEN)], ["cookie"])
         self.assertEqual(new.types(type="ping", token=TOKEN), ["pong"])
-        self.assertEqual(list(self.server.port._wires), [THERE])
+        self.assertEqual(list(self.server.port.wires), [THERE])
 
     def test_a_hello_that_comes_after_a_newer_one_from_elsewhere_takes_nothing_from_it(self) -> None:
         self.guest.prove()
@@ -653,7 +653,7 @@ class OrderTests(UDPTests):
         self.assertEqual(self.al.say("and an answer", id="x")[0]["id"], "x")
 
     def test_what_comes_while_nothing_is_read_is_said_again(self) -> None:
-        wire = self.server.port._wires[HERE]
+        wire = self.server.port.wires[HERE]
         self.al.say("2", n=2)
         wire.stop_reading()
         self.al.say("1", n=1)
@@ -689,7 +689,7 @@ class PaceTests(UDPTests):
         self.server.hush(self.bob)
         self.al = self.welcome("al")
         self.al.answers_pings = True
-        self.wire = self.server.port._wires[HERE]
+        self.wire = self.server.port.wires[HERE]
 
     def step(self) -> list[dict[str, Any]]:
         self.server.clock.advance(wire.PACE_SECONDS)
@@ -765,7 +765,7 @@ class PaceTests(UDPTests):
         self.server.port.stopProtocol()
         self.server = UDPServer(limits)
         self.welcome("al")
-        first = self.server.port._wires[HERE]
+        first = self.server.port.wires[HERE]
         first.abort()
         first.abort()
         self.welcome("bo", address=(HERE[0], 1))
@@ -776,9 +776,9 @@ class PaceTests(UDPTests):
         self.server.network.full = True
         self.al.ask(type="quit")
         self.server.clock.pump([1] * 21)
-        self.assertEqual(self.server.port._wires[HERE], self.wire)
+        self.assertEqual(self.server.port.wires[HERE], self.wire)
         self.server.clock.pump([1] * 61)
-        self.assertEqual(self.server.port._wires, {})
+        self.assertEqual(self.server.port.wires, {})
 
     def test_a_hello_or_a_request_said_again_waits_for_its_turn(self) -> None:
         self.al.ask(type="join", room="lobby", since=0, id="j", n=1)
@@ -895,7 +895,7 @@ class WindowTests(UDPTests):
             [obj["type"] for obj in sent],
             ["joined", *[""] * 3, "ping", *([""] * 4 + ["ping"]) * 3] + ["ping"] * (questions - 4),
         )
-        self.assertEqual((self.server.port._wires, self.members()), ({}, ["bob"]))
+        self.assertEqual((self.server.port.wires, self.members()), ({}, ["bob"]))
 
     def test_it_goes_on_with_a_sign_of_life_of_any_kind(self) -> None:
         self.al.ask(type="join", room="lobby", since=0, token=TOKEN)
@@ -922,7 +922,7 @@ class WindowTests(UDPTests):
         texts = [int(obj["msg"].split()[0]) for obj in heard if obj["type"] == ""]
         self.assertEqual(texts, list(range(2900, 3000)))
         self.server.clock.pump([wire.LINGER_SECONDS])
-        self.assertEqual(self.server.port._wires, {})
+        self.assertEqual(self.server.port.wires, {})
 
     def test_what_does_not_have_its_token_is_no_sign(self) -> None:
         self.al.ask(type="join", room="lobby", since=0, token=TOKEN)

@@ -73,7 +73,8 @@ class Chat:
         self.forbidden_nicks = forbidden_nicks
         self.reactor = reactor
         self._lobby: Room | None = None
-        self._wires: set[Wire] = set()
+        self.wires: set[Wire] = set()
+        """All connections."""
         self._networks: Counter[str] = Counter()
         """The number of connections of each network, without those that were refused."""
         self._refused: dict[Wire, str] = {}
@@ -121,7 +122,7 @@ class Chat:
             self._arrivals.take(wire.address)
         else:
             self._refused[wire] = network
-        self._wires.add(wire)
+        self.wires.add(wire)
         bucket = SessionBucket(self.limits, self.reactor.seconds(), self._address_requests.find(wire.address))
         may_be_bare = self.limits.bare and wire.may_be_bare
         wire.participant = Newcomer(self, wire, bucket, self._lobby, may_be_bare, refusal)
@@ -148,7 +149,7 @@ class Chat:
     def _refusal(self, network: str, address: str) -> WireError | None:
         """The reason why one more connection of a network cannot stay."""
         limits = self.limits
-        if len(self._wires) - len(self._refused) >= limits.connections:
+        if len(self.wires) - len(self._refused) >= limits.connections:
             return WireError("full", "the server has all the connections it can take: try again later")
         if network and self._networks[network] >= limits.connections_per_address:
             return WireError("full", "there are too many connections from your address: end one first")
@@ -161,7 +162,7 @@ class Chat:
     def disconnected(self, wire: Wire) -> None:
         """Called when a connection has ended."""
         wire.participant.lost()
-        self._wires.discard(wire)
+        self.wires.discard(wire)
         if self._refused.pop(wire, None) is None:
             network = network_of(wire.address)
             self._networks[network] -= 1
@@ -171,9 +172,9 @@ class Chat:
 
     def _tick_all(self) -> None:
         self._next_tick = None
-        for wire in tuple(self._wires):
+        for wire in tuple(self.wires):
             wire.participant.tick()
-        if self._wires:
+        if self.wires:
             self._next_tick = self.reactor.callLater(TICK_SECONDS, self._tick_all)
 
     def stop(self, why: str) -> Deferred[None]:
@@ -185,16 +186,16 @@ class Chat:
         return self._stopped.addCallback(lambda _: _cancel(deadline, self._next_tick))
 
     def _send_away(self, why: str) -> None:
-        for wire in tuple(self._wires):
+        for wire in tuple(self.wires):
             wire.participant.end(why)
         self._check_stopped()
 
     def _cut_all(self) -> None:
-        for wire in tuple(self._wires):
+        for wire in tuple(self.wires):
             wire.abort()
 
     def _check_stopped(self) -> None:
-        if self._stopped is not None and not self._wires and not self._stopped.called:
+        if self._stopped is not None and not self.wires and not self._stopped.called:
             self._stopped.callback(None)
 
     def list_rooms(self, kept: list[RoomSummary]) -> list[messages.RoomInfo]:

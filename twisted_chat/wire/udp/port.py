@@ -26,7 +26,8 @@ class UDPPort(DatagramProtocol):
         self.chat = chat
         self._cookies = Cookies(chat.reactor.seconds)
         self._hellos = Hellos(chat.reactor.seconds)
-        self._wires: dict[Address, UDPWire] = {}
+        self.wires: dict[Address, UDPWire] = {}
+        """The sessions by their addresses, those included whose last reply may be sent again."""
 
     def datagramReceived(self, datagram: bytes, addr: tuple[Any, ...]) -> None:
         address = addr[0], addr[1]
@@ -34,7 +35,7 @@ class UDPPort(DatagramProtocol):
             envelope = read_envelope(datagram)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             envelope = None
-        wire = self._wires.get(address)
+        wire = self.wires.get(address)
         if envelope is not None and envelope.type == "hello":
             self._hello(datagram, address, envelope, wire)
         elif wire is not None:
@@ -61,11 +62,11 @@ class UDPPort(DatagramProtocol):
 
     def _open(self, datagram: bytes, address: Address, hello: Envelope, cookie: str, time: int) -> None:
         """Open a session. It replaces an earlier one at the same address."""
-        old = self._wires.get(address)
+        old = self.wires.get(address)
         if old is not None:
             old.abort()
             old.forget()
-        wire = self._wires[address] = UDPWire(self, address, cookie, time)
+        wire = self.wires[address] = UDPWire(self, address, cookie, time)
         self.chat.connected(wire)
         wire.hello(datagram, hello)
 
@@ -81,9 +82,9 @@ class UDPPort(DatagramProtocol):
 
     def forget(self, wire: UDPWire) -> None:
         """Called when a session is over for good, and its last reply is not sent again any more."""
-        del self._wires[wire.at]
+        del self.wires[wire.at]
 
     def stopProtocol(self) -> None:
-        for wire in tuple(self._wires.values()):
+        for wire in tuple(self.wires.values()):
             wire.abort()
             wire.forget()
