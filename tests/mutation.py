@@ -80,6 +80,7 @@ TESTS: Final = {
     "rules": ("rules",),
     "encoding": ("encoding", "bare", "room", "chat"),
     "room.appending": ("room", "session", "chat", "promises"),
+    "room.backlog": ("backlog",),
     "room.catching_up": ("room", "bare", "session", "chat", "promises"),
     "room.members": ("room", "session", "chat", "bare", "promises"),
     "room.page": ("page", "room", "promises"),

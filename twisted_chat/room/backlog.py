@@ -33,8 +33,9 @@ class Backlog:
     def take(self, most: int) -> list[Entry]:
         """Take so many messages out, or all of them if there are fewer."""
         taken = [self._first.popleft() for _ in range(min(most, len(self._first)))]
-        share = max(1, (most - len(taken)) // max(1, len(self._queues)))
+        share = 0
         while self._queues and len(taken) < most:
+            share = share or max(1, (most - len(taken)) // len(self._queues))
             author = next(iter(self._queues))
             queue = self._queues.pop(author)
             for _ in range(min(share, most - len(taken), len(queue))):

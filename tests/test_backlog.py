@@ -1,0 +1,61 @@
+"""Messages that wait for a turn: equal shares of all authors, each in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from twisted_chat import names
+from twisted_chat.log import Entry
+from twisted_chat.room.backlog import Backlog
+
+
+class BacklogTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.backlog = Backlog()
+        self.authors: dict[str, object] = {}
+
+    def add(self, *texts: str) -> None:
+        """Add messages; the first letter is the author."""
+        self.backlog.add(self.entry(text) for text in texts)
+
+    def entry(self, text: str) -> Entry:
+        room: Any = None
+        member = SimpleNamespace(listener=self.authors.setdefault(text[0], object()))
+        return Entry(room, names.nick(text[0]), text, None, member)
+
+    def take(self, most: int) -> list[str]:
+        return [entry.msg for entry in self.backlog.take(most)]
+
+    def flood(self, author: str, numbers: Iterable[int]) -> list[str]:
+        return [f"{author}{number}" for number in numbers]
+
+    def test_one_author_gets_all_of_a_turn(self) -> None:
+        self.add(*self.flood("a", range(5)))
+        self.assertEqual(self.backlog.count, 5)
+        self.assertEqual((self.take(3), self.backlog.count), (["a0", "a1", "a2"], 2))
+        self.assertEqual((self.take(3), self.backlog.count), (["a3", "a4"], 0))
+        self.assertEqual(self.take(3), [])
+
+    def test_each_author_gets_an_equal_share_and_the_rest_goes_to_who_has_more(self) -> None:
+        self.add(*self.flood("a", range(9)), *self.flood("b", range(9)), "c0")
+        self.assertEqual(self.take(7), ["a0", "a1", "b0", "b1", "c0", "a2", "a3"])
+        self.assertEqual(self.take(5), ["b2", "b3", "a4", "a5", "b4"])
+
+    def test_of_more_authors_than_a_turn_takes_all_have_their_turn(self) -> None:
+        self.add(*(f"{author}{number}" for author in "abcde" for number in range(2)))
+        self.assertEqual([self.take(2) for _ in range(3)], [["a0", "b0"], ["c0", "d0"], ["e0", "a1"]])
+        self.assertEqual([self.take(2) for _ in range(2)], [["b1", "c1"], ["d1", "e1"]])
+
+    def test_those_that_let_others_wait_go_first(self) -> None:
+        self.add(*self.flood("a", range(3)), "b0")
+        self.backlog.let_others_wait()
+        self.add("c0", "c1", "c2", "d0")
+        self.assertEqual(self.backlog.count, 8)
+        self.assertEqual(self.take(3), ["a0", "a1", "b0"])
+        self.assertEqual(self.take(4), ["a2", "c0", "d0", "c1"])
+        self.backlog.let_others_wait()
+        self.assertEqual((self.take(9), self.backlog.count), (["c2"], 0))
