@@ -6,24 +6,22 @@ from typing import Final
 
 from twisted.python.failure import Failure
 
+from .protocol.errors import ENDED, NO_ANSWER, REFUSED
 from .trust import OTHER_NAME, UNTRUSTED, CertificateError
 
 LOST: Final = "the connection was lost"
 """The reason if no other one is known."""
 
-REFUSED: Final = "nobody listens there"
-"""The reason if the machine has no such server."""
-
 NO_TLS: Final = "it does not speak TLS as we do"
 """The beginning of the reason if the answer was not TLS."""
 
 _REASONS: Final = {
-    "twisted.internet.error.ConnectionDone": "the server ended the connection",
+    "twisted.internet.error.ConnectionDone": ENDED,
     "twisted.internet.error.ConnectionLost": LOST,
     "twisted.internet.error.ConnectionAborted": LOST,
     "twisted.internet.error.ConnectionRefusedError": REFUSED,
-    "twisted.internet.error.TimeoutError": "there was no answer in time",
-    "twisted.internet.error.TCPTimedOutError": "there was no answer in time",
+    "twisted.internet.error.TimeoutError": NO_ANSWER,
+    "twisted.internet.error.TCPTimedOutError": NO_ANSWER,
 }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred
@@ -37,10 +37,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from .protocol.datagrams import Datagrams
+from .protocol.engine import OPEN_TIME
 from .protocol.objects import Object
-
-OPEN_SECONDS: Final = 10.0
-"""Seconds within which a server must answer."""
 
 
 @implementer(IPlugin, IStreamClientEndpointStringParserWithReactor)
@@ -57,7 +55,7 @@ class UDPParser:
 class UDPEndpoint:
     """The UDP port of a server, for protocols that have `objects_received` instead of `dataReceived`."""
 
-    def __init__(self, reactor: Any, host: str, port: int, timeout: float = OPEN_SECONDS) -> None:
+    def __init__(self, reactor: Any, host: str, port: int, timeout: float = OPEN_TIME) -> None:
         """`timeout` is the time in seconds within which the server must answer."""
         self._reactor = reactor
         self._host = host
@@ -95,7 +93,7 @@ class UDPEndpoint:
         return [(str(info[4][0]), int(info[4][1])) for info in infos]
 
 
-def _endpoint(reactor: Any, host: str, port: str, timeout: float | str = OPEN_SECONDS) -> UDPEndpoint:
+def _endpoint(reactor: Any, host: str, port: str, timeout: float | str = OPEN_TIME) -> UDPEndpoint:
     return UDPEndpoint(reactor, host, int(port), float(timeout))
 
 

@@ -10,12 +10,11 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 from ..protocol.datagrams import FIRST_PATIENCE, Datagrams
+from ..protocol.engine import OPEN_TIME
+from ..protocol.errors import ENDED, NO_ANSWER, REFUSED
 from ..protocol.lines import EndlessLineError, LineReader
 from ..protocol.objects import Object, encode
 from ..trust import UNTRUSTED, certificate_problem
-
-OPEN_TIME: Final = 10.0
-"""Seconds within which a connection must be made."""
 
 NO_TLS_HINT: Final = "if its port is one for TLS, use tls=True"
 """The hint if something answers over TCP that does not speak the protocol."""
@@ -42,11 +41,11 @@ def reason_text(error: Exception) -> str:
         case ssl.SSLError():
             return f"TLS failed: {error.reason}"
         case ConnectionRefusedError():
-            return "nobody listens there"
+            return REFUSED
         case socket.gaierror():
             return "there is no host with this name"
         case TimeoutError():
-            return "there was no answer in time"
+            return NO_ANSWER
         case OSError() if error.strerror:
             return error.strerror
     return str(error)
@@ -98,7 +97,7 @@ class StreamLink:
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return []
         if not data:
-            raise LostError("the server ended the connection")
+            raise LostError(ENDED)
         if data.startswith(_TLS_ALERT):
             raise LostError("it speaks TLS there: use tls=True")
         try:
@@ -138,7 +137,7 @@ class DatagramLink:
                 if addresses:
                     continue
                 if isinstance(error, ConnectionRefusedError):
-                    raise LostError(f"nobody listens there; {NO_UDP_HINT}") from error
+                    raise LostError(f"{REFUSED}; {NO_UDP_HINT}") from error
                 raise
 
     def _handshake(self) -> None:

@@ -7,8 +7,8 @@ from contextlib import suppress
 
 from twisted.internet import error
 
-from ..protocol.errors import ChatError, RequestError, UnreachableError
-from ..reasons import LOST, NO_TLS, REFUSED
+from ..protocol.errors import REFUSED, ChatError, RequestError, UnreachableError
+from ..reasons import LOST, NO_TLS
 from ..trust import OTHER_NAME, UNTRUSTED
 from .clean import clean
 from .options import Options

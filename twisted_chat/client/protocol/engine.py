@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from ..keys import key
 from .actions import Action
-from .errors import UNREADABLE, ChatError, ClosedError, RequestError, UnreachableError
+from .errors import ENDED, UNREADABLE, ChatError, ClosedError, RequestError, UnreachableError
 from .events import Answered, Closed, Failed, Welcomed
 from .exchange import MAX_OBJECT, Credentials, Exchange, Pending
 from .membership import Membership
@@ -27,6 +27,9 @@ from .pace import Pace, backoff
 from .requests import ROWS, Kind, Request
 from .rooms import Rooms
 from .states import State, StateChanged
+
+OPEN_TIME: Final = 10.0
+"""Seconds within which a connection must be made; over UDP, within which the server must answer."""
 
 WELCOME_TIME: Final = 30.0
 """Seconds within which a server must answer a hello. A busy one needs some; something else never answers."""
@@ -462,7 +465,7 @@ class Engine:
         stop = read_notice(obj)
         self._is_foreign = False
         self._exchange.emit(stop)
-        self._hang_up(optional(obj, "msg", str) or "the server ended the connection")
+        self._hang_up(optional(obj, "msg", str) or ENDED)
 
     def _answered(self, request: Pending, obj: Object) -> None:
         self._is_foreign = False

@@ -14,6 +14,11 @@ from .requests import Request
 
 UNREADABLE: Final = "the server's answer cannot be read; it may be newer than this client"
 
+ENDED: Final = "the server ended the connection"
+REFUSED: Final = "nobody listens there"
+NO_ANSWER: Final = "there was no answer in time"
+"""Reasons why a connection has ended or was not made, for a person, in all clients."""
+
 
 class ChatError(Exception):
     """The base class of all errors of the client. The text is for a person."""
