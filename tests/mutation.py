@@ -155,7 +155,6 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
     },
     "framing": {
         "_is_one_object: len(line) <= self._limit -> len(line) < self._limit": "the other way finds the same object",
-        "feed: len(line) - 1 < self._limit -> len(line) - 1 <= self._limit": "the same",
         "_cut: data.find(b'}', start) >= 0 -> data.find(b'}', start) > 0": "at 0 stands the bracket that opens it",
         "_cut: data.find(b'}', start) >= 0 -> data.find(b'}', start) >= 1": "the same",
         "_closes: data.rfind(b'\"') + 1 -> data.rfind(b'\"') + 2": "no string ends in a byte behind the last quote",
