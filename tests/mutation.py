@@ -57,9 +57,11 @@ TESTS: Final = {
     "confusables.skeletons": ("confusables", "names"),
     "names": ("names", "confusables", "chat", "importing"),
     "forbidden_nicks": ("forbidden_nicks",),
+    "certificates": ("certificates",),
     "framing": ("framing",),
     "limits": ("limits", "session", "chat"),
     "participant": ("session", "bare", "chat", "jsonlines", "stream", "promises"),
+    "signals": ("signals",),
     "session": ("session", "chat", "jsonlines", "stream", "room", "promises"),
     "newcomer": ("bare", "jsonlines", "stream", "chat"),
     "bare": ("bare", "jsonlines", "stream"),
@@ -96,6 +98,7 @@ TESTS: Final = {
     "stores.sqlite.log": ("sqlite_log", "retention", "store_contract"),
     "stores.sqlite.trouble": ("sqlite_trouble",),
     "stores.sqlite.watch": ("sqlite_watch",),
+    "wire.tls": ("wire_tls",),
     "wire.udp.cookies": ("udp_cookies", "udp"),
     "wire.udp.fitting": ("udp_fitting", "udp"),
     "wire.udp.port": ("udp",),
@@ -265,6 +268,10 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
     "stores.sqlite.lock": {
         "_lock_database: struct.pack('hhqqi0q', fcntl.F_WRLCK, os.SEEK_SET, LOCKED_BYTE, 1, 0)"
         " -> struct.pack('hhqqi0q', fcntl.F_WRLCK, os.SEEK_SET, LOCKED_BYTE, 2, 0)": "a byte more",
+    },
+    "signals": {
+        "has_hung_up: poll.register(descriptor, 0) -> poll.register(descriptor, 1)": "a hang-up is always told",
+        "has_hung_up: poll.poll(0) -> poll.poll(1)": "a millisecond more",
     },
     "wire.udp.cookies": {
         "make: secrets.token_bytes(32) -> secrets.token_bytes(33)": "a longer key is as good",

@@ -342,6 +342,23 @@ class CertificatesTests(TestCase):
         self.assertEqual(shown(certificates), [new.made])
         self.assertEqual(self.said(), [AGAIN])
 
+    def test_files_are_looked_at_once_in_a_while_and_not_for_each_connection(self) -> None:
+        self.write(chat=Identity("alice.example").both)
+        looks: list[None] = []
+
+        def find() -> list[Path]:
+            looks.append(None)
+            return [self.home / "chat.pem"]
+
+        certificates = Certificates(find, "there", self.clock.seconds)
+        counts = []
+        for _ in range(3):
+            for _ in range(5):
+                certificates.serverConnectionForTLS(None)
+            counts.append(len(looks))
+            self.clock.advance(LOOK_SECONDS)
+        self.assertEqual(counts, [1, 2, 3])
+
     def test_after_reload_a_renewed_certificate_is_shown_at_once(self) -> None:
         old, new = Identity("alice.example"), Identity("alice.example")
         certificates = self.read(chat=old.both)

@@ -241,7 +241,7 @@ class PlacesTests(TestCase):
             factories = [factory for _, factory, *_ in self.reactor.tcpServers]
             factories += [factory for _, factory, *_ in self.reactor.unixServers]
             names = [type(factory).__name__ for factory in factories]
-            self.assertEqual(names, [*["TLSMemoryBIOFactory"] * 3, "ProxyHeaderFactory", "TLSMemoryBIOFactory"])
+            self.assertEqual(names, [*["TLSFactory"] * 3, "ProxyHeaderFactory", "TLSFactory"])
         self.assertEqual([place.text for place in places[:3]], ["127.0.0.1:1", "0.0.0.0:2", "tcp6:3"])
 
     def test_a_certificate_that_is_missing_or_wrong_is_told_with_its_option(self) -> None:
@@ -304,7 +304,7 @@ class PlacesTests(TestCase):
     def test_a_proxy_writes_its_header_before_tls_begins(self) -> None:
         home = folder(self)
         certificate(home)
-        for place, wire in (("tcp:1", "JSONLines"), (f"tls:{home}:1", "BufferingTLSTransport")):
+        for place, wire in (("tcp:1", "JSONLines"), (f"tls:{home}:1", "TLSLayer")):
             ((_, factory, *_),) = self.read(f"haproxy:{place}").tcpServers
             transport: Any = StringTransport()
             protocol = cast(Any, factory.buildProtocol(IPv4Address("TCP", "127.0.0.1", 1)))

@@ -106,6 +106,13 @@ class SignalsTests(TestCase):
         self.reactor.advance(0)
         self.assertEqual((self.stopped, self.reloads), ([], 1))
 
+    def test_only_the_standard_streams_may_be_the_terminal(self) -> None:
+        asked: list[int] = []
+        self.patch(os, "isatty", asked.append)
+        self.patch(signal, "getsignal", lambda number: self)
+        self.signals.catch()
+        self.assertEqual(asked, [0, 1, 2])
+
     def test_a_signal_that_is_ignored_or_handled_stays_so(self) -> None:
         handlers = {
             signal.SIGINT: signal.default_int_handler,

@@ -38,6 +38,7 @@ from .wire.udp import UDPPort
 
 if TYPE_CHECKING:
     from .certificates import Certificates
+    from .wire.tls import HandshakeQueue
 
 BACKLOG: Final = "backlog=4096"
 """The connections that the kernel queues until the server accepts them: what Linux allows by default. After a restart
@@ -88,6 +89,8 @@ class Reading(NamedTuple):
     """Makes what listens there; see `WireKind.make`."""
     certificates: Callable[[], Certificates]
     """Returns the certificates of the option `--certificate`, which all places share; raises `WrongPlace`."""
+    handshakes: Callable[[], HandshakeQueue]
+    """Returns the queue of TLS handshakes, which all places share."""
     proxies: Sequence[Network]
     """The proxies that may send headers to a place with `haproxy:`."""
 
@@ -125,10 +128,17 @@ def read_places(
     path = partial(_path, folder)
     files = [None if text is None else path(text) for text in (certificate, key)]
     certificates = cache(partial(_named_certificates, reactor, *files))
+    handshakes = cache(partial(_make_queue, reactor))
     return [
-        wire.read(Reading(reactor, option, text, address, path, wire.make, certificates, proxies))
+        wire.read(Reading(reactor, option, text, address, path, wire.make, certificates, handshakes, proxies))
         for option, wire, text in texts
     ]
+
+
+def _make_queue(reactor: ReactorBase) -> HandshakeQueue:
+    from .wire.tls import HandshakeQueue  # here, since it needs more packages
+
+    return HandshakeQueue(reactor)
 
 
 def _path(folder: str, text: str) -> Path:
@@ -203,13 +213,13 @@ def _read_tls(reading: Reading) -> Place:
 
 
 def _read_endpoint(reading: Reading, certificates: Certificates | None) -> Place:
-    reactor, option, text, address, path, *_ = reading
+    option, text, address = reading.option, reading.text, reading.address
     host, port = (address, text) if is_number(text) else _literal(text)
     if port and not _is_port(port):
         raise WrongPlace(f"{option} takes a port from 0 to 65535, not {port}")
     description = f"tcp:{port}:interface={quoteStringArgument(host)}" if port else text
     try:
-        stream = _Stream(reactor, description, path, certificates, reading.proxies)
+        stream = _Stream(reading, description, certificates)
     except Exception as error:  # each type of endpoint has its own ways to fail
         why = _colons_hint(text) or _reason(error)
     else:
@@ -232,22 +242,15 @@ def _literal(text: str) -> tuple[str, str]:
 class _Stream:
     """A place for a stream: an endpoint, and the layers between it and the wire."""
 
-    def __init__(
-        self,
-        reactor: ReactorBase,
-        text: str,
-        path: Callable[[str], Path],
-        certificates: Certificates | None,
-        proxies: Sequence[Network],
-    ) -> None:
+    def __init__(self, reading: Reading, text: str, certificates: Certificates | None) -> None:
         """Read a description. Raises various exceptions if it is wrong."""
-        self._reactor = reactor
-        self._proxies = proxies
+        self._reading = reading
+        reactor = reading.reactor
         inner = text.removeprefix("haproxy:")
         self._proxied = inner != text
         self._parts = _split(inner)
         _check_description(self._parts, certificates is not None)
-        self._certificates = certificates or _certificates(self._parts, path, reactor)
+        self._certificates = certificates or _certificates(self._parts, reading.path, reactor)
         self.reload: Callable[[], object] = self._certificates.reload if self._certificates else Place.reload
         if self._parts[0] in _BENEATH:
             inner = _BENEATH[self._parts[0]](self._parts)
@@ -261,11 +264,11 @@ class _Stream:
     def listen(self, factory: Any) -> Deferred[IListeningPort]:
         """Open the port."""
         if self._certificates is not None:
-            from twisted.protocols.tls import TLSMemoryBIOFactory
+            from .wire.tls import TLSFactory  # here, since it needs more packages
 
-            factory = TLSMemoryBIOFactory(self._certificates, False, factory)
+            factory = TLSFactory(self._certificates, factory, self._reading.handshakes(), self._reading.reactor)
         if self._proxied:
-            factory = ProxyHeaderFactory(factory, self._reactor, self._proxies)
+            factory = ProxyHeaderFactory(factory, self._reading.reactor, self._reading.proxies)
         if self._parts[0] != "unix":
             return self._endpoint.listen(factory)
         path = _argument(self._parts, "address", 1)
