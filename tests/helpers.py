@@ -18,7 +18,7 @@ from twisted_chat.chat import Chat
 from twisted_chat.encoding import LINES, Encoding
 from twisted_chat.framing import Frame, Framer
 from twisted_chat.limits import Limits
-from twisted_chat.log import Entry, Heard, Log, Record, RoomLog, RoomSummary, Unavailable
+from twisted_chat.log import DirectSummary, Entry, Heard, Log, Record, RoomLog, RoomSummary, Unavailable
 from twisted_chat.messages import MAX_OBJECT, Reply, WireError, read_request
 from twisted_chat.names import Name
 from twisted_chat.participant import Receiver
@@ -194,8 +194,20 @@ class FakeLog:
         return self.do("rooms", self._rooms, most)
 
     def _rooms(self, most: int) -> list[RoomSummary]:
-        known = sorted((log for log in self.logs.values() if log.records or log.topic), key=lambda log: log.name.key)
+        kept = (log for log in self.logs.values() if (log.records or log.topic) and not names.is_direct(log.name.key))
+        known = sorted(kept, key=lambda log: log.name.key)
         return [RoomSummary(log.name, log.topic) for log in known[:most]]
+
+    def directs(self, account: Name, most: int) -> Deferred[list[DirectSummary]]:
+        return self.do("directs", self._directs, account.key, most)
+
+    def _directs(self, account: str, most: int) -> list[DirectSummary]:
+        found = []
+        for key, log in sorted(self.logs.items()):
+            if names.is_direct(key) and log.records and account in (keys := key[1:].split("@")):
+                partner = log.name.shown[1:].split("@")[keys.index(account) == 0]
+                found.append(DirectSummary(partner, log.seq))
+        return found[:most]
 
     def close(self) -> Deferred[None]:
         return self.do("close", int)

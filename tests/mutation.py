@@ -69,6 +69,8 @@ TESTS: Final = {
     "gate": ("chat", "accounts", "session", "bare", "udp", "room"),
     "enforcement": ("moderation",),
     "requests.moderation": ("moderation",),
+    "nicks": ("account_requests", "chat"),
+    "requests.direct_logs": ("direct_logs",),
     "requests.accounts": ("account_requests",),
     "requests.common": ("chat", "accounts", "session", "bare", "udp", "room"),
     "requests.connection": ("chat", "accounts", "session", "bare", "udp", "room"),

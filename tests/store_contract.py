@@ -192,3 +192,18 @@ class StoreContract(StoreTestCase):
         lobby.follow(lambda records: heard.append("second"))
         await self.say(entry(lobby, "a"))
         self.assertEqual(heard, ["second"])
+
+    async def test_the_logs_of_direct_messages_are_listed_by_account_and_not_as_rooms(self) -> None:
+        await self.begin()
+        alice, bob, carol = (names.nick(nick) for nick in ("Alice", "bob", "carol"))
+        logs = [await self.log.open(names.direct(*pair)) for pair in ((alice, bob), (carol, alice), (bob, carol))]
+        await self.say(*(entry(log, "hi") for log in logs), entry(logs[0], "again"))
+        self.assertEqual(await self.log.directs(alice, 9), [("bob", logs[0].seq), ("carol", logs[1].seq)])
+        self.assertEqual(await self.log.directs(bob, 9), [("Alice", logs[0].seq), ("carol", logs[2].seq)])
+        self.assertEqual(await self.log.directs(bob, 1), [("Alice", logs[0].seq)])
+        self.assertEqual(await self.log.directs(names.nick("li"), 9), [])
+        self.assertEqual(await self.log.rooms(9), [])
+        await self.log.flush()
+        newest = [("bob", logs[0].seq), ("carol", logs[1].seq)]
+        del logs
+        self.assertEqual(await self.log.directs(alice, 9), newest)

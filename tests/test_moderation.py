@@ -475,6 +475,7 @@ class EntryTests(ModerationTestCase):
         known = {
             messages.Hello,
             messages.ListRooms,
+            messages.ListDirects,
             messages.Nick,
             messages.Ping,
             messages.Pong,

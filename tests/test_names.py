@@ -140,6 +140,28 @@ class LookalikesTests(TestCase):
             self.names.discard(names.nick(old))
 
 
+class LogTests(TestCase):
+    def test_the_log_of_two_is_the_same_for_both_and_no_rooms(self) -> None:
+        alice, bob = names.nick("Alice"), names.nick("bob")
+        log = names.direct(bob, alice)
+        self.assertEqual((log, names.direct(alice, bob)), (("@Alice@bob", "@alice@bob"), log))
+        self.assertTrue(names.is_direct(log.key))
+        self.assertFalse(names.is_direct("alice"))
+        self.assertRaises(WireError, names.room, log.shown)
+
+    def test_a_message_is_in_a_room_or_to_the_other_one(self) -> None:
+        self.assertEqual(names.address_of("Den", "bob"), ("Den", None))
+        self.assertEqual(names.address_of("@Alice@bob", "bob"), (None, "Alice"))
+        self.assertEqual(names.address_of("@Alice@bob", "Alice"), (None, "bob"))
+        self.assertEqual(names.address_of("@bob@bob", "bob"), (None, "bob"))
+
+    def test_a_log_is_named_by_its_room_or_its_two(self) -> None:
+        self.assertEqual(names.log("Den"), names.room("Den"))
+        self.assertEqual(names.log("@bob@Alice"), names.direct(names.nick("Alice"), names.nick("bob")))
+        for name in "@bob", "@bob@", "@a@b@c", "@a b@c", "#den":
+            self.assertEqual(self.assertRaises(WireError, names.log, name).code, "bad-room")
+
+
 class Same(TestCase):
     def test_case_and_width_do_not_count(self) -> None:
         for one, other in (("Alice", "aLICE"), ("Алиса", "АЛИСА"), ("alice", "ａｌｉｃｅ"), ("Ａ1", "a１"), ("é", "É")):

@@ -239,9 +239,11 @@ class Chat:
             self.rooms.announce_departure(member.room, notice, participant)
 
     def leave(self, participant: Participant, member: Member) -> bool:
-        """Take a participant out of a room; True if another session of its account is still there."""
+        """Take a participant out of a room; True if nobody is told, since another session of its account is there."""
         room = member.room
         self.rooms.leave(member)
+        if names.is_direct(room.name.key):
+            return True  # nobody is told
         is_elsewhere = self.is_elsewhere(participant, room)
         room.doubles -= is_elsewhere
         return is_elsewhere

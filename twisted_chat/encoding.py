@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from .log import Record
 from .messages import MAX_OBJECT, SERVER, BareMessage, Error, Message, Reply, Stop, encode_line, time_text
+from .names import address_of
 
 Part = TypeVar("Part", bound=Sequence[Any])
 
@@ -37,7 +38,7 @@ def message_of(room: str, record: Record) -> Message | None:
     """Return the message for a record; None if the protocol has no object for its kind."""
     if record.kind:
         return None
-    return Message(record.msg, record.author, room, None, record.seq, time_text(record.time))
+    return Message(record.msg, record.author, *address_of(room, record.author), record.seq, time_text(record.time))
 
 
 class _Lines:

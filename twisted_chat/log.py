@@ -120,6 +120,15 @@ class RoomSummary(NamedTuple):
     topic: str
 
 
+class DirectSummary(NamedTuple):
+    """The log of direct messages with one partner."""
+
+    partner: str
+    """The partner's account, as it is shown."""
+    seq: int
+    """The newest number."""
+
+
 class Log(Protocol):
     """A store of logs."""
 
@@ -142,6 +151,9 @@ class Log(Protocol):
 
     def rooms(self, most: int) -> Deferred[list[RoomSummary]]:
         """List at most `most` rooms that have messages or a topic, by name. Fails with `Unavailable`."""
+
+    def directs(self, account: Name, most: int) -> Deferred[list[DirectSummary]]:
+        """List up to `most` logs of the direct messages of an account (`names.direct`). Fails with `Unavailable`."""
 
     def flush(self) -> Deferred[None]:
         """Do all work of the background now. The Deferred fires when nothing is left to do.

@@ -20,7 +20,22 @@ import precis_i18n
 from .confusables import skeleton
 from .messages import WireError
 
-__all__ = ["MAX_NICK", "MAX_ROOM", "NOBODY", "Lookalikes", "Name", "author", "is_label", "nick", "room", "skeleton"]
+__all__ = [
+    "MAX_NICK",
+    "MAX_ROOM",
+    "NOBODY",
+    "Lookalikes",
+    "Name",
+    "address_of",
+    "author",
+    "direct",
+    "is_direct",
+    "is_label",
+    "log",
+    "nick",
+    "room",
+    "skeleton",
+]
 
 MAX_NICK: Final = 32
 """Characters of a nick, which has to fit into a column of a terminal."""
@@ -146,6 +161,36 @@ def room(name: str) -> Name:
         return _room(name)
     except ValueError as error:
         raise WireError("bad-room", str(error)) from None
+
+
+def direct(one: Name, other: Name) -> Name:
+    """Return the name of the log of the direct messages between two accounts, which no room can have."""
+    first, second = sorted((one, other), key=lambda name: name.key)
+    return Name(f"@{first.shown}@{second.shown}", f"@{first.key}@{second.key}")
+
+
+def is_direct(key: str) -> bool:
+    """True for the key of a log of direct messages."""
+    return key.startswith("@")
+
+
+def address_of(log: str, author: str) -> tuple[str | None, str | None]:
+    """Return the room of a message in a log, or its recipient if they are direct messages, as both are shown."""
+    if not is_direct(log):
+        return log, None
+    _, first, second = log.split("@")
+    return None, second if author == first else first
+
+
+def log(name: str) -> Name:
+    """Check the name of a log, be it a room's or of direct messages; raise `WireError` (`bad-room`)."""
+    if not is_direct(name):
+        return room(name)
+    try:
+        one, other = map(_author, name[1:].split("@"))
+    except ValueError:
+        raise WireError("bad-room", "direct messages are in a log with two nicks, such as @alice@bob") from None
+    return direct(one, other)
 
 
 def is_label(name: Name) -> bool:

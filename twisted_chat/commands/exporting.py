@@ -106,7 +106,7 @@ def _chosen(kept: list[RoomRow], name: str | None) -> list[RoomRow]:
     if name is None:
         return kept
     try:
-        key = names.room(name).key
+        key = names.log(name).key
     except WireError as error:
         raise Problem(f"--room takes the name of a room: {error.text}") from None
     chosen = [room for room in kept if room.key == key]

@@ -201,7 +201,7 @@ def _read(where: str, line: Line) -> _Read:
             if fields is not None:
                 return _AboutAccounts(where, read(kind, fields))
         _see(line.room != "", "a line has a room, or is about accounts")
-        room = names.room(line.room)
+        room = names.log(line.room)
         if line.topic is not None:
             _see(len(line.topic) <= MAX_TOPIC, f"a topic has at most {MAX_TOPIC} characters")
             return _Topic(where, room, line.topic)

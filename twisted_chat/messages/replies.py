@@ -18,7 +18,7 @@ class Sent(Object, kw_only=True):
 
 
 class Message(Sent, tag=""):
-    """A chat message as others receive it. A direct message has `to` in place of `room` and `seq`."""
+    """A chat message as others receive it. A direct message has `to` in place of `room`, and a `seq` if it is kept."""
 
     msg: str
     author: str
@@ -90,9 +90,24 @@ class Left(Sent, tag="left", kw_only=True):
 class HistoryPage(Sent, tag="history", kw_only=True):
     """The answer to `History`: messages in order. `more` is true if the log continues beyond them."""
 
-    room: str
+    room: str | None = None
+    to: str | None = None
     messages: list[Message]
     more: bool
+    id: str | None = None
+
+
+class DirectInfo(msgspec.Struct, gc=False):
+    """An entry of `DirectList`: a partner, and the newest number."""
+
+    nick: str
+    seq: int
+
+
+class DirectList(Sent, tag="directs", kw_only=True):
+    """The answer to `ListDirects`."""
+
+    directs: list[DirectInfo]
     id: str | None = None
 
 
@@ -398,6 +413,7 @@ Reply = (
     | HistoryPage
     | Members
     | RoomList
+    | DirectList
     | MemberJoined
     | MemberLeft
     | NickChanged

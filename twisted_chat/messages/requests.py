@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from .errors import WireError
-from .fields import Label, Limit, Object, Password, RequestId, Seconds, Seq, Skip, Token
+from .fields import MAX_PAGE, Label, Limit, Object, Password, RequestId, Seconds, Seq, Skip, Token
 
 
 class Request(Object):
@@ -33,6 +33,8 @@ class Hello(Request, tag="hello"):
     """Over UDP, the proof that the client receives datagrams at its address."""
     token: Token | None = None
     """The session's secret: a later hello with the same nick and token takes its place."""
+    direct: Annotated[dict[str, Seq], msgspec.Meta(max_length=MAX_PAGE)] | None = None
+    """The newest number of the direct messages with each partner that the client has: what came later is replayed."""
 
 
 class Join(Request, tag="join", kw_only=True):
@@ -49,9 +51,10 @@ class Leave(Request, tag="leave", kw_only=True):
 
 
 class History(Request, tag="history", kw_only=True):
-    """Read a page of a room's log: before a number, after one or, with neither, the newest."""
+    """Read a page of a room's log, or of the direct messages with an account: the newest, or from a number on."""
 
-    room: str
+    room: str | None = None
+    to: str | None = None
     before: Seq | None = None
     after: Seq | None = None
     limit: Limit = 50
@@ -94,6 +97,10 @@ class Quit(Request, tag="quit"):
     """End the connection; `msg` is a farewell."""
 
     msg: str = ""
+
+
+class ListDirects(Request, tag="directs"):
+    """List the accounts with which one has exchanged direct messages."""
 
 
 class Register(Request, tag="register", kw_only=True):
@@ -237,6 +244,7 @@ AnyRequest = (
     | Ping
     | Pong
     | Quit
+    | ListDirects
     | Register
     | ChangePassword
     | MakeToken

@@ -10,13 +10,7 @@ from ..messages import WireError, time_text
 from ..registry import StoredToken
 from ..rules import Account, Role
 from ..session import Session
-
-
-def _account(session: Session) -> Account:
-    """Return the account of somebody who has logged in. Raises `WireError` (`denied`)."""
-    if session.account is None:
-        raise WireError("denied", "you have no account here: register your nick, or say hello with its password")
-    return session.account
+from .direct_logs import account_of
 
 
 @answers(messages.Register, needs=Role.VISITOR)
@@ -35,7 +29,7 @@ def _registered(account: Account | None, session: Session, request: messages.Reg
 
 @answers(messages.ChangePassword)
 def _password(host: Host, session: Session, request: messages.ChangePassword) -> Deferred[None]:
-    account = _account(session)
+    account = account_of(session)
     changed = host.accounts.change_password(account, request.old, request.new, request.revoke)
     return changed.addCallback(_password_changed, host, session, account, request)
 
@@ -53,7 +47,7 @@ def _password_changed(
 
 @answers(messages.MakeToken)
 def _token(host: Host, session: Session, request: messages.MakeToken) -> Deferred[None]:
-    made = host.accounts.make_token(_account(session), request.label)
+    made = host.accounts.make_token(account_of(session), request.label)
     return made.addCallback(_token_made, session, request)
 
 
@@ -64,7 +58,7 @@ def _token_made(secret: str, session: Session, request: messages.MakeToken) -> N
 
 @answers(messages.ListTokens)
 def _tokens(host: Host, session: Session, request: messages.ListTokens) -> Deferred[None]:
-    return host.accounts.tokens(_account(session)).addCallback(_show_tokens, session, request)
+    return host.accounts.tokens(account_of(session)).addCallback(_show_tokens, session, request)
 
 
 def _show_tokens(tokens: list[StoredToken], session: Session, request: messages.ListTokens) -> None:
@@ -79,7 +73,7 @@ def _info(token: StoredToken) -> messages.TokenInfo:
 
 @answers(messages.RevokeToken)
 def _revoke_token(host: Host, session: Session, request: messages.RevokeToken) -> Deferred[None]:
-    revoked = host.accounts.revoke_token(_account(session), request.label)
+    revoked = host.accounts.revoke_token(account_of(session), request.label)
     return revoked.addCallback(_token_revoked, session, request)
 
 

@@ -13,6 +13,7 @@ from ..names import Name
 from ..participant import Participant
 from ..rules import Account, Role
 from ..session import Session
+from . import direct_logs
 
 RESERVED: Final = frozenset(map(names.skeleton, (SERVER, "self")))
 """The names that no nick may look like: the server is the author `server`, and bare clients call themselves `self`."""
@@ -35,12 +36,16 @@ def _hello(host: Host, session: Session, request: messages.Hello) -> Deferred[No
     if session.is_welcome:
         raise WireError("bad-message", "you are welcome already; to change your nick, send a request of type nick")
     nick = names.nick(request.nick)
-    return host.accounts.log_in(nick, request.password, session.address).addCallback(_welcome, host, session, request)
+    since = {names.nick(partner): seq for partner, seq in (request.direct or {}).items()}
+    logged_in = host.accounts.log_in(nick, request.password, session.address)
+    return logged_in.addCallback(_welcome, host, session, since, request)
 
 
-def _welcome(account: Account | None, host: Host, session: Session, request: messages.Hello) -> None:
+def _welcome(
+    account: Account | None, host: Host, session: Session, since: dict[Name, int], request: messages.Hello
+) -> Deferred[None] | None:
     if session.closed:
-        return
+        return None
     host.accounts.rules.check_server(_Newcomer(names.nick(request.nick), account, session.address), host.now())
     shown = request.nick if account is None else account.name.shown
     session.nick = _take_nick(host, session, shown, account, request.token)
@@ -58,6 +63,7 @@ def _welcome(account: Account | None, host: Host, session: Session, request: mes
             id=request.id,
         )
     )
+    return None if account is None or not since else direct_logs.replay(host, session, account, since)
 
 
 def _take_nick(host: Host, session: Session, nick: str, account: Account | None, token: str | None = None) -> Name:

@@ -10,18 +10,29 @@ from twisted.internet.defer import Deferred, inlineCallbacks
 from .. import messages, names
 from ..encoding import message_of
 from ..gate import Host, answers
-from ..log import Record, RoomSummary
+from ..log import DirectSummary, Record, RoomSummary
 from ..messages import Message, WireError
+from ..names import Name
 from ..room import Room
 from ..session import Session
 from .common import fitting
+from .direct_logs import account_of
 
 
 @answers(messages.History)
 def _history(host: Host, session: Session, request: messages.History) -> Deferred[None]:
     if request.before is not None and request.after is not None:
         raise WireError("bad-message", "history goes 'before' a number or 'after' one, not both")
-    return host.rooms.peek(names.room(request.room)).addCallback(_read_history, session, request)
+    return host.rooms.peek(_log(session, request)).addCallback(_read_history, session, request)
+
+
+def _log(session: Session, request: messages.History) -> Name:
+    """Return the name of the log that is to be read; raises `WireError`."""
+    if (request.room is None) is (request.to is None):
+        raise WireError("bad-message", "history is of a 'room', or 'to' an account, not both")
+    if request.to is None:
+        return names.room(request.room or "")
+    return names.direct(account_of(session).name, names.nick(request.to))
 
 
 @inlineCallbacks
@@ -51,7 +62,11 @@ def _known(room: str, records: list[Record]) -> list[Message]:
 
 
 def _show_history(shown: list[Message], room: Room, session: Session, request: messages.History) -> None:
-    answer = messages.HistoryPage(room=room.name.shown, messages=[], more=False, id=request.id)
+    answer = messages.HistoryPage(messages=[], more=False, id=request.id)
+    if request.to is None:
+        answer.room = room.name.shown
+    else:
+        answer.to = request.to
     if shown and request.skip:
         shown[0].msg = shown[0].msg[request.skip :]
     if request.after is not None:
@@ -60,6 +75,18 @@ def _show_history(shown: list[Message], room: Room, session: Session, request: m
     else:
         answer.messages = fitting(shown[::-1], answer, session.wire)[::-1]
         answer.more = bool(shown) and (answer.messages[0].seq or 0) > room.log.oldest
+    session.reply(answer)
+
+
+@answers(messages.ListDirects)
+def _directs(host: Host, session: Session, request: messages.ListDirects) -> Deferred[None]:
+    found = host.log.directs(account_of(session).name, messages.MAX_PAGE)
+    return found.addCallback(_show_directs, session, request)
+
+
+def _show_directs(found: list[DirectSummary], session: Session, request: messages.ListDirects) -> None:
+    answer = messages.DirectList(directs=[], id=request.id)
+    answer.directs = fitting([messages.DirectInfo(*direct) for direct in found], answer, session.wire)
     session.reply(answer)
 
 

@@ -24,7 +24,7 @@ _log = Logger("twisted_chat.requests")
 def _join(host: Host, session: Session, request: messages.Join) -> Deferred[None] | None:
     name = names.room(request.room)
     most = host.accounts.limits(session.account, host.limits).rooms_per_session
-    if name.key not in session.members and len(session.members) >= most:
+    if name.key not in session.members and sum(not names.is_direct(key) for key in session.members) >= most:
         raise WireError("full", f"you are in {most} rooms: leave one first")
     room = host.rooms.get(name.key)
     if room is None:

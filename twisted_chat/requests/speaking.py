@@ -2,32 +2,67 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
+
 from .. import clock, messages, names
 from ..gate import Host, answers
 from ..log import Entry
 from ..messages import Message, WireError
+from ..names import Name
+from ..registry import StoredAccount
+from ..rules import Account
 from ..session import Session
+from . import direct_logs
 from .common import membership
 
 
 @answers(messages.Say)
-def _say(host: Host, session: Session, request: messages.Say) -> None:
+def _say(host: Host, session: Session, request: messages.Say) -> Deferred[None] | None:
     if request.room is None:
-        _say_to_nick(host, session, request)
-        return
+        return _say_to_nick(host, session, request)
     if request.to is not None:
         raise WireError("bad-message", "a message has a 'room' or a 'to', not both")
     member = membership(session, request.room)
     host.accounts.rules.check_speech(session, member.room.name.key, host.now)
     session.append_started(len(request.msg))
     host.rooms.say(Entry(member.room.log, session.nick, request.msg, request.id, member))
+    return None
 
 
-def _say_to_nick(host: Host, session: Session, request: messages.Say) -> None:
-    """Send a direct message to a nick. It is not kept, since the next bearer of the nick would read it."""
+def _say_to_nick(host: Host, session: Session, request: messages.Say) -> Deferred[None] | None:
+    """Send a direct message to a nick: between two accounts it is kept, in a log of the two."""
     if request.to is None:
         raise WireError("bad-message", "a message needs a 'room', or a 'to' with somebody's nick")
-    bearers = host.nicks.bearers(names.nick(request.to).key)
+    name = names.nick(request.to)
+    account = session.account
+    if account is None:
+        _hand_over(host, session, name, request)
+        return None
+    for bearer in host.nicks.bearers(name.key):
+        if bearer.account is not None:
+            return direct_logs.append(host, session, account, bearer.account, request)
+    return host.accounts.registry.find(name.key).addCallback(_say_to_absent, host, session, account, name, request)
+
+
+def _say_to_absent(
+    stored: StoredAccount | None,
+    host: Host,
+    session: Session,
+    account: Account,
+    name: Name,
+    request: messages.Say,
+) -> Deferred[None] | None:
+    if stored is not None and stored.state == "active":
+        return direct_logs.append(host, session, account, Account(stored.name, stored.created), request)
+    _hand_over(host, session, name, request)
+    return None
+
+
+def _hand_over(host: Host, session: Session, name: Name, request: messages.Say) -> None:
+    """Hand a message from or to a guest to those who bear the nick now. The next bearer must not read it."""
+    if session.closed:
+        return
+    bearers = host.nicks.bearers(name.key)
     if not bearers:
         raise WireError("no-such-nick", f"nobody has the nick {request.to} now")
     to = bearers[0].nick.shown

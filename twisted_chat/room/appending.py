@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from .. import clock
 from ..log import Entry, Log, Record, Unavailable
 from ..messages import SERVER, SERVER_FAULT, Ack, Code, Error, time_text
+from ..names import address_of
 from .backlog import Backlog
 from .catching_up import CatchingUp
 from .members import Listener, Member, Room
@@ -161,7 +162,8 @@ class Appending:
             code, text = "internal", SERVER_FAULT
         for entry in entries:
             member: Member = entry.origin
-            error = Error(code=code, msg=text, author=SERVER, id=entry.id, room=member.room.name.shown)
+            room, to = address_of(member.room.name.shown, entry.author.shown)
+            error = Error(code=code, msg=text, author=SERVER, id=entry.id, room=room, to=to)
             self._answer(member.listener, member.listener.encoding.reply(error))
 
     # Out of the log
@@ -223,7 +225,11 @@ class Appending:
         for entry in own:
             fresh += entry.fresh
             if entry.id is not None:
-                acks.append(encoding.reply(Ack(entry.id, page.room, None, entry.seq, time_text(entry.time))))
+                acks.append(
+                    encoding.reply(
+                        Ack(entry.id, *address_of(page.room, entry.author.shown), entry.seq, time_text(entry.time))
+                    )
+                )
             elif member.live:
                 acks.append(encoding.join(()))
         if not member.live:

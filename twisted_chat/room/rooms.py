@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from ..log import Log, RoomLog
 from ..messages import MemberJoined, MemberLeft, NickChanged, Presence, Reply, TopicChanged
-from ..names import Name
+from ..names import Name, is_direct
 from .appending import Appending
 from .catching_up import CatchingUp
 from .departures import Departures
@@ -59,8 +59,8 @@ class Rooms:
         return self._open.get(key)
 
     def occupied(self) -> list[Room]:
-        """List the rooms that somebody is in."""
-        return [room for room in self._open.values() if room.members]
+        """List the rooms that somebody is in, without the logs of direct messages."""
+        return [room for room in self._open.values() if room.members and not is_direct(room.name.key)]
 
     def count(self, most: int) -> int:
         """Count the rooms that are kept or open. A number above `most` may be that of a second ago."""

@@ -23,7 +23,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ... import clock
-from ...log import Entry, Heard, Record, RoomLog, RoomSummary, Unavailable
+from ...log import DirectSummary, Entry, Heard, Record, RoomLog, RoomSummary, Unavailable
 from ...names import Name
 from ..retention import EVERYTHING, Keep, Trimmer, Trusted
 from . import database
@@ -175,6 +175,19 @@ class SQLiteLog:
 
     def rooms(self, most: int) -> Deferred[list[RoomSummary]]:
         return self._file.read(database.summaries, most)
+
+    def directs(self, account: Name, most: int) -> Deferred[list[DirectSummary]]:
+        return self._file.read(database.directs, account.key, most).addCallback(self._with_newest, account)
+
+    def _with_newest(self, logs: list[tuple[Name, int]], account: Name) -> list[DirectSummary]:
+        """Take the newest numbers of what is in the journal from the logs that are open."""
+        directs = []
+        for name, seq in logs:
+            log = self._open.get(name.key)
+            _, first, second = name.shown.split("@")
+            partner = second if name.key.startswith(f"@{account.key}@") else first
+            directs.append(DirectSummary(partner, seq if log is None else log.seq))
+        return directs
 
     def _set_topic(self, room: SQLiteRoomLog, topic: str) -> Deferred[None]:
         return self._file.in_turn(self._write_topic, room, topic)
