@@ -96,7 +96,7 @@ TESTS: Final = {
     "stores.sqlite.file": ("sqlite_file", "sqlite_log"),
     "stores.sqlite.lock": ("sqlite_lock",),
     "stores.sqlite.registry": ("sqlite_registry", "registry_contract"),
-    "stores.sqlite.registry_sql": ("sqlite_registry", "registry_contract"),
+    "stores.sqlite.registry_sql": ("sqlite_registry", "registry_contract", "account_command"),
     "stores.sqlite.log": ("sqlite_log", "retention", "store_contract"),
     "stores.sqlite.trouble": ("sqlite_trouble",),
     "stores.sqlite.watch": ("sqlite_watch",),
@@ -266,6 +266,9 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "_wal_trouble: status.st_size < self._wal_size -> status.st_size <= self._wal_size": "one more look",
         "_wal_trouble: status.st_size < self._wal_size and self._needs_more_than(status.st_size)"
         " -> self._needs_more_than(status.st_size)": "the same",
+    },
+    "stores.sqlite.registry_sql": {
+        "_read: zip(names, row, strict=True) -> zip(names, row, strict=False)": "the statements have all fields",
     },
     "stores.sqlite.lock": {
         "_lock_database: struct.pack('hhqqi0q', fcntl.F_WRLCK, os.SEEK_SET, LOCKED_BYTE, 1, 0)"

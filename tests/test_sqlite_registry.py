@@ -23,6 +23,7 @@ from twisted_chat.stores.sqlite import database, registry_sql
 from twisted_chat.stores.sqlite.file import CHECK_SECONDS
 from twisted_chat.stores.sqlite.registry import SQLiteRegistry
 from twisted_chat.stores.sqlite.store import open_store
+from twisted_chat.stores.sqlite.trouble import CALM_SECONDS
 
 from .registry_contract import WHOLE, account, action, token
 from .stores import FileTestCase, size_of
@@ -145,6 +146,7 @@ from tests.registry_contract import action
 from tests.stores import FakeTime
 from twisted_chat.rules import Change, Rule
 from twisted_chat.stores.sqlite.store import open_store
+from twisted_chat.stores.sqlite.trouble import CALM_SECONDS
 
 clock = FakeTime()
 clock.running = False
@@ -201,7 +203,10 @@ class Beside(RegistryTestCase):
         registry = await self.followed(*(mute(f"n{number}") for number in range(350)))
         ended = tuple(RuleKey("den", "mute", f"n{number}") for number in range(350))
         self.write(Change(tuple(mute(f"m{number}") for number in range(250)), ended))
+        pauses = mock.Mock(side_effect=self.clock.callLater)
+        self.patch(self.clock, "callLater", pauses)
         await self.check()
+        self.assertEqual([call.args[0] for call in pauses.mock_calls].count(0), 4)
         self.assertEqual(
             [(len(c.made), len(c.ended)) for c in self.heard], [(100, 100), (100, 100), (50, 100), (0, 50)]
         )
@@ -257,6 +262,17 @@ class Trouble(RegistryTestCase):
         self.assertEqual((self.in_file("rule"), self.in_file("audit")), (0, 0))
         await self.make(registry, mute("al"))
         self.assertEqual(muted(registry), ["al"])
+
+    async def test_the_log_says_when_the_file_works_again(self) -> None:
+        registry = self.open_sqlite_registry()
+        with self.written_to():
+            done = registry.act(action("al"))
+            self.clock.pump([0.1] * 60)
+            await self.unavailable(done)
+        for _ in range(2):
+            await registry.act(action("al"))
+            self.clock.advance(CALM_SECONDS)
+        self.assertEqual(self.logged(), [f"{self.path} does not work now: {BUSY}", f"{self.path} works again"])
 
     async def test_a_change_that_fails_leaves_no_action(self) -> None:
         registry = self.open_sqlite_registry()

@@ -6,8 +6,8 @@ As in `database.py`, each function takes a connection, and can be called in any 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -122,11 +122,19 @@ _ACTION: Final = "kind, author, account, room, target, value, msg, until, time"
 _REPORT: Final = "room, of, author, msg, time"
 
 
+_T = TypeVar("_T", Rule, Action, Report)
+
+
+def _read(type: type[_T], rows: Iterable[Sequence[Any]]) -> list[_T]:
+    """Make structs of rows that have their fields in order."""
+    names = type.__struct_fields__
+    return [type(**dict(zip(names, row, strict=True))) for row in rows]
+
+
 def rules(connection: sqlite3.Connection, now: int) -> list[Rule]:
     """List the rules that are in force at a time (milliseconds since 1970)."""
     sql = f"SELECT {_RULE} FROM rule WHERE until IS NULL OR until > ?"
-    names = Rule.__struct_fields__
-    return [Rule(**dict(zip(names, row, strict=True))) for row in connection.execute(sql, (now,))]
+    return _read(Rule, connection.execute(sql, (now,)))
 
 
 def forget_rules(connection: sqlite3.Connection, now: int) -> None:
@@ -166,8 +174,7 @@ def actions(connection: sqlite3.Connection, room: str | None, before: int, most:
     """Read the newest entries of the audit log in front of a number, newest first, of a room or of all (None)."""
     which, of = ("", ()) if room is None else ("room = ? AND", (room,))
     sql = f"SELECT {_ACTION}, seq FROM audit WHERE {which} seq < ? ORDER BY seq DESC LIMIT ?"
-    names = Action.__struct_fields__
-    return [Action(**dict(zip(names, row, strict=True))) for row in connection.execute(sql, (*of, before, most))]
+    return _read(Action, connection.execute(sql, (*of, before, most)))
 
 
 def report(connection: sqlite3.Connection, report: Report, most: int) -> int:
@@ -183,8 +190,7 @@ def report(connection: sqlite3.Connection, report: Report, most: int) -> int:
 def reports(connection: sqlite3.Connection, after: int, most: int) -> list[Report]:
     """Read the oldest reports behind a number."""
     sql = f"SELECT {_REPORT}, seq FROM report WHERE seq > ? ORDER BY seq LIMIT ?"
-    names = Report.__struct_fields__
-    return [Report(**dict(zip(names, row, strict=True))) for row in connection.execute(sql, (after, most))]
+    return _read(Report, connection.execute(sql, (after, most)))
 
 
 def finish_reports(connection: sqlite3.Connection, seq: int) -> None:
