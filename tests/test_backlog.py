@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import names
 from twisted_chat.log import Entry
-from twisted_chat.room.backlog import Backlog
+from twisted_chat.room.backlog import AUTHORS_A_TURN, Backlog
 
 
 class BacklogTests(SynchronousTestCase):
@@ -25,7 +25,7 @@ class BacklogTests(SynchronousTestCase):
     def entry(self, text: str) -> Entry:
         room: Any = None
         member = SimpleNamespace(listener=self.authors.setdefault(text[0], object()))
-        return Entry(room, names.nick(text[0]), text, None, member)
+        return Entry(room, names.nick("al"), text, None, member)
 
     def take(self, most: int) -> list[str]:
         return [entry.msg for entry in self.backlog.take(most)]
@@ -49,6 +49,20 @@ class BacklogTests(SynchronousTestCase):
         self.add(*(f"{author}{number}" for author in "abcde" for number in range(2)))
         self.assertEqual([self.take(2) for _ in range(3)], [["a0", "b0"], ["c0", "d0"], ["e0", "a1"]])
         self.assertEqual([self.take(2) for _ in range(2)], [["b1", "c1"], ["d1", "e1"]])
+
+    def test_an_author_that_had_nothing_here_goes_before_those_that_had(self) -> None:
+        self.add(*(f"{author}{number}" for author in "ab" for number in range(3)))
+        self.assertEqual(self.take(2), ["a0", "b0"])
+        self.add("c0", "c1", "a3")
+        self.assertEqual([self.take(2) for _ in range(4)], [["c0", "a1"], ["b1", "c1"], ["a2", "b2"], ["a3"]])
+
+    def test_of_many_authors_some_share_a_turn_and_the_others_share_the_next_ones(self) -> None:
+        authors = [chr(ord("a") + number) for number in range(2 * AUTHORS_A_TURN)]
+        for author in authors:
+            self.add(*self.flood(author, range(3)))
+        half = [f"{author}{number}" for author in authors[:AUTHORS_A_TURN] for number in range(2)]
+        self.assertEqual(self.take(2 * AUTHORS_A_TURN), half)
+        self.assertEqual(self.take(1), [f"{authors[AUTHORS_A_TURN]}0"])
 
     def test_those_that_let_others_wait_go_first(self) -> None:
         self.add(*self.flood("a", range(3)), "b0")
