@@ -12,12 +12,13 @@ from typing import Any, cast
 from unittest import mock, skipUnless
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.internet.defer import Deferred, fail, gatherResults, succeed
 from twisted.internet.task import deferLater
 
 from twisted_chat.log import RoomLog, Unusable
 from twisted_chat.stores.sqlite import database
 from twisted_chat.stores.sqlite import file as database_file
+from twisted_chat.stores.sqlite.file import FairLock
 from twisted_chat.stores.sqlite.log import SQLiteLog
 from twisted_chat.stores.sqlite.store import is_open_to_all, open_store
 
@@ -286,6 +287,52 @@ class Files(FileTestCase):
         with mock.patch.object(database, "prepare", side_effect=MemoryError):
             self.assertRaises(MemoryError, open_store, self.path, reactor)
         self.open_store()
+
+
+class Turns(FileTestCase):
+    """Writers that wait for each other get their turns in order, however many they are."""
+
+    def test_a_thousand_that_are_done_at_once_leave_the_lock_free(self) -> None:
+        lock = FairLock()
+        first: Deferred[None] = Deferred()
+        order: list[int] = []
+        lock.run(lambda: first)
+        for number in range(1_000):
+            lock.run(succeed, number).addCallback(order.append)
+        first.callback(None)
+        self.assertEqual((order, lock.locked), (list(range(1_000)), False))
+
+    def test_one_that_takes_a_while_keeps_the_others_waiting(self) -> None:
+        lock = FairLock()
+        jobs: list[Deferred[int]] = [Deferred() for _ in range(3)]
+        writers = [lock.run(iter([job]).__next__) for job in jobs]
+        for number, (job, writer) in enumerate(zip(jobs, writers, strict=True)):
+            self.assertTrue(lock.locked)
+            self.assertNoResult(writer)
+            job.callback(number)
+            self.assertEqual(self.successResultOf(writer), number)
+        self.assertFalse(lock.locked)
+
+    def test_one_that_fails_lets_the_next_have_its_turn(self) -> None:
+        lock = FairLock()
+        first: Deferred[None] = Deferred()
+        running = lock.run(lambda: first)
+        failing = lock.run(lambda: fail(KeyError()))
+        last = lock.run(lambda: succeed(None))
+        first.callback(None)
+        self.failureResultOf(failing, KeyError)
+        self.assertEqual((self.successResultOf(running), self.successResultOf(last), lock.locked), (None, None, False))
+
+    async def test_topics_that_a_thousand_set_while_the_journal_is_moved_stop_nothing(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        await keep(log, [entry(lobby, "a")], 1)
+        flushed = log.flush()
+        topics = [lobby.set_topic(str(number)) for number in range(1_000)]
+        await flushed
+        await gatherResults(topics)
+        await keep(log, [entry(lobby, "b")], 1)
+        self.assertEqual((lobby.topic, lobby.seq), ("999", 2))
 
 
 class Permissions(FileTestCase):

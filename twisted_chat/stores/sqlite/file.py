@@ -63,7 +63,7 @@ class DatabaseFile:
         self.path = path
         self.writer = writer
         """The reactor's own connection."""
-        self._lock = DeferredLock()
+        self._lock = FairLock()
         """The lock that a writer holds."""
         self._reactor = reactor
         self._file_lock = file_lock
@@ -82,7 +82,7 @@ class DatabaseFile:
             self._watch = FileWatch(path, file_lock.descriptor, writer)
         self._of_thread = threading.local()
         self._connections = [writer, *self._spare]
-        self._copying = DeferredLock()
+        self._copying = FairLock()
         """Held while the write-ahead log is copied."""
         self._pinned = False
         """True once the log has said that another program keeps the write-ahead log from being copied."""
@@ -313,6 +313,32 @@ class ChangeCheck:
         if self._next is not None:
             self._next.cancel()
             self._next = None
+
+
+class FairLock(DeferredLock):
+    """A lock that is handed to those that wait for it in a loop.
+
+    Twisted's hands it on from within `release`. Where jobs are done at once, each of them is a few frames deeper in the
+    stack: after 124, Python raised a `RecursionError`, and the lock was never free again.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._handing_on = False
+        self._released = False
+
+    def release(self) -> None:
+        self._released = True
+        if self._handing_on:
+            return  # the loop goes on
+        self._handing_on = True
+        waiting: list[Deferred[Any]] = self.waiting
+        while self._released and waiting:
+            self._released = False
+            waiting.pop(0).callback(self)
+        self._handing_on = False
+        if self._released:
+            self.locked = False
 
 
 def report(failure: Failure, what: str) -> None:
