@@ -102,7 +102,7 @@ class FakeScreen:
     def note(self, text: str) -> None:
         self.shown.append(text)
 
-    def notice(self, text: str, room: str) -> None:
+    def notice(self, text: str, room: str, nick: str = "") -> None:
         self.shown.append(f"({text})")
 
     def said(self, text: str, where: Room | Direct | None, answer: Deferred[Any]) -> None:

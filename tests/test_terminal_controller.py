@@ -392,6 +392,22 @@ class RoomsTests(ControllerTestCase):
 
         self.play(scene)
 
+    def test_a_direct_conversation_shows_that_the_other_one_went_and_that_somebody_came(self) -> None:
+        bob = self.server.chat.welcome("bob", "lobby")
+
+        async def scene(stage: Stage) -> None:
+            await stage.types("/msg bob\r", lambda: stage.title == "@bob")
+            bob.ask(type="quit")
+            await stage.until(stage.shows("bob left lobby"))
+            self.server.chat.welcome("Bob", "lobby")
+            await stage.until(stage.shows("Bob joined lobby"))
+            self.assertEqual(stage.entries, ["bob left lobby", "Bob joined lobby"])
+            self.assertEqual([pane.unread for pane in stage.panes], [0, 0, 0, 0])
+            await stage.types("\x1b1", lambda: stage.title == "lobby")
+            self.assertEqual(stage.entries[-2:], ["bob left lobby", "Bob joined lobby"])
+
+        self.play(scene)
+
     def test_a_direct_message_does_not_move_the_view_unless_asked(self) -> None:
         self.server.chat.welcome("carol")
 

@@ -42,8 +42,8 @@ class Screen(Protocol):
     def note(self, text: str) -> None:
         """Show the answer to a command."""
 
-    def notice(self, text: str, room: str) -> None:
-        """Show a notice: somebody joined a room, or left it."""
+    def notice(self, text: str, room: str, nick: str = "") -> None:
+        """Show a notice about a room, and about the one with this `nick` if it is not empty."""
 
     def error(self, text: str) -> None:
         """Show an error, and what to do."""
@@ -250,8 +250,8 @@ class Person:
     def _listen(self, client: Client) -> None:
         notice = self.screen.notice
         client.on(DirectMessage, lambda message: Deferred.fromCoroutine(self._show(message)))
-        client.on(MemberJoined, lambda event: notice(f"{clean(event.author)} joined {clean(event.room)}", event.room))
-        client.on(MemberLeft, lambda event: notice(_left(event), event.room))
+        client.on(MemberJoined, lambda event: notice(_joined(event), event.room, event.author))
+        client.on(MemberLeft, lambda event: notice(_left(event), event.room, event.author))
         client.on(NickChanged, self._renamed)
         client.on(TopicChanged, lambda event: notice(_topic(event.author, event.room, event.msg), event.room))
         client.on(RoomLost, self._room_lost)
@@ -276,6 +276,10 @@ class Person:
 def with_more(text: str, more: str) -> str:
     """Return a text, with more details if there are any."""
     return f"{text}: {clean(more)}" if more else text
+
+
+def _joined(event: MemberJoined) -> str:
+    return f"{clean(event.author)} joined {clean(event.room)}"
 
 
 def _left(event: MemberLeft) -> str:

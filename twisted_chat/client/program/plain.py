@@ -90,7 +90,7 @@ class PlainScreen:
     def note(self, text: str) -> None:
         self._print(f"* {text}")
 
-    def notice(self, text: str, room: str) -> None:
+    def notice(self, text: str, room: str, nick: str = "") -> None:
         if self._notices:
             self.note(text)
 

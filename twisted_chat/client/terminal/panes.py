@@ -78,7 +78,7 @@ class Panes:
         Somebody else may have had that nick before. Their conversation and this one are then one pane, which the notice
         of the change divides. Returns the pane of the new nick; None if there is none.
         """
-        pane, other = self._direct(nick), self._direct(direct.name)
+        pane, other = self.direct_with(nick), self.direct_with(direct.name)
         if pane is None:
             return other
         if other is not None and other is not pane:
@@ -89,7 +89,8 @@ class Panes:
         pane.where = direct
         return pane
 
-    def _direct(self, nick: str) -> Pane | None:
+    def direct_with(self, nick: str) -> Pane | None:
+        """Find the direct conversation with a nick."""
         return next(
             (pane for pane in self.all if isinstance(pane.where, Direct) and key_of(pane.where.name) == key_of(nick)),
             None,

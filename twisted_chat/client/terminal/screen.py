@@ -82,8 +82,12 @@ class PaneScreen:
     def note(self, text: str) -> None:
         self._show_line(self.panes.current, Kind.NOTE, text)
 
-    def notice(self, text: str, room: str) -> None:
-        self._show_line(self.panes.named(room) or self.panes.current, Kind.NOTICE, text)
+    def notice(self, text: str, room: str, nick: str = "") -> None:
+        shown = self.panes.named(room) or self.panes.current
+        direct = self.panes.direct_with(nick)
+        # If somebody goes and comes back, it may be somebody else.
+        for pane in dict.fromkeys((shown, direct or shown)):
+            self._show_line(pane, Kind.NOTICE, text)
 
     def error(self, text: str) -> None:
         self._show_line(self.panes.current, Kind.ERROR, text)
