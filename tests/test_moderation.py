@@ -86,6 +86,13 @@ class DeniedTests(ModerationTestCase):
                 self.assertEqual(self.code(peer, type=type, **fields[type]), "denied", type)
         self.assertEqual(self.audit(), before)
 
+    def test_the_refusal_says_where_which_role_is_needed(self) -> None:
+        for where, text in (
+            ({"room": "Den"}, "only moderators may do this in the room Den"),
+            ({}, "only moderators may do this here"),
+        ):
+            self.assertEqual(self.do(self.al, type="ban", who="bo", **where)["msg"], text)
+
     def test_nobody_moderates_somebody_of_the_same_role_or_a_higher_one(self) -> None:
         self.registry.rules.apply(Change((Rule(room="den", kind="role", subject="mo2", value=Role.MODERATOR),)))
         self.ask(self.ops, type="join", room="den")

@@ -71,6 +71,19 @@ class OpenRoomTests(SynchronousTestCase):
         self.server.settle()
         self.assertEqual(bob.texts(), ["bye"])
 
+    def test_a_room_stays_open_while_something_said_in_it_waits_for_a_later_turn(self) -> None:
+        self.server = Server(tail_bytes=0)
+        self.patch(appending, "MESSAGES_A_TURN", 1)
+        append: Any = self.server.fake.store_entries
+        self.patch(self.server.fake, "append_now", lambda *turn: append(*turn) is None)
+        alice = self.server.welcome("alice", "den")
+        for text in "12":
+            alice.say(text, room="den")
+        alice.cut()
+        for rooms in {"lobby", "den"}, {"lobby"}:
+            self.server.clock.turn()
+            self.assertEqual(self.open_rooms(), rooms)
+
     def test_a_room_is_let_go_when_what_was_said_in_it_was_refused(self) -> None:
         alice = self.server.welcome("alice", "den")
         self.server.fake.held.add("append")
@@ -291,6 +304,8 @@ class FollowingTests(SynchronousTestCase):
         self.log.heard([])
         self.server.settle()
         self.assertEqual(self.bob.texts(), ["1"])
+        joined, late = self.server.welcome("carol").ask(type="join", room="lobby", since=0)
+        self.assertEqual((joined["seq"], late["msg"]), (1, "1"))
 
     def test_a_room_that_is_let_go_is_followed_no_more(self) -> None:
         self.alice.ask(type="join", room="den")
@@ -660,6 +675,21 @@ class KeepingTests(SynchronousTestCase):
         self.bob.say("and on")
         self.server.settle()
         self.assertEqual(fired, [None])
+
+    def test_what_waits_for_the_log_is_kept_in_the_next_turn_though_nobody_is_told_of_the_last_one(self) -> None:
+        self.bob.cut()
+        self.server.fake.held.add("append")
+        for text in "12":
+            self.alice.say(text)
+            fired = self.settled()
+            self.server.settle()
+        self.server.hush(self.alice)
+        self.server.fake.release()
+        self.server.settle()
+        self.assertEqual((self.server.fake.calls["append"], fired), (2, []))
+        self.server.fake.release()
+        self.server.settle()
+        self.assertEqual((self.alice.got(), fired), ([], [None]))
 
     def test_who_floods_puts_it_off_for_nobody(self) -> None:
         self.patch(appending, "MESSAGES_A_TURN", 2)

@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, execute, fail
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_chat import gate, messages, session
+from twisted_chat import gate, messages, participant, session
 from twisted_chat.limits import (
     LEAST_QUANTUM,
     MAX_REST_SECONDS,
@@ -181,6 +181,18 @@ class ShareTests(SynchronousTestCase):
             self.server.fake.release()
             self.server.settle()
         self.assertTrue(self.alice.wire.reading)
+
+    def test_messages_that_are_kept_do_not_count_any_more(self) -> None:
+        self.patch(participant, "MAX_UNSETTLED_BYTES", 10)
+        for _ in range(20):
+            self.alice.say("xx")
+            self.alice.say("xx")
+            self.server.settle()
+        self.server.fake.held.add("append")
+        self.alice.say("x" * 9)
+        self.assertTrue(self.alice.wire.reading)
+        self.alice.say("x")
+        self.assertFalse(self.alice.wire.reading)
 
     def test_messages_on_their_way_into_the_log_are_bounded_in_number(self) -> None:
         self.server.fake.held.add("append")

@@ -7,6 +7,7 @@ import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from unittest import mock
 
 from twisted_chat import names
 from twisted_chat.log import Record, Unusable
@@ -278,6 +279,32 @@ class Costs(StoreTestCase):
             costs.append(steps - before)
         self.assertEqual(self.file.writer.execute("SELECT count(*) FROM journal").fetchone(), (504,))
         self.assertLess(costs[2], 1.5 * costs[0])
+
+    def test_a_page_takes_one_look_where_texts_are_long_or_few_and_else_two(self) -> None:
+        connection = connect(self.path)
+        self.addCleanup(connection.close)
+        prepare(connection, self.path)
+        for name, size, count, most, length, looks in (
+            ("long", 1_000, 200, 512, 66, 1),
+            ("short", 1, 600, 512, 512, 2),
+            ("few", 1, 100, 512, 100, 1),
+            ("few asked for", 1, 600, 50, 50, 1),
+            ("as many as a first look has", 1, 600, 128, 128, 1),
+        ):
+            id = database.make_room(connection, names.Name(name, name))
+            for seq in range(1, count + 1):
+                database.insert(connection, id, Record(seq, 0, "al", "x" * size), "al", None)
+            statements: list[str] = []
+            connection.set_trace_callback(statements.append)
+            records = database.page(connection, database.AFTER, id, 0, most, 2**16)
+            connection.set_trace_callback(None)
+            self.assertEqual((len(records), len(statements)), (length, looks), name)
+
+    def test_a_log_is_copied_whole_only_where_it_says_so(self) -> None:
+        for busy, last, copied, whole in ((0, 5, 5, True), (0, 5, 3, False), (1, -1, -1, False)):
+            connection = mock.Mock()
+            connection.execute.return_value.fetchone.return_value = (busy, last, copied)
+            self.assertEqual(database.copy_wal(connection), whole)
 
 
 class Newest(DatabaseTestCase):
