@@ -112,19 +112,20 @@ class AccountCommandTests(CommandTestCase):
         ]
         self.successResultOf(self.registry.act(action("x"), Change(made=tuple(rules))))
         outcome = self.act("remove", "alice")
-        self.assertEqual(outcome, (0, "Alice is removed, and the nick stays reserved\n", ""))
+        self.assertEqual(outcome, (0, "Alice is removed, and the nick stays reserved for good\n", ""))
         self.assertEqual(self.who_ended(), ["alice"])
         self.assertEqual(set(self.registry.rules), set(rules[2:]))
         self.assertEqual(self.successResultOf(self.registry.tokens("alice")), [])
         self.assertEqual((self.stored("alice").state, self.stored("alice").password), ("removed", ""))
         self.assertEqual(self.successResultOf(self.registry.find_alike("like alice")), nick("Alice"))
 
-    def test_the_next_bearer_of_a_removed_name_has_not_said_what_was_said_before(self) -> None:
+    def test_a_removed_account_does_not_come_back(self) -> None:
         self.act("remove", "alice")
-        with mock.patch("time.time", return_value=3_000):
-            outcome = self.act("approve", "alice")
-        self.assertEqual(outcome.errors, "Alice has no password: set one with reset-password\n")
-        self.assertEqual((self.stored("alice").state, self.stored("alice").created), ("active", 3_000_000))
+        for act in ("approve", "suspend", "remove", "reset-password"):
+            outcome = self.act(act, "alice", given=NEW.encode())
+            why = "twisted-chat: the account Alice was removed for good, and its nick stays reserved\n"
+            self.assertEqual(outcome, (1, "", why))
+        self.assertEqual((self.stored("alice").state, self.stored("alice").password), ("removed", ""))
 
     def test_a_password_is_read_from_the_standard_input(self) -> None:
         outcome = self.act("reset-password", "alice", given=f"{NEW}\r\nmore\n".encode())

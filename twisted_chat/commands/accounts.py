@@ -44,11 +44,11 @@ def _arguments(parser: ArgumentParser) -> None:
 
     add("list", "Show all accounts.", _list).add_argument("--state", choices=states, help="only those in this state")
     for name, text, act in (
-        ("approve", "Let accounts in that wait for it, or were suspended or removed.", _approve),
+        ("approve", "Let accounts in that wait for it, or were suspended.", _approve),
         ("suspend", "Shut accounts out, until they are approved again; their sessions end.", _suspend),
         (
             "remove",
-            "Remove accounts: their passwords, tokens and roles. What they said stays, and their nicks stay reserved.",
+            "Remove accounts for good, with their roles. Their messages stay, and their nicks stay reserved.",
             _remove,
         ),
     ):
@@ -97,17 +97,11 @@ def _minute(milliseconds: int) -> str:
 
 
 def _approve(options: Namespace) -> int:
-    now = int(time.time() * 1000)
-
     def approve(connection: sqlite3.Connection, account: StoredAccount) -> None:
         registry_sql.set_state(connection, account.name.key, "active")
-        if account.state == "removed":  # it is somebody else's: what was said before is not theirs
-            registry_sql.set_created(connection, account.name.key, now)
 
     for account in _change(options, approve):
         print(f"{account.name.shown} is let in")
-        if not account.password:
-            print(f"{account.name.shown} has no password: set one with reset-password", file=sys.stderr)
     return 0
 
 
@@ -126,7 +120,7 @@ def _remove(options: Namespace) -> int:
         registry_sql.remove(connection, account.name.key)
 
     for account in _change(options, remove):
-        print(f"{account.name.shown} is removed, and the nick stays reserved")
+        print(f"{account.name.shown} is removed, and the nick stays reserved for good")
     return 0
 
 
@@ -185,12 +179,15 @@ def _change(options: Namespace, change: _Change) -> list[StoredAccount]:
 
 
 def _find(connection: sqlite3.Connection, nick: str) -> StoredAccount:
+    """Find an account that can be changed. A removed one cannot: its next bearer would read its direct messages."""
     try:
         account = registry_sql.find(connection, names.author(nick).key)
     except WireError as error:
         raise Problem(f"'{nick}' is no nick: {error.text}") from None
     if account is None:
         raise Problem(f"there is no account '{nick}': see twisted-chat account list")
+    if account.state == "removed":
+        raise Problem(f"the account {account.name.shown} was removed for good, and its nick stays reserved")
     return account
 
 

@@ -56,11 +56,6 @@ def set_state(connection: sqlite3.Connection, key: str, state: AccountState) -> 
     return connection.execute("UPDATE account SET state = ? WHERE key = ?", (state, key)).rowcount == 1
 
 
-def set_created(connection: sqlite3.Connection, key: str, created: int) -> None:
-    """Change the time before which a nick was somebody else's (milliseconds since 1970)."""
-    connection.execute("UPDATE account SET created = ? WHERE key = ?", (created, key))
-
-
 def accounts(connection: sqlite3.Connection, after: str, most: int, state: AccountState | None) -> list[StoredAccount]:
     """List accounts behind a key, in the order of their keys, of one state or of all (None)."""
     sql = f"SELECT {_ACCOUNT} FROM account WHERE key > ? AND ifnull(state = ?, TRUE) ORDER BY key LIMIT ?"
