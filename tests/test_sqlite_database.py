@@ -232,6 +232,18 @@ class Ages(DatabaseTestCase):
         self.assertEqual(database.trim(connection, room, limit, 120_000).oldest, 2)
         self.assertEqual(database.overdue(connection, limit, 120_000), [])
 
+    def test_numbers_that_no_message_has_are_counted_as_long_as_others_are_in_front_of_them(self) -> None:
+        connection = self.connected()
+        prepare(connection, self.path)
+        room = database.make_room(connection, names.room("a"))
+        for seq in 1, 4, 6:
+            database.insert(connection, room, Record(seq, seq, "al", "x"), "al", None)
+        connection.execute("UPDATE room SET skipped = 3")
+        for now, oldest, skipped in ((1_002, 4, 1), (2_000, None, 0)):
+            self.assertEqual(database.trim(connection, room, Keep(seconds=1), now).oldest, oldest)
+            self.assertEqual(database.room_state(connection, "a").skipped, skipped)
+        self.assertEqual(database.room_state(connection, "a").seq, 6)
+
 
 class Discarding(DatabaseTestCase):
     def test_only_a_database_without_messages_and_accounts_is_removed(self) -> None:
@@ -289,6 +301,7 @@ class Costs(StoreTestCase):
             ("short", 1, 600, 512, 512, 2),
             ("few", 1, 100, 512, 100, 1),
             ("few asked for", 1, 600, 50, 50, 1),
+            ("just enough", 512, 200, 512, 128, 1),
             ("as many as a first look has", 1, 600, 128, 128, 1),
         ):
             id = database.make_room(connection, names.Name(name, name))
