@@ -161,6 +161,8 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
     },
     "client.protocol.exchange": {
         "__init__: Pace({}, 0.0) -> Pace({}, 1.0)": "without limits there is no rate, and the time does not matter",
+        "__init__: self.now = 0.0 -> self.now = 1.0": "the first connection sets it before it is read",
+        "_send_messages: del self._posting[outbox] -> pass": "an outbox without messages has nothing to send",
     },
     "client.protocol.room_reader": {
         "pause: min(pauses, 10) -> min(pauses, 11)": "both are beyond the longest pause",

@@ -1726,6 +1726,7 @@ class AnyNetworkTests(SynchronousTestCase):
         self.assertEqual(heard, [message.seq for message in trial.log if message.author == "bob"])
         self.assertEqual(trial.acked, {message.msg: message.seq for message in trial.log if message.author == "alice"})
         self.assertEqual(trial.engine.owed, 0)
+        self.assertEqual(trial.server.room("lobby").topic, trial.topic)
         return trial
 
 
@@ -1753,6 +1754,8 @@ class Trial:
         self.hear()  # the first connection has to be made
         self.room = self.engine.join("lobby", 0)
         self.said = 0
+        self.topic = ""
+        """The last topic that was set."""
 
     @property
     def log(self) -> list[wire.Message]:
@@ -1761,6 +1764,9 @@ class Trial:
     def refuse(self, request: wire.AnyRequest) -> WireError | None:
         if self.calm or isinstance(request, wire.Hello | wire.Pong) or self.random.random() >= self.refusing:
             return None
+        # A topic that is unavailable is passed on to the program, which does not set it again here.
+        if isinstance(request, wire.Topic):
+            return WireError("rate-limited", "not now")
         return WireError(self.random.choice(["rate-limited", "unavailable"]), "not now")
 
     def connect(self) -> None:
@@ -1776,9 +1782,9 @@ class Trial:
 
     def step(self) -> None:
         act = self.random.choice(
-            [self.hear, self.hear, self.serve, self.serve, self.speak, self.say, self.read, self.cut]
+            [self.hear, self.hear, self.serve, self.serve, self.speak, self.say, self.read, self.cut, self.set_topic]
         )
-        if act != self.cut or self.random.random() < 0.2:
+        if act not in (self.cut, self.set_topic) or self.random.random() < 0.2:
             act()
         self.pass_time(self.random.random() * 0.2)
 
@@ -1807,6 +1813,11 @@ class Trial:
     def say(self) -> None:
         self.engine.say(self.room, str(self.said))
         self.said += 1
+        self.turn()
+
+    def set_topic(self) -> None:
+        self.topic = f"topic {self.said}"
+        self.engine.set_topic("lobby", self.topic)
         self.turn()
 
     def read(self) -> None:

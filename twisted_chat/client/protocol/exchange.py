@@ -418,6 +418,6 @@ class Exchange:
 
     def _send_own_again(self, request: Pending) -> None:
         if request.id in self.own:
-            if request.kind == "join" and request.membership is not None:
-                request.membership.resting = False
+            if request.membership is not None:
+                request.membership.resting = False  # a room that rests has refused this: it is a join
             self.send(request)
