@@ -75,9 +75,9 @@ class PaneTests(SynchronousTestCase):
         self.hear(2, 4)
         self.assertEqual(self.texts, ["1", "2", "4", "first", "second"])
         self.assertEqual((first.fate, first.own, first.author, self.pane.pending), (Fate.PENDING, True, "alice", 2))
-        self.pane.kept(first, 3)
+        self.pane.acked(first, 3)
         self.assertEqual(self.texts, ["1", "2", "first", "4", "second"])
-        self.pane.kept(second, 5)
+        self.pane.acked(second, 5)
         self.hear(3, 5)
         self.assertEqual(self.texts, ["1", "2", "first", "4", "second"])
         self.assertEqual((first.fate, self.pane.pending), (Fate.KEPT, 0))
@@ -94,7 +94,7 @@ class PaneTests(SynchronousTestCase):
         pane = Pane(direct(), "alice")
         entry = pane.say("psst")
         pane.hear(Message(msg="yes?", author="bob", to="alice"))
-        pane.kept(entry, None)
+        pane.acked(entry, None)
         self.assertEqual([entry.text for entry in pane.entries], ["yes?", "psst"])
 
     def test_notices_stay_where_they_were_shown(self) -> None:
@@ -131,7 +131,7 @@ class PaneTests(SynchronousTestCase):
         self.pane.begin_log()
         entry = self.pane.say("hi")
         self.hear(1, 2)
-        self.pane.kept(entry, 3)
+        self.pane.acked(entry, 3)
         self.assertEqual(self.texts, ["100", "101", "1", "2", "hi"])
         self.assertTrue(self.pane.whole)
         self.hear(5, 4)
@@ -146,7 +146,7 @@ class PaneTests(SynchronousTestCase):
 
     def test_a_message_that_is_kept_has_the_time_of_the_server(self) -> None:
         entry = self.pane.say("hi")
-        self.pane.kept(entry, 1, TIME)
+        self.pane.acked(entry, 1, TIME)
         self.assertEqual(entry.time, datetime(2026, 11, 22, 11, 6, 36, 123000, UTC))
 
     def test_older_messages_that_are_refused_are_not_asked_for_again(self) -> None:
@@ -174,7 +174,7 @@ class PaneTests(SynchronousTestCase):
     def test_a_message_acked_after_it_was_dropped_stays_away(self) -> None:
         entry = self.pane.say("hi")
         self.pane.entries.clear()
-        self.pane.kept(entry, 1)
+        self.pane.acked(entry, 1)
         self.assertEqual((self.texts, self.pane.pending), ([], 0))
 
     def test_nicks_are_remembered_with_the_last_speaker_last(self) -> None:
@@ -201,7 +201,7 @@ class PaneTests(SynchronousTestCase):
             if seq % 3:
                 pane.hear(message(seq))
             else:
-                pane.kept(pane.say(str(seq)), seq)
+                pane.acked(pane.say(str(seq)), seq)
         oldest = pane.oldest or page + 1
         pane.load([message(seq) for seq in range(1, oldest)], more=False, log=0)
         shown = [entry.seq or 0 for entry in pane.entries]
@@ -279,13 +279,13 @@ class UnreadTests(SynchronousTestCase):
     def test_a_message_of_ones_own_is_read_with_what_was_said_before_it(self) -> None:
         pane = self.pane(2)
         self.load(pane, 2)
-        pane.kept(pane.say("hi"), 5)
+        pane.acked(pane.say("hi"), 5)
         self.assertEqual(pane.read_seq, 5)
         entry = pane.say("hi")
         live = pane.hear(message(6))
         assert live is not None
         pane.count(live, direct=False)
-        pane.kept(entry, 7)
+        pane.acked(entry, 7)
         self.assertEqual(pane.read_seq, 5, "what is unread is before it")
 
     def test_speaking_marks_everything_as_read(self) -> None:

@@ -85,7 +85,7 @@ class PanesTests(SynchronousTestCase):
             pane = self.panes.of(direct(nick))
             pane.say("hi")
         self.assertEqual(self.open_directs(), ["@bob", "@fay", "@gus"])
-        said.kept(entry, None)
+        said.acked(entry, None)
         self.panes.of(direct("hal"))
         self.assertEqual(self.open_directs(), ["@fay", "@gus", "@hal"])
 

@@ -65,7 +65,7 @@ class RowTests(ViewportTestCase):
         entry = self.pane.say("hello")
         self.assertTrue(self.shown()[-2].endswith("!bob: hi alice"))
         self.assertTrue(self.shown()[-1].endswith("~alice: hello"))
-        self.pane.kept(entry, 1)
+        self.pane.acked(entry, 1)
         self.assertTrue(self.shown()[-1].endswith(" alice: hello"))
         self.pane.refused(self.pane.say("no"))
         self.assertTrue(self.shown()[-1].endswith("xalice: no"))

@@ -95,7 +95,7 @@ class Framer:
         if self._rest:
             data = self._rest + data
             if not self._closes(data):
-                self._keep(data, frames)
+                self._start_object(data, frames)
                 return
         while (start := _end_of(_SPACE, data, start)) < len(data):
             if data[start] != _OPEN:
@@ -122,9 +122,9 @@ class Framer:
         if self._closes(data[: self._limit]):
             self._throw(bad_json(RecursionError()), frames)
         else:
-            self._keep(data, frames)
+            self._start_object(data, frames)
 
-    def _keep(self, data: bytes, frames: list[Frame]) -> None:
+    def _start_object(self, data: bytes, frames: list[Frame]) -> None:
         if len(data) >= self._limit:  # its last byte is still to come
             self._throw(WireError("too-long", f"an object has at most {self._limit} bytes"), frames)
         else:

@@ -152,7 +152,7 @@ def forget_ids_in_memory() -> None:
 
         return keep_and_forget
 
-    _replace(SQLiteLog, "_kept", forgetful)
+    _replace(SQLiteLog, "_appended", forgetful)
 
 
 @_bug("the id of a stored message is forgotten once it is not in memory", "crash", "cut")

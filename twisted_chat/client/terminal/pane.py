@@ -142,7 +142,7 @@ class Pane:
         self.mentioned |= other.mentioned
 
     def say(self, text: str) -> Entry:
-        """Add a message of this person. `kept` or `refused` is called when its result is known."""
+        """Add a message of this person. `acked` or `refused` is called when its result is known."""
         shown = "\n".join(clean_lines(text))
         entry = Entry(Kind.MESSAGE, shown, now(), clean(self.nick), log=self.log, own=True, fate=Fate.PENDING)
         self.bottom = None
@@ -152,7 +152,7 @@ class Pane:
         self._append(entry)
         return entry
 
-    def kept(self, entry: Entry, seq: int | None, time: str | None = None) -> None:
+    def acked(self, entry: Entry, seq: int | None, time: str | None = None) -> None:
         """Called when a message of one's own is acked. It gets its number and its time, and moves to its place."""
         self.pending -= 1
         entry.fate = Fate.KEPT

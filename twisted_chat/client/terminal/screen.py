@@ -75,7 +75,7 @@ class PaneScreen:
         self.waiting += 1
         request = answer.request if isinstance(answer, Answer) else None
         answer.addCallbacks(
-            self._kept, self._refused, callbackArgs=(pane, entry, request), errbackArgs=(pane, entry, text)
+            self._acked, self._refused, callbackArgs=(pane, entry, request), errbackArgs=(pane, entry, text)
         )
         self.refresh()
 
@@ -122,9 +122,9 @@ class PaneScreen:
         own = key_of(message.author) == key_of(self._client.nick)
         return Direct(self._client, (message.to or "") if own else message.author)
 
-    def _kept(self, seq: int | None, pane: Pane, entry: Entry, request: Request | None) -> int | None:
+    def _acked(self, seq: int | None, pane: Pane, entry: Entry, request: Request | None) -> int | None:
         self.waiting -= 1
-        pane.kept(entry, seq, request.time if request is not None else None)
+        pane.acked(entry, seq, request.time if request is not None else None)
         self.note_place(pane)
         self.refresh()
         return seq

@@ -223,7 +223,7 @@ class Repeated(Exception):
         """The numbers and times of the messages in the file, by the indexes of the same ones among the entries."""
 
 
-def keep(connection: sqlite3.Connection, seen: int, entries: Sequence[Entry]) -> dict[str, int] | None:
+def append(connection: sqlite3.Connection, seen: int, entries: Sequence[Entry]) -> dict[str, int] | None:
     """Write numbered entries to the journal, all or none. None are written if the epoch is not `seen` any more.
 
     Returns the new rows in `room`, by the keys of the rooms; None if the epoch has changed. Raises `Repeated`.

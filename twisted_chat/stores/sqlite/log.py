@@ -197,9 +197,9 @@ class SQLiteLog:
             return succeed(None)
         now = clock.milliseconds(self._reactor)
         written = self._file.attempt(until, database.set_topic, room.name, topic, now)
-        return written.addCallback(self._topic_kept, room, topic)  # before the next topic is written
+        return written.addCallback(self._topic_stored, room, topic)  # before the next topic is written
 
-    def _topic_kept(self, id: int, room: SQLiteRoomLog, topic: str) -> None:
+    def _topic_stored(self, id: int, room: SQLiteRoomLog, topic: str) -> None:
         self._changes += 1
         self.room_count += room.id is None
         room.id = id
@@ -218,7 +218,7 @@ class SQLiteLog:
             return False  # `append` reports the error, unless it has passed by then
         if turn is None:
             return False
-        self._kept(turn)
+        self._appended(turn)
         return True
 
     def append(self, entries: Sequence[Entry], time: int) -> Deferred[None]:
@@ -231,7 +231,7 @@ class SQLiteLog:
         while True:
             turn: _Turn | None = yield self._file.attempt(until, self._write_turn, entries, time)
             if turn is not None:
-                self._kept(turn)
+                self._appended(turn)
                 return
             yield self._read_changes(until)
 
@@ -256,7 +256,7 @@ class SQLiteLog:
         while (numbered := self._number(entries, time, known)) is not None:
             fresh, said = numbered
             try:
-                made = database.keep(connection, self._epoch, fresh) if fresh else {}
+                made = database.append(connection, self._epoch, fresh) if fresh else {}
             except database.Repeated as repeated:
                 known |= {_key_of(fresh[place]): first for place, first in repeated.first.items()}
                 continue
@@ -290,7 +290,7 @@ class SQLiteLog:
                 said[key] = entry.seq, time
         return fresh, said
 
-    def _kept(self, turn: _Turn) -> None:
+    def _appended(self, turn: _Turn) -> None:
         """Take over a turn that was written, and hand its records to the followers."""
         self._file.has_worked()
         self.room_count += len(turn.made)
