@@ -108,7 +108,7 @@ class ScreenTests(TestCase):
         alice = talk(self, server, "--room", "lobby", "--room", "garden")
         await alice.says("1:lobby 2:garden")
         alice.types("/rooms\r")  # which is answered after the question for the rooms to complete
-        await alice.says(r"\* кухня \(1\)")
+        await alice.says(r"\* кухня \(1 member\)")
         alice.types("/join к\t\r")
         await alice.says("1:lobby 2:garden 3:кухня")
         bob.says(type="", room="garden", msg="one")
