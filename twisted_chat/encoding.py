@@ -38,7 +38,8 @@ def message_of(room: str, record: Record) -> Message | None:
     """Return the message for a record; None if the protocol has no object for its kind."""
     if record.kind:
         return None
-    return Message(record.msg, record.author, *address_of(room, record.author), record.seq, time_text(record.time))
+    in_room, to = address_of(room, record.author)
+    return Message(record.msg, record.author, in_room, to, record.seq, time_text(record.time))
 
 
 class _Lines:

@@ -176,7 +176,7 @@ def is_direct(key: str) -> bool:
 
 def address_of(log: str, author: str) -> tuple[str | None, str | None]:
     """Return the room of a message in a log, or its recipient if they are direct messages, as both are shown."""
-    if not is_direct(log):
+    if log[0] != "@":  # as nearly all are: this is asked for each message, twice
         return log, None
     _, first, second = log.split("@")
     return None, second if author == first else first

@@ -23,7 +23,7 @@ def _say(host: Host, session: Session, request: messages.Say) -> Deferred[None] 
     if request.to is not None:
         raise WireError("bad-message", "a message has a 'room' or a 'to', not both")
     member = membership(session, request.room)
-    host.accounts.rules.check_speech(session, member.room.name.key, host.now)
+    host.accounts.rules.check_speech(session, member.room.log.name.key, host.now)
     session.append_started(len(request.msg))
     host.rooms.say(Entry(member.room.log, session.nick, request.msg, request.id, member))
     return None

@@ -134,7 +134,8 @@ class Appending:
         if now:
             self._done(None, entries)
         else:
-            maybeDeferred(self._log.append, entries, time).addBoth(self._done, entries)
+            done = maybeDeferred(self._log.append, entries, time).addBoth(self._done, entries)
+            done.addCallback(lambda _: self._turn.schedule())  # it may take longer than this turn
 
     def _done(self, result: Failure | None, entries: list[Entry]) -> None:
         self._started = 0
@@ -151,7 +152,6 @@ class Appending:
                 for entry in own:
                     size += len(entry.msg)
                 member.listener.appends_settled(len(own), size)
-        self._turn.schedule()  # the log may have taken longer than the turn
 
     def _refuse(self, entries: list[Entry], failure: Failure) -> None:
         code: Code
@@ -225,11 +225,8 @@ class Appending:
         for entry in own:
             fresh += entry.fresh
             if entry.id is not None:
-                acks.append(
-                    encoding.reply(
-                        Ack(entry.id, *address_of(page.room, entry.author.shown), entry.seq, time_text(entry.time))
-                    )
-                )
+                room, to = address_of(page.room, entry.author.shown)
+                acks.append(encoding.reply(Ack(entry.id, room, to, entry.seq, time_text(entry.time))))
             elif member.live:
                 acks.append(encoding.join(()))
         if not member.live:

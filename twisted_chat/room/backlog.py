@@ -36,7 +36,9 @@ class Backlog:
         """Add messages, each of which has a `Member` as its origin."""
         for entry in entries:
             author = entry.origin.listener
-            queue = self._queues.get(author) or self._new.setdefault(author, deque())
+            queue = self._queues.get(author) or self._new.get(author)
+            if queue is None:
+                queue = self._new[author] = deque()
             queue.append(entry)
             self.count += 1
 

@@ -77,7 +77,8 @@ class Turn:
             self.out[listener].append(part)
         elif part:
             self.out[listener] = [part]
-            self.schedule()
+            if not self._scheduled:
+                self.schedule()
 
     def hand(self, listeners: Iterable[Listener], part: Any) -> None:
         """Write to many listeners now. Nothing else is written to them in this turn."""
