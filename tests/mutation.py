@@ -41,6 +41,8 @@ ENOUGH: Final = 0.95
 """The part of the mutants that has to be found."""
 
 TESTS: Final = {
+    "client.tls": ("client_tls",),
+    "client.trust": ("client_trust",),
     "client.protocol.datagrams": ("client_datagrams", "client_over_udp"),
     "client.protocol.engine": ("client_engine",),
     "client.protocol.exchange": ("client_engine",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -21,7 +22,7 @@ from twisted.trial.unittest import TestCase
 from twisted_chat.client import UnreachableError, connect
 from twisted_chat.client import tls as tls_module
 from twisted_chat.client.endpoints import read_endpoint
-from twisted_chat.client.tls import tls_endpoint
+from twisted_chat.client.tls import CONNECT_SECONDS, tls_endpoint
 from twisted_chat.client.trust import OTHER_NAME, UNTRUSTED, CertificateError
 from twisted_chat.commands.certificate import make_certificate
 from twisted_chat.needs_tls import NEEDS_TLS
@@ -29,6 +30,14 @@ from twisted_chat.needs_tls import NEEDS_TLS
 from .certificates import certificate
 from .programs import TIMEOUT, Server, folder
 from .test_certificates import Identity
+
+
+def has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:  # as in some containers
+        return False
+    return True
 
 
 class Greeter(Protocol):
@@ -61,19 +70,19 @@ class VerifyTests(TestCase):
     def setUp(self) -> None:
         self.home = folder(self)
 
-    def listen(self, both: bytes) -> int:
+    def listen(self, both: bytes, address: str = "127.0.0.1") -> int:
         """Let a server show a certificate; returns its port."""
         options = PrivateCertificate.loadPEM(both).options()
         listen_ssl = cast(Any, reactor).listenSSL
-        port = listen_ssl(0, Factory.forProtocol(Greeter), options, interface="127.0.0.1")
+        port = listen_ssl(0, Factory.forProtocol(Greeter), options, interface=address)
         self.addCleanup(port.stopListening)
         return int(port.getHost().port)
 
-    async def call(self, both: bytes, trusted: bytes, host: str = "localhost") -> None:
+    async def call(self, both: bytes, trusted: bytes, host: str = "localhost", address: str = "127.0.0.1") -> None:
         """Connect to a server with a certificate; raises why not."""
         ca = self.home / "ca.pem"
         ca.write_bytes(trusted)
-        endpoint = tls_endpoint(reactor, host, self.listen(both), str(ca), bind="127.0.0.1")
+        endpoint = tls_endpoint(reactor, host, self.listen(both, address), str(ca), bind=address)
         caller = await connectProtocol(endpoint, Caller())
         self.assertEqual(await caller.heard.addTimeout(TIMEOUT, reactor), b"hi")
 
@@ -98,8 +107,10 @@ class VerifyTests(TestCase):
 
     async def test_a_certificate_may_be_for_an_address(self) -> None:
         now, day = datetime.now(UTC), timedelta(days=1)
-        pair = make_certificate([ip_address("127.0.0.1")], now - day, now + day)
-        await self.call(pair.key + pair.certificate, pair.certificate, "127.0.0.1")
+        addresses = ["127.0.0.1", "::1"]
+        pair = make_certificate([ip_address(address) for address in addresses], now - day, now + day)
+        for address in addresses if has_ipv6() else addresses[:1]:
+            await self.call(pair.key + pair.certificate, pair.certificate, address, address)
 
     async def test_another_certificate_is_not_trusted(self) -> None:
         reason = await self.refusal(Identity("localhost"), Identity("localhost"))
@@ -144,10 +155,10 @@ class DescriptionTests(TestCase):
 
     def test_tls_has_a_host_a_port_and_perhaps_more(self) -> None:
         for text, expected in (
-            ("tls:chat.example:1", ("chat.example", 1, None, None, None)),
-            ("tls:port=1:host=\\:\\:1", ("::1", 1, None, None, None)),
-            ("tls:chat.example:1:ca=a\\:b=c.pem", ("chat.example", 1, "a:b=c.pem", None, None)),
-            ("tls:a:1:trustRoots=/etc/chat", ("a", 1, "/etc/chat", None, None)),
+            ("tls:chat.example:1", ("chat.example", 1, None, CONNECT_SECONDS, None)),
+            ("tls:port=1:host=\\:\\:1", ("::1", 1, None, CONNECT_SECONDS, None)),
+            ("tls:chat.example:1:ca=a\\:b=c.pem", ("chat.example", 1, "a:b=c.pem", CONNECT_SECONDS, None)),
+            ("tls:a:1:trustRoots=/etc/chat", ("a", 1, "/etc/chat", CONNECT_SECONDS, None)),
             ("tls:a:1:timeout=5:bindAddress=192.0.2.1", ("a", 1, None, 5.0, "192.0.2.1")),
         ):
             self.assertEqual(self.read(text), expected, text)

@@ -45,6 +45,7 @@ class ProblemTests(SynchronousTestCase):
             (["a\x1b[2J\u202e", "b" * 300], f", but for a?[2J?, {'b' * 253}"),
         ):
             self.assertEqual(certificate_problem(WRONG_NAME, shown), OTHER_NAME + text)
+            self.assertEqual(certificate_problem(10, shown), certificate_problem(10))
 
     def test_a_file_of_trusted_certificates_that_is_missing_is_named(self) -> None:
         here = Path(__file__)

@@ -19,15 +19,15 @@ def read_endpoint(reactor: Any, text: str) -> IStreamClientEndpoint:
         return endpoint
     if find_spec("OpenSSL") is None:
         raise ValueError(NEEDS_TLS)
-    from .tls import tls_endpoint  # here, since it needs more packages
+    from .tls import CONNECT_SECONDS, tls_endpoint  # here, since it needs more packages
 
     named = _arguments(text)
     host, port = named.pop("host", ""), named.pop("port", "")
     ca = named.pop("ca", None) or named.pop("trustRoots", None)
-    timeout, bind = named.pop("timeout", None), named.pop("bindAddress", None)
+    timeout, bind = float(named.pop("timeout", CONNECT_SECONDS)), named.pop("bindAddress", None)
     if named or not host or not port.isdecimal():
         raise ValueError(f"an endpoint with TLS is tls:HOST:PORT or tls:HOST:PORT:ca=FILE, not {text}")
-    return tls_endpoint(reactor, host, int(port), ca, None if timeout is None else float(timeout), bind)
+    return tls_endpoint(reactor, host, int(port), ca, timeout, bind)
 
 
 def _arguments(text: str) -> dict[str, str]:

@@ -43,7 +43,7 @@ def tls_endpoint(
     host: str,
     port: int,
     ca: str | None = None,
-    timeout: float | None = None,
+    timeout: float = CONNECT_SECONDS,
     bind: str | None = None,
 ) -> IStreamClientEndpoint:
     """Make the endpoint of a server over TLS.
@@ -58,7 +58,7 @@ def tls_endpoint(
     except UnicodeError:  # the error for what is no name in the DNS
         return _NoHost(host)
     source = None if bind is None else (bind, 0)
-    stream = HostnameEndpoint(reactor, host, port, CONNECT_SECONDS if timeout is None else timeout, source)
+    stream = HostnameEndpoint(reactor, host, port, timeout, source)
     return wrapClientTLS(verifier, stream)
 
 
