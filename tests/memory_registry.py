@@ -87,7 +87,7 @@ class MemoryRegistry:
 
     @_at_once
     def set_state(self, key: str, state: AccountState) -> bool:
-        if key not in self._accounts:
+        if key not in self._accounts or self._accounts[key].state == "removed":
             return False
         self._accounts[key] = replace(self._accounts[key], state=state)
         if state != "active":

@@ -85,6 +85,8 @@ class RegistryContract(StoreTestCase):
             self.assertTrue(await self.registry.set_state("alice", state))
             self.assertEqual(await self.state("alice"), state)
         self.assertFalse(await self.registry.set_state("carol", "active"))
+        self.assertFalse(await self.registry.set_state("alice", "active"), "it was removed for good")
+        self.assertEqual(await self.state("alice"), "removed")
         self.assertEqual(await self.state("bob"), "active")
 
     async def test_a_follower_hears_whose_sessions_have_to_end(self) -> None:

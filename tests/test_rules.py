@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_chat import names, rules
 from twisted_chat.messages import WireError
 from twisted_chat.names import Name
-from twisted_chat.rules import SERVER_WIDE, Account, Change, Role, Rule, RuleKey, RuleKind, Rules
+from twisted_chat.rules import FEW_RULES, SERVER_WIDE, Account, Change, Role, Rule, RuleKey, RuleKind, Rules
 
 DEN = names.room("Den")
 HOUR = 60 * 60 * 1000
@@ -249,6 +249,42 @@ class SpeechTests(RulesTestCase):
             self.assertIsNone(self.speech(guest(f"al{number}"), HOUR + 1000 * number))
         self.assertIsNone(self.speech(guest("bo"), HOUR + 10_500))
         self.assertEqual(sorted(self.rules._rooms["den"].spoken), ["al1", "al2", "bo"])
+
+
+class OverTests(RulesTestCase):
+    def bans(self, count: int, until: int | None, name: str) -> None:
+        for number in range(count):
+            self.make("ban", f"{name}{number}", until=until)
+
+    def test_few_rules_are_not_looked_through(self) -> None:
+        self.assertEqual(self.rules.forget_over("den", 9), ())
+        self.bans(FEW_RULES - 1, 5, "n")
+        self.assertEqual(self.rules.forget_over("den", 9), ())
+        self.assertEqual(len(list(self.rules)), FEW_RULES - 1)
+
+    def test_those_that_are_over_are_forgotten_and_nobody_hears_of_it(self) -> None:
+        self.bans(FEW_RULES, 5, "n")
+        self.bans(3, None, "kept")
+        self.bans(3, 6, "later")
+        heard: list[Change] = []
+        self.rules.follow(heard.append)
+        self.assertEqual(self.rules.forget_over("other", 5), ())
+        self.assertEqual(len(self.rules.forget_over("den", 5)), FEW_RULES)
+        self.assertEqual(len(list(self.rules)), 6)
+        self.assertEqual(heard, [])
+
+    def test_a_room_all_of_whose_rules_are_over_has_none(self) -> None:
+        self.bans(FEW_RULES, 5, "n")
+        self.rules.forget_over("den", 5)
+        self.assertFalse(self.rules.has_rules("den"))
+
+    def test_the_next_look_is_when_there_are_twice_as_many(self) -> None:
+        self.bans(2 * FEW_RULES, None, "kept")
+        self.rules.forget_over("den", 5)
+        self.bans(2 * FEW_RULES - 1, 5, "n")
+        self.assertEqual(self.rules.forget_over("den", 5), ())
+        self.bans(1, 5, "last")
+        self.assertEqual(len(self.rules.forget_over("den", 5)), 2 * FEW_RULES)
 
 
 class FollowTests(RulesTestCase):

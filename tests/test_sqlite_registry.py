@@ -18,7 +18,7 @@ from twisted.internet.task import deferLater
 from twisted_chat import names
 from twisted_chat.log import Unusable
 from twisted_chat.registry import Report
-from twisted_chat.rules import Change, Role, Rule, RuleKey
+from twisted_chat.rules import FEW_RULES, Change, Role, Rule, RuleKey
 from twisted_chat.stores.sqlite import database, registry_sql
 from twisted_chat.stores.sqlite.file import CHECK_SECONDS
 from twisted_chat.stores.sqlite.registry import SQLiteRegistry
@@ -144,7 +144,7 @@ import sys
 from itertools import count
 from tests.registry_contract import action
 from tests.stores import FakeTime
-from twisted_chat.rules import Change, Rule
+from twisted_chat.rules import FEW_RULES, Change, Rule
 from twisted_chat.stores.sqlite.store import open_store
 from twisted_chat.stores.sqlite.trouble import CALM_SECONDS
 
@@ -307,6 +307,22 @@ class Trouble(RegistryTestCase):
             await gatherResults(done)
             self.assertEqual([change.made[0].value for change in order], values)
             self.assertEqual(registry.rules.get(rules[0].key), rules[-1])
+
+    async def test_rules_that_are_over_do_not_fill_the_memory_and_the_file(self) -> None:
+        registry = self.open_sqlite_registry()
+        await self.make(registry, *(mute(f"kept{number}") for number in range(50)))
+        for number in range(500):
+            await self.make(registry, mute(f"n{number}", NOW * 1000 + number))
+            self.clock.advance(0.001)
+        for kept in (len(list(registry.rules)), self.in_file("rule")):
+            self.assertLessEqual(kept, 101)
+        self.assertEqual(sum(subject.startswith("kept") for subject in muted(registry)), 50)
+
+    async def test_a_rule_that_was_over_can_be_made_anew(self) -> None:
+        registry = self.open_sqlite_registry()
+        await self.make(registry, *(mute(f"n{number}", NOW * 1000) for number in range(FEW_RULES)))
+        await self.make(registry, mute("n5"))
+        self.assertEqual((muted(registry), self.in_file("rule")), (["n5"], 1))
 
     async def test_the_write_ahead_log_does_not_grow_by_acts(self) -> None:
         self.patch(database, "WAL_BYTES", 2**16)

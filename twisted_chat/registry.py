@@ -20,8 +20,8 @@ MAX_REPORTS: Final = 10_000
 read more of them."""
 
 AccountState = Literal["active", "pending", "suspended", "removed"]
-"""`pending`: an operator has to let it in. `suspended`: an operator has shut it out. `removed`: nobody's any more; the
-name stays reserved, since its next bearer would read the old one's direct messages."""
+"""`pending`: an operator has to let it in. `suspended`: an operator has shut it out. `removed`: nobody's any more, for
+good; the name stays reserved, since its next bearer would read the old one's direct messages."""
 
 
 class StoredAccount(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +116,7 @@ class Registry(Protocol):
         """
 
     def set_state(self, key: str, state: AccountState) -> Deferred[bool]:
-        """Let an account in, or shut it out, and tell the followers. False if there is none."""
+        """Let an account in, or shut it out, and tell the followers. False if there is none, or if it was removed."""
 
     def accounts(self, after: str, most: int, state: AccountState | None = None) -> Deferred[list[StoredAccount]]:
         """List at most `most` accounts after a key, in the order of their keys."""

@@ -30,6 +30,9 @@ LONG_SECONDS: Final = 24 * 60 * 60
 _ABOUT_GUESTS: Final = frozenset(("ban", "mute"))
 """The kinds of rules that also apply to guests who look like the subject, or have its address."""
 
+FEW_RULES: Final = 64
+"""Rules of a room below which those that are over are not looked for: most rooms never have so many."""
+
 MAX_SPOKEN: Final = 4_096
 """The number of entries of slow mode above which expired ones are forgotten: few rooms have so many speakers."""
 
@@ -135,10 +138,12 @@ _Prefix = tuple[int, int]
 class _RoomRules:
     """The rules of one room, or of the server."""
 
-    __slots__ = ("_guests", "_looks", "_networks", "by_key", "roles", "slow", "spoken")
+    __slots__ = ("_guests", "_looks", "_networks", "by_key", "many", "roles", "slow", "spoken")
 
     def __init__(self) -> None:
         self.by_key: dict[RuleKey, Rule] = {}
+        self.many = FEW_RULES
+        """The number of rules from which on those that are over are looked for."""
         self.roles: dict[str, Role] = {}
         """The roles of accounts, by their keys."""
         self.slow = 0
@@ -253,6 +258,23 @@ class Rules:
             self._rooms.setdefault(rule.room, _RoomRules()).set(rule)
         for heard in self._followers:
             heard(change)
+
+    def forget_over(self, room: str, now: int) -> tuple[RuleKey, ...]:
+        """Forget the rules of a room that are over, and return their keys; do nothing as long as there are few rules.
+
+        They have no effect any more, so nobody is called. Otherwise bans of one second each would fill the memory. They
+        are looked for each time that the number of rules has doubled, so that each rule costs the same on average.
+        """
+        rules = self._rooms.get(room)
+        if rules is None or len(rules.by_key) < rules.many:
+            return ()
+        over = tuple(key for key, rule in rules.by_key.items() if rule.is_over(now))
+        for key in over:
+            rules.unset(key)
+        rules.many = max(FEW_RULES, 2 * len(rules.by_key))
+        if not rules.by_key:
+            del self._rooms[room]
+        return over
 
     # Rights
 

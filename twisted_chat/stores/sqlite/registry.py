@@ -7,6 +7,7 @@ the file has what a restart needs of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from itertools import chain
 from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
@@ -100,7 +101,13 @@ class SQLiteRegistry:
                 self.rules.apply(change)
             return replace(action, seq=seq)
 
-        return self._write(sql.act, action, change, then=stored)
+        return self._write(sql.act, action, None if change is None else self._with_over(change), then=stored)
+
+    def _with_over(self, change: Change) -> Change:
+        """Let a change delete the rules that are over, too, in the rooms in which it makes others."""
+        now = clock.milliseconds(self._reactor)
+        over = [self.rules.forget_over(room, now) for room in {rule.room for rule in change.made}]
+        return replace(change, ended=(*change.ended, *chain(*over)))
 
     def actions(self, room: str | None, before: int, most: int) -> Deferred[list[Action]]:
         return self._file.read(sql.actions, room, before, most)

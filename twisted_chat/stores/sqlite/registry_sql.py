@@ -52,8 +52,9 @@ def set_password(connection: sqlite3.Connection, key: str, old: str, new: str) -
 
 
 def set_state(connection: sqlite3.Connection, key: str, state: AccountState) -> bool:
-    """Change the state of an account; False if there is none."""
-    return connection.execute("UPDATE account SET state = ? WHERE key = ?", (state, key)).rowcount == 1
+    """Change the state of an account; False if there is none, or if it was removed."""
+    sql = "UPDATE account SET state = ? WHERE key = ? AND state <> 'removed'"
+    return connection.execute(sql, (state, key)).rowcount == 1
 
 
 def accounts(connection: sqlite3.Connection, after: str, most: int, state: AccountState | None) -> list[StoredAccount]:
