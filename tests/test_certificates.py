@@ -36,7 +36,7 @@ from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import TestCase
 
-from twisted_chat.certificates import LOOK_SECONDS, Certificates, NoKey, WrongCertificates
+from twisted_chat.certificates import LOOK_SECONDS, WARN_SECONDS, Certificates, NoKey, WrongCertificates
 
 from .programs import folder
 
@@ -328,8 +328,28 @@ class CertificatesTests(TestCase):
     def test_clients_would_refuse_one_that_has_expired_or_is_not_valid_yet(self) -> None:
         self.read(a=Identity("a", days=(-30, -1)).both, b=Identity("b", days=(1, 30)).both)
         first, second = sorted(self.said())
-        self.assertRegex(first, r"^the certificate in 'FOLDER/a.pem' has expired on 20\d\d-\d\d-\d\d, and clients ")
+        self.assertRegex(
+            first, r"^the certificate in 'FOLDER/a.pem' has expired on 20\d\d-\d\d-\d\d \d\d:\d\d UTC, and "
+        )
         self.assertRegex(second, r"^the certificate in 'FOLDER/b.pem' is valid from 20\d\d-\S+ \S+ UTC on, and ")
+
+    def test_the_log_warns_each_day_of_one_that_expires_soon(self) -> None:
+        expected = (
+            r"^the certificate in 'FOLDER/chat.pem' expires on 20.* UTC, and clients refuse it from then: renew it$"
+        )
+        total = 0
+        for days, warns in (((-80, 8), False), ((-80, 6), True), ((-1, 6), False), ((-5, 1), True)):
+            read = self.read(chat=Identity("alice.example", days=days).both)
+            total += warns
+            self.assertEqual(len(self.said()), total, days)
+            for _ in range(3):
+                self.clock.advance(WARN_SECONDS)
+                for _ in range(2):
+                    read.serverConnectionForTLS(None)
+                total += warns
+            self.assertEqual(len(self.said()), total, days)
+        for said in self.said():
+            self.assertRegex(said, expected)
 
     def test_a_renewed_certificate_is_shown_without_a_restart(self) -> None:
         old, new = Identity("alice.example"), Identity("alice.example")

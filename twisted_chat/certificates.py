@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
@@ -32,6 +32,13 @@ from zope.interface import implementer
 
 LOOK_SECONDS: Final = 10.0
 """Seconds for which the files are not checked again for a renewed certificate, which happens when a client connects."""
+
+WARN_SECONDS: Final = 86_400.0
+"""Seconds after which the log warns again of a certificate that nobody has renewed, when a client connects."""
+
+SOON: Final = timedelta(days=7)
+"""The time before its end from which the log warns of a certificate, or a quarter of its life if that is shorter.
+Programs renew earlier: certbot 30 days before the end, or when a third of a short life is left."""
 
 MAX_CHAIN: Final = 10
 """Certificates above the server's own. Real chains have two or three."""
@@ -93,7 +100,8 @@ class Certificates:
         self._find = find
         self._where = where
         self._seconds = seconds
-        self._looked = seconds()
+        self._looked = self._warned = seconds()
+        self._used: list[_Held] = []
         self._found: object = None
         self._contexts: dict[str, Context] = {}
         self._default: Context
@@ -115,6 +123,8 @@ class Certificates:
         if self._seconds() - self._looked >= LOOK_SECONDS:
             self._looked = self._seconds()
             self._look_again()
+            if self._seconds() - self._warned >= WARN_SECONDS:
+                self._warn()
         return Connection(self._default)
 
     def reload(self) -> None:
@@ -131,6 +141,12 @@ class Certificates:
         if _state(self._find()) != self._found:
             self.reload()
 
+    def _warn(self) -> None:
+        """Warn of certificates that clients refuse, or will refuse soon."""
+        self._warned = self._seconds()
+        for held in self._used:
+            _warn_of_dates(held)
+
     def _take(self, files: Sequence[Path]) -> None:
         self._found = _state(files)
         pairs = _pairs(files, self._where)
@@ -142,8 +158,8 @@ class Certificates:
         contexts = {number: self._context(pair) for number, pair in used.items()}
         self._contexts = {name: contexts[id(pair)] for name, pair in by_name.items()}
         self._default = self._contexts[_names(pairs[0].held.certificate)[0]]
-        for pair in used.values():
-            _warn_of_dates(pair.held)
+        self._used = [pair.held for pair in used.values()]
+        self._warn()
 
     def _context(self, pair: _Pair) -> Context:
         """Make the settings of connections with a certificate; raises `WrongCertificates` if OpenSSL cannot use it."""
@@ -323,19 +339,22 @@ def _names(certificate: x509.Certificate) -> list[str]:
 
 
 def _warn_of_dates(held: _Held) -> None:
-    """Warn that clients will refuse a certificate. The server starts nevertheless, since it may serve others."""
+    """Warn that clients refuse a certificate, or will do so soon. The server goes on, since it may serve others."""
     now = datetime.now(UTC)
     certificate = held.certificate
-    if now > certificate.not_valid_after_utc:
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if now > end - min(SOON, (end - begin) / 4):
+        what = "has expired on" if now > end else "expires on"
         _log.warn(
-            "the certificate in '{path}' has expired on {date:%Y-%m-%d}, and clients refuse it: renew it",
+            "the certificate in '{path}' {what} {date:%Y-%m-%d %H:%M} UTC, and clients refuse it from then: renew it",
             path=held.path,
-            date=certificate.not_valid_after_utc,
+            what=what,
+            date=end,
         )
-    elif now < certificate.not_valid_before_utc:
+    elif now < begin:
         _log.warn(
             "the certificate in '{path}' is valid from {date:%Y-%m-%d %H:%M} UTC on, and clients refuse it before: "
             "see that this machine's clock is right",
             path=held.path,
-            date=certificate.not_valid_before_utc,
+            date=begin,
         )
