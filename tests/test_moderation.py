@@ -409,6 +409,18 @@ class ReportTests(ModerationTestCase):
         self.assertEqual(self.code(self.al, type="report", room="den", of=seq, msg="x" * 257), "bad-message")
 
 
+class ActionTests(ModerationTestCase):
+    def test_an_address_may_take_two_hundred_actions_and_then_one_a_second(self) -> None:
+        self.server.clock.advance(10)
+        for _ in range(200):
+            self.assertEqual(self.code(self.mo, type="slow", room="den", seconds=5), "")
+        self.assertEqual(self.code(self.mo, type="slow", room="den", seconds=6), "rate-limited")
+        self.assertEqual(self.audit()[0], ("slow", "mo", "den", "", "5"), "what is refused is not kept")
+        self.assertEqual(self.code(self.mo, type="who", room="den"), "")
+        self.server.clock.advance(1)
+        self.assertEqual(self.code(self.mo, type="slow", room="den", seconds=0), "")
+
+
 class AuditTests(ModerationTestCase):
     def test_moderators_read_what_was_done_in_their_room(self) -> None:
         self.do(self.mo, type="kick", room="den", nick="al", msg="calm down")

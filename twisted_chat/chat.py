@@ -16,6 +16,7 @@ from .accounts import Accounts
 from .bare import Bare
 from .enforcement import Enforcement, put_out
 from .limits import (
+    ACTIONS,
     LEAST_ARRIVALS,
     MAX_REFUSED,
     MAX_REFUSED_OF_ADDRESS,
@@ -89,6 +90,7 @@ class Chat:
             limits.rooms_per_session * ROOMS_OF_ADDRESS,
             "new rooms",
         )
+        self.actions = AddressBuckets(seconds, *ACTIONS, "actions of moderators")
         self.reports = AddressBuckets(seconds, REPORTS_PER_HOUR / 3600, REPORTS_PER_HOUR, "reports")
         self._address_requests = AddressBuckets(seconds, limits.address_rate, limits.address_burst)
         self._next_tick: IDelayedCall | None = None

@@ -40,6 +40,8 @@ class Host(Protocol):
     """The nicks of the participants that are welcome."""
     forbidden_nicks: Container[names.Name]
     """The nicks that the one who runs the server forbids."""
+    actions: AddressBuckets
+    """The actions that the moderators from an address may still take."""
     reports: AddressBuckets
     """The reports that an address may still make."""
 

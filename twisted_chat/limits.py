@@ -113,6 +113,11 @@ before a TLS handshake: each takes one of the files that the process may open, a
 too."""
 
 
+ACTIONS: Final = (1.0, 200)
+"""Actions of moderators from one address, per second in the long run, and at once: an operator who clears up after a
+raid has 200 at once. Everybody who makes a room is its moderator, and each action stays in the audit log, with at most
+1.3 kB: one address adds at most 110 MB a day."""
+
 REPORTS_PER_HOUR: Final = 10
 """Reports of one address, and as many at once: operators read each one."""
 

@@ -61,10 +61,11 @@ def _a(role: Role) -> str:
 
 
 def _action(host: Host, session: Session, kind: str, room: Name, target: str = "", **more: str | int | None) -> Action:
-    """Make an entry of the audit log. `more` has the reason and the other fields of its kind."""
+    """Make an entry of the audit log, which is charged. `more` has the reason and the other fields of its kind."""
     reason = str(more.pop("msg", ""))
     if len(reason) > MAX_TOPIC:
         raise WireError("bad-message", f"a reason has at most {MAX_TOPIC} characters")
+    host.actions.take(session.address)
     account = session.account.name.key if session.account is not None else ""
     until = more.get("until")
     return Action(
