@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import inf
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,11 +25,14 @@ class BacklogTests(SynchronousTestCase):
 
     def entry(self, text: str) -> Entry:
         room: Any = None
-        member = SimpleNamespace(listener=self.authors.setdefault(text[0], object()))
+        members = range(10)
+        member = SimpleNamespace(
+            listener=self.authors.setdefault(text[0], object()), room=SimpleNamespace(members=members)
+        )
         return Entry(room, names.nick("al"), text, None, member)
 
-    def take(self, most: int) -> list[str]:
-        return [entry.msg for entry in self.backlog.take(most)]
+    def take(self, most: int, most_bytes: float = inf) -> list[str]:
+        return [entry.msg for entry in self.backlog.take(most, most_bytes)]
 
     def flood(self, author: str, numbers: Iterable[int]) -> list[str]:
         return [f"{author}{number}" for number in numbers]
@@ -49,6 +53,17 @@ class BacklogTests(SynchronousTestCase):
         self.add(*(f"{author}{number}" for author in "abcde" for number in range(2)))
         self.assertEqual([self.take(2) for _ in range(3)], [["a0", "b0"], ["c0", "d0"], ["e0", "a1"]])
         self.assertEqual([self.take(2) for _ in range(2)], [["b1", "c1"], ["d1", "e1"]])
+
+    def test_a_turn_ends_with_the_message_that_makes_it_too_much_to_send(self) -> None:
+        self.add(*self.flood("a", range(4)), *self.flood("b", range(3)))
+        self.assertEqual(self.take(9, 41), ["a0", "a1", "a2"])
+        self.add("c0")
+        self.assertEqual(self.take(9, 40), ["b0", "b1"])
+        self.assertEqual(self.take(9, 1), ["c0"], "it had nothing here, and goes before the rest of the others")
+        self.assertEqual((self.take(9, 0), self.backlog.count), ([], 2))
+        self.backlog.let_others_wait()
+        self.add("d0")
+        self.assertEqual([self.take(9, 20) for _ in range(3)], [["a3"], ["b2"], ["d0"]])
 
     def test_an_author_that_had_nothing_here_goes_before_those_that_had(self) -> None:
         self.add(*(f"{author}{number}" for author in "ab" for number in range(3)))

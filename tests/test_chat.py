@@ -9,7 +9,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import __version__, chat, messages, names
 from twisted_chat.limits import (
+    FAN_OUT,
     LEAST_ARRIVALS,
+    LOOK_UP,
     MAX_ERRORS,
     MAX_REFUSED_OF_ADDRESS,
     MAX_REST_SECONDS,
@@ -814,7 +816,7 @@ class NickTests(ChatTestCase):
         self.assertEqual(codes, [None] * 4 + ["rate-limited"])
 
     def test_it_is_paid_for_over_all_rooms_and_what_is_begun_is_paid_for(self) -> None:
-        self.server = Server(limits=Limits(burst=6, rate=0.001))
+        self.server = Server(limits=Limits(burst=6 + 3 * LOOK_UP, rate=0.001))
         rooms = [f"r{number}" for number in range(3)]
         alice = self.server.connect()
         alice.ask(type="hello", nick="alice")
@@ -1085,6 +1087,20 @@ class LimitTests(ChatTestCase):
         for number in range(2):
             self.assertEqual(alice.ask(type="", room="lobby", msg="x" * 3 * TOKEN_BYTES, id="1")[0]["seq"], 1, number)
         self.assertEqual(alice.ask(type="ping")[0]["code"], "rate-limited")
+
+    def test_a_message_costs_more_the_more_is_sent_for_it(self) -> None:
+        self.server = Server(limits=Limits(burst=9, rate=0.001))
+        alice = self.server.welcome("alice", "lobby")
+        self.server.crowd(FAN_OUT // 4000, "lobby")
+        self.server.hush(alice)
+        alice.say("x" * 4000, id="1")
+        alice.say("x" * 4000, id="2")
+        alice.say("x" * 4000, id="3")
+        alice.say("x" * 3900, id="4")
+        self.server.settle()
+        answers = [obj for obj in alice.got() if "id" in obj]
+        self.assertEqual([obj["type"] for obj in answers], ["ack"] * 4)
+        self.assertEqual(alice.ask(type="ping")[0]["code"], "rate-limited", "2, and 2, 2, 2 and 1")
 
     def test_a_long_request_that_waits_is_paid_for_once(self) -> None:
         self.server = Server(limits=Limits(burst=1, rate=0.25))

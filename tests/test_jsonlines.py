@@ -18,7 +18,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from twisted_chat.framing import Frame, Framer
-from twisted_chat.limits import Limits, SessionBucket
+from twisted_chat.limits import QUANTUM, WORK_A_TURN, Limits, SessionBucket
 from twisted_chat.messages import MAX_OBJECT, Asked
 from twisted_chat.newcomer import Newcomer
 from twisted_chat.wire.jsonlines import JSONLinesFactory
@@ -459,6 +459,25 @@ class PartTests(SynchronousTestCase):
         protocol.participant.lost()
         protocol.participant.received_part(1)
         self.assertEqual(len(server.clock.getDelayedCalls()), 1)
+
+    def test_a_share_of_a_turn_is_all_that_is_looked_at(self) -> None:
+        server, protocol, transport = self.connect(burst=10_000)
+        protocol.dataReceived(b"\n" * 2**19)
+        fed: list[int] = []
+        feed = Framer.feed
+
+        def counted(framer: Framer, data: bytes) -> list[Frame]:
+            fed.append(len(data))
+            return feed(framer, data)
+
+        self.patch(Framer, "feed", counted)
+        turns = []
+        while transport.producerState == "paused":
+            server.clock.turn()
+            turns.append(sum(fed))
+            fed.clear()
+        self.assertGreater(len(turns), 1)
+        self.assertLessEqual(max(turns), (WORK_A_TURN + 2 * QUANTUM) * 1024)
 
     def test_an_object_in_small_pieces_costs_little_more(self) -> None:
         server, protocol, transport = self.connect(burst=14)

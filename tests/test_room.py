@@ -553,6 +553,22 @@ class KeepingTests(SynchronousTestCase):
         self.assertEqual((turns, fired), ([2, 2, 1], [None]))
         self.assertEqual(self.bob.texts(), ["0", "1", "2", "3", "4"])
 
+    def test_a_turn_sends_only_so_much(self) -> None:
+        self.patch(appending, "BYTES_A_TURN", 2 * 2 * 10)  # two messages of ten characters, for two members
+        turns: list[int] = []
+
+        def append_now(entries: Sequence[Entry], time: int) -> bool:
+            self.server.fake.store_entries(entries, time)
+            turns.append(len(entries))
+            return True
+
+        self.patch(self.server.fake, "append_now", append_now)
+        for size in (9, 9, 3, 9, 100, 1):
+            self.alice.say("x" * size)
+        self.server.settle()
+        self.assertEqual(turns, [3, 2, 1])
+        self.assertEqual([len(text) for text in self.bob.texts()], [9, 9, 3, 9, 100, 1])
+
     def test_nobody_waits_behind_the_flood_of_another(self) -> None:
         self.patch(appending, "MESSAGES_A_TURN", 4)
         carol = self.server.welcome("carol", "lobby")

@@ -11,6 +11,7 @@ them in C. No bracket or string takes a step in Python: 16 kB of `{},` in one ob
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from itertools import accumulate
 from typing import Final
 
@@ -99,7 +100,7 @@ class Framer:
                 return
         while (start := _end_of(_SPACE, data, start)) < len(data):
             if data[start] != _OPEN:
-                self._throw(WireError("bad-json", "an object is expected: it begins with {"), frames)
+                self._throw(_NO_OBJECT, frames)
                 return
             ends = data.find(b"}", start) >= 0
             outline = OUTLINE.match(data, start, start + self._limit) if ends else None
@@ -109,7 +110,7 @@ class Framer:
             frame = outline[0]
             fault = _fault(frame)
             if fault is not None:  # the rest of the line cannot be trusted
-                self._throw(bad_json(fault), frames)
+                self._throw(_error(bad_json(fault).text), frames)
                 return
             frames.append(frame)
             start = outline.end()
@@ -120,7 +121,7 @@ class Framer:
         self._scanned = self._depth = 1
         self._in_text = False
         if self._closes(data[: self._limit]):
-            self._throw(bad_json(RecursionError()), frames)
+            self._throw(_TOO_DEEP, frames)
         else:
             self._start_object(data, frames)
 
@@ -150,7 +151,7 @@ class Framer:
 
     def _end_line(self, frames: list[Frame]) -> None:
         if self._rest:
-            frames.append(WireError("bad-json", "the line ends inside an object"))
+            frames.append(_CUT_OFF)
         self._rest = b""
         self._throwing = False
 
@@ -158,6 +159,17 @@ class Framer:
         frames.append(error)
         self._rest = b""
         self._throwing = True
+
+
+@lru_cache(maxsize=64)
+def _error(text: str) -> WireError:
+    """Return an error; all of one text are one object, since 4 kB of `{]` lines would make a thousand of 500 bytes."""
+    return WireError("bad-json", text)
+
+
+_NO_OBJECT: Final = _error("an object is expected: it begins with {")
+_TOO_DEEP: Final = _error(bad_json(RecursionError()).text)
+_CUT_OFF: Final = _error("the line ends inside an object")
 
 
 def _fault(frame: bytes) -> Exception | None:

@@ -101,7 +101,7 @@ def handle(host: Host, participant: Participant, request: Asked) -> Deferred[Non
     if type(request) is not messages.Quit:
         participant.bucket.take_for_request(host.reactor.seconds)
     if isinstance(request, WireError):
-        raise request
+        raise request.copy()  # the wire may use it for other objects
     handler, needs, has_room = table[type(request)]
     if needs is not _STRANGER:
         if participant.nick is NOBODY and not participant.is_welcome:

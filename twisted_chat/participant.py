@@ -139,6 +139,7 @@ class Participant(ABC):
         "_enough",
         "_errors",
         "_going_on",
+        "_is_over_share",
         "_leaving",
         "_lined_up",
         "_owed",
@@ -186,6 +187,8 @@ class Participant(ABC):
         """True while the requests that have waited are being handled."""
         self._leaving = False
         """True once it has sent `quit`: later requests are ignored."""
+        self._is_over_share = False
+        """True once so much has come in this turn that completed no request that the rest waits for another turn."""
         self._lined_up = False
         """True while it waits for its turn, among all with more work."""
         self._resting: IDelayedCall | None = None
@@ -359,6 +362,10 @@ class Participant(ABC):
             wait = self.bucket.take_for_part(price_of_part(size), self.host.reactor.seconds)
             if wait:
                 self._rest(min(wait, MAX_REST_SECONDS))
+            elif self._work >= self.turn.quantum:
+                self._is_over_share = True
+                self._line_up()
+                self.adjust_reading()
 
     def go_on(self) -> None:
         """Handle the requests that have waited, as far as possible now, and read on."""
@@ -398,6 +405,13 @@ class Participant(ABC):
             self.bucket.charge(price)
             self._enough = True
 
+    def charge_work(self, price: int) -> None:
+        """Charge it for a request that is more work than others, such as looking through many members."""
+        if price:
+            self.spend(price)
+            self.turn.spend(price)
+            self.bucket.charge(price)
+
     def _line_up(self) -> None:
         if not self._lined_up and (self._enough or self._work >= self.turn.quantum):
             self._lined_up = True
@@ -405,7 +419,7 @@ class Participant(ABC):
 
     def take_turn(self) -> int:
         """Go on with the requests that have waited. Returns the work, in requests."""
-        self._lined_up = False
+        self._lined_up = self._is_over_share = False
         if self._turn_number == self.turn.number:
             self._work = 0
         else:
@@ -454,6 +468,7 @@ class Participant(ABC):
         too_much = (
             self._leaving
             or self._resting is not None
+            or self._is_over_share
             or len(self._waiting or ()) >= MAX_WAITING
             or self._waiting_bytes >= MAX_WAITING_BYTES
             or self._unsettled >= MAX_UNSETTLED

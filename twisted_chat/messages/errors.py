@@ -54,6 +54,10 @@ class WireError(Exception):
         self.type = type
         """The `type` of the object, if it had one."""
 
+    def copy(self) -> WireError:
+        """Return an equal error: one that was raised holds on to all that had a part in it."""
+        return WireError(self.code, self.text, self.id, self.retry, self.type, self.until)
+
     def __len__(self) -> int:
         """Its size in bytes in place of an object: none."""
         return 0

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, inlineCallbacks
 from .. import messages, names
 from ..encoding import message_of
 from ..gate import Host, answers
+from ..limits import LOOK_UP, MEMBERS, MESSAGES
 from ..log import DirectSummary, Record, RoomSummary
 from ..messages import Message, WireError
 from ..names import Name
@@ -23,7 +24,10 @@ from .direct_logs import account_of
 def _history(host: Host, session: Session, request: messages.History) -> Deferred[None]:
     if request.before is not None and request.after is not None:
         raise WireError("bad-message", "history goes 'before' a number or 'after' one, not both")
-    return host.rooms.peek(_log(session, request)).addCallback(_read_history, session, request)
+    name = _log(session, request)
+    if host.rooms.get(name.key) is None:
+        session.charge_work(LOOK_UP)
+    return host.rooms.peek(name).addCallback(_read_history, session, request)
 
 
 def _log(session: Session, request: messages.History) -> Name:
@@ -67,6 +71,7 @@ def _show_history(shown: list[Message], room: Room, session: Session, request: m
         answer.room = room.name.shown
     else:
         answer.to = request.to
+    session.charge_work(len(shown) // MESSAGES)
     if shown and request.skip:
         shown[0].msg = shown[0].msg[request.skip :]
     if request.after is not None:
@@ -80,6 +85,7 @@ def _show_history(shown: list[Message], room: Room, session: Session, request: m
 
 @answers(messages.ListDirects)
 def _directs(host: Host, session: Session, request: messages.ListDirects) -> Deferred[None]:
+    session.charge_work(LOOK_UP)
     found = host.log.directs(account_of(session).name, messages.MAX_PAGE)
     return found.addCallback(_show_directs, session, request)
 
@@ -99,12 +105,14 @@ def _who(host: Host, session: Session, request: messages.Who) -> None:
     page = heapq.nsmallest(messages.MAX_PAGE, (nick for nick in nicks if nick.key > after), key=lambda nick: nick.key)
     shown = room.name.shown if room else name.shown
     answer = messages.Members(room=shown, members=[], count=len(nicks), id=request.id)
+    session.charge_work(len(nicks) // MEMBERS)
     answer.members = fitting([nick.shown for nick in page], answer, session.wire)
     session.reply(answer)
 
 
 @answers(messages.ListRooms)
 def _rooms(host: Host, session: Session, request: messages.ListRooms) -> Deferred[None]:
+    session.charge_work(LOOK_UP)
     return host.log.rooms(messages.MAX_PAGE).addCallback(_show_rooms, host, session, request)
 
 

@@ -6,6 +6,7 @@ from twisted.internet.defer import Deferred
 
 from .. import clock, messages, names
 from ..gate import Host, answers
+from ..limits import FAN_OUT
 from ..log import Entry
 from ..messages import Message, WireError
 from ..names import Name
@@ -24,7 +25,10 @@ def _say(host: Host, session: Session, request: messages.Say) -> Deferred[None] 
         raise WireError("bad-message", "a message has a 'room' or a 'to', not both")
     member = membership(session, request.room)
     host.accounts.rules.check_speech(session, member.room.log.name.key, host.now)
-    session.append_started(len(request.msg))
+    size = len(request.msg)
+    session.append_started(size)
+    if (price := size * len(member.room.members)) >= FAN_OUT:
+        session.charge_work(price // FAN_OUT)
     host.rooms.say(Entry(member.room.log, session.nick, request.msg, request.id, member))
     return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from math import inf
 from typing import Final
 
 from ..log import Entry
@@ -13,6 +14,11 @@ AUTHORS_A_TURN: Final = 32
 """Authors that share a turn if there are more: each then has 8 messages of 256. What an author says in a room in one
 turn is one write for each member. With shares of 2, a hundred busy rooms had three times as many writes, and half of
 the messages per second."""
+
+
+def size_to_send(entry: Entry) -> int:
+    """The characters of a message, for all members of its room together."""
+    return len(entry.msg) * len(entry.origin.room.members)
 
 
 class Backlog:
@@ -42,16 +48,22 @@ class Backlog:
             queue.append(entry)
             self.count += 1
 
-    def take(self, most: int) -> list[Entry]:
-        """Take so many messages out, or all of them if there are fewer."""
-        taken = [self._first.popleft() for _ in range(min(most, len(self._first)))]
+    def take(self, most: int, most_bytes: float = inf) -> list[Entry]:
+        """Take so many messages out, or all of them if there are fewer: until they are `most_bytes` to send."""
+        taken: list[Entry] = []
+        while self._first and len(taken) < most and most_bytes > 0:
+            taken.append(self._first.popleft())
+            most_bytes -= size_to_send(taken[-1])
         authors = min(AUTHORS_A_TURN, len(self._new) + len(self._queues))
         share = max(1, (most - len(taken)) // max(1, authors))
-        while (queues := self._new or self._queues) and len(taken) < most:
+        while (queues := self._new or self._queues) and len(taken) < most and most_bytes > 0:
             author = next(iter(queues))
             queue = queues.pop(author)
             for _ in range(min(share, most - len(taken), len(queue))):
                 taken.append(queue.popleft())
+                most_bytes -= size_to_send(taken[-1])
+                if most_bytes <= 0:
+                    break
             if queue:
                 self._queues[author] = queue
         self.count -= len(taken)
