@@ -150,6 +150,15 @@ class Files(FileTestCase):
             error = self.assertRaises(Unusable, open_store, str(other), reactor)
             self.assertIn("in use by another server", str(error))
 
+    async def test_the_files_are_looked_at_once_in_each_millisecond_in_which_something_is_appended(self) -> None:
+        log = self.open_store()
+        lobby = await room(log)
+        looks = mock.Mock(wraps=self.file.check_in_place)
+        self.patch(self.file, "check_in_place", looks)
+        for time, count in ((1, 1), (1, 1), (2, 2), (2, 2), (1, 3)):
+            self.assertTrue(log.append_now([entry(lobby, "a")], time))
+            self.assertEqual(looks.call_count, count)
+
     async def test_a_file_in_another_one_s_place_gets_nothing(self) -> None:
         log = self.open_store()
         lobby = await room(log)
@@ -157,13 +166,13 @@ class Files(FileTestCase):
         away = self.folder / "away"
         os.rename(self.path, away)
         gone = "it is gone, or another file is in its place: put it back, or restart the server"
-        self.assertEqual(await self.unavailable(keep(log, [entry(lobby, "b")], 1)), gone)
+        self.assertEqual(await self.unavailable(keep(log, [entry(lobby, "b")], 2)), gone)
         self.assertEqual(texts(await lobby.after(0, 5, PLENTY)), ["a"], "it can be read")
         write_bytes(self.path, b"")
-        self.assertEqual(await self.unavailable(keep(log, [entry(lobby, "b")], 1)), gone)
+        self.assertEqual(await self.unavailable(keep(log, [entry(lobby, "b")], 3)), gone)
         self.assertEqual(self.logged(), [f"{self.path} does not work now: {gone}"])
         os.rename(away, self.path)
-        await keep(log, [entry(lobby, "b")], 1)
+        await keep(log, [entry(lobby, "b")], 4)
         self.assertEqual(texts(await lobby.after(0, 5, PLENTY)), ["a", "b"])
 
     async def test_a_write_ahead_log_that_is_taken_away_is_saved_and_nothing_more_is_acked(self) -> None:
@@ -172,7 +181,7 @@ class Files(FileTestCase):
         await keep(log, [entry(lobby, "a")], 1)
         os.unlink(f"{self.path}-wal")
         trouble = "its write-ahead log (-wal) was taken away; what is kept is safe: restart the server"
-        self.assertEqual(await self.unavailable(keep(log, [entry(lobby, "b")], 1)), trouble)
+        self.assertEqual(await self.unavailable(keep(log, [entry(lobby, "b")], 5)), trouble)
         self.assertEqual(await self.unavailable(lobby.set_topic("t")), trouble)
         copy = self.folder / "copy"
         shutil.copy(self.path, copy)
