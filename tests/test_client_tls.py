@@ -6,7 +6,6 @@ import socket
 import sys
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Any, cast
 from unittest import mock
 
@@ -19,7 +18,6 @@ from twisted.internet.ssl import PrivateCertificate
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from twisted_chat.client import UnreachableError, connect
 from twisted_chat.client import tls as tls_module
 from twisted_chat.client.endpoints import read_endpoint
 from twisted_chat.client.tls import CONNECT_SECONDS, tls_endpoint
@@ -27,8 +25,7 @@ from twisted_chat.client.trust import OTHER_NAME, UNTRUSTED, CertificateError
 from twisted_chat.commands.certificate import make_certificate
 from twisted_chat.needs_tls import NEEDS_TLS
 
-from .certificates import certificate
-from .programs import TIMEOUT, Server, folder
+from .programs import TIMEOUT, folder
 from .test_certificates import Identity
 
 
@@ -116,6 +113,13 @@ class VerifyTests(TestCase):
         reason = await self.refusal(Identity("localhost"), Identity("localhost"))
         self.assertEqual(reason, f"{UNTRUSTED}: it is signed by itself")
 
+    async def test_without_a_file_the_machine_says_which_ones_are_trusted(self) -> None:
+        port = self.listen(Identity("localhost").both)
+        caller = await connectProtocol(tls_endpoint(reactor, "localhost", port), Caller())
+        with self.assertRaises(CertificateError) as caught:
+            await caller.heard.addTimeout(TIMEOUT, reactor)
+        self.assertTrue(str(caught.exception).startswith(f"{UNTRUSTED}: it is signed by itself"))
+
     async def test_a_certificate_for_another_name_or_address_is_refused(self) -> None:
         identity = Identity("a.example", "*.localhost")
         names = f"{OTHER_NAME}, but for a.example, *.localhost"
@@ -177,31 +181,3 @@ class DescriptionTests(TestCase):
         with mock.patch.dict(sys.modules, {"OpenSSL": None}):
             error = self.assertRaises(ValueError, read_endpoint, reactor, "tls:a:1")
         self.assertEqual(str(error), NEEDS_TLS)
-
-
-class ClientTests(TestCase):
-    """The library with a real server."""
-
-    async def start(self) -> tuple[Server, Path]:
-        home = folder(self)
-        certificate(home)
-        server = await Server.start(self, "--port", f"tls:{home}:0:interface=127.0.0.1", home=home)
-        return server, home / "trusted.crt"
-
-    async def test_it_talks_to_a_server_whose_certificate_is_named(self) -> None:
-        server, trusted = await self.start()
-        client = await connect(f"tls:localhost:{server.port}:ca={trusted}", "alice")
-        room = await client.join("lobby")
-        self.assertEqual(await room.say("hi"), 1)
-        await client.close()
-
-    async def test_it_says_why_a_certificate_is_refused(self) -> None:
-        server, trusted = await self.start()
-        for description, reason in (
-            (f"tls:localhost:{server.port}", f"{UNTRUSTED}: it is signed by itself"),
-            (f"tls:127.0.0.1:{server.port}:ca={trusted}", f"{OTHER_NAME}, but for localhost"),
-        ):
-            with self.assertRaises(UnreachableError) as caught:
-                await connect(description, "alice")
-            self.assertEqual(caught.exception.reason, reason)
-            self.assertFalse(caught.exception.foreign)
