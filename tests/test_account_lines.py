@@ -141,7 +141,10 @@ class RoundTrip(AccountLinesTestCase):
             path = str(self.folder / name)
             if name == "old":
                 self.here("export", path)
-                self.assertEqual(os.stat(path).st_mode & 0o777, 0o666)
+                self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+                os.chmod(path, 0o664)
+                self.here("export", path)
+                self.assertEqual(os.stat(path).st_mode & 0o777, 0o664, "it keeps its mode, since no accounts are in it")
             self.exported(path)
             self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
 

@@ -126,12 +126,12 @@ def _pages(connection: sqlite3.Connection, room: int) -> Iterator[list[Row]]:
 
 @contextmanager
 def _output(path: str, is_private: bool) -> Iterator[BinaryIO]:
-    """Open the file to write to, or the standard output."""
+    """Open the file to write to, or the standard output. A new file is private, since direct messages are in it."""
     if path == "-":
         yield sys.stdout.buffer
         return
     try:
-        with atomic_write(path, is_private=is_private) as file:
+        with atomic_write(path, 0o600, is_private) as file:
             yield file
     except OSError as error:
         raise Problem(f"cannot write {path}: {error.strerror}") from None
