@@ -303,8 +303,61 @@ class HelloTests(EngineTestCase):
         self.assertFalse(self.told(Closed)[0].error.foreign)
 
 
+class FreshTests(EngineTestCase):
+    """An engine without a connection."""
+
+    def test_it_has_nothing_to_do(self) -> None:
+        self.assertFalse(self.engine.has_work)
+        self.engine.tick(self.now)
+        self.assertEqual((self.sent(), self.events), ([], []))
+
+    def test_once_it_is_closed_it_waits_for_nothing(self) -> None:
+        self.welcome()
+        self.assertIsNotNone(self.engine.due())
+        self.engine.end(ClosedError("closed", wanted=True))
+        self.assertIsNone(self.engine.due())
+
+
 class ReturnTests(EngineTestCase):
     """Connections that come and go."""
+
+    def test_an_object_that_was_not_sent_is_not_for_the_next_connection(self) -> None:
+        self.engine.received({"type": "ping"}, self.now)
+        self.engine.lost("the cable", self.now)
+        self.connect()
+
+    def test_an_answer_that_comes_over_the_next_connection_is_none(self) -> None:
+        room = self.engine.join("lobby")
+        (join,) = self.sent()
+        self.return_()
+        self.hears(type="joined", room="lobby", topic="", seq=1, oldest=1, count=1, id=join["id"])
+        self.assertFalse(room.joined)
+        self.joins()
+        self.assertTrue(room.joined)
+
+    def test_a_pause_for_the_rate_ends_with_the_connection(self) -> None:
+        self.return_with_rate()
+        room = self.join()
+        for number in range(100):
+            self.engine.say(room, str(number))
+        self.assertLess(len(self.sent()), 100)
+        self.lose()
+        self.return_with_rate()
+        self.joins()
+        self.assertGreater(len(self.sent()), 50)
+
+    def return_with_rate(self) -> None:
+        self.engine.lost("the cable", self.now)
+        self.welcome(burst=100, rate=10)
+
+    def test_that_a_room_has_messages_is_told_once(self) -> None:
+        room = self.join()
+        self.told(Heard)
+        self.engine.received({"type": "join", "author": "eve", "room": "lobby"}, self.now)
+        for seq in 11, 12:
+            message = {"type": "", "msg": "hi", "author": "bob", "room": "lobby", "seq": seq}
+            self.engine.received(message, self.now)
+        self.assertEqual(self.told(Heard), [Heard(room)])
 
     def setUp(self) -> None:
         super().setUp()
@@ -613,6 +666,16 @@ class RequestTests(EngineTestCase):
         self.assertIn("at most 1,000 are allowed", str(self.result(long)))
         self.engine.say(room, "я" * 400)
         self.assertEqual(len(self.sent()), 1)
+
+    def test_a_request_of_just_the_limit_is_sent(self) -> None:
+        text = "x" * (
+            self.LIMITS["object"]
+            - len(json.dumps({"type": "", "to": "bob", "msg": "", "id": "2"}, separators=(",", ":")))
+        )
+        self.engine.tell("bob", text)
+        too_long = self.engine.tell("bob", text + "x")
+        self.assertEqual([obj["msg"] for obj in self.sent()], [text])
+        self.assertEqual(self.result(too_long).code, "too-long")
 
     def test_before_the_first_welcome_the_usual_limit_holds(self) -> None:
         self.engine = Engine("alice", "the server", ids())
