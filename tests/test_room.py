@@ -207,8 +207,9 @@ class ReadingOnTests(SynchronousTestCase):
         self.patch(catching_up, "PAGE", 2)
         self.alice.pause()
         for text in "1", "2", "3":
+            self.assertTrue(self.alice.wire.reading)
             self.alice.say(text)
-        self.server.settle()
+            self.server.settle()
         self.bob.say("4")
         self.server.settle()
         self.server.fake.held.add("after")

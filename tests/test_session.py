@@ -22,7 +22,7 @@ from twisted_chat.limits import (
 from twisted_chat.log import Unavailable
 from twisted_chat.messages import Say
 from twisted_chat.rules import Role
-from twisted_chat.session import SILENT_TICKS, TICK_SECONDS
+from twisted_chat.session import PING_TICKS, SILENT_TICKS, TICK_SECONDS
 
 from .helpers import Peer, Server
 
@@ -217,6 +217,25 @@ class ShareTests(SynchronousTestCase):
         self.server.settle()
         self.assertEqual(kinds(self.alice.got()).count("pong"), MAX_WAITING)
 
+    def test_silence_is_not_counted_while_a_client_is_waited_for(self) -> None:
+        self.bob.cut()
+        self.alice.ask(type="ping")
+        self.alice.pause()
+        self.server.clock.pump([TICK_SECONDS] * 10)
+        self.alice.resume()
+        self.server.hush(self.alice)
+        for tick in range(1, PING_TICKS + 1):
+            self.server.clock.advance(TICK_SECONDS)
+            self.assertEqual(kinds(self.alice.got()), ["ping"] * (tick == PING_TICKS))
+
+    def test_a_hello_that_waits_for_its_turn_is_answered_after_a_half_close(self) -> None:
+        peer = self.server.connect()
+        peer.send(*[{"type": "ping"}] * (QUANTUM + 1), {"type": "hello", "nick": "carol"})
+        peer.wire.participant.finished()
+        self.assertFalse(peer.wire.closed)
+        self.server.settle()
+        self.assertEqual(kinds(peer.got())[QUANTUM + 1 :], ["welcome", "stop"])
+
     def test_whoever_has_no_tokens_is_not_read_from_though_nothing_waits(self) -> None:
         self.server = Server(limits=Limits(burst=3, rate=1))
         alice = self.server.welcome("alice")
@@ -367,6 +386,17 @@ class OwedTests(SynchronousTestCase):
         self.server.settle()
         self.assertEqual(kinds(self.alice.got()), ["ack"] * 12)
         self.assertEqual(self.bob.texts(), ["again"])
+
+    def test_what_was_read_is_not_owed_any_more_in_the_same_turn(self) -> None:
+        self.alice.pause()
+        for _ in range(11):
+            self.alice.say("again", id="the same")
+            self.server.settle()
+        self.alice.say("again", id="the same")
+        self.alice.resume()
+        self.alice.pause()
+        self.server.settle()
+        self.assertTrue(self.alice.wire.reading)
 
     def test_refusals_that_are_not_read_stop_the_reading(self) -> None:
         self.server.fake.failing["append"] = Unavailable("the disk is full")

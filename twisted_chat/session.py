@@ -90,7 +90,7 @@ class Session(Participant):
         self.reply(notice)
 
     def answer_error(self, error: WireError, request: Asked) -> None:
-        answer = Error(code=error.code, msg=error.text, author=SERVER, id=error.id or request.id, retry=error.retry)
+        answer = Error(code=error.code, msg=error.text, author=SERVER, id=request.id, retry=error.retry)
         answer.until = None if error.until is None else time_text(error.until)
         answer.room = _named(request, "room", names.room)
         answer.to = _named(request, "to", names.nick)
