@@ -56,6 +56,34 @@ class OptionsTests(SynchronousTestCase):
         options = read_options(["--plain", "--no-color"])
         self.assertEqual((options.plain, options.color), (True, False))
 
+    def test_the_password_comes_from_a_file_or_the_environment(self) -> None:
+        self.patch(os, "environ", {})
+        self.assertIsNone(read_options([]).password)
+        os.environ["TWISTED_CHAT_PASSWORD"] = "from the environment"
+        self.assertEqual(read_options([]).password, "from the environment")
+        self.assertIsNone(read_options(["--bare"]).password)
+        path = self.config.parent / "password"
+        path.write_text("correct horse \r\nsecond line", encoding="utf-8")
+        options = read_options(["--password-file", str(path)])
+        self.assertEqual(options.password, "correct horse ")
+        self.assertNotIn("horse", repr(options))
+        self.config.write_text('password-file = "password"')
+        self.assertEqual(read_options([]).password, "correct horse ")
+
+    def test_a_file_without_a_password_is_told(self) -> None:
+        path = self.config.parent / "password"
+        for content, problem in ((b"\nx", "its first line is empty"), (b"\xff", "it is not UTF-8")):
+            path.write_bytes(content)
+            self.errors.truncate(0)
+            self.assertRaises(SystemExit, read_options, ["--password-file", str(path)])
+            self.assertIn(f"--password-file cannot be used: {path}: {problem}", self.errors.getvalue())
+        self.config.write_text('password-file = "no"')
+        error = self.assertRaises(BadConfig, read_options, [])
+        self.assertIn("line 1: password-file cannot be used: ", str(error))
+        self.assertIn("No such file or directory", str(error))
+        self.assertRaises(SystemExit, read_options, ["--bare", "--password-file", str(path)])
+        self.assertIn("--bare cannot be combined with --password-file", self.errors.getvalue())
+
     def test_the_screen_remembers_and_scrolls_by_mouse_unless_told_otherwise(self) -> None:
         self.assertEqual((read_options([]).remember, read_options([]).mouse), (True, True))
         options = read_options(["--no-remember", "--no-mouse"])

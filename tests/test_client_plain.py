@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionRefusedError as Refused
@@ -13,20 +16,24 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import messages as wire
+from twisted_chat.client.program import plain
 from twisted_chat.client.program.lines import Lines
 from twisted_chat.client.program.options import Options
 from twisted_chat.client.program.plain import PlainInterface
+from twisted_chat.client.program.tokens import Tokens
 from twisted_chat.client.protocol.engine import WELCOME_TIME
 from twisted_chat.messages import WireError
 
 from .client_fakes import FakeServer, Network, result
 from .client_streams import FakeStreams
+from .programs import folder
 
 OPTIONS = Options("127.0.0.1", 14900, "alice", ("lobby",), False)
 
 
 class PlainTestCase(SynchronousTestCase):
     options = OPTIONS
+    tokens: Tokens | None = None
 
     def setUp(self) -> None:
         self.server = FakeServer()
@@ -38,7 +45,7 @@ class PlainTestCase(SynchronousTestCase):
 
     def begin(self) -> None:
         self.patch(os, "get_terminal_size", self.terminal_size)
-        interface = PlainInterface(self.network.clock, self.options, self.lines, self.network)
+        interface = PlainInterface(self.network.clock, self.options, self.lines, self.network, self.tokens)
         self.running = Deferred.fromCoroutine(interface.run())
 
     def terminal_size(self, descriptor: int) -> os.terminal_size:
@@ -376,3 +383,152 @@ class BareTests(PlainTestCase):
         self.type("hi\nexit\n")
         self.connection.cut()
         self.assertEqual((self.status(), len(self.complaints)), (1, 1))
+
+
+class AccountTests(PlainTestCase):
+    """Accounts in a pipe and on a terminal of lines."""
+
+    options = replace(OPTIONS, nick="owner")
+
+    def setUp(self) -> None:
+        super().setUp()
+        owner = self.server.chat.welcome("owner")
+        owner.send({"type": "register", "password": "correct horse"})
+        self.server.chat.settle()
+        owner.cut()
+        self.is_terminal = False
+        self.patch(os, "isatty", lambda descriptor: self.is_terminal)
+        self.hidden: list[int] = []
+        self.patch(plain, "without_echo", self.without_echo)
+
+    @contextmanager
+    def without_echo(self, descriptor: int) -> Iterator[None]:
+        self.hidden.append(descriptor)
+        yield
+
+    def test_a_refused_login_has_a_status_of_its_own_and_says_what_to_do(self) -> None:
+        self.start()
+        self.assertEqual(self.status(), 3)
+        (line,) = self.complaints
+        self.assertEqual(
+            line,
+            "127.0.0.1:14900 does not let you in: the nick owner is somebody's account: log in with its password; "
+            "--password-file FILE or the variable TWISTED_CHAT_PASSWORD gives it, --nick takes another nick",
+        )
+
+    def test_a_ban_is_a_refused_login_and_a_taken_nick_is_none(self) -> None:
+        for code, status in (("banned", 3), ("denied", 3), ("nick-taken", 1), ("rate-limited", 1)):
+            self.setUp()
+            self.server.refuse = lambda _, code=code: WireError(code, "no")  # type: ignore[misc]  # a default binds it
+            self.start()
+            self.assertEqual(self.status(), status)
+
+    def test_a_wrong_password_that_was_given_is_refused(self) -> None:
+        self.options = replace(self.options, password="wrong horse")
+        self.is_terminal = True
+        self.start()
+        self.assertEqual((self.status(), self.hidden), (3, []))
+
+    def test_a_given_password_logs_in(self) -> None:
+        self.options = replace(self.options, password="correct horse")
+        self.start()
+        self.type("hi\nexit\n")
+        self.assertEqual((self.status(), self.said), (0, ["hi"]))
+
+    def test_in_a_pipe_the_password_is_the_next_line(self) -> None:
+        self.options = replace(self.options, nick="bob")
+        self.start()
+        self.type("/register\nbattery staple\n/login owner\nwrong horse\nhi\n")
+        self.network.pass_time(1)
+        self.type("exit\n")
+        self.assertEqual((self.status(), self.said), (1, ["hi"]))
+        self.assertIn(b"bob is your account now", self.streams.output.data)
+        self.assertNotIn(b"staple", self.streams.output.data)
+        self.assertEqual(self.complaints, ["* /login owner: the nick or the password is wrong"])
+        self.assertEqual(self.hidden, [])
+
+    def test_at_the_end_of_input_there_is_no_password(self) -> None:
+        self.options = replace(self.options, nick="bob")
+        self.start()
+        self.type("/register\n")
+        self.lines.input_has_ended(None)
+        self.assertEqual(self.status(), 1)
+        self.assertEqual(self.complaints, ["* nothing was done, since no password was typed"])
+
+    def test_on_a_terminal_the_password_is_asked_for_and_not_shown(self) -> None:
+        self.is_terminal = True
+        self.tokens = Tokens(folder(self) / "tokens.json", self.options)
+        self.start()
+        self.type("wrong horse\n")
+        self.type("correct horse\n")
+        self.type("yes\n")
+        self.type("exit\n")
+        self.assertEqual((self.status(), self.hidden), (0, [0, 0]))
+        output = self.streams.output.data.decode()
+        for text in (
+            "* password of owner, which is not shown:\n",
+            "* that was not right; password of owner, which is not shown:\n",
+            f"* stay logged in on this machine? y keeps a token in {self.tokens.path}; anything else does not\n",
+            "* you stay logged in here",
+        ):
+            self.assertIn(text, output)
+        self.assertNotIn("horse", output)
+        self.assertIsNotNone(self.tokens.get("owner"))
+        self.setUpAgain()
+        self.start()
+        self.type("exit\n")
+        self.assertEqual((self.status(), self.hidden), (0, [0, 0]), "the token logs in")
+
+    def setUpAgain(self) -> None:
+        """Begin another run, with the same server and the same files."""
+        self.lines = Lines()
+        self.streams = FakeStreams(self.lines)
+
+    def test_tokens_that_cannot_be_used_are_told_of(self) -> None:
+        self.tokens = Tokens(folder(self) / "tokens.json", self.options)
+        assert self.tokens.path is not None
+        self.tokens.path.write_text("{}")
+        self.tokens.path.chmod(0o640)
+        self.options = replace(self.options, nick="bob")
+        self.start()
+        self.type("exit\n")
+        self.assertEqual(self.status(), 0)
+        self.assertEqual(
+            self.complaints, [f"* {self.tokens.path} can be read by others: run chmod 600 on it, or remove it"]
+        )
+
+
+class OrderTests(PlainTestCase):
+    """What moderators do, in lines."""
+
+    def hears(self, **obj: Any) -> None:
+        (connection,) = self.network.connections
+        connection.protocol._client._received([obj])
+        self.network.flush()
+
+    def test_messages_are_found_by_who_said_them(self) -> None:
+        self.patch(plain, "SPEAKERS", 2)
+        self.patch(os, "isatty", lambda descriptor: descriptor == 1)
+        self.start()
+        theirs = self.server.say("ads", author="troll")
+        self.network.flush()
+        self.type("/report TROLL\n")
+        self.assertIn(f"the operators are told of message {theirs} of lobby", self.streams.output.data.decode())
+        self.type("hi\n")
+        own = self.server.room("lobby").log[-1].seq or 0
+        self.type("/report alice it is mine\n")
+        self.assertIn(f"the operators are told of message {own} of lobby", self.streams.output.data.decode())
+        self.hears(type="delete", author="troll", room="lobby", of=theirs, seq=own + 2)
+        self.assertIn(f"* message {theirs} of lobby was deleted\n", self.streams.output.data.decode())
+        self.type("/report troll\n")
+        self.assertEqual(self.complaints, ["* there is no message of troll here; /history brings older ones"])
+        for author in ("carol", "dave", "erin"):
+            self.server.say("hi", author=author)
+        self.network.flush()
+        self.type("/report carol\n")
+        self.assertEqual(len(self.complaints), 2, "the oldest speakers are forgotten")
+
+    def test_a_message_that_was_deleted_before_is_shown_as_one(self) -> None:
+        self.start()
+        self.hears(type="", msg="", author="bob", room="lobby", seq=50, deleted=51)
+        self.assertEqual(self.streams.output.data, b"bob: (deleted)\n")

@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import termios
 from queue import Queue
 from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, DeferredQueue
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from twisted_chat.client.program.stdio import HIGH, WRITE, Input, Output
+from twisted_chat.client.program.stdio import HIGH, WRITE, Input, Output, without_echo
 
 from .programs import TIMEOUT, folder, reactor_turn
 
@@ -255,3 +256,22 @@ class OutputTests(TestCase):
         output.abandon()
         self.assertIsNone(await soon(self.ended))
         self.assertFalse(output.full)
+
+
+class EchoTests(SynchronousTestCase):
+    def echoes(self, descriptor: int) -> bool:
+        return bool(termios.tcgetattr(descriptor)[3] & termios.ECHO)
+
+    def test_a_terminal_does_not_show_what_is_typed_as_a_password(self) -> None:
+        master, slave = os.openpty()
+        self.addCleanup(os.close, master)
+        self.addCleanup(os.close, slave)
+        before = termios.tcgetattr(slave)
+        with self.assertRaises(KeyboardInterrupt), without_echo(slave):
+            self.assertFalse(self.echoes(slave))
+            raise KeyboardInterrupt
+        self.assertEqual(termios.tcgetattr(slave), before)
+
+    def test_a_pipe_shows_nothing_anyway(self) -> None:
+        with open(os.devnull) as file, without_echo(file.fileno()):
+            pass

@@ -40,6 +40,13 @@ class CompletingTests(SynchronousTestCase):
         self.assertEqual(self.ends("/topic of b"), ["/topic of bob "])
         self.assertEqual(self.ends("/help hi"), ["/help history"])
 
+    def test_options_come_before_what_a_command_takes(self) -> None:
+        for options in ("", "-s ", "-t 1h ", "-s -t 1h "):
+            self.assertEqual(self.ends(f"/ban {options}b"), [f"/ban {options}bob "])
+        self.assertEqual(self.ends("/ban -t "), [])
+        self.assertEqual(self.ends("/grant bob m"), ["/grant bob moderator ", "/grant bob member "])
+        self.assertEqual(self.ends("/op bob ow"), ["/op bob owner "])
+
     def test_nothing_more_is_nothing(self) -> None:
         for text in ("/join lobby ", "/history 1", "/quit ", "/what "):
             self.assertEqual(self.ends(text), [])

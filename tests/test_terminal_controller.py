@@ -28,6 +28,7 @@ from twisted_chat.client import terminal
 from twisted_chat.client.program.columns import width
 from twisted_chat.client.program.options import Options
 from twisted_chat.client.program.person import Direct
+from twisted_chat.client.program.tokens import Tokens
 from twisted_chat.client.terminal import pane as pane_module
 from twisted_chat.client.terminal import view
 from twisted_chat.client.terminal.controller import PAGE, SAVE, Controller
@@ -39,7 +40,7 @@ from twisted_chat.client.terminal.screen import PaneScreen
 from twisted_chat.client.terminal.viewport import Viewport
 from twisted_chat.messages import WireError
 
-from .client_fakes import FakeServer, Network
+from .client_fakes import FakeServer, Network, fake_room
 from .programs import TIMEOUT, folder
 
 OPTIONS = Options("127.0.0.1", 14900, "alice", ("lobby",), False)
@@ -73,14 +74,20 @@ class Stage:
     """One person before one terminal."""
 
     def __init__(
-        self, server: FakeServer, options: Options, pipe: PipeInput, memory: Memory | None, connects: bool
+        self,
+        server: FakeServer,
+        options: Options,
+        pipe: PipeInput,
+        memory: Memory | None,
+        connects: bool,
+        tokens: Tokens | None,
     ) -> None:
         self.server = server
         self.network = Network(server, Clock())
         self._connects = connects
         self.paper = Paper()
         self.pipe = pipe
-        self.controller = Controller(self.network.clock, options, self.network, memory, pipe, self.paper)
+        self.controller = Controller(self.network.clock, options, self.network, memory, pipe, self.paper, tokens)
         self.panes = self.controller.panes
         self.status: int | None = None
         """The exit status, when it has ended."""
@@ -202,6 +209,7 @@ class Stage:
 class ControllerTestCase(SynchronousTestCase):
     options = OPTIONS
     memory: Memory | None = None
+    tokens: Tokens | None = None
     connects = True
     """There is a server from the beginning."""
 
@@ -217,7 +225,7 @@ class ControllerTestCase(SynchronousTestCase):
 
         async def play() -> None:
             with create_pipe_input() as pipe, create_app_session(input=pipe, output=Paper()):
-                stage = Stage(self.server, self.options, pipe, self.memory, self.connects)
+                stage = Stage(self.server, self.options, pipe, self.memory, self.connects, self.tokens)
                 stage.start()
                 await stage.until(lambda: stage.is_there or stage.status is not None)
                 assert stage.controller.view.app.is_running or stage.status is not None
@@ -615,7 +623,7 @@ class EditingTests(ControllerTestCase):
             await stage.types("/\t", lambda: stage.buffer.complete_state)
             menu = stage.menu
             self.assertEqual((len(menu), menu[0].split()[0]), (8, "/join"))
-            self.assertEqual(menu[-1], "  3 more: Tab goes on, Escape closes")
+            self.assertEqual(menu[-1], "  24 more: Tab goes on, Escape closes")
             await stage.types("\t" * 8, lambda: stage.buffer.text.startswith("/history"))
             self.assertEqual(stage.menu[0].split()[:2], [">", "/history"])
             await stage.types("\x1b", lambda: not stage.buffer.complete_state)
@@ -924,7 +932,7 @@ class ConnectionTests(ControllerTestCase):
         async def scene(stage: Stage) -> None:
             self.assertFalse(stage.controller.view.app.is_running)
 
-        self.play(scene, status=1)
+        self.play(scene, status=3)
         self.assertEqual(self.complaints, ["127.0.0.1:14900 does not let you in: not you"])
 
     def test_the_reason_for_trying_again_is_shown(self) -> None:
@@ -1368,3 +1376,186 @@ class ScreenTests(ControllerTestCase):
         self.patch(terminal, "default_path", lambda: folder(self) / "screen.json")
         asyncio.run(scene())
         self.assertEqual(len(begun), 1)
+
+
+class AccountTests(ControllerTestCase):
+    """Passwords are asked for, and are nowhere on the screen or among the typed lines."""
+
+    options = replace(OPTIONS, nick="owner")
+    connects = False
+
+    def setUp(self) -> None:
+        super().setUp()
+        owner = self.server.chat.welcome("owner")
+        owner.send({"type": "register", "password": "correct horse"})
+        self.server.chat.settle()
+        owner.cut()
+
+    def remember(self) -> Tokens:
+        tokens = Tokens(folder(self) / "tokens.json", self.options)
+        self.tokens = tokens
+        return tokens
+
+    async def logs_in(self, stage: Stage, password: str = "correct horse") -> None:
+        stage.connect()
+        await stage.until(lambda: "password of owner" in stage.question)
+        await stage.types(f"{password}\r", lambda: not stage.controller.view.is_asking)
+
+    def assert_hidden(self, stage: Stage, secret: str) -> None:
+        view = stage.controller.view
+        typed = [text for buffer in view._buffers.values() for text in buffer.history.get_strings()]
+        shown = [entry.text for pane in (*stage.panes, stage.panes.nowhere) for entry in pane.entries]
+        for text in (*typed, *shown, stage.buffer.text, stage.question, stage.line, stage.title):
+            self.assertNotIn(secret, text)
+
+    def test_the_password_of_an_account_is_asked_for_at_the_start(self) -> None:
+        async def scene(stage: Stage) -> None:
+            await self.logs_in(stage, "wrong horse")
+            await stage.until(lambda: "that was not right; password of owner" in stage.question)
+            self.assert_hidden(stage, "wrong")
+            await stage.types("correctx\x7f\x15wrong\x15correct ", lambda: True)
+            await stage.types(
+                f"{pasted('horse')}{LEFT}\r", lambda: stage.is_there and not stage.controller.view.is_asking
+            )
+            self.assertTrue(stage.controller.client.account)
+            await stage.types("hi\r", stage.says("hi"))
+            self.assert_hidden(stage, "horse")
+
+        self.play(scene)
+
+    def test_who_has_no_password_is_not_let_in(self) -> None:
+        async def scene(stage: Stage) -> None:
+            stage.connect()
+            await stage.until(lambda: "password of owner" in stage.question)
+            await stage.types("\x03", lambda: stage.status is not None)
+
+        self.play(scene, status=3)
+        (line,) = self.complaints
+        self.assertIn("the nick owner is somebody's account", line)
+
+    def test_in_few_columns_and_rows_the_question_is_short(self) -> None:
+        async def scene(stage: Stage) -> None:
+            stage.paper.size = Size(rows=4, columns=20)
+            stage.connect()
+            await stage.until(lambda: stage.question.endswith("shown):"))
+            self.assertTrue(all(width(row) <= 20 for row in stage.question.split("\n")))
+            await stage.types("\x1b", lambda: stage.status is not None)
+
+        self.play(scene, status=3)
+
+    def test_who_stays_logged_in_is_asked_for_no_password(self) -> None:
+        tokens = self.remember()
+
+        async def scene(stage: Stage) -> None:
+            await self.logs_in(stage)
+            await stage.until(lambda: "stay logged in" in stage.question)
+            await stage.types("xy", lambda: tokens.get("owner") is not None)
+
+        async def again(stage: Stage) -> None:
+            stage.connect()
+            await stage.until(lambda: stage.is_there)
+            self.assertTrue(stage.controller.client.account)
+            self.assertFalse(stage.controller.view.is_asking)
+            tokens.set("owner", "tc_revoked")
+
+        async def revoked(stage: Stage) -> None:
+            await self.logs_in(stage)
+            await stage.until(lambda: "stay logged in" in stage.question)
+            await stage.types("n", lambda: not stage.controller.view.is_asking)
+            self.assertIsNone(tokens.get("owner"))
+
+        for one in (scene, again, revoked):
+            self.play(one)
+
+    def test_tokens_that_cannot_be_used_are_told_of(self) -> None:
+        tokens = self.remember()
+        assert tokens.path is not None
+        tokens.path.write_text("[]")
+        tokens.path.chmod(0o600)
+        self.options = replace(self.options, password="correct horse")
+
+        async def scene(stage: Stage) -> None:
+            stage.connect()
+            await stage.until(stage.shows(f"{tokens.path} is damaged: remove it"))
+
+        tokens.get("owner")
+        self.play(scene)
+
+    def test_a_line_with_a_password_is_forgotten(self) -> None:
+        self.options = replace(self.options, nick="alice")
+
+        async def scene(stage: Stage) -> None:
+            await stage.types("/register hunter2\r", lambda: stage.panes.nowhere.entries)
+            self.assertIn("when there is a connection, and no password", stage.panes.nowhere.entries[-1].text)
+            stage.connect()
+            await stage.until(lambda: stage.is_there)
+            await stage.types("/register hunter2\r", lambda: "asks for the password" in stage.entries[-1])
+            await stage.types("/register\r", lambda: "a password for alice" in stage.question)
+            await stage.types("battery staple\r", lambda: "once more" in stage.question)
+            await stage.types("battery staple\r", lambda: "is your account now" in stage.entries[-1])
+            for secret in ("hunter2", "staple"):
+                self.assert_hidden(stage, secret)
+            self.assertEqual(await stage.recalls(), "/register")
+
+        self.play(scene)
+
+    def test_what_is_typed_stays_while_a_question_is_open(self) -> None:
+        async def scene(stage: Stage) -> None:
+            await self.logs_in(stage)
+            await stage.until(lambda: stage.is_there)
+            await stage.types("half a line", lambda: stage.buffer.text)
+            asking = Deferred.fromCoroutine(stage.controller.screen.confirm("really?"))
+            await stage.types("n", lambda: asking.called)
+            self.assertEqual(stage.buffer.text, "half a line")
+
+        self.play(scene)
+
+
+class OrderTests(ControllerTestCase):
+    """What moderators do."""
+
+    def test_a_deleted_message_is_not_on_the_screen_any_more(self) -> None:
+        async def scene(stage: Stage) -> None:
+            seq = stage.server.say("buy now, alice")
+            await stage.until(stage.shows("buy now, alice"))
+            room = stage.controller.client.room("lobby")
+            assert room is not None
+            self.assertEqual(stage.controller.screen.newest(room, "BOB"), seq)
+            deletion = {"type": "delete", "author": "bob", "room": "lobby", "of": seq, "seq": seq + 1}
+            stage.controller.client._received([deletion])
+            await stage.until(stage.shows("(deleted)"))
+            self.assertEqual(stage.rows[-1], "bob: (deleted)")
+            self.assertIsNone(stage.controller.screen.newest(room, "bob"))
+            stage.controller.client._received([deletion | {"of": 1, "seq": seq + 2}])
+            stage.controller.screen.deleted(fake_room("elsewhere"), seq)
+            stage.server.say("hello")
+            await stage.until(stage.shows("hello"))
+            self.assertNotIn("buy now, alice", stage.entries)
+
+        self.play(scene)
+
+    def test_an_invitation_is_accepted_with_one_key(self) -> None:
+        async def scene(stage: Stage) -> None:
+            stage.network.connections[0].reply(wire.Invited(author="bob", room="garden", nick="alice"))
+            await stage.until(stage.shows("bob invites you to garden; /accept enters it, and so does Alt-J"))
+            await stage.types("\x1bj", lambda: stage.title == "garden")
+
+        self.play(scene)
+
+    def test_before_there_is_a_room_there_is_no_invitation(self) -> None:
+        self.connects = False
+
+        async def scene(stage: Stage) -> None:
+            await stage.types("\x1bj", lambda: stage.controller.view.strokes)
+            self.assertEqual(stage.panes.nowhere.entries, [])
+
+        self.play(scene)
+
+    def test_who_is_put_out_of_the_room_that_is_shown_is_in_no_room(self) -> None:
+        async def scene(stage: Stage) -> None:
+            kick = wire.Kicked(author="bob", room="lobby", nick="alice", msg="spam")
+            stage.network.connections[0].reply(kick)
+            await stage.until(lambda: stage.panes.current is stage.panes.nowhere)
+            self.assertIn("you were put out of the room by bob: spam", stage.panes.nowhere.entries[-1].text)
+
+        self.play(scene)

@@ -207,7 +207,7 @@ class Room(RoomShell):
 
     def history(self, *, before: int | None = None, after: int | None = None, limit: int = 50) -> Answer[Page]:
         """Read the log: up to `limit` messages (at most 500) before a number, after one, or the newest."""
-        return self._client._ask(lambda engine: engine.history(self.name, before, after, limit))
+        return self._client.history(self.name, before=before, after=after, limit=limit)
 
     def who(self, after: str = "") -> Answer[Members]:
         """Ask for the members: their `count`, and up to 500 of them after the nick `after`, sorted."""
@@ -407,6 +407,12 @@ class Client(ClientShell):
     def who(self, room: str, after: str = "") -> Answer[Members]:
         """Ask for the members of a room, as `Room.who` does, without being in it."""
         return self._ask(lambda engine: engine.who(room, after))
+
+    def history(
+        self, room: str, *, before: int | None = None, after: int | None = None, limit: int = 50
+    ) -> Answer[Page]:
+        """Read the log of a room, as `Room.history` does, without being in it."""
+        return self._ask(lambda engine: engine.history(room, before, after, limit))
 
     def set_nick(self, nick: str) -> Answer[str]:
         """Take another nick, once all messages so far are acked. The answer is the nick in the server's spelling."""

@@ -111,8 +111,7 @@ class Room(RoomShell):
 
         A page has at most 500 messages, over UDP as many as fit into a datagram. Long texts are whole over UDP, too.
         """
-        page: Page = self._client._ask(lambda engine: engine.history(self.name, before, after, limit))
-        return page
+        return self._client.history(self.name, before=before, after=after, limit=limit)
 
     def who(self, after: str = "") -> Members:
         """Ask for the members: their `count`, and up to 500 of them after the nick `after`, sorted."""
@@ -290,6 +289,11 @@ class Client(ClientShell):
         """Ask for the members of a room, as `Room.who` does, without being in it."""
         members: Members = self._ask(lambda engine: engine.who(room, after))
         return members
+
+    def history(self, room: str, *, before: int | None = None, after: int | None = None, limit: int = 50) -> Page:
+        """Read the log of a room, as `Room.history` does, without being in it."""
+        page: Page = self._ask(lambda engine: engine.history(room, before, after, limit))
+        return page
 
     def set_nick(self, nick: str) -> str:
         """Take another nick, once all messages so far are acked. Returns it in the server's spelling."""

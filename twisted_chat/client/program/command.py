@@ -36,6 +36,8 @@ class Command:
     """True if it also works with a server that knows no commands."""
     lasting: bool = False
     """True if it changes something for good. Leaving waits for it, as for messages."""
+    secret: bool = False
+    """True if people type a password behind it in other programs. Such a line is not remembered."""
 
     @property
     def usage(self) -> str:
@@ -43,9 +45,14 @@ class Command:
         return f"/{self.name} {self.argument}".rstrip()
 
     @property
+    def takes(self) -> list[str]:
+        """Its words, in brackets if they may be left out. Options, which come before them, are not among them."""
+        return re.sub(r"\[-[^]]*\]", "", self.argument).split()
+
+    @property
     def needs(self) -> int:
         """The number of words that must follow it."""
-        return sum(not word.startswith("[") for word in self.argument.split())
+        return sum(not word.startswith("[") for word in self.takes)
 
 
 class Commands(Mapping[str, Command]):
@@ -82,6 +89,12 @@ class Commands(Mapping[str, Command]):
         hint = f"did you mean /{self._named[near[0]].name}?" if near else "/help lists the commands"
         raise Mistake(f"there is no command /{shown}; {hint}")
 
+    def has_secret(self, line: str) -> bool:
+        """True for a line that may have a password in it, and must be forgotten."""
+        name, *rest = line.split() or [""]
+        command = self.named(name[1:]) if name.startswith("/") else None
+        return command is not None and command.secret and bool(rest)
+
     def parse(self, line: str) -> str | tuple[Command, str]:
         """Read a line: a text to send, or a command and its argument. Raises `Mistake`."""
         if not line.startswith("/"):
@@ -104,4 +117,5 @@ def help_lines(commands: list[Command]) -> Iterator[str]:
     if len(commands) > 1:
         yield f"{'//TEXT':<{width}}  say a text that begins with a slash"
     else:
-        yield f"the same: {', '.join(f'/{alias}' for alias in commands[0].aliases)}"
+        if commands[0].aliases:
+            yield f"the same: {', '.join(f'/{alias}' for alias in commands[0].aliases)}"

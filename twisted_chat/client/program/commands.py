@@ -10,9 +10,11 @@ from typing import Final
 
 from ...messages import MAX_PAGE
 from ..library import Room
+from . import account_commands, order_commands
 from .clean import clean
 from .command import Command, Commands, Mistake, Quit, help_lines
-from .person import Direct, Person, with_more
+from .notices import with_more
+from .person import Direct, Person
 
 HISTORY: Final = 20
 """The number of messages that `/history` shows by default: as many as fit on a small screen."""
@@ -124,9 +126,9 @@ ELSEWHERE: Final = {
     **dict.fromkeys(("say", "shout"), "what has no slash in front is said"),
     **dict.fromkeys(("win", "window", "buffer", "switch", "go"), "/join ROOM turns to a room you are in"),
     **dict.fromkeys(("connect", "server", "reconnect"), "the client connects again by itself; start it with --host"),
-    **dict.fromkeys(("register", "identify", "login", "auth"), "the server has no accounts yet"),
-    **dict.fromkeys(("kick", "ban", "op", "mode", "mute"), "the server has no moderators yet"),
-    **dict.fromkeys(("away", "back", "ignore", "invite", "notify", "whois"), "/help lists the commands"),
+    **dict.fromkeys(("deop", "unop", "demote", "voice", "devoice"), "/grant NICK none takes a role away"),
+    **dict.fromkeys(("mode", "chmod"), "/lock, /slow and /grant change a room"),
+    **dict.fromkeys(("away", "back", "ignore", "notify", "whois"), "/help lists the commands"),
     **dict.fromkeys(("clear", "cls"), "nothing is ever cleared; PageUp looks back"),
 }
 """The commands of other programs that do not exist here, and what to do instead."""
@@ -162,6 +164,8 @@ COMMANDS: Final = Commands(
             _history,
             aliases=("log", "lastlog", "scrollback"),
         ),
+        *account_commands.COMMANDS,
+        *order_commands.COMMANDS,
         Command("help", "[COMMAND]", "show the commands", _help, aliases=("h", "?", "commands"), bare=True),
         Command(
             "quit",

@@ -58,11 +58,11 @@ class Lines:
     # Input
 
     def read(self) -> Answer[str | None]:
-        """Read a line without its end. `END` is the end of input."""
+        """Read a line without its end. `END` is the end of input, and is read again and again."""
         if not self._lines:
             self._reader = Answer()
             return self._reader
-        line = self._lines.popleft()
+        line = self._lines[0] if self._lines[0] is END else self._lines.popleft()
         if self._paused and not self._lines:
             self._paused = False
             self._input.resume()
@@ -92,9 +92,9 @@ class Lines:
         self._put(END)
 
     def _put(self, line: str | None) -> None:
-        if self._reader is None:
+        if self._reader is None or line is END:
             self._lines.append(line)
-        else:
+        if self._reader is not None:
             reader, self._reader = self._reader, None
             reader.callback(line)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from random import randrange
@@ -18,6 +19,9 @@ from ...needs_tls import NEEDS_TLS
 from ..trust import read_trusted
 from .config import Config, default_path, read_config
 from .settings import SETTINGS, SWITCH, Kind, Setting
+
+PASSWORD_VARIABLE: Final = "TWISTED_CHAT_PASSWORD"
+"""The variable of the environment for the password of the nick's account, or a token."""
 
 DESCRIPTION: Final = "Talk: what you type is said, and what others say is shown. In a pipe, it is a filter."
 
@@ -43,8 +47,11 @@ connection is lost. Messages that arrive while you type appear within your line;
 Type /help to see the commands. `exit`, /quit and the end of input leave, after the server has stored everything you
 said. The exit status is then 0. It is 1 if there is no server, if the server refuses you or goes away, or if it
 refused anything you typed (but 0 on a whole screen, where you have seen that); 2 if the command line or the
-configuration file is wrong; 128 and the number of the signal if a signal ended the program, and 141 if nobody reads
-its output any more.
+configuration file is wrong; 3 if the server refuses your login (a password, or a ban); 128 and the number of the signal
+if a signal ended the program, and 141 if nobody reads its output any more.
+
+If your nick is an account, the program asks for its password on a terminal, without showing it. Elsewhere it takes
+--password-file, or the variable {variable}.
 
 {config} holds what you do not want to type each time:
   host = "chat.example"
@@ -76,9 +83,11 @@ class Options:
     rooms_from: str = "command line"
     """The place where the rooms are named: the `command line`, the `file`, or none (`default`)."""
     remember: bool = True
-    """On the whole screen, true if a file keeps the rooms that the person is in, and how far they are read."""
+    """True if files keep a token to log in with and, for the whole screen, the rooms and how far they are read."""
     mouse: bool = True
     """On the whole screen, true if the mouse wheel scrolls."""
+    password: str | None = field(default=None, repr=False)
+    """The password of the nick's account, or a token; None if none was given."""
 
     @property
     def server(self) -> str:
@@ -97,11 +106,12 @@ def read_options(arguments: Sequence[str], command: str) -> Options:
     for one, other, reason in (
         ("bare", "nick", "an original server has no nicks"),
         ("bare", "room", "an original server has no rooms"),
+        ("bare", "password_file", "an original server has no accounts"),
         ("bare", "udp", "an original server has no UDP"),
         ("tls", "udp", "UDP is not encrypted"),
     ):
         if getattr(typed, one) and getattr(typed, other) not in (None, False):
-            parser.error(f"--{one} cannot be combined with --{other}: {reason}")
+            parser.error(f"--{one} cannot be combined with --{other.replace('_', '-')}: {reason}")
     config = read_config(typed.config or path, must_be_there=typed.config is not None)
     transport = _transport(typed, config)
     if transport == "tls" and find_spec("OpenSSL") is None:
@@ -140,6 +150,7 @@ def read_options(arguments: Sequence[str], command: str) -> Options:
         rooms_from="command line" if typed.room is not None else "file" if "room" in config.values else "default",
         remember=choose("remember"),
         mouse=choose("mouse"),
+        password=None if typed.bare else _password(typed, config, parser),
     )
 
 
@@ -163,6 +174,31 @@ def _ca(typed: argparse.Namespace, config: Config, parser: argparse.ArgumentPars
     return path
 
 
+def _password(typed: argparse.Namespace, config: Config, parser: argparse.ArgumentParser) -> str | None:
+    """Read the password from the file that was named, or else from the environment. It is never on the command line.
+
+    Everybody on a machine can see the command lines of its programs.
+    """
+    setting = config.values.get("password-file")
+    path = typed.password_file if setting is None or typed.password_file is not None else config.path(setting)
+    if path is None:
+        return os.environ.get(PASSWORD_VARIABLE) or None
+    try:
+        with open(path, encoding="utf-8") as file:
+            password = file.readline().rstrip("\r\n")
+        problem = "" if password else "its first line is empty"
+    except OSError as error:
+        problem = error.strerror or "it cannot be read"
+    except UnicodeDecodeError:
+        problem = "it is not UTF-8"
+    if not problem:
+        return password
+    problem = f"password-file cannot be used: {path}: {problem}"
+    if typed.password_file is None:
+        raise config.bad("password-file", problem)
+    parser.error(f"--{problem}")
+
+
 def default_nick() -> str:
     """Return the login name as a nick, if it is a valid one."""
     try:
@@ -184,7 +220,7 @@ def _transport(typed: argparse.Namespace, config: Config) -> str:
 
 
 def _parser(config: Path, command: str) -> argparse.ArgumentParser:
-    more = _MORE.format(command=command, config=config, settings=", ".join(SETTINGS))
+    more = _MORE.format(command=command, config=config, settings=", ".join(SETTINGS), variable=PASSWORD_VARIABLE)
     parser = Parser(
         prog=command,
         usage="%(prog)s [options]",

@@ -13,12 +13,26 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from ..answers import Answer, Waiters
-from ..events import DirectMessage, MemberJoined, MemberLeft, Message, NickChanged, RoomLost, State, TopicChanged
+from ..events import (
+    Deleted,
+    DirectMessage,
+    Invited,
+    Kicked,
+    MemberJoined,
+    MemberLeft,
+    Message,
+    NickChanged,
+    Reported,
+    RoomLost,
+    State,
+)
 from ..keys import key
 from ..library import Client, Room
 from ..protocol.errors import ChatError, ClosedError, RequestError
 from .clean import clean
 from .command import Command, Commands, Mistake
+from .notices import KINDS, Noticed, notice_text, with_more
+from .tokens import Tokens
 
 UNDER_WAY: Final = 1000
 """The maximum number of messages without an ack before the next line is taken. More would only wait here."""
@@ -56,6 +70,22 @@ class Screen(Protocol):
 
     def renamed(self, nick: str, direct: Direct) -> None:
         """Called when somebody has changed their nick. The direct conversation with them goes on under the new one."""
+
+    def deleted(self, room: Room, of: int) -> None:
+        """Called when the message with this number was deleted."""
+
+    def newest(self, room: Room, nick: str) -> int | None:
+        """Return the number of the newest message of a nick that is shown, and was not deleted."""
+
+    @property
+    def is_personal(self) -> bool:
+        """True if a person is there who can be asked, and does not see the password that is typed."""
+
+    def secret(self, prompt: str) -> Awaitable[str | None]:
+        """Ask for a password, which is not shown. The answer is None if there is none."""
+
+    def confirm(self, question: str) -> Awaitable[bool]:
+        """Ask a question that `y` answers with yes."""
 
     def attention(self) -> int:
         """A number that changes whenever the person does something, so that late answers do not move the view."""
@@ -116,10 +146,18 @@ class Person:
         """The number of typed messages and commands that were refused."""
         self.lost = 0
         """The number of messages without an ack when the client was closed."""
+        self.call_key = ""
+        """The words on the key of `/accept`, if the interface has one."""
         self.keys = ""
         """The part of `/help` on the keys of the interface."""
         self.shows_directs = False
         """True if the interface can show a direct conversation."""
+        self.tokens: Tokens | None = None
+        """The remembered tokens."""
+        self.warning = ""
+        """The words behind a question for a password, if the connection is not a safe one."""
+        self.call = ""
+        """The room of the newest invitation or report."""
         self.asked: list[Asked] = []
         """The commands that wait for an answer."""
         self.undone: list[Asked] = []
@@ -145,19 +183,26 @@ class Person:
 
     async def typed(self, line: str) -> None:
         """Carry out a typed line, and show errors. Raises `Quit`."""
+        await self.carry_out(self._typed(line), f"{_short(line)}: ")
+
+    async def carry_out(self, doing: Awaitable[None], what: str = "") -> None:
+        """Wait until something is done, and show errors, a refusal with `what` in front. Raises `Quit`."""
         try:
-            what = line if self._literal else self.table.parse(line)
-            if isinstance(what, str):
-                await self._say(what, self._place())
-            else:
-                command, argument = what
-                await self._run(command, argument, line)
+            await doing
         except Mistake as error:
             self.refused += 1
             self.screen.error(clean(str(error)))
         except ChatError as error:
             self.refused += 1
-            self.screen.error(clean(f"{_short(line)}: {why(error)}"))
+            self.screen.error(clean(f"{what}{why(error)}"))
+
+    async def _typed(self, line: str) -> None:
+        what = line if self._literal else self.table.parse(line)
+        if isinstance(what, str):
+            await self._say(what, self._place())
+        else:
+            command, argument = what
+            await self._run(command, argument, line)
 
     async def _run(self, command: Command, argument: str, line: str) -> None:
         asked = Asked(line, command.lasting)
@@ -248,13 +293,42 @@ class Person:
         self._space.fire()
 
     def _listen(self, client: Client) -> None:
-        notice = self.screen.notice
         client.on(DirectMessage, lambda message: Deferred.fromCoroutine(self._show(message)))
-        client.on(MemberJoined, lambda event: notice(_joined(event), event.room, event.author))
-        client.on(MemberLeft, lambda event: notice(_left(event), event.room, event.author))
         client.on(NickChanged, self._renamed)
-        client.on(TopicChanged, lambda event: notice(_topic(event.author, event.room, event.msg), event.room))
         client.on(RoomLost, self._room_lost)
+        client.on(Deleted, self._deleted)
+        client.on(Invited, self._invited)
+        client.on(Reported, lambda event: Deferred.fromCoroutine(self._reported(event)))
+        for kind in KINDS:
+            client.on(kind, self._noticed)
+
+    def _noticed(self, event: Noticed) -> None:
+        if isinstance(event, Kicked) and key(event.nick) == key(self.client.nick):
+            return  # `RoomLost` follows
+        comes_or_goes = isinstance(event, MemberJoined | MemberLeft)
+        self.screen.notice(notice_text(event), event.room or "", event.author if comes_or_goes else "")
+
+    def _deleted(self, event: Deleted) -> None:
+        room = self.client.room(event.room)
+        if room is not None:
+            self.screen.deleted(room, event.of)
+
+    def _invited(self, event: Invited) -> None:
+        self.call = event.room
+        line = with_more(f"{clean(event.author)} invites you to {clean(event.room)}", event.msg)
+        self.screen.note(f"{line}; /accept enters it{self.call_key}")
+
+    async def _reported(self, event: Reported) -> None:
+        """Show a report, with the message. An operator may read every room."""
+        self.call = event.room
+        try:
+            page = await self.client.history(event.room, before=event.of + 1, limit=1)
+            message = next((message for message in page.messages if message.seq == event.of), None)
+        except ChatError:
+            message = None
+        line = with_more(f"{clean(event.author)} reports message #{event.of} of {clean(event.room)}", event.msg)
+        said = "it is gone" if message is None else f'{clean(message.author)} said "{_short(clean(message.msg))}"'
+        self.screen.note(f"{line}; {said}; /accept goes there{self.call_key}")
 
     async def _show(self, message: DirectMessage) -> None:
         await self.screen.message(message, None)
@@ -271,28 +345,6 @@ class Person:
         if isinstance(self.here, Room) and self.here.name == event.room:
             self.turn(None)
         self.screen.error(clean(f"you are no longer in {event.room}: {why(event.error)}"))
-
-
-def with_more(text: str, more: str) -> str:
-    """Return a text, with more details if there are any."""
-    return f"{text}: {clean(more)}" if more else text
-
-
-def _joined(event: MemberJoined) -> str:
-    return f"{clean(event.author)} joined {clean(event.room)}"
-
-
-def _left(event: MemberLeft) -> str:
-    return with_more(f"{clean(event.author)} left {clean(event.room)}", event.msg)
-
-
-def _topic(author: str, room: str, topic: str) -> str:
-    who = clean(author)
-    return (
-        f"{who} set the topic of {clean(room)}: {clean(topic)}"
-        if topic
-        else f"{who} took away the topic of {clean(room)}"
-    )
 
 
 def why(error: ChatError) -> str:

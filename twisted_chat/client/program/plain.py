@@ -11,8 +11,10 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 
 from ...command_line import FAILED, PIPE_CLOSED
 from ..events import Message, State, StateChanged
+from ..keys import key
 from ..library import Client, Room
-from ..protocol.errors import ChatError, ClosedError, UnreachableError
+from ..protocol.errors import ChatError, ClosedError, RequestError, UnreachableError
+from .account_commands import offer_to_remember
 from .bare import BareClient, BareHeard, connect_bare
 from .clean import clean, clean_lines
 from .columns import steady, wrap
@@ -20,13 +22,20 @@ from .command import Quit
 from .commands import COMMANDS
 from .endpoint import endpoint
 from .lines import END, Lines
+from .login import Login, unsafe
+from .notices import DELETED
 from .options import Options
 from .person import Direct, Person
-from .stdio import terminal_columns
-from .trouble import lost, why_not
+from .stdio import terminal_columns, without_echo
+from .tokens import Tokens, default_path
+from .trouble import exit_status, lost, why_not
 
 INDENT: Final = 2
 """Blanks in front of all rows of an entry but the first. No other row begins with a blank."""
+
+
+SPEAKERS: Final = 2_000
+"""The number of authors in all rooms whose newest message is known to `/delete` and `/report`."""
 
 
 class End(NamedTuple):
@@ -50,9 +59,13 @@ class PlainScreen:
         `columns` returns the width of standard output (1) or error (2), 0 if it is not a terminal.
         """
         self.person: Person | None = None
+        self.is_personal = False
+        """True if a person types on a terminal, and can be asked."""
         self._lines = lines
         self._notices = notices
         self._columns = columns
+        self._newest: dict[tuple[str, str], int] = {}
+        """The numbers of the newest messages, by the keys of room and author; the last one that spoke is last."""
 
     async def message(self, message: Message, room: Room | None) -> None:
         author = clean(message.author)
@@ -60,7 +73,11 @@ class PlainScreen:
             author += " (to you)"
         elif self.person is None or room is not self.person.here:
             author = f"[{clean(room.name)}] {author}"
-        self.show(author, message.msg)
+        if message.deleted is None:
+            self.show(author, message.msg)
+            self._note_newest(room, message.author, message.seq)
+        else:
+            self.show(author, DELETED)
         await self._lines.writable()
 
     def show(self, author: str, text: str) -> None:
@@ -73,7 +90,41 @@ class PlainScreen:
             await self.message(message, room)
 
     def said(self, text: str, where: Room | Direct | None, answer: Deferred[Any]) -> None:
-        """Show nothing. The text was visible when it was typed."""
+        """Show nothing. The text was visible when it was typed. Its number is noted, for `/delete`."""
+        if isinstance(where, Room) and self.person is not None:
+            answer.addCallback(self._kept, where, self.person.client.nick)
+
+    def _kept(self, seq: int | None, room: Room, nick: str) -> int | None:
+        self._note_newest(room, nick, seq)
+        return seq
+
+    def _note_newest(self, room: Room | None, author: str, seq: int | None) -> None:
+        if room is not None and seq is not None:
+            place = key(room.name), key(author)
+            seq = max(seq, self._newest.pop(place, 0))  # `/history` shows older ones
+            self._newest[place] = seq
+            if len(self._newest) > SPEAKERS:
+                del self._newest[next(iter(self._newest))]
+
+    def newest(self, room: Room, nick: str) -> int | None:
+        return self._newest.get((key(room.name), key(nick)))
+
+    def deleted(self, room: Room, of: int) -> None:
+        """Say that a message is gone. What was printed before cannot be taken back."""
+        self._newest = {place: seq for place, seq in self._newest.items() if seq != of or place[0] != key(room.name)}
+        self.notice(f"message {of} of {clean(room.name)} was deleted", room.name)
+
+    async def secret(self, prompt: str) -> str | None:
+        """Take the next line of input, which a terminal does not show."""
+        if not self.is_personal:
+            return await self._lines.read()
+        self.note(f"{prompt}, which is not shown:")
+        with without_echo(0):
+            return await self._lines.read()
+
+    async def confirm(self, question: str) -> bool:
+        self.note(f"{question}; anything else does not")
+        return (await self._lines.read() or "").strip().lower() in ("y", "yes")
 
     def turned(self, where: Room | Direct | None) -> None:
         """Show nothing. All rooms are shown, and the others with their names."""
@@ -112,12 +163,21 @@ def _broken(lines: Sequence[str], columns: int) -> str:
 class PlainInterface:
     """One run of the program: from the first connection to the exit status."""
 
-    def __init__(self, reactor: Any, options: Options, lines: Lines, endpoint: IStreamClientEndpoint) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        options: Options,
+        lines: Lines,
+        endpoint: IStreamClientEndpoint,
+        tokens: Tokens | None = None,
+    ) -> None:
         self._reactor = reactor
         self._endpoint = endpoint
         self._options = options
         self._lines = lines
+        self._tokens = tokens or Tokens(None, options)
         self._screen = PlainScreen(lines, notices=os.isatty(1))
+        self._screen.is_personal = os.isatty(0) and os.isatty(1)
         self._client: Client | None = None
         self._bare: BareClient | None = None
         self._person: Person | None = None
@@ -151,7 +211,7 @@ class PlainInterface:
             if isinstance(problem, CancelledError) or (isinstance(problem, ClosedError) and problem.wanted):
                 raise CancelledError from None  # a signal
             self._lines.complain(why_not(self._options, problem))
-            return FAILED
+            return exit_status(problem)
 
     async def _converse(self) -> int:
         self._person = await self._connect()
@@ -163,15 +223,27 @@ class PlainInterface:
         if self._options.bare:
             self._bare = await connect_bare(endpoint, self._reactor, self._heard, self._bare_ended)
             return Person(self._screen, COMMANDS, talker=self._bare, literal=self._options.literal)
-        self._client = Client(endpoint, self._options.nick, reactor=self._reactor)
-        self._screen.person = person = Person(self._screen, COMMANDS, self._client, literal=self._options.literal)
-        await self._client.start()
+        login = Login(self._options, self._tokens)
+        while True:
+            self._client = Client(endpoint, self._options.nick, password=login.password, reactor=self._reactor)
+            self._screen.person = person = Person(self._screen, COMMANDS, self._client, literal=self._options.literal)
+            person.tokens = self._tokens
+            person.warning = unsafe(self._options)
+            try:
+                await self._client.start()
+                break
+            except RequestError as error:
+                await login.refused(error, self._screen.secret if self._screen.is_personal else None)
         self._client.on(StateChanged, self._state_changed)
         room, *_ = [await person.join(name) for name in self._options.rooms]
         person.turn(room)
         self._screen.notice(
             f"you are {clean(self._client.nick)} in {clean(room.name)}; /help shows what you can do", room.name
         )
+        if self._tokens.problem:
+            self._screen.error(clean(self._tokens.problem))
+        if login.was_typed:
+            await person.carry_out(offer_to_remember(person))
         return person
 
     async def _type(self, person: Person) -> None:
@@ -246,5 +318,6 @@ class PlainInterface:
 
 def start(reactor: Any, options: Options) -> Deferred[int]:
     """Talk on standard input and output. The answer is the exit status."""
-    interface = PlainInterface(reactor, options, Lines.standard(reactor), endpoint(reactor, options))
+    tokens = Tokens(default_path() if options.remember else None, options)
+    interface = PlainInterface(reactor, options, Lines.standard(reactor), endpoint(reactor, options), tokens)
     return Deferred.fromCoroutine(interface.run())

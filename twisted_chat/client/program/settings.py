@@ -72,13 +72,14 @@ SETTINGS: Final = {
         Setting("host", HOST, "127.0.0.1", "name or address of the server"),
         Setting("port", PORT, 14900, "port of the server"),
         Setting("nick", NICK, None, "your nick [default: your login name]"),
+        Setting("password-file", FILE, None, "file with the password of your nick, or a token, as its first line"),
         Setting("room", ROOMS, "lobby", "the room to join; can be repeated, and you talk in the first one"),
         Setting("tls", SWITCH, False, "use TLS; the certificate has to be valid for the host's name"),
         Setting("ca", FILE, None, "trust the certificates in this file, and no others [default: those of the machine]"),
         Setting("udp", SWITCH, False, "use UDP, which is not encrypted"),
         Setting("color", SWITCH, None, "use colours, or not [default: yes, unless NO_COLOR is set]"),
         Setting("plain", SWITCH, False, "print lines instead of using the whole screen, also on a terminal"),
-        Setting("remember", SWITCH, True, "remember in a file which rooms you are in and how far you have read"),
+        Setting("remember", SWITCH, True, "remember your rooms, how far you have read and, if you say so, your login"),
         Setting("mouse", SWITCH, True, "scroll with the mouse wheel"),
     )
 }

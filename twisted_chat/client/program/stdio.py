@@ -12,9 +12,10 @@ from __future__ import annotations
 import errno
 import os
 import select
+import termios
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from threading import Lock, Semaphore, Thread
 from typing import Any, Final
 
@@ -54,6 +55,23 @@ def _events(descriptor: int) -> int:
     poll = select.poll()
     poll.register(descriptor, 0)  # these three are always reported
     return next((event for _, event in poll.poll(0)), 0)
+
+
+@contextmanager
+def without_echo(descriptor: int) -> Iterator[None]:
+    """Let a terminal not show what is typed, as for a password."""
+    if not os.isatty(descriptor):
+        yield
+        return
+    before = termios.tcgetattr(descriptor)
+    hidden = [*before]
+    hidden[3] &= ~termios.ECHO
+    hidden[3] |= termios.ECHONL  # the line end is shown, so that what follows begins a line
+    termios.tcsetattr(descriptor, termios.TCSADRAIN, hidden)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
 class _WakeUp:

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from typing import Final
 
 from twisted.internet import error
 
+from ...command_line import FAILED
 from ..protocol.errors import REFUSED, ChatError, RequestError, UnreachableError
 from ..reasons import LOST, NO_TLS
 from ..trust import OTHER_NAME, UNTRUSTED
 from .clean import clean
-from .options import Options
+from .options import PASSWORD_VARIABLE, Options
+
+LOGIN_REFUSED: Final = 3
+"""The exit status if the server does not let this person in: a wrong password or none, a ban, a suspended account."""
+
+_LOGIN: Final = frozenset({"auth-failed", "banned", "denied"})
+"""The codes of such a refusal."""
 
 
 def complain(text: str) -> None:
@@ -31,8 +39,10 @@ def why_not(options: Options, problem: ChatError) -> str:
     """Return a line about a conversation that could not begin."""
     server = options.server
     if not isinstance(problem, UnreachableError):
-        bad_nick = isinstance(problem, RequestError) and "nick" in problem.code
-        hint = "; choose another one with --nick" if bad_nick else ""
+        code = problem.code if isinstance(problem, RequestError) else ""
+        hint = "; choose another one with --nick" if "nick" in code else ""
+        if code == "auth-failed":
+            hint = f"; --password-file FILE or the variable {PASSWORD_VARIABLE} gives it, --nick takes another nick"
         return clean(f"{server} does not let you in: {problem}{hint}")
     hint = f"; {_try(options, problem)}" if _try(options, problem) else ""
     match problem.__cause__:
@@ -43,6 +53,12 @@ def why_not(options: Options, problem: ChatError) -> str:
         case None:
             return clean(f"{server} did not let you in: {problem.reason}{hint}")
     return clean(f"cannot reach {server}: {problem.reason}{hint}")
+
+
+def exit_status(problem: ChatError) -> int:
+    """Return the exit status for a conversation that could not begin."""
+    is_login = isinstance(problem, RequestError) and problem.request is None and problem.code in _LOGIN
+    return LOGIN_REFUSED if is_login else FAILED
 
 
 def _try(options: Options, problem: UnreachableError) -> str:

@@ -528,7 +528,7 @@ class Engine:
             code if isinstance(code, str) else "internal",
             text if isinstance(text, str) and text else UNREADABLE,
             float(retry) if isinstance(retry, int | float) and 0 <= retry < math.inf else None,
-            request,
+            None if request is self._hello else request,
         )
         if request is not None and request is self._hello:
             self._give_up(request, error)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ..program.command import Command
 from ..program.commands import COMMANDS
+from ..program.order_commands import ROLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ def endings(text: str, known: Known) -> list[Ending]:
     match _argument(start):
         case "NICK" | "TEXT":
             return _nicks(word, known.nicks)
+        case "ROLE":
+            return _names(word, ROLES)
         case "ROOM":
             return _names(word, known.rooms)
         case "COMMAND":
@@ -64,7 +67,11 @@ def _argument(start: str) -> str:
     """Return the kind of the next word of a command, by its name in the table. A `TEXT` has any number of words."""
     name, *words = start[1:].split()
     command = COMMANDS.named(name)
-    takes = command.argument.replace("[", "").replace("]", "").split() if command is not None else []
+    takes = [word.strip("[]") for word in command.takes] if command is not None else []
+    while words and words[0].startswith("-"):  # an option, of which `-t` has a word of its own
+        if words == ["-t"]:
+            return ""
+        del words[: 2 if words[0] == "-t" else 1]
     if len(words) < len(takes):
         return takes[len(words)]
     return "TEXT" if takes[-1:] == ["TEXT"] else ""

@@ -16,6 +16,7 @@ from twisted.logger import LogEvent, Logger, LogLevel
 from twisted.python.failure import Failure
 
 from ... import names
+from ...command_line import FAILED
 from ...messages import MAX_OBJECT
 from ..events import (
     NewLog,
@@ -24,12 +25,15 @@ from ..events import (
     StateChanged,
 )
 from ..library import Client, Room
+from ..program.account_commands import offer_to_remember
 from ..program.clean import clean
 from ..program.command import Quit
 from ..program.commands import COMMANDS
+from ..program.login import Login, unsafe
 from ..program.options import Options
 from ..program.person import Person, why
-from ..program.trouble import complain, lost, why_not
+from ..program.tokens import Tokens
+from ..program.trouble import complain, exit_status, lost, why_not
 from ..protocol.errors import ChatError, ClosedError, RequestError
 from ..protocol.rooms import FOR_NOW
 from .completing import Known
@@ -66,20 +70,22 @@ class Controller:
         memory: Memory | None = None,
         source: Input | None = None,
         screen: Output | None = None,
+        tokens: Tokens | None = None,
     ) -> None:
-        """Without a `memory`, nothing is remembered. `source` and `screen` are for tests, in place of the terminal."""
+        """Without a `memory` and `tokens`, nothing is remembered.
+
+        `source` and `screen` are for tests, in place of the terminal.
+        """
+        self._reactor = reactor
         self._options = options
-        self.client = Client(endpoint, options.nick, reactor=reactor)
+        self._endpoint = endpoint
+        self._tokens = tokens or Tokens(None, options)
+        self._login = Login(options, self._tokens)
         self._memory = memory or Memory(None, options.server, options.nick)
         self.panes = Panes(options.nick, self._memory.read_seq)
         self.panes.nowhere.beginning = f"connecting to {options.server} ... What you type is sent then"
         self.view = View(self.panes, self, bindings, options.color, options.mouse, source, screen)
-        self._directory = Directory(self.client, self.panes)
-        self.screen = PaneScreen(self.client, self.panes, self.view, self._directory, self._memory)
-        self.person = Person(self.screen, COMMANDS, self.client, literal=options.literal)
-        self.person.keys = HELP
-        self.person.shows_directs = True
-        self.client.on(NewLog, lambda event: self.panes.begin_log(event.room))
+        self._make_client()
         self._saving = LoopingCall(self._memory.save)
         self._saving.clock = reactor
         self._early: list[str] = []
@@ -93,9 +99,34 @@ class Controller:
         """The reason why there is no connection."""
         self._leaving = False
         self._over = False
+        self._status = FAILED
+        """The exit status if the conversation has failed."""
         self._why = ""
         """The reason why the other side has ended the conversation."""
         self._faults: list[str] = []
+
+    def _make_client(self) -> None:
+        """Make a client that says hello with the password of the login, and a person who uses it."""
+        self.client = Client(self._endpoint, self._options.nick, password=self._login.password, reactor=self._reactor)
+        self._directory = Directory(self.client, self.panes)
+        self.screen = PaneScreen(self.client, self.panes, self.view, self._directory, self._memory)
+        self.person = Person(self.screen, COMMANDS, self.client, literal=self._options.literal)
+        self.person.keys = HELP
+        self.person.call_key = ", and so does Alt-J"
+        self.person.shows_directs = True
+        self.person.tokens = self._tokens
+        self.person.warning = unsafe(self._options)
+        self.client.on(NewLog, lambda event: self.panes.begin_log(event.room))
+
+    async def _log_in(self) -> None:
+        """Connect. If the nick is an account, ask for its password as often as it is wrong. Raises `ChatError`."""
+        while True:
+            try:
+                await self.client.start()
+                return
+            except RequestError as error:
+                await self._login.refused(error, self.screen.secret)
+                self._make_client()
 
     async def run(self) -> int:
         """Run the screen to its end. Returns the exit status."""
@@ -114,7 +145,7 @@ class Controller:
 
     async def _enter(self) -> None:
         """Connect and join the rooms. Raises `ChatError`."""
-        await self.client.start()
+        await self._log_in()
         self.client.on(StateChanged, self._state_changed)
         rooms = [Deferred.fromCoroutine(self._join(name)) for name in self._rooms_to_enter()]
         shown = None
@@ -129,11 +160,13 @@ class Controller:
             self.person.turn(shown)
         self._directory.ask_for_rooms()
         self.screen.notice(f"you are {clean(self.client.nick)}; Tab completes, /help shows what you can do", "")
-        for problem in (*self._refusals, clean(self._memory.problem)):
+        for problem in (*self._refusals, clean(self._memory.problem), clean(self._tokens.problem)):
             if problem:
                 self.screen.error(problem)
         self._entered = True
         self._do_early()
+        if self._login.was_typed:
+            await self.person.carry_out(offer_to_remember(self.person))
 
     def _rooms_to_enter(self) -> Sequence[str]:
         """Return the rooms that were typed, or else those of the configuration file and the remembered ones."""
@@ -171,6 +204,7 @@ class Controller:
         if isinstance(problem, ChatError):
             if not (isinstance(problem, ClosedError) and problem.wanted):
                 self._why = why_not(self._options, problem)
+                self._status = exit_status(problem)
         elif not failure.check(CancelledError):
             self._log.failure("the rooms cannot be entered", failure)
         self._finish()
@@ -218,7 +252,7 @@ class Controller:
         if self._memory.problem:
             complain(clean(self._memory.problem))
         lasting = any(asked.lasting for asked in undone)
-        return 1 if self._why or unsaid or self._faults or lasting else 0
+        return self._status if self._why or unsaid or self._faults or lasting else 0
 
     def fault(self, event: LogEvent) -> None:
         """Keep an error of the program itself, a log event, which must not be written over the screen."""
@@ -234,6 +268,8 @@ class Controller:
             self.leave()
         elif self._entered or (text.strip() in ("/quit", "/help") and not self._options.literal):
             self._do(self._type(text))
+        elif self.has_secret(text):
+            self.screen.error(f"type {text.split()[0]} when there is a connection, and no password behind it")
         else:
             self._early.append(text)
             self.panes.nowhere.say(text)
@@ -275,6 +311,13 @@ class Controller:
 
     def note(self, text: str) -> None:
         self.screen.note(text)
+
+    def has_secret(self, text: str) -> bool:
+        return not self._options.literal and COMMANDS.has_secret(text)
+
+    def accept(self) -> None:
+        if self._entered:
+            self._do(self._type("/accept"))
 
     def leave(self) -> None:
         again, self._leaving = self._leaving, True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..events import MemberJoined, MemberLeft, Members, NickChanged, RoomInfo
+from ..events import Kicked, MemberJoined, MemberLeft, Members, NickChanged, RoomInfo
 from ..library import Client, Room
 from ..program.clean import clean
 from ..program.command import Command
@@ -25,6 +25,7 @@ class Directory:
         self._asking = False
         client.on(MemberJoined, lambda event: self._in(event.room, lambda pane: pane.comes(event.author)))
         client.on(MemberLeft, lambda event: self._in(event.room, lambda pane: pane.goes(event.author)))
+        client.on(Kicked, lambda event: self._in(event.room, lambda pane: pane.goes(event.nick)))
         client.on(NickChanged, self._renamed)
 
     def known(self, commands: Sequence[Command]) -> Known:

@@ -29,6 +29,8 @@ class Fate(enum.Enum):
     """A message of one's own without an ack so far."""
     KEPT = "kept"
     REFUSED = "refused"
+    DELETED = "deleted"
+    """It was deleted, and its text is gone."""
 
 
 @dataclass(slots=True, eq=False)

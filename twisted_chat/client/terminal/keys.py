@@ -14,8 +14,8 @@ from .view import View
 
 HELP: Final = (
     "PageUp and the mouse wheel look back, Ctrl-End returns, Alt-U goes to what is new; Tab completes, Alt-Enter "
-    "begins another line; Ctrl-N is the next room, Alt-A the next unread one. To select text with the mouse, hold "
-    "Shift (on a Mac, Option), or turn the mouse off with Alt-M"
+    "begins another line; Ctrl-N is the next room, Alt-A the next unread one; Alt-J goes where you were invited. To "
+    "select text with the mouse, hold Shift (on a Mac, Option), or turn the mouse off with Alt-M"
 )
 """The keys that a person cannot guess, for `/help`."""
 
@@ -23,7 +23,7 @@ HELP: Final = (
 def bindings(view: View) -> KeyBindings:
     """The keys of the screen."""
     keys = KeyBindings()
-    asking = Condition(lambda: view.question is not None)
+    asking = Condition(lambda: view.is_asking)
     _add_rooms(keys, view, asking)
     _add_scrolling(keys, view, asking)
     _add_editing(keys, view, asking)
@@ -44,6 +44,10 @@ def _add_rooms(keys: KeyBindings, view: View, asking: Condition) -> None:
     @keys.add("escape", "a", filter=~asking)
     def _(event: KeyPressEvent) -> None:
         view.actions.turned_to(view.panes.waiting())
+
+    @keys.add("escape", "j", filter=~asking)
+    def _(event: KeyPressEvent) -> None:
+        view.actions.accept()
 
     for digit in range(1, 10):
 
@@ -80,7 +84,8 @@ def _add_editing(keys: KeyBindings, view: View, asking: Condition) -> None:
     def _(event: KeyPressEvent) -> None:
         text = view.buffer.text.strip("\n")
         if text.strip():
-            view.buffer.append_to_history()
+            if not view.actions.has_secret(text):
+                view.buffer.append_to_history()
             view.buffer.reset()
             view.actions.entered(text)
 
@@ -161,6 +166,4 @@ def _add_question(keys: KeyBindings, view: View, asking: Condition) -> None:
 
     @keys.add(Keys.Any, filter=asking, eager=True)
     def _(event: KeyPressEvent) -> None:
-        answer = event.data.lower()
-        if answer in ("y", "e", "n", "\x03", "\x1b"):
-            view.answer(answer)
+        view.key_typed(event.data)

@@ -24,7 +24,7 @@ MAX_LINES: Final = 500
 """The maximum number of lines of a message that are shown: 20 screens. With its up to 8,000 lines, it would bury all
 earlier ones."""
 
-_MARKS: Final = {Fate.PENDING: "~", Fate.REFUSED: "x", Fate.KEPT: " "}
+_MARKS: Final = {Fate.PENDING: "~", Fate.REFUSED: "x", Fate.KEPT: " ", Fate.DELETED: "-"}
 """The signs before a message. They are signs because not everybody sees colours. A mention has `!` there."""
 
 

@@ -15,6 +15,7 @@ from typing import Final
 from ..events import Message
 from ..library import Room
 from ..program.clean import clean, clean_lines
+from ..program.notices import DELETED
 from ..program.person import Direct
 from .entry import Entry, Fate, Kind, key_of, now, time_of
 from .mentions import mentions
@@ -172,6 +173,22 @@ class Pane:
         entry.fate = Fate.REFUSED
         entry.laid = None
 
+    def delete(self, seq: int) -> None:
+        """Called when a message was deleted: its text is forgotten, and its place stays."""
+        for entry in reversed(self.entries):
+            if (entry.log, entry.seq) == (self.log, seq):
+                entry.text, entry.fate, entry.mention, entry.laid = DELETED, Fate.DELETED, False, None
+                break
+
+    def newest_of(self, nick: str) -> int | None:
+        """Return the number of the newest message of a nick, if it is here and was not deleted."""
+        author = key_of(nick)
+        for entry in reversed(self.entries):
+            is_here = entry.seq is not None and entry.log == self.log and entry.fate is Fate.KEPT
+            if is_here and key_of(entry.author) == author:
+                return entry.seq
+        return None
+
     # Unread messages
 
     def count(self, entry: Entry, direct: bool) -> None:
@@ -246,7 +263,8 @@ class Pane:
     # How
 
     def _entry(self, message: Message) -> Entry:
-        author, text = clean(message.author), "\n".join(clean_lines(message.msg))
+        is_deleted = message.deleted is not None
+        author, text = clean(message.author), DELETED if is_deleted else "\n".join(clean_lines(message.msg))
         own = key_of(message.author) == key_of(self.nick)
         if not own:
             self.speaks(message.author)
@@ -258,7 +276,8 @@ class Pane:
             seq=message.seq,
             log=self.log,
             own=own,
-            mention=not own and mentions(text, clean(self.nick)),
+            mention=not (own or is_deleted) and mentions(text, clean(self.nick)),
+            fate=Fate.DELETED if is_deleted else Fate.KEPT,
         )
 
     def _add(self, entry: Entry) -> Entry | None:

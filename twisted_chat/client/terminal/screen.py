@@ -15,6 +15,7 @@ from ..program.clean import clean
 from ..program.columns import cut
 from ..program.person import Direct
 from ..protocol.errors import ClosedError
+from .asking import Choice, Secret
 from .directory import Directory
 from .entry import Entry, Fate, Kind, key_of
 from .memory import Memory
@@ -113,6 +114,29 @@ class PaneScreen:
         text = f"{clean(nick)} is {clean(direct.name)} now"
         if pane is not None and [entry.text for entry in pane.entries[-1:]] != [text]:  # not once for each room
             self._show_line(pane, Kind.NOTICE, text)
+
+    @property
+    def is_personal(self) -> bool:
+        return True
+
+    def deleted(self, room: Room, of: int) -> None:
+        pane = self.panes.find(room)
+        if pane is not None:
+            pane.delete(of)
+            self.refresh()
+
+    def newest(self, room: Room, nick: str) -> int | None:
+        return self.panes.of(room).newest_of(nick)
+
+    async def secret(self, prompt: str) -> str | None:
+        secret = Secret(prompt)
+        self._view.ask(secret)
+        return await secret.answer
+
+    async def confirm(self, question: str) -> bool:
+        choice = Choice(question)
+        self._view.ask(choice)
+        return await choice.answer
 
     def attention(self) -> int:
         return self._view.strokes + self.changes

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 from weakref import WeakKeyDictionary
@@ -31,6 +32,7 @@ from prompt_toolkit.output import ColorDepth, Output
 from prompt_toolkit.styles import Style
 
 from ..program.columns import steady, wrap
+from .asking import Asking
 from .completing import Known, endings, word_before
 from .controls import PaneControl, Prompt, Steady
 from .layout import Row
@@ -73,6 +75,7 @@ STYLE: Final = Style.from_dict(
         "mention": "bold",
         "pending": "#808080",
         "refused": "#d70000",
+        "deleted": "#808080",
         "question": "bold",
     }
 )
@@ -96,6 +99,12 @@ class Actions(Protocol):
 
     def leave(self) -> None:
         """Leave. The second call leaves at once."""
+
+    def has_secret(self, text: str) -> bool:
+        """Return true for a typed line that must not be remembered."""
+
+    def accept(self) -> None:
+        """Go where the person was invited, or where something was reported."""
 
     def note(self, text: str) -> None:
         """Show a line of the program itself."""
@@ -130,6 +139,9 @@ class View:
         self.panes = panes
         self.actions = actions
         self.question: Question | None = None
+        """What is to be done with a pasted text."""
+        self.askings: deque[Asking] = deque()
+        """The questions to the person. The first one is shown."""
         self.viewport = Viewport(panes.current, 80, 24)
         self.mouse = mouse
         """True if the wheel scrolls. The terminal then selects text only while Shift is held down."""
@@ -236,6 +248,25 @@ class View:
         if answer == "y":
             self.actions.pasted(question.text)
 
+    def ask(self, asking: Asking) -> None:
+        """Ask the person a question, after those that were asked before."""
+        self.askings.append(asking)
+        self.refresh()
+
+    @property
+    def is_asking(self) -> bool:
+        """True while a question has to be answered before anything else is typed."""
+        return self.question is not None or bool(self.askings)
+
+    def key_typed(self, key: str) -> None:
+        """Pass a key to the question that is shown."""
+        if self.askings:
+            asking = self.askings[0]
+            if asking.typed(key):
+                self.askings.remove(asking)
+        elif key.lower() in ("y", "e", "n", "\x03", "\x1b"):
+            self.answer(key.lower())
+
     def remember(self, text: str) -> None:
         """Add a text to the history, so that Up brings it back."""
         self.buffer.history.append_string(text)
@@ -275,7 +306,7 @@ class View:
         return self._buffers.setdefault(pane, Buffer(history=InMemoryHistory()))
 
     def _layout(self) -> HSplit:
-        asking = Condition(lambda: self.question is not None)
+        asking = Condition(lambda: self.is_asking)
         tall = Condition(lambda: self._rows >= SMALL)
         typing = Window(
             self._typing,
@@ -338,11 +369,15 @@ class View:
 
     def question_text(self) -> str:
         """Return the question in rows that are broken at spaces. prompt_toolkit would break words."""
-        if self.question is None:
+        if self.askings:
+            wordings = self.askings[0].wordings
+        elif self.question is not None:
+            wordings = self.question.wordings(self.panes.current, self.actions.limit())
+        else:
             return ""
         others = 3 if self._rows >= SMALL else 2  # the title, if there is one, a row of messages, the status
-        for text in self.question.wordings(self.panes.current, self.actions.limit()):
-            rows = wrap([("", text)], max(2, self._columns), 0)
+        for text in wordings:
+            rows = wrap([("", steady(text))], max(2, self._columns), 0)
             if len(rows) <= self._rows - others:
                 break
         return "\n".join("".join(part for _, part in row) for row in rows)
