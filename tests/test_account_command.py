@@ -10,7 +10,7 @@ from argon2 import PasswordHasher
 
 from twisted_chat.commands import accounts
 from twisted_chat.commands.accounts import ACCOUNT, run
-from twisted_chat.names import nick
+from twisted_chat.names import nick, skeleton
 from twisted_chat.registry import Action, StoredAccount
 from twisted_chat.rules import Change, Role, Rule
 from twisted_chat.stores.sqlite.file import CHECK_SECONDS
@@ -71,6 +71,24 @@ class AccountCommandTests(CommandTestCase):
         )
         pending = self.act("list", "--state", "pending").output
         self.assertEqual([line.split()[0] for line in pending.splitlines()[1:]], ["bob"])
+
+    def test_an_account_is_made(self) -> None:
+        with mock.patch("time.time", return_value=7.5):
+            outcome = self.act("add", "Carol", given=f"{NEW}\n".encode())
+        self.assertEqual(outcome, (0, "Carol has an account\n", ""))
+        stored = self.stored("carol")
+        self.assertEqual((stored.name.shown, stored.state, stored.created), ("Carol", "active", 7_500))
+        self.assertEqual(self.successResultOf(self.registry.find_alike(skeleton("Carol"))), nick("Carol"))
+        self.assertTrue(PasswordHasher().verify(stored.password, NEW))
+        self.assertEqual([(done.kind, done.target) for done in self.done()], [("add", "Carol")])
+
+    def test_no_account_is_made_that_another_one_looks_like(self) -> None:
+        for name in ("bob", "server", "self", "ѕerver"):
+            outcome = self.act("add", name, given=f"{NEW}\n".encode())
+            why = f"twisted-chat: the nick {name} is that of another account, or looks like it: choose another one\n"
+            self.assertEqual(outcome, (1, "", why))
+        self.assertIn("a nick has at least one letter or digit", self.act("add", "...", given=NEW.encode()).errors)
+        self.assertEqual((len(self.states()), self.done()), (3, []))
 
     def test_accounts_are_let_in(self) -> None:
         outcome = self.act("approve", "BOB", "alice")

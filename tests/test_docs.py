@@ -356,12 +356,17 @@ class CommandsTests(TestCase):
         alice = await server.hello(self, "alice", "lobby")
         alice.says(type="", room="lobby", msg="hi", id="1")
         await alice.hears()
+        bob = await server.hello(self, "bob")
+        bob.says(type="register", password="correct horse")
+        await bob.hears()
         with closing(sqlite3.connect(server.home / "chat.sqlite")) as database:
             database.execute("VACUUM INTO ?", [str(server.home / "chat-2026-11-22.sqlite")])
         commands = [words for words in self.arguments("twisted-chat") if words[0] != "talk"]
-        self.assertEqual({words[0] for words in commands}, {"stats", "export", "import", "certificate"})
+        self.assertEqual({words[0] for words in commands}, {"stats", "export", "import", "certificate", "account"})
         for words in commands:
             program = Program(self, sys.executable, "-m", "twisted_chat", *words, home=server.home)
+            if words[:2] in (["account", "add"], ["account", "reset-password"]):
+                program.transport.write(b"a password\n")
             self.assertEqual(await program.ends(), 0, program.output)
 
 

@@ -15,6 +15,7 @@ from .. import names
 from ..messages import WireError, time_text
 from ..passwords import check_password, hash_now
 from ..registry import AccountState, Action, StoredAccount
+from ..requests.identity import RESERVED
 from ..stores.sqlite import database, registry_sql
 from . import Command, Problem
 from .files import reading, takes_database, writing
@@ -55,13 +56,13 @@ def _arguments(parser: ArgumentParser) -> None:
         action = add(name, text, act)
         action.add_argument("nicks", metavar="NICK", nargs="+", help="the nick of an account")
         action.add_argument("--reason", metavar="TEXT", default="", help="why, for the audit log")
-    action = add(
-        "reset-password",
-        "Set a new password, which is asked for, or is the first line of the standard input. Tokens and sessions end.",
-        _reset_password,
-    )
-    action.add_argument("nicks", metavar="NICK", nargs=1, help="the nick of an account")
-    action.set_defaults(reason="")
+    for name, text, act in (
+        ("add", "Make an account, whether people can register or not.", _add),
+        ("reset-password", "Set a new password. The tokens and the sessions of the account end.", _reset_password),
+    ):
+        action = add(name, f"{text} The password is asked for, or is the first line of the standard input.", act)
+        action.add_argument("nicks", metavar="NICK", nargs=1, help="the nick of the account")
+        action.set_defaults(reason="")
 
 
 def _is_terminal() -> bool:
@@ -94,6 +95,22 @@ def _list(options: Namespace) -> int:
 
 def _minute(milliseconds: int) -> str:
     return time_text(milliseconds)[:16].replace("T", " ")
+
+
+def _add(options: Namespace) -> int:
+    try:
+        name = names.nick(options.nicks[0])
+    except WireError as error:
+        raise Problem(error.text) from None
+    skeleton = names.skeleton(name.shown)
+    hashed = hash_now(_new_password(options.prompt, name.shown))
+    account = StoredAccount(name=name, skeleton=skeleton, password=hashed, created=_now())
+    with writing(options.database) as connection, database.transaction(connection):
+        if skeleton in RESERVED or not registry_sql.add(connection, account):
+            raise Problem(f"the nick {name.shown} is that of another account, or looks like it: choose another one")
+        registry_sql.write_action(connection, _action(options, account))
+    print(f"{name.shown} has an account")
+    return 0
 
 
 def _approve(options: Namespace) -> int:
@@ -166,16 +183,25 @@ def _change(options: Namespace, change: _Change) -> list[StoredAccount]:
         accounts = [_find(connection, nick) for nick in options.nicks]
         for account in accounts:
             change(connection, account)
-            action = Action(
-                kind=options.action,
-                author=AUTHOR,
-                target=account.name.shown,
-                value=_user(),
-                msg=options.reason,
-                time=int(time.time() * 1000),
-            )
-            registry_sql.write_action(connection, action)
+            registry_sql.write_action(connection, _action(options, account))
     return accounts
+
+
+def _action(options: Namespace, account: StoredAccount) -> Action:
+    """Make an entry of the audit log."""
+    return Action(
+        kind=options.action,
+        author=AUTHOR,
+        target=account.name.shown,
+        value=_user(),
+        msg=options.reason,
+        time=_now(),
+    )
+
+
+def _now() -> int:
+    """The time of day, in milliseconds since 1970."""
+    return int(time.time() * 1000)
 
 
 def _find(connection: sqlite3.Connection, nick: str) -> StoredAccount:
@@ -199,4 +225,6 @@ def _user() -> str:
         return str(os.getuid())
 
 
-ACCOUNT: Final = Command("account", "Show accounts, let them in, shut them out, and reset passwords.", _arguments, run)
+ACCOUNT: Final = Command(
+    "account", "Show and make accounts, let them in or shut them out, reset passwords.", _arguments, run
+)
