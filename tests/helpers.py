@@ -18,7 +18,7 @@ from twisted_chat.chat import Chat
 from twisted_chat.encoding import LINES, Encoding
 from twisted_chat.framing import Frame, Framer
 from twisted_chat.limits import Limits
-from twisted_chat.log import DirectSummary, Entry, Heard, Log, Record, RoomLog, RoomSummary, Unavailable
+from twisted_chat.log import DELETE, DirectSummary, Entry, Heard, Log, Record, RoomLog, RoomSummary, Unavailable
 from twisted_chat.messages import MAX_OBJECT, Reply, WireError, read_request
 from twisted_chat.names import Name
 from twisted_chat.participant import Receiver
@@ -98,6 +98,19 @@ class FakeRoomLog:
 
     def before(self, seq: int, most: int, most_bytes: int) -> Deferred[list[Record]]:
         return self._store.do("before", self._before, seq, most, most_bytes)
+
+    def seqs_by(self, author: str, seq: int, most: int) -> Deferred[list[int]]:
+        return self._store.do("seqs_by", self._seqs_by, author, seq, most)
+
+    def _seqs_by(self, author: str, seq: int, most: int) -> list[int]:
+        found = (one for one in self.records if one.seq > seq and one.author.lower() == author)
+        return [one.seq for one in found if not (one.kind or one.deleted)][:most]
+
+    def take_text(self, of: int, seq: int) -> None:
+        """Take away the text of a message."""
+        at = bisect_left(self.records, of, key=_seq)
+        if at < len(self.records) and (found := self.records[at]).seq == of and not (found.kind or found.deleted):
+            self.records[at] = found.without_text(seq)
 
     def set_topic(self, topic: str) -> Deferred[None]:
         return self._store.do("set_topic", setattr, self, "topic", topic)
@@ -179,6 +192,8 @@ class FakeLog:
                 room.seq += 1
                 first = Record(room.seq, time, entry.author.shown, entry.msg, entry.kind, entry.of)
                 room.records.append(first)
+                if entry.kind == DELETE and entry.of is not None:
+                    room.take_text(entry.of, room.seq)
                 fresh.setdefault(room, []).append(first)
                 room.oldest = room.oldest or room.seq
                 if entry.id is not None:
@@ -197,6 +212,12 @@ class FakeLog:
         kept = (log for log in self.logs.values() if (log.records or log.topic) and not names.is_direct(log.name.key))
         known = sorted(kept, key=lambda log: log.name.key)
         return [RoomSummary(log.name, log.topic) for log in known[:most]]
+
+    def rooms_of(self, author: str) -> Deferred[list[Name]]:
+        return self.do("rooms_of", self._rooms_of, author)
+
+    def _rooms_of(self, author: str) -> list[Name]:
+        return [log.name for log in self.logs.values() if log._seqs_by(author, 0, 1)]
 
     def directs(self, account: Name, most: int) -> Deferred[list[DirectSummary]]:
         return self.do("directs", self._directs, account.key, most)

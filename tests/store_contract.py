@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from twisted_chat import names
-from twisted_chat.log import Entry, Log, Record, RoomLog, RoomSummary
+from twisted_chat.log import DELETE, Entry, Log, Record, RoomLog, RoomSummary
 
 from .stores import MOST, PLENTY, StoreTestCase, entry, keep, numbers, texts
 
@@ -207,3 +209,75 @@ class StoreContract(StoreTestCase):
         newest = [("bob", logs[0].seq), ("carol", logs[1].seq)]
         del logs
         self.assertEqual(await self.log.directs(alice, 9), newest)
+
+    def delete(self, log: RoomLog, of: int, id: str | None = None) -> Entry:
+        return Entry(log, names.nick("mo"), "", id, kind=DELETE, of=of)
+
+    async def test_a_delete_takes_the_text_away_in_its_turn(self) -> None:
+        for is_flushed in False, True:
+            room = await self.begin_again("flushed" if is_flushed else "journal")
+            await self.say(entry(room, "one"), entry(room, "a secret"), entry(room, "three"))
+            if is_flushed:
+                await self.log.flush()
+            heard: list[Record] = []
+            room.follow(heard.extend)
+            entries = [self.delete(room, 2, "1"), entry(room, "four"), self.delete(room, 5)]
+            await self.say(*entries)
+            self.assertEqual(
+                [(one.kind, one.of, one.seq) for one in heard], [(DELETE, 2, 4), ("", None, 5), (DELETE, 5, 6)]
+            )
+            for read in (room.after(0, MOST, PLENTY), room.before(WHOLE, MOST, PLENTY)):
+                records = await read
+                texts = [(one.seq, one.msg, one.deleted, one.kind) for one in records]
+                first = [(1, "one", 0, ""), (2, "", 4, ""), (3, "three", 0, "")]
+                self.assertEqual(texts, [*first, (4, "", 0, DELETE), (5, "", 6, ""), (6, "", 0, DELETE)])
+            again = self.delete(room, 2, "1")
+            await self.say(again)
+            self.assertEqual((again.seq, again.fresh), (4, False))
+            room.unfollow()
+
+    async def begin_again(self, name: str) -> RoomLog:
+        if not hasattr(self, "log"):
+            await self.begin()
+        return await self.room(name)
+
+    async def test_a_delete_of_what_is_not_there_or_deleted_already_changes_nothing(self) -> None:
+        room = await self.begin()
+        await self.say(entry(room, "one"), entry(room, "two"))
+        await self.say(self.delete(room, 1), self.delete(room, 7))
+        await self.log.flush()
+        await self.say(self.delete(room, 1), self.delete(room, 3))
+        records = await room.after(0, MOST, PLENTY)
+        self.assertEqual(
+            [(one.seq, one.msg, one.deleted) for one in records[:3]], [(1, "", 3), (2, "two", 0), (3, "", 0)]
+        )
+        self.assertEqual([one.deleted for one in records[3:]], [0, 0, 0])
+
+    async def test_a_page_that_is_read_meanwhile_does_not_bring_the_text_back(self) -> None:
+        await self.begin()
+        for name in "forwards", "backwards":
+            room = await self.room(name)
+            await self.say(entry(room, "a secret"))
+            await self.log.flush()
+            forwards = name == "forwards"
+            page = room.after(0, MOST, PLENTY) if forwards else room.before(WHOLE, MOST, PLENTY)
+            was_read: list[bool] = []
+            room.follow(partial(self.see_if_read, page, was_read))
+            await self.say(self.delete(room, 1))
+            room.unfollow()
+            self.assertEqual([one.msg for one in await page if not one.kind], ["a secret"] if was_read[0] else [""])
+
+    def see_if_read(self, page: Deferred[list[Record]], was_read: list[bool], _: Sequence[Record]) -> None:
+        """Note whether a page was there before the delete was heard of."""
+        was_read.append(page.called)
+
+    async def test_the_messages_of_an_author_are_found(self) -> None:
+        den, attic = await self.begin(), await self.room("attic")
+        mine = [entry(den, "1", author="Al"), entry(den, "2", author="al"), entry(attic, "3", author="al")]
+        await self.say(mine[0], entry(den, "x", author="bo"), *mine[1:], entry(attic, "x", author="al2"))
+        await self.say(self.delete(den, mine[0].seq))
+        self.assertEqual(await den.seqs_by("al", 0, 9), [mine[1].seq])
+        self.assertEqual(await den.seqs_by("al", mine[1].seq, 9), [])
+        self.assertEqual(await den.seqs_by("al", 0, 0), [])
+        self.assertEqual(sorted(name.key for name in await self.log.rooms_of("al")), ["attic", "lobby"])
+        self.assertEqual(await self.log.rooms_of("mo"), [])

@@ -80,7 +80,7 @@ class ProtocolTests(TestCase):
 
     def test_requests_are_requests_and_answers_are_answers(self) -> None:
         examples = blocks(self.text, "json")
-        self.assertEqual(len(examples), 33)
+        self.assertEqual(len(examples), 35)
         for example in examples:
             request, *answers = example.splitlines()
             self.check_is(request, decode_request(request.encode()))
@@ -90,7 +90,7 @@ class ProtocolTests(TestCase):
 
     def test_what_others_get_is_what_the_server_can_send(self) -> None:
         lines = "".join(blocks(self.text, "json reply")).splitlines()
-        self.assertEqual(len(lines), 8)
+        self.assertEqual(len(lines), 9)
         for line in lines:
             self.check_is(line, decode_reply(line.encode()))
 

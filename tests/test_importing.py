@@ -91,6 +91,13 @@ class Import(CommandTestCase):
             [json.loads(row)["author"] for row in self.exported().splitlines()], ["-_-", "a\u0301\u0302\u0303"]
         )
 
+    def test_a_text_that_was_deleted_does_not_come_back(self) -> None:
+        deleted = line(1, msg="", deleted=2), line(2, msg="", kind="delete", of=1)
+        self.assertEqual(self.give(*deleted).errors, told(2))
+        self.assertEqual(self.give(line(1, msg="a secret")).errors, told(0, doubles=1))
+        self.assertEqual([json.loads(row).get("deleted") for row in self.exported().splitlines()], [2, None])
+        self.assertEqual(self.give(line(3, deleted=0)).status, 1)
+
     def test_from_a_file_with_blank_lines_and_no_last_line_end(self) -> None:
         path = self.folder / "in.jsonl"
         path.write_bytes(b"\n" + line(1) + b"\r\n  \n" + line(2).rstrip())

@@ -21,6 +21,7 @@ class ModerationTestCase(AccountTestCase):
 
     def setUp(self) -> None:
         super().setUp()
+        self.requests = 0
         self.registry.rules.operators = frozenset(("ops",))
         self.ops, self.olga, self.mo = (self.register(nick) for nick in ("ops", "olga", "mo"))
         self.al, self.bo = self.hello("al")[0], self.hello("bo", address=ELSEWHERE)[0]
@@ -39,10 +40,12 @@ class ModerationTestCase(AccountTestCase):
         return peer.got()
 
     def do(self, peer: Peer, **request: Any) -> dict[str, Any]:
-        """Send a request, and return its answer: the object with its id."""
-        peer.send({**request, "id": "of the request"})
+        """Send a request, and return its answer: the object with its id, which is a new one if none is given."""
+        self.requests += 1
+        id = request.setdefault("id", f"request {self.requests}")
+        peer.send(request)
         self.server.settle()
-        (answer,) = (obj for obj in peer.got() if obj.pop("id", None) == "of the request")
+        (answer,) = (obj for obj in peer.got() if obj.pop("id", None) == id)
         return answer
 
     def code(self, peer: Peer, **request: Any) -> str:

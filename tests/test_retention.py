@@ -430,7 +430,7 @@ class InTheStore(StoreTestCase):
             seq += gap
             model.append((seq, time))
             self.file.writer.execute(
-                "INSERT INTO message VALUES (?, ?, ?, 'a', 'a', NULL, '', '', NULL)", (id, seq, time * 1000)
+                "INSERT INTO message VALUES (?, ?, ?, 'a', 'a', NULL, '', '', NULL, NULL)", (id, seq, time * 1000)
             )
         skipped = model[-1][0] - model[0][0] + 1 - len(model) if model else 0
         self.file.writer.execute("UPDATE room SET skipped = ?", (skipped,))

@@ -25,8 +25,8 @@ PRAGMA application_id = 0x54774368;
 PRAGMA user_version = 1;
 CREATE TABLE store (epoch INTEGER NOT NULL) STRICT;
 INSERT INTO store VALUES (1);
-CREATE TABLE journal (row INTEGER PRIMARY KEY, room, seq, time, author, author_key, id, msg, kind, of);
-CREATE TABLE message (room, seq, time, author, author_key, id, msg, kind, of);
+CREATE TABLE journal (row INTEGER PRIMARY KEY, room, seq, time, author, author_key, id, msg, kind, of, deleted);
+CREATE TABLE message (room, seq, time, author, author_key, id, msg, kind, of, deleted);
 """
 
 
@@ -134,7 +134,7 @@ class Upgrades(DatabaseTestCase):
         prepare(connection, self.path)
         self.assertEqual(
             [list(row) for row in connection.execute("SELECT * FROM said ORDER BY seq")],
-            [[*row, "", None] for row in rows],
+            [[*row, "", None, None] for row in rows],
         )
 
     def test_what_the_second_version_had_is_kept(self) -> None:
@@ -145,8 +145,8 @@ class Upgrades(DatabaseTestCase):
         connection.execute("INSERT INTO journal VALUES (1, 1, 2, 2000, 'bob', 'bob', NULL, 'hey')")
         prepare(connection, self.path)
         messages = [
-            (1, 1, 1000, "Alice", "alice", "a1", "hi", "", None),
-            (1, 2, 2000, "bob", "bob", None, "hey", "", None),
+            (1, 1, 1000, "Alice", "alice", "a1", "hi", "", None, None),
+            (1, 2, 2000, "bob", "bob", None, "hey", "", None, None),
         ]
         self.assertEqual(connection.execute("SELECT * FROM message ORDER BY seq").fetchall(), messages)
         self.assertEqual(connection.execute("SELECT count(*) FROM journal").fetchone(), (0,))
@@ -205,7 +205,9 @@ class Transactions(DatabaseTestCase):
         connection.execute(f"PRAGMA max_page_count = {connection.execute('PRAGMA page_count').fetchone()[0]}")
         with self.assertRaises(sqlite3.Error) as caught, transaction(connection):
             database.make_room(connection, names.room("lobby"))
-            connection.execute("INSERT INTO message VALUES (1, 1, 0, '', '', NULL, hex(zeroblob(100000)), '', NULL)")
+            connection.execute(
+                "INSERT INTO message VALUES (1, 1, 0, '', '', NULL, hex(zeroblob(100000)), '', NULL, NULL)"
+            )
         self.assertEqual(database.explain(caught.exception), "the disk is full")
         self.assertFalse(connection.in_transaction)
         self.assertIs(database.room_state(connection, "lobby").id, None)

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,14 +23,14 @@ from twisted.internet.task import deferLater
 
 from twisted_chat import names
 from twisted_chat.__main__ import main
-from twisted_chat.log import Entry, Record, RoomLog, RoomSummary, Unavailable
+from twisted_chat.log import DELETE, Entry, Record, RoomLog, RoomSummary, Unavailable
 from twisted_chat.stores import retention
 from twisted_chat.stores.retention import Keep
 from twisted_chat.stores.sqlite import database
 from twisted_chat.stores.sqlite import file as database_file
 from twisted_chat.stores.sqlite import log as sqlite
 from twisted_chat.stores.sqlite.file import CHECK_SECONDS
-from twisted_chat.stores.sqlite.log import SQLiteLog
+from twisted_chat.stores.sqlite.log import WIPE_AGAIN_SECONDS, WIPE_SECONDS, SQLiteLog
 
 from .stores import (
     MOST,
@@ -1001,7 +1002,7 @@ class Busy(FileTestCase):
         epoch = lobby.epoch
         with self.written_to() as beside:
             database.move_now(beside)
-            sql = "INSERT INTO message VALUES (?, ?, 3, 'bob', 'bob', ?, 'imported', '', NULL)"
+            sql = "INSERT INTO message VALUES (?, ?, 3, 'bob', 'bob', ?, 'imported', '', NULL, NULL)"
             beside.executemany(sql, [(row_of(lobby), 7, "2"), (row_of(other), 9, None)])
             beside.execute("UPDATE room SET topic = 'theirs'")
             beside.execute("UPDATE store SET epoch = epoch + 1")
@@ -1028,7 +1029,7 @@ class Busy(FileTestCase):
         with self.written_to() as beside:
             database.move_now(beside)
             beside.execute(
-                "INSERT INTO message VALUES (?, 7, 3, 'bob', 'bob', '1', 'imported', '', NULL)", (row_of(lobby),)
+                "INSERT INTO message VALUES (?, 7, 3, 'bob', 'bob', '1', 'imported', '', NULL, NULL)", (row_of(lobby),)
             )
             beside.execute("UPDATE store SET epoch = epoch + 1")
         again = entry(lobby, "b", "1", "bob")
@@ -1068,7 +1069,7 @@ class Busy(FileTestCase):
         with self.written_to() as beside:
             database.move_now(beside)
             beside.execute(
-                "INSERT INTO message VALUES (?, 7, 3, 'bob', 'bob', NULL, 'imported', '', NULL)", (row_of(lobby),)
+                "INSERT INTO message VALUES (?, 7, 3, 'bob', 'bob', NULL, 'imported', '', NULL, NULL)", (row_of(lobby),)
             )
             beside.execute("UPDATE store SET epoch = epoch + 1")
             said = entry(lobby, "b")
@@ -1077,3 +1078,114 @@ class Busy(FileTestCase):
             self.assertNoResult(kept)
         await self.until(kept)
         self.assertEqual(said.seq, 8)
+
+
+class WipeTests(StoreTestCase):
+    """A text that was deleted is in no file, once there was time to overwrite what is left of it."""
+
+    async def begin(self, **options: Any) -> None:
+        self.log = self.open_store(**options)
+        self.room = await room(self.log)
+
+    async def say(self, *entries: Entry) -> None:
+        await keep(self.log, list(entries), 1)
+
+    def delete(self, of: int) -> Entry:
+        return Entry(self.room, names.nick("mo"), "", kind=DELETE, of=of)
+
+    def files_with(self, text: str) -> list[str]:
+        """The endings of the names of those files that have a text."""
+        return [
+            name.removeprefix("chat.sqlite")
+            for name in sorted(os.listdir(self.folder))
+            if text.encode() in (self.folder / name).read_bytes()
+        ]
+
+    async def test_a_text_that_is_moved_and_deleted(self) -> None:
+        for length in 1, 500:  # of which the long one takes pages of its own
+            await self.begin()
+            secret = "kept secret " * length
+            for number in range(3):
+                await self.say(*(entry(self.room, f"{number} {n} {secret}") for n in range(20)))
+                await self.log.flush()
+            self.assertNotEqual(self.files_with("kept secret"), [])
+            await self.say(*map(self.delete, range(1, self.room.seq + 1)))
+            await self.log.flush()
+            self.assertEqual(self.files_with("kept secret"), [])
+            await self.log.close()
+            self.assertEqual(self.files_with("kept secret"), [])
+
+    async def test_it_is_done_by_itself_a_second_later(self) -> None:
+        await self.begin()
+        await self.say(entry(self.room, "kept secret"))
+        await self.say(self.delete(1))
+        self.assertNotEqual(self.files_with("kept secret"), [])
+        self.clock.advance(WIPE_SECONDS)
+        await self.until(self.log._emptied)
+        self.assertEqual(self.files_with("kept secret"), [])
+
+    async def test_a_store_that_closes_does_it_at_once(self) -> None:
+        await self.begin()
+        await self.say(entry(self.room, "kept secret"))
+        await self.say(self.delete(1))
+        await self.log.close()
+        self.assertEqual(self.files_with("kept secret"), [])
+
+    async def test_one_whose_pages_others_have_taken_since(self) -> None:
+        await self.begin()
+        await self.say(*(entry(self.room, "kept secret " * 500) for _ in range(20)))
+        await self.log.flush()
+        await self.say(*(entry(self.room, "x" * 5000) for _ in range(20)))
+        await self.log.flush()
+        await self.say(*map(self.delete, range(1, 21)))
+        await self.log.flush()
+        self.assertEqual(self.files_with("kept secret"), [])
+
+    async def test_deletions_share_it(self) -> None:
+        await self.begin()
+        await self.say(entry(self.room, "one"), entry(self.room, "two"))
+        await self.say(self.delete(1))
+        await self.say(self.delete(2))
+        self.assertEqual(sum(call.func == self.log._empty_wal for call in self.clock.calls), 1)
+
+    async def test_while_somebody_reads_the_rest_is_done_later(self) -> None:
+        await self.begin()
+        await self.say(entry(self.room, "kept secret"))
+        reader = sqlite3.connect(self.path)
+        self.addCleanup(reader.close)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM said").fetchone()
+        await self.say(self.delete(1))
+        self.clock.advance(WIPE_SECONDS)
+        await self.until(self.log._emptied)
+        self.assertEqual(self.files_with("kept secret"), ["-wal"])
+        await self.say(entry(self.room, "another"))
+        await self.say(self.delete(3))  # which brings the next attempt forward
+        reader.execute("COMMIT")
+        self.clock.advance(WIPE_SECONDS)
+        await self.until(self.log._emptied)
+        self.assertEqual(self.files_with("kept secret"), [])
+
+    async def test_where_it_fails_it_is_tried_again(self) -> None:
+        await self.begin()
+        await self.say(entry(self.room, "kept secret"))
+        await self.say(self.delete(1))
+        empty_wal = database.empty_wal
+        self.patch(database, "empty_wal", self.broken)
+        self.clock.advance(WIPE_SECONDS)
+        await self.until(self.log._emptied)
+        self.assertNotEqual(self.files_with("kept secret"), [])
+        self.patch(database, "empty_wal", empty_wal)
+        self.clock.advance(WIPE_AGAIN_SECONDS)
+        await self.until(self.log._emptied)
+        self.assertEqual(self.files_with("kept secret"), [])
+
+    def broken(self, connection: sqlite3.Connection) -> bool:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    async def test_in_memory_there_is_no_file(self) -> None:
+        await self.begin(path=":memory:")
+        await self.say(entry(self.room, "kept secret"))
+        await self.say(self.delete(1))
+        self.assertEqual([call for call in self.clock.calls if call.func == self.log._empty_wal], [])
+        await self.log.flush()

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any, Final, Protocol, TypeVar
 
-from .log import Record
-from .messages import MAX_OBJECT, SERVER, BareMessage, Error, Message, Reply, Stop, encode_line, time_text
+from .log import DELETE, Record
+from .messages import MAX_OBJECT, SERVER, BareMessage, Deleted, Error, Message, Reply, Stop, encode_line, time_text
 from .names import address_of
 
 Part = TypeVar("Part", bound=Sequence[Any])
@@ -35,19 +35,29 @@ class Encoding(Protocol[Part]):
 
 
 def message_of(room: str, record: Record) -> Message | None:
-    """Return the message for a record; None if the protocol has no object for its kind."""
+    """Return the message for a record; None for an entry of another kind."""
     if record.kind:
         return None
     in_room, to = address_of(room, record.author)
-    return Message(record.msg, record.author, in_room, to, record.seq, time_text(record.time))
+    deleted = record.deleted or None
+    return Message(record.msg, record.author, in_room, to, record.seq, time_text(record.time), deleted)
+
+
+def object_of(room: str, record: Record) -> Message | Deleted | None:
+    """Return the object for a record; None if the protocol has none for its kind."""
+    if record.kind != DELETE:
+        return message_of(room, record)
+    in_room, to = address_of(room, record.author)
+    author, seq, time = record.author, record.seq, time_text(record.time)
+    return Deleted(author=author, room=in_room, to=to, of=record.of, seq=seq, time=time)
 
 
 class _Lines:
     """JSON lines, for clients that say hello: one object on each line."""
 
     def message(self, room: str, record: Record) -> bytes:
-        message = message_of(room, record)
-        return b"" if message is None else encode_line(message)
+        obj = object_of(room, record)
+        return b"" if obj is None else encode_line(obj)
 
     reply = staticmethod(encode_line)
     join = staticmethod(b"".join)
@@ -58,7 +68,7 @@ class _ThreeFields:
     """Segments of three fields, for bare clients: messages, errors and the stop, and nothing else."""
 
     def message(self, room: str, record: Record) -> tuple[bytes, ...]:
-        return () if record.kind else _fitting(record.msg, record.author)
+        return () if record.kind or record.deleted else _fitting(record.msg, record.author)
 
     def reply(self, reply: Reply) -> tuple[bytes, ...]:
         match reply:

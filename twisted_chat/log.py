@@ -8,7 +8,7 @@ only the types that stores and rooms share.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 from twisted.internet.defer import Deferred
@@ -22,6 +22,10 @@ class Unusable(Exception):
 
 class Unavailable(Exception):
     """Nothing was stored this time, for example because the disk is full. The same may work later."""
+
+
+DELETE: Final = "delete"
+"""The kind of an entry that takes away the text of an earlier message, in the turn in which it is appended."""
 
 
 class Record(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False):
@@ -39,6 +43,12 @@ class Record(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False)
     """Empty for a message. Readers pass over kinds that they do not know."""
     of: int | None = None
     """The number of the message that an entry of another kind is about."""
+    deleted: int = 0
+    """The number of the entry that took its text away; 0 for one that has its text."""
+
+    def without_text(self, deleted: int) -> Record:
+        """Return the record as it is once an entry with this number has taken its text away."""
+        return Record(self.seq, self.time, self.author, "", self.kind, self.of, deleted)
 
 
 class Entry(msgspec.Struct, eq=False, gc=False):
@@ -109,6 +119,12 @@ class RoomLog(Protocol):
     def before(self, seq: int, most: int, most_bytes: int) -> Deferred[list[Record]]:
         """Read the newest records before `seq`, in order, otherwise as `after` does."""
 
+    def seqs_by(self, author: str, seq: int, most: int) -> Deferred[list[int]]:
+        """Find the numbers of at most `most` messages behind `seq`, in order, of an author, given by its key.
+
+        Messages without their text are left out. Fails with `Unavailable`.
+        """
+
     def set_topic(self, topic: str) -> Deferred[None]:
         """Store a topic. Fails with `Unavailable`."""
 
@@ -145,9 +161,15 @@ class Log(Protocol):
     def append(self, entries: Sequence[Entry], time: int) -> Deferred[None]:
         """Append the entries of one turn, all or none, with `time` (milliseconds since 1970).
 
+        An entry of the kind `DELETE` takes the text of the message that it is about out of the log in the same turn:
+        whatever is read from then on has `deleted` in its place, and soon no file has the text any more.
+
         The Deferred fires when they are stored. Fails with `Unavailable`. There is one append at a time: the next call
         comes after the last Deferred has fired.
         """
+
+    def rooms_of(self, author: str) -> Deferred[list[Name]]:
+        """List the rooms, and logs of direct messages, that have messages of an author, given by its key."""
 
     def rooms(self, most: int) -> Deferred[list[RoomSummary]]:
         """List at most `most` rooms that have messages or a topic, by name. Fails with `Unavailable`."""

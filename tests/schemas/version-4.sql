@@ -35,7 +35,8 @@ CREATE TABLE journal (
     id         TEXT,
     msg        TEXT NOT NULL,
     kind       TEXT NOT NULL DEFAULT '', -- of entry: '' is a message; later ones are called as on the wire ('edit')
-    of         INTEGER                   -- the number of the message that an entry of another kind is about
+    of         INTEGER,                  -- the number of the message that an entry of another kind is about
+    deleted    INTEGER                   -- the number of the entry that took the text away
 ) STRICT;
 
 CREATE TABLE message (
@@ -48,6 +49,7 @@ CREATE TABLE message (
     msg        TEXT NOT NULL,
     kind       TEXT NOT NULL DEFAULT '',
     of         INTEGER,
+    deleted    INTEGER,
     PRIMARY KEY (room, seq)
 ) STRICT, WITHOUT ROWID;
 
@@ -56,7 +58,7 @@ CREATE UNIQUE INDEX said_once ON message (room, author_key, id) WHERE id IS NOT 
 
 -- All that is kept, for whoever reads the file beside the server.
 CREATE VIEW said AS
-    SELECT * FROM message UNION ALL SELECT room, seq, time, author, author_key, id, msg, kind, of FROM journal;
+    SELECT * FROM message UNION ALL SELECT room, seq, time, author, author_key, id, msg, kind, of, deleted FROM journal;
 
 -- Who has an account. A name that is removed stays here: its next bearer would read the old one's direct messages.
 CREATE TABLE account (

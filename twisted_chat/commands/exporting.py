@@ -45,14 +45,16 @@ def _arguments(parser: ArgumentParser) -> None:
     )
 
 
-Row = tuple[int, int, str, str | None, str, str, int | None]
-"""A message as the database has it: number, time, author, id, text, kind, and the number that it is about."""
+Row = tuple[int, int, str, str | None, str, str, int | None, int | None]
+"""A message as the database has it: number, time, author, id, text, kind, the number that it is about, and the number
+of the entry that took its text away."""
 
 
 def line_of(room: str, row: Row) -> bytes:
     """Write a message of a room as a line."""
-    seq, time, author, id, msg, kind, of = row
+    seq, time, author, id, msg, kind, of, deleted = row
     line = Line(room=room, seq=seq, time=time_text(time), author=author, id=id, msg=msg, kind=kind, of=of)
+    line.deleted = deleted
     return encode_line(line)
 
 
@@ -117,7 +119,9 @@ def _chosen(kept: list[RoomRow], name: str | None) -> list[RoomRow]:
 
 def _pages(connection: sqlite3.Connection, room: int) -> Iterator[list[Row]]:
     """Read a room in pages. Each page is one statement, so no move of the journal comes in between."""
-    sql = "SELECT seq, time, author, id, msg, kind, of FROM said WHERE room = ? AND seq > ? ORDER BY seq LIMIT ?"
+    sql = (
+        "SELECT seq, time, author, id, msg, kind, of, deleted FROM said WHERE room = ? AND seq > ? ORDER BY seq LIMIT ?"
+    )
     last = 0
     while page := connection.execute(sql, (room, last, PAGE)).fetchall():
         yield page

@@ -40,6 +40,8 @@ class Line(msgspec.Struct, omit_defaults=True, kw_only=True):
     """Empty for a message."""
     of: int | None = None
     """The number of the message that an entry of another kind is about."""
+    deleted: int | None = None
+    """The number of the entry that took the text away."""
     account: dict[str, Any] | None = None
     token: dict[str, Any] | None = None
     rule: dict[str, Any] | None = None

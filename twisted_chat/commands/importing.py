@@ -214,8 +214,10 @@ def _read(where: str, line: Line) -> _Read:
         _see(at >= 0, "a time is not before 1970")
         _see(re.fullmatch(_KIND, line.kind) is not None, "a kind consists of at most 16 letters from a to z")
         _see(line.of is None or 1 <= line.of <= MAX_NUMBER, f"an of is a number from 1 to {MAX_NUMBER}")
+        _see(line.deleted is None or 1 <= line.deleted <= MAX_NUMBER, f"a deleted is a number from 1 to {MAX_NUMBER}")
         author = names.author(line.author)
-        return _Message(where, room, author, line.id, Record(line.seq, at, author.shown, line.msg, line.kind, line.of))
+        record = Record(line.seq, at, author.shown, line.msg, line.kind, line.of, line.deleted or 0)
+        return _Message(where, room, author, line.id, record)
     except WireError as error:
         raise ValueError(error.text) from None
 
@@ -294,10 +296,12 @@ def _write_topic(connection: sqlite3.Connection, room: int, line: _Topic, counts
 
 def _is_new(connection: sqlite3.Connection, room: int, line: _Message, counts: _Counts) -> bool:
     seq = line.record.seq
-    sql = "SELECT seq, time, author, msg, kind, of, id FROM message WHERE room = ? AND seq = ?"
+    sql = "SELECT seq, time, author, msg, kind, of, ifnull(deleted, 0), id FROM message WHERE room = ? AND seq = ?"
     there = connection.execute(sql, (room, seq)).fetchone()
     if there is not None:
-        if there == (*msgspec.structs.astuple(line.record), line.id):
+        *found, id = there
+        record = Record(*found)
+        if id == line.id and record in (line.record, line.record.without_text(record.deleted)):
             counts.doubles += 1
         else:
             counts.conflict(line.where, f"{line.room.shown} has another message with the number {seq}")

@@ -26,8 +26,27 @@ class Message(Sent, tag=""):
     to: str | None = None
     seq: int | None = None
     time: str | None = None
+    deleted: int | None = None
+    """The number of the entry that took its text away."""
     rest: int | None = None
     """The number of characters that are missing from the text because they did not fit into a datagram."""
+
+
+class Deleted(Sent, tag="delete", kw_only=True):
+    """The text of the message `of` was taken away, in an entry with the number `seq`.
+
+    As the answer to a request about all that somebody said, it has `by` and `count` in place of these.
+    """
+
+    author: str
+    room: str | None = None
+    to: str | None = None
+    of: int | None = None
+    seq: int | None = None
+    time: str | None = None
+    by: str | None = None
+    count: int | None = None
+    id: str | None = None
 
 
 class BareMessage(msgspec.Struct, gc=False):
@@ -424,6 +443,7 @@ Reply = (
     | Stop
     | Error
     | Message
+    | Deleted
     | Registered
     | PasswordChanged
     | TokenMade

@@ -215,6 +215,16 @@ class Slow(Request, tag="slow", kw_only=True):
     msg: str = ""
 
 
+class Delete(Request, tag="delete", kw_only=True):
+    """Take away the text of a message, or of all that somebody said in a room or, without `room`, everywhere."""
+
+    room: str | None = None
+    to: str | None = None
+    of: Seq | None = None
+    by: str | None = None
+    msg: str = ""
+
+
 class SendReport(Request, tag="report", kw_only=True):
     """Tell the operators of a message."""
 
@@ -260,6 +270,7 @@ AnyRequest = (
     | Lock
     | Invite
     | Slow
+    | Delete
     | SendReport
     | ReadAudit
 )

@@ -79,18 +79,20 @@ def _take_nick(host: Host, session: Session, nick: str, account: Account | None,
         raise WireError("bad-nick", "this nick is not allowed on this server: take another one")
     if host.nicks.is_like_another(name, session.nick):
         raise WireError("nick-taken", "this nick looks like that of somebody else: take one that differs more")
+    session.since = host.now()
     for bearer in host.nicks.bearers(name.key):
         if bearer is not session:
-            _make_room(host, bearer, account, token)
+            _take_place(host, bearer, session, account, token)
     if session.is_welcome:
         host.nicks.remove(session)
     host.nicks.add(name, session)
     return name
 
 
-def _make_room(host: Host, bearer: Participant, account: Account | None, token: str | None) -> None:
-    """See that somebody may bear the nick of `bearer`, who is ended if need be; raises `WireError`."""
+def _take_place(host: Host, bearer: Participant, session: Session, account: Account | None, token: str | None) -> None:
+    """Let a session have the nick of `bearer`, which is ended if need be; raises `WireError`."""
     if isinstance(bearer, Session) and is_same_token(bearer.token, token):
+        session.since = bearer.since
         bearer.end("a new connection of yours has taken the place of this one", farewell="connecting again")
     elif account is None:
         raise WireError("nick-taken", f"somebody else has this nick: take another one{_until_free(bearer)}")

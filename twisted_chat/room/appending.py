@@ -18,7 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from .. import clock
-from ..log import Entry, Log, Record, Unavailable
+from ..log import DELETE, Entry, Log, Record, Unavailable
 from ..messages import SERVER, SERVER_FAULT, Ack, Code, Error, time_text
 from ..names import address_of
 from .backlog import Backlog, size_to_send
@@ -272,6 +272,10 @@ class Appending:
     def _remember(self, room: Room, page: Page) -> None:
         """Keep messages in memory, and forget the oldest ones of all rooms if there are too many."""
         room.remember(page)
+        for record in page.records:
+            if record.kind == DELETE and record.of is not None:
+                room.take_text(record.of, record.seq)
+                self._catching_up.forget(room)
         size = size_of(page.records)
         self._tails.append((room, room.tail, len(page.records), size))
         self._tail_left -= size

@@ -120,6 +120,11 @@ class CatchingUp:
             call()
         return result
 
+    def forget(self, room: Room) -> None:
+        """Forget the shared pages of a room, since a text in them may have been deleted."""
+        for shared in [shared for shared in self._pages if shared.room is room]:
+            self._pages.remove(shared)
+
     # Members
 
     def do(self) -> None:

@@ -167,6 +167,11 @@ class Room:
         self.tail.append(page.records)
         self._page = page
 
+    def take_text(self, seq: int, deleted: int) -> None:
+        """Forget the text of a message, which an entry with the number `deleted` has taken away."""
+        self.tail.take_text(seq, deleted)
+        self._page = None
+
     def drop(self, tail: Tail, count: int) -> None:
         """Forget the oldest messages of the tail, or of the one that it had when they were sent."""
         tail.drop(count)

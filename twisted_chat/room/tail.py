@@ -51,6 +51,12 @@ class Tail:
     def __len__(self) -> int:
         return len(self._records) - self._start
 
+    def take_text(self, seq: int, deleted: int) -> None:
+        """Forget the text of a message, which an entry with the number `deleted` has taken away."""
+        at = bisect_left(self._records, seq, self._start, key=seq_of)
+        if at < len(self._records) and self._records[at].seq == seq and not self._records[at].kind:
+            self._records[at] = self._records[at].without_text(deleted)
+
     def after(self, seq: int, most: int, most_bytes: int) -> list[Record]:
         """Return the messages after `seq`, which is not before `floor`."""
         first = bisect_right(self._records, seq, self._start, key=seq_of)

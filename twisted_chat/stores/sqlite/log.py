@@ -19,11 +19,12 @@ from weakref import WeakValueDictionary
 
 import msgspec
 from twisted.internet.defer import Deferred, inlineCallbacks, succeed
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ... import clock
-from ...log import DirectSummary, Entry, Heard, Record, RoomLog, RoomSummary, Unavailable
+from ...log import DELETE, DirectSummary, Entry, Heard, Record, RoomLog, RoomSummary, Unavailable
 from ...names import Name
 from ..retention import EVERYTHING, Keep, Trimmer, Trusted
 from . import database
@@ -36,6 +37,12 @@ JOURNAL_BYTES: Final = 2**20
 
 ROW_BYTES: Final = 512
 """Bytes of memory that a message takes beside its text."""
+
+WIPE_SECONDS: Final = 1.0
+"""The time after a deletion before the write-ahead log, which still has the text, is emptied: deletions share it."""
+
+WIPE_AGAIN_SECONDS: Final = 30.0
+"""The time before the next attempt if that fails, or another program still reads the write-ahead log."""
 
 MAX_JOURNAL_BYTES: Final = 32 * JOURNAL_BYTES
 """Bytes of memory above which appends are refused until the journal can be moved. It matters only where the disk takes
@@ -79,6 +86,8 @@ class SQLiteRoomLog:
         self.oldest = state.oldest
         self.skipped = state.skipped
         """The count of numbers between `oldest` and `seq` that no message had when the file was last read."""
+        self.deletions = 0
+        """Counts the turns that took texts away: a page that was being read meanwhile may still have them."""
         self.is_certain = True
         """False if numbers that are remembered may by now be those of other messages."""
         self.epoch = 0
@@ -131,6 +140,9 @@ class SQLiteRoomLog:
     def before(self, seq: int, most: int, most_bytes: int) -> Deferred[list[Record]]:
         return self._store._before(self, seq, most, most_bytes)
 
+    def seqs_by(self, author: str, seq: int, most: int) -> Deferred[list[int]]:
+        return self._store._seqs_by(self, author, seq, most)
+
     def set_topic(self, topic: str) -> Deferred[None]:
         return self._store._set_topic(self, topic)
 
@@ -163,6 +175,9 @@ class SQLiteLog:
         """Started with the first room that is followed."""
         self._keep = keep
         self._trimmer = None if keep == EVERYTHING else Trimmer(reactor, self)
+        self._next_emptying: IDelayedCall | None = None
+        self._emptied: Deferred[None] = succeed(None)
+        """Fires when the write-ahead log is not being emptied any more."""
 
     # Rooms
 
@@ -320,8 +335,44 @@ class SQLiteLog:
                 self._journal[room] = [*records]  # a list of its own, since it grows
                 room.id = turn.made.get(room.name.key, room.id)
                 room.oldest = room.oldest or records[0].seq
+            if any(record.kind == DELETE for record in records):
+                self._take_texts(room, records)
             room.hear(records)
         self._tidy()
+
+    # Deleting
+
+    def _take_texts(self, room: SQLiteRoomLog, records: list[Record]) -> None:
+        """Take the texts out of memory that a turn has taken out of the file's tables."""
+        room.deletions += 1
+        journal = self._journal[room]
+        for record in records:
+            if record.kind == DELETE and record.of is not None:
+                at = bisect_left(journal, record.of, key=_number_of)
+                if at < len(journal) and journal[at].seq == record.of and not (journal[at].kind or journal[at].deleted):
+                    journal[at] = journal[at].without_text(record.seq)
+        if not self._file.is_in_memory:
+            self._plan_emptying(WIPE_SECONDS)
+
+    def _plan_emptying(self, seconds: float) -> None:
+        """Empty the write-ahead log, which has texts that were deleted, after a while or earlier."""
+        if self._next_emptying is None:
+            self._next_emptying = self._reactor.callLater(seconds, self._empty_wal)
+        elif self._next_emptying.getTime() > self._reactor.seconds() + seconds:
+            self._next_emptying.reset(seconds)
+
+    def _empty_wal(self) -> None:
+        self._next_emptying = None
+        emptied = self._file.write_in_thread(database.empty_wal)
+        self._emptied = emptied.addCallbacks(self._wal_emptied, self._not_emptied)
+
+    def _wal_emptied(self, is_empty: bool) -> None:
+        if not is_empty:
+            self._plan_emptying(WIPE_AGAIN_SECONDS)
+
+    def _not_emptied(self, failure: Failure) -> None:
+        report(failure, "Deleted texts could not be overwritten in the write-ahead log")
+        self._plan_emptying(WIPE_AGAIN_SECONDS)
 
     # Moving the journal
 
@@ -360,6 +411,10 @@ class SQLiteLog:
     def flush(self) -> Generator[Deferred[Any], Any, None]:
         yield self._file.in_turn(self._move)
         yield self._file.wal_copied()
+        if self._next_emptying is not None:
+            self._next_emptying.cancel()
+            self._empty_wal()
+        yield self._emptied
 
     # Retention
 
@@ -421,8 +476,11 @@ class SQLiteLog:
         self, room: SQLiteRoomLog, seq: int, most: int, most_bytes: int
     ) -> Generator[Deferred[Any], Any, list[Record]]:
         journal = self._journal.get(room, [])  # appends make this list longer; a move leaves it, and makes another
-        head = room.seq
+        head, deletions = room.seq, room.deletions
         records: list[Record] = yield self._file.read(database.page, AFTER, room.id, seq, most, most_bytes)
+        if room.deletions != deletions:
+            again: list[Record] = yield self._after(room, seq, most, most_bytes)
+            return again
         while records and records[-1].seq > head:
             records.pop()
         start, end = (bisect_right(journal, number, key=_number_of) for number in (seq, head))
@@ -436,13 +494,30 @@ class SQLiteLog:
         self, room: SQLiteRoomLog, seq: int, most: int, most_bytes: int
     ) -> Generator[Deferred[Any], Any, list[Record]]:
         journal = self._journal.get(room, [])
-        seq = min(seq, room.seq + 1)
+        seq, deletions = min(seq, room.seq + 1), room.deletions
         records: list[Record] = yield self._file.read(database.page, BEFORE, room.id, seq, most, most_bytes)
+        if room.deletions != deletions:
+            again: list[Record] = yield self._before(room, seq, most, most_bytes)
+            return again
         end = bisect_left(journal, seq, key=_number_of)
         if end == 0:
             return records
         merged = sorted({*records, *journal[max(0, end - most) : end]})[-most:]
         return merged[-_fitting(reversed(merged), most_bytes) :]
+
+    @inlineCallbacks
+    def _seqs_by(
+        self, room: SQLiteRoomLog, author: str, seq: int, most: int
+    ) -> Generator[Deferred[Any], Any, list[int]]:
+        yield self._file.in_turn(self._move)  # the records in memory do not have the key of their author
+        seqs: list[int] = yield self._file.read(database.seqs_by, room.id, author, seq, most)
+        return seqs
+
+    @inlineCallbacks
+    def rooms_of(self, author: str) -> Generator[Deferred[Any], Any, list[Name]]:
+        yield self._file.in_turn(self._move)
+        rooms: list[Name] = yield self._file.read(database.rooms_of, author)
+        return rooms
 
     # The end
 
@@ -450,6 +525,9 @@ class SQLiteLog:
         self._change_check.stop()
         if self._trimmer is not None:
             self._trimmer.stop()
+        if self._next_emptying is not None:
+            self._next_emptying.cancel()
+            self._next_emptying = None
         return self._file.close(database.move).addErrback(self._not_moved)
 
     def _not_moved(self, failure: Failure) -> None:

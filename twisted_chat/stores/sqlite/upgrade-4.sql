@@ -1,10 +1,17 @@
--- From version 3 to 4: the time by which retention deletes is kept for the next run, and when a topic was set; accounts,
+-- From version 3 to 4: deleted messages; the time by which retention deletes is kept for the next run, and when a topic was set; accounts,
 -- and the rules about them.
 
 PRAGMA user_version = 4;
 
 ALTER TABLE store ADD COLUMN time INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE store ADD COLUMN ahead REAL NOT NULL DEFAULT 0;
+
+ALTER TABLE journal ADD COLUMN deleted INTEGER;
+ALTER TABLE message ADD COLUMN deleted INTEGER;
+DROP VIEW said;
+CREATE VIEW said AS
+    SELECT * FROM message
+    UNION ALL SELECT room, seq, time, author, author_key, id, msg, kind, of, deleted FROM journal;
 
 ALTER TABLE room ADD COLUMN topic_time INTEGER NOT NULL DEFAULT 0;
 UPDATE room SET topic_time = 1000 * CAST(strftime('%s') AS INTEGER);

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Final
 
-from ...encoding import Encoding, message_of
+from ...encoding import Encoding, object_of
 from ...log import Record
 from .datagram import Datagram
 from .fitting import fit
@@ -16,8 +16,8 @@ class _Datagrams:
     """JSON objects, one in each datagram. Every session sends them with its own numbers."""
 
     def message(self, room: str, record: Record) -> tuple[Datagram, ...]:
-        message = message_of(room, record)
-        return () if message is None else fit(message)
+        obj = object_of(room, record)
+        return () if obj is None else fit(obj)
 
     reply = staticmethod(fit)
 

@@ -1,0 +1,136 @@
+"""Deleting: an entry of the log that takes away the text of an earlier message.
+
+Somebody may delete its own messages, and a moderator those of others. What is one's own was said by the same account,
+or, for a guest, since it has borne its nick: the next bearer of a nick must not delete what the last one said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred, inlineCallbacks
+
+from .. import messages, names
+from ..gate import Host, answers
+from ..limits import MAX_TOPIC
+from ..log import DELETE, Entry, Record
+from ..messages import WireError, time_text
+from ..names import Name
+from ..registry import Action
+from ..room import Member, Room
+from ..rules import SERVER_WIDE, Role
+from ..session import Session
+from .direct_logs import account_of
+
+DELETIONS_A_TURN: Final = 64
+"""Messages that are deleted at once if there are many: a page of SQLite each, some 3 ms in all."""
+
+
+@answers(messages.Delete)
+def _delete(host: Host, session: Session, request: messages.Delete) -> Deferred[None]:
+    if (request.of is None) is (request.by is None):
+        raise WireError("bad-message", "delete is 'of' one message, or of all 'by' somebody, not both")
+    if len(request.msg) > MAX_TOPIC:
+        raise WireError("bad-message", f"a reason has at most {MAX_TOPIC} characters")
+    if request.of is None:
+        return _delete_all(host, session, names.nick(request.by or ""), request)
+    member = _member(session, request)
+    read = member.room.read_after(request.of - 1 if request.of else 0, 1, 1)
+    return read.addCallback(_delete_one, host, session, member, request.of, request)
+
+
+def _member(session: Session, request: messages.Delete) -> Member:
+    """Return the membership in the log that a request names; raises `WireError`."""
+    if (request.room is None) is (request.to is None):
+        raise WireError("bad-message", "delete needs a 'room', or a 'to' with an account, not both")
+    if request.to is None:
+        key = names.room(request.room or "").key
+    else:
+        key = names.direct(account_of(session).name, names.nick(request.to)).key
+    member = session.members.get(key)
+    if member is None:
+        raise WireError("not-joined", f"you are not in the room {request.room}: join it first")
+    return member
+
+
+@inlineCallbacks
+def _delete_one(
+    records: list[Record], host: Host, session: Session, member: Member, of: int, request: messages.Delete
+) -> Generator[Deferred[Any], Any, None]:
+    record = records[0] if records and records[0].seq == of else None
+    if record is None or record.kind:
+        raise WireError("bad-message", f"there is no message {of}")
+    room = member.room.name
+    if not _is_own(session, record):
+        if host.accounts.rules.role(session.account, room.key) < Role.MODERATOR:
+            raise WireError("denied", "only moderators may delete what others have said")
+        if not record.deleted:
+            yield host.accounts.registry.act(_action(host, session, room, record.author, str(of), request.msg))
+    if session.closed or member.gone:
+        return
+    if record.deleted:
+        if request.id is not None:
+            where, to = names.address_of(room.shown, session.nick.shown)
+            session.reply(messages.Ack(request.id, where, to, record.deleted, time_text(host.now())))
+        return
+    session.append_started(0)
+    host.rooms.say(Entry(member.room.log, session.nick, "", request.id, member, kind=DELETE, of=of))
+
+
+def _is_own(session: Session, record: Record) -> bool:
+    since = session.since if session.account is None else session.account.created
+    return names.author(record.author).key == session.nick.key and record.time >= since
+
+
+def _action(host: Host, session: Session, room: Name, target: str, value: str, reason: str) -> Action:
+    return Action(
+        kind="delete",
+        author=session.nick.shown,
+        account="" if session.account is None else session.account.name.key,
+        room=room.key,
+        target=target,
+        value=value,
+        msg=reason,
+        time=host.now(),
+    )
+
+
+@inlineCallbacks
+def _delete_all(
+    host: Host, session: Session, author: Name, request: messages.Delete
+) -> Generator[Deferred[Any], Any, None]:
+    """Delete all that somebody said in a room, or everywhere."""
+    room = Name("", SERVER_WIDE) if request.room is None else names.room(request.room)
+    needed = Role.OPERATOR if request.room is None else Role.MODERATOR
+    if host.accounts.rules.role(session.account, room.key) < needed:
+        raise WireError("denied", f"only {needed.name.lower()}s may delete all that somebody said")
+    yield host.accounts.registry.act(_action(host, session, room, author.shown, "all", request.msg))
+    logs = [room]
+    if request.room is None:
+        logs = yield host.log.rooms_of(author.key)
+    count = 0
+    for log in logs:
+        opened: Room = yield host.rooms.open(log)
+        count += yield _delete_in(opened, host, session, author)
+        host.rooms.forget_if_empty(opened)
+    if not session.closed:
+        answer = messages.Deleted(author=session.nick.shown, by=author.shown, count=count, id=request.id)
+        answer.room = None if request.room is None else room.shown
+        session.reply(answer)
+
+
+@inlineCallbacks
+def _delete_in(room: Room, host: Host, session: Session, author: Name) -> Generator[Deferred[Any], Any, int]:
+    """Delete all that somebody said in a log, in turns; returns how many messages those were."""
+    origin = Member(session, room, room.head)  # nobody's cursor: the entries need somebody who is told of their end
+    origin.gone = True
+    count = seq = 0
+    while found := (yield room.log.seqs_by(author.key, seq, DELETIONS_A_TURN)):
+        for of in found:
+            session.append_started(0)
+            host.rooms.say(Entry(room.log, session.nick, "", None, origin, kind=DELETE, of=of))
+        yield host.rooms.settled()
+        count += len(found)
+        seq = found[-1]
+    return count
