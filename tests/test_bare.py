@@ -313,6 +313,13 @@ class ComingTests(BareTestCase):
 
 
 class BeginningTests(SynchronousTestCase):
+    def test_one_that_cannot_send_anything_yet_is_waited_for(self) -> None:
+        server = Server()
+        wire = FakeWire()
+        server.chat.connected(wire, ready=False)
+        server.clock.pump([TICK_SECONDS] * 10)
+        self.assertEqual((wire.written, wire.closed), ([], False))
+
     def test_one_that_is_ended_before_anything_can_come_stays_ended(self) -> None:
         server = Server()
         wire = FakeWire()

@@ -1104,7 +1104,8 @@ class LimitTests(ChatTestCase):
 
     def test_a_long_request_that_waits_is_paid_for_once(self) -> None:
         self.server = Server(limits=Limits(burst=1, rate=0.25))
-        alice = self.server.welcome("alice")
+        alice = self.server.connect()
+        alice.ask(type="hello", nick="alice")
         for _ in range(REFUSALS):
             self.assertEqual(alice.ask(type="ping")[0]["code"], "rate-limited")
             self.server.clock.advance(MAX_REST_SECONDS)

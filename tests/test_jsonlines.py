@@ -18,11 +18,11 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from twisted_chat.framing import Frame, Framer
-from twisted_chat.limits import QUANTUM, WORK_A_TURN, Limits, SessionBucket
+from twisted_chat.limits import FULL_TURN, QUANTUM, WORK_A_TURN, Limits, SessionBucket
 from twisted_chat.messages import MAX_OBJECT, Asked
 from twisted_chat.newcomer import Newcomer
 from twisted_chat.wire.jsonlines import JSONLinesFactory
-from twisted_chat.wire.stream import CLOSE_SECONDS, PIECE, Stream
+from twisted_chat.wire.stream import CLOSE_SECONDS, FRAMES, LINES, PIECE, Stream
 
 from .helpers import Server
 
@@ -134,7 +134,7 @@ class ProtocolTests(SynchronousTestCase):
 
     def test_what_it_does_not_take_of_one_read_is_not_cut_into_objects(self) -> None:
         for obj, cut in (
-            (b'{"type":"ping"}\n', PIECE + 16),
+            (b'{"type":"ping"}\n', LINES * 16),
             (b'{"type":"ping"}', PIECE + MAX_OBJECT),
         ):
             self.check_how_much_is_cut(obj * 4_000, cut)
@@ -500,3 +500,96 @@ class PartTests(SynchronousTestCase):
         self.assertTrue(protocol.is_unfinished)
         protocol.dataReceived(b'"ping"}')
         self.assertFalse(protocol.is_unfinished)
+
+
+class FullTurnTests(SynchronousTestCase):
+    """When there was much work in a turn, what comes then is not even looked at."""
+
+    def setUp(self) -> None:
+        self.server = Server()
+        self.turn = self.server.chat.rooms.turn
+        self.fed: list[bytes] = []
+        feed = Framer.feed
+
+        def recorded(framer: Framer, data: bytes) -> list[Frame]:
+            self.fed.append(data)
+            return feed(framer, data)
+
+        self.patch(Framer, "feed", recorded)
+
+    def connect(self, nick: str | None = None) -> tuple[Stream, StringTransport]:
+        protocol = JSONLinesFactory(self.server.chat).buildProtocol(ADDRESS)
+        transport = StringTransport()
+        protocol.makeConnection(transport)
+        if nick is not None:
+            protocol.dataReceived(b'{"type":"hello","nick":"%b"}\n' % nick.encode())
+            self.server.settle()
+            transport.clear()
+            self.fed.clear()
+        return protocol, transport
+
+    def test_what_comes_then_waits_for_the_end_of_the_turn(self) -> None:
+        protocol, transport = self.connect("alice")
+        self.turn.spend(FULL_TURN - 1)
+        protocol.dataReceived(b'{"type":"ping","id":"1"}')
+        self.assertEqual(len(self.fed), 1)
+        self.turn.spend(1)
+        for number in b"2", b"3":
+            protocol.dataReceived(b'{"type":"ping","id":"%b"}' % number)
+        self.assertEqual((len(self.fed), transport.producerState), (1, "paused"))
+        self.server.settle()
+        self.assertEqual([json.loads(line)["id"] for line in transport.value().splitlines()], ["1", "2", "3"])
+        self.assertEqual(transport.producerState, "producing")
+
+    def test_who_had_nothing_to_do_before_goes_before_those_that_had(self) -> None:
+        flood, flooded = self.connect("alice")
+        person, answered = self.connect("bob")
+        flood.dataReceived(b'{"type":"ping"}' * 200)
+        self.turn.spend(FULL_TURN)
+        person.dataReceived(b'{"type":"ping"}')
+        self.server.clock.turn()
+        self.assertEqual((answered.value().count(b"pong"), flooded.value().count(b"pong")), (0, 2 * QUANTUM))
+        self.server.clock.turn()
+        self.assertEqual(answered.value().count(b"pong"), 1)
+        self.server.settle()
+        self.assertEqual(flooded.value().count(b"pong"), 200)
+
+    def test_a_connection_that_has_said_nothing_does_not_wait(self) -> None:
+        protocol, transport = self.connect()
+        self.turn.spend(FULL_TURN)
+        protocol.dataReceived(b'{"type":"hello","nick":"alice"}\n')
+        self.server.settle()
+        self.assertIn(b"welcome", transport.value())
+
+    def test_one_that_has_sent_something_wrong_waits(self) -> None:
+        protocol, transport = self.connect()
+        protocol.dataReceived(b"nonsense\n")
+        self.turn.spend(FULL_TURN)
+        protocol.dataReceived(b'{"type":"hello","nick":"alice"}\n')
+        self.assertEqual(len(self.fed), 1)
+        self.server.clock.advance(0.1)
+        self.assertIn(b"welcome", transport.value())
+
+    def test_one_that_has_lined_up_does_so_once(self) -> None:
+        protocol, transport = self.connect("alice")
+        protocol.dataReceived(b'{"type":"ping"}' * (QUANTUM + 1))
+        self.turn.spend(FULL_TURN)
+        protocol.dataReceived(b'{"type":"ping"}')
+        self.assertEqual(transport.producerState, "paused")
+        self.server.settle()
+        self.assertEqual(transport.value().count(b"pong"), QUANTUM + 2)
+
+    def test_one_that_is_closed_does_not_line_up(self) -> None:
+        protocol, _ = self.connect("alice")
+        participant = protocol.participant
+        participant.lost()
+        participant.wait_for_turn()
+        self.server.settle()
+
+    def test_many_short_objects_are_work_before_they_are_handled(self) -> None:
+        protocol, _ = self.connect("alice")
+        protocol.stop_reading()
+        protocol.dataReceived(b"{}\n" * LINES)
+        before = self.turn.work
+        protocol.go_on_reading()
+        self.assertEqual(self.turn.work - before, LINES // FRAMES + QUANTUM)

@@ -88,7 +88,7 @@ class OptionsTests(TestCase):
     def test_the_limits_of_an_address_follow_those_of_a_connection(self) -> None:
         for rate, address_rate in (0, 0), (10, 50):
             limits = parse("--rate", str(rate), "--burst", "3")["limits"]
-            self.assertEqual((limits.address_rate, limits.address_burst), (address_rate, 30))
+            self.assertEqual((limits.address_rate, limits.address_burst), (address_rate, 15))
 
     def test_proxies_are_named_by_address_or_network(self) -> None:
         with mock.patch("twisted_chat.tap.read_places", wraps=read_places) as read:

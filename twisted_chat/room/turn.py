@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from twisted.logger import Logger
 
-from ..limits import LEAST_QUANTUM, QUANTUM, WORK_A_TURN
+from ..limits import FULL_TURN, LEAST_QUANTUM, QUANTUM, WORK_A_TURN
 from .members import Listener
 
 Soon = Callable[[Callable[[], None]], object]
@@ -58,6 +58,10 @@ class Turn:
         """The parts that are written to each listener at the end of the turn."""
         self.in_several: set[Listener] = set()
         """The listeners that are in several rooms: what they get from these in one turn is gathered in `out`."""
+        self.is_full = False
+        """True once there was so much work in this turn that whoever comes now has to line up."""
+        self._new: deque[Busy] = deque()
+        """Those that came when the turn was full, and had no work before. They are served before the others."""
         self._busy: deque[Busy] = deque()
         """Those with more work, in the order in which they are served."""
         self._busy_next: list[Busy] = []
@@ -111,24 +115,37 @@ class Turn:
         (self._busy_next if next_turn else self._busy).append(busy)
         self.schedule()
 
+    def line_up_new(self, busy: Busy) -> None:
+        """Line up a part that had nothing to do before, and has come when the turn was full."""
+        self._new.append(busy)
+        self.schedule()
+
     def spend(self, work: int) -> None:
         """Count work. After much of it, everybody has a smaller quantum for the rest of the turn."""
         self.work += work
         if self.work >= WORK_A_TURN:
             self.quantum = LEAST_QUANTUM
+            self.is_full = self.work >= FULL_TURN
 
     def _serve_busy(self) -> None:
+        while self._new and self.work < FULL_TURN:
+            self.quantum = LEAST_QUANTUM
+            self._serve(self._new.popleft())
         left = max(QUANTUM, WORK_A_TURN - self.work)
         while self._busy and left > 0:
             self.quantum = QUANTUM
-            try:
-                left -= self._busy.popleft().take_turn()
-            except Exception:
-                _log.failure("One participant's share of a turn has failed; the others go on")
+            left -= self._serve(self._busy.popleft())
+
+    def _serve(self, busy: Busy) -> int:
+        try:
+            return busy.take_turn()
+        except Exception:
+            _log.failure("One participant's share of a turn has failed; the others go on")
+            return 0
 
     def _end(self) -> None:
         try:
-            if self._busy:
+            if self._busy or self._new:
                 self._serve_busy()
             for step in self.steps:
                 step.do()
@@ -141,10 +158,11 @@ class Turn:
         self.number += 1
         self.work = 0
         self.quantum = QUANTUM
+        self.is_full = False
         if self._busy_next:
             self._busy.extend(self._busy_next)
             self._busy_next.clear()
-        if self._busy or self.out:
+        if self._busy or self._new or self.out:
             self.schedule()
         else:
             for step in self.steps:
