@@ -774,17 +774,33 @@ class OrderCommandTests(PersonTestCase):
         self.assertEqual(self.type("/delete"), ["! there is no message of yours here; /history brings older ones"])
 
     def test_a_message_is_deleted_on_the_screen_too(self) -> None:
-        deleted: list[int] = []
+        deleted: list[tuple[int, str]] = []
 
-        def delete(room: Room, of: int) -> Answer[int]:
-            deleted.append(of)
+        def delete(room: Room, of: int, reason: str) -> Answer[int]:
+            deleted.append((of, reason))
             return Answer.given(9)
 
         self.patch(Room, "delete", delete)
         self.screen.newest_seqs = {"alice": 5, "bob": 6}
         self.assertEqual(self.type("/delete"), ["message 5 of garden is deleted"])
-        self.assertEqual(self.type("/delete @bob"), ["message 6 of garden is deleted"])
-        self.assertEqual((deleted, self.screen.gone), ([5, 6], [("garden", 5), ("garden", 6)]))
+        self.assertEqual(self.type("/delete @bob no ads"), ["message 6 of garden is deleted"])
+        self.assertEqual(deleted, [(5, ""), (6, "no ads")])
+        self.assertEqual(self.screen.gone, [("garden", 5), ("garden", 6)])
+
+    def test_all_messages_of_somebody_are_deleted_here_or_everywhere(self) -> None:
+        asked: list[tuple[object, str, str]] = []
+
+        def delete_all(place: object, by: str, reason: str) -> Answer[int]:
+            asked.append((type(place), by, reason))
+            return Answer.given(len(asked))
+
+        for place in (Room, Client):
+            self.patch(place, "delete_all", delete_all)
+        self.assertEqual(self.type("/delete -a bob no ads"), ["1 message is deleted: all that bob sent to garden"])
+        self.assertEqual(self.type("/delete -s @bob"), ["2 messages are deleted: all that bob sent to the server"])
+        self.assertEqual(self.type("/delete -a -s bob"), ["3 messages are deleted: all that bob sent to the server"])
+        self.assertEqual(asked, [(Room, "bob", "no ads"), (Client, "bob", ""), (Client, "bob", "")])
+        self.assertIn("needs a nick", self.type("/delete -a")[0])
 
 
 class NoticeTests(PersonTestCase):

@@ -1493,6 +1493,16 @@ class OrderTests(EngineTestCase):
             self.assertIsNone(self.result(request))
             self.assertTrue(request.changes)
 
+    def test_all_that_somebody_said_is_deleted_in_one_request(self) -> None:
+        for action, where in (
+            (actions.delete_all("lobby", "bob", "ads"), {"room": "lobby"}),
+            (actions.delete_all(None, "bob", "ads"), {}),
+        ):
+            deleting = self.engine.do(action)
+            sent = self.answers(type="delete", author="alice", by="bob", count=12, **where)
+            self.assertEqual(sent, {"type": "delete", "by": "bob", "msg": "ads", "id": sent["id"], **where})
+            self.assertEqual(self.result(deleting), 12)
+
     def test_lists_are_read(self) -> None:
         bans = self.engine.do(actions.bans("lobby"))
         self.assertEqual(

@@ -134,6 +134,7 @@ class Room(RoomShell):
     invite = _in_room(actions.invite)
     slow = _in_room(actions.slow)
     delete = _in_room(actions.delete)
+    delete_all = _in_room(actions.delete_all)
     report = _in_room(actions.report)
     audit = _in_room(actions.audit)
 
@@ -315,6 +316,7 @@ class Client(ClientShell):
     unban = _everywhere(actions.unban)
     bans = _everywhere(actions.bans)
     grant = _everywhere(actions.grant)
+    delete_all = _everywhere(actions.delete_all)
     audit = _everywhere(actions.audit)
 
     # Messages of others

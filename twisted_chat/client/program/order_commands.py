@@ -176,11 +176,23 @@ def _message(person: Person, room: Room, who: str) -> int:
 
 
 async def _delete(person: Person, argument: str) -> None:
+    everything = argument == "-a" or argument.startswith(("-a ", "-s "))
+    if everything:
+        await _delete_all(person, argument.removeprefix("-a").strip())
+        return
     room = person.room()
-    of = _message(person, room, argument)
-    await room.delete(of)
+    who, _, reason = argument.partition(" ")
+    of = _message(person, room, who)
+    await room.delete(of, reason.strip())
     person.screen.deleted(room, of)
     person.screen.note(f"message {of} of {clean(room.name)} is deleted")
+
+
+async def _delete_all(person: Person, argument: str) -> None:
+    order = _read_nick(person, "delete", argument)
+    count = await order.place.delete_all(order.nick, order.text)
+    messages = "1 message is" if count == 1 else f"{count:,} messages are"
+    person.screen.note(f"{messages} deleted: all that {order.shown} sent to {order.where}")
 
 
 async def _report(person: Person, argument: str) -> None:
@@ -208,8 +220,8 @@ async def _audit(person: Person, argument: str) -> None:
 COMMANDS: Final = (
     Command(
         "delete",
-        "[NICK]",
-        "delete your last message, that of NICK or one by its #NUMBER",
+        "[-a] [-s] [NICK] [TEXT]",
+        "delete your last message, that of NICK, or one by its #NUMBER; all of NICK with -a",
         _delete,
         aliases=("del", "rm"),
         lasting=True,

@@ -124,9 +124,16 @@ def slow(room: str, seconds: int, reason: str = "") -> Action[None]:
     return _about(room, "slow", seconds=seconds, msg=reason)
 
 
-def delete(room: str, of: int) -> Action[int]:
+def delete(room: str, of: int, reason: str = "") -> Action[int]:
     """Delete the text of a message: one's own or, for moderators, anybody's. The answer is the entry's number."""
-    return _about(room, "delete", of=of)
+    return _about(room, "delete", of=of, msg=reason)
+
+
+def delete_all(room: str | None, by: str, reason: str = "") -> Action[int]:
+    """Delete the texts of all messages of somebody. The answer is their number, once all of them are deleted."""
+    fields = {"room": room, "by": by, "msg": reason}
+    obj = {"type": "delete", **{name: value for name, value in fields.items() if value}}
+    return Action("delete-all", obj, room, by)
 
 
 def report(room: str, of: int, reason: str = "") -> Action[None]:

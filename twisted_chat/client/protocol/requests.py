@@ -33,6 +33,7 @@ Kind = Literal[
     "invite",
     "slow",
     "delete",
+    "delete-all",
     "report",
     "audit",
     "join",
@@ -126,6 +127,9 @@ ROWS: Final[dict[Kind, Row]] = {
     "invite": Row("invite", _nothing, "{nick} was not invited to {room}", changes=True),
     "slow": Row("slow", _nothing, "the slow mode of {room} was not changed", changes=True),
     "delete": Row("ack", _whole, "nothing was deleted in {room}", changes=True),
+    "delete-all": Row(
+        "delete", lambda obj: objects.field(obj, "count", int), "nothing of {nick} was deleted in {room}", changes=True
+    ),
     "report": Row("report", _nothing, "the message in {room} was not reported", changes=True),
     "audit": Row("audit", objects.read_audit, "what was done in {room} cannot be listed"),
     "join": Row("joined", _whole, "{room} cannot be joined"),
