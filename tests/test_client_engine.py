@@ -1577,7 +1577,7 @@ class OrderTests(EngineTestCase):
     def test_a_ban_or_a_lock_puts_out_in_the_words_of_the_server(self) -> None:
         self.hears(type="kick", author="server", room="lobby", nick="alice", msg="you are banned")
         (lost,) = self.told(RoomLost)
-        self.assertEqual(str(lost.error), "you were put out of the room: you are banned")
+        self.assertEqual(str(lost.error), "you are banned")
         self.engine.join("lobby")
         self.answers(type="joined", room="lobby", topic="", seq=7, oldest=1, count=3)
         self.hears(type="kick", author="al", room="lobby", nick="alice")

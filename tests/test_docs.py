@@ -288,10 +288,21 @@ class TerminalTests(TestCase):
         shown = {flag for row in table(self.text, "option") for flag in re.findall(r"--[a-z-]+", row[0])}
         self.assertEqual(shown, set(re.findall(r"--[a-z-]+", usage)))
 
-    def test_the_picture(self) -> None:
-        for name, place in (("docs/terminal.md", "docs"), ("README.md", ".")):
-            (picture,) = re.findall(r"!\[[^]]+\]\(([^)]+\.svg)\)", read(name))
-            self.assertIn("<svg", read(f"{place}/{picture}"))
+    def test_the_pictures(self) -> None:
+        documents = ("docs/terminal.md", "docs", 1), ("README.md", ".", 1), ("docs/moderation.md", "docs", 4)
+        for name, place, count in documents:
+            pictures = re.findall(r"!\[[^]]+\]\(([^)]+\.svg)\)", read(name))
+            self.assertEqual(len(pictures), count)
+            for picture in pictures:
+                self.assertIn("<svg", read(f"{place}/{picture}"))
+
+    def test_the_commands_of_moderators(self) -> None:
+        """Each command in the table of docs/moderation.md is one of the client."""
+        (text,) = re.findall(r"^## In the client\n(.*?)^## ", read("docs/moderation.md"), re.DOTALL | re.MULTILINE)
+        named = re.findall(r"`/(\w+)", text)
+        self.assertGreater(len(named), 15)
+        for name in named:
+            self.assertIsNotNone(COMMANDS.named(name), name)
 
 
 def has_nc() -> bool:

@@ -235,9 +235,10 @@ class Rooms:
         """Called when the client was put out of a room, which it does not join again by itself."""
         membership = self.find(notice.room)
         if membership is not None:
-            by = "" if notice.author == "server" else f" by {notice.author}"
-            text = f"you were put out of the room{by}"
-            self._lose_membership(membership, RequestError("kicked", f"{text}: {notice.msg}" if notice.msg else text))
+            text = f"you were put out of the room by {notice.author}"
+            if notice.msg:  # that of the server says all
+                text = notice.msg if notice.author == "server" else f"{text}: {notice.msg}"
+            self._lose_membership(membership, RequestError("kicked", text))
 
     def gap(self) -> None:
         """Called when something got lost."""
