@@ -554,21 +554,21 @@ class FullTurnTests(SynchronousTestCase):
         self.server.settle()
         self.assertEqual(flooded.value().count(b"pong"), 200)
 
-    def test_a_connection_that_has_said_nothing_does_not_wait(self) -> None:
+    def test_a_new_connection_waits_as_well(self) -> None:
         protocol, transport = self.connect()
         self.turn.spend(FULL_TURN)
         protocol.dataReceived(b'{"type":"hello","nick":"alice"}\n')
+        self.assertEqual(len(self.fed), 0)
         self.server.settle()
         self.assertIn(b"welcome", transport.value())
 
-    def test_one_that_has_sent_something_wrong_waits(self) -> None:
+    def test_what_a_connection_that_is_gone_has_sent_is_not_looked_at(self) -> None:
         protocol, transport = self.connect()
-        protocol.dataReceived(b"nonsense\n")
         self.turn.spend(FULL_TURN)
         protocol.dataReceived(b'{"type":"hello","nick":"alice"}\n')
-        self.assertEqual(len(self.fed), 1)
-        self.server.clock.advance(0.1)
-        self.assertIn(b"welcome", transport.value())
+        protocol.connectionLost()
+        self.server.settle()
+        self.assertEqual((self.fed, transport.value(), len(self.server.chat.nicks)), ([], b"", 0))
 
     def test_one_that_has_lined_up_does_so_once(self) -> None:
         protocol, transport = self.connect("alice")
@@ -578,13 +578,6 @@ class FullTurnTests(SynchronousTestCase):
         self.assertEqual(transport.producerState, "paused")
         self.server.settle()
         self.assertEqual(transport.value().count(b"pong"), QUANTUM + 2)
-
-    def test_one_that_is_closed_does_not_line_up(self) -> None:
-        protocol, _ = self.connect("alice")
-        participant = protocol.participant
-        participant.lost()
-        participant.wait_for_turn()
-        self.server.settle()
 
     def test_many_short_objects_are_work_before_they_are_handled(self) -> None:
         protocol, _ = self.connect("alice")

@@ -92,11 +92,6 @@ class Newcomer:
         elif bare.ending is None and not self._host.stopping:
             bare.handle(request, size)  # at once, so that nothing waits if a hello follows
 
-    def wait_for_turn(self) -> None:
-        """Called where the turn is full. A connection waits only once it has shown that it sends no hello first."""
-        if self._bare is not None:
-            self._bare.wait_for_turn()
-
     def received_part(self, size: int) -> None:
         if self._bare is not None:
             self._bare.received_part(size)

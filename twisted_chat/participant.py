@@ -98,9 +98,6 @@ class Receiver(Protocol):
     def received_part(self, size: int) -> None:
         """Called when so many bytes have arrived that complete no request."""
 
-    def wait_for_turn(self) -> None:
-        """Called before what has arrived is looked at, where the turn is full. It may stop the reading."""
-
     def finished(self) -> None:
         """Called when the peer has closed its sending side. It may still read its answers."""
 
@@ -191,7 +188,7 @@ class Participant(ABC):
         self._leaving = False
         """True once it has sent `quit`: later requests are ignored."""
         self._is_over_share = False
-        """True while what comes next waits for another turn: this one is full, or so much came that was no request."""
+        """True once so much has come in this turn that completed no request that the rest waits for another turn."""
         self._lined_up = False
         """True while it waits for its turn, among all with more work."""
         self._resting: IDelayedCall | None = None
@@ -355,15 +352,6 @@ class Participant(ABC):
             self._waiting.appendleft((request, size))
             self._waiting_bytes += size
         self._rest(min(limited.seconds, MAX_REST_SECONDS))
-
-    def wait_for_turn(self) -> None:
-        """Line up, before anything is looked at: the turn is full."""
-        if not self.closed:
-            self._is_over_share = True
-            if not self._lined_up:
-                self._lined_up = True
-                self.turn.line_up_new(self)
-            self.adjust_reading()
 
     def received_part(self, size: int) -> None:
         """Called when so many bytes have arrived that complete no request: they are work, too."""

@@ -175,6 +175,8 @@ class Stream(Protocol):
         """The requests that were not passed on yet, the next one last: an empty deque would take 760 bytes."""
         self._held = False
         """True while the participant takes no requests."""
+        self._lined_up = False
+        """True while what has come waits for a turn that is not full."""
         self._handing_on = False
         self._reading = True
         self._participant: Receiver | None = None
@@ -224,9 +226,10 @@ class Stream(Protocol):
     def dataReceived(self, data: bytes) -> None:
         if self._closing:
             return
-        if self._turn.is_full and not self._held:
-            self.participant.wait_for_turn()
-        if self._held or self._data or self._frames or len(data) > SMALL:
+        if self._turn.is_full and not (self._lined_up or self._held):
+            self._lined_up = True
+            self._turn.line_up_new(self)
+        if self._held or self._lined_up or self._data or self._frames or len(data) > SMALL:
             self._data += data
             self._hand_on()
             return
@@ -245,7 +248,7 @@ class Stream(Protocol):
         if self._handing_on:
             return  # the participant takes more during this loop
         self._handing_on = True
-        while not (self._held or self._closing):
+        while not (self._held or self._closing or self._lined_up):
             if self._frames:
                 frame = self._frames.pop()
                 self._participant.received(self.read_request(frame), len(frame))  # type: ignore[union-attr]  # as above
@@ -260,6 +263,12 @@ class Stream(Protocol):
                 break
         self._handing_on = False
         self._adjust_reading()
+
+    def take_turn(self) -> int:
+        """Pass on what came when the turn was full. Returns no work, since each request counts its own."""
+        self._lined_up = False
+        self._hand_on()
+        return 0
 
     def _end_of_piece(self) -> int:
         """Return the end of the next piece of the data: `PIECE` and the rest of a line, or the end of so many lines."""
@@ -300,6 +309,7 @@ class Stream(Protocol):
         self._deadline = self._chat.reactor.callLater(LINGER_SECONDS, self._let_go)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._closing = True  # what still waits is not passed on
         self._cancel_deadline()
         if self._participant is not None:
             self._chat.disconnected(self)
