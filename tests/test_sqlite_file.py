@@ -15,7 +15,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, fail, gatherResults, succeed
 from twisted.internet.task import deferLater
 
-from twisted_chat.log import RoomLog, Unusable
+from twisted_chat.log import RoomLog, Unavailable, Unusable
 from twisted_chat.stores.sqlite import database
 from twisted_chat.stores.sqlite import file as database_file
 from twisted_chat.stores.sqlite.file import FairLock
@@ -296,6 +296,32 @@ class Files(FileTestCase):
         with mock.patch.object(database, "prepare", side_effect=MemoryError):
             self.assertRaises(MemoryError, open_store, self.path, reactor)
         self.open_store()
+
+
+class LookUps(FileTestCase):
+    """Reading what an index finds."""
+
+    def test_it_is_done_at_once(self) -> None:
+        self.open_store()
+        self.assertEqual(self.successResultOf(self.file.look_up(database.count_rooms)), 0)
+
+    async def test_one_that_fails_is_done_in_a_thread(self) -> None:
+        self.open_store()
+        threads: list[threading.Thread] = []
+
+        def look(connection: sqlite3.Connection) -> str:
+            threads.append(threading.current_thread())
+            if len(threads) == 1:
+                raise sqlite3.OperationalError("disk I/O error")
+            return "found"
+
+        self.assertEqual(await self.file.look_up(look), "found")
+        self.assertIs(threads[0], threading.main_thread())
+
+    async def test_a_store_that_is_closed_is_unavailable(self) -> None:
+        log = self.open_store()
+        await log.close()
+        self.failureResultOf(self.file.look_up(database.count_rooms), Unavailable)
 
 
 class Turns(FileTestCase):

@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator
 from contextlib import suppress
 from typing import Any, Final, Self, TypeVar
 
-from twisted.internet.defer import Deferred, DeferredLock, inlineCallbacks
+from twisted.internet.defer import Deferred, DeferredLock, fail, inlineCallbacks, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
@@ -134,6 +134,18 @@ class DatabaseFile:
     def read(self, function: Callable[..., _T], *args: object) -> Deferred[_T]:
         """Read in a thread."""
         return self._patiently(self._reading, self._deadline(), function, args)
+
+    def look_up(self, function: Callable[..., _T], *args: object) -> Deferred[_T]:
+        """Read in this thread what an index finds: some 10 µs, where a thread takes 150 of the processor's.
+
+        A row that is not in memory yet takes a read of the disk; if that fails, it is read in a thread.
+        """
+        if self._closed:
+            return fail(Unavailable("the store is closed"))
+        try:
+            return succeed(function(self.writer, *args))
+        except sqlite3.Error:
+            return self.read(function, *args)
 
     def attempt(self, until: float, function: Callable[..., _T], *args: object) -> Deferred[_T]:
         """Do a quick write as a step of a job, in a thread only if each commit waits for the disk."""

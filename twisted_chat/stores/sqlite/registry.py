@@ -54,10 +54,10 @@ class SQLiteRegistry:
     # Accounts
 
     def find(self, key: str) -> Deferred[StoredAccount | None]:
-        return self._file.read(sql.find, key)
+        return self._file.look_up(sql.find, key)
 
     def find_alike(self, skeleton: str) -> Deferred[Name | None]:
-        return self._file.read(sql.find_alike, skeleton)
+        return self._file.look_up(sql.find_alike, skeleton)
 
     def add(self, account: StoredAccount) -> Deferred[bool]:
         return self._write(sql.add, account)
@@ -82,7 +82,7 @@ class SQLiteRegistry:
         return self._write(sql.add_token, token, most)
 
     def find_token(self, digest: bytes) -> Deferred[StoredToken | None]:
-        return self._file.read(sql.find_token, digest)
+        return self._file.look_up(sql.find_token, digest)
 
     def use_token(self, digest: bytes, time: int) -> Deferred[None]:
         return self._write(sql.use_token, digest, time)
