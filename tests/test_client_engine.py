@@ -855,6 +855,12 @@ class RoomTests(EngineTestCase):
         sent = self.sent()
         self.assertEqual((sent[0], [obj["type"] for obj in sent]), (message, ["", "topic", "who"]))
 
+    def test_a_topic_does_not_wait_for_a_question(self) -> None:
+        self.join()
+        self.engine.who("lobby")
+        self.engine.set_topic("lobby", "tea")
+        self.assertEqual(self.sent_types(), ["who", "topic"])
+
     def test_a_question_overtakes_messages_that_wait(self) -> None:
         lobby = self.join()
         self.engine.say(lobby, "1")
@@ -942,6 +948,16 @@ class RoomTests(EngineTestCase):
         self.engine.leave(room)
         self.assertEqual((self.sent(), self.told(Ended)), ([], []))
         self.hears(type="joined", room="lobby", topic="", seq=1, oldest=1, count=1, id=join["id"])
+        self.assertEqual(self.sent_types(), ["leave"])
+
+    def test_a_room_that_is_tried_again_is_left_once_it_has_answered(self) -> None:
+        room = self.join()
+        self.return_()
+        self.refuses("rate-limited", retry=1)
+        self.passes(2)
+        self.engine.leave(room)
+        self.assertEqual(self.told(Ended), [])
+        self.joins()
         self.assertEqual(self.sent_types(), ["leave"])
 
     def test_a_room_that_refuses_for_now_can_be_left(self) -> None:
@@ -1165,6 +1181,12 @@ class RenameTests(EngineTestCase):
         self.lose()
         self.connect()
         self.assertEqual(self.engine.nick, "Al")
+
+    def test_what_changes_the_account_goes_out_after_it(self) -> None:
+        self.engine.rename("al")
+        self.engine.do(actions.register("s3cret and more"))
+        self.assertEqual(self.answers(type="nick", author="alice", nick="al")["type"], "nick")
+        self.assertEqual(self.sent_types(), ["register"])
 
     def test_it_waits_for_what_was_said_under_the_old_one(self) -> None:
         """The server knows a message by author and id: under another name it would be another one."""

@@ -387,7 +387,6 @@ class Exchange:
                 del self._direct[key(request.nick or "")]
         else:
             self._settle(request)
-        request.is_sent = False
 
     def _settle(self, request: Pending) -> None:
         """Continue with the requests that waited for the answer to a request."""
