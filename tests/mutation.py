@@ -237,10 +237,12 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "go_on: self._going_on = True -> self._going_on = False": "the same",
     },
     "requests.identity": {
+        "_welcome: account is None or not since -> account is None": "without logs there is nothing to replay",
         "_take_nick: account is None or account.name.key != name.key"
         " -> account is None": "the nick of an account is its name",
     },
     "requests.reading": {
+        "_log: request.room or '' -> request.room": "there is a room where there is no partner",
         "_show_history: messages.HistoryPage(messages=[], more=False, id=request.id)"
         " -> messages.HistoryPage(messages=[], more=True, id=request.id)": "`more` is set later",
         "_show_history: shown and request.skip -> shown": "from 0 on it is the same text",
@@ -294,7 +296,8 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
     "room.turn": {
         "__init__: self.number = 0 -> self.number = 1": "only its differences count",
         "_end: self.number += 1 -> self.number += 2": "the same",
-        "_end: self._busy or self.out -> self._busy": "a part that sends something also schedules the end of a turn",
+        "_end: self._busy or self._new or self.out"
+        " -> self._busy or self._new": "a part that sends something also schedules the end of a turn",
     },
     "session": {
         "depends: self.paused and self._owed > MAX_OWED -> self._owed > MAX_OWED": "its turn is over then, anyway",

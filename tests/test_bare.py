@@ -309,7 +309,9 @@ class ComingTests(BareTestCase):
         self.assertEqual(self.alice.ask(type="nick", nick="4947Ꮞ")[0]["code"], "nick-taken")
         peer.cut()
         self.server.settle()
-        self.assertEqual(self.alice.ask(type="nick", nick="4947Ꮞ")[-1]["nick"], "4947Ꮞ")
+        self.assertLessEqual(
+            {"type": "nick", "nick": "4947Ꮞ"}.items(), self.alice.ask(type="nick", nick="4947Ꮞ")[-1].items()
+        )
 
 
 class BeginningTests(SynchronousTestCase):

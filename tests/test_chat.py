@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import __version__, chat, messages, names
@@ -74,7 +75,9 @@ class HelloTests(ChatTestCase):
             self.assertEqual(peer.ask(type="hello", nick=nick)[0]["code"], code)
         self.assertEqual(peer.ask(type="hello")[0]["code"], "bad-nick")
         self.assertEqual(peer.ask(type="hello", nick="carol", password="s3cret")[0]["code"], "auth-failed")
-        self.assertEqual(peer.ask(type="hello", nick="Кэрол")[0]["nick"], "Кэрол")
+        self.assertLessEqual(
+            {"type": "welcome", "nick": "Кэрол"}.items(), peer.ask(type="hello", nick="Кэрол")[0].items()
+        )
 
     def test_before_it_nothing_else_is_welcome(self) -> None:
         peer = self.server.connect()
@@ -126,19 +129,21 @@ class LookalikeTests(ChatTestCase):
         for nick in self.LIKE_ALICE:
             answer = self.hello(nick)
             self.assertEqual((answer["code"], answer["msg"], answer["nick"]), ("nick-taken", text, nick))
-        self.assertEqual(self.hello("Алиса")["nick"], "Алиса")
+        self.assertLessEqual({"type": "welcome", "nick": "Алиса"}.items(), self.hello("Алиса").items())
 
     def test_a_change_to_one_is_refused_and_keeps_the_old_one(self) -> None:
         for nick in self.LIKE_ALICE:
             self.assertEqual(self.error(self.bob, type="nick", nick=nick), "nick-taken")
         self.assertEqual(self.hello("bоb")["code"], "nick-taken")
-        self.assertEqual(self.bob.ask(type="nick", nick="robert")[0]["nick"], "robert")
-        self.assertEqual(self.hello("bоb")["nick"], "bоb")
+        self.assertLessEqual(
+            {"type": "nick", "nick": "robert"}.items(), self.bob.ask(type="nick", nick="robert")[0].items()
+        )
+        self.assertLessEqual({"type": "welcome", "nick": "bоb"}.items(), self.hello("bоb").items())
         self.assertEqual(self.hello("rоbert")["code"], "nick-taken")
 
     def test_it_is_free_when_the_other_one_has_left(self) -> None:
         self.alice.cut()
-        self.assertEqual(self.hello("аlice")["nick"], "аlice")
+        self.assertLessEqual({"type": "welcome", "nick": "аlice"}.items(), self.hello("аlice").items())
         self.assertEqual(self.hello("alice")["code"], "nick-taken")
 
     def test_it_is_kept_from_others_by_a_connection_that_has_taken_the_place_of_another(self) -> None:
@@ -147,16 +152,20 @@ class LookalikeTests(ChatTestCase):
             carol.ask(type="hello", nick="carol", token="0123456789abcdef")
             self.assertEqual(self.hello("саrol")["code"], "nick-taken")
         carol.cut()
-        self.assertEqual(self.hello("саrol")["nick"], "саrol")
+        self.assertLessEqual({"type": "welcome", "nick": "саrol"}.items(), self.hello("саrol").items())
 
     def test_one_may_change_ones_own_to_one(self) -> None:
-        self.assertEqual(self.alice.ask(type="nick", nick="Аlice")[0]["nick"], "Аlice")
+        self.assertLessEqual(
+            {"type": "nick", "nick": "Аlice"}.items(), self.alice.ask(type="nick", nick="Аlice")[0].items()
+        )
         self.assertEqual(self.hello("alice")["code"], "nick-taken")
-        self.assertEqual(self.alice.ask(type="nick", nick="alice")[0]["nick"], "alice")
+        self.assertLessEqual(
+            {"type": "nick", "nick": "alice"}.items(), self.alice.ask(type="nick", nick="alice")[0].items()
+        )
 
     def test_a_spelling_is_looked_at_as_it_is_written(self) -> None:
         """A small Cyrillic в does not look like b, its capital looks like B."""
-        self.assertEqual(self.hello("вob")["nick"], "вob")
+        self.assertLessEqual({"type": "welcome", "nick": "вob"}.items(), self.hello("вob").items())
         self.assertEqual(self.hello("ВOB")["code"], "nick-taken")
 
     def test_who_looks_like_the_server(self) -> None:
@@ -178,7 +187,7 @@ class ForbiddenNickTests(ChatTestCase):
         text = "this nick is not allowed on this server: take another one"
         self.assertEqual((answer["code"], answer["msg"], answer["nick"]), ("bad-nick", text, "admin"))
         self.assertEqual(self.error(self.alice, type="nick", nick="admin"), "bad-nick")
-        self.assertEqual(self.alice.ask(type="nick", nick="al")[0]["nick"], "al")
+        self.assertLessEqual({"type": "nick", "nick": "al"}.items(), self.alice.ask(type="nick", nick="al")[0].items())
 
     def test_who_has_one_already_keeps_it(self) -> None:
         self.server.chat.forbidden_nicks = {names.nick("alice")}
@@ -478,7 +487,9 @@ class JoinTests(ChatTestCase):
 
     def test_a_room_is_shown_as_it_was_first_written(self) -> None:
         self.alice.ask(type="join", room="Кухня")
-        self.assertEqual(self.bob.ask(type="join", room="КУХНЯ")[0]["room"], "Кухня")
+        self.assertLessEqual(
+            {"type": "joined", "room": "Кухня"}.items(), self.bob.ask(type="join", room="КУХНЯ")[0].items()
+        )
 
     def test_since_a_number_it_replays_what_came_after(self) -> None:
         for text in "1", "2", "3":
@@ -793,10 +804,22 @@ class NickTests(ChatTestCase):
         self.alice.ask(type="nick", nick="al")
         self.server.hush(self.bob)
         self.assertEqual(self.error(self.bob, type="nick", nick="AL"), "nick-taken")
-        self.assertEqual(self.bob.ask(type="nick", nick="alice")[0]["nick"], "alice")
+        self.assertLessEqual(
+            {"type": "nick", "nick": "alice"}.items(), self.bob.ask(type="nick", nick="alice")[0].items()
+        )
+
+    def test_is_not_taken_by_one_that_is_gone_before_it_is_known_to_be_nobody_s(self) -> None:
+        checked: Deferred[None] = Deferred()
+        self.patch(self.server.chat.accounts, "check_guest", lambda nick: checked)
+        self.alice.send({"type": "nick", "nick": "al"})
+        self.alice.cut()
+        checked.callback(None)
+        self.assertNotIn("al", self.server.chat.nicks)
 
     def test_may_change_its_case_alone_and_stays_taken(self) -> None:
-        self.assertEqual(self.alice.ask(type="nick", nick="ALICE")[0]["nick"], "ALICE")
+        self.assertLessEqual(
+            {"type": "nick", "nick": "ALICE"}.items(), self.alice.ask(type="nick", nick="ALICE")[0].items()
+        )
         self.server.hush(self.bob)
         self.assertEqual(self.error(self.bob, type="nick", nick="alice"), "nick-taken")
         self.alice.cut()
@@ -825,7 +848,9 @@ class NickTests(ChatTestCase):
         for number in range(7):
             self.server.welcome(f"n{number}", *rooms[:2], *(["r2"] if number else []))  # 7 + 7 + 6 are told
         self.server.hush(alice)
-        self.assertEqual(alice.ask(type="nick", nick="al")[-1]["nick"], "al")  # 1 for the request, and 1 for all
+        self.assertLessEqual(
+            {"type": "nick", "nick": "al"}.items(), alice.ask(type="nick", nick="al")[-1].items()
+        )  # 1 for the request, and 1 for all
         self.assertEqual(alice.ask(type="ping")[0]["code"], "rate-limited")
 
     def test_what_others_are_told_of_ends_the_turn_of_who_asked(self) -> None:
