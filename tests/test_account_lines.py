@@ -217,6 +217,11 @@ class BadLines(AccountLinesTestCase):
             ({"rule": {**RULE, "room": "Den"}}, "the room of a rule is the key of a room"),
             ({"rule": {**RULE, "kind": "curse"}}, "Invalid enum value 'curse'"),
             ({"rule": {**RULE, "subject": "192.0.2.1/24"}}, "a nick consists of"),
+            (
+                {"rule": {**RULE, "kind": "ban", "subject": "192.0.2.7/32"}},
+                "the subject of a ban is not '192.0.2.7/32'",
+            ),
+            ({"rule": {**RULE, "kind": "ban", "subject": "::ffff:192.0.2.7"}}, "the subject of a ban is not '::ffff"),
             ({"rule": {**RULE, "subject": "Alice"}}, "the subject of a mute is not 'Alice'"),
             ({"rule": {**RULE, "kind": "lock"}}, "the subject of a lock is not 'alice'"),
             ({"rule": {**RULE, "kind": "role", "value": 50}}, "a role is one of the numbers [20, 30, 40]"),

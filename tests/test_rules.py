@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import names, rules
 from twisted_chat.messages import WireError
-from twisted_chat.names import Name
+from twisted_chat.names import NOBODY, Name
 from twisted_chat.rules import FEW_RULES, SERVER_WIDE, Account, Change, Role, Rule, RuleKey, RuleKind, Rules
 
 DEN = names.room("Den")
@@ -85,6 +85,13 @@ class RoleTests(RulesTestCase):
         self.end(key)
         self.assertIs(self.rules.role(al, "den"), Role.GUEST)
 
+    def test_a_role_ends_while_others_stay(self) -> None:
+        key = self.make("role", "al", value=Role.MODERATOR)
+        self.make("role", "bo", value=Role.MEMBER)
+        self.end(key)
+        self.assertIs(self.rules.role(registered("al").account, "den"), Role.GUEST)
+        self.assertIs(self.rules.role(registered("bo").account, "den"), Role.MEMBER)
+
     def test_an_operator_is_one_everywhere(self) -> None:
         self.assertIs(self.rules.role(registered("olga").account, "den"), Role.OPERATOR)
         self.assertIs(self.rules.role(registered("olga").account), Role.OPERATOR)
@@ -97,7 +104,16 @@ class RoleTests(RulesTestCase):
         self.assertFalse(self.rules.has_rules("den"))
 
 
-class BanTests(RulesTestCase):
+class InForceTestCase(RulesTestCase):
+    """The den has another rule all the time: whatever ends there has to leave nothing behind."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.make("role", "zed", value=Role.MEMBER)
+        self.make("role", "zed", value=Role.MEMBER, room=SERVER_WIDE)
+
+
+class BanTests(InForceTestCase):
     def test_a_room_without_rules_is_open(self) -> None:
         self.assertEqual(self.entry(guest("al")), "")
 
@@ -142,6 +158,62 @@ class BanTests(RulesTestCase):
         self.assertEqual(self.entry(guest("bo", "192.0.2.1")), "banned")
         self.end(other)
         self.assertEqual(self.entry(guest("bo", "192.0.2.1")), "")
+
+    def test_a_new_ban_of_somebody_takes_the_place_of_the_old_one(self) -> None:
+        self.make("ban", "al", address="192.0.2.1")
+        self.make("ban", "al", address="192.0.2.2")
+        self.assertEqual(self.entry(guest("bo", "192.0.2.1")), "")
+        self.assertEqual(self.entry(guest("bo", "192.0.2.2")), "banned")
+
+    def test_guests_whose_nicks_look_like_that_of_a_banned_one_are_banned_too(self) -> None:
+        key = self.make("ban", "вob", shown="ВOB")
+        other = self.make("ban", "al")
+        self.assertEqual(self.entry(guest("BOB")), "banned")
+        self.assertEqual(self.entry(guest("bo")), "")
+        self.assertEqual(self.entry(guest("аl")), "banned")
+        self.assertEqual(self.entry(registered("BOB")), "")
+        self.assertEqual(self.entry(Somebody(NOBODY)), "")
+        self.end(key, other)
+        for nick in "BOB", "аl":
+            self.assertEqual(self.entry(guest(nick)), "")
+
+    def test_a_nick_may_read_like_an_address(self) -> None:
+        kinds: list[RuleKind] = ["mute", "invite"]
+        for kind in kinds:
+            key = self.make(kind, "192.0.2.7")
+            self.assertEqual(self.entry(guest("al", "192.0.2.7")), "")
+            self.end(key)
+
+    def test_nobody_from_a_banned_address_may_connect(self) -> None:
+        self.rules.check_address("192.0.2.7", 0)
+        key = self.make("ban", "192.0.2.0/24", room=SERVER_WIDE, until=HOUR)
+        error = self.assertRaises(WireError, self.rules.check_address, "192.0.2.7", HOUR - 1)
+        self.assertEqual(error.text, "you are banned from this server until 1970-01-01T01:00:00.000Z")
+        self.rules.check_address("192.0.2.7", HOUR)
+        self.rules.check_address("192.0.3.7", 0)
+        self.end(key)
+        self.rules.check_address("192.0.2.7", 0)
+
+    def test_a_network_beyond_the_addresses_of_ipv4_is_one_of_ipv6(self) -> None:
+        for text, network in (
+            ("::ffff:0.0.0.0/96", "0.0.0.0/0"),
+            ("::ffff:192.0.2.7", "192.0.2.7/32"),
+            ("::ffff:0.0.0.0/95", "::fffe:0:0/95"),
+            ("2001:db8::/120", "2001:db8::/120"),
+        ):
+            self.assertEqual(str(rules.as_network(text)), network)
+        self.assertIsNone(rules.as_network("al"))
+
+    def test_there_is_one_text_for_a_network(self) -> None:
+        for text, subject in (
+            ("192.0.2.7/32", "192.0.2.7"),
+            ("192.0.2.9/24", "192.0.2.0/24"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("2001:DB8::1", "2001:db8::1"),
+        ):
+            network = rules.as_network(text)
+            assert network
+            self.assertEqual(rules.network_text(network), subject)
 
     def test_an_address_or_a_network_is_banned_whoever_it_is(self) -> None:
         for subject, inside, outside in (
@@ -190,7 +262,7 @@ class BanTests(RulesTestCase):
         self.assertEqual((error.code, error.text), ("banned", "you are banned from this server"))
 
 
-class LockTests(RulesTestCase):
+class LockTests(InForceTestCase):
     def test_a_locked_room_is_for_members_and_those_who_are_invited(self) -> None:
         lock = self.make("lock")
         self.make("role", "mo", value=Role.MEMBER)
@@ -205,9 +277,9 @@ class LockTests(RulesTestCase):
         self.assertEqual(self.entry(guest("al")), "")
 
 
-class SpeechTests(RulesTestCase):
+class SpeechTests(InForceTestCase):
     def test_the_clock_is_not_read_where_a_room_has_no_rules(self) -> None:
-        self.rules.check_speech(guest("al"), "den", lambda: self.fail("it was read"))
+        self.rules.check_speech(guest("al"), "quiet", lambda: self.fail("it was read"))
 
     def test_somebody_is_muted_for_a_time(self) -> None:
         self.make("mute", "al", until=HOUR, address="192.0.2.1")
@@ -233,6 +305,7 @@ class SpeechTests(RulesTestCase):
 
     def test_slow_mode_counts_for_each_nick_or_account(self) -> None:
         slow = self.make("slow", value=30)
+        self.assertIsNone(self.speech(guest("first"), 30_000))
         self.assertIsNone(self.speech(guest("al"), HOUR))
         self.assertEqual(self.speech(guest("al"), HOUR + 10_000), 20)
         self.assertIsNone(self.speech(guest("bo"), HOUR))
@@ -241,6 +314,9 @@ class SpeechTests(RulesTestCase):
         self.assertIsNone(self.speech(guest("al"), HOUR + 30_000))
         self.end(slow)
         self.assertIsNone(self.speech(guest("al"), HOUR + 30_001))
+        self.assertIsNone(self.speech(guest("al"), HOUR + 30_001))
+        self.make("slow", value=30)
+        self.assertIsNone(self.speech(guest("al"), HOUR + 30_002), "what was said before does not count")
 
     def test_the_memory_of_slow_mode_is_bounded(self) -> None:
         self.patch(rules, "MAX_SPOKEN", 3)

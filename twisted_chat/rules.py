@@ -388,6 +388,12 @@ def as_network(subject: str) -> IPv4Network | IPv6Network | None:
     return network
 
 
+def network_text(network: IPv4Network | IPv6Network) -> str:
+    """Return the subject of a ban of a network, or of an address: there is one text for each."""
+    single = network.prefixlen == network.max_prefixlen
+    return str(network.network_address) if single else str(network)
+
+
 def _banned(ban: Rule, where: str) -> WireError:
     until = "" if ban.until is None else f" until {time_text(ban.until)}"
     return WireError("banned", f"you are banned {where}{until}{_reason(ban)}", until=ban.until)

@@ -19,7 +19,7 @@ from argon2.exceptions import InvalidHashError
 from .. import names
 from ..messages import MAX_OBJECT, time_milliseconds, time_text
 from ..registry import AccountState, Action, Report, StoredToken
-from ..rules import Role, Rule, as_network
+from ..rules import Role, Rule, as_network, network_text
 
 PAGE: Final = 5_000
 """Rows that are read in one statement."""
@@ -84,14 +84,19 @@ def _token_row(token: StoredToken) -> _Row:
 
 def _rule_row(rule: Rule) -> _Row:
     _check(_is_room(rule.room), "the room of a rule is the key of a room, or empty")
-    if rule.kind != "ban" or as_network(rule.subject) is None:
-        fits = not rule.subject if rule.kind in ("lock", "slow") else _is_nick(rule.subject)
-        _check(fits, f"the subject of a {rule.kind} is not '{rule.subject}'")
+    _check(_is_subject(rule), f"the subject of a {rule.kind} is not '{rule.subject}'")
     if rule.kind == "role":
         roles = [int(role) for role in (Role.MEMBER, Role.MODERATOR, Role.OWNER)]
         _check(rule.value in roles, f"a role is one of the numbers {roles}")
     _check(0 <= rule.value <= MAX_NUMBER, "a value is not negative")
     return msgspec.structs.astuple(rule)
+
+
+def _is_subject(rule: Rule) -> bool:
+    if rule.kind in ("lock", "slow"):
+        return not rule.subject
+    network = as_network(rule.subject) if rule.kind == "ban" else None
+    return _is_nick(rule.subject) if network is None else rule.subject == network_text(network)
 
 
 def _action_row(action: Action) -> _Row:

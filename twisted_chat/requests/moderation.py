@@ -21,7 +21,7 @@ from ..nicks import Bearer
 from ..participant import Participant
 from ..registry import AccountState, Action, Report, StoredAccount
 from ..room import Room
-from ..rules import SERVER_WIDE, Account, Change, Role, Rule, RuleKey, RuleKind, as_network
+from ..rules import SERVER_WIDE, Account, Change, Role, Rule, RuleKey, RuleKind, as_network, network_text
 from ..session import Session
 from .common import fitting, membership
 
@@ -184,8 +184,7 @@ def _find_subject(host: Host, who: str) -> tuple[str, str, str, Account | None]:
     """Return the target of a ban: the subject of the rule, its name for people, a guest's network, and an account."""
     network = as_network(who)
     if network is not None:
-        single = network.prefixlen == network.max_prefixlen
-        text = str(network.network_address) if single else str(network)
+        text = network_text(network)
         return text, text, "", None
     name = names.nick(who)
     for bearer in host.nicks.bearers(name.key):
