@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import names
 from twisted_chat.log import Entry
-from twisted_chat.room.backlog import AUTHORS_A_TURN, Backlog
+from twisted_chat.room.backlog import AUTHORS_A_TURN, Backlog, size_to_send
 
 
 class BacklogTests(SynchronousTestCase):
@@ -21,7 +21,8 @@ class BacklogTests(SynchronousTestCase):
 
     def add(self, *texts: str) -> None:
         """Add messages; the first letter is the author."""
-        self.backlog.add(self.entry(text) for text in texts)
+        entries = [self.entry(text) for text in texts]
+        self.backlog.add(entries, sum(map(size_to_send, entries)))
 
     def entry(self, text: str) -> Entry:
         room: Any = None
@@ -64,6 +65,13 @@ class BacklogTests(SynchronousTestCase):
         self.backlog.let_others_wait()
         self.add("d0")
         self.assertEqual([self.take(9, 20) for _ in range(3)], [["a3"], ["b2"], ["d0"]])
+
+    def test_how_much_there_is_to_send_is_counted_anew_once_all_was_taken(self) -> None:
+        self.add(*self.flood("a", range(4)))
+        self.take(9)
+        self.assertEqual(self.backlog.to_send, 0)
+        self.add("b0")
+        self.assertEqual(self.backlog.to_send, 20)
 
     def test_an_author_that_had_nothing_here_goes_before_those_that_had(self) -> None:
         self.add(*(f"{author}{number}" for author in "ab" for number in range(3)))

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from .log import DELETE, Record
 from .messages import MAX_OBJECT, SERVER, BareMessage, Deleted, Error, Message, Reply, Stop, encode_line, time_text
-from .names import address_of
+from .names import DIRECT, address_of
 
 Part = TypeVar("Part", bound=Sequence[Any])
 
@@ -38,9 +38,11 @@ def message_of(room: str, record: Record) -> Message | None:
     """Return the message for a record; None for an entry of another kind."""
     if record.kind:
         return None
-    in_room, to = address_of(room, record.author)
     deleted = record.deleted or None
-    return Message(record.msg, record.author, in_room, to, record.seq, time_text(record.time), deleted)
+    message = Message(record.msg, record.author, room, None, record.seq, time_text(record.time), deleted)
+    if room[0] == DIRECT:
+        message.room, message.to = address_of(room, record.author)
+    return message
 
 
 def object_of(room: str, record: Record) -> Message | Deleted | None:
@@ -56,7 +58,7 @@ class _Lines:
     """JSON lines, for clients that say hello: one object on each line."""
 
     def message(self, room: str, record: Record) -> bytes:
-        obj = object_of(room, record)
+        obj = object_of(room, record) if record.kind else message_of(room, record)
         return b"" if obj is None else encode_line(obj)
 
     reply = staticmethod(encode_line)

@@ -21,6 +21,7 @@ from .confusables import skeleton
 from .messages import WireError
 
 __all__ = [
+    "DIRECT",
     "MAX_NICK",
     "MAX_ROOM",
     "NOBODY",
@@ -36,6 +37,9 @@ __all__ = [
     "room",
     "skeleton",
 ]
+
+DIRECT: Final = "@"
+"""The first character of the name of a log of direct messages. No room's name has it."""
 
 MAX_NICK: Final = 32
 """Characters of a nick, which has to fit into a column of a terminal."""
@@ -171,12 +175,12 @@ def direct(one: Name, other: Name) -> Name:
 
 def is_direct(key: str) -> bool:
     """True for the key of a log of direct messages."""
-    return key.startswith("@")
+    return key.startswith(DIRECT)
 
 
 def address_of(log: str, author: str) -> tuple[str | None, str | None]:
     """Return the room of a message in a log, or its recipient if they are direct messages, as both are shown."""
-    if log[0] != "@":  # as nearly all are: this is asked for each message, twice
+    if not is_direct(log):
         return log, None
     _, first, second = log.split("@")
     return None, second if author == first else first

@@ -51,9 +51,10 @@ def _append(
                 _enter(host, room, other, None)
     finally:
         host.rooms.forget_if_empty(room)
-    session.append_started(len(request.msg))
+    size = len(request.msg)
+    session.append_started(size)
     member = session.members[room.name.key]
-    host.rooms.say(Entry(room.log, account.name, request.msg, request.id, member))
+    host.rooms.say(Entry(room.log, account.name, request.msg, request.id, member), size * len(room.members))
 
 
 def _enter(host: Host, room: Room, session: Session, since: int | None) -> Member:

@@ -27,9 +27,10 @@ def _say(host: Host, session: Session, request: messages.Say) -> Deferred[None] 
     host.accounts.rules.check_speech(session, member.room.log.name.key, host.now)
     size = len(request.msg)
     session.append_started(size)
-    if (price := size * len(member.room.members)) >= FAN_OUT:
-        session.charge_work(price // FAN_OUT)
-    host.rooms.say(Entry(member.room.log, session.nick, request.msg, request.id, member))
+    to_send = size * len(member.room.members)
+    if to_send >= FAN_OUT:
+        session.charge_work(to_send // FAN_OUT)
+    host.rooms.say(Entry(member.room.log, session.nick, request.msg, request.id, member), to_send)
     return None
 
 

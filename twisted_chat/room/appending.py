@@ -20,8 +20,8 @@ from twisted.python.failure import Failure
 from .. import clock
 from ..log import DELETE, Entry, Log, Record, Unavailable
 from ..messages import SERVER, SERVER_FAULT, Ack, Code, Error, time_text
-from ..names import address_of
-from .backlog import Backlog, size_to_send
+from ..names import DIRECT, address_of
+from .backlog import Backlog
 from .catching_up import CatchingUp
 from .members import Listener, Member, Room
 from .page import Page
@@ -52,6 +52,8 @@ class Appending:
         self._turn = turn
         self._catching_up = catching_up
         self._entries: list[Entry] = []
+        self._to_send = 0
+        """Their `size_to_send`, in all."""
         """The messages of this turn."""
         self._backlog = Backlog()
         """The messages of earlier turns that are not being appended yet."""
@@ -71,17 +73,18 @@ class Appending:
         self.emptied: list[Room] = []
         """Rooms without any message left in memory."""
 
-    def say(self, entry: Entry) -> None:
-        """Append a message at the end of this turn. Its origin is a `Member`."""
+    def say(self, entry: Entry, to_send: int = 0) -> None:
+        """Append an entry at the end of this turn. Its origin is a `Member`, and `to_send` its `size_to_send`."""
         if not self._entries:
             self._turn.schedule()
         self._entries.append(entry)
+        self._to_send += to_send
 
     def settled(self) -> Deferred[None]:
         """Return a Deferred that fires when every message so far is appended and acked, or refused."""
         done: Deferred[None] = Deferred()
-        self._backlog.add(self._entries)
-        self._entries = []
+        self._backlog.add(self._entries, self._to_send)
+        self._entries, self._to_send = [], 0
         self._backlog.let_others_wait()
         self._waiting.append((self._handled + self._started + self._backlog.count, done))
         self._turn.schedule()
@@ -125,10 +128,11 @@ class Appending:
 
     def _start(self) -> None:
         entries, self._entries = self._entries, []
-        many = len(entries) > MESSAGES_A_TURN or (len(entries) > 1 and sum(map(size_to_send, entries)) > BYTES_A_TURN)
+        many = len(entries) > MESSAGES_A_TURN or (len(entries) > 1 and self._to_send > BYTES_A_TURN)
         if many or self._backlog.count:
-            self._backlog.add(entries)
+            self._backlog.add(entries, self._to_send)
             entries = self._backlog.take(MESSAGES_A_TURN, BYTES_A_TURN)
+        self._to_send = 0
         self._started = len(entries)
         self._unacked = entries
         time = clock.milliseconds(self._reactor)
@@ -231,8 +235,10 @@ class Appending:
         for entry in own:
             fresh += entry.fresh
             if entry.id is not None:
-                room, to = address_of(page.room, entry.author.shown)
-                acks.append(encoding.reply(Ack(entry.id, room, to, entry.seq, time_text(entry.time))))
+                ack = Ack(entry.id, page.room, None, entry.seq, time_text(entry.time))
+                if page.room[0] == DIRECT:
+                    ack.room, ack.to = address_of(page.room, entry.author.shown)
+                acks.append(encoding.reply(ack))
             elif member.live:
                 acks.append(encoding.join(()))
         if not member.live:
@@ -289,12 +295,10 @@ class Appending:
 
 def _by_author(entries: list[Entry]) -> _Said:
     said: _Said = {}
+    member: Member | None = None
     for entry in entries:
-        member: Member = entry.origin
-        if member.room not in said:
-            said[member.room] = {member: [entry]}
-        elif member not in (authors := said[member.room]):
-            authors[member] = [entry]
-        else:
-            authors[member].append(entry)
+        if entry.origin is not member:
+            member = entry.origin
+            own = said.setdefault(member.room, {}).setdefault(member, [])
+        own.append(entry)
     return said

@@ -8,7 +8,7 @@ from math import inf
 from typing import Final
 
 from ..log import Entry
-from .members import Listener
+from .members import Listener, Member
 
 AUTHORS_A_TURN: Final = 32
 """Authors that share a turn if there are more: each then has 8 messages of 256. What an author says in a room in one
@@ -31,22 +31,26 @@ class Backlog:
     def __init__(self) -> None:
         self.count = 0
         """The number of messages."""
+        self.to_send = 0
+        """The most that the `size_to_send` of those in the queues can be in all."""
         self._first: deque[Entry] = deque()
         """Messages that go before those of the queues."""
-        self._new: dict[Listener, deque[Entry]] = {}
+        self._new: dict[Listener, list[Entry]] = {}
         """The messages of each author that had none here, in their order. It need not wait for those that had."""
-        self._queues: dict[Listener, deque[Entry]] = {}
+        self._queues: dict[Listener, list[Entry]] = {}
         """The messages of each other author. The author whose turn it is comes first."""
 
-    def add(self, entries: Iterable[Entry]) -> None:
-        """Add messages, each of which has a `Member` as its origin."""
+    def add(self, entries: Iterable[Entry], to_send: int) -> None:
+        """Add messages, each of which has a `Member` as its origin; `to_send` is their `size_to_send` in all."""
+        member: Member | None = None
         for entry in entries:
-            author = entry.origin.listener
-            queue = self._queues.get(author) or self._new.get(author)
-            if queue is None:
-                queue = self._new[author] = deque()
+            if entry.origin is not member:
+                member = entry.origin
+                author = member.listener
+                queue = self._queues.get(author) or self._new.setdefault(author, [])
             queue.append(entry)
             self.count += 1
+        self.to_send += to_send
 
     def take(self, most: int, most_bytes: float = inf) -> list[Entry]:
         """Take so many messages out, or all of them if there are fewer: until they are `most_bytes` to send."""
@@ -59,14 +63,16 @@ class Backlog:
         while (queues := self._new or self._queues) and len(taken) < most and most_bytes > 0:
             author = next(iter(queues))
             queue = queues.pop(author)
-            for _ in range(min(share, most - len(taken), len(queue))):
-                taken.append(queue.popleft())
-                most_bytes -= size_to_send(taken[-1])
-                if most_bytes <= 0:
-                    break
+            part = queue[: min(share, most - len(taken))]
+            if self.to_send > most_bytes:
+                most_bytes = _cut(part, most_bytes)
+            taken += part
+            del queue[: len(part)]
             if queue:
                 self._queues[author] = queue
         self.count -= len(taken)
+        if not self.count:
+            self.to_send = 0
         return taken
 
     def let_others_wait(self) -> None:
@@ -74,3 +80,13 @@ class Backlog:
         entries = self.take(self.count)
         self._first.extend(entries)
         self.count = len(entries)
+
+
+def _cut(entries: list[Entry], most_bytes: float) -> float:
+    """Leave only those entries that are sent until there are `most_bytes` to send; return what is left of these."""
+    for count, entry in enumerate(entries, 1):
+        most_bytes -= size_to_send(entry)
+        if most_bytes <= 0:
+            del entries[count:]
+            break
+    return most_bytes

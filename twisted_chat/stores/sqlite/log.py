@@ -291,23 +291,28 @@ class SQLiteLog:
         """
         fresh: list[Entry] = []
         said: _Said = {}
-        heads: dict[RoomLog, int] = {}
+        heads: dict[RoomLog | None, int] = {}
         epoch, journaled = self._epoch, self._journaled
+        room: Any = None
+        seq = 0
         for entry in entries:
-            room: Any = entry.room
-            if room.known != epoch:
-                return None
+            if entry.room is not room:
+                heads[room] = seq
+                room = entry.room
+                if room.known != epoch:
+                    return None
+                seq = heads.get(room, room.seq)
             if entry.id is not None:
-                key = _key_of(entry)
+                key = room.name.key, entry.author.key, entry.id
                 first = journaled.get(key) or said.get(key) or known.get(key)
                 if first:
                     entry.seq, entry.time = first
                     continue
-            entry.seq = heads[room] = heads.get(room, room.seq) + 1
+                said[key] = seq + 1, time
+            seq += 1
+            entry.seq = seq
             entry.time = time
             fresh.append(entry)
-            if entry.id is not None:
-                said[key] = entry.seq, time
         return fresh, said
 
     def _appended(self, turn: _Turn) -> None:
@@ -316,15 +321,15 @@ class SQLiteLog:
         self.room_count += len(turn.made)
         by_room: dict[Any, list[Record]] = {}
         size = ROW_BYTES * len(turn.fresh)
+        room: Any = None
         for entry in turn.fresh:
+            if entry.room is not room:
+                room = entry.room
+                records = by_room.setdefault(room, [])
             entry.fresh = True
             msg = entry.msg
             size += len(msg)
-            record = Record(entry.seq, entry.time, entry.author.shown, msg, entry.kind, entry.of)
-            if entry.room in by_room:
-                by_room[entry.room].append(record)
-            else:
-                by_room[entry.room] = [record]
+            records.append(Record(entry.seq, entry.time, entry.author.shown, msg, entry.kind, entry.of))
         self._journal_bytes += size
         self._journaled.update(turn.said)
         for room, records in by_room.items():
