@@ -73,6 +73,7 @@ TESTS: Final = {
     "requests.moderation": ("moderation",),
     "nicks": ("account_requests", "chat"),
     "requests.direct_logs": ("direct_logs",),
+    "requests.reports": ("moderation",),
     "requests.deleting": ("deleting",),
     "requests.accounts": ("account_requests",),
     "requests.common": (
@@ -237,7 +238,6 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "go_on: self._going_on = True -> self._going_on = False": "the same",
     },
     "requests.identity": {
-        "_welcome: account is None or not since -> account is None": "without logs there is nothing to replay",
         "_take_nick: account is None or account.name.key != name.key"
         " -> account is None": "the nick of an account is its name",
     },

@@ -397,8 +397,38 @@ class ReportTests(ModerationTestCase):
         self.assertEqual(answer, {"type": "report", "author": "bo", "room": "Den", "of": seq, "msg": "rude"})
         self.assertEqual(self.heard(self.ops), [{**answer, "time": time}])
         self.assertEqual([self.heard(peer) for peer in (self.olga, self.al)], [[], []])
-        (kept,) = self.successResultOf(self.registry.reports(0, 9))
+        self.assertEqual(self.successResultOf(self.registry.reports(0, 9)), [])
+
+    def test_it_waits_for_an_operator_who_is_not_there(self) -> None:
+        seq = self.do(self.al, type="", room="den", msg="rude")["seq"]
+        self.ops.cut()
+        for msg in "rude", "very rude":
+            self.do(self.bo, type="report", room="den", of=seq, msg=msg)
+        (kept, _) = self.successResultOf(self.registry.reports(0, 9))
         self.assertEqual((kept.room, kept.of, kept.author, kept.msg), ("den", seq, "bo", "rude"))
+        self.hello("olga", HORSE)
+        ops = self.server.connect()
+        for expected in ["welcome", "report", "report"], ["welcome"]:
+            ops = self.server.connect()
+            ops.send({"type": "hello", "nick": "ops", "password": HORSE})
+            self.assertEqual([obj["type"] for obj in self.heard(ops)], expected)
+            ops.cut()
+
+    def test_an_operator_who_goes_at_once_leaves_it_for_the_next(self) -> None:
+        seq = self.do(self.al, type="", room="den", msg="rude")["seq"]
+        self.ops.cut()
+        self.do(self.bo, type="report", room="den", of=seq)
+        read = self.registry.reports
+        ops = self.server.connect()
+
+        def cut_and_read(*asked: int) -> Any:
+            ops.cut()
+            return read(*asked)
+
+        self.patch(self.registry, "reports", cut_and_read)
+        ops.send({"type": "hello", "nick": "ops", "password": HORSE})
+        self.server.settle()
+        self.assertEqual(len(self.successResultOf(read(0, 9))), 1)
 
     def test_only_what_one_could_read_is_reported(self) -> None:
         self.assertEqual(self.code(self.ops, type="report", room="den", of=1), "not-joined")

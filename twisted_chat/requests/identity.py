@@ -13,7 +13,7 @@ from ..names import Name
 from ..participant import Participant
 from ..rules import Account, Role
 from ..session import Session
-from . import direct_logs
+from . import direct_logs, reports
 
 RESERVED: Final = frozenset(map(names.skeleton, (SERVER, "self")))
 """The names that no nick may look like: the server is the author `server`, and bare clients call themselves `self`."""
@@ -63,7 +63,10 @@ def _welcome(
             id=request.id,
         )
     )
-    return None if account is None or not since else direct_logs.replay(host, session, account, since)
+    if account is None:
+        return None
+    waiting = reports.send_waiting(host, session)
+    return waiting.addCallback(lambda _: direct_logs.replay(host, session, account, since)) if since else waiting
 
 
 def _take_nick(host: Host, session: Session, nick: str, account: Account | None, token: str | None = None) -> Name:

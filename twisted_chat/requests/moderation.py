@@ -23,6 +23,7 @@ from ..registry import AccountState, Action, Report, StoredAccount
 from ..room import Room
 from ..rules import SERVER_WIDE, Account, Change, Role, Rule, RuleKey, RuleKind, as_network, network_text
 from ..session import Session
+from . import reports
 from .common import fitting, membership
 
 MAX_BANS: Final = 1_000
@@ -403,23 +404,10 @@ def _report(host: Host, session: Session, request: messages.SendReport) -> Defer
     return host.accounts.registry.report(report).addCallback(_reported, host, session, request)
 
 
-def _reported(report: Report, host: Host, session: Session, request: messages.SendReport) -> None:
+def _reported(report: Report, host: Host, session: Session, request: messages.SendReport) -> Deferred[None]:
     if not session.closed:
-        session.reply(reported(host, report, request.id))
-    for operator in host.operators():
-        host.rooms.send(operator, reported(host, report))
-
-
-def reported(host: Host, report: Report, id: str | None = None) -> messages.Reported:
-    """Make the notice of a report."""
-    return messages.Reported(
-        author=report.author,
-        room=_room(host, report.room).shown,
-        of=report.of,
-        time=time_text(report.time),
-        msg=report.msg,
-        id=id,
-    )
+        session.reply(reports.notice_of(host, report, request.id))
+    return reports.send_to_operators(host, report)
 
 
 @answers(messages.ReadAudit, needs=Role.MODERATOR)
