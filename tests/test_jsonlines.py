@@ -479,6 +479,17 @@ class PartTests(SynchronousTestCase):
         self.assertGreater(len(turns), 1)
         self.assertLessEqual(max(turns), (WORK_A_TURN + 2 * QUANTUM) * 1024)
 
+    def test_an_object_of_many_brackets_costs_more(self) -> None:
+        text = json.dumps({"type": "ping", "pad": "x" * 16_000}).encode()
+        brackets = json.dumps({"type": "ping", "pad": [{}] * 2_000 + [[]] * 2_000}).encode()
+        served = []
+        for obj in text, brackets:
+            server, protocol, transport = self.connect(burst=100)
+            protocol.dataReceived(obj * 40)
+            server.settle()
+            served.append(transport.value().count(b"\n"))
+        self.assertEqual(served, [25 + 1, 4 + 1], "the last one is refused")
+
     def test_an_object_in_small_pieces_costs_little_more(self) -> None:
         server, protocol, transport = self.connect(burst=14)
         data = json.dumps({"type": "ping", "pad": "x" * 16_000}).encode()

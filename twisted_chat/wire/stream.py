@@ -28,7 +28,7 @@ from zope.interface import implementer
 from ..chat import Chat
 from ..encoding import Encoding
 from ..framing import Frame
-from ..messages import MAX_OBJECT, Asked
+from ..messages import MAX_OBJECT, Asked, WireError
 from ..participant import Receiver
 from ..session import SILENCE_SECONDS
 
@@ -54,6 +54,11 @@ SMALL: Final = 1024
 
 LINES: Final = 64
 """Lines of a piece at most. To cut 4 kB of `{]` lines took 2.5 ms at once, which a thousand connections had done."""
+
+LONG: Final = 2**12
+BRACKET: Final = 24
+"""The bytes that a bracket counts for in an object of 4 kB or more. 16 kB of `{},` take 0.6 ms to cut out of two reads
+and to decode, as much as 100 kB of text."""
 
 FRAMES: Final = 8
 """Frames that are as much work to cut out of the bytes as one request, where they are short or wrong."""
@@ -131,6 +136,14 @@ def _straight(transport: Connection) -> Callable[[bytes], None]:
             queue(data[sent:])
 
     return write
+
+
+def _weight(frame: Frame) -> int:
+    """The size of a frame in bytes, and more for a long one that consists of brackets."""
+    size = len(frame)
+    if size < LONG or isinstance(frame, WireError):
+        return size
+    return size + BRACKET * (frame.count(b"{") + frame.count(b"["))
 
 
 class Cutter(TypingProtocol):
@@ -251,7 +264,7 @@ class Stream(Protocol):
         while not (self._held or self._closing or self._lined_up):
             if self._frames:
                 frame = self._frames.pop()
-                self._participant.received(self.read_request(frame), len(frame))  # type: ignore[union-attr]  # as above
+                self._participant.received(self.read_request(frame), _weight(frame))  # type: ignore[union-attr]  # as above
             elif self._data:
                 end = self._end_of_piece()
                 piece, self._data = self._data[:end], self._data[end:]
