@@ -52,7 +52,7 @@ class Registry(Login):
 class RegistryTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.registry = Registry()
-        self.server = Server(limits=Limits(rate=1, burst=5), accounts=self.registry)
+        self.server = Server(limits=Limits(rate=1, burst=15), accounts=self.registry)
 
     def hello(self, peer: Peer, **fields: Any) -> dict[str, Any]:
         (answer,) = peer.ask(**{"type": "hello", "nick": "alice", "password": "s3cret", **fields})
@@ -127,8 +127,8 @@ class RegistryTests(SynchronousTestCase):
     def test_limits_depend_on_who_it_is(self) -> None:
         alice, guest = self.server.connect(), self.server.connect()
         limits = [self.hello(alice)["limits"], self.hello(guest, nick="bob", password=None)["limits"]]
-        self.assertEqual([(told["rate"], told["burst"]) for told in limits], [(50, 20), (1, 5)])
-        for peer, served in (alice, 19), (guest, 4):
+        self.assertEqual([(told["rate"], told["burst"]) for told in limits], [(50, 20), (1, 15)])
+        for peer, served in (alice, 19), (guest, 14):
             peer.send(*[{"type": "ping"}] * 30)
             self.server.settle()
             self.assertEqual([obj["type"] for obj in peer.got()], ["pong"] * served + ["error"])

@@ -12,7 +12,6 @@ from twisted_chat import __version__, chat, messages, names
 from twisted_chat.limits import (
     FAN_OUT,
     LEAST_ARRIVALS,
-    LOOK_UP,
     MAX_ERRORS,
     MAX_REFUSED_OF_ADDRESS,
     MAX_REST_SECONDS,
@@ -839,7 +838,7 @@ class NickTests(ChatTestCase):
         self.assertEqual(codes, [None] * 4 + ["rate-limited"])
 
     def test_it_is_paid_for_over_all_rooms_and_what_is_begun_is_paid_for(self) -> None:
-        self.server = Server(limits=Limits(burst=6 + 3 * LOOK_UP, rate=0.001))
+        self.server = Server(limits=Limits(burst=6, rate=0.001))
         rooms = [f"r{number}" for number in range(3)]
         alice = self.server.connect()
         alice.ask(type="hello", nick="alice")

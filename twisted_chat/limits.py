@@ -105,8 +105,8 @@ MESSAGES: Final = 10
 """Messages of a page of history that cost one more token: to read and write so many is as much work as a request."""
 
 LOOK_UP: Final = 4
-"""The price of what is looked up in the store in a thread, beside that of a request: a room that is not open, or the
-list of rooms."""
+"""The price of a wait for the store or the registry, beside that of the request: 0.1 ms, some of it in a thread.
+A room that is not open is looked up, older messages, the list of rooms, and a nick that is new."""
 
 OWN_RATE: Final = 2.0
 OWN_BURST: Final = 12

@@ -24,6 +24,7 @@ from twisted.python.failure import Failure
 
 from .encoding import Encoding
 from .limits import (
+    LOOK_UP,
     MAX_ERRORS,
     MAX_REST_SECONDS,
     MAX_UNSETTLED,
@@ -314,6 +315,8 @@ class Participant(ABC):
             self._errors = 0
             return
         self._busy = True
+        if answered.paused or not answered.called:
+            self.charge_work(LOOK_UP)
         answered.addCallbacks(self._answered, self._failed, errbackArgs=(request,))
         answered.addErrback(lambda failure: _log.failure("A request could not be answered", failure))
 

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, inlineCallbacks
 from .. import messages, names
 from ..encoding import message_of
 from ..gate import Host, answers
-from ..limits import LOOK_UP, MEMBERS, MESSAGES
+from ..limits import MEMBERS, MESSAGES
 from ..log import DirectSummary, Record, RoomSummary
 from ..messages import Message, WireError
 from ..names import Name
@@ -25,8 +25,6 @@ def _history(host: Host, session: Session, request: messages.History) -> Deferre
     if request.before is not None and request.after is not None:
         raise WireError("bad-message", "history goes 'before' a number or 'after' one, not both")
     name = _log(session, request)
-    if host.rooms.get(name.key) is None:
-        session.charge_work(LOOK_UP)
     return host.rooms.peek(name).addCallback(_read_history, session, request)
 
 
@@ -85,7 +83,6 @@ def _show_history(shown: list[Message], room: Room, session: Session, request: m
 
 @answers(messages.ListDirects)
 def _directs(host: Host, session: Session, request: messages.ListDirects) -> Deferred[None]:
-    session.charge_work(LOOK_UP)
     found = host.log.directs(account_of(session).name, messages.MAX_PAGE)
     return found.addCallback(_show_directs, session, request)
 
@@ -112,7 +109,6 @@ def _who(host: Host, session: Session, request: messages.Who) -> None:
 
 @answers(messages.ListRooms)
 def _rooms(host: Host, session: Session, request: messages.ListRooms) -> Deferred[None]:
-    session.charge_work(LOOK_UP)
     return host.log.rooms(messages.MAX_PAGE).addCallback(_show_rooms, host, session, request)
 
 

@@ -8,7 +8,7 @@ from twisted.python.failure import Failure
 
 from .. import messages, names
 from ..gate import Host, answers
-from ..limits import LOOK_UP, MAX_TOPIC
+from ..limits import MAX_TOPIC
 from ..log import Unavailable
 from ..messages import SERVER, WireError
 from ..registry import Action
@@ -28,7 +28,6 @@ def _join(host: Host, session: Session, request: messages.Join) -> Deferred[None
         raise WireError("full", f"you are in {most} rooms: leave one first")
     room = host.rooms.get(name.key)
     if room is None:
-        session.charge_work(LOOK_UP)
         return host.rooms.open(name).addCallback(_enter, host, session, request)
     _enter(room, host, session, request)
     return None
