@@ -62,7 +62,7 @@ TESTS: Final = {
     "certificates": ("certificates",),
     "framing": ("framing",),
     "limits": ("limits", "session", "chat"),
-    "participant": ("session", "bare", "chat", "jsonlines", "stream", "promises"),
+    "participant": ("session", "limits", "bare", "chat", "jsonlines", "stream", "promises"),
     "signals": ("signals",),
     "session": ("session", "chat", "accounts", "moderation", "jsonlines", "stream", "room", "promises"),
     "newcomer": ("bare", "jsonlines", "stream", "chat"),
@@ -138,7 +138,7 @@ TESTS: Final = {
     "stores.sqlite.lock": ("sqlite_lock",),
     "stores.sqlite.registry": ("sqlite_registry", "registry_contract"),
     "stores.sqlite.registry_sql": ("sqlite_registry", "registry_contract", "account_command"),
-    "stores.sqlite.log": ("sqlite_log", "retention", "store_contract"),
+    "stores.sqlite.log": ("sqlite_log", "retention", "store_contract", "sqlite_file"),
     "stores.sqlite.trouble": ("sqlite_trouble",),
     "stores.sqlite.watch": ("sqlite_watch",),
     "wire.tls": ("wire_tls",),
@@ -231,6 +231,7 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
     "participant": {
         "__init__: self._silent = 0 -> pass": "it is set by the first request, which makes a participant",
         "__init__: self._owed = 0 -> self._owed = 1": "the first turn begins anew",
+        "__init__: self._turn_number = 0 -> self._turn_number = 1": "nothing was done in any turn yet",
         "received: def received(self, request: Asked, size: int=0) -> None:"
         " -> def received(self, request: Asked, size: int=1) -> None:": "every wire says how large a request was",
         "close: self._waiting = None -> pass": "what waits is not handled once it is closed",

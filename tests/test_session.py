@@ -16,6 +16,7 @@ from twisted_chat.limits import (
     MAX_UNSETTLED_BYTES,
     MAX_WAITING,
     QUANTUM,
+    REFUSALS,
     WORK_A_TURN,
     Limits,
 )
@@ -157,6 +158,26 @@ class ShareTests(SynchronousTestCase):
             served.append(sum(len(peer.got()) for peer in crowd))
         self.assertEqual(served[0], WORK_A_TURN)
         self.assertTrue(WORK_A_TURN // 6 < served[1] < WORK_A_TURN // 3, served)
+
+    def test_one_that_asks_slowly_without_tokens_is_told_so_a_few_times_and_then_waits(self) -> None:
+        self.server = Server(limits=Limits(burst=1, rate=0.01))
+        alice = self.server.connect()
+        alice.ask(type="hello", nick="alice")
+        for _ in range(REFUSALS):
+            self.assertEqual(alice.ask(type="ping")[0]["code"], "rate-limited")
+            self.server.clock.advance(MAX_REST_SECONDS)
+        self.assertEqual(alice.ask(type="ping"), [])
+        self.server.clock.pump([1] * 100)
+        self.assertIn("pong", kinds(alice.got()))
+
+    def test_each_kilobyte_that_arrives_is_work(self) -> None:
+        turn = self.server.chat.rooms.turn
+        for size in 50, 1_023, 1_024, 16_000:
+            before = turn.work
+            self.bob.send_bytes(b'{"type":"ping"' + b" " * (size - 15) + b"}")
+            self.bob.wire.participant.received_part(size)
+            self.assertEqual(turn.work - before, 2 * (1 + size // 1_024))
+            self.server.settle()
 
     def test_what_waits_is_bounded_in_requests_and_in_bytes(self) -> None:
         self.server.fake.held.add("rooms")
