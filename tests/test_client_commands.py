@@ -122,10 +122,10 @@ class FakeScreen:
         self.answers: list[str | None] = []
         """What the person answers, in order."""
 
-    def deleted(self, room: Room, of: int) -> None:
-        self.gone.append((room.name, of))
+    def deleted(self, where: Room | Direct, of: int) -> None:
+        self.gone.append((where.name, of))
 
-    def newest(self, room: Room, nick: str) -> int | None:
+    def newest(self, where: Room | Direct, nick: str) -> int | None:
         return self.newest_seqs.get(nick)
 
     @property
@@ -860,9 +860,11 @@ class NoticeTests(PersonTestCase):
         self.network.flush()
         room = self.client.room("lobby")
         assert room is not None
-        for listener in (Deleted("bob", "lobby", seq, seq + 1), Deleted("bob", "elsewhere", 1, 2)):
+        for listener in (Deleted("bob", seq, seq + 1, "lobby"), Deleted("bob", 1, 2, "elsewhere")):
             self.client._call_listeners(listener, None)
-        self.assertEqual(self.screen.gone, [("lobby", seq)])
+        for direct in (Deleted("Bob", 3, 4, to="alice"), Deleted("alice", 5, 6, to="carol")):
+            self.client._call_listeners(direct, None)
+        self.assertEqual(self.screen.gone, [("lobby", seq), ("Bob", 3), ("carol", 5)])
 
 
 class DurationTests(SynchronousTestCase):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import messages as wire
-from twisted_chat.client.protocol import actions
+from twisted_chat.client.protocol import actions, directs
 from twisted_chat.client.protocol.actions import Action
 from twisted_chat.client.protocol.engine import (
     DEAD_TIME,
@@ -82,6 +82,13 @@ class EngineTestCase(SynchronousTestCase):
         self.events: list[Any] = []
         self.results: dict[Request, Any] = {}
         self.hello = ""
+
+    def lists_partners(self, **seqs: int) -> None:
+        """Answer the request for the direct conversations, and leave the others that were sent."""
+        sent = self.sent()
+        (asked,) = [obj for obj in sent if obj["type"] == "directs"]
+        self.objects = [obj for obj in sent if obj is not asked]
+        self.hears(id=asked["id"], type="directs", directs=[{"nick": nick, "seq": seq} for nick, seq in seqs.items()])
 
     # The connection
 
@@ -1262,6 +1269,8 @@ class AccountTests(EngineTestCase):
 
     def lets_in(self, hello: str, nick: str = "alice", **fields: Any) -> None:
         self.hears(type="welcome", id=hello, nick=nick, server="s", limits=self.LIMITS, **fields)
+        if fields.get("account"):
+            self.lists_partners()
 
     def shuts_out(self, hello: str, code: str = "auth-failed", **fields: Any) -> None:
         self.hears(type="error", code=code, msg="no", author="server", id=hello, **fields)
@@ -1297,6 +1306,7 @@ class AccountTests(EngineTestCase):
         self.assertEqual(self.answers(type="registered", nick="alice")["password"], "horse")
         self.assertIs(self.result(registering), True)
         self.assertTrue(self.engine.account)
+        self.lists_partners()
         self.lose()
         self.connects(password="horse")
 
@@ -1476,6 +1486,238 @@ class AccountTests(EngineTestCase):
         self.assertEqual(self.told(Ended), [])
 
 
+class DirectTests(EngineTestCase):
+    """The direct messages between accounts are logs, which are read like those of rooms."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.begin()
+
+    def begin(self, **cursors: int) -> None:
+        self.engine = Engine("alice", "the server", ids(), password="horse", direct=cursors)
+
+    def connect_to(self, **seqs: int) -> None:
+        """Make a connection to a server that has these logs."""
+        self.connect()
+        self.hears(
+            type="welcome", id=self.hello, nick="alice", server="s", limits=self.LIMITS | {"rate": 0}, account=True
+        )
+        self.lists_partners(**seqs)
+
+    def said(self, seq: int, author: str = "bob", to: str = "alice", **fields: Any) -> Obj:
+        return {"type": "", "msg": str(seq), "author": author, "to": to, "seq": seq, "time": "t", **fields}
+
+    def pages(self, *messages: Obj, more: bool = False) -> Obj:
+        """Answer the one request, which is for a page; return it."""
+        return self.answers(type="history", to="bob", messages=list(messages), more=more)
+
+    def heard(self) -> list[tuple[str, int | None]]:
+        return [(message.author, message.seq) for message in self.told(DirectMessage)]
+
+    def test_messages_come_once_and_in_order_over_lost_connections(self) -> None:
+        self.connect_to(bob=4)
+        self.assertEqual(self.sent(), [], "what was said before is not read")
+        self.hears(**self.said(6))
+        self.lose()
+        self.connect_to(bob=9)
+        request = self.pages(self.said(8), self.said(9))
+        self.assertEqual((request["to"], request["after"]), ("bob", 6))
+        self.hears(**self.said(9))
+        self.hears(**self.said(11))
+        self.assertEqual(self.heard(), [("bob", 6), ("bob", 8), ("bob", 9), ("bob", 11)])
+        self.assertEqual(self.engine.direct, {"bob": 11})
+        self.lose()
+        self.connect_to(bob=11)
+        self.assertEqual(self.sent(), [], "nothing is new")
+
+    def test_a_live_message_waits_for_those_that_were_missed(self) -> None:
+        self.connect_to(bob=4)
+        self.lose()
+        self.connect()
+        self.hears(type="welcome", id=self.hello, nick="alice", server="s", limits=self.LIMITS, account=True)
+        self.hears(**self.said(8))
+        self.assertEqual(self.heard(), [])
+        self.lists_partners(bob=8)
+        self.assertEqual(self.pages(self.said(6), self.said(8))["after"], 4)
+        self.assertEqual(self.heard(), [("bob", 6), ("bob", 8)])
+
+    def test_the_program_may_say_from_where_on(self) -> None:
+        self.begin(Bob=2)
+        self.connect_to(bob=5, carol=7)
+        self.assertEqual(self.pages(self.said(3), self.said(5, author="alice", to="bob"))["after"], 2)
+        self.assertEqual(self.heard(), [("bob", 3), ("alice", 5)])
+        self.assertEqual(self.engine.direct, {"carol": 7, "Bob": 5})
+
+    def test_somebody_new_is_read_from_the_beginning(self) -> None:
+        self.connect_to()
+        self.hears(**self.said(1))
+        self.lose()
+        self.connect_to(bob=2)
+        self.assertEqual(self.pages(self.said(2))["after"], 1)
+        self.assertEqual(self.heard(), [("bob", 1), ("bob", 2)])
+
+    def test_before_the_partners_are_known_a_message_is_one_all_the_same(self) -> None:
+        self.connect()
+        self.hears(type="welcome", id=self.hello, nick="alice", server="s", limits=self.LIMITS, account=True)
+        self.hears(**self.said(5))
+        self.assertEqual(self.heard(), [("bob", 5)])
+        self.lists_partners(bob=5)
+        self.assertEqual(self.sent(), [])
+
+    def test_ones_own_messages_do_not_come_back(self) -> None:
+        self.connect()
+        self.hears(type="welcome", id=self.hello, nick="alice", server="s", limits=self.LIMITS, account=True)
+        self.engine.tell("bob", "hi")
+        sent = self.sent()
+        self.objects = [obj for obj in sent if obj["type"] == "directs"]
+        (message,) = [obj for obj in sent if obj["type"] == ""]
+        self.hears(type="ack", id=message["id"], to="bob", seq=3)
+        self.lists_partners()
+        self.engine.tell("bob", "again")
+        self.answers(type="ack", to="bob", seq=5)
+        self.engine.tell("carol", "hi")
+        self.answers(type="ack", to="carol", seq=1)
+        self.lose()
+        self.connect_to(bob=6, carol=1)
+        bob, carol = sorted(self.sent(), key=lambda request: str(request["to"]))
+        own = [self.said(seq, author="alice", to="bob") for seq in (3, 5)]
+        self.hears(id=bob["id"], type="history", to="bob", messages=[*own, self.said(6)], more=False)
+        self.hears(
+            id=carol["id"], type="history", to="carol", messages=[self.said(1, author="alice", to="carol")], more=False
+        )
+        self.assertEqual(self.heard(), [("bob", 6)])
+
+    def test_a_message_that_may_be_ones_own_waits_for_the_ack(self) -> None:
+        self.connect_to()
+        self.hears(**self.said(1))
+        self.engine.tell("bob", "hi")
+        self.sent()
+        self.lose()
+        self.connect_to(bob=2)
+        sent = self.sent()
+        (again,) = [obj for obj in sent if obj["type"] == ""]
+        (page,) = [obj for obj in sent if obj["type"] == "history"]
+        own = self.said(2, author="alice", to="bob")
+        self.hears(id=page["id"], type="history", to="bob", messages=[own], more=False)
+        self.assertEqual(self.heard(), [("bob", 1)])
+        self.hears(type="ack", id=again["id"], to="bob", seq=2)
+        self.hears(**self.said(3))
+        self.assertEqual(self.heard(), [("bob", 3)])
+
+    def test_what_another_connection_of_the_account_says_comes(self) -> None:
+        self.connect_to()
+        self.hears(**self.said(1, author="alice", to="bob"))
+        self.engine.tell("bob", "hi")
+        (message,) = self.sent()
+        self.hears(**self.said(2, author="alice", to="bob"))
+        self.assertEqual(self.heard(), [("alice", 1)])
+        self.hears(type="error", code="denied", msg="no", author="server", id=message["id"])
+        self.assertEqual(self.heard(), [("alice", 2)])
+
+    def test_a_gap_is_filled(self) -> None:
+        self.connect_to()
+        self.hears(**self.said(1))
+        self.engine.received(GAP, self.now)
+        self.assertEqual(self.pages(self.said(2), more=True)["after"], 1)
+        self.assertEqual(self.pages(self.said(3))["after"], 2)
+        self.assertEqual(self.heard(), [("bob", 1), ("bob", 2), ("bob", 3)])
+
+    def test_a_page_that_brings_nothing_is_not_asked_for_without_a_pause(self) -> None:
+        self.connect_to()
+        self.hears(**self.said(1))
+        for _ in range(FREE_READS):
+            self.engine.received(GAP, self.now)
+            self.pages()
+        self.engine.received(GAP, self.now)
+        self.assertEqual(self.sent(), [])
+        self.passes(FIRST_PAUSE * 2)
+        self.pages()
+
+    def test_a_page_that_is_refused_is_asked_for_again_unless_the_account_is_gone(self) -> None:
+        self.connect_to()
+        self.hears(**self.said(1))
+        self.engine.received(GAP, self.now)
+        self.refuses("internal")
+        self.passes(4)
+        self.refuses("no-such-nick")
+        self.passes(4)
+        self.assertEqual((self.sent(), self.engine.direct), ([], {}))
+
+    def test_a_log_whose_numbers_start_again_is_read_from_its_end(self) -> None:
+        self.begin(bob=100)
+        self.connect_to(bob=3)
+        self.hears(**self.said(4))
+        self.assertEqual((self.sent(), self.heard()), ([], [("bob", 4)]))
+
+    def test_a_deletion_takes_the_text_also_of_what_was_not_passed_on(self) -> None:
+        self.connect_to()
+        self.hears(**self.said(1))
+        self.engine.received(GAP, self.now)
+        self.hears(**self.said(3))
+        self.hears(type="delete", author="bob", to="alice", of=3, seq=4)
+        self.pages(self.said(2))
+        self.assertEqual([message.msg for message in self.told(DirectMessage)], ["1", "2", ""])
+        self.assertEqual(self.told(Deleted), [Deleted("bob", 3, 4, to="alice")])
+
+    def test_ones_own_deletion_is_acked(self) -> None:
+        self.connect_to(bob=4)
+        deleting = self.engine.do(actions.delete_direct("bob", 4))
+        sent = self.answers(type="ack", to="bob", seq=5)
+        self.assertEqual((sent["type"], sent["to"], sent["of"]), ("delete", "bob", 4))
+        self.assertEqual(self.result(deleting), 5)
+        self.hears(**self.said(6))
+        self.assertEqual(self.heard(), [("bob", 6)])
+        refused = self.engine.do(actions.delete_direct("bob", 6))
+        self.refuses("denied")
+        self.assertEqual(str(self.result(refused)), "the message to bob was not deleted: no")
+
+    def test_a_long_text_is_completed(self) -> None:
+        self.connect_to()
+        self.hears(**self.said(1, rest=2))
+        self.assertEqual(self.heard(), [])
+        request = self.pages(self.said(1) | {"msg": "xy"})
+        self.assertEqual((request["to"], request["after"], request["skip"]), ("bob", 0, 1))
+        self.assertEqual([message.msg for message in self.told(DirectMessage)], ["1xy"])
+
+    def test_older_ones_can_be_read(self) -> None:
+        self.connect_to(bob=4)
+        reading = self.engine.history(None, 4, None, 10, "bob")
+        request = self.pages(self.said(3) | {"rest": 1})
+        self.assertEqual({**request, "id": ""}, {"type": "history", "to": "bob", "before": 4, "limit": 10, "id": ""})
+        self.pages(self.said(3) | {"msg": "!"})
+        self.assertEqual([message.msg for message in self.result(reading).messages], ["3!"])
+        refused = self.engine.history(None, 4, None, 10, "bob")
+        self.refuses("no-such-nick")
+        self.assertEqual(str(self.result(refused)), "the history of bob cannot be read: no")
+
+    def test_another_account_has_other_conversations(self) -> None:
+        self.connect_to(bob=4)
+        logging_in = self.engine.do(actions.log_in("carol", "staple"))
+        (goodbye,) = self.sent()
+        self.hears(type="stop", id=goodbye["id"])
+        self.lose()
+        self.engine.connected(self.now)
+        (hello,) = self.sent()
+        self.hears(type="welcome", id=hello["id"], nick="carol", server="s", limits=self.LIMITS, account=True)
+        self.lists_partners(dave=1)
+        self.assertEqual((self.result(logging_in), self.engine.direct), ("carol", {"dave": 1}))
+
+    def test_an_older_server_has_no_such_logs(self) -> None:
+        self.connect()
+        self.hears(type="welcome", id=self.hello, nick="alice", server="s", limits=self.LIMITS, account=True)
+        self.refuses("unknown-type")
+        self.hears(type="", msg="hi", author="bob", to="alice")
+        self.assertEqual(self.heard(), [("bob", None)])
+        self.assertEqual(self.engine.direct, {})
+
+    def test_the_conversations_used_last_are_kept(self) -> None:
+        self.patch(directs, "MAX_PARTNERS", 2)
+        self.connect_to(bob=1, carol=1)
+        self.hears(**self.said(2))
+        self.hears(**self.said(1, author="dave"))
+        self.assertEqual(self.engine.direct, {"bob": 2, "dave": 1})
+
+
 class OrderTests(EngineTestCase):
     """What moderators do, and what others are told of it."""
 
@@ -1612,7 +1854,7 @@ class OrderTests(EngineTestCase):
         self.hears(type="delete", author="al", room="lobby", of=8, seq=9, time="t")
         self.assertEqual(self.told(Deleted), [], "it comes when it is taken")
         self.assertEqual(self.messages(), [])
-        self.assertEqual(self.told(Deleted), [Deleted("al", "lobby", 8, 9, "t")])
+        self.assertEqual(self.told(Deleted), [Deleted("al", 8, 9, "lobby", time="t")])
         self.lose()
         self.welcome()
         self.assertEqual(self.sent()[0]["since"], 9)

@@ -20,6 +20,7 @@ from twisted_chat.client import (
     Banned,
     Client,
     ClosedError,
+    Deleted,
     DirectMessage,
     Error,
     Invited,
@@ -854,3 +855,72 @@ class OrderTests(LibraryTestCase):
             self.assertEqual(self.failureResultOf(asking, RequestError).value.code, "denied")
         seq = self.answer(room.say("hi"))
         self.assertIsNone(self.answer(room.report(seq, "it is mine")))
+
+
+class DirectTests(LibraryTestCase):
+    """The direct messages between accounts, with those of a real chat."""
+
+    def answer(self, asking: Any) -> Any:
+        self.network.flush()
+        return result(asking)
+
+    def account(self, nick: str) -> Client:
+        client = self.connect(nick)
+        self.answer(client.register("correct horse"))
+        return client
+
+    def log_in(self, nick: str, heard: list[str], **direct: int) -> Client:
+        client = Client(self.network, nick, password="correct horse", direct=direct, reactor=self.clock)
+        client.on(DirectMessage, lambda message: heard.append(f"{message.author} to {message.to}: {message.msg}"))
+        self.answer(client.start())
+        return client
+
+    def test_messages_to_somebody_who_is_not_there_come_later_and_once(self) -> None:
+        bob = self.account("bob")
+        self.closed(bob)
+        alice = self.account("alice")
+        seq = self.answer(alice.tell("bob", "are you there?"))
+        heard: list[str] = []
+        bob = self.log_in("bob", heard, alice=0)
+        self.network.flush()
+        self.assertEqual(heard, ["alice to bob: are you there?"])
+        self.answer(bob.tell("alice", "now I am"))
+        self.answer(alice.tell("bob", "good"))
+        self.assertEqual((heard[1:], bob.direct["alice"] > seq), (["alice to bob: good"], True))
+        self.network.connections[-1].cut()
+        self.answer(alice.tell("bob", "and now?"))
+        self.network.pass_time(5)
+        self.assertEqual(heard[2:], ["alice to bob: and now?"])
+        page = self.answer(bob.direct_history("alice", limit=2))
+        self.assertEqual([message.msg for message in page.messages], ["good", "and now?"])
+
+    def test_all_connections_of_both_accounts_have_the_conversation(self) -> None:
+        bob, alice = self.account("bob"), self.account("alice")
+        heard: list[str] = []
+        self.log_in("alice", heard)
+        self.answer(alice.tell("bob", "from my phone"))
+        self.answer(bob.tell("alice", "to both"))
+        self.assertEqual(heard, ["alice to bob: from my phone", "bob to alice: to both"])
+
+    def test_ones_own_are_deleted(self) -> None:
+        bob, alice = self.account("bob"), self.account("alice")
+        gone: list[Deleted] = []
+        bob.on(Deleted, gone.append)
+        seq = self.answer(alice.tell("bob", "oops"))
+        number = self.answer(alice.delete_direct("bob", seq))
+        self.network.flush()
+        self.assertEqual([(event.of, event.seq, event.room) for event in gone], [(seq, number, None)])
+        (message,) = self.answer(bob.direct_history("alice")).messages
+        self.assertEqual((message.msg, message.deleted), ("", number))
+
+    def test_a_message_of_a_room_is_deleted(self) -> None:
+        bob, alice = self.connect("bob"), self.connect("alice")
+        room, theirs = self.join(bob), self.join(alice)
+        gone: list[Deleted] = []
+        theirs.on(Deleted, gone.append)
+        seq = self.answer(room.say("oops"))
+        self.assertEqual(self.hears(theirs, 1), ["oops"])
+        waiting = theirs.receive()
+        number = self.answer(room.delete(seq))
+        self.assertEqual([(event.of, event.seq, event.room) for event in gone], [(seq, number, "lobby")])
+        self.assertNoResult(waiting)

@@ -528,6 +528,12 @@ class OrderTests(PlainTestCase):
         self.type("/report carol\n")
         self.assertEqual(len(self.complaints), 2, "the oldest speakers are forgotten")
 
+    def test_a_direct_message_that_is_deleted_is_told_of(self) -> None:
+        self.patch(os, "isatty", lambda descriptor: descriptor == 1)
+        self.start()
+        self.hears(type="delete", author="bob", to="alice", of=1, seq=2)
+        self.assertIn("* direct message 1 with bob was deleted\n", self.streams.output.data.decode())
+
     def test_a_message_that_was_deleted_before_is_shown_as_one(self) -> None:
         self.start()
         self.hears(type="", msg="", author="bob", room="lobby", seq=50, deleted=51)

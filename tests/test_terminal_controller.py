@@ -1499,6 +1499,34 @@ class AccountTests(ControllerTestCase):
 
         self.play(scene)
 
+    def test_direct_messages_that_came_meanwhile_are_unread(self) -> None:
+        self.options = replace(self.options, password="correct horse")
+        self.memory = Memory(folder(self) / "screen.json", "s", "owner")
+        bob = self.server.chat.welcome("bob")
+        bob.send({"type": "register", "password": "correct horse"}, {"type": "", "to": "owner", "msg": "one"})
+        self.server.chat.settle()
+
+        async def scene(stage: Stage) -> None:
+            stage.connect()
+            await stage.until(lambda: stage.is_there)
+            bob.send({"type": "", "to": "owner", "msg": "two"})
+            await stage.until(lambda: "2:@bob(1!)" in stage.line)
+
+        async def again(stage: Stage) -> None:
+            stage.connect()
+            await stage.until(lambda: "2:@bob(1!)" in stage.line)
+            pane = stage.panes.step(1)
+            self.assertEqual([entry.text for entry in pane.entries], ["three"])
+            stage.controller.turned_to(pane)
+            await stage.types("four\r", lambda: pane.entries[-1].text == "four" and not pane.pending)
+            await stage.types("/delete\r", lambda: pane.entries[-1].text == "(deleted)")
+
+        self.play(scene)
+        bob.send({"type": "", "to": "owner", "msg": "three"})
+        self.server.chat.settle()
+        self.memory = Memory(self.memory._path, "s", "owner")
+        self.play(again)
+
     def test_what_is_typed_stays_while_a_question_is_open(self) -> None:
         async def scene(stage: Stage) -> None:
             await self.logs_in(stage)

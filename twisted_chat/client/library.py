@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
@@ -305,6 +305,7 @@ class Client(ClientShell):
         nick: str,
         *,
         password: str | None = None,
+        direct: Mapping[str, int] | None = None,
         reactor: Any = None,
         retry: Callable[[int], float] = backoff,
     ) -> None:
@@ -324,7 +325,7 @@ class Client(ClientShell):
         where = endpoint if isinstance(endpoint, str) else repr(endpoint)
         if isinstance(endpoint, str):
             endpoint = read_endpoint(reactor, endpoint)
-        self._engine = Engine(_check(names.nick, nick).shown, where, Ids(), retry, password=password)
+        self._engine = Engine(_check(names.nick, nick).shown, where, Ids(), retry, password=password, direct=direct)
         self._service = ClientService(
             _Endpoint(endpoint, self), _Links(self), lambda _: self._engine.pause, self._clock
         )
@@ -415,6 +416,12 @@ class Client(ClientShell):
         """Read the log of a room, as `Room.history` does, without being in it."""
         return self._ask(lambda engine: engine.history(room, before, after, limit))
 
+    def direct_history(
+        self, nick: str, *, before: int | None = None, after: int | None = None, limit: int = 50
+    ) -> Answer[Page]:
+        """Read the log of the direct messages with an account. Those with guests are not kept."""
+        return self._ask(lambda engine: engine.history(None, before, after, limit, nick))
+
     def set_nick(self, nick: str) -> Answer[str]:
         """Take another nick, once all messages so far are acked. The answer is the nick in the server's spelling."""
         return self._ask(lambda engine: engine.rename(nick))
@@ -427,6 +434,8 @@ class Client(ClientShell):
     make_token = _asking(actions.make_token)
     tokens = _asking(actions.tokens)
     revoke_token = _asking(actions.revoke_token)
+
+    delete_direct = _asking(actions.delete_direct)
 
     # Order on the whole server: for operators
 
@@ -624,6 +633,7 @@ def connect(
     nick: str,
     *,
     password: str | None = None,
+    direct: Mapping[str, int] | None = None,
     reactor: Any = None,
     retry: Callable[[int], float] = backoff,
 ) -> Answer[Client]:
@@ -635,14 +645,10 @@ def connect(
     `RequestError` if the server refuses the client (`nick-taken`, `bad-nick`, `auth-failed`) and `ValueError` for a bad
     description. Later the client reconnects by itself, with growing pauses.
     """
-    return Answer.of(_connect(endpoint, nick, password, reactor, retry))
+    return Answer.of(
+        _start(lambda: Client(endpoint, nick, password=password, direct=direct, reactor=reactor, retry=retry))
+    )
 
 
-async def _connect(
-    endpoint: str | IStreamClientEndpoint,
-    nick: str,
-    password: str | None,
-    reactor: Any,
-    retry: Callable[[int], float],
-) -> Client:
-    return await Client(endpoint, nick, password=password, reactor=reactor, retry=retry).start()
+async def _start(make: Callable[[], Client]) -> Client:
+    return await make().start()

@@ -8,7 +8,7 @@ import os
 import ssl
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
@@ -158,6 +158,7 @@ class Client(ClientShell):
         nick: str = "",
         *,
         password: str | None = None,
+        direct: Mapping[str, int] | None = None,
         room: str | None = "lobby",
         since: int | None = None,
         tls: bool | ssl.SSLContext = False,
@@ -180,7 +181,7 @@ class Client(ClientShell):
         hint = "" if context or udp else NO_TLS_HINT
         self.timeout = timeout
         self._inbox = Inbox(self._taken)
-        self._engine = Engine(nick, f"{host}, port {port}", Ids(), hint=hint, password=password)
+        self._engine = Engine(nick, f"{host}, port {port}", Ids(), hint=hint, password=password, direct=direct)
         self._loop = Loop(
             lambda: DatagramLink(host, port) if udp else StreamLink(host, port, context),
             self._engine,
@@ -296,6 +297,13 @@ class Client(ClientShell):
         page: Page = self._ask(lambda engine: engine.history(room, before, after, limit))
         return page
 
+    def direct_history(
+        self, nick: str, *, before: int | None = None, after: int | None = None, limit: int = 50
+    ) -> Page:
+        """Read the log of the direct messages with an account. Those with guests are not kept."""
+        page: Page = self._ask(lambda engine: engine.history(None, before, after, limit, nick))
+        return page
+
     def set_nick(self, nick: str) -> str:
         """Take another nick, once all messages so far are acked. Returns it in the server's spelling."""
         new: str = self._ask(lambda engine: engine.rename(nick))
@@ -309,6 +317,8 @@ class Client(ClientShell):
     make_token = _asking(actions.make_token)
     tokens = _asking(actions.tokens)
     revoke_token = _asking(actions.revoke_token)
+
+    delete_direct = _asking(actions.delete_direct)
 
     # Order on the whole server: for operators
 

@@ -11,7 +11,7 @@ from .clean import clean
 from .command import Command, Mistake
 from .durations import duration_text, read_duration
 from .notices import role_text, slow_text, until, with_more
-from .person import Person
+from .person import Direct, Person
 from .times import local_time
 
 ROLES: Final = ("owner", "moderator", "member", "none")
@@ -162,13 +162,13 @@ async def _slow(person: Person, argument: str) -> None:
     person.screen.note(f"you {slow_text(clean(room.name), seconds)}")
 
 
-def _message(person: Person, room: Room, who: str) -> int:
+def _message(person: Person, where: Room | Direct, who: str) -> int:
     """Find a message by its number (`#41`) or its author; one's own newest if neither is given. Raises `Mistake`."""
     if who.startswith("#"):
         if who[1:].isdecimal() and len(who) < 20:
             return int(who[1:])
         raise Mistake(f"{clean(who)} is no number of a message, such as #41")
-    seq = person.screen.newest(room, who.removeprefix("@") or person.client.nick)
+    seq = person.screen.newest(where, who.removeprefix("@") or person.client.nick)
     if seq is None:
         whose = f"of {clean(who)}" if who else "of yours"
         raise Mistake(f"there is no message {whose} here; /history brings older ones")
@@ -179,6 +179,11 @@ async def _delete(person: Person, argument: str) -> None:
     everything = argument == "-a" or argument.startswith(("-a ", "-s "))
     if everything:
         await _delete_all(person, argument.removeprefix("-a").strip())
+        return
+    if isinstance(person.here, Direct):
+        of = _message(person, person.here, "")
+        await person.client.delete_direct(person.here.name, of)
+        person.screen.deleted(person.here, of)
         return
     room = person.room()
     who, _, reason = argument.partition(" ")

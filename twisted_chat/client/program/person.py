@@ -71,10 +71,10 @@ class Screen(Protocol):
     def renamed(self, nick: str, direct: Direct) -> None:
         """Called when somebody has changed their nick. The direct conversation with them goes on under the new one."""
 
-    def deleted(self, room: Room, of: int) -> None:
+    def deleted(self, where: Room | Direct, of: int) -> None:
         """Called when the message with this number was deleted."""
 
-    def newest(self, room: Room, nick: str) -> int | None:
+    def newest(self, where: Room | Direct, nick: str) -> int | None:
         """Return the number of the newest message of a nick that is shown, and was not deleted."""
 
     @property
@@ -309,7 +309,11 @@ class Person:
         self.screen.notice(notice_text(event), event.room or "", event.author if comes_or_goes else "")
 
     def _deleted(self, event: Deleted) -> None:
-        room = self.client.room(event.room)
+        if event.to is not None:
+            own = key(event.author) == key(self.client.nick)
+            self.screen.deleted(Direct(self.client, event.to if own else event.author), event.of)
+            return
+        room = self.client.room(event.room or "")
         if room is not None:
             self.screen.deleted(room, event.of)
 

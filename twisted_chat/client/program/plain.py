@@ -106,13 +106,16 @@ class PlainScreen:
             if len(self._newest) > SPEAKERS:
                 del self._newest[next(iter(self._newest))]
 
-    def newest(self, room: Room, nick: str) -> int | None:
-        return self._newest.get((key(room.name), key(nick)))
+    def newest(self, where: Room | Direct, nick: str) -> int | None:
+        return self._newest.get((key(where.name), key(nick)))
 
-    def deleted(self, room: Room, of: int) -> None:
+    def deleted(self, where: Room | Direct, of: int) -> None:
         """Say that a message is gone. What was printed before cannot be taken back."""
-        self._newest = {place: seq for place, seq in self._newest.items() if seq != of or place[0] != key(room.name)}
-        self.notice(f"message {of} of {clean(room.name)} was deleted", room.name)
+        if isinstance(where, Direct):
+            self.notice(f"direct message {of} with {clean(where.name)} was deleted", "")
+            return
+        self._newest = {place: seq for place, seq in self._newest.items() if seq != of or place[0] != key(where.name)}
+        self.notice(f"message {of} of {clean(where.name)} was deleted", where.name)
 
     async def secret(self, prompt: str) -> str | None:
         """Take the next line of input, which a terminal does not show."""

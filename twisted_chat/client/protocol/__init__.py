@@ -20,6 +20,7 @@ From the bottom up:
 - `membership`, `events`: a room that the client is in; the events for a shell.
 - `exchange`: requests and messages, what is sent now, and what waits.
 - `rooms`: the rooms, and how their logs are read.
+- `directs`: the direct conversations between accounts, which are logs, too.
 - `engine`: the connection, what arrives over it, and what a shell calls.
 - `shell`: the part that the shells have in common.
 """

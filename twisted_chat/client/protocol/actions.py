@@ -129,6 +129,11 @@ def delete(room: str, of: int, reason: str = "") -> Action[int]:
     return _about(room, "delete", of=of, msg=reason)
 
 
+def delete_direct(nick: str, of: int) -> Action[int]:
+    """Delete the text of one's own message among the direct messages with an account, as `Room.delete` does."""
+    return Action("delete", {"type": "delete", "to": nick, "of": of}, nick=nick)
+
+
 def delete_all(room: str | None, by: str, reason: str = "") -> Action[int]:
     """Delete the texts of all messages of somebody. The answer is their number, once all of them are deleted."""
     fields = {"room": room, "by": by, "msg": reason}

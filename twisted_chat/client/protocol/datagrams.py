@@ -307,11 +307,11 @@ def _is_direct(obj: Object) -> bool:
 
 
 def _is_message(obj: object) -> bool:
-    """True if something is an entry of a room's log: a message, or the deletion of one."""
+    """True if something is an entry of a log: a message, or the deletion of one."""
     if not isinstance(obj, dict) or not _has_types(obj):
         return False
     content = "of" if obj.get("type") == "delete" else "msg"
-    return {"author", content, "room", "seq"} <= obj.keys()
+    return {"author", content, "seq"} <= obj.keys() and ("room" in obj or "to" in obj)
 
 
 def _has_types(obj: Object) -> bool:

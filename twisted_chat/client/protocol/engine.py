@@ -12,12 +12,13 @@ from __future__ import annotations
 import math
 import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
 from ..keys import key
 from .actions import Action
+from .directs import Directs
 from .errors import ENDED, UNREADABLE, ChatError, ClosedError, RequestError, UnreachableError
 from .events import Answered, Closed, Failed, Welcomed
 from .exchange import MAX_OBJECT, Credentials, Exchange, Pending
@@ -75,12 +76,14 @@ class Engine:
         retry: Callable[[int], float] = backoff,
         hint: str = "",
         password: str | None = None,
+        direct: Mapping[str, int] | None = None,
     ) -> None:
         """Prepare a client.
 
         `where` names the server in errors. `new_id` returns a new id for a request, which no other client ever uses.
         `retry` returns the seconds before the n-th try to reconnect. `hint` says what to try if something else than a
-        chat server answers. `password` is that of the nick's account, or a token.
+        chat server answers. `password` is that of the nick's account, or a token. `direct`
+        has the newest number that the program has of the direct messages with each partner.
         """
         self.nick = nick
         """The client's nick, as the server has it."""
@@ -105,6 +108,7 @@ class Engine:
         """The secret with which a reconnecting client takes over its nick from a silent connection."""
         self._exchange = Exchange(new_id)
         self._rooms = Rooms(self._exchange)
+        self._directs = Directs(self._exchange, self._rooms.complete, direct or {})
         self._is_connected = False
         self._heard = 0.0
         self._hello: Pending | None = None
@@ -125,6 +129,11 @@ class Engine:
     def memberships(self) -> dict[str, Membership]:
         """The rooms that the client is in, or wants to be in, by the keys of their names."""
         return self._exchange.memberships
+
+    @property
+    def direct(self) -> dict[str, int]:
+        """The newest number of the direct messages with each partner that was passed on, by nick."""
+        return self._directs.cursors
 
     @property
     def error(self) -> ChatError | None:
@@ -196,6 +205,7 @@ class Engine:
             return
         if obj is GAP:
             self._rooms.gap()
+            self._directs.gap()
         else:
             with suppress(*UNSOUND):
                 self._take(obj)
@@ -295,11 +305,14 @@ class Engine:
         """Ask for all rooms. The answer is a list of `RoomInfo`."""
         return self._exchange.ask(self._exchange.new("rooms", {"type": "rooms"}))
 
-    def history(self, room: str, before: int | None, after: int | None, limit: int) -> Request:
-        """Ask for a part of the log of a room. The answer is a `Page`."""
+    def history(
+        self, room: str | None, before: int | None, after: int | None, limit: int, nick: str | None = None
+    ) -> Request:
+        """Ask for a part of the log of a room, or of the direct messages with a nick. The answer is a `Page`."""
+        where = {"room": room} if nick is None else {"to": nick}
         given = {name: seq for name, seq in (("before", before), ("after", after)) if seq is not None}
         return self._exchange.ask(
-            self._exchange.new("history", {"type": "history", "room": room, "limit": limit, **given}, room)
+            self._exchange.new("history", {"type": "history", **where, "limit": limit, **given}, room, nick)
         )
 
     def rename(self, nick: str) -> Request:
@@ -310,7 +323,7 @@ class Engine:
         """Take back a message whose answer nobody awaits. False if it was sent already: then it may still arrive."""
         withdrawn = self._exchange.withdraw(request.id)
         if withdrawn is not None:
-            self._rooms.touch_of(withdrawn)
+            self._touch(withdrawn)
         return withdrawn is not None
 
     # The connection
@@ -336,6 +349,7 @@ class Engine:
         self.state = State.CONNECTED
         self._exchange.later(STEADY_TIME, self._has_lasted)
         self._rooms.welcomed()
+        self._directs.welcomed(nick, account)
         if not self._was_welcome or self._reason is not None:  # a login is no change of the state
             self._exchange.emit(StateChanged(State.CONNECTED))
         self._was_welcome = True
@@ -400,6 +414,7 @@ class Engine:
         self._hello = None
         self._exchange.lost()
         self._rooms.lost()
+        self._directs.lost()
         return reason or ""
 
     def _try_again(self, reason: str, unreachable: UnreachableError) -> None:
@@ -456,7 +471,9 @@ class Engine:
                 self._rooms.put_out(notice)
 
     def _said(self, obj: Object) -> None:
-        if obj.get("to") is not None:
+        if obj.get("to") is not None and obj.get("seq") is not None:
+            self._directs.heard(obj)
+        elif obj.get("to") is not None:
             self._exchange.emit(read_message(obj))
         else:
             self._rooms.heard(obj)
@@ -497,6 +514,7 @@ class Engine:
                 self.nick = result
             case "register":
                 self._password, self.account = request.password, result
+                self._directs.welcomed(self.nick, self.account)
             case "password":
                 self._password = request.password
             case "history":
@@ -504,12 +522,19 @@ class Engine:
                 cut = next((message for message in result["messages"] if message.get("rest")), None)
                 if cut is not None:  # over UDP; a page in which a text is cut ends with it
                     result["more"] |= "after" in request.obj
-                    self._rooms.complete(cut, lambda: self._answered(request, result))
+                    where: Object = {name: request.obj[name] for name in ("room", "to") if name in request.obj}
+                    self._rooms.complete(cut, where, lambda: self._answered(request, result))
                     return
                 result = page
         self._exchange.forget(request)
         self._exchange.emit(Answered(request, result))
+        self._touch(request)
+
+    def _touch(self, request: Pending) -> None:
+        """Note that a request was answered, for which a message may have waited, since it could have been this one."""
         self._rooms.touch_of(request)
+        if request.kind in ("message", "delete") and request.nick is not None:
+            self._directs.acked(request.nick, request.seq)
 
     def _give_up(self, request: Pending, error: RequestError) -> None:
         """Fail a request for good."""
@@ -519,7 +544,7 @@ class Engine:
         else:
             self._exchange.forget(request)
             self._exchange.emit(Failed(request, error))
-            self._rooms.touch_of(request)
+            self._touch(request)
 
     def _refused(self, obj: Object, request: Pending | None) -> None:
         self._is_foreign = False

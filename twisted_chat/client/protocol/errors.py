@@ -14,6 +14,9 @@ from .requests import Request
 
 UNREADABLE: Final = "the server's answer cannot be read; it may be newer than this client"
 
+FOR_NOW: Final = frozenset({"rate-limited", "unavailable", "full", "internal"})
+"""The codes with which a request may succeed later, such as the join of a room that the client was in."""
+
 ENDED: Final = "the server ended the connection"
 REFUSED: Final = "nobody listens there"
 NO_ANSWER: Final = "there was no answer in time"

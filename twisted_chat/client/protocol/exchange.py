@@ -13,7 +13,7 @@ import heapq
 import math
 from bisect import insort
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from functools import partial
 from operator import attrgetter
@@ -364,6 +364,11 @@ class Exchange:
         self._paused = False
 
     # Answers
+
+    def unacked_to(self, nick: str) -> Set[str]:
+        """Return the ids of the messages to one nick that may be in the log."""
+        outbox = self._direct.get(key(nick))
+        return outbox.unacked if outbox is not None else frozenset()
 
     def find(self, id: object) -> Pending | None:
         """Return the request that an answer is for, if it was sent on this connection."""

@@ -99,6 +99,14 @@ class RoomInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class DirectInfo:
+    """A partner of direct messages, with the newest number of their log."""
+
+    nick: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class TokenInfo:
     """A token of an account, without its secret. The times are as on the wire."""
 
@@ -307,12 +315,13 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """`author` deleted the text of the message `of` in a room."""
+    """`author` deleted the text of the message `of` in a room, or among direct messages (`to`)."""
 
     author: str
-    room: str
     of: int
     seq: int
+    room: str | None = None
+    to: str | None = None
     time: str | None = None
 
 
@@ -379,6 +388,7 @@ def _list_reader(name: str, kind: type[T]) -> Callable[[Object], list[T]]:
 
 
 read_rooms: Final = _list_reader("rooms", RoomInfo)
+read_directs: Final = _list_reader("directs", DirectInfo)
 read_tokens: Final = _list_reader("tokens", TokenInfo)
 _read_bans: Final = _list_reader("bans", BanInfo)
 _read_actions: Final = _list_reader("actions", ActionInfo)
@@ -387,6 +397,25 @@ _read_direct: Final = _reader(DirectMessage)
 
 
 read_deleted: Final = _reader(Deleted)
+
+
+def entry_seq(obj: Object) -> int:
+    """Return the number of an entry of a log, whose fields must all have their types."""
+    if obj.get("type") == "delete":
+        field(obj, "of", int)
+    else:
+        field(obj, "msg", str)
+        optional(obj, "deleted", int)
+    field(obj, "author", str)
+    optional(obj, "time", str)
+    return field(obj, "seq", int)
+
+
+def blank(message: Object | None, deletion: Object) -> None:
+    """Take the text from a message that is deleted before it was passed on."""
+    if message is not None:
+        message.update(msg="", deleted=deletion["seq"])
+        message.pop("rest", None)
 
 
 def read_bans(obj: Object) -> Bans:

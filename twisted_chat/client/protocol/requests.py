@@ -36,6 +36,7 @@ Kind = Literal[
     "delete-all",
     "report",
     "audit",
+    "directs",
     "join",
     "leave",
     "hello",
@@ -104,7 +105,7 @@ ROWS: Final[dict[Kind, Row]] = {
     ),
     "members": Row("members", objects.read_members, "the members of {room} cannot be listed"),
     "rooms": Row("rooms", objects.read_rooms, "the rooms cannot be listed"),
-    "history": Row("history", _whole, "the history of {room} cannot be read"),
+    "history": Row("history", _whole, "the history of {to} cannot be read"),
     "register": Row(
         "registered",
         lambda obj: not objects.optional(obj, "pending", bool),
@@ -126,12 +127,13 @@ ROWS: Final[dict[Kind, Row]] = {
     "lock": Row("lock", _nothing, "{room} was neither locked nor unlocked", changes=True),
     "invite": Row("invite", _nothing, "{nick} was not invited to {room}", changes=True),
     "slow": Row("slow", _nothing, "the slow mode of {room} was not changed", changes=True),
-    "delete": Row("ack", _whole, "nothing was deleted in {room}", changes=True),
+    "delete": Row("ack", _whole, "the message to {to} was not deleted", changes=True),
     "delete-all": Row(
         "delete", lambda obj: objects.field(obj, "count", int), "nothing of {nick} was deleted in {room}", changes=True
     ),
     "report": Row("report", _nothing, "the message in {room} was not reported", changes=True),
     "audit": Row("audit", objects.read_audit, "what was done in {room} cannot be listed"),
+    "directs": Row("directs", _whole, "the direct conversations cannot be listed"),
     "join": Row("joined", _whole, "{room} cannot be joined"),
     "leave": Row("left", _nothing, "{room} cannot be left"),
     "hello": Row("welcome", _whole),

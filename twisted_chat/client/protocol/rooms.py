@@ -15,20 +15,17 @@ from collections.abc import Callable
 from typing import Final
 
 from ..keys import key
-from .errors import ChatError, ClosedError, RequestError
+from .errors import FOR_NOW, ChatError, ClosedError, RequestError
 from .events import Ended, Entered, Heard
 from .exchange import Exchange, Pending
 from .membership import Membership
-from .objects import Kicked, Message, Object, field, optional, read_deleted
+from .objects import Kicked, Message, Object, blank, entry_seq, field, read_deleted
 from .pace import backoff, pause_before_retry
 from .room_reader import PAGE
 from .states import NewLog, RoomLost
 
 MAX_TEXT: Final = 2**16
 """The maximum length in characters of a text that is completed over UDP; a server takes a quarter of that."""
-
-FOR_NOW: Final = frozenset({"rate-limited", "unavailable", "full", "internal"})
-"""The codes with which a room that the client was in is joined again after a pause. With any other it is lost."""
 
 
 class Rooms:
@@ -251,12 +248,9 @@ class Rooms:
         """Take an entry of a room's log, a message or a deletion, live or replayed."""
         membership = self.find(field(obj, "room", str))
         if membership is not None and membership.joined and membership.reader is not None:
-            membership.reader.log.heard(_seq(obj), obj)
+            membership.reader.log.heard(entry_seq(obj), obj)
             if obj.get("type") == "delete":
-                deleted = membership.reader.log.find(obj["of"])
-                if deleted is not None:
-                    deleted.update(msg="", deleted=obj["seq"])
-                    deleted.pop("rest", None)
+                blank(membership.reader.log.find(obj["of"]), obj)
             if not membership.reader.log.is_complete:
                 self.touch(membership)
             self.emit_heard(membership)
@@ -291,7 +285,7 @@ class Rooms:
                 self._exchange.ask_own("history", history, take, refused, membership)
 
         def take(page: Object) -> None:
-            messages = {_seq(message): message for message in field(page, "messages", list)}
+            messages = {entry_seq(message): message for message in field(page, "messages", list)}
             more = field(page, "more", bool)
             reader.release(after)
             reader.read(after, messages, more)
@@ -319,22 +313,27 @@ class Rooms:
             return False
         if membership.joined and membership.completing != message["seq"]:
             membership.completing = message["seq"]
-            self.complete(message, lambda: self.emit_heard(membership), membership)
+            self.complete(message, {"room": membership.name}, lambda: self.emit_heard(membership), membership)
         return True
 
-    def complete(self, message: Object, done: Callable[[], None], membership: Membership | None = None) -> None:
-        """Read the rest of a text that did not fit into a datagram, part by part."""
-        room, seq = message["room"], message["seq"]
+    def complete(
+        self, message: Object, where: Object, done: Callable[[], None], membership: Membership | None = None
+    ) -> None:
+        """Read the rest of a text that did not fit into a datagram, part by part.
+
+        `where` names the log, by its `room` or by the partner of direct messages (`to`).
+        """
+        seq = message["seq"]
 
         def ask() -> None:
-            history = {"type": "history", "room": room, "after": seq - 1, "limit": 1, "skip": len(message["msg"])}
+            history = {"type": "history", **where, "after": seq - 1, "limit": 1, "skip": len(message["msg"])}
             self._exchange.ask_own("history", history, take, refused, membership)
 
         def take(page: Object) -> None:
             if "rest" not in message:  # the message was deleted meanwhile
                 done()
                 return
-            parts = [part for part in field(page, "messages", list) if _seq(part) == seq]
+            parts = [part for part in field(page, "messages", list) if entry_seq(part) == seq]
             text: str = parts[0]["msg"] if parts else ""
             message["msg"] += text
             if text and parts[0].get("rest") and len(message["msg"]) < MAX_TEXT:
@@ -353,15 +352,3 @@ class Rooms:
             done()
 
         ask()
-
-
-def _seq(obj: Object) -> int:
-    """Return the number of an entry of a room's log, whose fields must all have their types."""
-    if obj.get("type") == "delete":
-        field(obj, "of", int)
-    else:
-        field(obj, "msg", str)
-        optional(obj, "deleted", int)
-    field(obj, "author", str)
-    optional(obj, "time", str)
-    return field(obj, "seq", int)

@@ -71,6 +71,11 @@ class ClientShell:
         return self._engine.account
 
     @property
+    def direct(self) -> dict[str, int]:
+        """The newest number of the direct messages with each account, by nick, for the next run's `direct`."""
+        return self._engine.direct
+
+    @property
     def server(self) -> str:
         """The name and version of the server."""
         return self._engine.server

@@ -34,8 +34,7 @@ from ..program.options import Options
 from ..program.person import Person, why
 from ..program.tokens import Tokens
 from ..program.trouble import complain, exit_status, lost, why_not
-from ..protocol.errors import ChatError, ClosedError, RequestError
-from ..protocol.rooms import FOR_NOW
+from ..protocol.errors import FOR_NOW, ChatError, ClosedError, RequestError
 from .completing import Known
 from .directory import Directory
 from .keys import HELP, bindings
@@ -107,7 +106,13 @@ class Controller:
 
     def _make_client(self) -> None:
         """Make a client that says hello with the password of the login, and a person who uses it."""
-        self.client = Client(self._endpoint, self._options.nick, password=self._login.password, reactor=self._reactor)
+        self.client = Client(
+            self._endpoint,
+            self._options.nick,
+            password=self._login.password,
+            direct=self._memory.place.direct,
+            reactor=self._reactor,
+        )
         self._directory = Directory(self.client, self.panes)
         self.screen = PaneScreen(self.client, self.panes, self.view, self._directory, self._memory)
         self.person = Person(self.screen, COMMANDS, self.client, literal=self._options.literal)

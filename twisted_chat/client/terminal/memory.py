@@ -36,6 +36,8 @@ class Place(msgspec.Struct):
     """The rooms in their order, with the numbers of the last messages that were seen."""
     shown: str = ""
     """The room that was shown last."""
+    direct: dict[str, int] = msgspec.field(default_factory=dict)
+    """The accounts with which there were direct messages, with the numbers of the last ones that arrived."""
 
 
 class _File(msgspec.Struct):
@@ -128,7 +130,7 @@ def _key_of(room: str) -> str:
 
 
 def _copy(place: Place) -> Place:
-    return Place(dict(place.rooms), place.shown)
+    return Place(dict(place.rooms), place.shown, dict(place.direct))
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -119,14 +119,14 @@ class PaneScreen:
     def is_personal(self) -> bool:
         return True
 
-    def deleted(self, room: Room, of: int) -> None:
-        pane = self.panes.find(room)
+    def deleted(self, where: Room | Direct, of: int) -> None:
+        pane = self.panes.find(where)
         if pane is not None:
             pane.delete(of)
             self.refresh()
 
-    def newest(self, room: Room, nick: str) -> int | None:
-        return self.panes.of(room).newest_of(nick)
+    def newest(self, where: Room | Direct, nick: str) -> int | None:
+        return self.panes.of(where).newest_of(nick)
 
     async def secret(self, prompt: str) -> str | None:
         secret = Secret(prompt)
@@ -184,5 +184,6 @@ class PaneScreen:
     def note_places(self) -> None:
         for pane in self.panes:
             self.note_place(pane)
+        self._memory.place.direct = self._client.direct
         if isinstance(self.panes.current.where, Room):
             self._memory.place.shown = self.panes.current.where.name
