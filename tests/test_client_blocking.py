@@ -575,7 +575,7 @@ class RealTests(TestCase):
         self.assertIn("ZeroDivisionError", str(caught.exception))
 
     async def test_accounts_and_moderation(self) -> None:
-        server = await Server.start(self)
+        server = await Server.start(self, "--operator", "owner")
         told: list[Any] = []
 
         def use() -> None:
@@ -601,6 +601,13 @@ class RealTests(TestCase):
                 with self.assertRaises(RequestError):
                     theirs.receive(TIMEOUT)
                 self.assertEqual([action.type for action in room.audit().actions][:2], ["kick", "mute"])
+                owner.ban("192.0.2.1")
+                self.assertEqual([ban.who for ban in owner.bans().bans], ["192.0.2.1"])
+                bob.register("battery staple")
+                seq = owner.tell("bob", "psst")
+                self.assertEqual(bob.receive(TIMEOUT).msg, "psst")
+                self.assertEqual([message.seq for message in bob.direct_history("owner").messages], [seq])
+                self.assertEqual(bob.direct, {"owner": seq})
                 owner.close()
                 self.assertEqual(bob.log_in("owner", "correct horse"), "owner")
             with blocking.Client("127.0.0.1", server.port, "owner", password="correct horse", **options) as owner:

@@ -1587,6 +1587,21 @@ class DirectTests(EngineTestCase):
         )
         self.assertEqual(self.heard(), [("bob", 6)])
 
+    def test_an_ack_that_came_before_the_partners_were_known_is_remembered(self) -> None:
+        self.connect()
+        self.hears(type="welcome", id=self.hello, nick="alice", server="s", limits=self.LIMITS, account=True)
+        self.engine.tell("bob", "hi")
+        sent = self.sent()
+        (message,) = [obj for obj in sent if obj["type"] == ""]
+        self.hears(type="ack", id=message["id"], to="bob", seq=3)
+        self.engine.received(GAP, self.now)
+        self.assertEqual(self.engine.direct, {})
+        self.lose()
+        self.connect_to()
+        self.hears(**self.said(3, author="alice", to="bob"))
+        self.hears(**self.said(4))
+        self.assertEqual(self.heard(), [("bob", 4)])
+
     def test_a_message_that_may_be_ones_own_waits_for_the_ack(self) -> None:
         self.connect_to()
         self.hears(**self.said(1))
