@@ -73,6 +73,7 @@ TESTS: Final = {
     "requests.moderation": ("moderation",),
     "nicks": ("account_requests", "chat"),
     "requests.direct_logs": ("direct_logs",),
+    "founding": ("moderation",),
     "requests.reports": ("moderation",),
     "requests.deleting": ("deleting",),
     "requests.accounts": ("account_requests",),

@@ -145,6 +145,42 @@ class OwnerTests(ModerationTestCase):
         self.assertEqual(self.ask(self.mo, type="join", room="loft")["type"], "joined")
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
+    def test_a_room_that_all_have_left_before_anything_was_said_is_nobodys(self) -> None:
+        self.do(self.mo, type="join", room="attic")
+        self.assertIs(self.role("mo", "attic"), Role.OWNER)
+        self.do(self.al, type="join", room="attic")
+        self.do(self.mo, type="leave", room="attic")
+        self.assertIs(self.role("mo", "attic"), Role.OWNER)
+        self.do(self.al, type="leave", room="attic")
+        self.assertIs(self.role("mo", "attic"), Role.GUEST)
+        self.assertEqual(self.audit()[0], ("grant", "server", "attic", "mo", "none"))
+
+    def test_nor_is_one_that_was_left_before_its_owner_was_stored(self) -> None:
+        held = self.registry.held = []
+        self.do(self.mo, type="join", room="attic")
+        self.do(self.mo, type="leave", room="attic")
+        self.registry.held = None
+        held.pop()()
+        self.assertIs(self.role("mo", "attic"), Role.GUEST)
+
+    def test_one_in_which_something_was_said_or_ruled_stays_its_owners(self) -> None:
+        for room, request in (
+            ("attic", {"type": "", "msg": "hi"}),
+            ("cellar", {"type": "topic", "msg": "wine"}),
+            ("loft", {"type": "lock", "on": True}),
+        ):
+            self.do(self.mo, type="join", room=room)
+            self.do(self.mo, room=room, **request)
+            self.do(self.mo, type="leave", room=room)
+            self.assertIs(self.role("mo", room), Role.OWNER, room)
+
+    def test_what_others_were_granted_stays(self) -> None:
+        self.do(self.mo, type="join", room="attic")
+        self.do(self.mo, type="grant", room="attic", nick="olga", role="owner")
+        self.do(self.mo, type="grant", room="attic", nick="mo", role="none")
+        self.do(self.mo, type="leave", room="attic")
+        self.assertIs(self.role("olga", "attic"), Role.OWNER)
+
 
 class KickTests(ModerationTestCase):
     def test_all_in_the_room_hear_of_it_and_so_does_the_one(self) -> None:
@@ -375,6 +411,16 @@ class GrantTests(ModerationTestCase):
         self.do(self.olga, type="grant", room="den", nick="mo", role="owner")
         self.assertEqual(self.code(self.olga, type="grant", room="den", nick="olga", role="member"), "")
         self.assertIs(self.role("olga"), Role.MEMBER)
+
+    def test_of_two_owners_who_step_down_at_the_same_time_one_stays(self) -> None:
+        self.do(self.olga, type="grant", room="den", nick="mo", role="owner")
+        held = self.registry.held = []
+        for peer, nick in (self.olga, "olga"), (self.mo, "mo"):
+            peer.send({"type": "grant", "room": "den", "nick": nick, "role": "none"})
+        while held:
+            held.pop()()
+        self.server.settle()
+        self.assertEqual({self.role("olga"), self.role("mo")}, {Role.GUEST, Role.OWNER})
 
     def test_operators_let_accounts_in_and_shut_them_out(self) -> None:
         self.assertEqual(self.code(self.ops, type="grant", nick="mo", role="moderator"), "bad-message")

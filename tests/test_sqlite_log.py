@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -1139,6 +1140,20 @@ class WipeTests(StoreTestCase):
         await self.log.flush()
         await self.say(*map(self.delete, range(1, 21)))
         await self.log.flush()
+        self.assertEqual(self.files_with("kept secret"), [])
+
+    async def test_a_server_that_was_killed_does_it_at_its_next_start(self) -> None:
+        await self.begin()
+        await self.say(entry(self.room, "kept secret"))
+        await self.say(self.delete(1))
+        copies = self.folder / "killed"
+        copies.mkdir()
+        for ending in "", "-wal":
+            shutil.copy(self.path + ending, copies)
+        await self.log.close()
+        self.folder = copies
+        self.assertEqual(self.files_with("kept secret"), ["-wal"])
+        self.open_store(str(copies / "chat.sqlite"))
         self.assertEqual(self.files_with("kept secret"), [])
 
     async def test_deletions_share_it(self) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Container
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
@@ -15,6 +15,7 @@ from . import clock, messages, names, requests
 from .accounts import Accounts
 from .bare import Bare
 from .enforcement import Enforcement, put_out
+from .founding import give_up
 from .limits import (
     ACTIONS,
     LEAST_ARRIVALS,
@@ -71,6 +72,7 @@ class Chat:
         self.rooms = Rooms(reactor, log, tail_bytes, soon)
         self.log = log
         self.nicks = Nicks()
+        self.granting = DeferredLock()
         self.forbidden_nicks = forbidden_nicks
         self.reactor = reactor
         self._lobby: Room | None = None
@@ -244,6 +246,7 @@ class Chat:
         """Take a participant out of a room; True if nobody is told, since another session of its account is there."""
         room = member.room
         self.rooms.leave(member)
+        give_up(self, room)
         if names.is_direct(room.name.key):
             return True  # nobody is told
         is_elsewhere = self.is_elsewhere(participant, room)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Container
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock
 
 from . import messages, names
 from .accounts import Accounts
@@ -38,6 +38,8 @@ class Host(Protocol):
     accounts: Accounts
     nicks: Nicks
     """The nicks of the participants that are welcome."""
+    granting: DeferredLock
+    """Held while a role is granted: of two owners who step down at the same time, one has to stay."""
     forbidden_nicks: Container[names.Name]
     """The nicks that the one who runs the server forbids."""
     actions: AddressBuckets

@@ -363,6 +363,10 @@ class Rules:
             key=lambda rule: rule.subject,
         )
 
+    def of(self, room: str) -> list[Rule]:
+        """List all rules of a room, expired ones included."""
+        return list(self._rooms.get(room, _NOTHING).by_key.values())
+
     def __iter__(self) -> Iterator[Rule]:
         """Iterate over all known rules, expired ones included."""
         for rules in self._rooms.values():

@@ -324,6 +324,10 @@ def _invited(stored: Action, host: Host, session: Session, room: Name, nick: Nam
 
 @answers(messages.Grant)
 def _grant(host: Host, session: Session, request: messages.Grant) -> Deferred[None]:
+    return host.granting.run(_grant_in_turn, host, session, request)
+
+
+def _grant_in_turn(host: Host, session: Session, request: messages.Grant) -> Deferred[None]:
     room = _room(host, request.room)
     nick = names.nick(request.nick)
     role = Role.GUEST if request.role == "none" else Role[request.role.upper()]

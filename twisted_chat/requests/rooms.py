@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from .. import messages, names
+from ..founding import found
 from ..gate import Host, answers
 from ..limits import MAX_TOPIC
-from ..log import Unavailable
-from ..messages import SERVER, WireError
-from ..registry import Action
+from ..messages import WireError
 from ..room import Room
-from ..rules import Change, Role, Rule
 from ..session import Session
 from .common import membership
 
@@ -50,8 +47,8 @@ def _enter(room: Room, host: Host, session: Session, request: messages.Join) -> 
         messages.Joined(room=name, topic=log.topic, seq=room.head, oldest=log.oldest, count=count, id=request.id)
     )
     if is_new and not is_double:
-        if room.count == 1:
-            _become_owner(host, session, room)
+        if room.count == 1 and session.account is not None:
+            found(host, room, session.account)
         notice = messages.MemberJoined(author=session.nick.shown, room=name)
         session.charge(host.rooms.announce(room, notice, session))
 
@@ -70,32 +67,6 @@ def _check_admission(host: Host, session: Session, room: Room) -> None:
     except WireError:
         host.rooms.forget_if_empty(room)
         raise
-
-
-def _become_owner(host: Host, session: Session, room: Room) -> None:
-    """Make somebody with an account the owner of a new room. The join does not wait for that."""
-    is_new = not (room.log.seq or room.log.topic or room.pinned or host.accounts.rules.has_rules(room.name.key))
-    if session.account is None or not is_new:
-        return
-    name, now = session.account.name, host.now()
-    action = Action(
-        kind="grant", author=SERVER, room=room.name.key, target=name.shown, value="owner", msg="a new room", time=now
-    )
-    rule = Rule(
-        room=room.name.key,
-        kind="role",
-        subject=name.key,
-        shown=name.shown,
-        value=Role.OWNER,
-        author=SERVER,
-        time=now,
-    )
-    host.accounts.registry.act(action, Change((rule,))).addErrback(_not_owner)
-
-
-def _not_owner(failure: Failure) -> None:
-    if not isinstance(failure.value, Unavailable):
-        _log.failure("A new room has no owner", failure)
 
 
 @answers(messages.Leave)

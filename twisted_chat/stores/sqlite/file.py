@@ -363,7 +363,8 @@ def _open_writer(path: str, durability: Durability) -> sqlite3.Connection:
     writer = database.connect(path, durability, PATIENCE)
     try:
         renumbered = database.prepare(writer, path)
-        writer.execute("PRAGMA wal_checkpoint(PASSIVE)")  # so that the file alone is a database from the start
+        # The file alone is a database from the start, and a log that a killed server has left keeps no deleted text.
+        writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         writer.execute("PRAGMA busy_timeout = 0")  # from now on the reactor does the waiting
     except BaseException:
         writer.close()
