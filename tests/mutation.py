@@ -186,6 +186,7 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "__init__: self._farewell = '' -> pass": "it is set when the end begins, and read then",
     },
     "chat": {
+        "__init__: self._listed_until = 0.0 -> self._listed_until = 1.0": "the first list is of a later time",
         "list_rooms: len(occupied) > LIST_MANY -> len(occupied) >= LIST_MANY": "a list is kept at one room less",
     },
     "client.protocol.engine": {
@@ -216,6 +217,13 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "_cut: data.find(b'}', start) >= 0 -> data.find(b'}', start) >= 1": "the same",
         "_closes: data.rfind(b'\"') + 1 -> data.rfind(b'\"') + 2": "no string ends in a byte behind the last quote",
         f"_closes: down >= self._depth and {_LOOK} -> {_LOOK}": "the count only saves the slower look",
+    },
+    "limits": {
+        "find: Bucket(0, 0, now) -> Bucket(0, 1, now)": "a rate of 0 is no limit, whatever the burst",
+        "__init__: self._refusals = 0 -> pass": "the first refusal sets it",
+        "take_for_request: shared.tokens >= 1 -> shared.tokens > 1": "the last token is taken after a refill",
+        "take_for_part: self.tokens >= 0 -> self.tokens > 0": "the same",
+        "take_for_part: shared.tokens >= 0 -> shared.tokens > 0": "the same",
     },
     "gate": {
         "handle: participant.nick is NOBODY and (not participant.is_welcome)"

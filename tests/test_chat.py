@@ -1071,6 +1071,12 @@ class LimitTests(ChatTestCase):
         peers[1].cut()
         self.assertTrue(self.server.chat.admits(address), "it can be told why it is refused")
 
+    def test_connections_without_an_address_are_not_taken_for_those_of_one(self) -> None:
+        self.server = Server(limits=Limits(connections=1))
+        for _ in range(1 + MAX_REFUSED_OF_ADDRESS):
+            self.server.connect("")
+        self.assertTrue(self.server.chat.admits(""))
+
     def test_a_refused_connection_takes_nobody_s_place(self) -> None:
         self.server = Server(limits=Limits(connections=2))
         self.server.connect("192.0.2.1")

@@ -205,6 +205,18 @@ class OfAnAddress(SynchronousTestCase):
         alone = SessionBucket(Limits(rate=10, burst=10), 0)
         self.assertEqual(alone.take_for_part(15, at(0)), 0.5)
 
+    def test_a_read_waits_for_the_address_where_it_has_nothing_of_its_own_left_and_owes_nothing(self) -> None:
+        bucket = self.session()
+        taken(bucket, 0)
+        bucket.charge(bucket.tokens - 1.5)
+        self.assertAlmostEqual(bucket.take_for_part(1, at(0)), 0.5)
+
+    def test_a_request_is_paid_for_by_the_address_also_by_one_that_had_to_wait(self) -> None:
+        bucket = SessionBucket(Limits(rate=1, burst=1), 0, self.shared)
+        for second in range(3):
+            bucket.take_for_request(at(second))
+            self.assertEqual(self.shared.tokens, 49)
+
     def test_so_many_are_told_for_one_token(self) -> None:
         self.assertEqual([price_of_telling(told) for told in (0, 1, TOLD, TOLD + 1)], [0, 1, 1, 2])
 

@@ -166,6 +166,8 @@ class ShareTests(SynchronousTestCase):
         for _ in range(REFUSALS):
             self.assertEqual(alice.ask(type="ping")[0]["code"], "rate-limited")
             self.server.clock.advance(MAX_REST_SECONDS)
+            self.server.chat.rooms.turn.schedule()
+            self.server.settle()
         self.assertEqual(alice.ask(type="ping"), [])
         self.server.clock.pump([1] * 100)
         self.assertIn("pong", kinds(alice.got()))

@@ -427,7 +427,7 @@ def price_of_telling(told: int) -> int:
 class RateLimited(WireError):
     """A request found no token. After `seconds`, it is served."""
 
-    def __init__(self, seconds: float, served: str, is_told: bool = True) -> None:
+    def __init__(self, seconds: float, served: str, is_told: bool) -> None:
         self.seconds = _retry(max(REST_SECONDS, seconds))
         self.is_told = is_told
         """False if the request waits until then instead of being refused."""
