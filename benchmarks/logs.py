@@ -32,7 +32,7 @@ def make(path: str, size: int, room: str = "lobby", done: Callable[[int], object
                 """
                 WITH RECURSIVE number (n) AS (SELECT ?1 + 1 UNION ALL SELECT n + 1 FROM number WHERE n < ?1 + ?2)
                 INSERT INTO message SELECT 1, n, 1700000000000 + n * 1000, 'author' || n % ?3, 'author' || n % ?3,
-                    lower(hex(randomblob(16))), substr(hex(zeroblob(?4)), 1, ?4), '', NULL FROM number""",
+                    lower(hex(randomblob(16))), substr(hex(zeroblob(?4)), 1, ?4), '', NULL, NULL FROM number""",
                 (start, count, AUTHORS, TEXT),
             )
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

@@ -57,7 +57,7 @@ class ConfigTests(SynchronousTestCase):
 
     def test_an_unknown_setting_is_reported_with_those_that_exist(self) -> None:
         self.assertEqual(self.refused("colour = true"), "there is no setting colour; did you mean color?")
-        all_there_are = "host, port, nick, room, tls, ca, udp, color, plain, remember, mouse"
+        all_there_are = "host, port, nick, password-file, room, tls, ca, udp, color, plain, remember, mouse"
         self.assertEqual(self.refused("x = 1"), f"there is no setting x; there are {all_there_are}")
 
     def test_text_that_is_not_toml_is_reported_with_its_line(self) -> None:

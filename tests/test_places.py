@@ -39,7 +39,7 @@ from .certificates import certificate
 from .ports import Reactor
 from .programs import folder
 
-CHAT = cast(Chat, SimpleNamespace(reactor=Clock()))
+CHAT = cast(Chat, SimpleNamespace(reactor=Clock(), rooms=SimpleNamespace(turn=None)))
 
 
 class PlacesTests(TestCase):
