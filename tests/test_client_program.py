@@ -24,6 +24,7 @@ from twisted_chat.client import Client, Message, Room, State, StateChanged, conn
 from .certificates import certificate
 from .programs import TIMEOUT, Program, Server, folder
 from .programs import Client as Person
+from .test_udp_lossy import start
 
 CLIENT = (sys.executable, "-m", "twisted_chat.client")
 TOOL = (sys.executable, "-m", "twisted_chat")
@@ -94,6 +95,24 @@ class ProgramTests(TestCase):
         bob = talk(self, server, "--nick", "ALICE")
         self.assertEqual(await bob.ends(), 1)
         self.assertRegex(bob.output, r"^[^\n]+--nick\n$")
+
+    async def test_a_script_registers_and_logs_in_with_a_file(self) -> None:
+        server, udp_port = await start(self)
+        helper = talk(self, server, "--nick", "helper")
+        helper.types("/register\ncorrect horse\n/token ci\nexit\n")
+        self.assertEqual(await helper.ends(), 0)
+        (token,) = re.findall(r"tc_\S+", helper.output)
+        self.assertNotIn("horse", helper.output)
+        refused = talk(self, server, "--nick", "helper")
+        self.assertEqual(await refused.ends(), 3)
+        self.assertRegex(refused.output, r"^[^\n]+log in with its password; --password-file FILE [^\n]+\n$")
+        path = refused.home / "password"
+        for udp, secret in ((), "correct horse"), (("--udp", "--port", str(udp_port)), token):
+            path.write_text(f"{secret}\n")
+            helper = talk(self, server, "--nick", "helper", "--password-file", str(path), *udp)
+            helper.types("/tokens\nexit\n")
+            self.assertEqual(await helper.ends(), 0)
+            self.assertIn("* ci: made ", helper.output)
 
     async def test_an_interrupt_ends_it(self) -> None:
         server = await Server.start(self)

@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import sys
+import termios
 from pathlib import Path
 from typing import Any
 
@@ -345,3 +346,59 @@ class ChoiceTests(TestCase):
         await zoe.says(r"1:garden \| zoe \| 1 member \| online")
         zoe.types("\x04")
         self.assertEqual(await zoe.ends(), 0)
+
+
+class AccountTests(TestCase):
+    """A password is neither on the screen nor among the bytes that the terminal gets."""
+
+    SECRET = "Zauberwort 魔法"
+
+    async def register(self, server: Server) -> None:
+        alice = await server.hello(self, "alice")
+        registered = await alice.asks(type="register", password=self.SECRET)
+        self.assertEqual(registered["type"], "registered")
+        alice.hang_up()
+
+    async def test_a_password_is_asked_for_and_leaves_no_trace(self) -> None:
+        server = await Server.start(self)
+        await self.register(server)
+        alice = talk(self, server, columns=20, rows=10)
+        await alice.says("password of alice")
+        alice.types(f"wrong {self.SECRET}\r")
+        await alice.says("that was not right")
+        alice.types(f"{self.SECRET}\r")
+        await alice.says("stay logged in")
+        alice.types("y")
+        await alice.says("you stay logged in")
+        alice.types("/login bob hunter2\r")
+        await alice.says("it asks for")
+        alice.types("\x1b[A\x1b[A\x1b[A\x04\x03\x04")
+        self.assertEqual(await alice.ends(), 0)
+        for secret in (self.SECRET.encode(), b"Zauber", "魔".encode()):
+            self.assertNotIn(secret, alice.raw)
+        (kept,) = (alice.home / "twisted_chat").glob("tokens.json")
+        self.assertEqual(kept.stat().st_mode & 0o777, 0o600)
+        self.assertNotIn(self.SECRET, kept.read_text())
+
+    async def test_on_a_terminal_of_lines_it_is_not_echoed(self) -> None:
+        server = await Server.start(self)
+        await self.register(server)
+        alice = talk(self, server, "--plain", "--no-remember")
+        await alice.says("password of alice, which is not shown:")
+        self.assertFalse(alice.current_modes()[3] & termios.ECHO)
+        alice.types(f"{self.SECRET}\n")
+        await alice.says("you are alice in lobby")
+        self.assertTrue(alice.current_modes()[3] & termios.ECHO)
+        alice.types("exit\n")
+        self.assertEqual(await alice.ends(), 0)
+        self.assertNotIn(b"Zauber", alice.raw)
+        self.assertFalse((alice.home / "twisted_chat" / "tokens.json").exists())
+
+    async def test_an_interrupt_at_the_question_restores_the_terminal(self) -> None:
+        server = await Server.start(self)
+        await self.register(server)
+        alice = talk(self, server, "--plain")
+        await alice.says("password of alice, which is not shown:")
+        alice.signal(signal.SIGINT)
+        self.assertEqual(await alice.ends(), 130)
+        self.assertEqual(alice.current_modes(), alice.modes)
