@@ -201,6 +201,14 @@ class AllTests(DeletingTestCase):
         self.assertEqual(self.do(self.mo, type="delete", room="den", by="al")["count"], 5)
         self.assertEqual(self.server.fake.calls["append"] - appends, 3)
 
+    def test_it_is_an_action_of_a_moderator_also_if_there_is_nothing_to_delete(self) -> None:
+        taken: list[str] = []
+        self.patch(self.server.chat.actions, "take", taken.append)
+        self.do(self.mo, type="delete", room="den", by="zed")
+        self.delete(self.mo)
+        self.delete(self.mo, 2)
+        self.assertEqual(len(taken), 2)
+
     def test_it_goes_on_without_the_one_who_asked(self) -> None:
         self.server.fake.held.add("append")
         self.mo.send({"type": "delete", "room": "den", "by": "al"})

@@ -6,6 +6,7 @@ from typing import Any
 
 from twisted_chat.limits import Limits
 from twisted_chat.log import Unavailable
+from twisted_chat.session import Session
 
 from .helpers import Peer
 from .logins import HORSE
@@ -184,6 +185,15 @@ class ReadingTests(DirectTestCase):
         self.server.fake.release()
         self.server.settle()
         self.assertIsNone(self.server.chat.rooms.get("@bo@cy"))
+
+    def test_each_partner_is_charged_and_their_logs_are_opened_one_after_the_other(self) -> None:
+        self.server.fake.held.add("open")
+        charged: list[int] = []
+        self.patch(Session, "charge_work", lambda session, price: charged.append(price))
+        cy = self.server.connect()
+        cy.send({"type": "hello", "nick": "cy", "password": HORSE, "direct": {f"n{n}": 0 for n in range(20)}})
+        self.server.settle()
+        self.assertEqual((len(self.server.fake.waiting), 20 in charged), (1, True))
 
     def test_where_the_logs_cannot_be_opened_it_says_so(self) -> None:
         cy = self.server.connect()

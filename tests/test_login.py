@@ -124,6 +124,17 @@ class PasswordTests(LoginTestCase):
         self.reactor.advance(1.1)
         self.assertIsNotNone(self.get(self.log_in("al", HORSE)))
 
+    def test_passwords_that_are_compared_at_the_same_time_count_at_once(self) -> None:
+        self.register("al")
+        held = self.registry.held = []
+        guesses = [self.log_in("al", "wrong password") for _ in range(ACCOUNT.free + 3)]
+        self.assertEqual(len(held), ACCOUNT.free)
+        self.registry.held = None
+        while held:
+            held.pop()()
+        codes = [self.code(guess) for guess in guesses]
+        self.assertEqual(codes, ["auth-failed"] * ACCOUNT.free + ["rate-limited"] * 3)
+
     def test_log_ins_of_one_address_have_a_rate(self) -> None:
         self.register("al")
         self.patch(login, "LOGINS", (1.0, 2))
@@ -253,9 +264,17 @@ class TokenTests(LoginTestCase):
         self.assertEqual(self.get(self.accounts.revoke_token(self.al, "phone")), 1)
         self.assertEqual(self.code(self.log_in("al", token)), "auth-failed")
 
+    def test_it_makes_a_number_of_them_in_an_hour(self) -> None:
+        for _ in range(MAX_TOKENS):
+            self.get(self.accounts.make_token(self.al, "phone"))
+        self.assertEqual(self.code(self.accounts.make_token(self.al, "phone")), "rate-limited")
+        self.reactor.advance(361)
+        self.get(self.accounts.make_token(self.al, "phone"))
+
     def test_an_account_has_a_number_of_them(self) -> None:
         for number in range(MAX_TOKENS):
             self.get(self.accounts.make_token(self.al, str(number)))
+        self.reactor.advance(3600)
         self.assertEqual(self.code(self.accounts.make_token(self.al, "one more")), "full")
         self.get(self.accounts.make_token(self.al, "7"))
 

@@ -29,12 +29,12 @@ class PausesTests(SynchronousTestCase):
 
     def fail_logins(self, count: int, account: str, address: str) -> None:
         for _ in range(count):
-            self.pauses.failed(account, address)
+            self.pauses.attempted(account, address)
 
     def test_the_pause_of_an_account_grows_up_to_a_minute(self) -> None:
         grown = []
         for number in range(ACCOUNT.free + 9):
-            self.pauses.failed("al", f"192.0.{number}.1")
+            self.pauses.attempted("al", f"192.0.{number}.1")
             grown.append(self.pause("al", ELSEWHERE))
         self.assertEqual(grown, [0.0] * (ACCOUNT.free - 1) + [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0, 60.0])
         self.assertEqual(self.pause("bo", ELSEWHERE), 0)
@@ -45,9 +45,9 @@ class PausesTests(SynchronousTestCase):
 
     def test_the_pause_of_an_address_is_for_all_accounts(self) -> None:
         for number in range(ADDRESS.free - 1):
-            self.pauses.failed(f"al{number}", HOME)
+            self.pauses.attempted(f"al{number}", HOME)
         self.assertEqual(self.pause("bo", HOME), 0)
-        self.pauses.failed("bo", HOME)
+        self.pauses.attempted("bo", HOME)
         self.assertEqual([self.pause("cy", HOME), self.pause("cy", ELSEWHERE)], [1.0, 0])
         self.fail_logins(100, "bo", HOME)
         self.assertEqual(self.pause("cy", HOME), ADDRESS.longest)
@@ -69,22 +69,30 @@ class PausesTests(SynchronousTestCase):
     def test_a_right_password_ends_the_pauses_of_an_account(self) -> None:
         self.fail_logins(ACCOUNT.free - 1, "al", HOME)
         self.pauses.succeeded("al", HOME)
-        self.pauses.failed("al", HOME)
+        self.pauses.attempted("al", HOME)
         self.assertEqual(self.pause("al", ELSEWHERE), 0)
 
-    def test_it_does_not_end_those_of_an_address(self) -> None:
-        """An attacker who guesses has an account of its own, too."""
+    def test_an_attempt_counts_as_wrong_until_it_is_right(self) -> None:
+        """Many passwords may be compared at the same time."""
         self.fail_logins(ADDRESS.free, "al", HOME)
+        self.assertEqual([self.pause("al", ELSEWHERE), self.pause("bo", HOME)], [32.0, 1.0])
+        self.pauses.succeeded("al", HOME)
+        self.assertEqual([self.pause("al", ELSEWHERE), self.pause("bo", HOME)], [0, 0])
+
+    def test_it_does_not_end_those_of_an_address(self) -> None:
+        """Whoever guesses has an account of its own, too."""
+        self.fail_logins(ADDRESS.free, "al", HOME)
+        self.pauses.attempted("eve", HOME)
         self.pauses.succeeded("eve", HOME)
         self.assertEqual(self.pause("bo", HOME), 1.0)
 
     def test_after_an_hour_without_a_wrong_password_none_counts(self) -> None:
         self.fail_logins(ACCOUNT.free - 1, "al", HOME)
         self.clock.advance(FORGET_SECONDS)
-        self.pauses.failed("al", HOME)
+        self.pauses.attempted("al", HOME)
         self.assertEqual(self.pause("al", HOME), 1.0)
         self.clock.advance(FORGET_SECONDS + 1)
-        self.pauses.failed("al", HOME)
+        self.pauses.attempted("al", HOME)
         self.assertEqual(self.pause("al", HOME), 0)
 
     def test_what_is_remembered_is_bounded(self) -> None:

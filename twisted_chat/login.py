@@ -48,6 +48,9 @@ LOGINS: Final = (5.0, 100)
 """Log-ins with a password of one address: per second in the long run, and at once. One takes some 30 ms of a core, so
 an address takes a sixth of one at most; an office that comes back after a restart has a hundred at once."""
 
+NEW_TOKENS: Final = (10 / 3600, MAX_TOKENS)
+"""Tokens that an account may make: all that it may have at once, and 10 an hour. Each is a write of its own."""
+
 REGISTRATIONS: Final = (10 / 3600, 10)
 """Accounts that one address may make: 10 an hour. A class that registers together asks its operator for the rest."""
 
@@ -165,6 +168,7 @@ class Login:
         self._pauses = Pauses(reactor.seconds)
         self._logins = AddressBuckets(reactor.seconds, *LOGINS, "log-ins")
         self._registrations = AddressBuckets(reactor.seconds, *REGISTRATIONS, "registrations")
+        self._new_tokens = AddressBuckets(reactor.seconds, *NEW_TOKENS, "new tokens")
         self._changes = AddressBuckets(reactor.seconds, *REGISTRATIONS, "changes of the password")
 
     def start(self) -> None:
@@ -206,9 +210,9 @@ class Login:
             return account
         self._pauses.check(nick.key, address)
         self._logins.take(address)
+        self._pauses.attempted(nick.key, address)
         account = await self._find_by_password(nick, password)
         if account is None:
-            self._pauses.failed(nick.key, address)
             raise WireError("auth-failed", "the nick or the password is wrong")
         self._pauses.succeeded(nick.key, address)
         return account
@@ -280,6 +284,7 @@ class Login:
         return _deferred(self._make_token(account, label))
 
     async def _make_token(self, account: Account, label: str) -> str:
+        self._new_tokens.take(f"account:{account.name.key}")
         secret = TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
         now = clock.milliseconds(self._reactor)
         token = StoredToken(account=account.name.key, label=label, digest=_digest(secret), created=now)

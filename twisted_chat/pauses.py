@@ -18,6 +18,15 @@ _K = TypeVar("_K")
 _V = TypeVar("_V")
 
 
+class _Failures(NamedTuple):
+    """The wrong passwords of an account or an address."""
+
+    number: int
+    last: float
+    until: float
+    """The end of the pause."""
+
+
 class Growth(NamedTuple):
     """The growth of the pauses after wrong passwords."""
 
@@ -27,6 +36,12 @@ class Growth(NamedTuple):
     """Seconds of the first pause; each later one takes twice as long."""
     longest: float
     """Seconds of the longest one."""
+
+    def after(self, number: int, last: float) -> _Failures:
+        """Return the pause after so many wrong passwords, the last of which came at a time in seconds."""
+        beyond = number - self.free
+        pause = 0.0 if beyond < 0 else min(self.longest, self.first * 2.0 ** min(beyond, 30))
+        return _Failures(number, last, last + pause)
 
 
 ACCOUNT: Final = Growth(free=5, first=1.0, longest=60.0)
@@ -40,15 +55,6 @@ FORGET_SECONDS: Final = 3600.0
 
 MOST: Final = 10_000
 """Entries of each kind, a megabyte in all. The one used least recently is forgotten first."""
-
-
-class _Failures(NamedTuple):
-    """The wrong passwords of an account or an address."""
-
-    number: int
-    last: float
-    until: float
-    """The end of the pause."""
 
 
 class Pauses:
@@ -73,25 +79,27 @@ class Pauses:
             text = f"there were too many wrong passwords: try again in {duration(left)}"
             raise WireError("rate-limited", text, retry=round(left + 0.001, 3))
 
-    def failed(self, account: str, address: str) -> None:
-        """Count a wrong password."""
+    def attempted(self, account: str, address: str) -> None:
+        """Count a password as wrong until it turns out to be right: many may be compared at the same time."""
         self._grow(self._accounts, account, ACCOUNT)
         network = network_of(address)
         if network:
             self._grow(self._addresses, network, ADDRESS)
 
     def succeeded(self, account: str, address: str) -> None:
-        """Forget the wrong passwords of an account, and remember the network of its owner."""
+        """Forget the wrong passwords of an account and this one of the address; remember that its owner was there."""
         self._accounts.pop(account, None)
-        _remember(self._known, (account, network_of(address)), None)
+        network = network_of(address)
+        failures = self._addresses.get(network)
+        if failures is not None:
+            self._addresses[network] = ADDRESS.after(failures.number - 1, failures.last)
+        _remember(self._known, (account, network), None)
 
     def _grow(self, table: OrderedDict[str, _Failures], key: str, growth: Growth) -> None:
         now = self._now()
         old = table.get(key)
         number = 1 if old is None or now - old.last > FORGET_SECONDS else old.number + 1
-        beyond = number - growth.free
-        pause = 0.0 if beyond < 0 else min(growth.longest, growth.first * 2.0 ** min(beyond, 30))
-        _remember(table, key, _Failures(number, now, now + pause))
+        _remember(table, key, growth.after(number, now))
 
 
 def _until(table: OrderedDict[str, _Failures], key: str) -> float:

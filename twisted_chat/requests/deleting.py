@@ -84,6 +84,7 @@ def _is_own(session: Session, record: Record) -> bool:
 
 
 def _action(host: Host, session: Session, room: Name, target: str, value: str, reason: str) -> Action:
+    host.actions.take(session.address)
     return Action(
         kind="delete",
         author=session.nick.shown,

@@ -6,8 +6,9 @@ as soon as one of them says something, and nobody else can name it.
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred, FirstError, gatherResults
-from twisted.python.failure import Failure
+from collections.abc import Generator
+
+from twisted.internet.defer import Deferred, inlineCallbacks
 
 from .. import messages, names
 from ..gate import Host
@@ -62,26 +63,19 @@ def _enter(host: Host, room: Room, session: Session, since: int | None) -> Membe
     return member
 
 
-def replay(host: Host, session: Session, account: Account, since: dict[Name, int]) -> Deferred[None]:
-    """Send an account the direct messages that came after these numbers, by its partners, and then the live ones."""
-    opened = [
-        host.rooms.open(names.direct(account.name, partner)).addCallback(_replay, host, session, seq)
-        for partner, seq in since.items()
-    ]
-    return gatherResults(opened, consumeErrors=True).addCallbacks(_done, _first_failure)
+@inlineCallbacks
+def replay(
+    host: Host, session: Session, account: Account, since: dict[Name, int]
+) -> Generator[Deferred[Room], Room, None]:
+    """Send an account the direct messages after these numbers, by its partners, and the new ones from then on.
 
-
-def _replay(room: Room, host: Host, session: Session, since: int) -> None:
-    if not session.closed and room.log.is_kept:
-        _enter(host, room, session, since)
-    host.rooms.forget_if_empty(room)
-
-
-def _done(_: list[None]) -> None:
-    """Do nothing: all logs are open."""
-
-
-def _first_failure(failure: Failure) -> Failure:
-    """Return the failure of the first log that could not be opened, out of what `gatherResults` wraps it in."""
-    assert isinstance(failure.value, FirstError)
-    return failure.value.subFailure
+    The logs are opened one after the other, so that hellos with many partners do not keep others from the store.
+    """
+    session.charge_work(len(since))
+    for partner, seq in since.items():
+        room = yield host.rooms.open(names.direct(account.name, partner))
+        if not session.closed and room.log.is_kept:
+            _enter(host, room, session, seq)
+        host.rooms.forget_if_empty(room)
+        if session.closed:
+            return

@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 
 from .. import messages, names
 from ..gate import Host, answers
-from ..limits import MAX_TOPIC, network_of
+from ..limits import MAX_TOPIC, MESSAGES, network_of
 from ..messages import Reply, WireError, time_text
 from ..names import Name
 from ..nicks import Bearer
@@ -428,6 +428,7 @@ def _audit(host: Host, session: Session, request: messages.ReadAudit) -> Deferre
 def _show_actions(actions: list[Action], session: Session, room: Name, most: int, request: messages.ReadAudit) -> None:
     if session.closed:
         return
+    session.charge_work(len(actions) // MESSAGES)
     answer = messages.AuditPage(actions=[], more=False, room=request.room and room.shown, id=request.id)
     answer.actions = fitting([_info(action) for action in actions[:most]], answer, session.wire)
     answer.more = len(actions) > len(answer.actions)
