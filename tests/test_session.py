@@ -17,6 +17,7 @@ from twisted_chat.limits import (
     MAX_WAITING,
     QUANTUM,
     REFUSALS,
+    TOKEN_BYTES,
     WORK_A_TURN,
     Limits,
 )
@@ -172,6 +173,22 @@ class ShareTests(SynchronousTestCase):
         self.server.clock.pump([1] * 100)
         self.assertIn("pong", kinds(alice.got()))
 
+    def test_a_large_request_that_is_refused_costs_as_much_as_one_that_is_not(self) -> None:
+        for code in None, "not-joined":
+            self.server = Server(limits=Limits(burst=20, rate=0.01))
+            alice = self.server.connect()
+            alice.send({"type": "hello", "nick": "alice"})
+            if code is None:
+                alice.send({"type": "join", "room": "lobby"})
+            else:
+                alice.send({"type": "ping"})
+            self.server.settle()
+            tokens = alice.wire.participant.bucket.tokens  # type: ignore[attr-defined]  # a session has one
+            alice.say("x" * 10_000)
+            self.server.settle()
+            self.assertEqual(alice.got()[-1].get("code"), code)
+            self.assertEqual(tokens - alice.wire.participant.bucket.tokens, 1 + 10_000 // TOKEN_BYTES)  # type: ignore[attr-defined]  # the same
+
     def test_each_kilobyte_that_arrives_is_work(self) -> None:
         turn = self.server.chat.rooms.turn
         for size in 50, 1_023, 1_024, 16_000:
@@ -258,6 +275,14 @@ class ShareTests(SynchronousTestCase):
         self.assertFalse(peer.wire.closed)
         self.server.settle()
         self.assertEqual(kinds(peer.got())[QUANTUM + 1 :], ["welcome", "stop"])
+
+    def test_it_is_counted_also_where_nobody_was_there_for_a_while(self) -> None:
+        self.alice.cut()
+        self.bob.cut()
+        self.server.clock.pump([TICK_SECONDS] * 2)
+        carol = self.server.welcome("carol")
+        self.server.clock.pump([TICK_SECONDS] * PING_TICKS)
+        self.assertEqual(kinds(carol.got()), ["ping"])
 
     def test_whoever_has_no_tokens_is_not_read_from_though_nothing_waits(self) -> None:
         self.server = Server(limits=Limits(burst=3, rate=1))
