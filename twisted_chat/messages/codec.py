@@ -98,6 +98,8 @@ def read_request(frame: bytes | WireError) -> Asked:
 
 
 _MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_WITH_INPUT = ("Invalid value", "Invalid enum value")
+"""The beginnings of the decoder's errors that repeat the value: of a type, and of a field such as `role`."""
 
 
 def bad_json(error: Exception) -> WireError:
@@ -133,7 +135,7 @@ def _plain(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
     text = str(error)
-    return "a value that is not allowed" if text.startswith("Invalid value") else text
+    return "a value that is not allowed" if text.startswith(_WITH_INPUT) else text
 
 
 def decode_reply(frame: bytes) -> Reply:
