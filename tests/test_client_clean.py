@@ -84,6 +84,10 @@ class CleanTests(SynchronousTestCase):
             self.assertEqual(clean(f"{blank * 70}x"), f"{' ' * MAX_BLANKS}x", repr(blank))
         self.assert_kept(f"a{' ' * MAX_BLANKS}b", "a\u3000b")
 
+    def test_a_mark_at_the_beginning_of_a_line_is_on_a_blank_too(self) -> None:
+        self.assertEqual(clean("a" + "\n\u0301" * 60 + "b"), "a" + " " * MAX_BLANKS + "b")
+        self.assertEqual(clean("\u0301a"), "a")
+
     @given(st.text())
     def test_any_text_becomes_one_line_that_can_be_shown(self, text: str) -> None:
         shown = clean(text)

@@ -122,8 +122,8 @@ def _is_shown(character: str, before: str, after: str) -> bool:
         return _joins(before) and _joins(after)
     if character in _SELECTORS:
         return _is_seen(before) and before != " "
-    if unicodedata.category(character) in _MARKS and before and unicodedata.category(before) == "Zs":
-        return False
+    if unicodedata.category(character) in _MARKS and (not before or unicodedata.category(before) == "Zs"):
+        return False  # at the beginning of a line, it stands on the blank that takes the place of the line end
     return character == "\t" or _is_seen(character)
 
 
