@@ -240,7 +240,13 @@ class HelloTests(EngineTestCase):
         self.assertEqual(self.told(Closed)[0].error.code, "full")
 
     def test_a_refusal_that_is_odd_is_one_all_the_same(self) -> None:
-        for odd in ({}, {"code": 5, "msg": [], "retry": "soon"}, {"retry": -1.0}, {"retry": math.inf}):
+        for odd in (
+            {},
+            {"code": 5, "msg": [], "retry": "soon"},
+            {"retry": -1.0},
+            {"retry": math.inf},
+            {"retry": 10**400},
+        ):
             self.engine = Engine("alice", "the server", ids())
             self.connect()
             self.hears(type="error", id=self.hello, **odd)
@@ -253,6 +259,8 @@ class HelloTests(EngineTestCase):
             {"limits": {"object": "many"}, "server": "s"},
             {"limits": {}},
             {"limits": [], "server": "s"},
+            {"limits": {"rate": 10**400}, "server": "s"},
+            {"limits": {"rate": -1}, "server": "s"},
         ]
         for odd in odds:
             self.engine = Engine("alice", "the server", ids())
@@ -591,10 +599,16 @@ class RequestTests(EngineTestCase):
         room = self.join()
         for ask, odd in (
             (self.engine.rooms, {"type": "rooms", "rooms": [{}]}),
+            (self.engine.rooms, {"type": "rooms", "rooms": ["lobby"]}),
+            (lambda: self.engine.do(actions.tokens()), {"type": "tokens", "tokens": ["phone"]}),
             (lambda: self.engine.who("lobby"), {"type": "members", "room": "lobby", "members": [5], "count": 1}),
             (lambda: self.engine.say(room, "hi"), {"type": "ack", "seq": "x"}),
             (lambda: self.engine.rename("al"), {"type": "nick"}),
             (lambda: self.engine.history("lobby", None, None, 5), {"type": "history", "messages": [{}], "more": True}),
+            (
+                lambda: self.engine.history("lobby", None, None, 5),
+                {"type": "history", "messages": ["hi"], "more": True},
+            ),
         ):
             request = ask()
             self.answers(**odd)

@@ -19,7 +19,7 @@ from typing import Final
 from ..keys import key
 from .errors import FOR_NOW, RequestError
 from .exchange import Exchange
-from .objects import Object, blank, entry_seq, field, read_deleted, read_directs, read_message
+from .objects import Object, blank, entry_seq, field, listed, read_deleted, read_directs, read_message
 from .pace import backoff
 from .partial_log import PartialLog
 from .room_reader import PAGE, RoomReader
@@ -176,7 +176,7 @@ class Directs:
             self._exchange.ask_own("history", history, take, refused)
 
         def take(page: Object) -> None:
-            messages = {entry_seq(message): message for message in field(page, "messages", list)}
+            messages = {entry_seq(message): message for message in listed(page, "messages")}
             more = field(page, "more", bool)
             reader.release(after)
             reader.read(after, messages, more)

@@ -9,7 +9,6 @@ requests are sent, in the order of asking.
 
 from __future__ import annotations
 
-import math
 import secrets
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -58,6 +57,9 @@ ENTRIES: Final = frozenset({"", "delete"})
 LONG_RETRY: Final = 10.0
 """Seconds of `retry` above which a refusal is passed on to the program. A short pause for a rate limit concerns nobody,
 but a person who is muted for an hour has to know."""
+
+LARGEST: Final = 2**53
+"""The largest limit and `retry` of a server that are believed: JSON has numbers that do not fit into a float."""
 
 CREDENTIALS: Final[frozenset[Kind]] = frozenset({"register", "login", "password"})
 """The kinds of requests that change with what the client says hello."""
@@ -338,8 +340,8 @@ class Engine:
     def _welcomed(self, welcome: Object) -> None:
         nick, server = field(welcome, "nick", str), field(welcome, "server", str)
         limits: dict[str, int] = field(welcome, "limits", dict)
-        if not all(type(limit) is int for limit in limits.values()):
-            raise TypeError("a limit is not a number")
+        if not all(type(limit) is int and 0 <= limit <= LARGEST for limit in limits.values()):
+            raise ValueError("a limit is not a number, or too large")
         account = optional(welcome, "account", bool) or False
         credentials = self._credentials[0]
         self.nick, self.server, self.limits, self.account = nick, server, limits, account
@@ -552,7 +554,7 @@ class Engine:
         error = RequestError(
             code if isinstance(code, str) else "internal",
             text if isinstance(text, str) and text else UNREADABLE,
-            float(retry) if isinstance(retry, int | float) and 0 <= retry < math.inf else None,
+            float(retry) if isinstance(retry, int | float) and 0 <= retry <= LARGEST else None,
             None if request is self._hello else request,
         )
         if request is not None and request is self._hello:

@@ -46,6 +46,14 @@ def field(obj: Object, name: str, kind: type[T]) -> T:
     return value
 
 
+def listed(obj: Object, name: str) -> list[Object]:
+    """Return a field that must be there, and be a list of objects."""
+    objects: list[Object] = field(obj, name, list)
+    if not all(type(one) is dict for one in objects):
+        raise TypeError(f"{name} has parts that are no objects")
+    return objects
+
+
 def optional(obj: Object, name: str, kind: type[T]) -> T | None:
     """Return a field that must have this type if it is there, or None."""
     return None if obj.get(name) is None else field(obj, name, kind)
@@ -349,7 +357,7 @@ def read_message(obj: Object) -> Message:
 
 def read_page(obj: Object) -> Page:
     """Read a part of a room's history. Entries that are no messages are not in it."""
-    messages = [read_message(entry) for entry in obj["messages"] if entry.get("type", "") == ""]
+    messages = [read_message(entry) for entry in listed(obj, "messages") if entry.get("type", "") == ""]
     return Page(messages, field(obj, "more", bool))
 
 
@@ -384,7 +392,7 @@ def _reader(kind: type[T]) -> Callable[[Object], T]:
 def _list_reader(name: str, kind: type[T]) -> Callable[[Object], list[T]]:
     """Return the function that reads a field with a list of objects as one of dataclasses."""
     read = _reader(kind)
-    return lambda obj: [read(one) for one in field(obj, name, list)]
+    return lambda obj: [read(one) for one in listed(obj, name)]
 
 
 read_rooms: Final = _list_reader("rooms", RoomInfo)

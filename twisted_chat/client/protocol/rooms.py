@@ -19,7 +19,7 @@ from .errors import FOR_NOW, ChatError, ClosedError, RequestError
 from .events import Ended, Entered, Heard
 from .exchange import Exchange, Pending
 from .membership import Membership
-from .objects import Kicked, Message, Object, blank, entry_seq, field, read_deleted
+from .objects import Kicked, Message, Object, blank, entry_seq, field, listed, read_deleted
 from .pace import backoff, pause_before_retry
 from .room_reader import PAGE
 from .states import NewLog, RoomLost
@@ -285,7 +285,7 @@ class Rooms:
                 self._exchange.ask_own("history", history, take, refused, membership)
 
         def take(page: Object) -> None:
-            messages = {entry_seq(message): message for message in field(page, "messages", list)}
+            messages = {entry_seq(message): message for message in listed(page, "messages")}
             more = field(page, "more", bool)
             reader.release(after)
             reader.read(after, messages, more)
@@ -333,7 +333,7 @@ class Rooms:
             if "rest" not in message:  # the message was deleted meanwhile
                 done()
                 return
-            parts = [part for part in field(page, "messages", list) if entry_seq(part) == seq]
+            parts = [part for part in listed(page, "messages") if entry_seq(part) == seq]
             text: str = parts[0]["msg"] if parts else ""
             message["msg"] += text
             if text and parts[0].get("rest") and len(message["msg"]) < MAX_TEXT:
