@@ -107,6 +107,11 @@ class Person:
     def _heard(self, line: Line) -> None:
         assert self.connection
         match line.type:
+            case "" if not line.room and not self._in:
+                pass  # said in the lobby: the hello took so long that the server holds this for a bare client
+            case "" if line.room not in self.readings:
+                for reading in self.readings.values():
+                    reading.history.breaks(f"{self.nick} received what was not for it: {line}")
             case "":
                 self.readings[line.room].got(line)
                 if self.on_message is not None:
