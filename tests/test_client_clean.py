@@ -84,6 +84,12 @@ class CleanTests(SynchronousTestCase):
             self.assertEqual(clean(f"{blank * 70}x"), f"{' ' * MAX_BLANKS}x", repr(blank))
         self.assert_kept(f"a{' ' * MAX_BLANKS}b", "a\u3000b")
 
+    def test_nothing_invisible_divides_a_pile_of_marks(self) -> None:
+        for mark in ("\u0301", "\u064b"):
+            for invisible in ("\0", "\u200b", "\u200d", "\u200c", "\ufe0f"):
+                shown = clean("ש" + (mark * MAX_MARKS + invisible) * 9)
+                self.assertLessEqual(shown.count(mark), MAX_MARKS, ascii(shown))
+
     def test_a_mark_at_the_beginning_of_a_line_is_on_a_blank_too(self) -> None:
         self.assertEqual(clean("a" + "\n\u0301" * 60 + "b"), "a" + " " * MAX_BLANKS + "b")
         self.assertEqual(clean("\u0301a"), "a")

@@ -110,9 +110,14 @@ def _without_unseen(line: str) -> str:
             at = tags.end()
             continue
         at += 1
-        marks = marks + 1 if unicodedata.category(character) in _MARKS else 0
-        if marks <= MAX_MARKS and _is_shown(character, kept[-1] if kept else "", line[at : at + 1]):
-            kept.append(" " if character == "\t" else character)
+        is_mark = unicodedata.category(character) in _MARKS
+        if (is_mark and marks == MAX_MARKS) or not _is_shown(character, kept[-1] if kept else "", line[at : at + 1]):
+            continue
+        if is_mark:
+            marks += 1
+        elif character not in _JOINERS:  # nothing invisible begins a pile anew
+            marks = 0
+        kept.append(" " if character == "\t" else character)
     return "".join(kept)
 
 
