@@ -51,10 +51,10 @@ def _options() -> argparse.ArgumentParser:
 def _run_atheris(options: argparse.Namespace) -> None:
     """Search with the coverage of the project's code as a guide. Does not return."""
     atheris: Any = import_module("atheris")  # it has no types
-    with atheris.instrument_imports(include=["twisted_chat"]):
+    with atheris.instrument_imports(include=["twisted_chat", "tests.fuzz"]):
         driver = import_module(f"{__package__}.{options.driver}")
     arguments = [sys.argv[0], f"-max_total_time={options.seconds}", f"-seed={options.seed}", f"-max_len={MOST_BYTES}"]
-    arguments += ["-timeout=60", "-rss_limit_mb=2048", "-print_final_stats=1"]
+    arguments += ["-len_control=0", "-timeout=60", "-rss_limit_mb=2048", "-print_final_stats=1"]
     if options.corpus:
         options.corpus.mkdir(parents=True, exist_ok=True)
         for seed in driver.SEEDS:

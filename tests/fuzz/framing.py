@@ -52,9 +52,9 @@ def frames(limit: int, pieces: list[bytes]) -> list[bytes | str]:
 
 
 def _seen(frame: Frame) -> bytes | str:
-    """Return an object, or the code of the error: a bad object may be found by the framer, or by the decoder later."""
+    """Return an object, or that it is bad: the framer or the decoder finds that, and either of two errors fits."""
     error = read_request(frame)
     if isinstance(error, WireError) and error.code in ("bad-json", "too-long"):
-        return error.code
+        return "bad"
     assert not isinstance(frame, WireError)
     return frame
