@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from ipaddress import ip_address, ip_network
+from typing import Any, Final
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import names, rules
+from twisted_chat.limits import network_of
 from twisted_chat.messages import WireError
 from twisted_chat.names import NOBODY, Name
 from twisted_chat.rules import FEW_RULES, SERVER_WIDE, Account, Change, Role, Rule, RuleKey, RuleKind, Rules
@@ -372,3 +376,71 @@ class FollowTests(RulesTestCase):
         over = Change(ended=(RuleKey("den", "lock", ""),))
         self.rules.apply(over)
         self.assertEqual(heard, [(change, True), (over, False)])
+
+
+NICKS: Final = ("ann", "Ann", "аnn", "bob", "eve")
+"""The third one is Cyrillic."""
+
+ADDRESSES: Final = ("192.0.2.1", "192.0.2.77", "198.51.100.1", "2001:db8::1", "2001:db8:0:1::1", "")
+
+NETWORKS: Final = ("192.0.2.1/32", "192.0.2.0/24", "0.0.0.0/0", "2001:db8::/64", "2001:db8::/32")
+
+people = st.builds(
+    lambda nick, is_registered, address: registered(nick, address) if is_registered else guest(nick, address),
+    st.sampled_from(NICKS),
+    st.booleans(),
+    st.sampled_from(ADDRESSES),
+)
+some_rules = st.builds(
+    lambda kind, subject, network, until, address: Rule(
+        room="den",
+        kind=kind,
+        subject="" if kind == "lock" else network if network and kind == "ban" else names.nick(subject).key,
+        shown="" if kind == "lock" or network else subject,
+        address=address if kind == "ban" and not network else "",
+        until=until,
+    ),
+    st.sampled_from(("ban", "ban", "ban", "lock", "invite")),
+    st.sampled_from(NICKS),
+    st.sampled_from((None, *NETWORKS)),
+    st.sampled_from((None, 10, 20)),
+    st.sampled_from(("", "192.0.2.1", "198.51.100.1", "2001:db8::")),
+)
+
+
+def is_concerned(rule: Rule, person: Somebody) -> bool:
+    """True if a rule is about somebody, found without any index."""
+    if person.account is not None and rule.subject == person.account.name.key:
+        return True
+    if rule.subject == person.nick.key:
+        return True
+    if rule.kind == "ban" and "/" in rule.subject:
+        return bool(person.address) and ip_address(person.address) in ip_network(rule.subject)
+    if rule.kind != "ban" or person.account is not None:
+        return False
+    is_alike = names.skeleton(person.nick.shown) == names.skeleton(rule.shown)
+    return is_alike or bool(rule.address and rule.address == network_of(person.address))
+
+
+class AnyRulesTests(SynchronousTestCase):
+    @given(st.lists(st.tuples(some_rules, st.booleans()), max_size=30), people, st.integers(0, 25), st.integers(0, 9))
+    def test_who_may_enter_is_what_a_look_at_every_rule_says(
+        self, changes: list[tuple[Rule, bool]], person: Somebody, now: int, few: int
+    ) -> None:
+        self.patch(rules, "FEW_RULES", few + 1)
+        kept = Rules()
+        model: dict[RuleKey, Rule] = {}
+        for rule, is_made in changes:
+            kept.apply(Change((rule,)) if is_made else Change((), (rule.key,)))
+            if is_made:
+                model[rule.key] = rule
+            else:
+                model.pop(rule.key, None)
+            for key in kept.forget_over("den", now):
+                self.assertTrue(model.pop(key).is_over(now))
+        self.assertEqual({rule.key: rule for rule in kept}, model)
+        in_force = [rule for rule in model.values() if not rule.is_over(now)]
+        is_banned = any(rule.kind == "ban" and is_concerned(rule, person) for rule in in_force)
+        is_locked = any(rule.kind == "lock" for rule in model.values())
+        is_invited = any(rule.kind == "invite" and is_concerned(rule, person) for rule in in_force)
+        self.assertEqual(kept.may_enter(person, DEN, now), not is_banned and (not is_locked or is_invited))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import sys
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat.log import Record
@@ -67,3 +69,47 @@ class TailTests(SynchronousTestCase):
             self.assertEqual((self.tail.floor, len(self.tail)), (floor, 20 - floor))
             self.assertEqual(numbers(self.tail.before(100, 100, 10**6)), list(range(floor + 1, 21)))
             self.assertEqual(numbers(self.tail.after(floor, 1, 10**6)), [floor + 1])
+
+
+class AnyTailTests(SynchronousTestCase):
+    @given(
+        st.lists(
+            st.tuples(st.sampled_from(["append", "skip", "drop", "delete", "delete"]), st.integers(0, 60)), max_size=60
+        ),
+        st.integers(0, 60),
+        st.integers(1, 20),
+        st.integers(1, 10 * RECORD_BYTES),
+    )
+    def test_it_is_the_end_of_a_list_whatever_is_appended_forgotten_or_deleted(
+        self, steps: list[tuple[str, int]], seq: int, most: int, most_bytes: int
+    ) -> None:
+        tail, model, newest, floor = Tail(0), list[Record](), 0, 0
+        for step, number in steps:
+            match step:
+                case "append" | "skip":
+                    newest += 1 if step == "append" else 1 + number % 3
+                    model.append(Record(newest, 0, "al", "x" * number))
+                    tail.append(model[-1:])
+                case "drop" if model:
+                    count = 1 + number % len(model)
+                    floor = model[count - 1].seq
+                    tail.drop(count)
+                    del model[:count]
+                case "delete":
+                    tail.take_text(number, 99)
+                    model = [record.without_text(99) if record.seq == number else record for record in model]
+        self.assertEqual((tail.floor, len(tail)), (floor, len(model)))
+        after = [record for record in model if record.seq > max(seq, floor)][:most]
+        self.assertEqual(tail.after(max(seq, floor), most, most_bytes), fitting(after, most_bytes))
+        before = [record for record in model if record.seq < seq][-most:]
+        self.assertEqual(tail.before(seq, most, most_bytes), fitting(before[::-1], most_bytes)[::-1])
+
+
+def fitting(records: list[Record], most_bytes: int) -> list[Record]:
+    """Take records until they have so many bytes, but at least one."""
+    taken: list[Record] = []
+    for record in records:
+        if size_of(taken) >= most_bytes:
+            break
+        taken.append(record)
+    return taken
