@@ -13,6 +13,8 @@ from .objects import Bytes, spoil
 LIMIT: Final = 64
 """Bytes of an object: the borders of a small limit are met more often than those of the real one."""
 
+BLANKS: Final = b" \t\r"
+
 SEEDS: Final = (
     b'\0\0{"a":1}\n{"b":2}{"c":3}\r\n\n{}',
     b'\1\1{"a":"\\"}{"}[1]\n{"a":[{}]}\n',
@@ -47,7 +49,7 @@ def frames(limit: int, pieces: list[bytes]) -> list[bytes | str]:
     for frame in found:
         if not isinstance(frame, WireError):
             assert len(frame) <= limit
-            assert frame.startswith(b"{") and frame.endswith(b"}")
+            assert frame.lstrip(BLANKS).startswith(b"{") and frame.endswith(b"}"), frame
     return [_seen(frame) for frame in found]
 
 
@@ -57,4 +59,4 @@ def _seen(frame: Frame) -> bytes | str:
     if isinstance(error, WireError) and error.code in ("bad-json", "too-long"):
         return "bad"
     assert not isinstance(frame, WireError)
-    return frame
+    return frame.lstrip(BLANKS)
