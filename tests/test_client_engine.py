@@ -1731,6 +1731,14 @@ class DirectTests(EngineTestCase):
         self.lists_partners(dave=1)
         self.assertEqual((self.result(logging_in), self.engine.direct), ("carol", {"dave": 1}))
 
+    def test_where_the_partners_cannot_be_listed_now_they_are_asked_for_again(self) -> None:
+        self.connect()
+        self.hears(type="welcome", id=self.hello, nick="alice", server="s", limits=self.LIMITS, account=True)
+        self.refuses("rate-limited", retry=1)
+        self.passes(1)
+        self.lists_partners(bob=3)
+        self.assertEqual(self.engine.direct, {"bob": 3})
+
     def test_an_older_server_has_no_such_logs(self) -> None:
         self.connect()
         self.hears(type="welcome", id=self.hello, nick="alice", server="s", limits=self.LIMITS, account=True)
