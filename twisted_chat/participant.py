@@ -350,8 +350,7 @@ class Participant(ABC):
         if limited.is_told:
             self._refuse(limited, request)
         else:
-            if self._waiting is None:
-                self._waiting = deque()
+            self._waiting = self._waiting or deque()
             self._waiting.appendleft((request, size))
             self._waiting_bytes += size
         self._rest(min(limited.seconds, MAX_REST_SECONDS))
