@@ -91,7 +91,7 @@ class ComingTests(BareTestCase):
         for one in peer, self.alice:
             one.cut()
 
-    def test_who_says_nothing_reads_the_lobby_and_nobody_knows_of_it(self) -> None:
+    def test_a_client_that_says_nothing_reads_the_lobby_and_nobody_knows_of_it(self) -> None:
         peer = self.silent()
         self.say("hi")
         self.assertEqual(self.segments(peer), [text("hi", "alice")])
@@ -147,7 +147,7 @@ class ComingTests(BareTestCase):
         for one in peer, self.alice:
             one.cut()
 
-    def test_who_takes_nothing_from_the_start_gets_it_later(self) -> None:
+    def test_a_client_that_takes_nothing_from_the_start_gets_it_later(self) -> None:
         peer = self.server.connect()
         peer.pause()
         peer.resume()
@@ -178,7 +178,7 @@ class ComingTests(BareTestCase):
         peer.cut()
         self.assertEqual(self.alice.got(), [])
 
-    def test_who_says_nothing_gets_what_was_said_since_it_connected(self) -> None:
+    def test_a_client_that_says_nothing_gets_what_was_said_since_it_connected(self) -> None:
         self.say("before")
         peer = self.server.connect()
         self.say("1", "2")
@@ -436,7 +436,7 @@ class PaceTests(BareTestCase):
         self.check(written, [*texts[: len(written) - 1], ""])
         self.assertGreater(len(written), 90)
 
-    def test_who_reads_nothing_is_waited_for(self) -> None:
+    def test_a_client_that_reads_nothing_is_waited_for(self) -> None:
         peer = self.bare()
         self.say("1", "2", "3")
         written = self.times(peer, 0.010)
@@ -616,7 +616,7 @@ class EndTests(BareTestCase):
             self.server.settle()
             self.assertEqual(peer.got_segments(), [])
 
-    def test_who_reads_nothing_is_not_waited_for_at_the_end(self) -> None:
+    def test_a_client_that_reads_nothing_is_not_waited_for_at_the_end(self) -> None:
         peer = self.bare()
         peer.pause()
         self.say("1")

@@ -343,7 +343,7 @@ class RealTests(TestCase):
         heard = [await deferToThread(reasons.get, timeout=TIMEOUT) for _ in range(2)]
         self.assertEqual(heard, ["the network has changed", ""])
 
-    async def test_who_takes_messages_slowly_misses_none(self) -> None:
+    async def test_a_slow_consumer_misses_none(self) -> None:
         server = await Server.start(self, "--rate", "0")
         bob = await server.hello(self, "bob", "lobby")
         al = await self.client(server.port, "al")
@@ -417,7 +417,7 @@ class RealTests(TestCase):
             await deferToThread(al.close)
         self.assertEqual((al.state, al._loop.is_alive()), (State.CLOSED, False))
 
-    async def test_who_gives_up_does_not_wait_for_a_connection_that_is_being_made(self) -> None:
+    async def test_a_program_that_gives_up_does_not_wait_for_a_connection_that_is_being_made(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             client = blocking.Client("127.0.0.1", listener.getsockname()[1], "al", timeout=0.1)
             loop, connect, connecting = client._loop, client._loop._connect, threading.Event()
@@ -438,7 +438,7 @@ class RealTests(TestCase):
             with listener.accept()[0] as late:
                 self.assertEqual(late.recv(1), b"", "it says nothing")
 
-    def test_who_closes_before_a_connection_is_made_needs_none(self) -> None:
+    def test_a_client_that_is_closed_before_a_connection_is_made_needs_none(self) -> None:
         client = blocking.Client("127.0.0.1", 1, "al")
         client.close()
         client._loop._connect = lambda: self.fail("it connects")

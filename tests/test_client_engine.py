@@ -1314,7 +1314,7 @@ class AccountTests(EngineTestCase):
         self.lose()
         self.assertEqual(self.engine.pause, 60)
 
-    def test_who_registers_says_hello_with_the_password_from_then_on(self) -> None:
+    def test_a_client_that_registers_says_hello_with_the_password_from_then_on(self) -> None:
         self.welcome()
         registering = self.engine.do(actions.register("horse"))
         self.assertEqual(self.answers(type="registered", nick="alice")["password"], "horse")
@@ -1324,7 +1324,7 @@ class AccountTests(EngineTestCase):
         self.lose()
         self.connects(password="horse")
 
-    def test_who_has_to_be_let_in_is_a_guest_until_then(self) -> None:
+    def test_a_client_that_has_to_be_let_in_is_a_guest_until_then(self) -> None:
         self.welcome()
         registering = self.engine.do(actions.register("horse"))
         self.answers(type="registered", nick="alice", pending=True)
@@ -1414,7 +1414,7 @@ class AccountTests(EngineTestCase):
             self.assertNotIn("horse", repr((action, request, self.engine.waiting)) + request.refusal)
             self.assertIsNone(request.text)
 
-    def test_who_logs_in_quits_and_says_hello_as_the_other(self) -> None:
+    def test_a_client_that_logs_in_quits_and_says_hello_as_the_other(self) -> None:
         self.welcome()
         self.engine.join("lobby")
         self.answers(type="joined", room="lobby", topic="", seq=7, oldest=1, count=1)
@@ -1856,11 +1856,11 @@ class OrderTests(EngineTestCase):
             self.hears(type=type, author="al", room="lobby", **dict.fromkeys(fields))
             self.assertEqual(self.told(event.__class__), [], "it cannot be read")
 
-    def test_who_is_put_out_is_a_member_no_more(self) -> None:
+    def test_somebody_who_is_put_out_is_a_member_no_more(self) -> None:
         self.hears(type="kick", author="al", room="lobby", nick="bob")
         self.assertEqual(self.lobby.count, 2)
 
-    def test_who_is_put_out_of_a_room_stays_out(self) -> None:
+    def test_a_client_that_is_put_out_of_a_room_stays_out(self) -> None:
         saying = self.engine.say(self.lobby, "hi")
         self.sent()
         self.hears(type="kick", author="al", room="Lobby", nick="ALICE", msg="go")

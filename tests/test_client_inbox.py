@@ -44,7 +44,7 @@ class InboxTests(SynchronousTestCase):
         self.assertEqual(self.inbox.take(self.lobby, 0).msg, "1")
         self.assertEqual(str(self.assertRaises(ClosedError, self.inbox.take, self.lobby, 0)), "left")
 
-    def test_who_listens_is_told_and_nobody_else(self) -> None:
+    def test_a_listener_is_told_and_nobody_else(self) -> None:
         self.inbox.put_event(self.lobby, MemberJoined("early", "lobby"))
         self.inbox.on(self.lobby, MemberJoined, self.heard.append)
         self.inbox.on(None, Stop, self.heard.append)

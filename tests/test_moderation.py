@@ -66,7 +66,7 @@ class ModerationTestCase(AccountTestCase):
 
 
 class DeniedTests(ModerationTestCase):
-    def test_whoever_has_not_the_role_is_denied(self) -> None:
+    def test_a_request_without_the_role_is_denied(self) -> None:
         fields: dict[str, dict[str, Any]] = {
             "kick": {"nick": "bo"},
             "ban": {"who": "bo"},
@@ -116,7 +116,7 @@ class DeniedTests(ModerationTestCase):
 
 
 class OwnerTests(ModerationTestCase):
-    def test_who_makes_a_room_owns_it(self) -> None:
+    def test_the_account_that_makes_a_room_owns_it(self) -> None:
         self.assertEqual([self.role(nick) for nick in ("olga", "mo", "al")], [Role.OWNER, Role.MODERATOR, Role.GUEST])
         self.assertIn(("grant", "server", "den", "olga", "owner"), self.audit())
 
@@ -193,7 +193,7 @@ class KickTests(ModerationTestCase):
         self.assertEqual(self.code(self.al, type="join", room="den"), "")
         self.assertEqual(self.audit()[0], ("kick", "mo", "den", "al", ""))
 
-    def test_who_is_not_there_cannot_be_kicked(self) -> None:
+    def test_somebody_who_is_not_there_cannot_be_kicked(self) -> None:
         for nick in "cy", "ops":
             self.assertEqual(self.code(self.olga, type="kick", room="den", nick=nick), "no-such-nick")
 
@@ -368,7 +368,7 @@ class LockTests(ModerationTestCase):
         self.assertEqual(self.do(self.mo, type="lock", room="den", on=False)["on"], False)
         self.assertEqual(self.code(self.al, type="join", room="den"), "")
 
-    def test_who_is_invited_may_come_in(self) -> None:
+    def test_somebody_who_is_invited_may_come_in(self) -> None:
         self.do(self.mo, type="lock", room="den", on=True)
         self.hush()
         invite = {"type": "invite", "author": "mo", "room": "Den", "nick": "al", "msg": "come"}
@@ -659,7 +659,7 @@ class BareTests(ModerationTestCase):
 
 
 class GoneTests(ModerationTestCase):
-    def test_whoever_asks_may_be_gone_when_it_is_done(self) -> None:
+    def test_the_asker_may_be_gone_when_it_is_done(self) -> None:
         self.do(self.al, type="", room="den", msg="rude")
         for request in (
             {"type": "ban", "who": "al"},

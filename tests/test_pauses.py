@@ -61,7 +61,7 @@ class PausesTests(SynchronousTestCase):
         self.fail_logins(100, "al", "")
         self.assertEqual([self.pause("al", ""), self.pause("bo", "")], [60.0, 0])
 
-    def test_who_guesses_does_not_lock_the_owner_out(self) -> None:
+    def test_a_guesser_does_not_lock_the_owner_out(self) -> None:
         self.pauses.succeeded("al", HOME)
         self.fail_logins(100, "al", ELSEWHERE)
         self.assertEqual([self.pause("al", HOME), self.pause("al", "203.0.113.1")], [0, 60.0])

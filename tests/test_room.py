@@ -108,7 +108,7 @@ class OpenRoomTests(SynchronousTestCase):
         self.assertEqual(bob.texts(), ["hi"])
         self.assertEqual(self.server.fake.calls["open"], 2)  # the lobby, and this one
 
-    def test_who_waited_with_one_that_is_gone_is_in_the_room_that_others_find(self) -> None:
+    def test_a_member_that_waited_with_one_that_is_gone_is_in_the_room_that_others_find(self) -> None:
         alice, bob = self.server.welcome("alice"), self.server.welcome("bob")
         self.server.fake.held.add("open")
         alice.send({"type": "join", "room": "den"})
@@ -202,7 +202,7 @@ class ReadingOnTests(SynchronousTestCase):
         self.server.settle()
         self.assertTrue(self.alice.wire.reading)
 
-    def test_who_has_passed_enough_of_its_own_messages_is_read_from_before_it_is_live(self) -> None:
+    def test_a_member_that_has_passed_enough_of_its_own_messages_is_read_from_before_it_is_live(self) -> None:
         self.patch(session, "MAX_OWN", 2)
         self.patch(catching_up, "PAGE", 2)
         self.alice.pause()
@@ -708,7 +708,7 @@ class KeepingTests(SynchronousTestCase):
         self.server.settle()
         self.assertEqual((self.alice.got(), fired), ([], [None]))
 
-    def test_who_floods_puts_it_off_for_nobody(self) -> None:
+    def test_a_member_that_floods_puts_it_off_for_nobody(self) -> None:
         self.patch(appending, "MESSAGES_A_TURN", 2)
         append: Any = self.server.fake.store_entries
         self.patch(self.server.fake, "append_now", lambda *turn: append(*turn) is None)
@@ -802,7 +802,7 @@ class CountTests(SynchronousTestCase):
         self.assertEqual({len(peer.texts()) for peer in others}, {100})
         self.assertEqual(lines.counts["message"], 100)
 
-    def test_who_is_live_costs_no_read_from_the_store(self) -> None:
+    def test_a_live_member_costs_no_read_from_the_store(self) -> None:
         alice, bob = self.server.crowd(2, "lobby")
         for i in range(100):
             alice.say(str(i))
@@ -810,7 +810,7 @@ class CountTests(SynchronousTestCase):
         self.assertEqual(len(bob.got()), 100)
         self.assertEqual((self.server.fake.calls["after"], self.server.fake.calls["before"]), (0, 0))
 
-    def test_who_is_a_little_behind_costs_no_read_from_the_store(self) -> None:
+    def test_a_member_a_little_behind_costs_no_read_from_the_store(self) -> None:
         alice, bob = self.server.crowd(2, "lobby")
         bob.pause()
         for i in range(1_000):
@@ -1116,7 +1116,7 @@ class OrderTests(SynchronousTestCase):
         self.server.settle()
         self.assertEqual([obj.get("msg") for obj in carol.got()], [None, "before", "after"])
 
-    def test_who_enters_in_the_turn_of_a_message_gets_it_once(self) -> None:
+    def test_a_member_that_enters_in_the_turn_of_a_message_gets_it_once(self) -> None:
         carol, dave = self.server.welcome("carol"), self.server.welcome("dave")
         self.alice.say("1")
         carol.send({"type": "join", "room": "lobby"})
@@ -1274,7 +1274,7 @@ class SlowReaderTests(SynchronousTestCase):
         self.said()
         self.assertEqual([obj.get("msg", obj["type"]) for obj in self.bob.got()], ["ack", "ack", "ack", "1", "2"])
 
-    def test_who_enters_while_it_reads_nothing_reads_on_later(self) -> None:
+    def test_a_member_that_enters_while_it_reads_nothing_reads_on_later(self) -> None:
         self.said(2)
         dave = self.server.welcome("dave")
         dave.pause()
@@ -1329,7 +1329,7 @@ class SlowReaderTests(SynchronousTestCase):
         for peer in crowd:
             self.assertEqual(peer.texts(), ["1", "2", "3", "live"])
 
-    def test_who_is_live_is_written_to_in_the_turn_in_which_a_crowd_reads_on(self) -> None:
+    def test_a_live_member_is_written_to_in_the_turn_in_which_a_crowd_reads_on(self) -> None:
         self.said(3)
         crowd = [self.server.welcome(f"late-{i}") for i in range(40)]
         self.server.hush(self.bob)
@@ -1517,7 +1517,7 @@ class ManyRoomsTests(SynchronousTestCase):
         self.release()
         self.assertEqual(carol.texts(), ["r7: 1", "r7: 2"])
 
-    def test_who_takes_no_more_is_read_nothing_more(self) -> None:
+    def test_nothing_more_is_read_for_a_member_that_takes_no_more(self) -> None:
         self.bob.wire.full = True
         self.join_all(self.bob)
         for count in 1, 2, 3:
@@ -1567,7 +1567,7 @@ class ManyRoomsTests(SynchronousTestCase):
         self.server.settle()
         self.assertEqual(len(bob.texts()), 2 * (len(self.rooms) - 4))
 
-    def test_who_waits_for_a_page_that_another_one_reads_waits_once(self) -> None:
+    def test_a_member_that_waits_for_a_page_that_another_one_reads_waits_once(self) -> None:
         self.server.fake.held.add("after")
         self.join_all(self.bob)
         carol = self.server.welcome("carol")
@@ -1623,7 +1623,7 @@ class SharedPageTests(SynchronousTestCase):
         self.release()
         self.assertEqual(self.carol.texts(), ["2", "3"])
 
-    def test_who_is_gone_or_paused_by_then_is_not_waited_for(self) -> None:
+    def test_a_member_that_is_gone_or_paused_by_then_is_not_waited_for(self) -> None:
         self.carol.pause()
         self.release()
         self.assertEqual((self.bob.texts(), self.carol.texts()), (["1", "2", "3"], []))
@@ -1758,7 +1758,7 @@ class PresenceTests(SynchronousTestCase):
         notice = MemberJoined(author="new", room="lobby")
         self.assertEqual(rooms.announce(lobby, notice, cast(Any, new.wire.participant)), 0)
 
-    def test_who_reads_nothing_is_not_told(self) -> None:
+    def test_a_member_that_reads_nothing_is_not_told(self) -> None:
         self.peers[0].pause()
         self.server.welcome("new", "lobby")
         self.server.clock.advance(room.GATHER_SECONDS)

@@ -135,7 +135,7 @@ class ShareTests(SynchronousTestCase):
         counts = {sum(counts) for counts in zip(*served[1:], strict=True)}
         self.assertEqual(counts, {0, QUANTUM}, "nobody is a round ahead of the others")
 
-    def test_who_asks_for_little_is_served_in_the_turn_in_which_others_flood(self) -> None:
+    def test_a_session_that_asks_for_little_is_served_in_the_turn_in_which_others_flood(self) -> None:
         crowd = [self.server.welcome(f"f{number}") for number in range(40)]
         for peer in crowd:
             self.flood(peer)
@@ -284,7 +284,7 @@ class ShareTests(SynchronousTestCase):
         self.server.clock.pump([TICK_SECONDS] * PING_TICKS)
         self.assertEqual(kinds(carol.got()), ["ping"])
 
-    def test_whoever_has_no_tokens_is_not_read_from_though_nothing_waits(self) -> None:
+    def test_a_session_without_tokens_is_not_read_from_though_nothing_waits(self) -> None:
         self.server = Server(limits=Limits(burst=3, rate=1))
         alice = self.server.welcome("alice")
         for _ in range(2):
@@ -296,7 +296,7 @@ class ShareTests(SynchronousTestCase):
         self.assertTrue(alice.wire.reading)
         self.assertEqual(kinds(alice.ask(type="ping")), ["pong"])
 
-    def test_whoever_has_no_tokens_is_told_once_and_not_read_from(self) -> None:
+    def test_a_session_without_tokens_is_told_once_and_not_read_from(self) -> None:
         self.server = Server(limits=Limits(burst=20, rate=100))
         alice = self.server.welcome("alice")
         self.flood(alice, 100)
@@ -334,7 +334,7 @@ class ShareTests(SynchronousTestCase):
         self.server.settle()
         self.assertEqual(kinds(alice.got()).count("pong"), 50 - 1 - 1 - 2)
 
-    def test_whoever_owes_many_tokens_is_heard_once_a_second(self) -> None:
+    def test_a_session_that_owes_many_tokens_is_heard_once_a_second(self) -> None:
         self.server = Server(limits=Limits(burst=1, rate=0.01))
         alice = self.server.welcome("alice")
         alice.send({"type": "ping"}, {"type": "ping"}, {"type": "quit"})

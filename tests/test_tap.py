@@ -156,7 +156,7 @@ class OptionsTests(TestCase):
         self.assertEqual(self.refuses("--durability", "full"), "--durability takes process or power, not 'full'")
         self.assertIn("--keep takes a time such as 12h, 90d, 8w or 2y, or a n", self.refuses("--keep", "ever"))
 
-    def test_who_is_let_in_is_read(self) -> None:
+    def test_the_policy_of_who_is_let_in_is_read(self) -> None:
         self.assertEqual(parse()["policy"], Policy())
         policy = parse(
             "--registration",

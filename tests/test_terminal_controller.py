@@ -1423,7 +1423,7 @@ class AccountTests(ControllerTestCase):
 
         self.play(scene)
 
-    def test_who_has_no_password_is_not_let_in(self) -> None:
+    def test_a_person_without_a_password_is_not_let_in(self) -> None:
         async def scene(stage: Stage) -> None:
             stage.connect()
             await stage.until(lambda: "password of owner" in stage.question)
@@ -1443,7 +1443,7 @@ class AccountTests(ControllerTestCase):
 
         self.play(scene, status=3)
 
-    def test_who_stays_logged_in_is_asked_for_no_password(self) -> None:
+    def test_a_person_who_stays_logged_in_is_asked_for_no_password(self) -> None:
         tokens = self.remember()
 
         async def scene(stage: Stage) -> None:
@@ -1579,7 +1579,7 @@ class OrderTests(ControllerTestCase):
 
         self.play(scene)
 
-    def test_who_is_put_out_of_the_room_that_is_shown_is_in_no_room(self) -> None:
+    def test_a_person_who_is_put_out_of_the_room_that_is_shown_is_in_no_room(self) -> None:
         async def scene(stage: Stage) -> None:
             kick = wire.Kicked(author="bob", room="lobby", nick="alice", msg="spam")
             stage.network.connections[0].reply(kick)
