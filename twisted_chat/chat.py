@@ -15,7 +15,7 @@ from . import clock, messages, names, requests
 from .accounts import Accounts
 from .bare import Bare
 from .enforcement import Enforcement, put_out
-from .founding import give_up
+from .founding import forget_first_owner
 from .limits import (
     ACTIONS,
     LEAST_ARRIVALS,
@@ -246,7 +246,7 @@ class Chat:
         """Take a participant out of a room; True if nobody is told, since another session of its account is there."""
         room = member.room
         self.rooms.leave(member)
-        give_up(self, room)
+        forget_first_owner(self, room)
         if names.is_direct(room.name.key):
             return True  # nobody is told
         is_elsewhere = self.is_elsewhere(participant, room)
@@ -275,7 +275,9 @@ class Chat:
     def _end_sessions(self, key: str) -> None:
         """Called when the sessions of an account have to end. The account is given by its key."""
         for session in self._sessions(key):
-            session.end("your account was suspended, or its password was set anew: log in again")
+            session.end(
+                "your account was suspended or removed, or its password was reset: log in again, or ask an operator"
+            )
 
     # Rules
 

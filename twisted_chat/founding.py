@@ -1,7 +1,7 @@
 """The first owner of a room: the account that was the first to join it, for as long as the room is in use.
 
 A room that everybody has left before anything was said in it is as if it had never been: its owner is forgotten, so
-that whoever makes rooms and leaves them does not fill the registry.
+that an account that makes rooms and leaves them does not fill the registry.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Host(Protocol):
         """Return the time of day, in milliseconds since 1970."""
 
 
-def found(host: Host, room: Room, account: Account) -> None:
+def make_first_owner(host: Host, room: Room, account: Account) -> None:
     """Make an account the owner of a room that is new. The caller does not wait for that."""
     if room.log.seq or room.log.topic or room.pinned or host.accounts.rules.has_rules(room.name.key):
         return
@@ -45,10 +45,10 @@ def found(host: Host, room: Room, account: Account) -> None:
         time=action.time,
     )
     acted = host.accounts.registry.act(action, Change((rule,)))
-    acted.addCallback(lambda _: give_up(host, room)).addErrback(_failed)
+    acted.addCallback(lambda _: forget_first_owner(host, room)).addErrback(_failed)
 
 
-def give_up(host: Host, room: Room) -> None:
+def forget_first_owner(host: Host, room: Room) -> None:
     """Forget the first owner of a room that nobody is in and in which nothing was said, if it has no other rule."""
     if room.members or room.log.seq or room.log.topic:
         return

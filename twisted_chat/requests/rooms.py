@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from .. import messages, names
-from ..founding import found
+from ..founding import make_first_owner
 from ..gate import Host, answers
 from ..limits import MAX_TOPIC
 from ..messages import WireError
@@ -48,7 +48,7 @@ def _enter(room: Room, host: Host, session: Session, request: messages.Join) -> 
     )
     if is_new and not is_double:
         if room.count == 1 and session.account is not None:
-            found(host, room, session.account)
+            make_first_owner(host, room, session.account)
         notice = messages.MemberJoined(author=session.nick.shown, room=name)
         session.charge(host.rooms.announce(room, notice, session))
 
