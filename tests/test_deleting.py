@@ -114,8 +114,13 @@ class RightTests(DeletingTestCase):
         self.assertEqual(self.delete(self.mo, 2)["seq"], 5)
         self.assertEqual(len(self.audit()), entries)
 
-    def test_who_is_not_in_the_room_deletes_nothing(self) -> None:
+    def test_somebody_who_is_not_in_the_room_deletes_nothing(self) -> None:
         self.assertEqual(self.delete(self.ops)["code"], "not-joined")
+
+    def test_an_account_that_does_not_follow_direct_messages_is_told_how(self) -> None:
+        error = self.do(self.olga, type="delete", to="mo", of=1)
+        self.assertEqual((error["code"], error["to"]), ("not-joined", "mo"))
+        self.assertIn("the direct messages with mo: name them in the 'direct' of your hello", error["msg"])
 
     def test_the_next_bearer_of_a_nick_does_not_delete_what_the_last_one_said(self) -> None:
         self.al.cut()

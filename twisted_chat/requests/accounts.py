@@ -10,7 +10,7 @@ from ..messages import WireError, time_text
 from ..registry import StoredToken
 from ..rules import Account, Role
 from ..session import Session
-from .direct_logs import account_of
+from .common import own_account
 
 
 @answers(messages.Register, needs=Role.VISITOR)
@@ -29,7 +29,7 @@ def _registered(account: Account | None, session: Session, request: messages.Reg
 
 @answers(messages.ChangePassword)
 def _password(host: Host, session: Session, request: messages.ChangePassword) -> Deferred[None]:
-    account = account_of(session)
+    account = own_account(session)
     changed = host.accounts.change_password(account, request.old, request.new, request.revoke)
     return changed.addCallback(_password_changed, host, session, account, request)
 
@@ -47,7 +47,7 @@ def _password_changed(
 
 @answers(messages.MakeToken)
 def _token(host: Host, session: Session, request: messages.MakeToken) -> Deferred[None]:
-    made = host.accounts.make_token(account_of(session), request.label)
+    made = host.accounts.make_token(own_account(session), request.label)
     return made.addCallback(_token_made, session, request)
 
 
@@ -58,7 +58,7 @@ def _token_made(secret: str, session: Session, request: messages.MakeToken) -> N
 
 @answers(messages.ListTokens)
 def _tokens(host: Host, session: Session, request: messages.ListTokens) -> Deferred[None]:
-    return host.accounts.tokens(account_of(session)).addCallback(_show_tokens, session, request)
+    return host.accounts.tokens(own_account(session)).addCallback(_show_tokens, session, request)
 
 
 def _show_tokens(tokens: list[StoredToken], session: Session, request: messages.ListTokens) -> None:
@@ -73,7 +73,7 @@ def _info(token: StoredToken) -> messages.TokenInfo:
 
 @answers(messages.RevokeToken)
 def _revoke_token(host: Host, session: Session, request: messages.RevokeToken) -> Deferred[None]:
-    revoked = host.accounts.revoke_token(account_of(session), request.label)
+    revoked = host.accounts.revoke_token(own_account(session), request.label)
     return revoked.addCallback(_token_revoked, session, request)
 
 

@@ -1,4 +1,4 @@
-"""Functions for several requests: the membership in a room, and as much of an answer as a wire carries."""
+"""Functions for several requests: the account and the memberships of a session, and the part of an answer that fits."""
 
 from __future__ import annotations
 
@@ -10,8 +10,17 @@ from .. import messages, names
 from ..messages import WireError
 from ..participant import Participant, Wire
 from ..room import Member
+from ..rules import Account
+from ..session import Session
 
 _T = TypeVar("_T")
+
+
+def own_account(session: Session) -> Account:
+    """Return the account of a session that has logged in. Raises `WireError` (`denied`)."""
+    if session.account is None:
+        raise WireError("denied", "you have no account here: register your nick, or say hello with its password")
+    return session.account
 
 
 def membership(session: Participant, room: str) -> Member:

@@ -1,7 +1,8 @@
 """Deleting: an entry of the log that takes away the text of an earlier message.
 
-Somebody may delete its own messages, and a moderator those of others. What is one's own was said by the same account,
-or, for a guest, since it has borne its nick: the next bearer of a nick must not delete what the last one said.
+Participants may delete their own messages, and moderators those of others. An account's own messages are those since
+its creation, and a guest's those since it took its nick: the next bearer of a nick must not delete what the last one
+said.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ..registry import Action
 from ..room import Member, Room
 from ..rules import SERVER_WIDE, Role
 from ..session import Session
-from .direct_logs import account_of
+from .common import membership, own_account
 
 DELETIONS_A_TURN: Final = 64
 """Messages that are deleted at once if there are many: a page of SQLite each, some 3 ms in all."""
@@ -30,7 +31,9 @@ DELETIONS_A_TURN: Final = 64
 @answers(messages.Delete)
 def _delete(host: Host, session: Session, request: messages.Delete) -> Deferred[None]:
     if (request.of is None) is (request.by is None):
-        raise WireError("bad-message", "delete is 'of' one message, or of all 'by' somebody, not both")
+        raise WireError(
+            "bad-message", "delete needs an 'of' with the number of a message, or a 'by' with a nick, not both"
+        )
     if len(request.msg) > MAX_TOPIC:
         raise WireError("bad-message", f"a reason has at most {MAX_TOPIC} characters")
     if request.of is None:
@@ -41,16 +44,15 @@ def _delete(host: Host, session: Session, request: messages.Delete) -> Deferred[
 
 
 def _member(session: Session, request: messages.Delete) -> Member:
-    """Return the membership in the log that a request names; raises `WireError`."""
+    """Return the membership in the log that a request names. Raises `WireError`."""
     if (request.room is None) is (request.to is None):
         raise WireError("bad-message", "delete needs a 'room', or a 'to' with an account, not both")
     if request.to is None:
-        key = names.room(request.room or "").key
-    else:
-        key = names.direct(account_of(session).name, names.nick(request.to)).key
-    member = session.members.get(key)
+        return membership(session, request.room or "")
+    member = session.members.get(names.direct(own_account(session).name, names.nick(request.to)).key)
     if member is None:
-        raise WireError("not-joined", f"you are not in the room {request.room}: join it first")
+        text = f"you do not follow the direct messages with {request.to}: name them in the 'direct' of your hello first"
+        raise WireError("not-joined", text)
     return member
 
 

@@ -1,7 +1,7 @@
 """The logs of the direct messages between two accounts.
 
-Such a log is one like a room's: appended to, read from a cursor, kept. All sessions of the two accounts are its members
-as soon as one of them says something, and nobody else can name it.
+Such a log is like a room's: messages are appended to it, kept, and read from a cursor. All sessions of the two accounts
+are its members as soon as one of them says something, and nobody else can name it.
 """
 
 from __future__ import annotations
@@ -13,18 +13,10 @@ from twisted.internet.defer import Deferred, inlineCallbacks
 from .. import messages, names
 from ..gate import Host
 from ..log import Entry
-from ..messages import WireError
 from ..names import Name
 from ..room import Member, Room
 from ..rules import Account
 from ..session import Session
-
-
-def account_of(session: Session) -> Account:
-    """Return the account of a session that has logged in; raises `WireError` (`denied`)."""
-    if session.account is None:
-        raise WireError("denied", "you have no account here: register your nick, or say hello with its password")
-    return session.account
 
 
 def append(

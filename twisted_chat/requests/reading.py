@@ -16,8 +16,7 @@ from ..messages import Message, WireError
 from ..names import Name
 from ..room import Room
 from ..session import Session
-from .common import fitting
-from .direct_logs import account_of
+from .common import fitting, own_account
 
 
 @answers(messages.History)
@@ -34,7 +33,7 @@ def _log(session: Session, request: messages.History) -> Name:
         raise WireError("bad-message", "history is of a 'room', or 'to' an account, not both")
     if request.to is None:
         return names.room(request.room or "")
-    return names.direct(account_of(session).name, names.nick(request.to))
+    return names.direct(own_account(session).name, names.nick(request.to))
 
 
 @inlineCallbacks
@@ -83,7 +82,7 @@ def _show_history(shown: list[Message], room: Room, session: Session, request: m
 
 @answers(messages.ListDirects)
 def _directs(host: Host, session: Session, request: messages.ListDirects) -> Deferred[None]:
-    found = host.log.directs(account_of(session).name, messages.MAX_PAGE)
+    found = host.log.directs(own_account(session).name, messages.MAX_PAGE)
     return found.addCallback(_show_directs, session, request)
 
 
