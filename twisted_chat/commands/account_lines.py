@@ -17,7 +17,7 @@ from argon2 import extract_parameters
 from argon2.exceptions import InvalidHashError
 
 from .. import names
-from ..messages import MAX_OBJECT, time_milliseconds, time_text
+from ..messages import MAX_LABEL, MAX_OBJECT, time_milliseconds, time_text
 from ..registry import AccountState, Action, Report, StoredToken
 from ..rules import Role, Rule, as_network, network_text
 
@@ -26,9 +26,6 @@ PAGE: Final = 5_000
 
 MAX_NUMBER: Final = 2**53
 """The largest number of an entry: readers of JSON can hold it."""
-
-MAX_LABEL: Final = 64
-"""Characters of a token's label, as on the wire."""
 
 DIGEST_BYTES: Final = 32
 """Bytes of a token's hash (SHA-256)."""

@@ -12,7 +12,7 @@ from getpass import getpass, getuser
 from typing import Final, get_args
 
 from .. import names
-from ..messages import WireError, time_text
+from ..messages import SERVER, WireError, time_text
 from ..passwords import check_password, hash_now
 from ..registry import AccountState, Action, StoredAccount
 from ..requests.identity import RESERVED
@@ -23,9 +23,6 @@ from .table import table
 
 PAGE: Final = 5_000
 """Accounts that are read in one statement."""
-
-AUTHOR: Final = "server"
-"""The author of these actions in the audit log: a nick that nobody else can take."""
 
 _HEADS: Final = ("nick", "state", "registered (UTC)", "tokens")
 
@@ -191,7 +188,7 @@ def _action(options: Namespace, account: StoredAccount) -> Action:
     """Make an entry of the audit log."""
     return Action(
         kind=options.action,
-        author=AUTHOR,
+        author=SERVER,  # a nick that nobody else can take
         target=account.name.shown,
         value=_user(),
         msg=options.reason,

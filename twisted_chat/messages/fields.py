@@ -33,7 +33,6 @@ RequestId = Annotated[str, msgspec.Meta(max_length=MAX_ID)]
 Limit = Annotated[int, msgspec.Meta(ge=1)]
 """The maximum number of messages; a number above `MAX_PAGE` counts as `MAX_PAGE`."""
 
-
 Skip = Annotated[int, msgspec.Meta(ge=0, le=MAX_OBJECT)]
 """The number of characters of the first message's text that the client already has."""
 
@@ -50,12 +49,15 @@ Password = Annotated[str, msgspec.Meta(max_length=1024)]
 """A password, or a token of an account: longer ones are no account's, and are not hashed."""
 
 MAX_SECONDS: Final = 10 * 366 * 24 * 60 * 60
-"""The longest ban that ends by itself: ten years. A longer one has no number."""
+"""Seconds of the longest ban that ends by itself: ten years. A ban without `seconds` never does."""
 
 Seconds = Annotated[int, msgspec.Meta(ge=1, le=MAX_SECONDS)]
 """The length of a ban or a mute."""
 
-Label = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+MAX_LABEL: Final = 64
+"""Characters of the label of a token: the name of a device or a program."""
+
+Label = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_LABEL)]
 """The name that somebody gives to a token, such as `phone`."""
 
 

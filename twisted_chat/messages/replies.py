@@ -261,7 +261,7 @@ class TokenInfo(msgspec.Struct, gc=False, omit_defaults=True):
 
 
 class TokenList(Sent, tag="tokens", kw_only=True):
-    """The answer to `Tokens`."""
+    """The answer to `ListTokens`."""
 
     tokens: list[TokenInfo]
     id: str | None = None

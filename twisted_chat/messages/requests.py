@@ -62,7 +62,7 @@ class History(Request, tag="history", kw_only=True):
 
 
 class Who(Request, tag="who", kw_only=True):
-    """List the members of a room, from the one behind `after` in the sorted list on."""
+    """List the members of a room, sorted, from the first one after `after` on."""
 
     room: str
     after: str = ""
@@ -134,7 +134,7 @@ class RevokeToken(Request, tag="revoke-token", kw_only=True):
 
 
 class Kick(Request, tag="kick", kw_only=True):
-    """Put somebody out of a room, who may come back."""
+    """Put somebody out of a room. They may come back."""
 
     room: str
     nick: str
@@ -142,7 +142,7 @@ class Kick(Request, tag="kick", kw_only=True):
 
 
 class Ban(Request, tag="ban", kw_only=True):
-    """Keep somebody out of a room or, without `room`, of the server: a nick, an account, an address or a network."""
+    """Ban a nick, an account, an address or a network from a room or, without `room`, from the server."""
 
     who: str
     room: str | None = None
@@ -159,7 +159,7 @@ class Unban(Request, tag="unban", kw_only=True):
 
 
 class ListBans(Request, tag="bans", kw_only=True):
-    """List the bans of a room or of the server, from the one behind `after` in the sorted list on."""
+    """List the bans of a room or of the server, sorted, from the first one after `after` on."""
 
     room: str | None = None
     after: str = ""
@@ -226,7 +226,7 @@ class Delete(Request, tag="delete", kw_only=True):
 
 
 class SendReport(Request, tag="report", kw_only=True):
-    """Tell the operators of a message."""
+    """Report a message to the operators."""
 
     room: str
     of: Seq
@@ -234,7 +234,7 @@ class SendReport(Request, tag="report", kw_only=True):
 
 
 class ReadAudit(Request, tag="audit", kw_only=True):
-    """Read who did what to whom in a room or, without `room`, everywhere: the newest in front of `before`."""
+    """Read who did what to whom in a room or, without `room`, everywhere: the newest before `before`."""
 
     room: str | None = None
     before: Seq | None = None
