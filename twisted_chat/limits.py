@@ -69,7 +69,7 @@ TOKEN_BYTES: Final = 4096
 usual rate, an address writes 4 MB/s to the disk at most, and not 16."""
 
 ROOMS_OF_ADDRESS: Final = 4
-"""Sessions that may begin as many rooms as they may, of one address: it takes one address ten days to begin 100,000."""
+"""The rooms that one address may begin, as a multiple of those of one session: 100,000 rooms take it ten days."""
 
 ANSWER_BYTES: Final = 2**14
 """Bytes of an answer that cost one more token: a page of history of 256 kB takes 17, as it takes 1 to 3 ms. At the
@@ -99,14 +99,15 @@ FAN_OUT: Final = 2**17
 characters costs no more up to 1,300 members, and one of 16 kB to 1,000 members 125 tokens, since it is 16 MB."""
 
 MEMBERS: Final = 50
-"""Members of a room that are looked at for the price of one more token, by who asks for them: 15 microseconds."""
+"""The number of members of a room that a `who` examines for one more token: 15 microseconds of work."""
 
 MESSAGES: Final = 10
-"""Messages of a page of history that cost one more token: to read and write so many is as much work as a request."""
+"""The number of messages of a page of history that cost one more token: to read and write them is as much work as one
+request."""
 
 LOOK_UP: Final = 4
 """The price of a wait for the store or the registry, beside that of the request: 0.1 ms, some of it in a thread.
-A room that is not open is looked up, older messages, the list of rooms, and a nick that is new."""
+Requests wait for a room that is not open, older messages, the list of rooms, and a nick that is new."""
 
 OWN_RATE: Final = 2.0
 OWN_BURST: Final = 12
@@ -129,7 +130,6 @@ MAX_REFUSED_OF_ADDRESS: Final = 4
 """The number of refused connections, in all and of one address, that are told why. More are closed without a word,
 before a TLS handshake: each takes one of the files that the process may open, and the store and the log need some,
 too."""
-
 
 ACTIONS: Final = (1.0, 200)
 """Actions of moderators from one address, per second in the long run, and at once: an operator who clears up after a
@@ -360,7 +360,7 @@ class SessionBucket(Bucket):
             shared.tokens -= 1
         elif self._ahead and now >= self._ahead_from:
             self._ahead -= 1
-        elif not self._has_own(now):
+        elif not self._take_own(now):
             if not self._ahead:
                 shared.tokens -= TAKEN_AHEAD
                 self._ahead, self._ahead_from = TAKEN_AHEAD, now - shared.tokens / shared.rate
@@ -368,8 +368,8 @@ class SessionBucket(Bucket):
             self._limit(self._ahead_from - now, now, text)
         self.tokens -= 1
 
-    def _has_own(self, now: float) -> bool:
-        """Take one of its own tokens, if there is one."""
+    def _take_own(self, now: float) -> bool:
+        """Take one of its own tokens. False if there is none."""
         if self._own is None:
             self._own = Bucket(OWN_RATE, OWN_BURST, now)
         return not self._own.take(now)
@@ -400,7 +400,7 @@ class SessionBucket(Bucket):
         shared.refill(now)
         if self.tokens < 0:
             return -self.tokens / self.rate
-        return 0.0 if shared.tokens >= 0 or self._has_own(now) else -shared.tokens / shared.rate
+        return 0.0 if shared.tokens >= 0 or self._take_own(now) else -shared.tokens / shared.rate
 
     def charge(self, price: float) -> None:
         """Charge the session for the work of a request, even beyond its tokens. Its address is charged, too.

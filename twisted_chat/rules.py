@@ -31,7 +31,7 @@ _ABOUT_GUESTS: Final = frozenset(("ban", "mute"))
 """The kinds of rules that also apply to guests who look like the subject, or have its address."""
 
 FEW_RULES: Final = 64
-"""Rules of a room below which those that are over are not looked for: most rooms never have so many."""
+"""The number of rules of a room below which those that are over are not looked for: most rooms never have so many."""
 
 MAX_SPOKEN: Final = 4_096
 """The number of entries of slow mode above which expired ones are forgotten: few rooms have so many speakers."""
@@ -138,12 +138,12 @@ _Prefix = tuple[int, int]
 class _RoomRules:
     """The rules of one room, or of the server."""
 
-    __slots__ = ("_guests", "_looks", "_networks", "by_key", "many", "roles", "slow", "spoken")
+    __slots__ = ("_guests", "_looks", "_networks", "by_key", "roles", "slow", "spoken", "sweep_at")
 
     def __init__(self) -> None:
         self.by_key: dict[RuleKey, Rule] = {}
-        self.many = FEW_RULES
-        """The number of rules from which on those that are over are looked for."""
+        self.sweep_at = FEW_RULES
+        """The number of rules at which those that are over are looked for next."""
         self.roles: dict[str, Role] = {}
         """The roles of accounts, by their keys."""
         self.slow = 0
@@ -231,7 +231,7 @@ def _discard(index: dict[_K, dict[_V, Any]], key: _K, value: _V) -> None:
         del index[key]
 
 
-_NOTHING: Final = _RoomRules()
+_NO_RULES: Final = _RoomRules()
 
 
 class Rules:
@@ -266,12 +266,12 @@ class Rules:
         are looked for each time that the number of rules has doubled, so that each rule costs the same on average.
         """
         rules = self._rooms.get(room)
-        if rules is None or len(rules.by_key) < rules.many:
+        if rules is None or len(rules.by_key) < rules.sweep_at:
             return ()
         over = tuple(key for key, rule in rules.by_key.items() if rule.is_over(now))
         for key in over:
             rules.unset(key)
-        rules.many = max(FEW_RULES, 2 * len(rules.by_key))
+        rules.sweep_at = max(FEW_RULES, 2 * len(rules.by_key))
         if not rules.by_key:
             del self._rooms[room]
         return over
@@ -316,7 +316,7 @@ class Rules:
 
     def check_server(self, person: Person, now: int) -> None:
         """Raise `WireError` (`banned`) if somebody may not be on this server at all."""
-        rules = self._rooms.get(SERVER_WIDE, _NOTHING)
+        rules = self._rooms.get(SERVER_WIDE, _NO_RULES)
         if self.role(person.account) is not Role.OPERATOR:
             ban = rules.find(SERVER_WIDE, "ban", person, now)
             if ban is not None:
@@ -324,13 +324,13 @@ class Rules:
 
     def check_address(self, address: str, now: int) -> None:
         """Raise `WireError` (`banned`) if nobody from an address may be on this server."""
-        rules = self._rooms.get(SERVER_WIDE, _NOTHING)
+        rules = self._rooms.get(SERVER_WIDE, _NO_RULES)
         for key in rules.networks_of(address):
             if not (ban := rules.by_key[key]).is_over(now):
                 raise _banned(ban, "from this server")
 
     def check_speech(self, person: Person, room: str, now: Callable[[], int]) -> None:
-        """Raise `WireError` (`rate-limited`) if a member of a room may not speak there now; count it otherwise.
+        """Raise `WireError` (`rate-limited`) if a member may not speak in a room now. Otherwise count it as a message.
 
         `now` returns milliseconds since 1970. It is not called for a room without rules, as most rooms are.
         """
@@ -357,7 +357,7 @@ class Rules:
 
     def in_force(self, room: str, kind: RuleKind, now: int) -> list[Rule]:
         """List the rules of a kind in a room, by their subjects."""
-        rules = self._rooms.get(room, _NOTHING)
+        rules = self._rooms.get(room, _NO_RULES)
         return sorted(
             (rule for rule in rules.by_key.values() if rule.kind == kind and not rule.is_over(now)),
             key=lambda rule: rule.subject,
@@ -365,7 +365,7 @@ class Rules:
 
     def of(self, room: str) -> list[Rule]:
         """List all rules of a room, expired ones included."""
-        return list(self._rooms.get(room, _NOTHING).by_key.values())
+        return list(self._rooms.get(room, _NO_RULES).by_key.values())
 
     def __iter__(self) -> Iterator[Rule]:
         """Iterate over all known rules, expired ones included."""
@@ -374,7 +374,7 @@ class Rules:
 
     def get(self, key: RuleKey) -> Rule | None:
         """Return a rule by its key, even if it has expired."""
-        return self._rooms.get(key.room, _NOTHING).by_key.get(key)
+        return self._rooms.get(key.room, _NO_RULES).by_key.get(key)
 
     def has_rules(self, room: str) -> bool:
         """True if there is a rule about a room, which means that it has an owner."""
