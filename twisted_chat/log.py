@@ -1,8 +1,8 @@
 """The interface of stores: a log for each room, pages of it, and the topics of the rooms.
 
 A room is a log: a message is appended, gets a number that rises strictly in its room, and can be read from any place.
-`stores/sqlite` is one store. Another one is another package with a `Log` and a `RoomLog`. This module contains no code,
-only the types that stores and rooms share.
+`stores/sqlite` is one store. Another one is another package with a `Log` and a `RoomLog`. This module has the types
+that stores and rooms share.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class RoomLog(Protocol):
         """Read the newest records before `seq`, in order, otherwise as `after` does."""
 
     def seqs_by(self, author: str, seq: int, most: int) -> Deferred[list[int]]:
-        """Find the numbers of at most `most` messages behind `seq`, in order, of an author, given by its key.
+        """Find the numbers of at most `most` messages of an author, given by its key, after `seq`, in order.
 
         Messages without their text are left out. Fails with `Unavailable`.
         """

@@ -16,8 +16,8 @@ from .names import Name
 from .rules import Change, Rules
 
 MAX_REPORTS: Final = 10_000
-"""Reports that are kept while no operator reads them; the oldest ones go then. They take some 2 MB, and nobody would
-read more of them."""
+"""The number of reports that are kept while no operator reads them: some 2 MB. The oldest ones are then forgotten,
+since nobody would read more."""
 
 AccountState = Literal["active", "pending", "suspended", "removed"]
 """`pending`: an operator has to let it in. `suspended`: an operator has shut it out. `removed`: nobody's any more, for
@@ -147,7 +147,7 @@ class Registry(Protocol):
         """
 
     def actions(self, room: str | None, before: int, most: int) -> Deferred[list[Action]]:
-        """Read the newest entries of the audit log in front of a number, newest first.
+        """Read the newest entries of the audit log before a number, newest first.
 
         They are those of a room, given by its key, or of all rooms and the server (None).
         """

@@ -18,7 +18,6 @@ from . import direct_logs, reports
 RESERVED: Final = frozenset(map(names.skeleton, (SERVER, "self")))
 """The names that no nick may look like: the server is the author `server`, and bare clients call themselves `self`."""
 
-
 MAX_SESSIONS: Final = 20
 """Connections of one account at once: more devices and programs than somebody has."""
 

@@ -1,8 +1,7 @@
-"""Requests of moderators: kick, ban, mute, roles, locks, invitations, slow mode.
+"""Requests of moderators: kick, ban, mute, roles, locks, invitations, slow mode; reports, and the audit log.
 
-Each is entered in the audit log together with the rules that it makes or ends. The rules are in force once that is
-stored. The chat then puts out participants that may no longer be in a room (`Chat.enforce`), and notifies everybody
-concerned.
+Each action is an entry of the audit log, which is stored together with the rules that it makes or ends. The rules are
+in force once that is stored. `enforcement` then puts out participants that may no longer be in a room.
 """
 
 from __future__ import annotations

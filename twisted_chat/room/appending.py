@@ -52,9 +52,9 @@ class Appending:
         self._turn = turn
         self._catching_up = catching_up
         self._entries: list[Entry] = []
+        """The messages of this turn."""
         self._to_send = 0
         """Their `size_to_send`, in all."""
-        """The messages of this turn."""
         self._backlog = Backlog()
         """The messages of earlier turns that are not being appended yet."""
         self._started = 0

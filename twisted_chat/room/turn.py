@@ -59,7 +59,7 @@ class Turn:
         self.in_several: set[Listener] = set()
         """The listeners that are in several rooms: what they get from these in one turn is gathered in `out`."""
         self.is_full = False
-        """True once there was so much work in this turn that whoever comes now has to line up."""
+        """True once there was so much work in this turn that parts with new work have to line up."""
         self._new: deque[Busy] = deque()
         """Those that came when the turn was full, and had no work before. They are served before the others."""
         self._busy: deque[Busy] = deque()

@@ -53,7 +53,8 @@ SMALL: Final = 1024
 """Bytes of a read that are cut at once, as nearly all reads are."""
 
 LINES: Final = 64
-"""Lines of a piece at most. To cut 4 kB of `{]` lines took 2.5 ms at once, which a thousand connections had done."""
+"""The maximum number of lines of a piece. To cut 4 kB of `{]` lines took 2.5 ms, which a flood of a thousand
+connections made the server do in one turn."""
 
 LONG: Final = 2**12
 BRACKET: Final = 24
@@ -139,7 +140,7 @@ def _straight(transport: Connection) -> Callable[[bytes], None]:
 
 
 def _weight(frame: Frame) -> int:
-    """The size of a frame in bytes, and more for a long one that consists of brackets."""
+    """Return the size of a frame in bytes, and more for a long one that consists of brackets."""
     size = len(frame)
     if size < LONG or isinstance(frame, WireError):
         return size
@@ -292,7 +293,7 @@ class Stream(Protocol):
         return sum(map(len, data[:end].split(b"\n", LINES)[:LINES])) + LINES
 
     def _keep(self, frames: Sequence[Frame]) -> None:
-        """Keep frames that are passed on next. Where they are many, to cut them was work of its own."""
+        """Keep frames that are passed on next, and count the work of cutting them if they are many."""
         self._frames = [*reversed(frames)]
         if len(frames) >= FRAMES:
             self._turn.spend(len(frames) // FRAMES)

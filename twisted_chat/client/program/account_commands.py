@@ -20,7 +20,7 @@ async def _secret(person: Person, prompt: str) -> str:
 
 
 async def _new_secret(person: Person, prompt: str) -> str:
-    """Ask for a new password, and a person who does not see it twice. Raises `Mistake`."""
+    """Ask for a new password: twice, where a person types it without seeing it. Raises `Mistake`."""
     secret = await _secret(person, prompt)
     if person.screen.is_personal and await _secret(person, "the same once more") != secret:
         raise Mistake("nothing was done, since the two passwords differ")
@@ -28,7 +28,7 @@ async def _new_secret(person: Person, prompt: str) -> str:
 
 
 def _check_alone(argument: str, words: int, usage: str) -> None:
-    """Raise `Mistake` if somebody typed a password behind a command, as in other programs."""
+    """Raise `Mistake` if somebody typed a password after a command, as in other programs."""
     if len(argument.split()) > words:
         raise Mistake(f"type {usage} alone: it asks for the password, which is not shown then")
 

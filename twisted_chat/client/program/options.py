@@ -96,7 +96,7 @@ class Options:
 
 
 def read_options(arguments: Sequence[str], command: str) -> Options:
-    """Read the command line, without the `command` in front of it, and the configuration file.
+    """Read the command line, without the `command` before it, and the configuration file.
 
     A mistake on the command line is reported, and the program ends with status 2. Raises `BadConfig` for the file.
     """

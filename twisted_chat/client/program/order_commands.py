@@ -24,7 +24,7 @@ LISTED: Final = 50
 
 
 class Order(NamedTuple):
-    """The arguments of a command, with the options in front of them."""
+    """The arguments of a command, and the options before them."""
 
     place: Room | Client
     """The room, or the client for an order about the whole server (`-s`)."""

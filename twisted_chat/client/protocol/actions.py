@@ -104,13 +104,13 @@ def unmute(room: str, nick: str, reason: str = "") -> Action[None]:
 def grant(room: str | None, nick: str, role: Role, reason: str = "") -> Action[None]:
     """Give an account a role in a room: owner, moderator, member or none.
 
-    On the server, `member` lets an account in that waits for that, and `none` shuts one out.
+    On the server, `member` lets in an account that waits for approval, and `none` shuts one out.
     """
     return _about(room, "grant", nick=nick, role=role, msg=reason)
 
 
 def lock(room: str, on: bool = True, reason: str = "") -> Action[None]:
-    """Let only members and those who are invited enter; with `on` false, everybody."""
+    """Let only members and invited nicks enter; with `on` false, everybody."""
     return _about(room, "lock", on=on, msg=reason)
 
 
@@ -142,7 +142,7 @@ def delete_all(room: str | None, by: str, reason: str = "") -> Action[int]:
 
 
 def report(room: str, of: int, reason: str = "") -> Action[None]:
-    """Tell the operators of a message."""
+    """Report a message to the operators."""
     return _about(room, "report", of=of, msg=reason)
 
 

@@ -67,7 +67,7 @@ class Directs:
         self._logs: dict[str, DirectLog] = {}
         """By the keys of the partners, the one that was used last at the end."""
         self._knows_partners = False
-        """True once the server has listed the partners: whoever is not among them begins with an empty log."""
+        """True once the server has listed the partners: one that is not among them begins with an empty log."""
         self._is_current = False
         """True once it has done so on this connection: gaps are read from then on."""
         for partner, seq in cursors.items():

@@ -87,7 +87,7 @@ class SQLiteRoomLog:
         self.skipped = state.skipped
         """The count of numbers between `oldest` and `seq` that no message had when the file was last read."""
         self.deletions = 0
-        """Counts the turns that took texts away: a page that was being read meanwhile may still have them."""
+        """The number of turns that took texts away: a page that was being read meanwhile may still have them."""
         self.is_certain = True
         """False if numbers that are remembered may by now be those of other messages."""
         self.epoch = 0

@@ -58,7 +58,7 @@ def set_state(connection: sqlite3.Connection, key: str, state: AccountState) -> 
 
 
 def accounts(connection: sqlite3.Connection, after: str, most: int, state: AccountState | None) -> list[StoredAccount]:
-    """List accounts behind a key, in the order of their keys, of one state or of all (None)."""
+    """List accounts after a key, in the order of their keys, of one state or of all (None)."""
     sql = f"SELECT {_ACCOUNT} FROM account WHERE key > ? AND ifnull(state = ?, TRUE) ORDER BY key LIMIT ?"
     return [_account(row) for row in connection.execute(sql, (after, state, most))]
 
@@ -167,7 +167,7 @@ def _fields(numbered: Action | Report) -> tuple[Any, ...]:
 
 
 def actions(connection: sqlite3.Connection, room: str | None, before: int, most: int) -> list[Action]:
-    """Read the newest entries of the audit log in front of a number, newest first, of a room or of all (None)."""
+    """Read the newest entries of the audit log before a number, newest first, of a room or of all (None)."""
     which, of = ("", ()) if room is None else ("room = ? AND", (room,))
     sql = f"SELECT {_ACTION}, seq FROM audit WHERE {which} seq < ? ORDER BY seq DESC LIMIT ?"
     return _read(Action, connection.execute(sql, (*of, before, most)))
@@ -184,7 +184,7 @@ def report(connection: sqlite3.Connection, report: Report, most: int) -> int:
 
 
 def reports(connection: sqlite3.Connection, after: int, most: int) -> list[Report]:
-    """Read the oldest reports behind a number."""
+    """Read the oldest reports after a number."""
     sql = f"SELECT {_REPORT}, seq FROM report WHERE seq > ? ORDER BY seq LIMIT ?"
     return _read(Report, connection.execute(sql, (after, most)))
 
