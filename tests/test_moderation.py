@@ -7,7 +7,7 @@ from typing import Any
 from twisted_chat import gate, messages, names
 from twisted_chat.limits import MAX_TOPIC
 from twisted_chat.requests import moderation
-from twisted_chat.rules import SERVER_WIDE, Account, Change, Role, Rule
+from twisted_chat.rules import SERVER_WIDE, Account, Change, Role, Rule, RuleKey
 
 from .helpers import Peer
 from .logins import HORSE
@@ -261,7 +261,7 @@ class BanTests(ModerationTestCase):
 
     def test_an_account_is_banned_from_everywhere_and_loses_its_role(self) -> None:
         self.do(self.olga, type="ban", room="den", who="mo")
-        self.assertEqual((self.role("mo"), self.members()), (Role.GUEST, ["al", "bo", "olga"]))
+        self.assertEqual((self.role("mo"), self.members()), (Role.GUEST, ["bo", "olga"]))
         self.assertEqual(self.code(self.mo, type="join", room="den"), "banned")
 
     def test_somebody_who_is_not_there_can_be_banned(self) -> None:
@@ -295,6 +295,18 @@ class BanTests(ModerationTestCase):
         self.patch(moderation, "MAX_BANS", 2)
         for who, code in ("al", ""), ("zed", ""), ("zed", ""), ("zoe", "full"):
             self.assertEqual(self.code(self.mo, type="ban", room="den", who=who), code)
+
+    def test_a_banned_account_does_not_come_back_as_a_guest(self) -> None:
+        self.do(self.olga, type="ban", room="den", who="mo")
+        self.assertEqual(self.code(self.hello("zed")[0], type="join", room="den"), "banned")
+        self.assertEqual(self.members(), ["bo", "olga"])  # al is a guest of the same address
+
+    def test_a_banned_guest_does_not_come_back_with_an_account(self) -> None:
+        self.server.clock.advance(1)
+        self.do(self.mo, type="ban", room="den", who="al")
+        self.server.chat.accounts._reactor.advance(self.server.clock.seconds() + 1)  # type: ignore[attr-defined]  # a Login
+        self.assertEqual(self.code(self.register("zed"), type="join", room="den"), "banned")
+        self.assertEqual(self.code(self.olga, type="join", room="den"), "")
 
 
 class ServerBanTests(ModerationTestCase):
@@ -338,6 +350,24 @@ class MuteTests(ModerationTestCase):
         self.assertEqual([obj["msg"] for obj in self.heard(self.al)], ["hello"])
         self.server.clock.advance(30)
         self.assertEqual(self.code(self.al, type="", room="den", msg="hi"), "")
+
+    def test_somebody_who_is_muted_speaks_in_no_other_way(self) -> None:
+        self.do(self.mo, type="mute", room="den", nick="al")
+        self.assertEqual(self.code(self.al, type="topic", room="den", msg="hi"), "rate-limited")
+        self.assertEqual(self.code(self.al, type="nick", nick="al-says-hi"), "denied")
+        self.hush()
+        self.al.send({"type": "quit", "msg": "hi"})
+        (left,) = self.heard(self.olga)
+        self.assertEqual((left["type"], left.get("msg")), ("leave", None))
+        self.bo.send({"type": "quit", "msg": "bye"})
+        self.assertEqual([obj["msg"] for obj in self.heard(self.olga)], ["bye"])
+
+    def test_another_nick_is_no_way_around_slow_mode(self) -> None:
+        self.do(self.mo, type="slow", room="den", seconds=10)
+        self.do(self.al, type="", room="den", msg="1")
+        self.do(self.al, type="nick", nick="al2")
+        self.assertEqual(self.code(self.al, type="", room="den", msg="2"), "rate-limited")
+        self.assertEqual(self.code(self.al, type="topic", room="den", msg="2"), "rate-limited")
 
     def test_a_mute_is_ended(self) -> None:
         self.do(self.mo, type="mute", room="den", nick="al")
@@ -642,6 +672,17 @@ class BareTests(ModerationTestCase):
         self.do(self.ops, type="", room="lobby", msg="a secret")
         self.server.clock.advance(1)
         self.assertEqual(reader.got_segments(), [])
+
+    def test_one_that_could_not_enter_reads_on_once_it_can(self) -> None:
+        self.lobby("lock")
+        bare = self.server.connect()
+        self.server.clock.advance(1)
+        self.registry.rules.apply(Change(ended=(RuleKey("lobby", "lock", ""),)))
+        bare.send({"msg": "hi"})
+        self.do(self.ops, type="join", room="lobby")
+        self.do(self.ops, type="", room="lobby", msg="hello")
+        self.server.clock.pump([1, 1])
+        self.assertEqual([obj["msg"] for obj in bare.got_segments()], ["hello"])
 
     def test_it_is_kicked_banned_and_muted_by_its_name(self) -> None:
         bare = self.server.connect(label="1001")

@@ -57,6 +57,13 @@ class Appearance(TestCase):
         for name in self.NAMES:
             self.assertEqual(names.nick(name).shown, name)
 
+    def test_a_nick_is_no_address(self) -> None:
+        for name in "192.0.2.7", "1.2.3.4":
+            error = self.assertRaises(WireError, names.nick, name)
+            self.assertEqual((error.code, error.text), ("bad-nick", "a nick is not an address: add a letter"))
+        for name in "1.2.3", "1.2.3.4.5", "v1.2.3.4":
+            names.nick(name)
+
     def test_a_nick_has_a_letter_or_digit(self) -> None:
         for name in (".", "-_-", "___", "ー", "ʼ"):
             error = self.assertRaises(WireError, names.nick, name)

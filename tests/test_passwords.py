@@ -10,6 +10,7 @@ from typing import Any, Literal
 from argon2 import PasswordHasher
 from twisted.internet import reactor
 from twisted.internet.task import Clock
+from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -122,6 +123,31 @@ class PasswordsTests(SynchronousTestCase):
         for password in "a" * 7, "a" * 257:
             error = self.assertRaises(WireError, check_password, password)
             self.assertEqual((error.code, "8 to 256" in error.text), ("bad-message", True))
+
+
+class StopTests(TestCase):
+    async def test_what_waits_when_the_server_stops_is_not_hashed(self) -> None:
+        pool = ThreadPool(0, 1, "passwords")
+        pool.start()
+        begun, go_on = threading.Event(), threading.Event()
+        hashed: list[str] = []
+
+        def wait(password: str) -> str:
+            begun.set()
+            go_on.wait()
+            hashed.append(password)
+            return password
+
+        hasher: Any = type("Hasher", (), {"hash": staticmethod(wait)})
+        made = Passwords(reactor, pool, hasher)
+        first, second = made.hash("first one"), made.hash("second one")
+        await deferToThread(begun.wait)
+        threading.Timer(0.05, go_on.set).start()
+        made.stop()
+        self.assertEqual((await first, hashed), ("first one", ["first one"]))
+        with self.assertRaises(WireError) as caught:
+            await second
+        self.assertEqual(caught.exception.code, "unavailable")
 
 
 class ThreadTests(TestCase):

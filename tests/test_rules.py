@@ -163,6 +163,14 @@ class BanTests(InForceTestCase):
         self.end(other)
         self.assertEqual(self.entry(guest("bo", "192.0.2.1")), "")
 
+    def test_so_is_an_account_that_was_made_there_after_the_ban(self) -> None:
+        self.make("ban", "al", address="192.0.2.1", time=7)
+        for created, code in (7, ""), (8, "banned"):
+            person = Somebody(names.nick("bo"), Account(names.nick("bo"), created), "192.0.2.1")
+            self.assertEqual(self.entry(person), code)
+        self.make("ban", "al", address="192.0.2.1", time=7, until=HOUR)
+        self.assertEqual(self.entry(guest("bo", "192.0.2.1"), HOUR), "")
+
     def test_a_new_ban_of_somebody_takes_the_place_of_the_old_one(self) -> None:
         self.make("ban", "al", address="192.0.2.1")
         self.make("ban", "al", address="192.0.2.2")

@@ -110,6 +110,8 @@ class Bare(Participant):
         room = self._member.room
         self.host.check_entry(self, room)
         room.check_space(self.host.limits.members)
+        if self._member.gone:
+            self._member = self.host.rooms.follow(room, self, room.head)  # it could not enter, and now it can
         self.nick = self.host.name_bare(self, self.wire.label)
         self.members[room.name.key] = self._member
         self.host.rooms.admit(self._member)

@@ -239,8 +239,17 @@ class Chat:
             is_elsewhere = self.leave(participant, member)
             if self._stopped is not None or is_elsewhere:
                 continue  # where the server stops, all go, and each one hears that from the server
-            notice = messages.MemberLeft(author=nick.shown, room=member.room.name.shown, msg=farewell[:MAX_TOPIC])
+            notice = messages.MemberLeft(author=nick.shown, room=member.room.name.shown)
+            if farewell and self._may_speak(participant, member.room):
+                notice.msg = farewell[:MAX_TOPIC]
             self.rooms.announce_departure(member.room, notice, participant)
+
+    def _may_speak(self, participant: Bearer, room: Room) -> bool:
+        try:
+            self.accounts.rules.check_speech(participant, room.name.key, self.now)
+        except WireError:
+            return False
+        return True
 
     def leave(self, participant: Participant, member: Member) -> bool:
         """Take a participant out of a room; True if nobody is told, since another session of its account is there."""

@@ -177,7 +177,7 @@ class Login:
 
     def stop(self) -> None:
         """End them once their work is done."""
-        self._passwords.pool.stop()
+        self._passwords.stop()
 
     def follow(self, heard: Callable[[str], object]) -> None:
         self.registry.follow(heard)

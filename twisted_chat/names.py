@@ -71,6 +71,7 @@ NOBODY = Name("", "")
 
 _case_mapped = precis_i18n.get_profile("UsernameCaseMapped")
 _ascii = re.compile(r"[A-Za-z0-9._-]+")
+_ipv4 = re.compile(r"\d+(\.\d+){3}")
 _label = re.compile(r"u?\d+(-\d+)?")
 _punctuation = "-_."
 
@@ -93,6 +94,8 @@ def _check_appearance(key: str) -> None:
     """Check that a nick with this key can be told from others at a glance; raises `ValueError`."""
     if not any(unicodedata.category(character) in ("Ll", "Lo", "Nd") for character in key):
         raise ValueError("a nick has at least one letter or digit")
+    if _ipv4.fullmatch(key):
+        raise ValueError("a nick is not an address: add a letter")  # a ban could not tell which of them it is about
     if key.isascii():
         return
     for letter in _letters(key):

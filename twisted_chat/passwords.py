@@ -60,6 +60,7 @@ class Passwords:
         self._nobodys: str | None = None
         """The hash of a password that nobody knows; made when it is needed first."""
         self._waiting = 0
+        self._stopping = False
 
     def hash(self, password: str) -> Deferred[str]:
         """Hash a password. Fails with `WireError` (`rate-limited`) if too many wait."""
@@ -83,11 +84,25 @@ class Passwords:
         if self._waiting >= MAX_WAITING:
             return fail(WireError("rate-limited", "too many people log in just now: try again in 2 s", retry=2.0))
         self._waiting += 1
-        return deferToThreadPool(self._reactor, self.pool, _nicely, function, *arguments).addBoth(self._done)
+        return deferToThreadPool(self._reactor, self.pool, self._nicely, function, *arguments).addBoth(self._done)
 
     def _done(self, result: _T) -> _T:
         self._waiting -= 1
         return result
+
+    def stop(self) -> None:
+        """Stop the threads, once the hashes that they make now are done. Those that wait are not made."""
+        self._stopping = True
+        self.pool.stop()
+
+    def _nicely(self, function: Callable[..., _T], *arguments: Any) -> _T:
+        """Call a function with less priority than the chat has: on Linux, niceness belongs to a thread."""
+        if self._stopping:
+            raise WireError("unavailable", "the server is shutting down")
+        if sys.platform == "linux" and not getattr(_this_thread, "is_nice", False):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+            _this_thread.is_nice = True
+        return function(*arguments)
 
 
 def hash_now(password: str, hasher: PasswordHasher = HASHER) -> str:
@@ -120,11 +135,3 @@ def _prepared(password: str) -> str:
 
 
 _this_thread = threading.local()
-
-
-def _nicely(function: Callable[..., _T], *arguments: Any) -> _T:
-    """Call a function with less priority than the chat has: on Linux, niceness belongs to a thread."""
-    if sys.platform == "linux" and not getattr(_this_thread, "is_nice", False):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-        _this_thread.is_nice = True
-    return function(*arguments)

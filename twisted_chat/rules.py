@@ -194,17 +194,20 @@ class _RoomRules:
             rule = self.by_key.get(key)
             if rule is not None and not rule.is_over(now):
                 return rule
+        if kind in _ABOUT_GUESTS and person.address:
+            for key in self._guests.get((kind, network_of(person.address)), ()):
+                rule = self.by_key[key]
+                is_new = person.account is None or person.account.created > rule.time  # whoever is banned may register
+                if is_new and not rule.is_over(now):
+                    return rule
         return None
 
     def _keys(self, room: str, kind: RuleKind, person: Person) -> Iterator[RuleKey]:
         yield RuleKey(room, kind, person.nick.key)
         if person.account is not None:
             yield RuleKey(room, kind, person.account.name.key)
-        elif kind in _ABOUT_GUESTS:
-            if person.nick is not NOBODY:
-                yield from self._looks.get((kind, skeleton(person.nick.shown)), ())
-            if person.address:
-                yield from self._guests.get((kind, network_of(person.address)), ())
+        elif kind in _ABOUT_GUESTS and person.nick is not NOBODY:
+            yield from self._looks.get((kind, skeleton(person.nick.shown)), ())
         if kind == "ban":
             yield from self.networks_of(person.address)
 
@@ -352,6 +355,17 @@ class Rules:
             if len(rules.spoken) >= MAX_SPOKEN:
                 rules.spoken = {one: at for one, at in rules.spoken.items() if time - at < rules.slow * 1000}
             rules.spoken[who] = time
+
+    def may_change_nick(self, person: Person, room: str, now: Callable[[], int]) -> bool:
+        """False for a guest who is muted in a room that it is in: under another nick it would not be."""
+        rules = self._rooms.get(room)
+        return rules is None or rules.find(room, "mute", person, now()) is None
+
+    def rename(self, old: str, new: str, room: str) -> None:
+        """Note that a guest who is in a room has another nick now, for slow mode."""
+        rules = self._rooms.get(room)
+        if rules is not None and old in rules.spoken:
+            rules.spoken[new] = rules.spoken[old]
 
     # Rules in force
 

@@ -130,10 +130,15 @@ def _change_nick(_: None, host: Host, session: Session, request: messages.Nick) 
     if session.closed:
         return
     old = session.nick
+    rules = host.accounts.rules
+    for key, member in session.members.items():
+        if not rules.may_change_nick(session, key, host.now):
+            raise WireError("denied", f"you are muted in the room {member.room.name.shown}: keep your nick, or leave")
     new = session.nick = _take_nick(host, session, request.nick, None)
     session.reply(messages.NickChanged(author=old.shown, nick=new.shown, id=request.id))
     told = 0
-    for member in session.members.values():
+    for key, member in session.members.items():
+        rules.rename(old.key, new.key, key)
         notice = messages.NickChanged(author=old.shown, nick=new.shown, room=member.room.name.shown)
         told += host.rooms.announce(member.room, notice, session)
     session.charge(told)

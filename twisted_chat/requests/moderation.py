@@ -181,16 +181,17 @@ def _ban(host: Host, session: Session, request: messages.Ban) -> Deferred[None]:
 
 
 def _find_subject(host: Host, who: str) -> tuple[str, str, str, Account | None]:
-    """Return the target of a ban: the subject of the rule, its name for people, a guest's network, and an account."""
+    """Return the target of a ban: the subject of the rule, its name for people, its network, and its account.
+
+    The network is that of guests who are banned as well: an account would else come back as a guest.
+    """
     network = as_network(who)
     if network is not None:
         text = network_text(network)
         return text, text, "", None
     name = names.nick(who)
     for bearer in host.nicks.bearers(name.key):
-        if bearer.account is not None:
-            return name.key, bearer.nick.shown, "", bearer.account
-        return name.key, bearer.nick.shown, _network(bearer), None
+        return name.key, bearer.nick.shown, _network(bearer), bearer.account
     return name.key, name.shown, "", Account(name)
 
 
