@@ -122,6 +122,10 @@ class Reader:
             key = world.key_of(obj, wire)
             assert obj["seq"] > self.places.get(key, 0), f"{obj} after {self.places[key]}"
             self.places[key] = obj["seq"]
+            world.check_text(key, obj)
+        elif kind == "history" and "room" in obj:
+            for entry in obj["messages"]:
+                world.check_text(names.room(obj["room"]).key, entry)
         elif kind == "ack" and "seq" in obj and "room" in obj:
             log = world.server.fake.logs[names.room(obj["room"]).key]
             assert any(record.seq == obj["seq"] for record in log.records) or obj["seq"] < log.oldest, (
@@ -181,6 +185,9 @@ class World:
         self.trimmed: dict[str, int] = {}
         """Up to which number the logs were trimmed."""
         self.said = 0
+        self.deleted: set[tuple[str, int]] = set()
+        """The logs and numbers of the messages that were deleted before this step."""
+        self.deleting: set[tuple[str, int]] = set()
         self.has_changed = False
         """True if rules were changed in this step."""
         self.allowed: dict[tuple[int, str], bool] = {}
@@ -221,6 +228,13 @@ class World:
             return True  # a bare client that has said nothing yet, or nobody
         return self.server.chat.may_read(participant, room)
 
+    def check_text(self, log: str, entry: dict[str, Any]) -> None:
+        """No text comes after its deletion was told, or acked, in an earlier step."""
+        if entry.get("type") == "delete":
+            self.deleting.add((log, entry["of"]))
+        elif entry.get("msg"):
+            assert (log, entry["seq"]) not in self.deleted, f"{entry} was deleted"
+
     def check_right(self, obj: dict[str, Any], wire: Any) -> None:
         """No message of a room reaches one who might not enter it before the step and may not now."""
         room = obj.get("room")
@@ -254,6 +268,7 @@ class World:
             for secret in SECRETS:
                 assert secret not in text, f"a secret is logged: {text}"
         self.events.clear()
+        self.deleted |= self.deleting
         self.has_changed = False
         wires = [*(peer.wire for peer in self.peers), *self.port.wires.values()]
         self.allowed = {(id(wire), room): self.may(wire, room) for wire in wires for room in ROOMS if _is_there(wire)}
@@ -320,9 +335,12 @@ class World:
     def talk(self) -> None:
         """Say something in a room, with an id by which an ack can be checked, or read the room."""
         room = pick(self.source, ROOMS)
-        kind = self.source.below(4)
+        kind = self.source.below(5)
         if kind == 0:
             obj: dict[str, Any] = {"type": "history", "room": room}
+        elif kind == 4:
+            self.said += 1
+            obj = {"type": "delete", "room": room, "of": self.source.below(8), "id": f"said{self.said}"}
         elif kind == 1:
             obj = {"type": "join", "room": room, "since": self.source.below(8)}
         else:
