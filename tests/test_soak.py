@@ -46,6 +46,9 @@ class TrendTests(SynchronousTestCase):
         self.assertEqual(grown(most - 0.1), [])
         self.assertEqual(grown(most + 0.1), [f"the memory grew by {2 * most + 0.2:.1f} MB in 2.00 hours"])
 
+    def test_memory_is_not_judged_by_a_few_minutes(self) -> None:
+        self.assertEqual(complaints([sample(time, memory=time) for time in (0, 100, 200)]), [])
+
     def test_files_threads_and_the_write_ahead_log_are_bounded(self) -> None:
         leaking = [sample(hour * 3600, files=20 + 4 * hour) for hour in (0, 1, 2)]
         self.assertEqual(complaints(leaking), ["the number of open files grew by 8.0"])

@@ -89,6 +89,8 @@ class Delays:
 
     def __str__(self) -> str:
         ordered = sorted(self._all)
+        if not ordered:
+            return "none measured"
         middle, high = (ordered[int(len(ordered) * part)] * 1000 for part in (0.5, 0.99))
         return f"p50 {middle:.1f} ms, p99 {high:.1f} ms"
 

@@ -47,6 +47,9 @@ ENDS: Final = ((0.04, signal.SIGKILL), (0.08, signal.SIGKILL), (0.16, signal.SIG
 WARM_UP: Final = 0.25
 """The share of that life that is not measured: caches and the allocator fill."""
 
+START_SECONDS: Final = 120.0
+"""Seconds within which everybody has to be in their rooms at the beginning; other tests may run beside this one."""
+
 SAMPLE_SECONDS: Final = 2.0
 
 LOGGED: Final = re.compile(r"Traceback|Unhandled|CRITICAL|internal|has a fault", re.IGNORECASE)
@@ -91,7 +94,7 @@ class Course:
         await self._start()
         await self._register("boss", "victim")
         self._people()
-        await scene.until_all_are_in()
+        await scene.until(scene.all_are_in, "everybody is in the rooms", START_SECONDS)
         quiet = take_sample(scene.server.pid, scene.server.database, self.time)
         count = len(scene.people) + len(self.users)
         _print(f"{count} honest users are there: {quiet.memory:.0f} MB, {quiet.descriptors} descriptors")

@@ -19,6 +19,9 @@ own time, and the attacks come in another order in each run: 20 runs of 2 minute
 MB_AN_HOUR: Final = 4.0
 """MB an hour by which it may grow beside that. A server that grows by 100 MB in a day is restarted by nobody's wish."""
 
+LEAST_HOURS: Final = 0.1
+"""Hours of measurement below which the memory is not judged: in the first minutes of a process, caches fill."""
+
 MOST_THREADS: Final = 16
 """Threads that the server may have: its store has three, passwords have two, Twisted's pool has ten at most."""
 
@@ -103,7 +106,7 @@ def complaints(samples: Sequence[Sample]) -> list[str]:
     times = [sample.time for sample in samples]
     found = []
     growth = fit(times, [sample.memory for sample in samples]).slope * hours
-    if growth > NOISE + MB_AN_HOUR * hours:
+    if hours >= LEAST_HOURS and growth > NOISE + MB_AN_HOUR * hours:
         found.append(f"the memory grew by {growth:.1f} MB in {hours:.2f} hours")
     files = fit(times, [sample.files for sample in samples]).slope * hours
     if files > 3:

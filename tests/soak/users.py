@@ -15,8 +15,6 @@ from ..faults.wire import Line
 PAUSE_SECONDS: Final = 2.0
 """The mean of the seconds between two messages of a user."""
 
-START_SECONDS: Final = 0.5
-
 PASSWORD: Final = "correct horse battery staple"
 
 
