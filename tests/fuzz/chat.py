@@ -265,6 +265,7 @@ class World:
             assert event["log_level"] < LogLevel.error and "log_failure" not in event, text + str(
                 event.get("log_failure")
             )
+            assert text.isprintable(), f"what a terminal obeys is logged: {text!a}"
             for secret in SECRETS:
                 assert secret not in text, f"a secret is logged: {text}"
         self.events.clear()
