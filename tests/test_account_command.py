@@ -83,9 +83,12 @@ class AccountCommandTests(CommandTestCase):
         self.assertEqual([(done.kind, done.target) for done in self.done()], [("add", "Carol")])
 
     def test_no_account_is_made_that_another_one_looks_like(self) -> None:
-        for name in ("bob", "server", "self", "ѕerver"):
+        outcome = self.act("add", "bob", given=f"{NEW}\n".encode())
+        why = "twisted-chat: the nick bob is that of another account, or looks like it: choose another one\n"
+        self.assertEqual(outcome, (1, "", why))
+        for name in "server", "self", "ѕerver":
             outcome = self.act("add", name, given=f"{NEW}\n".encode())
-            why = f"twisted-chat: the nick {name} is that of another account, or looks like it: choose another one\n"
+            why = f"twisted-chat: the nick {name} is reserved for the server: choose another one\n"
             self.assertEqual(outcome, (1, "", why))
         self.assertIn("a nick has at least one letter or digit", self.act("add", "...", given=NEW.encode()).errors)
         self.assertEqual((len(self.states()), self.done()), (3, []))

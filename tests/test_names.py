@@ -106,6 +106,12 @@ class LabelTests(TestCase):
         for name in ("7a", "u", "u7-", "x7", "a49474", "49474-2-3"):
             self.assertFalse(names.is_label(names.nick(name)), name)
 
+    def test_the_name_of_the_server_and_self_are_reserved(self) -> None:
+        for name in "server", "Self", "ѕerver":  # the last one has a Cyrillic ѕ
+            self.assertTrue(names.is_reserved(names.nick(name)), name)
+        for name in "servers", "myself":
+            self.assertFalse(names.is_reserved(names.nick(name)), name)
+
 
 class LookalikesTests(TestCase):
     def setUp(self) -> None:

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 import precis_i18n
 
 from .confusables import skeleton
-from .messages import WireError
+from .messages import SERVER, WireError
 
 __all__ = [
     "DIRECT",
@@ -32,6 +32,7 @@ __all__ = [
     "direct",
     "is_direct",
     "is_label",
+    "is_reserved",
     "log",
     "nick",
     "room",
@@ -198,6 +199,15 @@ def log(name: str) -> Name:
     except ValueError:
         raise WireError("bad-room", "direct messages are in a log with two nicks, such as @alice@bob") from None
     return direct(one, other)
+
+
+_reserved = frozenset(map(skeleton, (SERVER, "self")))
+"""The server is the author `server`, and bare clients call themselves `self`."""
+
+
+def is_reserved(name: Name) -> bool:
+    """True for a nick that nobody may have, since it looks like the server's name or like `self`."""
+    return skeleton(name.shown) in _reserved
 
 
 def is_label(name: Name) -> bool:

@@ -15,7 +15,6 @@ from .. import names
 from ..messages import SERVER, WireError, time_text
 from ..passwords import check_password, hash_now
 from ..registry import AccountState, Action, StoredAccount
-from ..requests.identity import RESERVED
 from ..stores.sqlite import database, registry_sql
 from . import Command, Problem
 from .files import reading, takes_database, writing
@@ -99,11 +98,12 @@ def _add(options: Namespace) -> int:
         name = names.nick(options.nicks[0])
     except WireError as error:
         raise Problem(error.text) from None
-    skeleton = names.skeleton(name.shown)
+    if names.is_reserved(name):
+        raise Problem(f"the nick {name.shown} is reserved for the server: choose another one")
     hashed = hash_now(_new_password(options.prompt, name.shown))
-    account = StoredAccount(name=name, skeleton=skeleton, password=hashed, created=_now())
+    account = StoredAccount(name=name, skeleton=names.skeleton(name.shown), password=hashed, created=_now())
     with writing(options.database) as connection, database.transaction(connection):
-        if skeleton in RESERVED or not registry_sql.add(connection, account):
+        if not registry_sql.add(connection, account):
             raise Problem(f"the nick {name.shown} is that of another account, or looks like it: choose another one")
         registry_sql.write_action(connection, _action(options, account))
     print(f"{name.shown} has an account")

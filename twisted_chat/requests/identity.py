@@ -8,15 +8,12 @@ from twisted.internet.defer import Deferred
 
 from .. import __version__, messages, names
 from ..gate import Host, answers
-from ..messages import SERVER, WireError, is_same_token
+from ..messages import WireError, is_same_token
 from ..names import Name
 from ..participant import Participant
 from ..rules import Account, Role
 from ..session import Session
 from . import direct_logs, reports
-
-RESERVED: Final = frozenset(map(names.skeleton, (SERVER, "self")))
-"""The names that no nick may look like: the server is the author `server`, and bare clients call themselves `self`."""
 
 MAX_SESSIONS: Final = 20
 """Connections of one account at once: more devices and programs than somebody has."""
@@ -75,7 +72,7 @@ def _take_nick(host: Host, session: Session, nick: str, account: Account | None,
     have its own name, even if that was forbidden later.
     """
     name = names.nick(nick)
-    if names.skeleton(name.shown) in RESERVED:
+    if names.is_reserved(name):
         raise WireError("nick-taken", "this nick is reserved for the server: take another one")
     if name in host.forbidden_nicks and (account is None or account.name.key != name.key):
         raise WireError("bad-nick", "this nick is not allowed on this server: take another one")
