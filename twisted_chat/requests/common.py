@@ -1,4 +1,4 @@
-"""Functions for several requests: the account and the memberships of a session, and the part of an answer that fits."""
+"""Functions for several requests: the account and memberships of a session, a reason, and what fits in an answer."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TypeVar
 import msgspec
 
 from .. import messages, names
+from ..limits import MAX_TOPIC
 from ..messages import WireError
 from ..participant import Participant, Wire
 from ..room import Member
@@ -31,6 +32,12 @@ def membership(session: Participant, room: str) -> Member:
     if member is None:
         raise WireError("not-joined", f"you are not in the room {room}: join it first")
     return member
+
+
+def check_reason(reason: str) -> None:
+    """Raise `WireError` (`bad-message`) if the reason for an action is too long."""
+    if len(reason) > MAX_TOPIC:
+        raise WireError("bad-message", f"a reason has at most {MAX_TOPIC} characters")
 
 
 def fitting(items: list[_T], answer: msgspec.Struct, wire: Wire) -> list[_T]:

@@ -14,7 +14,6 @@ from twisted.internet.defer import Deferred, inlineCallbacks
 
 from .. import messages, names
 from ..gate import Host, answers
-from ..limits import MAX_TOPIC
 from ..log import DELETE, Entry, Record
 from ..messages import WireError, time_text
 from ..names import Name
@@ -22,7 +21,7 @@ from ..registry import Action
 from ..room import Member, Room
 from ..rules import SERVER_WIDE, Role
 from ..session import Session
-from .common import membership, own_account
+from .common import check_reason, membership, own_account
 
 DELETIONS_A_TURN: Final = 64
 """Messages that are deleted at once if there are many: a page of SQLite each, some 3 ms in all."""
@@ -34,8 +33,7 @@ def _delete(host: Host, session: Session, request: messages.Delete) -> Deferred[
         raise WireError(
             "bad-message", "delete needs an 'of' with the number of a message, or a 'by' with a nick, not both"
         )
-    if len(request.msg) > MAX_TOPIC:
-        raise WireError("bad-message", f"a reason has at most {MAX_TOPIC} characters")
+    check_reason(request.msg)
     if request.of is None:
         return _delete_all(host, session, names.nick(request.by or ""), request)
     member = _member(session, request)

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 
 from .. import messages, names
 from ..gate import Host, answers
-from ..limits import MAX_TOPIC, MESSAGES, network_of
+from ..limits import MESSAGES, network_of
 from ..messages import Reply, WireError, time_text
 from ..names import Name
 from ..nicks import Bearer
@@ -23,7 +23,7 @@ from ..room import Room
 from ..rules import SERVER_WIDE, Account, Change, Role, Rule, RuleKey, RuleKind, as_network, network_text
 from ..session import Session
 from . import reports
-from .common import fitting, membership
+from .common import check_reason, fitting, membership
 
 MAX_BANS: Final = 1_000
 """The maximum number of bans, mutes and invitations of a room, and of bans of the server: a list that can be read."""
@@ -63,8 +63,7 @@ def _a(role: Role) -> str:
 def _action(host: Host, session: Session, kind: str, room: Name, target: str = "", **more: str | int | None) -> Action:
     """Make an entry of the audit log, which is charged. `more` has the reason and the other fields of its kind."""
     reason = str(more.pop("msg", ""))
-    if len(reason) > MAX_TOPIC:
-        raise WireError("bad-message", f"a reason has at most {MAX_TOPIC} characters")
+    check_reason(reason)
     host.actions.take(session.address)
     account = session.account.name.key if session.account is not None else ""
     until = more.get("until")
@@ -401,8 +400,7 @@ def _report(host: Host, session: Session, request: messages.SendReport) -> Defer
     room = member.room
     if not room.log.oldest <= request.of <= room.head or request.of == 0:
         raise WireError("bad-message", f"there is no message {request.of} in the room {room.name.shown}")
-    if len(request.msg) > MAX_TOPIC:
-        raise WireError("bad-message", f"a reason has at most {MAX_TOPIC} characters")
+    check_reason(request.msg)
     host.reports.take(session.address)
     report = Report(room=room.name.key, of=request.of, author=session.nick.shown, msg=request.msg, time=host.now())
     return host.accounts.registry.report(report).addCallback(_reported, host, session, request)
