@@ -13,20 +13,22 @@ HOUR: Final = 3600.0
 MB: Final = 2**20
 
 NOISE: Final = 12.0
-"""MB by which the memory may grow while it is measured, however short that is. The allocator gives memory back in its
-own time, and the attacks come in another order in each run: 20 runs of 2 minutes differed by up to 8 MB."""
+"""MB by which the memory may grow while it is measured, however short that is. The allocator takes memory in steps: in
+a run it grew by nothing for minutes, and then by 3 MB at once."""
 
 MB_AN_HOUR: Final = 4.0
-"""MB an hour by which it may grow beside that. A server that grows by 100 MB in a day is restarted by nobody's wish."""
+"""MB an hour by which it may grow beside that: a server that grows by 100 MB in a day runs for weeks."""
 
 LEAST_HOURS: Final = 0.1
 """Hours of measurement below which the memory is not judged: in the first minutes of a process, caches fill."""
 
 MOST_THREADS: Final = 16
-"""Threads that the server may have: its store has three, passwords have two, Twisted's pool has ten at most."""
+"""Threads that the server may have: its own, three of the store, two for passwords, and ten of Twisted's pool at most.
+In a run it had six."""
 
 MOST_WAL: Final = 64.0
-"""MB of the write-ahead log. SQLite copies it back at 4 MB, which a slow reader of the file can hold up for a while."""
+"""MB of the write-ahead log, which the server copies back whenever it has 16. In a run it never had more; a slow
+reader of the file can hold the copying up."""
 
 
 class Sample(NamedTuple):
