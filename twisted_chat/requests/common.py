@@ -7,9 +7,12 @@ from typing import TypeVar
 import msgspec
 
 from .. import messages, names
+from ..gate import Host
 from ..limits import MAX_TOPIC
 from ..messages import WireError
+from ..names import Name
 from ..participant import Participant, Wire
+from ..registry import Action
 from ..room import Member
 from ..rules import Account
 from ..session import Session
@@ -38,6 +41,31 @@ def check_reason(reason: str) -> None:
     """Raise `WireError` (`bad-message`) if the reason for an action is too long."""
     if len(reason) > MAX_TOPIC:
         raise WireError("bad-message", f"a reason has at most {MAX_TOPIC} characters")
+
+
+def make_action(
+    host: Host, session: Session, kind: str, room: Name, target: str = "", **more: str | int | None
+) -> Action:
+    """Make an entry of the audit log, and charge the address of the session. Raises `WireError`.
+
+    `more` has the reason and the other fields of its kind.
+    """
+    reason = str(more.pop("msg", ""))
+    check_reason(reason)
+    host.actions.take(session.address)
+    account = session.account.name.key if session.account is not None else ""
+    until = more.get("until")
+    return Action(
+        kind=kind,
+        author=session.nick.shown,
+        account=account,
+        room=room.key,
+        target=target,
+        value=str(more.get("value", "")),
+        msg=reason,
+        until=until if isinstance(until, int) else None,
+        time=host.now(),
+    )
 
 
 def fitting(items: list[_T], answer: msgspec.Struct, wire: Wire) -> list[_T]:

@@ -17,11 +17,10 @@ from ..gate import Host, answers
 from ..log import DELETE, Entry, Record
 from ..messages import WireError, time_text
 from ..names import Name
-from ..registry import Action
 from ..room import Member, Room
 from ..rules import SERVER_WIDE, Role
 from ..session import Session
-from .common import check_reason, membership, own_account
+from .common import check_reason, make_action, membership, own_account
 
 DELETIONS_A_TURN: Final = 64
 """Messages that are deleted at once if there are many: a page of SQLite each, some 3 ms in all."""
@@ -66,7 +65,8 @@ def _delete_one(
         if host.accounts.rules.role(session.account, room.key) < Role.MODERATOR:
             raise WireError("denied", "only moderators may delete what others have said")
         if not record.deleted:
-            yield host.accounts.registry.act(_action(host, session, room, record.author, str(of), request.msg))
+            action = make_action(host, session, "delete", room, record.author, value=of, msg=request.msg)
+            yield host.accounts.registry.act(action)
     if session.closed or member.gone:
         return
     if record.deleted:
@@ -83,20 +83,6 @@ def _is_own(session: Session, record: Record) -> bool:
     return names.author(record.author).key == session.nick.key and record.time >= since
 
 
-def _action(host: Host, session: Session, room: Name, target: str, value: str, reason: str) -> Action:
-    host.actions.take(session.address)
-    return Action(
-        kind="delete",
-        author=session.nick.shown,
-        account="" if session.account is None else session.account.name.key,
-        room=room.key,
-        target=target,
-        value=value,
-        msg=reason,
-        time=host.now(),
-    )
-
-
 @inlineCallbacks
 def _delete_all(
     host: Host, session: Session, author: Name, request: messages.Delete
@@ -106,7 +92,8 @@ def _delete_all(
     needed = Role.OPERATOR if request.room is None else Role.MODERATOR
     if host.accounts.rules.role(session.account, room.key) < needed:
         raise WireError("denied", f"only {needed.name.lower()}s may delete all that somebody said")
-    yield host.accounts.registry.act(_action(host, session, room, author.shown, "all", request.msg))
+    action = make_action(host, session, "delete", room, author.shown, value="all", msg=request.msg)
+    yield host.accounts.registry.act(action)
     logs = [room]
     if request.room is None:
         logs = yield host.log.rooms_of(author.key)

@@ -23,7 +23,7 @@ from ..room import Room
 from ..rules import SERVER_WIDE, Account, Change, Role, Rule, RuleKey, RuleKind, as_network, network_text
 from ..session import Session
 from . import reports
-from .common import check_reason, fitting, membership
+from .common import check_reason, fitting, make_action, membership
 
 MAX_BANS: Final = 1_000
 """The maximum number of bans, mutes and invitations of a room, and of bans of the server: a list that can be read."""
@@ -58,26 +58,6 @@ def _check_above(host: Host, session: Session, room: Name, account: Account | No
 def _a(role: Role) -> str:
     name = role.name.lower()
     return f"an {name}" if name[0] in "aeiou" else f"a {name}"
-
-
-def _action(host: Host, session: Session, kind: str, room: Name, target: str = "", **more: str | int | None) -> Action:
-    """Make an entry of the audit log, which is charged. `more` has the reason and the other fields of its kind."""
-    reason = str(more.pop("msg", ""))
-    check_reason(reason)
-    host.actions.take(session.address)
-    account = session.account.name.key if session.account is not None else ""
-    until = more.get("until")
-    return Action(
-        kind=kind,
-        author=session.nick.shown,
-        account=account,
-        room=room.key,
-        target=target,
-        value=str(more.get("value", "")),
-        msg=reason,
-        until=until if isinstance(until, int) else None,
-        time=host.now(),
-    )
 
 
 def _rule(kind: RuleKind, action: Action, subject: str = "", value: int = 1, address: str = "") -> Rule:
@@ -137,7 +117,7 @@ def _kick(host: Host, session: Session, request: messages.Kick) -> Deferred[None
     if not present:
         raise WireError("no-such-nick", f"{nick.shown} is not in the room {room.shown}")
     _check_above(host, session, room, present[0].account)
-    action = _action(host, session, "kick", room, present[0].nick.shown, msg=request.msg)
+    action = make_action(host, session, "kick", room, present[0].nick.shown, msg=request.msg)
     there = present[0].members[room.key].room
     return host.accounts.registry.act(action).addCallback(_kicked, host, session, there, present, request)
 
@@ -161,7 +141,7 @@ def _ban(host: Host, session: Session, request: messages.Ban) -> Deferred[None]:
         _check_above(host, session, room, account)
     if as_network(subject) is not None and host.accounts.rules.role(session.account) < Role.OPERATOR:
         raise WireError("denied", "only operators ban addresses: name a nick")
-    action = _action(host, session, "ban", room, shown, msg=request.msg, until=_until(host, request.seconds))
+    action = make_action(host, session, "ban", room, shown, msg=request.msg, until=_until(host, request.seconds))
     rule = _rule("ban", action, subject, address=address)
     _check_number(host, rule)
 
@@ -208,7 +188,7 @@ def _unban(host: Host, session: Session, request: messages.Unban) -> Deferred[No
     key = RuleKey(room.key, "ban", subject)
     if host.accounts.rules.get(key) is None:
         raise WireError("bad-message", f"{shown} is not banned there")
-    action = _action(host, session, "unban", room, shown, msg=request.msg)
+    action = make_action(host, session, "unban", room, shown, msg=request.msg)
 
     def tell(id: str | None) -> Reply:
         where = request.room and room.shown
@@ -243,7 +223,7 @@ def _mute(host: Host, session: Session, request: messages.Mute) -> Deferred[None
     subject, shown, address, account = _find_subject(host, name.shown)
     if account is not None:
         _check_above(host, session, room, account)
-    action = _action(host, session, "mute", room, shown, msg=request.msg, until=_until(host, request.seconds))
+    action = make_action(host, session, "mute", room, shown, msg=request.msg, until=_until(host, request.seconds))
     rule = _rule("mute", action, subject, address=address)
     _check_number(host, rule)
 
@@ -263,7 +243,7 @@ def _unmute(host: Host, session: Session, request: messages.Unmute) -> Deferred[
     mute = host.accounts.rules.get(key)
     if mute is None:
         raise WireError("bad-message", f"{name.shown} is not muted in the room {room.shown}")
-    action = _action(host, session, "unmute", room, mute.shown, msg=request.msg)
+    action = make_action(host, session, "unmute", room, mute.shown, msg=request.msg)
 
     def tell(id: str | None) -> Reply:
         return messages.Unmuted(author=action.author, room=room.shown, nick=mute.shown, msg=action.msg, id=id)
@@ -274,7 +254,7 @@ def _unmute(host: Host, session: Session, request: messages.Unmute) -> Deferred[
 @answers(messages.Slow, needs=Role.MODERATOR)
 def _slow(host: Host, session: Session, request: messages.Slow) -> Deferred[None]:
     room = _room(host, request.room)
-    action = _action(host, session, "slow", room, value=str(request.seconds), msg=request.msg)
+    action = make_action(host, session, "slow", room, value=str(request.seconds), msg=request.msg)
     rule = _rule("slow", action, value=request.seconds)
 
     def tell(id: str | None) -> Reply:
@@ -290,7 +270,7 @@ def _slow(host: Host, session: Session, request: messages.Slow) -> Deferred[None
 @answers(messages.Lock, needs=Role.MODERATOR)
 def _lock(host: Host, session: Session, request: messages.Lock) -> Deferred[None]:
     room = _room(host, request.room)
-    action = _action(host, session, "lock", room, value="on" if request.on else "off", msg=request.msg)
+    action = make_action(host, session, "lock", room, value="on" if request.on else "off", msg=request.msg)
     rule = _rule("lock", action)
 
     def tell(id: str | None) -> Reply:
@@ -304,7 +284,7 @@ def _invite(host: Host, session: Session, request: messages.Invite) -> Deferred[
     room = _room(host, request.room)
     nick = names.nick(request.nick)
     until = _until(host, INVITATION_SECONDS)
-    action = _action(host, session, "invite", room, nick.shown, msg=request.msg, until=until)
+    action = make_action(host, session, "invite", room, nick.shown, msg=request.msg, until=until)
     rule = _rule("invite", action, nick.key)
     _check_number(host, rule)
     acted = host.accounts.registry.act(action, Change((rule,)))
@@ -358,7 +338,7 @@ def _grant_to(
     if stored is None:
         raise WireError("no-such-nick", f"{request.nick} is no account, and only accounts have roles")
     name = stored.name
-    action = _action(host, session, "grant", room, name.shown, value=request.role, msg=request.msg)
+    action = make_action(host, session, "grant", room, name.shown, value=request.role, msg=request.msg)
     rule = _rule("role", action, name.key, role)
 
     def tell(id: str | None) -> Reply:
@@ -383,7 +363,7 @@ def _let_in(host: Host, session: Session, request: messages.Grant, nick: Name) -
 def _let_in_done(found: bool, host: Host, session: Session, nick: Name, request: messages.Grant) -> Deferred[None]:
     if not found:
         raise WireError("no-such-nick", f"there is no account {nick.shown}")
-    action = _action(host, session, "grant", Name("", SERVER_WIDE), nick.shown, value=request.role, msg=request.msg)
+    action = make_action(host, session, "grant", Name("", SERVER_WIDE), nick.shown, value=request.role, msg=request.msg)
 
     def tell(id: str | None) -> Reply:
         return messages.Granted(author=action.author, nick=nick.shown, role=request.role, msg=action.msg, id=id)
