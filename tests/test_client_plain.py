@@ -438,14 +438,26 @@ class AccountTests(PlainTestCase):
     def test_in_a_pipe_the_password_is_the_next_line(self) -> None:
         self.options = replace(self.options, nick="bob")
         self.start()
-        self.type("/register\nbattery staple\n/login owner\nwrong horse\nhi\n")
+        self.type("/register\nbattery staple\nhi\n/login owner\nwrong horse\nhello\n")
         self.network.pass_time(1)
-        self.type("exit\n")
         self.assertEqual((self.status(), self.said), (1, ["hi"]))
         self.assertIn(b"bob is your account now", self.streams.output.data)
         self.assertNotIn(b"staple", self.streams.output.data)
-        self.assertEqual(self.complaints, ["* /login owner: the nick or the password is wrong"])
+        self.assertEqual(self.complaints, ["* /login owner: the nick or the password is wrong", self.NOT_SENT])
         self.assertEqual(self.hidden, [])
+
+    NOT_SENT = "the lines that follow may be a password, and are not sent"
+
+    def test_in_a_pipe_no_password_is_said_behind_a_command_that_is_refused(self) -> None:
+        for command in "/password", "/login two words", "/rejister", "/REGISTER now", "/token":
+            self.setUp()
+            self.options = replace(self.options, nick="bob")
+            self.start()
+            self.type(f"{command}\nsecret four\nsecret five\nexit\n")
+            self.network.pass_time(1)
+            self.assertEqual(self.status(), 1, command)
+            self.assertEqual(self.said, ["secret four", "secret five"] if command == "/token" else [], command)
+            self.assertEqual(self.NOT_SENT in self.complaints, command != "/token", command)
 
     def test_at_the_end_of_input_there_is_no_password(self) -> None:
         self.options = replace(self.options, nick="bob")
@@ -453,7 +465,7 @@ class AccountTests(PlainTestCase):
         self.type("/register\n")
         self.lines.input_has_ended(None)
         self.assertEqual(self.status(), 1)
-        self.assertEqual(self.complaints, ["* nothing was done, since no password was typed"])
+        self.assertEqual(self.complaints, ["* nothing was done, since no password was typed", self.NOT_SENT])
 
     def test_on_a_terminal_the_password_is_asked_for_and_not_shown(self) -> None:
         self.is_terminal = True

@@ -95,6 +95,12 @@ class Commands(Mapping[str, Command]):
         command = self.named(name[1:]) if name.startswith("/") else None
         return command is not None and command.secret and bool(rest)
 
+    def takes_secret(self, line: str) -> bool:
+        """True for a command, even one that is mistyped, that takes a password from the next line."""
+        name = line.split()[0][1:].lower() if line.startswith("/") and line[1:].strip() else ""
+        near = [name, *difflib.get_close_matches(name, self._named, n=1)]
+        return any(known in self._named and self._named[known].secret for known in near)
+
     def parse(self, line: str) -> str | tuple[Command, str]:
         """Read a line: a text to send, or a command and its argument. Raises `Mistake`."""
         if not line.startswith("/"):

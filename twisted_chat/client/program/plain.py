@@ -257,14 +257,22 @@ class PlainInterface:
                     break
                 if line:
                     self._doing = line if line.startswith("/") else ""
+                    refused = person.refused
                     await person.typed(line)
                     self._doing = ""
+                    if person.refused > refused and self._hides_secret(line):
+                        self._lines.complain("the lines that follow may be a password, and are not sent")
+                        break
                     await self._lines.writable()
         except Quit:
             self._doing = ""
         if self._lines.input_error is not None:
             self._lines.complain(f"standard input: {self._lines.input_error.strerror}")
         await self._close(flush=True)
+
+    def _hides_secret(self, line: str) -> bool:
+        """True for a refused command of a pipe behind which a password may come, which is not to be said aloud."""
+        return not (self._screen.is_personal or self._options.literal) and COMMANDS.takes_secret(line)
 
     async def _close(self, flush: bool) -> None:
         for client in (self._client, self._bare):
