@@ -6,6 +6,8 @@ import struct
 from ipaddress import ip_network
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory, Protocol
@@ -177,3 +179,34 @@ class TrustTests(SynchronousTestCase):
         line = formatEvent(next(iter(self.logged)))
         self.assertIn("a connection from 192.0.2.1 to a place with haproxy: was closed", line)
         self.assertIn("name it with --trust-proxy 192.0.2.1", line)
+
+
+def outcome(data: bytes) -> Header | str | None:
+    try:
+        return read_header(data)
+    except ValueError:
+        return "wrong"
+
+
+NUMBERS = (b"\x20", b"\x21", b"\x11", b"\x00\x0c", b"\xff\xff")
+WORDS = (b"PROXY ", b"TCP4 ", b"TCP6 ", b"UNKNOWN", b"192.0.2.1 ", b"::1 ", b"80 ", b"80", b"\r\n", b" ")
+pieces = st.sampled_from([*WORDS, *NUMBERS, SIGNATURE, TCP4, TCP6]) | st.binary(max_size=3)
+
+
+class AnyHeaderTests(SynchronousTestCase):
+    @given(
+        st.lists(pieces, max_size=9).map(b"".join)
+        | st.sampled_from([header for header, _ in HEADERS] + WRONG).flatmap(
+            lambda header: st.tuples(st.integers(0, len(header)), pieces, st.integers(0, 3)).map(
+                lambda change: header[: change[0]] + change[1] + header[change[0] + change[2] :]
+            )
+        )
+    )
+    def test_wherever_it_is_cut_a_header_is_the_same(self, data: bytes) -> None:
+        seen = [outcome(data[:size]) for size in range(len(data) + 1)]
+        final = seen[-1]
+        self.assertLessEqual({*seen}, {None, final})
+        if final is not None:
+            self.assertEqual(seen, sorted(seen, key=lambda one: one is not None))
+        if isinstance(final, Header):
+            self.assertEqual(seen.index(final), final.size)
