@@ -92,7 +92,7 @@ class DeniedTests(ModerationTestCase):
     def test_the_refusal_says_where_which_role_is_needed(self) -> None:
         for where, text in (
             ({"room": "Den"}, "only moderators may do this in the room Den"),
-            ({}, "only moderators may do this here"),
+            ({}, "only operators may do this to the whole server: name a 'room'"),
         ):
             self.assertEqual(self.do(self.al, type="ban", who="bo", **where)["msg"], text)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any, Final
@@ -376,6 +377,13 @@ class OverTests(RulesTestCase):
 
 
 class FollowTests(RulesTestCase):
+    def test_a_follower_that_fails_does_not_keep_the_change_from_the_others(self) -> None:
+        heard: list[Change] = []
+        self.rules.follow(lambda change: operator.truediv(1, 0))
+        self.rules.follow(heard.append)
+        self.make("lock")
+        self.assertEqual((len(heard), len(self.flushLoggedErrors(ZeroDivisionError))), (1, 1))
+
     def test_a_follower_hears_of_a_change_that_is_in_force(self) -> None:
         heard: list[tuple[Change, bool]] = []
         self.rules.follow(lambda change: heard.append((change, self.rules.has_rules("den"))))

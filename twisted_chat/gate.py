@@ -119,9 +119,13 @@ def handle(host: Host, participant: Participant, request: Asked) -> Deferred[Non
 
 def _check_role(host: Host, participant: Participant, request: AnyRequest, needs: Role) -> None:
     room = getattr(request, "room", None)
-    if host.accounts.rules.role(participant.account, names.room(room).key if room else SERVER_WIDE) < needs:
-        where = f"in the room {room}" if room else "here"
-        raise WireError("denied", f"only {needs.name.lower()}s may do this {where}")
+    if host.accounts.rules.role(participant.account, names.room(room).key if room else SERVER_WIDE) >= needs:
+        return
+    if room:
+        raise WireError("denied", f"only {needs.name.lower()}s may do this in the room {room}")
+    if hasattr(request, "room"):
+        raise WireError("denied", "only operators may do this to the whole server: name a 'room'")
+    raise WireError("denied", f"only {needs.name.lower()}s may do this here")
 
 
 def _check_entry(host: Host, participant: Participant, room: str | None) -> None:

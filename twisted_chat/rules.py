@@ -13,6 +13,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeVar
 
 import msgspec
+from twisted.logger import Logger
 
 from .limits import network_of
 from .messages import WireError, time_text
@@ -21,6 +22,7 @@ from .names import NOBODY, Name, skeleton
 SERVER_WIDE: Final = ""
 """The room of a rule that is about the whole server: no room has this key."""
 
+_log = Logger("twisted_chat.rules")
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 
@@ -260,7 +262,10 @@ class Rules:
         for rule in change.made:
             self._rooms.setdefault(rule.room, _RoomRules()).set(rule)
         for heard in self._followers:
-            heard(change)
+            try:
+                heard(change)
+            except Exception:  # the change is stored and in force
+                _log.failure("A change of the rules could not be followed")
 
     def forget_over(self, room: str, now: int) -> tuple[RuleKey, ...]:
         """Forget the rules of a room that are over, and return their keys; do nothing as long as there are few rules.
