@@ -222,7 +222,9 @@ class ChangeTests(LoginTestCase):
     def test_an_account_changes_its_password_ten_times_an_hour(self) -> None:
         for _ in range(10):
             self.assertEqual(self.code(self.change("wrong password", "battery staple")), "auth-failed")
-        self.assertEqual(self.code(self.change(HORSE, "battery staple")), "rate-limited")
+        error = self.failureResultOf(self.change(HORSE, "battery staple"), WireError).value
+        self.assertEqual(error.code, "rate-limited")
+        self.assertIn("there were too many changes of the password from your account: try again", error.text)
 
 
 class TokenTests(LoginTestCase):
@@ -267,7 +269,9 @@ class TokenTests(LoginTestCase):
     def test_it_makes_a_number_of_them_in_an_hour(self) -> None:
         for _ in range(MAX_TOKENS):
             self.get(self.accounts.make_token(self.al, "phone"))
-        self.assertEqual(self.code(self.accounts.make_token(self.al, "phone")), "rate-limited")
+        error = self.failureResultOf(self.accounts.make_token(self.al, "phone"), WireError).value
+        self.assertEqual(error.code, "rate-limited")
+        self.assertIn("there were too many new tokens from your account: try again", error.text)
         self.reactor.advance(361)
         self.get(self.accounts.make_token(self.al, "phone"))
 

@@ -258,13 +258,24 @@ class AddressBuckets:
     """
 
     def __init__(
-        self, clock: Callable[[], float], rate: float, burst: float, what: str = "", most: int = MAX_ADDRESSES
+        self,
+        clock: Callable[[], float],
+        rate: float,
+        burst: float,
+        what: str = "",
+        most: int = MAX_ADDRESSES,
+        whose: str = "your address",
     ) -> None:
-        """`rate` is in tokens/s, and 0 no limit. `what` names the things in the error, such as `registrations`."""
+        """`rate` is in tokens/s, and 0 no limit.
+
+        The error has `what` there were too many of, such as `registrations`, and `whose`: where accounts have buckets,
+        `your account`.
+        """
         self._clock = clock
         self._rate = rate
         self._burst = burst
         self._what = what
+        self._whose = whose
         self._most = most
         self._buckets: WeakValueDictionary[str, Bucket] = WeakValueDictionary()
         """All buckets that sessions hold, by the network."""
@@ -299,7 +310,7 @@ class AddressBuckets:
         return self._error(wait) if wait else None
 
     def _error(self, wait: float) -> WireError:
-        text = f"there were too many {self._what} from your address: try again in {duration(wait)}"
+        text = f"there were too many {self._what} from {self._whose}: try again in {duration(wait)}"
         return WireError("rate-limited", text, retry=_retry(wait))
 
     def _forget_some(self, now: float) -> None:

@@ -54,6 +54,9 @@ NEW_TOKENS: Final = (10 / 3600, MAX_TOKENS)
 REGISTRATIONS: Final = (10 / 3600, 10)
 """Accounts that one address may make: 10 an hour. A class that registers together asks its operator for the rest."""
 
+PASSWORD_CHANGES: Final = (10 / 3600, 10)
+"""Changes of the password that an account may try: each takes two hashes, and the old one could be guessed here."""
+
 _log = Logger("twisted_chat.accounts")
 
 
@@ -168,8 +171,10 @@ class Login:
         self._pauses = Pauses(reactor.seconds)
         self._logins = AddressBuckets(reactor.seconds, *LOGINS, "log-ins")
         self._registrations = AddressBuckets(reactor.seconds, *REGISTRATIONS, "registrations")
-        self._new_tokens = AddressBuckets(reactor.seconds, *NEW_TOKENS, "new tokens")
-        self._changes = AddressBuckets(reactor.seconds, *REGISTRATIONS, "changes of the password")
+        self._new_tokens = AddressBuckets(reactor.seconds, *NEW_TOKENS, "new tokens", whose="your account")
+        self._changes = AddressBuckets(
+            reactor.seconds, *PASSWORD_CHANGES, "changes of the password", whose="your account"
+        )
 
     def start(self) -> None:
         """Start the threads that hash."""
