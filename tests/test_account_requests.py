@@ -101,7 +101,7 @@ class VisitorTests(AccountTestCase):
 
     def test_where_there_are_no_guests_one_may_register_and_no_more(self) -> None:
         peer, answer = self.hello("al")
-        self.assertEqual(answer["type"], "welcome")
+        self.assertEqual((answer["type"], answer["guests"]), ("welcome", False))
         self.assertEqual(self.ask(peer, type="join", room="lobby")["code"], "denied")
         self.assertEqual(self.ask(peer, type="nick", nick="bo")["type"], "nick")
         self.assertEqual(self.ask(peer, type="ping")["type"], "pong")

@@ -806,7 +806,8 @@ class OrderTests(LibraryTestCase):
     def test_a_room_is_moderated_and_others_are_told(self) -> None:
         _, room = self.owner()
         bob, carol = self.connect("bob"), self.connect("carol")
-        self.answer(bob.register("correct horse"))  # the ban of a guest would be one of all guests from its address
+        for client in bob, carol:  # a ban is one of all guests from the same address, too
+            self.answer(client.register("correct horse"))
         theirs = self.join(carol, "garden")
         self.join(bob, "garden")
         told: list[Any] = []

@@ -446,6 +446,16 @@ class AccountTests(PlainTestCase):
         self.assertEqual(self.complaints, ["* /login owner: the nick or the password is wrong", self.NOT_SENT])
         self.assertEqual(self.hidden, [])
 
+    def test_where_there_are_no_guests_one_registers_in_no_room(self) -> None:
+        self.options = replace(self.options, nick="bob")
+        self.server.chat.chat.accounts.guests = False
+        self.start()
+        self.type("/register\nbattery staple\n/join lobby\nhi\nexit\n")
+        self.network.pass_time(1)
+        self.assertEqual((self.status(), self.said), (1, ["hi"]))
+        text = "there are no guests on this server: register your nick, or log in"
+        self.assertEqual(self.complaints, [f"* lobby cannot be joined: {text}"])
+
     NOT_SENT = "the lines that follow may be a password, and are not sent"
 
     def test_in_a_pipe_no_password_is_said_behind_a_command_that_is_refused(self) -> None:

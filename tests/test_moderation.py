@@ -456,6 +456,8 @@ class GrantTests(ModerationTestCase):
         self.assertEqual(self.code(self.ops, type="grant", nick="mo", role="moderator"), "bad-message")
         self.assertEqual(self.code(self.ops, type="grant", nick="ops", role="none"), "denied")
         self.assertEqual(self.code(self.ops, type="grant", nick="zed", role="none"), "no-such-nick")
+        self.assertEqual(self.code(self.ops, type="grant", nick="mo", role="none", msg="x" * 257), "bad-message")
+        self.assertFalse(self.mo.wire.closed)
         self.assertEqual(self.do(self.ops, type="grant", nick="mo", role="none")["role"], "none")
         self.assertTrue(self.mo.wire.closed)
         self.assertEqual(self.hello("mo", HORSE)[1]["code"], "denied")
@@ -719,6 +721,15 @@ class GoneTests(ModerationTestCase):
             self.server.settle()
             self.assertEqual(peer.got(), [])
         self.assertEqual(self.code(self.al, type="join", room="den"), "banned")
+
+    def test_an_operator_may_be_gone_when_an_account_is_shut_out(self) -> None:
+        held = self.registry.held = []
+        self.ops.send({"type": "grant", "nick": "mo", "role": "none"})
+        self.ops.cut()
+        while held:
+            held.pop()()
+        self.registry.held = None
+        self.assertEqual(self.hello("mo", HORSE)[1]["code"], "denied")
 
 
 class ManyTests(ModerationTestCase):

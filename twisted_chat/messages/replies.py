@@ -66,6 +66,8 @@ class Welcome(Sent, tag="welcome", kw_only=True):
     limits: dict[str, int]
     account: bool = False
     """True where the nick is an account, and its owner has logged in."""
+    guests: bool = True
+    """False for a nick that has to be registered first, since the server has no guests."""
     id: str | None = None
 
 

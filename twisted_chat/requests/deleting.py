@@ -34,7 +34,7 @@ def _delete(host: Host, session: Session, request: messages.Delete) -> Deferred[
         )
     check_reason(request.msg)
     if request.of is None:
-        return _delete_all(host, session, names.nick(request.by or ""), request)
+        return _delete_all(host, session, names.author(request.by or ""), request)
     member = _member(session, request)
     read = member.room.read_after(request.of - 1 if request.of else 0, 1, 1)
     return read.addCallback(_delete_one, host, session, member, request.of, request)

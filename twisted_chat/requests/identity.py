@@ -56,6 +56,7 @@ def _welcome(
             protocol=messages.PROTOCOL,
             limits=limits.for_clients() | {"object": session.wire.longest_object},
             account=account is not None,
+            guests=host.accounts.guests or account is not None,
             id=request.id,
         )
     )

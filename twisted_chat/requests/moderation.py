@@ -357,18 +357,32 @@ def _let_in(host: Host, session: Session, request: messages.Grant, nick: Name) -
     if nick.key in host.accounts.rules.operators:
         raise WireError("denied", f"{nick.shown} is an operator by the server's options")
     state: AccountState = "active" if request.role == "member" else "suspended"
-    return host.accounts.registry.set_state(nick.key, state).addCallback(_let_in_done, host, session, nick, request)
-
-
-def _let_in_done(found: bool, host: Host, session: Session, nick: Name, request: messages.Grant) -> Deferred[None]:
-    if not found:
-        raise WireError("no-such-nick", f"there is no account {nick.shown}")
     action = make_action(host, session, "grant", Name("", SERVER_WIDE), nick.shown, value=request.role, msg=request.msg)
+    found = host.accounts.registry.find(nick.key)
+    return found.addCallback(_let_in_recorded, host, session, action, state, request)
 
-    def tell(id: str | None) -> Reply:
-        return messages.Granted(author=action.author, nick=nick.shown, role=request.role, msg=action.msg, id=id)
 
-    return _act(host, session, action, Change(), tell, request.id)
+def _let_in_recorded(
+    stored: StoredAccount | None,
+    host: Host,
+    session: Session,
+    action: Action,
+    state: AccountState,
+    request: messages.Grant,
+) -> Deferred[None]:
+    """Write to the audit log what is to be done, and then do it."""
+    if stored is None or stored.state == "removed":
+        raise WireError("no-such-nick", f"there is no account {action.target}")
+    registry = host.accounts.registry
+    done = registry.act(action).addCallback(lambda _: registry.set_state(stored.name.key, state))
+    return done.addCallback(_let_in_done, session, action, request)
+
+
+def _let_in_done(_: bool, session: Session, action: Action, request: messages.Grant) -> None:
+    if not session.closed:
+        answer = messages.Granted(author=action.author, nick=action.target, role=request.role, id=request.id)
+        answer.msg = action.msg
+        session.reply(answer)
 
 
 # Reports

@@ -238,16 +238,27 @@ class PlainInterface:
             except RequestError as error:
                 await login.refused(error, self._screen.secret if self._screen.is_personal else None)
         self._client.on(StateChanged, self._state_changed)
-        room, *_ = [await person.join(name) for name in self._options.rooms]
+        rooms = [room for name in self._options.rooms if (room := await self._join(person, name)) is not None]
+        room = rooms[0] if rooms else None
         person.turn(room)
-        self._screen.notice(
-            f"you are {clean(self._client.nick)} in {clean(room.name)}; /help shows what you can do", room.name
-        )
+        where = "no room" if room is None else clean(room.name)
+        self._screen.notice(f"you are {clean(self._client.nick)} in {where}; /help shows what you can do", where)
         if self._tokens.problem:
             self._screen.error(clean(self._tokens.problem))
         if login.was_typed:
             await person.carry_out(offer_to_remember(person))
         return person
+
+    async def _join(self, person: Person, name: str) -> Room | None:
+        """Join a room. A guest may be refused until it has registered or logged in, which it does in no room."""
+        try:
+            return await person.join(name)
+        except RequestError as error:
+            if error.code != "denied" or person.client.account or person.client.guests:
+                raise
+            person.refused += 1
+            self._screen.error(clean(str(error)))
+            return None
 
     async def _type(self, person: Person) -> None:
         """Carry out the typed lines, up to the end of input. Then leave, once all messages are acked."""

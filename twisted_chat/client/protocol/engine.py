@@ -93,6 +93,8 @@ class Engine:
         """The server's name and version."""
         self.limits: dict[str, int] = {}
         """The server's limits by their names."""
+        self.guests = True
+        """False if a guest can do nothing here but register or log in."""
         self.account = False
         """True while the nick is an account of this client's owner."""
         self.state = State.CONNECTING
@@ -343,6 +345,7 @@ class Engine:
         if not all(type(limit) is int and 0 <= limit <= LARGEST for limit in limits.values()):
             raise ValueError("a limit is not a number, or too large")
         account = optional(welcome, "account", bool) or False
+        self.guests = optional(welcome, "guests", bool) is not False
         credentials = self._credentials[0]
         self.nick, self.server, self.limits, self.account = nick, server, limits, account
         self._password = credentials.password

@@ -71,6 +71,11 @@ class ClientShell:
         return self._engine.account
 
     @property
+    def guests(self) -> bool:
+        """False if a guest can do nothing on this server but register or log in."""
+        return self._engine.guests
+
+    @property
     def direct(self) -> dict[str, int]:
         """The newest number of the direct messages with each account, by nick, for the next run's `direct`."""
         return self._engine.direct

@@ -192,6 +192,9 @@ class Controller:
         try:
             room = await self.person.join(name, turn=False)
         except RequestError as error:
+            if error.code == "denied" and not (self.client.account or self.client.guests):  # until it has registered
+                self._refusals.append(clean(f"{name} cannot be joined: {why(error)}"))
+                return None
             if name in self._options.rooms:
                 raise
             if error.code not in FOR_NOW:  # after a refusal for now, such as `full`, the next run tries again
