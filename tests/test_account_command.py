@@ -90,6 +90,9 @@ class AccountCommandTests(CommandTestCase):
             outcome = self.act("add", name, given=f"{NEW}\n".encode())
             why = f"twisted-chat: the nick {name} is reserved for the server: choose another one\n"
             self.assertEqual(outcome, (1, "", why))
+        outcome = self.act("add", "49474", given=f"{NEW}\n".encode())
+        why = "twisted-chat: 49474 is what a client without a hello is called: choose another one\n"
+        self.assertEqual(outcome, (1, "", why))
         self.assertIn("a nick has at least one letter or digit", self.act("add", "...", given=NEW.encode()).errors)
         self.assertEqual((len(self.states()), self.done()), (3, []))
 

@@ -100,6 +100,8 @@ def _add(options: Namespace) -> int:
         raise Problem(error.text) from None
     if names.is_reserved(name):
         raise Problem(f"the nick {name.shown} is reserved for the server: choose another one")
+    if names.is_label(name):
+        raise Problem(f"{name.shown} is what a client without a hello is called: choose another one")
     hashed = hash_now(_new_password(options.prompt, name.shown))
     account = StoredAccount(name=name, skeleton=names.skeleton(name.shown), password=hashed, created=_now())
     with writing(options.database) as connection, database.transaction(connection):
