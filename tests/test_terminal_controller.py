@@ -1078,6 +1078,18 @@ class ConnectingTests(ControllerTestCase):
         self.play(scene, status=1)
         self.assertEqual(self.complaints, ["127.0.0.1:14900 does not let you in: lobby cannot be joined: not you"])
 
+    def test_where_there_are_no_guests_one_registers_in_no_room(self) -> None:
+        self.server.chat.chat.accounts.guests = False
+
+        text = "lobby cannot be joined: there are no guests on this server: register your nick, or log in"
+
+        async def scene(stage: Stage) -> None:
+            stage.connect()
+            await stage.until(lambda: any(text in entry for entry in stage.entries))
+            self.assertIsNone(stage.controller.person.here)
+
+        self.play(scene)
+
     def test_a_room_of_another_case_is_entered_once_in_its_place(self) -> None:
         self.options = replace(OPTIONS, rooms=("Lobby", "attic"), rooms_from="file")
         self.memory = Memory(None, self.options.server, "alice")

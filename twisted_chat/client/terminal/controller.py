@@ -163,6 +163,8 @@ class Controller:
             shown = self.client.room(self._options.rooms[0])
         if shown is not None:
             self.person.turn(shown)
+        self.panes.nowhere.entries.clear()  # of what was typed early, which is carried out below
+        self.panes.nowhere.pending = 0
         self._directory.ask_for_rooms()
         self.screen.notice(f"you are {clean(self.client.nick)}; Tab completes, /help shows what you can do", "")
         for problem in (*self._refusals, clean(self._memory.problem), clean(self._tokens.problem)):
@@ -219,9 +221,6 @@ class Controller:
 
     def _do_early(self) -> None:
         """Carry out the lines that were entered before there was a connection."""
-        nowhere = self.panes.nowhere
-        nowhere.entries.clear()
-        nowhere.pending = 0
         early, self._early = self._early, []
         for line in early:
             self.view.remember(line)
