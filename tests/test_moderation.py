@@ -120,6 +120,13 @@ class OwnerTests(ModerationTestCase):
         self.assertEqual([self.role(nick) for nick in ("olga", "mo", "al")], [Role.OWNER, Role.MODERATOR, Role.GUEST])
         self.assertIn(("grant", "server", "den", "olga", "owner"), self.audit())
 
+    def test_whoever_joins_is_told_the_role_of_its_account(self) -> None:
+        roles = [self.do(peer, type="join", room="den").get("role") for peer in self.everybody]
+        self.assertEqual(roles, ["operator", "owner", "moderator", None, None])
+        self.assertEqual(self.do(self.mo, type="join", room="attic")["role"], "owner", "the room is new")
+        self.assertNotIn("role", self.do(self.olga, type="join", room="attic"))
+        self.assertNotIn("role", self.do(self.al, type="join", room="cellar"), "a guest owns no room")
+
     def test_a_room_that_is_somebodys_or_in_use_is_not_made_again(self) -> None:
         self.ask(self.al, type="join", room="attic")
         self.ask(self.mo, type="join", room="attic")

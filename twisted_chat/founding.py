@@ -30,10 +30,13 @@ class Host(Protocol):
         """Return the time of day, in milliseconds since 1970."""
 
 
-def make_first_owner(host: Host, room: Room, account: Account) -> None:
-    """Make an account the owner of a room that is new. The caller does not wait for that."""
+def make_first_owner(host: Host, room: Room, account: Account) -> Role:
+    """Make an account the owner of a room that is new, and return its role: guest where the room is not new.
+
+    The caller does not wait until the role is stored.
+    """
     if room.log.seq or room.log.topic or room.pinned or host.accounts.rules.has_rules(room.name.key):
-        return
+        return Role.GUEST
     action = _action(host, room, account.name.shown, "owner", "a new room")
     rule = Rule(
         room=room.name.key,
@@ -46,6 +49,7 @@ def make_first_owner(host: Host, room: Room, account: Account) -> None:
     )
     acted = host.accounts.registry.act(action, Change((rule,)))
     acted.addCallback(lambda _: forget_first_owner(host, room)).addErrback(_failed)
+    return Role.OWNER
 
 
 def forget_first_owner(host: Host, room: Room) -> None:

@@ -98,6 +98,8 @@ class Joined(Sent, tag="joined", kw_only=True):
     seq: int
     oldest: int
     count: int
+    role: str = ""
+    """What the account may do in the room: `member`, `moderator`, `owner` or `operator`; empty for everybody else."""
     id: str | None = None
 
 

@@ -11,6 +11,7 @@ from ..gate import Host, answers
 from ..limits import MAX_TOPIC
 from ..messages import WireError
 from ..room import Room
+from ..rules import Role
 from ..session import Session
 from .common import membership
 
@@ -42,13 +43,21 @@ def _enter(room: Room, host: Host, session: Session, request: messages.Join) -> 
     session.members[room.name.key] = host.rooms.enter(room, session, request.since)
     name = room.name.shown
     log = room.log
-    count = room.count
+    role = host.accounts.rules.role(session.account, room.name.key)
+    if is_new and not is_double and room.count == 1 and session.account is not None:
+        role = max(role, make_first_owner(host, room, session.account))
     session.reply(
-        messages.Joined(room=name, topic=log.topic, seq=room.head, oldest=log.oldest, count=count, id=request.id)
+        messages.Joined(
+            room=name,
+            topic=log.topic,
+            seq=room.head,
+            oldest=log.oldest,
+            count=room.count,
+            role=role.name.lower() if role > Role.GUEST else "",
+            id=request.id,
+        )
     )
     if is_new and not is_double:
-        if room.count == 1 and session.account is not None:
-            make_first_owner(host, room, session.account)
         notice = messages.MemberJoined(author=session.nick.shown, room=name)
         session.charge(host.rooms.announce(room, notice, session))
 
