@@ -136,12 +136,13 @@ def main() -> None:
     """Run `twistd` with a timed selector."""
     import asyncio
 
-    from twisted.internet import asyncioreactor
     from twisted.scripts.twistd import run
+
+    from twisted_chat import reactor
 
     selector = TimedSelector()
     path = Path(sys.argv.pop(1)).absolute()
-    asyncioreactor.install(asyncio.SelectorEventLoop(selector))
+    reactor.install(asyncio.SelectorEventLoop(selector))
     signal.signal(signal.SIGUSR1, selector.next_phase)
     atexit.register(lambda: path.write_text(json.dumps(selector.phases)))
     run()

@@ -13,11 +13,12 @@ from unittest import mock
 
 import msgspec
 from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
-from twisted.internet import asyncioreactor, reactor
+from twisted.internet import reactor
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import TestCase
 
 from twisted_chat import __version__, names, tap
+from twisted_chat import reactor as asyncio_reactor
 from twisted_chat.limits import Limits
 from twisted_chat.login import Policy
 from twisted_chat.places import read_places
@@ -315,7 +316,7 @@ class ChosenReactorTests(TestCase):
     """The reactor is asyncio's where nobody has chosen another one."""
 
     def test_one_that_is_installed_is_taken(self) -> None:
-        self.patch(asyncioreactor, "install", self.fail)
+        self.patch(asyncio_reactor, "install", self.fail)
         self.assertIs(tap.chosen_reactor(), reactor)
 
     def test_asyncios_is_installed_where_there_is_none(self) -> None:
@@ -326,7 +327,7 @@ class ChosenReactorTests(TestCase):
 
         import twisted.internet
 
-        self.patch(asyncioreactor, "install", install)
+        self.patch(asyncio_reactor, "install", install)
         self.patch(twisted.internet, "reactor", ours)
         with mock.patch.dict(sys.modules):
             del sys.modules["twisted.internet.reactor"]

@@ -54,7 +54,7 @@ class StopTests(TestCase):
 
     async def test_sigterm(self) -> None:
         server = await self.check_stops(signal.SIGTERM, "-n", "chat", "--port", "0")
-        self.assertIn("asyncioreactor", server.output)
+        self.assertIn("twisted_chat.reactor.Reactor", server.output)
         self.assertIn(f"database {server.home}/chat.sqlite\n", server.output)
         self.assertTrue((server.home / "chat.sqlite").exists())
 

@@ -295,9 +295,9 @@ def chosen_reactor() -> ReactorBase:
     `twistd` imports it only after the options are read, and `--reactor` installs what it names before ours are.
     """
     if "twisted.internet.reactor" not in sys.modules:
-        from twisted.internet import asyncioreactor
+        from .reactor import install  # imported here, since a reactor that was chosen needs nothing of it
 
-        asyncioreactor.install()
+        install()
     from twisted.internet import reactor
 
     return cast(ReactorBase, reactor)
