@@ -135,7 +135,7 @@ class AccountCommandTests(CommandTestCase):
             Rule(room="den", kind="role", subject="bob", value=Role.MEMBER),
         ]
         self.successResultOf(self.registry.act(action("x"), Change(made=tuple(rules))))
-        outcome = self.act("remove", "alice")
+        outcome = self.act("remove", "--yes", "alice")
         self.assertEqual(outcome, (0, "Alice is removed, and the nick stays reserved for good\n", ""))
         self.assertEqual(self.who_ended(), ["alice"])
         self.assertEqual(set(self.registry.rules), set(rules[2:]))
@@ -143,8 +143,53 @@ class AccountCommandTests(CommandTestCase):
         self.assertEqual((self.stored("alice").state, self.stored("alice").password), ("removed", ""))
         self.assertEqual(self.successResultOf(self.registry.find_alike("like alice")), nick("Alice"))
 
+    def confirming(self, answer: str) -> list[str]:
+        """Let the commands have a terminal on which this is typed. Returns the questions, as they are asked."""
+        asked: list[str] = []
+
+        def confirm(question: str) -> str:
+            asked.append(question)
+            return answer
+
+        self.commands = [ACCOUNT._replace(run=partial(run, confirm=confirm, is_terminal=lambda: True))]
+        return asked
+
+    def test_an_account_is_removed_only_after_yes(self) -> None:
+        for answer in ("", "no", "y"):
+            asked = self.confirming(answer)
+            outcome = self.act("remove", "ALICE", "bob")
+            self.assertEqual(asked, ["Remove Alice, bob for good? This cannot be undone. Type yes: "])
+            self.assertEqual(outcome, (1, "", "twisted-chat: nothing was changed\n"))
+        self.assertEqual((self.states(), self.done()), (["active", "pending", "active"], []))
+        self.confirming("Yes ")
+        self.assertEqual(self.act("remove", "alice").status, 0)
+        self.assertEqual(self.states(), ["removed", "pending", "active"])
+
+    def test_in_a_pipe_an_account_is_removed_only_with_an_option(self) -> None:
+        outcome = self.act("remove", "alice", given=b"yes\n")
+        why = "this cannot be undone: add --yes, as there is no terminal to ask on"
+        self.assertEqual(outcome, (1, "", f"twisted-chat: {why}\n"))
+        self.assertEqual((self.states(), self.done()), (["active", "pending", "active"], []))
+
+    def test_an_end_of_input_changes_nothing(self) -> None:
+        def closed(_: str) -> str:
+            raise EOFError
+
+        ends = partial(run, prompt=closed, confirm=closed, is_terminal=lambda: True)
+        self.commands = [ACCOUNT._replace(run=ends)]
+        for act in ("remove", "reset-password"):
+            outcome = self.act(act, "alice")
+            self.assertEqual(outcome, (1, "", "twisted-chat: there was no answer: nothing was changed\n"))
+        self.assertEqual((self.states(), self.done()), (["active", "pending", "active"], []))
+
+    def test_no_question_is_asked_about_an_account_that_is_not_there(self) -> None:
+        asked = self.confirming("yes")
+        outcome = self.act("remove", "carol")
+        self.assertEqual(outcome.errors, "twisted-chat: there is no account 'carol': see twisted-chat account list\n")
+        self.assertEqual(asked, [])
+
     def test_a_removed_account_does_not_come_back(self) -> None:
-        self.act("remove", "alice")
+        self.act("remove", "alice", "--yes")
         for act in ("approve", "suspend", "remove", "reset-password"):
             outcome = self.act(act, "alice", given=NEW.encode())
             why = "twisted-chat: the account Alice was removed for good, and its nick stays reserved\n"

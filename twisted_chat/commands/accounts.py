@@ -25,6 +25,9 @@ PAGE: Final = 5_000
 
 _HEADS: Final = ("nick", "state", "registered (UTC)", "tokens")
 
+_Prompt = Callable[[str], str]
+"""Shows a text on the terminal, and returns the line that is typed."""
+
 _Change = Callable[[sqlite3.Connection, StoredAccount], None]
 """Changes an account as part of a transaction."""
 
@@ -52,6 +55,8 @@ def _arguments(parser: ArgumentParser) -> None:
         action = add(name, text, act)
         action.add_argument("nicks", metavar="NICK", nargs="+", help="the nick of an account")
         action.add_argument("--reason", metavar="TEXT", default="", help="why, for the audit log")
+        if act is _remove:
+            action.add_argument("--yes", action="store_true", help="do not ask first")
     for name, text, act in (
         ("add", "Make an account, whether people can register or not.", _add),
         ("reset-password", "Set a new password. The tokens and the sessions of the account end.", _reset_password),
@@ -66,14 +71,20 @@ def _is_terminal() -> bool:
 
 
 def run(
-    options: Namespace, prompt: Callable[[str], str] = getpass, is_terminal: Callable[[], bool] = _is_terminal
+    options: Namespace,
+    prompt: _Prompt = getpass,
+    confirm: _Prompt = input,
+    is_terminal: Callable[[], bool] = _is_terminal,
 ) -> int:
-    """Run the command. `prompt` asks for a password without an echo, where the input is a terminal."""
+    """Run the command. Where the input is a terminal, `prompt` asks for a password, and `confirm` whether to go on."""
     if not os.path.exists(options.database):
         raise Problem(f"there is no file {options.database}: give the server's file with --database")
-    options.prompt = prompt if is_terminal() else None
+    options.prompt, options.confirm = (prompt, confirm) if is_terminal() else (None, None)
     act: Callable[[Namespace], int] = options.act
-    return act(options)
+    try:
+        return act(options)
+    except EOFError:  # Ctrl-D
+        raise Problem("there was no answer: nothing was changed") from None
 
 
 def _list(options: Namespace) -> int:
@@ -132,12 +143,25 @@ def _suspend(options: Namespace) -> int:
 
 
 def _remove(options: Namespace) -> int:
+    if not options.yes:
+        with reading(options.database) as connection:
+            accounts = [_find(connection, nick) for nick in options.nicks]
+        _confirm(options.confirm, f"Remove {', '.join(account.name.shown for account in accounts)} for good?")
+
     def remove(connection: sqlite3.Connection, account: StoredAccount) -> None:
         registry_sql.remove(connection, account.name.key)
 
     for account in _change(options, remove):
         print(f"{account.name.shown} is removed, and the nick stays reserved for good")
     return 0
+
+
+def _confirm(confirm: _Prompt | None, question: str) -> None:
+    """Ask whether to do what cannot be undone. Raises `Problem` unless the answer is yes."""
+    if confirm is None:
+        raise Problem("this cannot be undone: add --yes, as there is no terminal to ask on")
+    if confirm(f"{question} This cannot be undone. Type yes: ").strip().lower() != "yes":
+        raise Problem("nothing was changed")
 
 
 def _reset_password(options: Namespace) -> int:
@@ -158,7 +182,7 @@ def _reset_password(options: Namespace) -> int:
     return 0
 
 
-def _new_password(prompt: Callable[[str], str] | None, nick: str) -> str:
+def _new_password(prompt: _Prompt | None, nick: str) -> str:
     """Ask for a password, or read it; raises `Problem`."""
     if prompt is not None:
         password = prompt(f"New password of {nick}: ")
