@@ -145,7 +145,8 @@ class PasswordTests(AccountTestCase):
         token = self.ask(peer, type="token", label="phone")["token"]
         other, _ = self.hello("al", token)
         self.assertEqual(self.change(peer, revoke=True)["type"], "password")
-        self.assertEqual([obj["type"] for obj in other.got()], ["stop"])
+        error, stop = other.got()
+        self.assertEqual((error["code"], stop["type"], error["msg"]), ("auth-failed", "stop", stop["msg"]))
         self.assertEqual(self.ask(peer, type="ping")["type"], "pong")
         peer.cut()
         self.assertEqual(self.hello("al", token)[1]["code"], "auth-failed")
@@ -179,8 +180,9 @@ class SuspensionTests(AccountTestCase):
         peer, guest = self.register("al"), self.hello("bo")[0]
         self.registry.set_state("al", "suspended")
         self.server.settle()
-        (stop,) = peer.got()
+        error, stop = peer.got()
         self.assertEqual((stop["type"], "suspended" in stop["msg"]), ("stop", True))
+        self.assertEqual((error["code"], error["msg"]), ("auth-failed", stop["msg"]))
         self.registry.end_sessions("bo")
         self.assertEqual(self.ask(guest, type="ping")["type"], "pong")
 

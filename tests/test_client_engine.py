@@ -426,6 +426,31 @@ class ReturnTests(EngineTestCase):
         self.assertIn("you are banned", str(closed.error))
         self.assertEqual((closed.error.wanted, closed.error.__cause__.code), (False, "banned"))
 
+    def test_a_client_that_is_banned_does_not_try_to_come_back(self) -> None:
+        for code in ("banned", "denied", "auth-failed"):
+            self.engine = Engine("alice", "the server", ids())
+            self.welcome()
+            self.hears(type="error", code=code, msg="spam", author="server")
+            self.hears(type="stop", msg="spam", author="server")
+            self.lose()
+            (closed,) = self.told(Closed)
+            self.assertEqual((closed.error.wanted, closed.error.__cause__.code), (False, code))
+            self.assertIs(self.engine.error, closed.error)
+
+    def test_an_error_that_does_not_end_the_connection_does_not_close_the_client(self) -> None:
+        self.hears(type="error", code="banned", msg="not there", author="server")
+        self.hears(type="stop", msg="back in a minute", author="server")
+        self.return_()
+        self.hears(type="stop", msg="not there", author="server")
+        self.lose()
+        self.assertEqual((self.told(Closed), self.engine.state), ([], State.WAITING))
+
+    def test_a_stop_may_say_when_to_come_back(self) -> None:
+        self.hears(type="error", code="rate-limited", msg="too often", retry=400, author="server")
+        self.hears(type="stop", msg="too often", author="server")
+        self.lose()
+        self.assertEqual((self.engine.state, self.engine.pause), (State.WAITING, 400))
+
     def test_a_stop_is_told_and_says_why_the_connection_ends(self) -> None:
         self.hears(type="stop", msg="back in a minute", author="server")
         self.hears(type="stop", msg="and nothing else", author="server")

@@ -23,6 +23,7 @@ from twisted_chat.client.program.plain import PlainInterface
 from twisted_chat.client.program.tokens import Tokens
 from twisted_chat.client.protocol.engine import WELCOME_TIME
 from twisted_chat.messages import WireError
+from twisted_chat.messages.errors import Code
 
 from .client_fakes import FakeServer, Network, result
 from .client_streams import FakeStreams
@@ -289,6 +290,21 @@ class PlainTests(PlainTestCase):
             (self.status(), self.complaints),
             (1, ["127.0.0.1:14900 does not let you in: lobby cannot be joined: not you"]),
         )
+
+    def test_somebody_who_is_banned_is_out_with_the_status_of_a_refused_login(self) -> None:
+        codes: list[tuple[Code, int]] = [("banned", 3), ("auth-failed", 3), ("rate-limited", 1)]
+        for code, status in codes:
+            self.setUp()
+            self.start()
+            for reply in (wire.Error(code=code, msg="no", author="server"), wire.Stop(msg="no", author="server")):
+                self.network.connections[0].protocol.dataReceived(wire.encode_line(reply))
+            self.lines.received(b"unheard\n")
+            self.network.cut()
+            self.assertEqual(self.status(), status)
+            *_, line = self.complaints
+            self.assertRegex(
+                line, r"^the connection to 127\.0\.0\.1:14900 is lost: .*no; 1 of what you said may be lost$"
+            )
 
     def test_a_nick_that_is_taken_ends_it_with_a_line(self) -> None:
         self.server.refuse = lambda request: WireError("nick-taken", "somebody has this nick")

@@ -90,7 +90,7 @@ class ProtocolTests(TestCase):
 
     def test_what_others_get_is_what_the_server_can_send(self) -> None:
         lines = "".join(blocks(self.text, "json reply")).splitlines()
-        self.assertEqual(len(lines), 9)
+        self.assertEqual(len(lines), 11)
         for line in lines:
             self.check_is(line, decode_reply(line.encode()))
 

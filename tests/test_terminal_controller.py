@@ -986,7 +986,7 @@ class ConnectionTests(ControllerTestCase):
             stage.network.pass_time(10)
             await stage.until(lambda: stage.status is not None)
 
-        self.play(scene, status=1)
+        self.play(scene, status=3)
         why, *lost = self.complaints
         self.assertRegex(why, r"^the connection to 127\.0\.0\.1:14900 is lost: .*not you$")
         self.assertEqual(lost, ["1 of what you said may be lost:", "  lobby: hi"])

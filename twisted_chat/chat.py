@@ -49,6 +49,11 @@ LIST_SECONDS: Final = 1.0
 STOP_SECONDS: Final = 2.5
 """Seconds that connections have to take everything written when the server stops. After that, they are aborted."""
 
+ACCOUNT_ENDED: Final = (
+    "your account was suspended or removed, or its password was reset: log in again, or ask an operator"
+)
+"""Why the sessions of an account are ended."""
+
 _log = Logger("twisted_chat.chat")
 
 
@@ -284,9 +289,7 @@ class Chat:
     def _end_sessions(self, key: str) -> None:
         """Called when the sessions of an account have to end. The account is given by its key."""
         for session in self._sessions(key):
-            session.end(
-                "your account was suspended or removed, or its password was reset: log in again, or ask an operator"
-            )
+            session.turn_away(WireError("auth-failed", ACCOUNT_ENDED))
 
     # Rules
 

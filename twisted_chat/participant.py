@@ -250,10 +250,10 @@ class Participant(ABC):
         """Return the seconds after which its nick is free if it stays silent; None if that is not known."""
         return None
 
-    def turn_away(self, error: WireError) -> None:
-        """Send a new connection the reason why it cannot stay, and end it."""
+    def turn_away(self, error: WireError, farewell: str = "") -> None:
+        """Send the reason why this participant cannot stay, and end its connection. The others get the farewell."""
         self.answer_error(error, error)
-        self.end(error.text)
+        self.end(error.text, farewell=farewell)
 
     # Requests
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from twisted.internet.defer import Deferred
 
 from .. import messages
@@ -11,6 +13,9 @@ from ..registry import StoredToken
 from ..rules import Account, Role
 from ..session import Session
 from .common import own_account
+
+PASSWORD_CHANGED: Final = "the password of your account was changed: log in again"
+"""Why the other sessions of an account are ended with `revoke`."""
 
 
 @answers(messages.Register, needs=Role.VISITOR)
@@ -40,7 +45,7 @@ def _password_changed(
     if request.revoke:
         for other in host.sessions_of(account):
             if other is not session:
-                other.end("the password of your account was changed: log in again", farewell="logging in again")
+                other.turn_away(WireError("auth-failed", PASSWORD_CHANGED), farewell="logging in again")
     if not session.closed:
         session.reply(messages.PasswordChanged(id=request.id))
 

@@ -97,7 +97,7 @@ def _take_place(host: Host, bearer: Participant, session: Session, account: Acco
     elif account is None:
         raise WireError("nick-taken", f"somebody else has this nick: take another one{_until_free(bearer)}")
     elif bearer.account is None:
-        bearer.end("this nick is somebody's account: log in, or take another nick")
+        bearer.turn_away(WireError("auth-failed", "this nick is somebody's account: log in, or take another nick"))
     elif len(host.nicks.bearers(account.name.key)) >= MAX_SESSIONS:
         raise WireError("full", f"your account has {MAX_SESSIONS} connections: end one first")
 

@@ -294,8 +294,11 @@ class PlainInterface:
 
     def _state_changed(self, change: StateChanged) -> None:
         # No second try: a pipe has to learn that its lines do not arrive, and a person sees it.
+        problem = self._client.error if self._client is not None else None
         if change.state is State.WAITING:
             self._connection_ended(change.reason or "the server stopped")
+        elif problem is not None and not (isinstance(problem, ClosedError) and problem.wanted):
+            self._connection_ended(change.reason, exit_status(problem))
 
     def _bare_ended(self, problem: ChatError) -> None:
         if isinstance(problem, UnreachableError):
@@ -303,9 +306,9 @@ class PlainInterface:
         else:
             self._connection_ended(str(problem))
 
-    def _connection_ended(self, why: str) -> None:
+    def _connection_ended(self, why: str, status: int = FAILED) -> None:
         server = self._options.server
-        self._end_with(End(lost(f"the connection to {server}", server, clean(why))))
+        self._end_with(End(lost(f"the connection to {server}", server, clean(why)), status))
 
     def _output_ended(self, error: OSError | None) -> None:
         if isinstance(error, BrokenPipeError):

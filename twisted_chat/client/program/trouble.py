@@ -9,7 +9,7 @@ from typing import Final
 from twisted.internet import error
 
 from ...command_line import FAILED
-from ..protocol.errors import REFUSED, ChatError, RequestError, UnreachableError
+from ..protocol.errors import REFUSED, ChatError, ClosedError, RequestError, UnreachableError
 from ..reasons import LOST, NO_TLS
 from ..trust import OTHER_NAME, UNTRUSTED
 from .clean import clean
@@ -56,8 +56,9 @@ def why_not(options: Options, problem: ChatError) -> str:
 
 
 def exit_status(problem: ChatError) -> int:
-    """Return the exit status for a conversation that could not begin."""
-    is_login = isinstance(problem, RequestError) and problem.request is None and problem.code in _LOGIN
+    """Return the exit status for a conversation that could not begin, or that the server has ended."""
+    refusal = problem.__cause__ if isinstance(problem, ClosedError) else problem
+    is_login = isinstance(refusal, RequestError) and refusal.request is None and refusal.code in _LOGIN
     return LOGIN_REFUSED if is_login else FAILED
 
 

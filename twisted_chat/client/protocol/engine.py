@@ -117,7 +117,9 @@ class Engine:
         self._heard = 0.0
         self._hello: Pending | None = None
         self._shut_out: RequestError | None = None
-        """Why the server refused the last hello."""
+        """Why the server refused the last hello, or ended the connection."""
+        self._complaint: RequestError | None = None
+        """The last error on this connection that answers no request."""
         self._reason: str | None = None
         """Why there is no connection, as the program was told; None while there is one."""
         self._is_foreign = False
@@ -416,7 +418,7 @@ class Engine:
         self._exchange.now = now
         reason, self.hang_up = self.hang_up, None
         self._is_connected = False
-        self._hello = None
+        self._hello = self._complaint = None
         self._exchange.lost()
         self._rooms.lost()
         self._directs.lost()
@@ -485,9 +487,12 @@ class Engine:
 
     def _stopped(self, obj: Object) -> None:
         stop = read_notice(obj)
+        reason = optional(obj, "msg", str) or ENDED
         self._is_foreign = False
         self._exchange.emit(stop)
-        self._hang_up(optional(obj, "msg", str) or ENDED)
+        if self._complaint is not None and self._complaint.text == reason:  # it says why, with a code
+            self._shut_out = self._complaint
+        self._hang_up(reason)
 
     def _answered(self, request: Pending, obj: Object) -> None:
         self._is_foreign = False
@@ -565,6 +570,7 @@ class Engine:
         elif self.state is not State.CONNECTED and request is None:
             self._shut(error)
         elif request is None:
+            self._complaint = error
             self._exchange.emit(read_notice(obj))
         elif self._passes_over(error, request):
             self._exchange.put_off(request, error.retry)

@@ -7,6 +7,7 @@ from inspect import Parameter, Signature, signature
 from typing import Any, Final
 
 from .engine import Engine
+from .errors import ChatError
 from .membership import Membership
 from .requests import Request
 from .states import State
@@ -94,6 +95,11 @@ class ClientShell:
     def state(self) -> State:
         """The state of the client's connection."""
         return self._engine.state
+
+    @property
+    def error(self) -> ChatError | None:
+        """Why the client is closed; None while it is not. If the server refuses it, `__cause__` has the code."""
+        return self._engine.error
 
     @property
     def unanswered(self) -> int:

@@ -378,7 +378,8 @@ class Controller:
         up = change.state is State.CONNECTED
         self.screen.changes += up != self._up
         if change.state is State.CLOSED:
-            if not self._leaving:
+            if not self._leaving and self.client.error is not None:
+                self._status = exit_status(self.client.error)
                 self._why = lost(f"the connection to {self._options.server}", self._options.server, change.reason)
             self._finish()
         elif up:
