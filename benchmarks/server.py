@@ -40,7 +40,9 @@ class Server:
         folder: Path | None = None,
         processors: list[int] | None = None,
         turns: bool = False,
+        raised: bool = True,
     ) -> None:
+        """Start it. With `turns`, the lengths of its turns are measured. Without `raised`, it has the usual limits."""
         self._own = tempfile.TemporaryDirectory() if folder is None else None
         self.folder = Path(self._own.name) if self._own else Path(str(folder))
         self._turns = self.folder / "turns.json"
@@ -48,7 +50,7 @@ class Server:
         self._said = self.folder / "twistd.log"
         self._output = self._said.open("wb")
         self.process = subprocess.Popen(
-            [sys.executable, *run, *_OPTIONS, "--port", port, *_RAISED, *options],
+            [sys.executable, *run, *_OPTIONS, "--port", port, *(_RAISED if raised else ()), *options],
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
             stdout=self._output,

@@ -20,7 +20,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from benchmarks import __main__ as program
-from benchmarks import cases, load, logs, report, server
+from benchmarks import attack, cases, load, logs, report, server
 from benchmarks.cases import CASES, Bench, Sizes, Step
 from benchmarks.load import Crowd, Failed, Load, Talk
 from benchmarks.model import Example, Model, fit, model
@@ -359,6 +359,47 @@ class LoadTests(SynchronousTestCase):
                     accepted, peer = listening.accept()
                     accepted.close()
                     self.assertEqual(peer[0], address)
+
+
+class AttackTests(SynchronousTestCase):
+    """`python -m benchmarks.attack`, with a few connections."""
+
+    timeout = 120
+
+    def attack(self, *arguments: str) -> tuple[int, str]:
+        output = StringIO()
+        with redirect_stdout(output), redirect_stderr(output):
+            try:
+                return attack.main(arguments), output.getvalue()
+            except SystemExit as end:
+                return int(str(end.code)), output.getvalue()
+
+    def test_honest_users_lose_nothing_while_others_send_all_kinds_of_floods(self) -> None:
+        status, output = self.attack("everything", "--connections", "4", "--addresses", "2", "--seconds", "1")
+        self.assertEqual(status, 0, output)
+        self.assertRegex(output, r"\neverything( +\d+\.\d+){9}\n$")
+
+    def test_what_was_lost_is_counted(self) -> None:
+        measured = attack.Heard(
+            said={"before": 0.0, "1": 2.0, "2": 2.5},
+            acked={"1": 2.1},
+            heard=[("before", 0.5)] * 19 + [("1", 2.1)] * 19 + [("2", 2.9)] * 18,
+            came=[(1.5, 0.1), (2.5, None)],
+            refused=["no", "no"],
+        )
+        row = attack.summarize(measured, begin=1.0, until=3.0)
+        self.assertEqual([row[name] for name in ("lost", "unacked", "new_failed", "refused")], [1, 1, 1, ["no"]])
+        self.assertAlmostEqual(row["median"], 0.1)
+        self.assertAlmostEqual(row["max"], 0.4)
+        self.assertFalse(attack.is_whole(row))
+
+    def test_nothing_measured_is_no_number(self) -> None:
+        self.assertNotEqual(value := attack.percentile([], 0.5), value)
+
+    def test_an_unknown_kind_is_refused(self) -> None:
+        status, output = self.attack("nothing")
+        self.assertEqual(status, 2)
+        self.assertIn("there is no kind 'nothing'; there are ping, say,", output)
 
 
 class ServerTests(SynchronousTestCase):
