@@ -38,8 +38,7 @@ def message_of(room: str, record: Record) -> Message | None:
     """Return the message for a record; None for an entry of another kind."""
     if record.kind:
         return None
-    deleted = record.deleted or None
-    message = Message(record.msg, record.author, room, None, record.seq, time_text(record.time), deleted)
+    message = Message(record.msg, record.author, room, None, record.seq, time_text(record.time), record.deleted or None)
     if room[0] == DIRECT:
         message.room, message.to = address_of(room, record.author)
     return message
@@ -58,7 +57,7 @@ class _Lines:
     """JSON lines, for clients that say hello: one object on each line."""
 
     def message(self, room: str, record: Record) -> bytes:
-        obj = object_of(room, record) if record.kind else message_of(room, record)
+        obj = (object_of if record.kind else message_of)(room, record)
         return b"" if obj is None else encode_line(obj)
 
     reply = staticmethod(encode_line)

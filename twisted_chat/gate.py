@@ -17,7 +17,7 @@ from . import messages, names
 from .accounts import Accounts
 from .limits import AddressBuckets, Limits
 from .log import Log, RoomSummary
-from .messages import AnyRequest, Asked, WireError
+from .messages import AnyRequest, Asked, Quit, WireError
 from .names import NOBODY
 from .nicks import Nicks
 from .participant import HELLO_FIRST, Participant
@@ -100,7 +100,7 @@ _GUEST: Final = Role.GUEST
 
 def handle(host: Host, participant: Participant, request: Asked) -> Deferred[None] | None:
     """Check a request and answer it. Raises `WireError`. An unreadable request costs a token, too."""
-    if type(request) is not messages.Quit:
+    if type(request) is not Quit:
         participant.bucket.take_for_request(host.reactor.seconds)
     if isinstance(request, WireError):
         raise request.copy()  # the wire may use it for other objects

@@ -23,7 +23,7 @@ def _say(host: Host, session: Session, request: messages.Say) -> Deferred[None] 
         return _say_to_nick(host, session, request)
     if request.to is not None:
         raise WireError("bad-message", "a message has a 'room' or a 'to', not both")
-    member = membership(session, request.room)
+    member = session.members.get(request.room) or membership(session, request.room)
     host.accounts.rules.check_speech(session, member.room.log.name.key, host.now)
     size = len(request.msg)
     session.append_started(size)

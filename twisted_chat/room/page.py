@@ -87,12 +87,13 @@ class Written(msgspec.Struct, eq=False):
 
         An entry that is not fresh is in no record; its answer follows the one before it.
         """
-        records, whole, ends = self.records, self.whole, self._find_ends()
+        records, whole, ends = self.records, self.whole, self.ends or self._find_ends()
+        begin = records[0].seq
         pieces: list[Any] = []
         at = 0
         for entry, answer in zip(own, answers, strict=True):
             if entry.fresh:
-                place = entry.seq - records[0].seq
+                place = entry.seq - begin
                 if place >= len(records) or records[place].seq != entry.seq:  # the log has skipped numbers
                     place = bisect_left(records, entry.seq, key=seq_of)
                 if at < place:

@@ -122,11 +122,15 @@ class Turn:
         self.schedule()
 
     def spend(self, work: int) -> None:
-        """Count work. After much of it, everybody has a smaller quantum for the rest of the turn."""
+        """Count work."""
         self.work += work
         if self.work >= WORK_A_TURN:
-            self.quantum = LEAST_QUANTUM
-            self.is_full = self.work >= FULL_TURN
+            self.tighten()
+
+    def tighten(self) -> None:
+        """Give everybody a smaller quantum for the rest of the turn, since there was much work."""
+        self.quantum = LEAST_QUANTUM
+        self.is_full = self.work >= FULL_TURN
 
     def _serve_busy(self) -> None:
         while self._new and self.work < FULL_TURN:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from importlib import resources
 from importlib.resources.abc import Traversable
+from operator import attrgetter
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
@@ -49,6 +50,7 @@ Durability = Literal["process", "power"]
 
 _SCRIPTS: Final = resources.files(__package__)
 _records = msgspec.json.Decoder(list[Record]).decode
+_room_of, _kind_of = attrgetter("room"), attrgetter("kind")
 
 
 # Opening
@@ -231,21 +233,24 @@ def append(connection: sqlite3.Connection, seen: int, entries: Sequence[Entry]) 
     Returns the new rows in `room`, by the keys of the rooms; None if the epoch has changed. Raises `Repeated`.
     """
     if len(entries) == 1 and not entries[0].kind:
-        entry = entries[0]
-        row = _row(entry, {})
-        if row[0] is not None and connection.execute(_KEEP_ONE, (*row, seen, row[0], row[4], row[5])).rowcount:
+        room: Any = entries[0].room
+        (row,) = _rows(entries, {room: room.id})
+        if room.id is not None and connection.execute(_KEEP_ONE, (*row, seen, row[0], row[4], row[5])).rowcount:
             return {}
     with transaction(connection):
         now, last = connection.execute("SELECT epoch, (SELECT max(row) FROM journal) FROM store").fetchone()
         if now != seen:
             return None
-        rooms: Any = {entry.room for entry in entries}
-        made = {room.name.key: make_room(connection, room.name) for room in rooms if room.id is None}
-        connection.executemany(_KEEP, [_row(entry, made) for entry in entries])
+        ids, made = {}, {}
+        for room in set(map(_room_of, entries)):
+            ids[room] = room.id
+            if room.id is None:
+                ids[room] = made[room.name.key] = make_room(connection, room.name)
+        connection.executemany(_KEEP, _rows(entries, ids))
         first = {row - (last or 0) - 1: (seq, time) for row, seq, time in connection.execute(_REPEATED, (last or 0,))}
         if first:
             raise Repeated(first)
-        if any(entry.kind == DELETE for entry in entries):
+        if DELETE in map(_kind_of, entries):
             for sql in _TAKE_TEXTS:
                 connection.execute(sql, (last or 0, DELETE))
     return made
@@ -264,11 +269,15 @@ _TAKE_TEXTS: Final = [
 _Row = tuple[int | None, int, int, str, str, str | None, str, str, int]
 
 
-def _row(entry: Entry, made: dict[str, int]) -> _Row:
-    room: Any = entry.room
-    author = entry.author
-    id = made.get(room.name.key) if room.id is None else room.id
-    return id, entry.seq, entry.time, author.shown, author.key, entry.id, entry.msg, entry.kind, entry.of or 0
+def _rows(entries: Sequence[Entry], ids: Mapping[Any, int | None]) -> list[_Row]:
+    """Return the rows of entries; `ids` has those of their rooms."""
+    rows = []
+    for entry in entries:
+        author = entry.author
+        id = ids[entry.room]
+        row = id, entry.seq, entry.time, author.shown, author.key, entry.id, entry.msg, entry.kind, entry.of or 0
+        rows.append(row)
+    return rows
 
 
 _COLUMNS: Final = "room, seq, time, author, author_key, id, msg, kind, of"

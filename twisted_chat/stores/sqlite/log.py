@@ -50,7 +50,7 @@ messages and yet fails to take the move; 32 MiB hold some 50,000 short messages,
 
 _log = Logger("twisted_chat.stores.sqlite")
 _T = TypeVar("_T")
-_number_of = attrgetter("seq")
+_number_of, _text_of, _kind_of = attrgetter("seq"), attrgetter("msg"), attrgetter("kind")
 
 _SaidKey = tuple[str, str, str]
 """The identity of a message: the keys of its room and of its author, and its `id`."""
@@ -294,19 +294,20 @@ class SQLiteLog:
         heads: dict[RoomLog | None, int] = {}
         epoch, journaled = self._epoch, self._journaled
         room: Any = None
+        room_key = ""
         seq = 0
         for entry in entries:
             if entry.room is not room:
                 heads[room] = seq
                 room = entry.room
+                room_key = room.name.key
                 if room.known != epoch:
                     return None
                 seq = heads.get(room, room.seq)
             if entry.id is not None:
-                key = room.name.key, entry.author.key, entry.id
-                first = journaled.get(key) or said.get(key) or known.get(key)
-                if first:
-                    entry.seq, entry.time = first
+                key = room_key, entry.author.key, entry.id
+                if key in journaled or key in said or key in known:
+                    entry.seq, entry.time = journaled.get(key) or said.get(key) or known[key]
                     continue
                 said[key] = seq + 1, time
             seq += 1
@@ -320,17 +321,14 @@ class SQLiteLog:
         self._file.has_worked()
         self.room_count += len(turn.made)
         by_room: dict[Any, list[Record]] = {}
-        size = ROW_BYTES * len(turn.fresh)
         room: Any = None
         for entry in turn.fresh:
             if entry.room is not room:
                 room = entry.room
                 records = by_room.setdefault(room, [])
             entry.fresh = True
-            msg = entry.msg
-            size += len(msg)
-            records.append(Record(entry.seq, entry.time, entry.author.shown, msg, entry.kind, entry.of))
-        self._journal_bytes += size
+            records.append(Record(entry.seq, entry.time, entry.author.shown, entry.msg, entry.kind, entry.of))
+        self._journal_bytes += ROW_BYTES * len(turn.fresh) + sum(map(len, map(_text_of, turn.fresh)))
         self._journaled.update(turn.said)
         for room, records in by_room.items():
             room.seq = records[-1].seq
@@ -340,7 +338,7 @@ class SQLiteLog:
                 self._journal[room] = [*records]  # a list of its own, since it grows
                 room.id = turn.made.get(room.name.key, room.id)
                 room.oldest = room.oldest or records[0].seq
-            if any(record.kind == DELETE for record in records):
+            if DELETE in map(_kind_of, records):
                 self._take_texts(room, records)
             room.hear(records)
         self._tidy()
