@@ -15,6 +15,7 @@ from twisted.internet.task import Clock
 from twisted_chat import names
 from twisted_chat.accounts import Accounts
 from twisted_chat.chat import Chat
+from twisted_chat.counters import Traffic
 from twisted_chat.encoding import LINES, Encoding
 from twisted_chat.framing import Frame, Framer
 from twisted_chat.limits import Limits
@@ -265,6 +266,8 @@ class FakeWire:
 
     participant: Receiver
     encoding: Encoding[Any] = LINES
+    kind = "fake"
+    cause = ""
     may_be_bare = True
     longest_object = MAX_OBJECT
     longest_answer = 2**18
@@ -274,6 +277,7 @@ class FakeWire:
     def __init__(self, address: str = "192.0.2.1", label: str = "49474") -> None:
         self.address = address
         self.label = label
+        self.traffic = Traffic()
         self.written: list[bytes] = []
         self.reading = True
         self.kept: deque[Frame] = deque()

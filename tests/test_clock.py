@@ -7,7 +7,7 @@ import time
 from twisted.internet.base import ReactorBase
 from twisted.trial.unittest import TestCase
 
-from twisted_chat.clock import keep_steady, milliseconds
+from twisted_chat.clock import keep_steady, milliseconds, steady
 
 
 class Reactor(ReactorBase):
@@ -56,3 +56,8 @@ class ClockTests(TestCase):
         keep_steady(self.reactor)
         self.reactor.day -= 3600
         self.assertEqual(milliseconds(self.reactor), 996_400_000)
+
+    def test_the_clock_for_durations_is_the_steady_one(self) -> None:
+        self.assertEqual(steady(self.reactor)(), self.reactor.day)
+        keep_steady(self.reactor)
+        self.assertEqual(steady(self.reactor)(), 5.0)

@@ -23,6 +23,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from twisted_chat import chat, newcomer
 from twisted_chat.chat import Chat
+from twisted_chat.counters import Traffic
 from twisted_chat.limits import MAX_REFUSED, Limits
 from twisted_chat.log import Log
 from twisted_chat.wire import stream
@@ -131,7 +132,8 @@ class WriterTests(TestCase):
         yield self.end.made
         transport: Any = self.end.transport
         self.transport = transport
-        self.write = writer(transport)
+        self.traffic = Traffic()
+        self.write = writer(transport, self.traffic)
 
     @inlineCallbacks
     def tearDown(self) -> Generator[Deferred[Any], Any, None]:  # type: ignore[override]  # trial waits for a Deferred
@@ -190,13 +192,24 @@ class WriterTests(TestCase):
 
     def test_where_there_is_no_plain_socket_it_is_the_transport_that_writes(self) -> None:
         transport = StringTransport()
-        writer(cast(Any, transport))(b"hi\n")
+        writer(cast(Any, transport), Traffic())(b"hi\n")
         self.assertEqual(transport.value(), b"hi\n")
 
     def test_where_there_is_tls_it_is_the_transport_that_writes(self) -> None:
         self.transport.TLS = True
-        self.assertEqual(writer(self.transport), self.transport.write)
+        written: list[bytes] = []
+        self.patch(self.transport, "write", written.append)
+        writer(self.transport, self.traffic)(b"hi\n")
         self.transport.TLS = False
+        self.assertEqual((written, self.traffic.sent), ([b"hi\n"], 3))
+
+    @inlineCallbacks
+    def test_the_bytes_are_counted_whether_the_kernel_takes_them_or_not(self) -> Generator[Deferred[Any], Any, None]:
+        for _ in range(100):
+            self.write(b"x" * 100_000)
+        self.assertEqual(self.traffic.sent, 10_000_000)
+        self.assertTrue(self.transport.dataBuffer or self.transport._tempDataBuffer)
+        yield self.read(10_000_000)
 
 
 class TLSWriterTests(TestCase):
@@ -217,7 +230,7 @@ class TLSWriterTests(TestCase):
         options = ssl.optionsForClientTLS("localhost", trusted)
         yield connectProtocol(wrapClientTLS(options, client), self.other)
         yield self.end.made
-        self.write = writer(cast(Any, self.end.transport))
+        self.write = writer(cast(Any, self.end.transport), Traffic())
         self.write(b"hello\n")
         yield self.other.until(lambda data: data == b"hello\n")
         self.other.received = b""
@@ -250,9 +263,11 @@ class TLSWriterTests(TestCase):
 
     def test_over_what_is_no_plain_socket_it_is_the_transport_that_writes(self) -> None:
         tls: Any = self.end.transport
-        beneath = StringTransport()
-        self.patch(tls, "transport", beneath)
-        self.assertEqual(writer(tls), tls.write)
+        written: list[bytes] = []
+        self.patch(tls, "transport", StringTransport())
+        self.patch(tls, "write", written.append)
+        writer(tls, Traffic())(b"hi\n")
+        self.assertEqual(written, [b"hi\n"])
 
 
 class ConnectionTests(TestCase):

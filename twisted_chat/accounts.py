@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
@@ -22,6 +23,8 @@ class Accounts(Protocol):
     """The rules that are in force."""
     guests: bool
     """True if a nick without an account may do more than register."""
+    logins: Counter[str]
+    """The attempts to log in, by their result: `succeeded`, `failed`, or `limited` without a look at the secret."""
 
     def log_in(self, nick: Name, password: str | None, address: str) -> Deferred[Account | None]:
         """Find out who says hello, from which address; None is a guest.

@@ -125,6 +125,7 @@ class Bare(Participant):
 
     def put_out(self, notice: Kicked) -> None:
         self._page.clear()
+        self.wire.cause = self.wire.cause or "put out"
         self.turn_away(WireError("denied", notice.msg or f"{notice.author} put you out of the room {notice.room}"))
 
     def answer_error(self, error: WireError, request: Asked) -> None:
@@ -145,13 +146,13 @@ class Bare(Participant):
         self._schedule_write()
 
     def finished(self) -> None:
-        self.end("")
+        self.end("", cause="closed")
 
     def tick(self) -> None:
         """Called now and then: a bare client knows no ping, but it is ended if it leaves an object unfinished."""
         self._silent = self._silent + 1 if self.wire.is_unfinished else 0
         if self._silent >= UNFINISHED_TICKS:
-            self.end("half an object came two minutes ago, and the rest did not")
+            self.end("half an object came two minutes ago, and the rest did not", cause="silent")
 
     # To the wire
 
@@ -161,9 +162,10 @@ class Bare(Participant):
         self.adjust_reading()
         self._schedule_write()
 
-    def end(self, why: str, id: str | None = None, farewell: str = "") -> None:
+    def end(self, why: str, id: str | None = None, farewell: str = "", cause: str = "server") -> None:
         """Send the reason and end the connection, once all that waits is written, or after `DRAIN_SECONDS`."""
         if self.ending is None:
+            self.wire.cause = self.wire.cause or cause
             self.ending = why
             self._farewell = farewell
             self._leaving = True
@@ -237,6 +239,7 @@ class Bare(Participant):
     def _has_read(self, page: Page, member: Member, head: int) -> None:
         self._reading = False
         self._page.extend(page.written(self.encoding).after(member.place, member.own))
+        self.turn.counters.paged += page.count_after(member.place)
         member.place = page.end if page.has_after(member.place) else head
         member.forget_own(member.place)
         self._schedule_write()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Callable, Container
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, DeferredLock
@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from . import clock, messages, names, requests
 from .accounts import Accounts
 from .bare import Bare
+from .counters import Counters
 from .enforcement import Enforcement, put_out
 from .founding import forget_first_owner
 from .limits import (
@@ -101,12 +102,23 @@ class Chat:
         self.reports = AddressBuckets(seconds, REPORTS_PER_HOUR / 3600, REPORTS_PER_HOUR, "reports")
         self._address_requests = AddressBuckets(seconds, limits.address_rate, limits.address_burst)
         self._next_tick: IDelayedCall | None = None
+        self.access_log: Callable[[Wire], object] | None = None
+        """Called with each connection that has ended."""
         self.stopping = False
         """True once the server stops: requests are ignored, and new connections are refused."""
         self._stopped: Deferred[None] | None = None
         self._listed: list[messages.RoomInfo] = []
         self._listed_until = 0.0
         """The last list of rooms, and the time until which it is used again."""
+
+    @property
+    def counters(self) -> Counters:
+        return self.rooms.counters
+
+    @property
+    def is_started(self) -> bool:
+        """True once it is ready for connections."""
+        return self._lobby is not None
 
     # Connections
 
@@ -126,10 +138,12 @@ class Chat:
         assert self._lobby
         network = network_of(wire.address)
         refusal = self._refusal(network, wire.address)
+        self.counters.connected[wire.kind] += 1
         if refusal is None:
             self._networks[network] += 1
             self._arrivals.take(wire.address)
         else:
+            self.counters.turned_away[refusal.code] += 1
             self._refused[wire] = network
         self.wires.add(wire)
         bucket = SessionBucket(self.limits, self.reactor.seconds(), self._address_requests.find(wire.address))
@@ -153,7 +167,10 @@ class Chat:
         network = network_of(address)
         of_network = sum(network == other for other in self._refused.values())
         told = len(self._refused) < MAX_REFUSED and (of_network < MAX_REFUSED_OF_ADDRESS or not network)
-        return told or self._refusal(network, address) is None
+        if told or self._refusal(network, address) is None:
+            return True
+        self.counters.turned_away["silently"] += 1
+        return False
 
     def _refusal(self, network: str, address: str) -> WireError | None:
         """The reason why one more connection of a network cannot stay."""
@@ -172,6 +189,9 @@ class Chat:
         """Called when a connection has ended."""
         wire.participant.lost()
         self.wires.discard(wire)
+        self.counters.connection_ended(wire.kind, wire.traffic)
+        if self.access_log is not None:
+            self.access_log(wire)
         if self._refused.pop(wire, None) is None:
             network = network_of(wire.address)
             self._networks[network] -= 1
@@ -196,7 +216,7 @@ class Chat:
 
     def _send_away(self, why: str) -> None:
         for wire in tuple(self.wires):
-            wire.participant.end(why)
+            wire.participant.end(why, cause="stopping")
         self._check_stopped()
 
     def _cut_all(self) -> None:

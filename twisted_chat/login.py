@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Literal, NamedTuple
 
@@ -163,6 +164,7 @@ class Login:
         self.rules.operators = policy.operators
         self.policy = policy
         self.guests = policy.guests
+        self.logins: Counter[str] = Counter()
         self._passwords = passwords
         self._reactor = reactor
         self._has_own_passwords = not policy.checkers
@@ -195,7 +197,7 @@ class Login:
     def log_in(self, nick: Name, password: str | None, address: str) -> Deferred[Account | None]:
         if password is None:
             return _deferred(self._check_guest(nick))
-        return _deferred(self._log_in(nick, password, address))
+        return _deferred(self._count_login(nick, password, address))
 
     def check_guest(self, nick: Name) -> Deferred[None]:
         return _deferred(self._check_guest(nick))
@@ -208,6 +210,15 @@ class Login:
         alike = await self.registry.find_alike(names.skeleton(nick.shown))
         if alike is not None:
             raise WireError("nick-taken", f"{nick.shown} looks like {alike.shown}, which is somebody's account")
+
+    async def _count_login(self, nick: Name, password: str, address: str) -> Account:
+        try:
+            account = await self._log_in(nick, password, address)
+        except WireError as error:
+            self.logins["limited" if error.code == "rate-limited" else "failed"] += 1
+            raise
+        self.logins["succeeded"] += 1
+        return account
 
     async def _log_in(self, nick: Name, password: str, address: str) -> Account:
         account = await self._find_by_token(nick, password)

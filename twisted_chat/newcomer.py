@@ -38,8 +38,8 @@ class Newcomer:
         "_refusal",
         "_since",
         "_timer",
-        "_transport_paused",
         "_wire",
+        "paused",
     )
 
     def __init__(
@@ -59,7 +59,7 @@ class Newcomer:
         self._refusal = refusal
         """The reason why it cannot stay, if there is one."""
         self._since = lobby.head
-        self._transport_paused = False
+        self.paused = False
         """True while the transport takes no more."""
         self._timer: IDelayedCall | None = None
         self._bare: Bare | None = None
@@ -102,7 +102,7 @@ class Newcomer:
         if self._bare is None:
             self._cancel()
             self._bare = Bare(self._host, self._wire, self._bucket, self._lobby, self._since)
-            if self._transport_paused:
+            if self.paused:
                 self._bare.pauseProducing()
             if self._refusal is not None:
                 self._bare.turn_away(self._refusal)
@@ -113,7 +113,7 @@ class Newcomer:
     def _be_session(self) -> Session:
         self._cancel()
         session = self._wire.participant = Session(self._host, self._wire, self._bucket)
-        session.paused = self._transport_paused
+        session.paused = self.paused
         if self._bare is not None:
             self._bare.make_way()
         if self._refusal is not None:
@@ -123,7 +123,7 @@ class Newcomer:
         return session
 
     def finished(self) -> None:
-        self.end("")
+        self.end("", cause="closed")
 
     def lost(self) -> None:
         self._cancel()
@@ -135,17 +135,17 @@ class Newcomer:
         if self._bare is not None:
             self._bare.tick()
 
-    def end(self, why: str) -> None:
+    def end(self, why: str, *, cause: str = "server") -> None:
         """Send the reason and end the connection."""
-        (self._be_bare() if self._may_be_bare else self._be_session()).end(why)
+        (self._be_bare() if self._may_be_bare else self._be_session()).end(why, cause=cause)
 
     def pauseProducing(self) -> None:
-        self._transport_paused = True
+        self.paused = True
         if self._bare is not None:
             self._bare.pauseProducing()
 
     def resumeProducing(self) -> None:
-        self._transport_paused = False
+        self.paused = False
         if self._bare is not None:
             self._bare.resumeProducing()
 

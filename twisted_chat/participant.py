@@ -22,6 +22,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from .counters import Traffic
 from .encoding import Encoding
 from .limits import (
     LOOK_UP,
@@ -56,6 +57,12 @@ class Wire(Protocol):
 
     encoding: Encoding[Any]
     """The encoding of what a session is sent."""
+    kind: str
+    """The kind of connection for the one who runs the server, such as `tcp` or `udp`."""
+    traffic: Traffic
+    """The bytes that have come and gone."""
+    cause: str
+    """The cause of its end, once somebody has decided to end it; empty until then. See `Participant.end`."""
     may_be_bare: bool
     """True if its clients may be bare, and not say hello."""
     address: str
@@ -109,8 +116,12 @@ class Receiver(Protocol):
     def tick(self) -> None:
         """Called every `session.TICK_SECONDS`. A silent participant is sent a ping, and is ended later."""
 
-    def end(self, why: str) -> None:
-        """Say why, and end the connection."""
+    @property
+    def paused(self) -> bool:
+        """True while its connection takes no more."""
+
+    def end(self, why: str, *, cause: str = "server") -> None:
+        """Say why, and end the connection. `cause` is the same for the log of connections."""
 
     def pauseProducing(self) -> None: ...
 
@@ -247,8 +258,11 @@ class Participant(ABC):
         """Called when it was taken out of a room, with what the others there are told."""
 
     @abstractmethod
-    def end(self, why: str, id: str | None = None, farewell: str = "") -> None:
-        """Send the reason and end the connection. The others get the farewell."""
+    def end(self, why: str, id: str | None = None, farewell: str = "", cause: str = "server") -> None:
+        """Send the reason and end the connection. The others get the farewell.
+
+        `cause` is the reason for the one who runs the server: a word or two, with nothing that users have written.
+        """
 
     def free_in(self) -> float | None:
         """Return the seconds after which its nick is free if it stays silent; None if that is not known."""
@@ -257,7 +271,7 @@ class Participant(ABC):
     def turn_away(self, error: WireError, farewell: str = "") -> None:
         """Send the reason why this participant cannot stay, and end its connection. The others get the farewell."""
         self.answer_error(error, error)
-        self.end(error.text, farewell=farewell)
+        self.end(error.text, farewell=farewell, cause=error.code)
 
     # Requests
 
@@ -345,12 +359,14 @@ class Participant(ABC):
 
     def _refuse(self, error: WireError, request: Asked) -> None:
         """Answer with an error. After too many in a row, end the connection."""
+        self.turn.counters.refused[error.code] += 1
         self.answer_error(error, request)
         if type(request) is Quit:
             self._leaving = False
         self._errors += error.code not in NOT_ITS_FAULT
         if self._errors > MAX_ERRORS:
-            self.end(f"{self._errors} errors in a row: this connection does not speak the protocol")
+            text = f"{self._errors} errors in a row: this connection does not speak the protocol"
+            self.end(text, cause="errors")
 
     def _limit(self, limited: RateLimited, request: Asked, size: int) -> None:
         """Rest until there are tokens; the request is refused, so that the client knows, or waits for that."""

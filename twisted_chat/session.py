@@ -99,9 +99,10 @@ class Session(Participant):
         answer.nick = _named(request, "nick", names.nick)
         self.reply(answer)
 
-    def end(self, why: str, id: str | None = None, farewell: str = "") -> None:
+    def end(self, why: str, id: str | None = None, farewell: str = "", cause: str = "server") -> None:
         if self.closed:
             return
+        self.wire.cause = self.wire.cause or cause
         stop = self.encoding.reply(Stop(msg=why, author=SERVER, id=id))
         last = self.encoding.join([*self.turn.take(self), stop])
         self.close()
@@ -111,6 +112,7 @@ class Session(Participant):
 
     def finished(self) -> None:
         self._has_half_closed = True
+        self.wire.cause = self.wire.cause or "closed"
         self._finish()
 
     def go_on(self) -> None:
@@ -133,13 +135,14 @@ class Session(Participant):
         self._silent += 1
         if self._leaving:
             if self._silent >= LEAVING_TICKS:
-                self.end("two minutes after your quit, you have still not read the answers before it")
+                text = "two minutes after your quit, you have still not read the answers before it"
+                self.end(text, cause="silent")
         elif self.paused or self._reading_stopped:
             self._silent -= 1  # the server waits for it, or does not read from it
         elif self._silent == PING_TICKS:
             self.reply(PingSent())
         elif self._silent >= SILENT_TICKS:
-            self.end("nothing was heard of you for two minutes")
+            self.end("nothing was heard of you for two minutes", cause="silent")
 
     def free_in(self) -> float | None:
         """Return the seconds after which its nick is free if it stays silent; None while silence is not counted."""

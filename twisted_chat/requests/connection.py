@@ -21,4 +21,4 @@ def _pong(host: Host, session: Session, request: messages.Pong) -> None:
 
 @answers(messages.Quit, needs=Role.VISITOR)
 def _quit(host: Host, session: Participant, request: messages.Quit) -> None:
-    session.end("", id=request.id, farewell=request.msg)
+    session.end("", id=request.id, farewell=request.msg, cause="quit")

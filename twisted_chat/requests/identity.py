@@ -93,7 +93,8 @@ def _take_place(host: Host, bearer: Participant, session: Session, account: Acco
     """Let a session have the nick of `bearer`, which is ended if need be; raises `WireError`."""
     if isinstance(bearer, Session) and is_same_token(bearer.token, token):
         session.since = bearer.since
-        bearer.end("a new connection of yours has taken the place of this one", farewell="connecting again")
+        text = "a new connection of yours has taken the place of this one"
+        bearer.end(text, farewell="connecting again", cause="replaced")
     elif account is None:
         raise WireError("nick-taken", f"somebody else has this nick: take another one{_until_free(bearer)}")
     elif bearer.account is None:

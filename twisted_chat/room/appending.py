@@ -50,6 +50,7 @@ class Appending:
         self._reactor = reactor
         self._log = log
         self._turn = turn
+        self._counters = turn.counters
         self._catching_up = catching_up
         self._entries: list[Entry] = []
         """The messages of this turn."""
@@ -136,6 +137,7 @@ class Appending:
         self._started = len(entries)
         self._unacked = entries
         time = clock.milliseconds(self._reactor)
+        self._counters.commit_started()
         try:
             now = self._log.append_now(entries, time)
         except Exception:
@@ -153,8 +155,10 @@ class Appending:
         self._handled += len(entries)
         said = _by_author(entries)
         if result is None:
+            self._counters.commit_ended()
             self._hand_out(said if unacked is entries else _by_author(unacked))
         else:
+            self._counters.commit_failed()
             self._refuse(entries, result)
         for authors in said.values():
             for member, own in authors.items():
@@ -170,6 +174,7 @@ class Appending:
         else:
             _log.failure("Messages could not be stored", failure)
             code, text = "internal", SERVER_FAULT
+        self._counters.refused[code] += len(entries)
         for entry in entries:
             member: Member = entry.origin
             room, to = address_of(member.room.name.shown, entry.author.shown)
@@ -220,6 +225,7 @@ class Appending:
         page = Page(room.name.shown, records, room.head)
         gather = several or bool(self._turn.out)
         if records:
+            self._counters.messages += len(records)
             self._remember(room, page)
         for member, own in authors.items():
             self._answer_author(member, page, own)
@@ -248,6 +254,7 @@ class Appending:
         elif fresh == len(page.records):
             self._turn.send(listener, encoding.join(acks))
         else:
+            self._counters.deliveries += len(page.records) - fresh
             self._turn.send(listener, page.written(encoding).with_answers(own, acks))
 
     def _answer(self, listener: Listener, part: Any) -> None:
@@ -265,6 +272,7 @@ class Appending:
             for member in authors:
                 others.pop(member.listener, None)
             whole = page.written(encoding).whole
+            self._counters.deliveries += len(others) * len(page.records)
             if gather:
                 for listener in others.keys() & turn.out.keys() | others.keys() & turn.in_several:
                     del others[listener]

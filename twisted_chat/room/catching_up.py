@@ -163,6 +163,7 @@ class CatchingUp:
         listener = member.listener
         if not (member.gone or listener.paused):  # what a paused listener was not sent is read again later
             self._turn.send(listener, page.written(listener.encoding).after(member.place, member.own))
+            self._turn.counters.paged += page.count_after(member.place)
             member.place = page.end if page.has_after(member.place) else head
             if member.forget_own(member.place):
                 listener.caught_up()

@@ -43,6 +43,10 @@ class Page(msgspec.Struct, eq=False):
             written = self.in_encodings[encoding] = Written(encoding, self.records, parts, whole)
         return written
 
+    def count_after(self, seq: int) -> int:
+        """Return the number of its records after a number."""
+        return len(self.records) - bisect_right(self.records, seq, key=seq_of)
+
     def has_after(self, seq: int) -> bool:
         """True if it has the record that comes after a number."""
         return self.start <= seq < self.end

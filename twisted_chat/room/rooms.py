@@ -9,6 +9,8 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
+from .. import clock
+from ..counters import Counters
 from ..log import Log, RoomLog
 from ..messages import MemberJoined, MemberLeft, NickChanged, Presence, Reply, TopicChanged
 from ..names import Name, is_direct
@@ -44,7 +46,8 @@ class Rooms:
         self._begun: dict[Room, None] = {}
         """The open rooms in which nothing was kept when they were last counted."""
         self._counted_at = -inf
-        self.turn = Turn(soon or partial(reactor.callLater, 0))
+        self.counters = Counters(clock.steady(reactor))
+        self.turn = Turn(soon or partial(reactor.callLater, 0), self.counters)
         self._departures = Departures(self.turn, self._announce)
         self._catching_up = CatchingUp(reactor, self.turn)
         self._appending = Appending(reactor, log, self.turn, self._catching_up, tail_bytes)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from twisted.logger import Logger
 
+from ..counters import Counters
 from ..limits import FULL_TURN, LEAST_QUANTUM, QUANTUM, WORK_A_TURN
 from .members import Listener
 
@@ -41,7 +42,8 @@ class Step(Protocol):
 class Turn:
     """The steps at the end of the turn, and the bytes that are written then."""
 
-    def __init__(self, soon: Soon) -> None:
+    def __init__(self, soon: Soon, counters: Counters | None = None) -> None:
+        self.counters = counters or Counters()
         self.number = 0
         """The number of turns so far in which something happened."""
         self.work = 0
@@ -54,6 +56,8 @@ class Turn:
         """The functions that are called once everything is written."""
         self._soon = soon
         self._scheduled = False
+        self._began = 0.0
+        """When the first thing happened in this turn."""
         self.out: dict[Listener, list[Any]] = {}
         """The parts that are written to each listener at the end of the turn."""
         self.in_several: set[Listener] = set()
@@ -71,6 +75,7 @@ class Turn:
         """Schedule the end of this turn, unless that is done."""
         if not self._scheduled:
             self._scheduled = True
+            self._began = self.counters.seconds()
             self._soon(self._end)
 
     # Writing
@@ -160,6 +165,7 @@ class Turn:
             self._scheduled = False  # not earlier: what is sent in this function is also written in it
         for last_step in self.last_steps:
             last_step()
+        self.counters.turns.observe(self.counters.seconds() - self._began)
         self.number += 1
         self.work = 0
         self.quantum = QUANTUM

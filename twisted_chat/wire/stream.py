@@ -26,6 +26,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ..chat import Chat
+from ..counters import Traffic
 from ..encoding import Encoding
 from ..framing import Frame
 from ..messages import MAX_OBJECT, Asked, WireError
@@ -96,26 +97,36 @@ def _is_tls(transport: object) -> TypeGuard[TLSMemoryBIOProtocol]:
     return isinstance(transport, TLSMemoryBIOProtocol)
 
 
-def writer(transport: _Transport) -> Callable[[bytes], None]:
+def writer(transport: _Transport, traffic: Traffic) -> Callable[[bytes], None]:
     """Return a function that writes to a transport, if possible without a detour through the reactor.
+
+    It adds what it writes to the bytes of the connection; with TLS, these are the encrypted ones.
 
     A TLS transport gathers the writes of a turn, for programs that write little by little. Here the lines of a turn are
     one write, so the gathering is left out. TLS passes encrypted bytes to the `write` of the plain transport beneath,
     which is the only way to change that.
     """
     if _is_plain(transport):
-        return _straight(transport)
+        return _straight(transport, traffic)
     if _is_tls(transport):
         from twisted.protocols.tls import TLSMemoryBIOProtocol
 
         beneath = transport.transport
         if _is_plain(beneath):
-            beneath.write = _straight(beneath)  # type: ignore[method-assign]  # see above
+            beneath.write = _straight(beneath, traffic)  # type: ignore[method-assign]  # see above
             return partial(TLSMemoryBIOProtocol.write, transport)
-    return transport.write
+    return _counting(transport.write, traffic)
 
 
-def _straight(transport: Connection) -> Callable[[bytes], None]:
+def _counting(write_on: Callable[[bytes], None], traffic: Traffic) -> Callable[[bytes], None]:
+    def write(data: bytes) -> None:
+        traffic.sent += len(data)
+        write_on(data)
+
+    return write
+
+
+def _straight(transport: Connection, traffic: Traffic) -> Callable[[bytes], None]:
     """Return a function that writes bytes to a socket, and queues only the rest in its transport.
 
     `transport.write` waits for the next turn, and costs two changes of the poller and a wake-up. While nothing is
@@ -126,6 +137,7 @@ def _straight(transport: Connection) -> Callable[[bytes], None]:
     send = transport.getHandle().send
 
     def write(data: bytes) -> None:
+        traffic.sent += len(data)
         if transport.dataBuffer or transport._tempDataBuffer:
             queue(data)
             return
@@ -168,6 +180,9 @@ class Stream(Protocol):
     """Makes the cutter of this connection."""
     read_request: Callable[[Frame], Asked]
     """Reads a request from the bytes of the cutter. A static method."""
+    kind = ""
+    """The kind of connection, if it is always the same; empty for `tcp`, `tls` or `unix`."""
+    cause = ""
     may_be_bare = False
     longest_object = MAX_OBJECT
     longest_answer = 2**18
@@ -180,6 +195,7 @@ class Stream(Protocol):
     def __init__(self, chat: Chat, address: str, label: str) -> None:
         self.address = address
         self.label = label
+        self.traffic = Traffic()
         self._chat = chat
         self._turn = chat.rooms.turn
         self._cutter = self.make_cutter()
@@ -226,8 +242,9 @@ class Stream(Protocol):
         for layer in self.transport, getattr(self.transport, "transport", None):
             if isinstance(layer, Connection):
                 layer.bufferSize = READ_BYTES
-        self.write = writer(self.transport)
+        self.write = writer(self.transport, self.traffic)
         handshakes = _is_tls(self.transport)
+        self.kind = self.kind or ("tls" if handshakes else "tcp" if self.address else "unix")
         self._chat.connected(self, ready=not handshakes)
         if handshakes:
             self._deadline = self._chat.reactor.callLater(HANDSHAKE_SECONDS, self._give_up)
@@ -238,6 +255,7 @@ class Stream(Protocol):
             self._chat.begin(self)
 
     def dataReceived(self, data: bytes) -> None:
+        self.traffic.received += len(data)
         if self._closing:
             return
         if self._turn.is_full and not (self._lined_up or self._held):
@@ -348,6 +366,7 @@ class Stream(Protocol):
 
     def _give_up(self) -> None:
         self._deadline = None
+        self.cause = self.cause or "handshake"
         self.abort()
 
     def _let_go(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 from twisted.internet.interfaces import IDelayedCall
 
 from ...chat import Chat
+from ...counters import Traffic
 from ...messages import Envelope, Welcome, WireError, is_same_token, read_request
 from ...participant import Receiver
 from .cookies import Address
@@ -48,6 +49,8 @@ class UDPWire:
     """One session: from a hello with a valid cookie until one side ends it or is silent. A `participant.Wire`."""
 
     encoding = DATAGRAMS
+    kind = "udp"
+    cause = ""
     may_be_bare = False
     longest_object = MAX_DATAGRAM
     longest_answer = LONGEST
@@ -59,6 +62,7 @@ class UDPWire:
         self.at = address
         self.address, label = address
         self.label = str(label)
+        self.traffic = Traffic()
         self.cookie = cookie
         self.time = time
         """The time of its cookie. A hello with an older cookie is a late datagram of an earlier session."""
@@ -69,7 +73,7 @@ class UDPWire:
         """The nick and id of its hello, to recognize one that is sent again."""
         self._welcome: Datagram | None = None
         self._requests = NumberedRequests()
-        self._sender = Sender(lambda datagram: port.send(datagram, address), self._reactor.seconds())
+        self._sender = Sender(self._send, self._reactor.seconds())
         self._silence = Silence(self._reactor, self._silent, self._probe)
         self._timer: IDelayedCall | None = None
         """The next burst; once the session is over, the end of `LINGER_SECONDS`."""
@@ -102,6 +106,7 @@ class UDPWire:
         """Called with a datagram from the session's address. One without the session's token is ignored."""
         if self.token is not None and not (envelope and is_same_token(envelope.token, self.token)):
             return
+        self.traffic.received += len(datagram)
         self._heard()
         if self._closing and not self._sender.waiting:
             self._sender.send_again(self._reactor.seconds())
@@ -139,7 +144,7 @@ class UDPWire:
         if self._closing:
             self.abort()
         elif seconds >= SILENCE_SECONDS:
-            self.participant.end("nothing was heard of you for a minute")
+            self.participant.end("nothing was heard of you for a minute", cause="silent")
         elif self._welcome is not None:
             self._sender.ask()
 
@@ -194,6 +199,10 @@ class UDPWire:
         self._take()
 
     # To the port
+
+    def _send(self, datagram: bytes) -> bool:
+        self.traffic.sent += len(datagram)
+        return self._port.send(datagram, self.at)
 
     def _pump_later(self) -> None:
         self._timer = None
