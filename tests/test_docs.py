@@ -373,7 +373,9 @@ class CommandsTests(TestCase):
         with closing(sqlite3.connect(server.home / "chat.sqlite")) as database:
             database.execute("VACUUM INTO ?", [str(server.home / "chat-2026-11-22.sqlite")])
         commands = [words for words in self.arguments("twisted-chat") if words[0] != "talk"]
-        self.assertEqual({words[0] for words in commands}, {"stats", "export", "import", "certificate", "account"})
+        self.assertEqual(
+            {words[0] for words in commands}, {"stats", "export", "import", "backup", "certificate", "account"}
+        )
         for words in commands:
             program = Program(self, sys.executable, "-m", "twisted_chat", *words, home=server.home)
             if words[:2] in (["account", "add"], ["account", "reset-password"]):

@@ -5,6 +5,7 @@ The server's commands and the clients use this for all files that they write. It
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
@@ -32,23 +33,46 @@ def atomic_write(path: str, mode: int = 0o666, is_private: bool = False) -> Iter
         with open(path, "wb") as file:
             yield file
         return
+    with _unfinished(target, mode, is_private) as (descriptor, _), open(descriptor, "wb", closefd=False) as file:
+        yield file
+
+
+@contextmanager
+def atomic_path(path: str) -> Iterator[str]:
+    """Make an empty file that only the owner may read or write, for somebody who needs a path to write to.
+
+    It takes its place as in `atomic_write`. Raises `OSError`, also where there is anything but a regular file.
+    """
+    target = _target(path)
+    if target is None:
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    with _unfinished(target, 0o600, is_private=True) as (_, unfinished):
+        yield unfinished
+
+
+@contextmanager
+def _unfinished(target: str, mode: int, is_private: bool) -> Iterator[tuple[int, str]]:
+    """Make a file in the folder of `target`, and move it there when the block ends without an error.
+
+    The block has its descriptor and its path.
+    """
     before = os.stat(target) if os.path.exists(target) else None
     folder, name = os.path.split(target)
     unfinished = os.path.join(folder, f".{name}.{secrets.token_hex(4)}.part")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     descriptor = os.open(unfinished, flags, mode if before is None and not is_private else 0o600)
     try:
-        with open(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            if before is not None:
-                _pass_on(before, descriptor, is_private)
-            os.fsync(descriptor)  # otherwise a power cut may leave an empty file of this name
+        yield descriptor, unfinished
+        if before is not None:
+            _pass_on(before, descriptor, is_private)
+        os.fsync(descriptor)  # otherwise a power cut may leave an empty file of this name
         os.replace(unfinished, target)
     except BaseException:
         with suppress(OSError):
             os.unlink(unfinished)
         raise
+    finally:
+        os.close(descriptor)
 
 
 def _target(path: str) -> str | None:

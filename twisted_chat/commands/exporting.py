@@ -17,7 +17,7 @@ from ..atomic_write import atomic_write
 from ..messages import WireError, encode_line, time_milliseconds, time_text
 from . import Command, Problem
 from .account_lines import entries
-from .files import PAGE, Line, RoomRow, reading, rooms, takes_database
+from .files import PAGE, Line, RoomRow, own_files, reading, rooms, takes_database
 from .progress import Progress
 
 _SQLITE: Final = b"SQLite format 3\x00"
@@ -80,8 +80,7 @@ def run(options: Namespace, line: Callable[[str, Row], bytes] = line_of) -> int:
 
 def _spare_databases(path: str, database: str) -> None:
     """Check that an export does not replace the server's file, or another database; raises `Problem`."""
-    own = {os.path.realpath(f"{database}{end}") for end in ("", "-wal", "-shm", "-lock")}
-    if os.path.realpath(path) in own or _is_database(path):
+    if os.path.realpath(path) in own_files(database) or _is_database(path):
         raise Problem(f"{path} is a database, which the export would replace: name another file to write to")
 
 

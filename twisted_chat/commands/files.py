@@ -71,16 +71,24 @@ def takes_database(parser: ArgumentParser) -> None:
     )
 
 
+def own_files(path: str) -> set[str]:
+    """Return the paths of a database and of the files beside it, without links."""
+    return {os.path.realpath(f"{path}{end}") for end in ("", "-wal", "-shm", "-lock")}
+
+
 @contextmanager
-def reading(path: str) -> Iterator[sqlite3.Connection]:
-    """Open an existing file to read from it. Raises `Problem` and `Unusable`."""
+def reading(path: str, of_any_version: bool = False) -> Iterator[sqlite3.Connection]:
+    """Open an existing file to read from it. Raises `Problem` and `Unusable`.
+
+    Unless it may be `of_any_version`, a file of an earlier version is refused.
+    """
     if not os.path.exists(path):
         raise Problem(f"there is no file {path}: give the server's file with --database")
     with closing(_reader(path)) as connection:
         version = database.check(connection, path)
         if not version:
             raise Problem(f"{path} is empty: give the server's file with --database")
-        if version < database.version_of():
+        if version < database.version_of() and not of_any_version:
             raise Problem(f"{path} was written by an older version: start the server once, which brings it up to date")
         connection.execute("PRAGMA query_only = ON")
         yield connection

@@ -25,12 +25,13 @@ from ..log import Unusable
 from ..stores.sqlite.database import explain
 from . import TALK, TOOL, Command, Problem
 from .accounts import ACCOUNT
+from .backup import BACKUP
 from .certificate import CERTIFICATE
 from .exporting import EXPORT
 from .importing import IMPORT
 from .stats import STATS
 
-COMMANDS: Final[tuple[Command, ...]] = (EXPORT, IMPORT, STATS, ACCOUNT, CERTIFICATE)
+COMMANDS: Final[tuple[Command, ...]] = (EXPORT, IMPORT, STATS, BACKUP, ACCOUNT, CERTIFICATE)
 
 
 def main(arguments: Sequence[str], commands: Sequence[Command] = COMMANDS) -> int:

@@ -17,7 +17,13 @@ LOCKED_BYTE: Final = 2**40
 
 _SET_LOCK: Final[int | None] = getattr(fcntl, "F_OFD_SETLK", None)  # Linux has it; elsewhere `-lock` has to do
 
+_GET_LOCK: Final[int | None] = getattr(fcntl, "F_OFD_GETLK", None)
+
 _IN_USE: Final = "{path} is in use by another server: stop that server, or name another file with --database"
+
+
+_LOCK: Final = struct.pack("hhqqi0q", fcntl.F_WRLCK, os.SEEK_SET, LOCKED_BYTE, 1, 0)
+"""The lock on that byte, as `struct flock`."""
 
 
 class FileLock:
@@ -77,8 +83,7 @@ class FileLock:
         if _SET_LOCK is None:
             return False
         try:
-            lock = struct.pack("hhqqi0q", fcntl.F_WRLCK, os.SEEK_SET, LOCKED_BYTE, 1, 0)
-            fcntl.fcntl(self.descriptor, _SET_LOCK, lock)
+            fcntl.fcntl(self.descriptor, _SET_LOCK, _LOCK)
         except (BlockingIOError, PermissionError):
             raise Unusable(_IN_USE.format(path=self.path)) from None
         except OSError:
@@ -94,6 +99,33 @@ class FileLock:
             os.unlink(f"{self.path}-lock")
         _close(self._beside)
         os.close(self.descriptor)
+
+
+def is_in_use(path: str) -> bool:
+    """True if a server has locked a database. Nothing is changed, and read access is enough.
+
+    Call this before SQLite opens the file in this process: to close a descriptor of it gives up SQLite's locks. Where
+    the system has no open file description locks, the file `-lock` has to do. Raises `OSError`.
+    """
+    if _GET_LOCK is None:
+        return os.path.exists(f"{path}-lock") and _is_flocked(f"{path}-lock")
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        (kind,) = struct.unpack_from("h", fcntl.fcntl(descriptor, _GET_LOCK, _LOCK))
+    finally:
+        os.close(descriptor)
+    return bool(kind != fcntl.F_UNLCK)
+
+
+def _is_flocked(path: str) -> bool:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _open(path: str) -> tuple[int, bool]:
