@@ -19,7 +19,18 @@ from twisted_chat.counters import Traffic
 from twisted_chat.encoding import LINES, Encoding
 from twisted_chat.framing import Frame, Framer
 from twisted_chat.limits import Limits
-from twisted_chat.log import DELETE, DirectSummary, Entry, Heard, Log, Record, RoomLog, RoomSummary, Unavailable
+from twisted_chat.log import (
+    DELETE,
+    Condition,
+    DirectSummary,
+    Entry,
+    Heard,
+    Log,
+    Record,
+    RoomLog,
+    RoomSummary,
+    Unavailable,
+)
 from twisted_chat.messages import MAX_OBJECT, Reply, WireError, read_request
 from twisted_chat.names import Name
 from twisted_chat.participant import Receiver
@@ -134,11 +145,15 @@ class FakeLog:
     """A store in memory. What is `held` waits for `release` or `refuse`; what is in `failing` fails at once."""
 
     def __init__(self) -> None:
+        self.trouble = ""
         self.logs: dict[str, FakeRoomLog] = {}
         self.held: set[str] = set()
         self.failing: dict[str, Exception] = {}
         self.calls: Counter[str] = Counter()
         self.waiting: deque[tuple[Deferred[Any], Callable[[], Any]]] = deque()
+
+    def condition(self) -> Condition:
+        return Condition(self.trouble)
 
     @property
     def room_count(self) -> int:
@@ -232,7 +247,7 @@ class FakeLog:
         return found[:most]
 
     def close(self) -> Deferred[None]:
-        return self.do("close", int)
+        return self.do("close", setattr, self, "trouble", "the store is closed")
 
 
 def _seq(record: Record) -> int:

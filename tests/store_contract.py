@@ -64,6 +64,13 @@ class StoreContract(StoreTestCase):
         await self.log.flush()
         self.assertEqual((self.log.room_count, other.is_kept), (2, True))
 
+    async def test_a_store_has_trouble_once_it_is_closed(self) -> None:
+        lobby = await self.begin()
+        await self.say(entry(lobby, "a"))
+        self.assertEqual(self.log.condition().trouble, "")
+        await self.log.close()
+        self.assertNotEqual(self.log.condition().trouble, "")
+
     async def test_rooms_do_not_share_numbers(self) -> None:
         lobby = await self.begin()
         other = await self.room("other")

@@ -206,7 +206,7 @@ class CauseTests(SynchronousTestCase):
 
     def test_the_side_of_a_bare_client_was_closed(self) -> None:
         bare = self.server.connect()
-        bare.say("hello")
+        bare.send({"msg": "hello"})
         bare.wire.participant.finished()
         self.server.clock.advance(1)
         self.check_ends(bare, "closed")

@@ -27,7 +27,7 @@ from twisted_chat.__main__ import main
 from twisted_chat.log import DELETE, Entry, Record, RoomLog, RoomSummary, Unavailable
 from twisted_chat.stores import retention
 from twisted_chat.stores.retention import Keep
-from twisted_chat.stores.sqlite import database
+from twisted_chat.stores.sqlite import database, watch
 from twisted_chat.stores.sqlite import file as database_file
 from twisted_chat.stores.sqlite import log as sqlite
 from twisted_chat.stores.sqlite.file import CHECK_SECONDS
@@ -620,6 +620,31 @@ class GivenTwice(FileTestCase):
         log = self.open_store()
         self.assertEqual(numbers(await (await room(log)).after(0, MOST, PLENTY)), [1, 2, 9, 10])
         self.assertEqual(self.beside().execute("SELECT skipped FROM room").fetchone(), (6,))
+
+
+class Conditions(FileTestCase):
+    """The condition of the store, for the one who runs the server."""
+
+    async def test_the_journal_and_the_files(self) -> None:
+        log = self.open_store()
+        before = log.condition()
+        self.assertEqual((before.trouble, before.journal_entries, before.journal_bytes), ("", 0, 0))
+        for name in ("lobby", "other"):
+            await keep(log, [entry(await room(log, name), "x" * 1000), entry(await room(log, name), "y")], 1)
+        after = log.condition()
+        self.assertEqual((after.journal_entries, after.journal_bytes), (4, 2 * (1001 + 2 * sqlite.ROW_BYTES)))
+        self.assertEqual(after.files, {"database": size_of(self.path), "wal": size_of(f"{self.path}-wal")})
+        self.assertGreater(after.files["wal"], before.files["wal"])
+        await log.flush()
+        self.assertEqual(log.condition().journal_entries, 0)
+
+    async def test_a_file_that_is_gone(self) -> None:
+        log = self.open_store()
+        os.rename(self.path, f"{self.path}-away")
+        self.assertEqual(log.condition().trouble, watch.GONE)
+        self.assertEqual(self.logged(), [])
+        os.rename(f"{self.path}-away", self.path)
+        self.assertEqual(log.condition().trouble, "")
 
 
 class Moving(FileTestCase):

@@ -104,6 +104,8 @@ class Chat:
         self._next_tick: IDelayedCall | None = None
         self.access_log: Callable[[Wire], object] | None = None
         """Called with each connection that has ended."""
+        self.is_open = False
+        """True once connections can come from everywhere where the server listens."""
         self.stopping = False
         """True once the server stops: requests are ignored, and new connections are refused."""
         self._stopped: Deferred[None] | None = None
@@ -114,11 +116,6 @@ class Chat:
     @property
     def counters(self) -> Counters:
         return self.rooms.counters
-
-    @property
-    def is_started(self) -> bool:
-        """True once it is ready for connections."""
-        return self._lobby is not None
 
     # Connections
 

@@ -7,7 +7,8 @@ that stores and rooms share.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
@@ -145,8 +146,23 @@ class DirectSummary(NamedTuple):
     """The newest number."""
 
 
+class Condition(NamedTuple):
+    """The condition of a store, for the one who runs the server."""
+
+    trouble: str = ""
+    """Why it takes no entries now; empty if it does, as far as can be seen without writing."""
+    journal_entries: int = 0
+    journal_bytes: int = 0
+    """The entries that are stored, and not in their final place yet, and the memory that they take in bytes."""
+    files: Mapping[str, int] = MappingProxyType({})
+    """The sizes of its files in bytes: `database`, and `wal` for the write-ahead log."""
+
+
 class Log(Protocol):
     """A store of logs."""
+
+    def condition(self) -> Condition:
+        """Look at the condition of the store, without waiting for anything."""
 
     @property
     def room_count(self) -> int:

@@ -61,6 +61,22 @@ class Rooms:
         """Return a room if it is open."""
         return self._open.get(key)
 
+    @property
+    def open_count(self) -> int:
+        """The number of open rooms."""
+        return len(self._open)
+
+    def count_members(self) -> tuple[int, int]:
+        """Return the number of members of all open rooms, and of those that are not behind."""
+        members = live = 0
+        for room in self._open.values():
+            members += len(room.members)
+            for listeners in room.live.values():
+                live += len(listeners)
+            for reader in room.paced:
+                live += reader in room.members
+        return members, live
+
     def occupied(self) -> list[Room]:
         """List the rooms that somebody is in, without the logs of direct messages."""
         return [room for room in self._open.values() if room.members and not is_direct(room.name.key)]

@@ -234,7 +234,17 @@ class DatabaseFile:
                 size=size // 10**6,
             )
 
+    def sizes(self) -> dict[str, int]:
+        """Return the sizes of the files in bytes: the database, and its write-ahead log."""
+        return {} if self.is_in_memory else {"database": _size(self.path), "wal": _size(f"{self.path}-wal")}
+
     # Errors
+
+    def trouble(self) -> str:
+        """Return what keeps the next write from being found again; empty if nothing does."""
+        if self._closed:
+            return "the store is closed"
+        return "" if self._watch is None else self._watch.trouble()
 
     def check_in_place(self) -> None:
         """Check that the next program that opens the file will find what is written. Raises `Unavailable`."""

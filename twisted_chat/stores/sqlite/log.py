@@ -24,7 +24,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ... import clock
-from ...log import DELETE, DirectSummary, Entry, Heard, Record, RoomLog, RoomSummary, Unavailable
+from ...log import DELETE, Condition, DirectSummary, Entry, Heard, Record, RoomLog, RoomSummary, Unavailable
 from ...names import Name
 from ..retention import EVERYTHING, Keep, Trimmer, Trusted
 from . import database
@@ -178,6 +178,10 @@ class SQLiteLog:
         self._next_emptying: IDelayedCall | None = None
         self._emptied: Deferred[None] = succeed(None)
         """Fires when the write-ahead log is not being emptied any more."""
+
+    def condition(self) -> Condition:
+        journal = sum(map(len, self._journal.values()))
+        return Condition(self._file.trouble(), journal, self._journal_bytes, self._file.sizes())
 
     # Rooms
 
