@@ -9,6 +9,7 @@ from unittest import mock
 
 from twisted_chat.commands import stats
 from twisted_chat.commands.stats import STATS, output_width, run, size_text
+from twisted_chat.names import direct, nick
 
 from .commands import CommandTestCase
 from .stores import entry, room
@@ -46,6 +47,18 @@ class Stats(CommandTestCase):
                 ["all", "5", "100 B", "2", "5", "1970-01-01 00:02"],
             ],
         )
+
+    def test_direct_messages_are_one_row_and_name_nobody(self) -> None:
+        self.clock.running = False
+        log = self.open_store()
+        logs = [direct(nick("al"), nick("bo")), direct(nick("al"), nick("cy")), nick("lobby")]
+        for count, name in enumerate(logs, 1):
+            opened = self.successResultOf(log.open(name))
+            for _ in range(count):
+                self.successResultOf(log.append([entry(opened, "psst")], 1_000))
+        self.successResultOf(log.flush())
+        rows = [row[:2] for row in self.cells()[1:]]
+        self.assertEqual(rows, [["lobby", "3"], ["(direct messages)", "3"], ["all", "6"]])
 
     def test_sums_are_the_same_page_by_page(self) -> None:
         self.filled()

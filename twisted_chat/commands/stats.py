@@ -1,4 +1,7 @@
-"""`twisted-chat stats`: shows the rooms, their sizes, and how fast they grow."""
+"""`twisted-chat stats`: shows the rooms, their sizes, and how fast they grow.
+
+The direct messages of all accounts are one row: who talks to whom is not what somebody asks who looks after a disk.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from ..messages import time_text
+from ..names import is_direct
 from . import Command
 from .files import RoomRow, reading, rooms, takes_database
 from .progress import Progress
@@ -55,7 +59,10 @@ def run(options: Namespace, width: Callable[[], int | None] = output_width) -> i
     sums.sort(key=lambda pair: (-pair[1].messages, pair[0].key))
     in_wal = _size(f"{options.database}-wal")
     print(f"{options.database}: {_size(options.database)}, and {in_wal} in its write-ahead log (-wal)")
-    rows = [(room.name, *_cells(s)) for room, s in sums]
+    rows = [(room.name, *_cells(s)) for room, s in sums if not is_direct(room.key)]
+    direct = [s for room, s in sums if is_direct(room.key)]
+    if direct:
+        rows.append(("(direct messages)", *_cells(_all(direct))))  # no room has a name with brackets
     if len(rows) > 1:
         rows.append(("all", *_cells(_all([s for _, s in sums]))))
     print("\n".join(table(_HEADS, rows, width())))
