@@ -754,8 +754,29 @@ class OrderCommandTests(PersonTestCase):
         self.assertEqual(self.type("/unban -s bob"), ["bob may come to the server again"])
         self.assertEqual(self.type("/bans -s"), ["nobody is banned from the server"])
 
+    def test_an_operator_lets_an_account_in_and_shuts_it_out(self) -> None:
+        self.server.chat.chat.accounts.rules.operators = frozenset({"alice"})
+        self.bob.send({"type": "register", "password": "correct horse"})
+        self.bob_hears()
+        self.assertIn("bob is suspended: spam", self.type("/grant -s bob none spam"))
+        self.assertEqual(self.type("/grant -s bob MEMBER"), ["bob is let in"])
+        needs = "! /grant -s takes member, which lets an account in, or none, which suspends it"
+        for line in ("/grant -s bob", "/grant -s bob owner"):
+            self.assertEqual(self.type(line), [needs])
+
+    def test_what_is_for_a_room_is_not_done_to_the_whole_server(self) -> None:
+        self.server.chat.chat.accounts.rules.operators = frozenset({"alice"})
+        for command in ("kick", "mute", "unmute", "invite", "kick -t 1h", "unban -t 1h"):
+            name, *option = command.split()
+            option = option or ["-s"]
+            how = f"! /{name} has no option {option[0]}; /help {name} shows how it is typed"
+            self.assertEqual(self.type(f"/{name} {' '.join(option)} bob"), [how])
+        self.assertEqual(self.bob_hears(), [])
+
     def test_what_is_typed_wrong_is_told(self) -> None:
-        self.assertEqual(self.type("/ban -x bob"), ["! /ban has no option -x; /help ban shows those that it has"])
+        for option in ("-x", "-", "-st"):
+            how = f"! /ban has no option {option}; /help ban shows how it is typed"
+            self.assertEqual(self.type(f"/ban {option} bob"), [how])
         self.assertEqual(self.type("/ban -t 1h"), ["! /ban needs a nick; /help ban shows how it is typed"])
         self.assertIn("a time is a number with a unit, such as 90s, 30m", self.type("/ban -t soon bob")[0])
         self.assertIn("type /kick NICK [TEXT]", self.type("/kick")[0])

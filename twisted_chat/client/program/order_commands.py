@@ -16,6 +16,9 @@ from .times import local_time
 
 ROLES: Final = ("owner", "moderator", "member", "none")
 
+ON_SERVER: Final = {"member": "is let in", "none": "is suspended"}
+"""The roles that an account can have on the whole server, with what becomes of it."""
+
 ACTIONS: Final = 20
 """The number of actions that `/audit` shows by default: as many as fit on a small screen."""
 
@@ -47,19 +50,19 @@ class Order(NamedTuple):
         return "" if self.seconds is None else f" for {duration_text(self.seconds)}"
 
 
-def _read(person: Person, command: str, argument: str) -> Order:
-    """Read the arguments. Raises `Mistake`."""
+def _read(person: Person, command: str, argument: str, options: str = "") -> Order:
+    """Read the arguments, and of the options those that the command has, as letters. Raises `Mistake`."""
     seconds: int | None = None
     place: Room | Client | None = None
     while argument.startswith("-"):
         option, _, argument = argument.partition(" ")
+        if len(option) != 2 or option[1] not in options:
+            raise Mistake(f"/{command} has no option {clean(option)}; /help {command} shows how it is typed")
         if option == "-s":
             place = person.client
         elif option == "-t":
             time, _, argument = argument.strip().partition(" ")
             seconds = _seconds(time)
-        else:
-            raise Mistake(f"/{command} has no option {clean(option)}; /help {command} shows those that it has")
         argument = argument.strip()
     nick, _, text = argument.partition(" ")
     if place is None:
@@ -68,9 +71,9 @@ def _read(person: Person, command: str, argument: str) -> Order:
     return Order(place, where, nick.removeprefix("@"), text.strip(), seconds)
 
 
-def _read_nick(person: Person, command: str, argument: str) -> Order:
+def _read_nick(person: Person, command: str, argument: str, options: str = "") -> Order:
     """Read the arguments, of which a nick is the first. Raises `Mistake`."""
-    order = _read(person, command, argument)
+    order = _read(person, command, argument, options)
     if not order.nick:
         raise Mistake(f"/{command} needs a nick; /help {command} shows how it is typed")
     return order
@@ -90,19 +93,19 @@ async def _kick(person: Person, argument: str) -> None:
 
 
 async def _ban(person: Person, argument: str) -> None:
-    order = _read_nick(person, "ban", argument)
+    order = _read_nick(person, "ban", argument, "st")
     await order.place.ban(order.nick, order.seconds, order.text)
     person.screen.note(with_more(f"{order.shown} is banned from {order.where}{order.during}", order.text))
 
 
 async def _unban(person: Person, argument: str) -> None:
-    order = _read_nick(person, "unban", argument)
+    order = _read_nick(person, "unban", argument, "s")
     await order.place.unban(order.nick, order.text)
     person.screen.note(with_more(f"{order.shown} may come to {order.where} again", order.text))
 
 
 async def _bans(person: Person, argument: str) -> None:
-    order = _read(person, "bans", argument)
+    order = _read(person, "bans", argument, "s")
     bans = await order.place.bans()
     for ban in bans.bans[:LISTED]:
         line = f"{clean(ban.who)} is banned{until(ban.until)}, by {clean(ban.author)} on {local_time(ban.time)}"
@@ -114,7 +117,7 @@ async def _bans(person: Person, argument: str) -> None:
 
 
 async def _mute(person: Person, argument: str) -> None:
-    order = _read_nick(person, "mute", argument)
+    order = _read_nick(person, "mute", argument, "t")
     await person.room().mute(order.nick, order.seconds, order.text)
     person.screen.note(with_more(f"{order.shown} is muted in {order.where}{order.during}", order.text))
 
@@ -126,14 +129,20 @@ async def _unmute(person: Person, argument: str) -> None:
 
 
 async def _grant(person: Person, argument: str) -> None:
-    order = _read_nick(person, "grant", argument)
+    order = _read_nick(person, "grant", argument, "s")
     role, _, reason = order.text.partition(" ")
-    role = role.lower() or ROLES[1]
-    if role not in ROLES:
-        raise Mistake(f"a role is one of {', '.join(ROLES)}, not {clean(role)}")
-    await order.place.grant(order.nick, cast(Role, role), reason.strip())
-    now = f"is {role_text(role)} of" if role != "none" else "has no role in"
-    person.screen.note(f"{order.shown} {now} {order.where}")
+    role, reason = role.lower(), reason.strip()
+    if isinstance(order.place, Client):
+        if role not in ON_SERVER:
+            raise Mistake("/grant -s takes member, which lets an account in, or none, which suspends it")
+        done = ON_SERVER[role]
+    else:
+        role = role or ROLES[1]
+        if role not in ROLES:
+            raise Mistake(f"a role is one of {', '.join(ROLES)}, not {clean(role)}")
+        done = f"is {role_text(role)} of {order.where}" if role != "none" else f"has no role in {order.where}"
+    await order.place.grant(order.nick, cast(Role, role), reason)
+    person.screen.note(with_more(f"{order.shown} {done}", reason))
 
 
 async def _lock(person: Person, argument: str, on: bool) -> None:
@@ -178,7 +187,7 @@ def _message(person: Person, where: Room | Direct, who: str) -> int:
 async def _delete(person: Person, argument: str) -> None:
     everything = argument == "-a" or argument.startswith(("-a ", "-s "))
     if everything:
-        await _delete_all(person, argument.removeprefix("-a").strip())
+        await _delete_all(person, argument)
         return
     if isinstance(person.here, Direct):
         of = _message(person, person.here, "")
@@ -194,7 +203,7 @@ async def _delete(person: Person, argument: str) -> None:
 
 
 async def _delete_all(person: Person, argument: str) -> None:
-    order = _read_nick(person, "delete", argument)
+    order = _read_nick(person, "delete", argument, "as")
     count = await order.place.delete_all(order.nick, order.text)
     messages = "1 message is" if count == 1 else f"{count:,} messages are"
     person.screen.note(f"{messages} deleted: all that {order.shown} sent to {order.where}")
@@ -209,7 +218,7 @@ async def _report(person: Person, argument: str) -> None:
 
 
 async def _audit(person: Person, argument: str) -> None:
-    order = _read(person, "audit", argument)
+    order = _read(person, "audit", argument, "s")
     if order.nick and not (order.nick.isdecimal() and 1 <= int(order.nick) <= LISTED):
         raise Mistake(f"/audit takes a number from 1 to {LISTED}, not {order.shown}")
     audit = await order.place.audit(limit=int(order.nick or ACTIONS))
@@ -270,7 +279,7 @@ COMMANDS: Final = (
     Command(
         "grant",
         "[-s] NICK [ROLE] [TEXT]",
-        "make an account moderator, or owner, member, none",
+        "make an account moderator, or owner, member, none; with -s, let it in (member) or suspend it (none)",
         _grant,
         aliases=("op", "role", "promote"),
         lasting=True,
