@@ -93,8 +93,38 @@ class Appearance(TestCase):
             error = self.assertRaises(WireError, names.nick, name)
             self.assertEqual(error.code, "bad-nick", name)
 
+    def test_a_small_capital_is_no_letter_of_a_nick(self) -> None:
+        for letter in "ᴍʀɴʙʜʟɢᴀᴅᴇᴊᴋᴘᴛꜰꞯɶʛᴫ":
+            error = self.assertRaises(WireError, names.nick, f"{letter}ia")
+            text = f"a nick has no small capitals such as '{letter}': write another letter"
+            self.assertEqual((error.code, error.text), ("bad-nick", text))
+        error = self.assertRaises(WireError, names.nick, "Ʀob")  # the capital of a small capital
+        self.assertEqual(error.code, "bad-nick")
+
+    def test_a_small_capital_that_looks_like_a_small_letter_is_one(self) -> None:
+        for letter, looks in zip("ɪʏᴄᴏᴜᴠᴡᴢꜱ", "iycouvwzs", strict=True):
+            self.assertEqual(names.skeleton(names.nick(f"{letter}al").shown), f"{looks}al")
+
+    def test_no_other_form_of_a_letter_makes_another_nick(self) -> None:
+        forms = {
+            "letterlike": "ℳ",
+            "mathematical": "𝗆𝐌𝓂𝔪",
+            "enclosed": "Ⓜ⒨🄼",
+            "raised": "ᵐᴹ",
+            "number": "ⅿⅯ",
+            "unit": "㎡",
+        }
+        for form, letters in forms.items():
+            for letter in letters:
+                error = self.assertRaises(WireError, names.nick, f"{letter}ia")
+                self.assertEqual(error.code, "bad-nick", form)
+        for letter in "ｍＭ":
+            self.assertEqual(names.nick(f"{letter}ia").key, "mia")
+        for letter in "ΜМᎷꓟⲘᗰᛖ":  # Greek, Cyrillic, Cherokee, Lisu, Coptic, Canadian syllabics, runes
+            self.assertEqual(names.skeleton(names.nick(f"{letter}ia").shown), "mia")
+
     def test_authors_and_rooms_are_older_than_these_rules(self) -> None:
-        for name in (".", "-_-", "a\u0301\u0302\u0303"):
+        for name in (".", "-_-", "a\u0301\u0302\u0303", "ᴍɪa"):
             self.assertEqual(names.author(name).shown, name)
             self.assertEqual(names.room(name).shown, name)
 

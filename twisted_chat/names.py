@@ -4,8 +4,8 @@ A name consists of letters and digits of any script, `-`, `_` and `.`, as far as
 (RFC 8264, section 4.2). Names that differ only in case or width are the same. They have the same key, which is the name
 under the profile UsernameCaseMapped (RFC 8265, section 3.3), and are shown as they were first written.
 
-A nick has to be told from others at a glance too. It has a letter or digit, no heaps of combining marks, and does not
-look like a nick that somebody else has (`Lookalikes`).
+A nick has to be told from others at a glance too. It has a letter or digit, no small capitals, no heaps of combining
+marks, and does not look like a nick that somebody else has (`Lookalikes`).
 """
 
 from __future__ import annotations
@@ -99,6 +99,10 @@ def _check_appearance(key: str) -> None:
         raise ValueError("a nick is not an address: add a letter")  # a ban could not tell which of them it is about
     if key.isascii():
         return
+    for character in key:
+        # UTS #39 has those for signs of phonetics (it calls them technical), and not for what looks like a capital.
+        if "SMALL CAPITAL" in unicodedata.name(character, "") and not skeleton(character).isascii():
+            raise ValueError(f"a nick has no small capitals such as '{character}': write another letter")
     for letter in _letters(key):
         marks = [mark for mark in unicodedata.normalize("NFD", letter) if unicodedata.category(mark) == "Mn"]
         most = MAX_MARKS_UNCASED if unicodedata.category(letter[0]) in ("Lo", "Mc") else MAX_MARKS
