@@ -360,7 +360,6 @@ class MuteTests(ModerationTestCase):
 
     def test_somebody_who_is_muted_speaks_in_no_other_way(self) -> None:
         self.do(self.mo, type="mute", room="den", nick="al")
-        self.assertEqual(self.code(self.al, type="topic", room="den", msg="hi"), "rate-limited")
         self.assertEqual(self.code(self.al, type="nick", nick="al-says-hi"), "denied")
         self.hush()
         self.al.send({"type": "quit", "msg": "hi"})
@@ -374,7 +373,6 @@ class MuteTests(ModerationTestCase):
         self.do(self.al, type="", room="den", msg="1")
         self.do(self.al, type="nick", nick="al2")
         self.assertEqual(self.code(self.al, type="", room="den", msg="2"), "rate-limited")
-        self.assertEqual(self.code(self.al, type="topic", room="den", msg="2"), "rate-limited")
 
     def test_a_mute_is_ended(self) -> None:
         self.do(self.mo, type="mute", room="den", nick="al")
@@ -392,6 +390,49 @@ class MuteTests(ModerationTestCase):
             self.assertEqual(self.code(self.mo, type="", room="den", msg=text), "")
         self.assertEqual(self.do(self.mo, type="slow", room="den", seconds=0)["seconds"], 0)
         self.assertEqual(self.code(self.al, type="", room="den", msg="2"), "")
+
+
+class TopicTests(ModerationTestCase):
+    """The topic of a room that has an owner, and of one that has none."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.cy = self.register("cy")
+        self.ask(self.cy, type="join", room="den")
+
+    def test_only_accounts_with_a_role_set_it(self) -> None:
+        for peer in self.al, self.cy:
+            error = self.do(peer, type="topic", room="den", msg="mine")
+            text = "only members of the room Den may set its topic: ask a moderator"
+            self.assertEqual((error["code"], error["msg"]), ("denied", text))
+        self.do(self.mo, type="grant", room="den", nick="cy", role="member")
+        self.do(self.ops, type="join", room="den")
+        for peer in self.cy, self.mo, self.olga, self.ops:
+            self.assertEqual(self.code(peer, type="topic", room="den", msg="ours"), "")
+        self.assertEqual(self.do(self.al, type="join", room="den")["topic"], "ours")
+
+    def test_a_refused_topic_is_no_message_of_slow_mode(self) -> None:
+        self.do(self.mo, type="slow", room="den", seconds=10)
+        self.assertEqual(self.code(self.al, type="topic", room="den", msg="mine"), "denied")
+        self.assertEqual(self.code(self.al, type="", room="den", msg="hi"), "")
+
+    def test_everybody_sets_it_where_nobody_keeps_order(self) -> None:
+        for room in "lobby", "guests":
+            self.do(self.al, type="join", room=room)
+            self.assertEqual(self.code(self.al, type="topic", room=room, msg="ours"), "")
+        self.do(self.ops, type="grant", room="lobby", nick="cy", role="member")
+        self.assertEqual(self.code(self.al, type="topic", room="lobby", msg="ours"), "")
+        self.do(self.ops, type="grant", room="lobby", nick="mo", role="moderator")
+        self.assertEqual(self.code(self.al, type="topic", room="lobby", msg="mine"), "denied")
+
+    def test_a_topic_is_a_message_for_a_mute_and_slow_mode(self) -> None:
+        self.do(self.mo, type="grant", room="den", nick="cy", role="member")
+        self.do(self.mo, type="slow", room="den", seconds=10)
+        self.assertEqual(self.code(self.cy, type="topic", room="den", msg="1"), "")
+        self.assertEqual(self.code(self.cy, type="topic", room="den", msg="2"), "rate-limited")
+        self.do(self.mo, type="slow", room="den", seconds=0)
+        self.do(self.mo, type="mute", room="den", nick="cy")
+        self.assertEqual(self.code(self.cy, type="topic", room="den", msg="3"), "rate-limited")
 
 
 class LockTests(ModerationTestCase):

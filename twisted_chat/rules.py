@@ -361,6 +361,18 @@ class Rules:
                 rules.spoken = {one: at for one, at in rules.spoken.items() if time - at < rules.slow * 1000}
             rules.spoken[who] = time
 
+    def check_topic(self, person: Person, room: Name) -> None:
+        """Raise `WireError` (`denied`) unless somebody may set the topic of a room.
+
+        In a room that somebody keeps order in, its topic is its sign: a stranger must not write on it what all who come
+        read first. In a room without an owner or a moderator, nobody is there to set it for others.
+        """
+        rules = self._rooms.get(room.key)
+        if rules is None or self.role(person.account, room.key) >= Role.MEMBER:
+            return
+        if any(role >= Role.MODERATOR for role in rules.roles.values()):
+            raise WireError("denied", f"only members of the room {room.shown} may set its topic: ask a moderator")
+
     def may_change_nick(self, person: Person, room: str, now: Callable[[], int]) -> bool:
         """False for a guest who is muted in a room that it is in: under another nick it would not be."""
         rules = self._rooms.get(room)

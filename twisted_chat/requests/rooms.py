@@ -95,6 +95,7 @@ def _topic(host: Host, session: Session, request: messages.Topic) -> Deferred[No
     if len(request.msg) > MAX_TOPIC:
         raise WireError("bad-message", f"a topic has at most {MAX_TOPIC} characters")
     room = membership(session, request.room).room
+    host.accounts.rules.check_topic(session, room.name)
     host.accounts.rules.check_speech(session, room.name.key, host.now)
     return room.log.set_topic(request.msg).addCallback(_topic_set, host, session, room, request)
 
