@@ -95,13 +95,13 @@ class OptionsTests(TestCase):
         with mock.patch("twisted_chat.tap.read_places", wraps=read_places) as read:
             parse("--port=haproxy:tcp:1")
             parse("--listen=haproxy:tcp:1", "--trust-proxy=192.0.2.7", "--trust-proxy=10.1.2.3/8")
-        proxies = [[str(network) for network in call.args[-1]] for call in read.call_args_list]
+        proxies = [[str(network) for network in call.args[-2]] for call in read.call_args_list]
         self.assertEqual(proxies, [["127.0.0.0/8", "::1/128"], ["192.0.2.7/32", "10.0.0.0/8"]])
         expected = "--trust-proxy takes an address or a network, such as 192.0.2.7 or 10.0.0.0/8, not 'proxy'"
         self.assertEqual(self.refuses("--port=haproxy:tcp:1", "--trust-proxy", "proxy"), expected)
 
     def test_a_proxy_without_a_place_for_it_is_refused(self) -> None:
-        expected = "--trust-proxy is for a place with haproxy:, such as --port haproxy:tcp:14900"
+        expected = "--trust-proxy is for a place with haproxy:, such as --port haproxy:tcp:14900, or for --web PLACE"
         self.assertEqual(self.refuses("--trust-proxy=192.0.2.7"), expected)
 
     def test_the_oldest_clients_are_served_or_not(self) -> None:

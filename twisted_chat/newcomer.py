@@ -95,8 +95,12 @@ class Newcomer:
     def received_part(self, size: int) -> None:
         if self._bare is not None:
             self._bare.received_part(size)
-        elif self._bucket.take_for_part(price_of_part(size), self._host.reactor.seconds):
+        elif self.charge(price_of_part(size)):
             (self._be_bare() if self._may_be_bare else self._be_session()).received_part(0)  # it rests
+
+    def charge(self, price: float) -> float:
+        """Charge for what comes before the first request. Returns the seconds for which nothing more should be read."""
+        return self._bucket.take_for_part(price, self._host.reactor.seconds)
 
     def _be_bare(self) -> Bare:
         if self._bare is None:

@@ -32,6 +32,7 @@ from twisted.python.failure import Failure
 from .chat import Chat
 from .leftovers import remove_lock, remove_socket
 from .needs_tls import NEEDS_TLS
+from .web import WebFactory
 from .wire.jsonlines import JSONLinesFactory
 from .wire.proxy import THIS_MACHINE, Network, ProxyHeaderFactory
 from .wire.udp import UDPPort
@@ -93,6 +94,20 @@ class Reading(NamedTuple):
     """Returns the queue of TLS handshakes, which all places share."""
     proxies: Sequence[Network]
     """The proxies that may send headers to a place with `haproxy:`."""
+    web: WebSettings
+    """What all places of the web share."""
+
+
+class WebSettings(NamedTuple):
+    """The settings that all places of the web share."""
+
+    origins: Sequence[str] = ()
+    """The origins of pages that may use the chat, beside its own."""
+    proxies: Sequence[Network] = ()
+    """The proxies that are believed when they name their clients."""
+
+
+NO_WEB_SETTINGS: Final = WebSettings()
 
 
 class WireKind(NamedTuple):
@@ -113,6 +128,7 @@ def read_places(
     key: str | None = None,
     folder: str = "",
     proxies: Sequence[Network] = THIS_MACHINE,
+    web: WebSettings = NO_WEB_SETTINGS,
 ) -> Sequence[Place]:
     """Read descriptions of places, each with its option and its kind of wire; raises `WrongPlace`.
 
@@ -130,7 +146,7 @@ def read_places(
     certificates = cache(partial(_named_certificates, reactor, *files))
     handshakes = cache(partial(_make_queue, reactor))
     return [
-        wire.read(Reading(reactor, option, text, address, path, wire.make, certificates, handshakes, proxies))
+        wire.read(Reading(reactor, option, text, address, path, wire.make, certificates, handshakes, proxies, web))
         for option, wire, text in texts
     ]
 
@@ -210,6 +226,12 @@ def _read_stream(reading: Reading) -> Place:
 def _read_tls(reading: Reading) -> Place:
     """Read a place for a stream that gets TLS with the certificate of `--certificate`."""
     return _read_endpoint(reading, reading.certificates())
+
+
+def _read_web(reading: Reading) -> Place:
+    """Read a place of the web: a port, an address and a port, or the description of an endpoint."""
+    proxies = () if reading.text.startswith("haproxy:") else reading.web.proxies  # the PROXY header names the client
+    return _read_stream(reading._replace(make=partial(WebFactory, origins=reading.web.origins, proxies=proxies)))
 
 
 def _read_endpoint(reading: Reading, certificates: Certificates | None) -> Place:
@@ -495,6 +517,11 @@ WIRES: Final[dict[str, WireKind]] = {
         UDPPort,
         _read_datagrams,
         "Listen on UDP too, at a port, such as 14900, ADDRESS:14900 or [IPv6]:14900; may be given several times.",
+    ),
+    "web": WireKind(
+        WebFactory,
+        _read_web,
+        "PLACE to serve the chat at as a web page, and to browsers; may be given several times.",
     ),
 }
 """The kinds of wires by the options that name their places. `--port` is one more `--listen`."""

@@ -84,7 +84,10 @@ class Session(Participant):
 
     def reply(self, answer: Reply) -> None:
         """Send an answer at the end of this turn."""
-        part = self.encoding.reply(answer)
+        self.send_part(self.encoding.reply(answer))
+
+    def send_part(self, part: Any) -> None:
+        """Send what is written already, at the end of this turn: a reply, or what the wire itself has to answer."""
         self.owes(self.encoding.size(part))
         self.turn.send(self, part)
 

@@ -10,6 +10,7 @@ that names a place to listen on comes with its kind of wire, in `places.WIRES`.
 from __future__ import annotations
 
 import os
+import re
 import resource
 import sys
 from collections.abc import Callable, Sequence
@@ -32,7 +33,7 @@ from .leftovers import remove_pid_file
 from .limits import Limits
 from .login import Policy, Registration
 from .messages import WireError
-from .places import LINES, WIRES, WrongPlace, is_number, read_places
+from .places import LINES, WIRES, WebSettings, WrongPlace, is_number, read_places
 from .service import ChatService, StoreSettings
 from .stores.retention import read_keep
 from .stores.sqlite.database import Durability
@@ -107,8 +108,12 @@ class Options(AuthOptionMixin, usage.Options):
         self.setdefault("keep", []).append(limit)
 
     def opt_trust_proxy(self, address: str) -> None:
-        """Address or network of a proxy in front of a PLACE with haproxy: [default: this machine]; may be repeated."""
+        """Address or network of a proxy in front of --web or haproxy: [for haproxy: this machine]; may be repeated."""
         self.setdefault("trust-proxy", []).append(address)
+
+    def opt_web_origin(self, origin: str) -> None:
+        """Origin of pages that may use the chat, such as https://chat.example.org; may be given several times."""
+        self.setdefault("web-origin", []).append(_origin(origin))
 
     def opt_operator(self, nick: str) -> None:
         """Account of somebody who runs the server; may be given several times."""
@@ -138,6 +143,9 @@ class Options(AuthOptionMixin, usage.Options):
         for option in ("certificate", "key"):
             if self[option] is not None and "tls" not in self:
                 raise usage.UsageError(f"--{option} is for --tls PLACE, such as --tls 14943")
+        if "web-origin" in self and "web" not in self:
+            raise usage.UsageError("--web-origin is for --web PLACE, such as --web 14980")
+        trusted = _proxies(self.get("trust-proxy", []), places)
         try:
             self["places"] = read_places(
                 self["reactor"],
@@ -146,7 +154,8 @@ class Options(AuthOptionMixin, usage.Options):
                 self["certificate"],
                 self["key"],
                 rundir,
-                _proxies(self.get("trust-proxy", []), places),
+                trusted or THIS_MACHINE,
+                WebSettings(self.get("web-origin", ()), trusted),
             )
         except WrongPlace as error:
             raise usage.UsageError(str(error)) from None
@@ -235,10 +244,10 @@ def _forbidden_nicks(text: str | None, rundir: str) -> ForbiddenNicks:
 
 def _proxies(texts: Sequence[str], places: Sequence[tuple[str, object, str]]) -> Sequence[Network]:
     """Read the addresses of `--trust-proxy`; raises `UsageError`."""
-    if not texts:
-        return THIS_MACHINE
-    if not any(place.startswith("haproxy:") for _, _, place in places):
-        raise usage.UsageError("--trust-proxy is for a place with haproxy:, such as --port haproxy:tcp:14900")
+    if texts and not any(place.startswith("haproxy:") or option == "--web" for option, _, place in places):
+        raise usage.UsageError(
+            "--trust-proxy is for a place with haproxy:, such as --port haproxy:tcp:14900, or for --web PLACE"
+        )
     networks = []
     for text in texts:
         try:
@@ -248,6 +257,15 @@ def _proxies(texts: Sequence[str], places: Sequence[tuple[str, object, str]]) ->
                 f"--trust-proxy takes an address or a network, such as 192.0.2.7 or 10.0.0.0/8, not '{text}'"
             ) from None
     return networks
+
+
+def _origin(text: str) -> str:
+    """Read an origin (RFC 6454). Raises `UsageError`."""
+    if re.fullmatch(r"https?://([\w.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?", text, re.ASCII) is None:
+        raise usage.UsageError(
+            f"--web-origin takes the beginning of an address, such as https://chat.example.org, not '{text}'"
+        )
+    return text
 
 
 def _one_of(option: str, text: str, values: Sequence[_T]) -> _T:

@@ -81,6 +81,8 @@ class _Transport(TypingProtocol):
     def unregisterProducer(self) -> None: ...
     def pauseProducing(self) -> None: ...
     def resumeProducing(self) -> None: ...
+    def getPeer(self) -> IAddress: ...
+    def getHost(self) -> IAddress: ...
 
 
 def _is_plain(transport: object) -> TypeGuard[Connection]:
@@ -184,6 +186,8 @@ class Stream(Protocol):
     """The kind of connection, if it is always the same; empty for `tcp`, `tls` or `unix`."""
     cause = ""
     may_be_bare = False
+    begins_with_objects = True
+    """False if something else comes before the first object, and the wire itself calls `Chat.begin`."""
     longest_object = MAX_OBJECT
     longest_answer = 2**18
     """The maximum size in bytes of an answer, as a client can hold it."""
@@ -229,6 +233,11 @@ class Stream(Protocol):
     def is_unfinished(self) -> bool:
         return self._cutter.is_unfinished
 
+    @property
+    def is_encrypted(self) -> bool:
+        """True if the connection has TLS, as far as the server knows."""
+        return _is_tls(self.transport)
+
     # From the transport
 
     def connectionMade(self) -> None:
@@ -245,7 +254,7 @@ class Stream(Protocol):
         self.write = writer(self.transport, self.traffic)
         handshakes = _is_tls(self.transport)
         self.kind = self.kind or ("tls" if handshakes else "tcp" if self.address else "unix")
-        self._chat.connected(self, ready=not handshakes)
+        self._chat.connected(self, ready=self.begins_with_objects and not handshakes)
         if handshakes:
             self._deadline = self._chat.reactor.callLater(HANDSHAKE_SECONDS, self._give_up)
 

@@ -1,0 +1,112 @@
+"""The opening handshake of a WebSocket (RFC 6455, section 4.2), and who may open one.
+
+A browser opens a WebSocket for every page that asks for one, whoever wrote it, and says in `Origin` which page that is.
+So only the server's own page may, and those that are named. That alone does not help where a name of the attacker's
+leads to this server (DNS rebinding): the page's host and that of the request are then the same. So `Host` has to be an
+address, `localhost`, the name of this machine, or a name that is known. Over TLS the certificate shows that it is.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from base64 import b64decode, b64encode
+from binascii import Error as NoBase64
+from collections.abc import Sequence
+from hashlib import sha1
+from typing import Final
+from urllib.parse import urlsplit
+
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.web.http_headers import Headers
+
+_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+"""The text that shows that the answer is one of a WebSocket server (section 1.3)."""
+
+VERSION: Final = b"13"
+
+_HOST: Final = re.compile(rb"(?a:([\w.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?)")
+
+
+class Refused(Exception):
+    """A request that is refused, with the reason for a person."""
+
+    def __init__(self, status: int, why: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+        super().__init__(why)
+        self.status = status
+        self.headers = headers
+
+
+class Origins:
+    """The names of this server, and the pages that may open a WebSocket."""
+
+    def __init__(self, allowed: Sequence[str] = ()) -> None:
+        """`allowed` are origins such as `https://chat.example.org`, beside the server's own page."""
+        self._allowed = frozenset(origin.lower().encode() for origin in allowed)
+        names = {"localhost", socket.gethostname().lower(), *(urlsplit(origin).hostname or "" for origin in allowed)}
+        self._names = frozenset(name.encode() for name in names)
+
+    def check_host(self, host: bytes, is_proved: bool) -> None:
+        """Raise `Refused` unless a request is for this server.
+
+        `is_proved` is true over TLS, where a certificate shows it, and behind a proxy, which knows its names.
+        """
+        name = _name(host)
+        if not name:
+            raise Refused(400, "The request has no Host header, or one that is no name.")
+        if not (is_proved or name in self._names or not self.is_name(host)):
+            raise Refused(
+                421,
+                f"This server does not go by the name of '{name.decode()}'. If it should, start it with "
+                f"--web-origin http://{host.decode()}.",
+            )
+
+    def is_name(self, host: bytes) -> bool:
+        """True for a host that is the name of a machine on the net, and not an address or `localhost`."""
+        name = _name(host).decode()
+        return not (isIPAddress(name) or isIPv6Address(name) or name == "localhost" or name.endswith(".localhost"))
+
+    def check_origin(self, origins: Sequence[bytes] | None, host: bytes) -> None:
+        """Raise `Refused` unless the page at an origin may open a WebSocket. What is no browser sends no origin."""
+        if origins is None:
+            return
+        origin = origins[-1].lower()
+        if origin in self._allowed or origin in (b"http://" + host.lower(), b"https://" + host.lower()):
+            return
+        shown = origin.decode("ascii", "replace")
+        raise Refused(
+            403,
+            f"The page at '{shown}' may not use this chat. If it should, start the server with --web-origin {shown}. "
+            "A proxy in front has to pass on the Host header.",
+        )
+
+
+def _name(host: bytes) -> bytes:
+    """Return the name or address in a `Host` header, without brackets and port; nothing if there is none."""
+    found = _HOST.fullmatch(host)
+    return found[1].strip(b"[]").lower() if found else b""
+
+
+def accept_key(headers: Headers) -> bytes:
+    """Return the key that accepts a handshake (section 4.2.2). Raises `Refused` unless it is one (section 4.2.1)."""
+    if b"websocket" not in _words(headers, b"Upgrade") or b"upgrade" not in _words(headers, b"Connection"):
+        upgrade = (b"Upgrade", b"websocket"), (b"Connection", b"Upgrade")
+        raise Refused(426, "The chat is a WebSocket: open this address with one.", upgrade)
+    if headers.getRawHeaders(b"Sec-WebSocket-Version") != [VERSION]:
+        raise Refused(426, "This server speaks version 13 of WebSockets.", [(b"Sec-WebSocket-Version", VERSION)])
+    keys = headers.getRawHeaders(b"Sec-WebSocket-Key") or []
+    if len(keys) != 1 or not _is_key(keys[0]):
+        raise Refused(400, "Sec-WebSocket-Key is not 16 bytes in base64.")
+    return b64encode(sha1(keys[0] + _GUID, usedforsecurity=False).digest())
+
+
+def _is_key(key: bytes) -> bool:
+    try:
+        return len(b64decode(key, validate=True)) == 16
+    except NoBase64:
+        return False
+
+
+def _words(headers: Headers, name: bytes) -> list[bytes]:
+    """Return the words of a header that is a list, in lower case."""
+    return [word.strip().lower() for value in headers.getRawHeaders(name) or () for word in value.split(b",")]
