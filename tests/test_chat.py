@@ -286,7 +286,7 @@ class TokenTests(ChatTestCase):
     def test_the_old_connection_is_told_why_and_ended(self) -> None:
         self.assertEqual(self.take_over()["type"], "welcome")
         (stop,) = self.old.got()
-        self.assertEqual((stop["type"], stop["author"]), ("stop", "server"))
+        self.assertEqual((stop["type"], stop["author"], stop["code"]), ("stop", "server", "replaced"))
         self.assertIn("new connection of yours", stop["msg"])
         self.assertTrue(self.old.wire.closed)
         self.assertFalse(self.new.wire.closed)

@@ -32,6 +32,9 @@ SILENCE_SECONDS: Final = SILENT_TICKS * TICK_SECONDS
 LEAVING_TICKS: Final = 4
 """Ticks after which a session is ended that has sent `quit` and does not read its earlier answers: two minutes."""
 
+FINAL_CAUSES: Final = frozenset({"replaced"})
+"""The causes that a `stop` has as its code, since a client must not connect again by itself after them."""
+
 
 @implementer(IPushProducer)
 class Session(Participant):
@@ -106,7 +109,8 @@ class Session(Participant):
         if self.closed:
             return
         self.wire.cause = self.wire.cause or cause
-        stop = self.encoding.reply(Stop(msg=why, author=SERVER, id=id))
+        code = cause if cause in FINAL_CAUSES else None
+        stop = self.encoding.reply(Stop(msg=why, author=SERVER, id=id, code=code))
         last = self.encoding.join([*self.turn.take(self), stop])
         self.close()
         self.write(last)

@@ -214,6 +214,8 @@ class Stop(Sent, tag="stop", kw_only=True):
     msg: str
     author: str
     id: str | None = None
+    code: str | None = None
+    """Why, for a program that should not connect again by itself."""
 
 
 class Error(Sent, tag="error", kw_only=True):
