@@ -41,6 +41,7 @@ export const { keptLogin } = storages;
 /** @typedef {import("./client/objects.js").Bans} Bans */
 /** @typedef {import("./client/objects.js").Deleted} Deleted */
 /** @typedef {import("./client/objects.js").DirectInfo} DirectInfo */
+/** @typedef {import("./client/objects.js").Joined} Joined */
 /** @typedef {import("./client/objects.js").Members} Members */
 /** @typedef {import("./client/objects.js").Message} Message */
 /** @typedef {import("./client/objects.js").Page} Page */
@@ -67,8 +68,8 @@ export const { keptLogin } = storages;
  * @property {Deleted} deleted somebody deleted the message `of`; it comes in its place among the messages
  * @property {Request} acked the server has a message of this client, which has its `seq` and `time` now
  * @property {{request: Request, error: ChatError}} failed a message of this client was refused, or will not be sent
- * @property {{room: string, topic: string, seq: number, oldest: number, count: number, again: boolean}} joined the
- *   client is in a room; `again` after a lost connection, when the list of members may have changed
+ * @property {Joined & {again: boolean}} joined the client is in a room; `again` after a lost connection, when the list
+ *   of members may have changed
  * @property {{author: string, room: string}} member-joined
  * @property {{author: string, room: string, msg: string}} member-left
  * @property {{author: string, nick: string, room?: string}} nick-changed `author` is `nick` from now on
@@ -183,6 +184,11 @@ export class Room extends Emitter {
   /** The number of the oldest message that was kept when the client last joined. */
   get oldest() {
     return this.#membership.oldest;
+  }
+
+  /** The role of the client's account here: `member`, `moderator`, `owner`, `operator`, or empty. */
+  get role() {
+    return this.#membership.role;
   }
 
   /** The cursor: the number up to which all messages of others came as events. A later run can join with it as

@@ -93,9 +93,12 @@ export class Engine {
   #pinged = null;
   /** @type {Request | null} */
   #hello = null;
-  /** Why the server refused the last hello.
+  /** Why the server refused the last hello, or ended the connection.
    * @type {RequestError | null} */
   #shutOut = null;
+  /** The last error on this connection that answers no request.
+   * @type {RequestError | null} */
+  #complaint = null;
   #wasWelcome = false;
   #quitting = false;
   /** True while the connection is made anew for a login. */
@@ -269,7 +272,7 @@ export class Engine {
     const why = this.hangUp ?? reason;
     this.hangUp = null;
     this.#isConnected = false;
-    this.#hello = null;
+    this.#hello = this.#complaint = null;
     this.#pinged = null;
     this.#exchange.lost();
     this.#rooms.lost();
@@ -572,8 +575,10 @@ export class Engine {
     }
     const [event, detail] = /** @type {[string, {msg: string}]} */ (readNotice(obj));
     this.#exchange.emit(event, detail);
-    if (obj.code === "replaced") this.#shutOut = new RequestError("replaced", detail.msg);
-    this.#hangUpFor(detail.msg || ENDED);
+    const reason = detail.msg || ENDED;
+    if (obj.code === "replaced") this.#shutOut = new RequestError("replaced", reason);
+    else if (this.#complaint?.text === reason) this.#shutOut = this.#complaint; // it says why, with a code
+    this.#hangUpFor(reason);
   }
 
   /**
@@ -672,9 +677,11 @@ export class Engine {
         request: isHello ? null : request,
       },
     );
-    if (request === null) {
-      if (this.state !== "connected") this.#shut(error);
-      else this.#noticed(obj);
+    if (request === null && this.state !== "connected") {
+      this.#shut(error);
+    } else if (request === null) {
+      this.#complaint = error;
+      this.#noticed(obj);
     } else if (!isHello && passesOver(error, request)) {
       this.#exchange.putOff(request, error.retry);
       this.#rooms.putOff(request);

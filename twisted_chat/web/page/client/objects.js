@@ -273,9 +273,16 @@ export function readAudit(obj) {
   return { actions: readActions(obj), ...pick({ more: "boolean" }, obj) };
 }
 
-/** @type {(obj: Obj) => {room: string, topic: string, seq: number, oldest: number, count: number}} */
+/**
+ * A room that was joined: its newest number, the oldest one that is kept, its members, and the `role` of this client's
+ * account in it, which is empty if there is none, or `operator`.
+ *
+ * @typedef {{room: string, topic: string, seq: number, oldest: number, count: number, role: string}} Joined
+ */
+
+/** @type {(obj: Obj) => Joined} */
 export const readJoined = reader({
-  room: "string", topic: "string", seq: "integer", oldest: "integer", count: "integer",
+  room: "string", topic: "string", seq: "integer", oldest: "integer", count: "integer", role: "text",
 });
 
 /** @type {(obj: Obj) => {seq?: number, time?: string}} */

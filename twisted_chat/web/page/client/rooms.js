@@ -37,6 +37,8 @@ export class Membership {
     this.count = 0;
     /** The number of the oldest message that was kept when the client last joined. */
     this.oldest = 0;
+    /** The role of the client's account; empty if there is none. */
+    this.role = "";
     this.outbox = new Outbox();
     /** Reads on from the cursor. A room that is joined without `since` has none until the first `joined`. */
     this.reader = since === undefined ? null : new LogReader(since);
@@ -54,6 +56,15 @@ export class Membership {
     this.resting = false;
     this.reading = false;
     this.away();
+  }
+
+  /**
+   * Take another role in the room. An operator stays one.
+   *
+   * @param {unknown} role
+   */
+  setRole(role) {
+    if (typeof role === "string" && this.role !== "operator") this.role = role === "none" ? "" : role;
   }
 
   /** Forget what belongs to a connection. */
@@ -230,10 +241,11 @@ export class Rooms {
 
   /**
    * @param {Membership} membership
-   * @param {{room: string, topic: string, seq: number, oldest: number, count: number}} joined
+   * @param {import("./objects.js").Joined} joined
    */
-  #joined(membership, { room, topic, seq, oldest, count }) {
-    Object.assign(membership, { name: room, topic, oldest, count, busy: false, tries: 0 });
+  #joined(membership, joined) {
+    const { room, topic, seq, oldest, count, role } = joined;
+    Object.assign(membership, { name: room, topic, oldest, count, role, busy: false, tries: 0 });
     if (membership.reader === null) {
       membership.reader = new LogReader(seq);
     } else if (seq < membership.reader.edge && membership.reader.edge > 0) {
@@ -249,7 +261,7 @@ export class Rooms {
     const again = membership.entered;
     membership.entered = true;
     this.#exchange.emit("entered", { membership });
-    this.#exchange.emit("joined", { room, topic, seq, oldest, count, again });
+    this.#exchange.emit("joined", { ...joined, again });
     this.#readOn(membership);
   }
 
@@ -327,13 +339,14 @@ export class Rooms {
    *
    * @param {Obj} obj
    */
-  note({ type, room, count, msg }) {
+  note({ type, room, count, msg, nick, role }) {
     const membership = this.find(room);
     if (membership === null) return;
     if (type === "join") membership.count += 1;
     else if (type === "leave" || type === "kick") membership.count -= 1;
     else if (type === "presence" && typeof count === "number") membership.count = count;
     else if (type === "topic" && typeof msg === "string") membership.topic = msg;
+    else if (type === "grant" && typeof nick === "string" && key(nick) === key(this.nick)) membership.setRole(role);
   }
 
   /**
