@@ -35,7 +35,6 @@ from .limits import (
     NOT_ITS_FAULT,
     QUANTUM,
     TOKEN_BYTES,
-    WORK_A_TURN,
     RateLimited,
     SessionBucket,
     price_of_part,
@@ -280,7 +279,8 @@ class Participant(ABC):
         self._silent = 0
         if self.closed or self._leaving or self.host.stopping:
             return
-        if type(request) is Quit:
+        is_message = type(request) is Say
+        if not is_message and type(request) is Quit:
             self._leaving = True
         turn = self.turn
         if self._turn_number != turn.number:
@@ -288,7 +288,7 @@ class Participant(ABC):
         if (
             self._work < turn.quantum
             and not (self._waiting or self._busy or self._enough or self._resting)
-            and not ((self.paused or type(request) is not Say) and self.depends(request))
+            and ((is_message and not self.paused) or not self.depends(request))
         ):
             self.handle(request, size)
         elif self._waiting or self._must_wait(request):
@@ -316,7 +316,7 @@ class Participant(ABC):
         self._work += work
         turn = self.turn
         turn.work += work  # as `spend` does, without a call for each message
-        if turn.work >= WORK_A_TURN:
+        if turn.work >= turn.tightens_at:
             turn.tighten()
         try:
             answered = self.host.handle(self, request)

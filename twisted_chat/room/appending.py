@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -38,6 +39,7 @@ memory that a turn takes if no member reads. Without it, a thousand members that
 256 of these in one turn, which took seconds, and 2.7 GB."""
 
 _log = Logger("twisted_chat.room")
+_is_fresh = attrgetter("fresh")
 
 _Said = dict[Room, dict[Member, list[Entry]]]
 """Messages by their rooms and authors."""
@@ -236,14 +238,14 @@ class Appending:
         """Send an author what the others get, with acks in place of its own messages."""
         listener = member.listener
         encoding = listener.encoding
+        room = page.room
+        is_direct = room[0] == DIRECT
         acks: list[Any] = []
-        fresh = 0
         for entry in own:
-            fresh += entry.fresh
             if entry.id is not None:
-                ack = Ack(entry.id, page.room, None, entry.seq, time_text(entry.time))
-                if page.room[0] == DIRECT:
-                    ack.room, ack.to = address_of(page.room, entry.author.shown)
+                ack = Ack(entry.id, room, None, entry.seq, time_text(entry.time))
+                if is_direct:
+                    ack.room, ack.to = address_of(room, entry.author.shown)
                 acks.append(encoding.reply(ack))
             elif member.live:
                 acks.append(encoding.join(()))
@@ -251,10 +253,10 @@ class Appending:
             if not member.gone:
                 member.own.extend([entry.seq for entry in own if entry.fresh])
                 self._answer(listener, encoding.join(acks))
-        elif fresh == len(page.records):
+        elif len(own) >= len(page.records) == sum(map(_is_fresh, own)):  # nobody else has said anything
             self._turn.send(listener, encoding.join(acks))
         else:
-            self._counters.deliveries += len(page.records) - fresh
+            self._counters.deliveries += len(page.records) - sum(map(_is_fresh, own))
             self._turn.send(listener, page.written(encoding).with_answers(own, acks))
 
     def _answer(self, listener: Listener, part: Any) -> None:

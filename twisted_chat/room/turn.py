@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from math import inf
 from typing import Any, Protocol
 
 from twisted.logger import Logger
@@ -50,6 +51,8 @@ class Turn:
         """The work in this turn so far, in requests."""
         self.quantum = QUANTUM
         """The work that one participant may cause in this turn. It is smaller once there was much work."""
+        self.tightens_at: float = WORK_A_TURN
+        """The work in this turn at which it is tightened next."""
         self.steps: list[Step] = []
         """The steps of each turn, in order."""
         self.last_steps: list[Callable[[], None]] = []
@@ -129,13 +132,14 @@ class Turn:
     def spend(self, work: int) -> None:
         """Count work."""
         self.work += work
-        if self.work >= WORK_A_TURN:
+        if self.work >= self.tightens_at:
             self.tighten()
 
     def tighten(self) -> None:
         """Give everybody a smaller quantum for the rest of the turn, since there was much work."""
         self.quantum = LEAST_QUANTUM
         self.is_full = self.work >= FULL_TURN
+        self.tightens_at = inf if self.is_full else FULL_TURN
 
     def _serve_busy(self) -> None:
         while self._new and self.work < FULL_TURN:
@@ -169,6 +173,7 @@ class Turn:
         self.number += 1
         self.work = 0
         self.quantum = QUANTUM
+        self.tightens_at = WORK_A_TURN
         self.is_full = False
         if self._busy_next:
             self._busy.extend(self._busy_next)
