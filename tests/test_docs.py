@@ -374,7 +374,7 @@ class CommandsTests(TestCase):
             database.execute("VACUUM INTO ?", [str(server.home / "chat-2026-11-22.sqlite")])
         commands = [words for words in self.arguments("twisted-chat") if words[0] != "talk"]
         self.assertEqual(
-            {words[0] for words in commands}, {"stats", "export", "import", "backup", "certificate", "account"}
+            {words[0] for words in commands}, {"stats", "export", "import", "backup", "check", "certificate", "account"}
         )
         for words in commands:
             program = Program(self, sys.executable, "-m", "twisted_chat", *words, home=server.home)

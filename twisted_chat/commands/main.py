@@ -27,11 +27,12 @@ from . import TALK, TOOL, Command, Problem
 from .accounts import ACCOUNT
 from .backup import BACKUP
 from .certificate import CERTIFICATE
+from .check import CHECK
 from .exporting import EXPORT
 from .importing import IMPORT
 from .stats import STATS
 
-COMMANDS: Final[tuple[Command, ...]] = (EXPORT, IMPORT, STATS, BACKUP, ACCOUNT, CERTIFICATE)
+COMMANDS: Final[tuple[Command, ...]] = (EXPORT, IMPORT, STATS, BACKUP, CHECK, ACCOUNT, CERTIFICATE)
 
 
 def main(arguments: Sequence[str], commands: Sequence[Command] = COMMANDS) -> int:
