@@ -121,6 +121,7 @@ class FakeChat:
         self.goodbye: Deferred[None] = succeed(None)
         self.during_start: Callable[[], None] = lambda: None
         self.stopped_for = ""
+        self.is_open = False
         self.limits: Limits | None = None
         self.memory = 0
 
@@ -170,6 +171,7 @@ class ServiceTests(TestCase):
         self.chat = FakeChat()
         self.signals = Signals()
         self.reloads: list[Callable[[], object]] = []
+        self.status: list[Place] = []
         self.terminal: StringIO | None = None
         self.written: list[Any] = []
         self.publisher = LogPublisher(cast(ILogObserver, self.written.append))
@@ -195,6 +197,7 @@ class ServiceTests(TestCase):
             self.signals,
             self.terminal,
             self.reloads,
+            self.status,
         )
 
     def started(self, *places: Place | str) -> ChatService:
@@ -236,6 +239,37 @@ class ServiceTests(TestCase):
         self.started("1", "udp:2")
         self.reactor.run()
         self.assertEqual(len(self.said()), 3, self.said())
+
+    def test_the_status_is_open_before_everything_and_after_it(self) -> None:
+        address = IPv4Address("TCP", "127.0.0.1", 9)
+        closing: Deferred[None] = Deferred()
+        listening: Deferred[Port] = Deferred()
+        self.status = [slow_place(succeed(Port(address, closing)))]
+        self.chat.during_start = lambda: self.said_at_start.append(*self.reactor.whenRunningHooks)
+        self.said_at_start: list[object] = []
+        self.reactor.callLater(0, listening.callback, Port(IPv4Address("TCP", "127.0.0.1", 1)))
+        self.assertFalse(self.chat.is_open)
+        made = self.started(slow_place(listening))
+        self.assertEqual(len(self.said_at_start), 1)
+        self.assertTrue(self.chat.is_open)
+        self.reactor.run()
+        served = ["the status is served on 127.0.0.1:9", "listening on 127.0.0.1:1"]
+        self.assertEqual(self.said()[1:], served)
+        stopped = made.stopService()
+        self.assertTrue(self.store.is_closed)
+        self.assertNoResult(stopped)
+        closing.callback(None)
+        self.successResultOf(stopped)
+
+    def test_a_status_without_a_token_that_others_can_reach_ends_the_start(self) -> None:
+        public = slow_place(succeed(Port(IPv4Address("TCP", "0.0.0.0", 9))))
+        self.status = [replace(public, for_this_machine=True)]
+        expected = "--status slow: can be reached from other machines: give it a --status-token FILE, or 127.0.0.1"
+        self.assertEqual(self.cannot_start(), expected)
+        self.status = [public]
+        self.started()
+        self.reactor.run()
+        self.assertIn("traffic to 0.0.0.0:9 is not encrypted", self.said()[-1])
 
     def test_the_chat_gets_its_limits_and_its_memory(self) -> None:
         self.store = FakeStore(":memory:", memory=7)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_chat.log import Unavailable
+from twisted_chat.log import Condition, Unavailable
+from twisted_chat.status import units
+from twisted_chat.status.history import POINT_SECONDS, POINTS, History, memory, quantile
 from twisted_chat.status.snapshot import FAILED_SECONDS, KINDS, STUCK_SECONDS, Snapshot, take
 
 from .helpers import Server
@@ -116,3 +120,109 @@ class ReadinessTests(SynchronousTestCase):
         alice.say("hello")
         self.server.settle()
         self.assertEqual(self.trouble(), "")
+
+
+class HistoryTests(SynchronousTestCase):
+    """A point every ten seconds, and an hour of them."""
+
+    def setUp(self) -> None:
+        self.server = open_server()
+        self.history = History(self.server.chat)
+        self.alice = self.server.welcome("alice", "lobby")
+        self.server.welcome("bob", "lobby")
+        self.history.start()
+        self.addCleanup(self.history.stop)
+
+    def test_a_point_has_what_happened_since_the_last_one(self) -> None:
+        for number in range(20):
+            self.alice.say(str(number))
+        self.alice.ask(type="history", room="nowhere!")
+        self.alice.wire.traffic.sent += 300
+        self.alice.wire.traffic.received += 200
+        self.assertEqual(len(self.history.points), 0)
+        self.server.clock.advance(POINT_SECONDS)
+        (point,) = self.history.points
+        self.assertEqual((point.messages, point.deliveries, point.refused, point.traffic), (2.0, 2.0, 0.1, 50.0))
+        self.assertEqual((point.connections, point.members, point.paused, point.journal), (2, 2, 0, 0))
+        self.assertGreater(point.memory, 10_000_000)
+        self.assertGreaterEqual(point.processor, 0)
+        self.server.clock.advance(POINT_SECONDS)
+        self.assertEqual(self.history.points[-1].messages, 0.0)
+
+    def test_it_has_the_slowest_turns_of_its_time(self) -> None:
+        counters = self.server.chat.counters
+        self.server.clock.advance(POINT_SECONDS)
+        counters.turns.observe(0.2)
+        counters.commits.observe(3.0)
+        self.server.clock.advance(POINT_SECONDS)
+        slow = self.history.points[-1]
+        self.assertEqual((0.1 < slow.turn <= 0.25, 1.0 < slow.commit <= 5.0), (True, True))
+        self.server.clock.advance(POINT_SECONDS)
+        self.assertEqual(self.history.points[-1].commit, 0.0)
+
+    def test_an_hour_is_kept(self) -> None:
+        self.server.clock.pump([POINT_SECONDS] * (POINTS + 10))
+        self.assertEqual(len(self.history.points), POINTS)
+        self.assertEqual(POINTS * POINT_SECONDS, 3600)
+
+    def test_it_ends(self) -> None:
+        self.history.stop()
+        self.history.stop()
+        self.server.clock.advance(POINT_SECONDS)
+        self.assertEqual(len(self.history.points), 0)
+
+    def test_a_point_that_cannot_be_made_is_left_out(self) -> None:
+        self.patch(self.server.fake, "condition", lambda: 1 / 0)
+        self.server.clock.advance(POINT_SECONDS)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.patch(self.server.fake, "condition", Condition)
+        self.server.clock.advance(POINT_SECONDS)
+        self.assertEqual(len(self.history.points), 1)
+
+    def test_where_the_system_does_not_tell_the_memory(self) -> None:
+        self.assertEqual(memory("/nowhere/statm"), 0)
+
+
+class QuantileTests(SynchronousTestCase):
+    """The value that a share of the observations does not exceed."""
+
+    def test_it_lies_within_its_range(self) -> None:
+        bounds = (1.0, 2.0, 4.0)
+        for counts, share, value in (
+            ([0, 0, 0, 0], 0.99, 0.0),
+            ([10, 0, 0, 0], 0.5, 0.5),
+            ([0, 10, 0, 0], 1.0, 2.0),
+            ([5, 0, 5, 0], 0.75, 3.0),
+            ([0, 0, 0, 3], 0.99, 4.0),
+            ([98, 0, 2, 0], 0.99, 3.0),
+        ):
+            self.assertAlmostEqual(quantile(bounds, counts, share), value)
+
+
+class UnitsTests(SynchronousTestCase):
+    """Figures as people read them."""
+
+    def check_texts(self, function: Callable[[float], str], texts: dict[float, str]) -> None:
+        self.assertEqual({value: function(value) for value in texts}, texts)
+
+    def test_numbers(self) -> None:
+        self.check_texts(
+            units.number,
+            {0: "0", 0.25: "0.25", 12.34: "12.3", 99.97: "100", 999.4: "999", 999.6: "1 k", 1.234e6: "1.23 M"}
+            | {5e15: "5000 T"},
+        )
+        self.assertEqual([units.number(value, "/s") for value in (12.34, 12340)], ["12.3/s", "12.3 k/s"])
+        self.assertEqual([units.number(value, "B") for value in (12.34, 12340)], ["12.3 B", "12.3 kB"])
+
+    def test_times(self) -> None:
+        self.check_texts(
+            units.seconds,
+            {0: "0 s", 2.5e-5: "25 µs", 0.00025: "250 µs", 0.0125: "12.5 ms", 0.9997: "1 s", 1.25: "1.25 s"},
+        )
+        self.check_texts(
+            units.age, {59.9: "59 s", 60: "1 min", 3599: "59 min", 11100: "3 h 5 min", 1_047_600: "12 d 3 h"}
+        )
+
+    def test_counts_and_shares(self) -> None:
+        self.check_texts(units.count, {0: "0", 1234: "1,234"})
+        self.check_texts(units.share, {0.123: "12 %", 1.5: "150 %"})

@@ -14,11 +14,13 @@ from unittest import mock
 import msgspec
 from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
 from twisted.internet import reactor
+from twisted.internet.task import Clock
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import TestCase
 
 from twisted_chat import __version__, names, tap
 from twisted_chat import reactor as asyncio_reactor
+from twisted_chat.chat import Chat
 from twisted_chat.limits import Limits
 from twisted_chat.login import Policy
 from twisted_chat.places import read_places
@@ -103,6 +105,32 @@ class OptionsTests(TestCase):
     def test_a_proxy_without_a_place_for_it_is_refused(self) -> None:
         expected = "--trust-proxy is for a place with haproxy:, such as --port haproxy:tcp:14900, or for --web PLACE"
         self.assertEqual(self.refuses("--trust-proxy=192.0.2.7"), expected)
+
+    def test_the_status_is_for_this_machine_unless_it_has_a_token(self) -> None:
+        self.assertEqual(parse()["status"], ())
+        (place,) = parse("--status=14990", "--interface=0.0.0.0")["status"]
+        self.assertEqual((place.text, place.for_this_machine), ("127.0.0.1:14990", True))
+        token = folder(self) / "token"
+        token.write_text("0123456789abcdef\n")
+        (place,) = parse("--status=0.0.0.0:14990", f"--status-token={token}")["status"]
+        self.assertEqual((place.text, place.for_this_machine), ("0.0.0.0:14990", False))
+        site = place.make(Chat(Clock(), FakeLog(), make_login()))
+        site.startFactory()
+        self.addCleanup(site.stopFactory)
+        self.assertEqual(site._token, b"0123456789abcdef")
+
+    def test_the_token_of_the_status_is_long_and_can_be_read(self) -> None:
+        expected = "--status-token is for --status PLACE, such as --status 14990"
+        self.assertEqual(self.refuses("--status-token=token"), expected)
+        self.assertRegex(
+            self.refuses("--status=1", "--status-token=/no"), "^--status-token: /no cannot be read: No such"
+        )
+        token = folder(self) / "token"
+        for text in ("", "\n0123456789abcdef", "too short\n"):
+            token.write_text(text)
+            error = self.refuses("--status=1", f"--status-token={token}")
+            self.assertRegex(error, "^--status-token: the first line of .* needs 16 characters or more, such as")
+        self.assertRegex(self.refuses("--status=nowhere:1"), "^--status takes a port or an endpoint")
 
     def test_the_oldest_clients_are_served_or_not(self) -> None:
         self.assertEqual([parse(*options)["limits"].bare for options in ([], ["--bare", "no"])], [True, False])

@@ -69,6 +69,8 @@ class Place:
     places that share their files."""
     in_clear: bool = True
     """True if what comes to this place is not encrypted on its way, as far as the server knows."""
+    for_this_machine: bool = False
+    """True if other machines must not reach it."""
 
     def listen(self, chat: Chat) -> Deferred[IListeningPort]:
         """Open the port."""
@@ -484,8 +486,14 @@ _ADVICE: Final = {
 }
 
 
+class TooPublic(Exception):
+    """Other machines can reach a place that is for this one only."""
+
+
 def refusal(place: Place, error: Exception) -> str:
     """Return the reason why a place cannot be listened on, and what to do."""
+    if isinstance(error, TooPublic):
+        return f"--status {place.text} can be reached from other machines: give it a --status-token FILE, or 127.0.0.1"
     cause = error.socketError if isinstance(error, CannotListenError) else error
     if isinstance(cause, OSError):
         why = _ADVICE.get(cause.errno or 0) or cause.strerror

@@ -28,7 +28,7 @@ from .log import Unavailable, Unusable
 from .log_files import log_files, reopen
 from .login import EVERYBODY, Login, Policy
 from .passwords import Passwords
-from .places import Place, address_text, is_public, refusal
+from .places import Place, TooPublic, address_text, is_public, refusal
 from .room import TAIL_BYTES, Soon
 from .signals import SIGNALS, Signals
 from .stores.opened import Opened
@@ -108,12 +108,14 @@ class ChatService(Service):
         signals: Signals = SIGNALS,
         terminal: TextIO | None = None,
         reloads: Sequence[Callable[[], object]] = (),
+        status: Sequence[Place] = (),
     ) -> None:
         """Make a service.
 
         `terminal` is the output for people while the server starts, if that is not standard error, as for a daemon. It
         is closed then. `reloads` are functions that read files again; they are called for SIGHUP, after the log file
-        was opened anew and the certificates of the places were read.
+        was opened anew and the certificates of the places were read. `status` are the places that are not for users:
+        they are open before the others and after them.
         """
         self._reactor = reactor
         self._places = places
@@ -127,7 +129,9 @@ class ChatService(Service):
         self._unbound: Callable[[], None] | None = None
         """The function that removes the bound on the entries of the server's log."""
         self._ports: list[IListeningPort] = []
-        self._reloads = [*dict.fromkeys(place.reload for place in places), *reloads]
+        self._status = status
+        self._status_ports: list[IListeningPort] = []
+        self._reloads = [*dict.fromkeys(place.reload for place in (*places, *status)), *reloads]
         self._log_files: Sequence[BaseLogFile] = ()
         """The files of the server's log."""
 
@@ -215,27 +219,36 @@ class ChatService(Service):
         return opened
 
     async def _start(self) -> None:
+        in_clear: list[str] = []
+        for place in self._status:
+            await self._listen(place, self._status_ports, in_clear, "the status is served on {address}")
         try:
             await self._chat.start()
         except Unavailable as error:
             raise CannotStart(f"{self._store.database} cannot be read: {error}") from None
-        in_clear: list[str] = []
         for place in self._places:
             self._check_signals()
-            try:
-                port = await place.listen(self._chat)
-            except Exception as error:  # each type of endpoint has its own ways to fail
-                raise CannotStart(refusal(place, error)) from None
-            self._ports.append(port)
-            address = port.getHost()
-            # Logged once the reactor runs: before that, a signal kills the server, and a client gets no answer.
-            self._reactor.callWhenRunning(_log.info, "listening on {address}", address=address_text(address))
-            if place.in_clear and is_public(address):
-                in_clear.append(address_text(address))
+            await self._listen(place, self._ports, in_clear, "listening on {address}")
         if in_clear:
             self._reactor.callWhenRunning(_log.warn, IN_CLEAR, addresses=", ".join(in_clear))
         self._check_signals()
+        self._chat.is_open = True
         self._reactor.callWhenRunning(self._bound_log)
+
+    async def _listen(self, place: Place, ports: list[IListeningPort], in_clear: list[str], text: str) -> None:
+        """Listen on a place, and log that. Adds the port to `ports`, and to `in_clear` if others can read its bytes."""
+        try:
+            port = await place.listen(self._chat)
+            ports.append(port)
+            address = port.getHost()
+            if place.for_this_machine and is_public(address):
+                raise TooPublic
+        except Exception as error:  # each type of endpoint has its own ways to fail
+            raise CannotStart(refusal(place, error)) from None
+        # Logged once the reactor runs: before that, a signal kills the server, and a client gets no answer.
+        self._reactor.callWhenRunning(_log.info, text, address=address_text(address))
+        if place.in_clear and is_public(address):
+            in_clear.append(address_text(address))
 
     def _check_signals(self) -> None:
         if self._signals.received:
@@ -260,6 +273,7 @@ class ChatService(Service):
         self._login.stop()
         await _settled("closing the registry", maybeDeferred(self._registry.close))
         await _settled("closing the log", maybeDeferred(self._log.close))
+        await _close(self._status_ports)
         if self._unbound is not None:
             self._unbound()
         # twistd would end itself with the signal that stopped it, and there is no public way to say that all is well.

@@ -14,6 +14,7 @@ import re
 import resource
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
@@ -33,12 +34,15 @@ from .leftovers import remove_pid_file
 from .limits import Limits
 from .login import Policy, Registration
 from .messages import WireError
-from .places import LINES, WIRES, WebSettings, WrongPlace, is_number, read_places
+from .places import LINES, WIRES, Place, WebSettings, WrongPlace, is_number, read_places
 from .service import ChatService, StoreSettings
 from .stores.retention import read_keep
 from .stores.sqlite.database import Durability
 from .stores.sqlite.file import IN_MEMORY
 from .wire.proxy import THIS_MACHINE, Network
+
+MIN_TOKEN: Final = 16
+"""Characters of the secret of the status, at least: it may be tried as often as somebody likes."""
 
 FILES: Final = 64
 """The number of files that are open beside the connections: those of the database, the ports, the log, and Python."""
@@ -84,6 +88,8 @@ class Options(AuthOptionMixin, usage.Options):
         ],
         ["guests", None, "yes", "Let nicks in that are no account (yes), or only to register (no)."],
         ["forbid-nicks", None, None, "File with patterns of nicks that nobody may take, such as *admin*, one a line."],
+        ["status", None, None, "PLACE for the status of the server: /metrics, /readyz, and a page with the last hour."],
+        ["status-token", None, None, "File with the secret that the status needs where other machines can reach it."],
         ["bare", None, "yes", "Serve clients that never say hello, in the room lobby (yes), or end them (no)."],
     ]
 
@@ -159,6 +165,7 @@ class Options(AuthOptionMixin, usage.Options):
             )
         except WrongPlace as error:
             raise usage.UsageError(str(error)) from None
+        self["status"] = self._read_status(rundir)
         self["durability"] = _one_of("--durability", self["durability"], get_args(Durability))
         try:
             self["keep"] = read_keep(self.get("keep", []))
@@ -190,6 +197,44 @@ class Options(AuthOptionMixin, usage.Options):
         if self.parent and self.parent["pidfile"] and remove_pid_file(pid_file := self.parent["pidfile"]):
             _log.info("removed {path}, which a server that was killed had left", path=pid_file)
 
+    def _read_status(self, rundir: str) -> Sequence[Place]:
+        """Read the place of `--status`, if it is given. Raises `UsageError`."""
+        if self["status"] is None:
+            if self["status-token"] is not None:
+                raise usage.UsageError("--status-token is for --status PLACE, such as --status 14990")
+            return ()
+        token = _token(self["status-token"], rundir)
+        kind = LINES._replace(make=partial(_make_status, token=token))
+        try:
+            places = read_places(self["reactor"], [("--status", kind, self["status"])], None, folder=rundir)
+        except WrongPlace as error:
+            raise usage.UsageError(str(error)) from None
+        return [replace(place, for_this_machine=not token) for place in places]
+
+
+def _make_status(chat: Chat, token: bytes) -> object:
+    from .status.site import StatusFactory  # here, since most servers need none of its packages
+
+    return StatusFactory(chat, token)
+
+
+def _token(text: str | None, rundir: str) -> bytes:
+    """Read the file of `--status-token`; empty if there is none. Raises `UsageError`."""
+    if text is None:
+        return b""
+    path = os.path.abspath(os.path.join(rundir, text))
+    try:
+        lines = Path(path).read_bytes().splitlines()
+    except OSError as error:
+        raise usage.UsageError(f"--status-token: {path} cannot be read: {error.strerror}") from None
+    token = lines[0].strip() if lines else b""
+    if len(token) < MIN_TOKEN:
+        raise usage.UsageError(
+            f"--status-token: the first line of {path} needs {MIN_TOKEN} characters or more, such as those that "
+            "'openssl rand -hex 16' prints"
+        )
+    return token
+
 
 def _repeatable(option: str, explained: str) -> Callable[[Options, str], None]:
     """Return the method by which `usage.Options` finds an option that may be given several times."""
@@ -220,6 +265,7 @@ def makeService(options: Options) -> ChatService:
         make_chat=partial(Chat, forbidden_nicks=forbidden_nicks),
         terminal=kept_terminal(options.parent),
         reloads=[forbidden_nicks.reload],
+        status=options["status"],
     )
 
 

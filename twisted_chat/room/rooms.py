@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from math import inf
+from operator import attrgetter
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, succeed
@@ -33,6 +34,9 @@ COUNT_SECONDS: Final = 1.0
 
 TAIL_BYTES: Final = 2**20
 """The bytes that the newest messages of all rooms take in memory. Older ones are read from the store."""
+
+
+_members_of = attrgetter("members")
 
 
 class Rooms:
@@ -68,14 +72,11 @@ class Rooms:
 
     def count_members(self) -> tuple[int, int]:
         """Return the number of members of all open rooms, and of those that are not behind."""
-        members = live = 0
-        for room in self._open.values():
-            members += len(room.members)
-            for listeners in room.live.values():
-                live += len(listeners)
-            for reader in room.paced:
-                live += reader in room.members
-        return members, live
+        rooms = self._open.values()
+        members = sum(map(len, map(_members_of, rooms)))
+        live = sum(len(listeners) for room in rooms for listeners in room.live.values())
+        paced = sum(reader in room.members for room in rooms if room.paced for reader in room.paced)
+        return members, live + paced
 
     def occupied(self) -> list[Room]:
         """List the rooms that somebody is in, without the logs of direct messages."""

@@ -1,0 +1,222 @@
+"""The site on which the operator sees the status.
+
+    /metrics   for Prometheus
+    /healthz   200 as long as the process answers
+    /readyz    200 while connections and messages are taken, otherwise 503
+    /          a page with the last hour
+
+The first and the last need the token, if there is one. Without a token the site can only be reached from this machine,
+and is asked for as `127.0.0.1` or `localhost`: a page of somebody else could have its own name point to this machine,
+and a browser would let it read the status (DNS rebinding).
+"""
+
+from __future__ import annotations
+
+import binascii
+import hmac
+from base64 import b64decode
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from importlib.resources import files
+from ipaddress import ip_address
+from typing import Any, Final, NamedTuple
+
+from twisted.internet.address import UNIXAddress
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel, HTTPFactory, Request
+
+from .. import __version__
+from ..chat import Chat
+from .history import History
+from .metrics import CONTENT_TYPE, Metrics
+from .page import draw
+from .snapshot import trouble
+
+MAX_CONNECTIONS: Final = 16
+"""Connections to the site at a time: a few monitors and browsers. Each takes one of the files that the process may
+open."""
+
+IDLE_SECONDS: Final = 30.0
+"""Seconds after which a connection is closed on which nothing arrives. Prometheus asks every 15 by default."""
+
+TEXT: Final = "text/plain; charset=utf-8"
+
+HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "Server": f"twisted_chat/{__version__}",
+    "X-Content-Type-Options": "nosniff",
+}
+"""The headers of every answer."""
+
+CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="status of twisted_chat", charset="UTF-8"'}
+"""The header that lets a browser ask for the token, as a password (RFC 7617)."""
+
+_log = Logger("twisted_chat.status")
+
+
+class Answer(NamedTuple):
+    """An answer over HTTP."""
+
+    status: HTTPStatus
+    text: str | bytes
+    type: str = TEXT
+    headers: Mapping[str, str] = {}
+
+
+class StatusFactory(HTTPFactory):
+    """The site of a chat. It keeps the last hour while its port is open."""
+
+    noisy = False
+
+    def __init__(self, chat: Chat, token: bytes = b"") -> None:
+        """Make a site that can be read with a token or, if that is empty, by everybody who can connect."""
+        super().__init__(timeout=IDLE_SECONDS, reactor=chat.reactor)
+        self._chat = chat
+        self._token = token
+        self._history = History(chat)
+        self._metrics = Metrics(chat)
+        self._style = files(__package__).joinpath("status.css").read_text("utf-8")
+        self._paths: dict[bytes, Callable[[], Answer]] = {
+            b"/": self._page,
+            b"/metrics": lambda: Answer(HTTPStatus.OK, self._metrics.text(), CONTENT_TYPE),
+        }
+        self._open_paths: dict[bytes, Callable[[], Answer]] = {
+            b"/status.css": lambda: Answer(HTTPStatus.OK, self._style, "text/css; charset=utf-8"),
+            b"/healthz": lambda: Answer(HTTPStatus.OK, "the server answers\n"),
+            b"/readyz": self._readiness,
+        }
+        """The paths that need no token, since they say nothing that a stranger cannot find out by connecting."""
+        self.connections = 0
+
+    # `HTTPFactory` would write each request to the server's log, and format the time of day every second.
+
+    def startFactory(self) -> None:
+        self._history.start()
+
+    def stopFactory(self) -> None:
+        self._history.stop()
+
+    def log(self, request: Request) -> None:
+        """Do nothing: a monitor asks all day."""
+
+    def answer(self, request: Request) -> Answer:
+        """Answer a request."""
+        if request.method not in (b"GET", b"HEAD"):
+            allowed = {"Allow": "GET, HEAD"}
+            return Answer(HTTPStatus.METHOD_NOT_ALLOWED, "the status can only be read: use GET\n", headers=allowed)
+        if request.path in self._open_paths:
+            return self._open_paths[request.path]()
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return refusal
+        if request.path in self._paths:
+            return self._paths[request.path]()
+        return Answer(HTTPStatus.NOT_FOUND, "there is only /, /metrics, /healthz and /readyz\n")
+
+    def _refusal(self, request: Request) -> Answer | None:
+        if self._token:
+            if hmac.compare_digest(secret_of(request.getHeader(b"Authorization") or b""), self._token):
+                return None
+            text = "give the token of --status-token as the password, or as a bearer token\n"
+            return Answer(HTTPStatus.UNAUTHORIZED, text, headers=CHALLENGE)
+        if isinstance(request.getHost(), UNIXAddress) or is_this_machine(request.getHeader(b"Host") or b""):
+            return None
+        text = "ask for 127.0.0.1 or localhost in place of this name, or give the server a --status-token\n"
+        return Answer(HTTPStatus.MISDIRECTED_REQUEST, text)
+
+    def _page(self) -> Answer:
+        return Answer(HTTPStatus.OK, draw(self._chat, self._history), "text/html; charset=utf-8")
+
+    def _readiness(self) -> Answer:
+        if trouble(self._chat, self._chat.log.condition()):
+            return Answer(HTTPStatus.SERVICE_UNAVAILABLE, "the server is not ready: its status page says why\n")
+        return Answer(HTTPStatus.OK, "the server is ready\n")
+
+
+def secret_of(authorization: bytes) -> bytes:
+    """Return the secret of a header: a bearer token (RFC 6750), or the password of a user with any name (RFC 7617)."""
+    scheme, _, value = authorization.strip().partition(b" ")
+    if scheme.lower() == b"bearer":
+        return value.strip()
+    if scheme.lower() == b"basic":
+        try:
+            return b64decode(value.strip(), validate=True).partition(b":")[2]
+        except binascii.Error:
+            pass
+    return b""
+
+
+def is_this_machine(host: bytes) -> bool:
+    """True for a `Host` header that is an address, `localhost` or empty: no name that points somewhere by DNS."""
+    name = host.decode("latin-1").lower()
+    if name.startswith("["):
+        name = name[1:].partition("]")[0]
+    elif name.count(":") == 1:
+        name = name.partition(":")[0]
+    if name in ("", "localhost"):
+        return True
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+class _Request(Request):
+    channel: _Channel
+
+    def process(self) -> None:
+        """Answer the request."""
+        answer = self.channel.answer(self)
+        body = answer.text.encode() if isinstance(answer.text, str) else answer.text
+        self.setResponseCode(answer.status.value, answer.status.phrase.encode())
+        headers = {"Content-Type": answer.type, "Content-Length": str(len(body)), **HEADERS, **answer.headers}
+        for name, value in headers.items():
+            self.responseHeaders.setRawHeaders(name, [value])
+        Request.write(self, body)
+        Request.finish(self)
+
+
+class _Channel(HTTPChannel):
+    """A connection to the site."""
+
+    factory: StatusFactory
+    transport: Any
+    requestFactory = _Request
+    _has_body = False
+
+    def connectionMade(self) -> None:
+        self.factory.connections += 1
+        HTTPChannel.connectionMade(self)
+        if self.factory.connections > MAX_CONNECTIONS:
+            self.transport.abortConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.factory.connections -= 1
+        HTTPChannel.connectionLost(self, reason)
+
+    def allHeadersReceived(self) -> None:
+        """Called at the end of the head of a request. A body is not read, since Twisted would keep it on the disk."""
+        self._has_body = self.length != 0
+        self.length = 0
+        HTTPChannel.allHeadersReceived(self)
+        self.persistent = self.persistent and not self._has_body
+
+    def answer(self, request: Request) -> Answer:
+        """Answer a request, whatever happens."""
+        if self._has_body:
+            return Answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "a request has no body here\n")
+        try:
+            return self.factory.answer(request)
+        except Exception:
+            _log.failure("A request for the status could not be answered")
+            return Answer(HTTPStatus.INTERNAL_SERVER_ERROR, "this failed: the log of the server says why\n")
+
+
+StatusFactory.protocol = _Channel  # type: ignore[assignment]  # Twisted says a function that makes one
