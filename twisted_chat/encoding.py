@@ -57,7 +57,7 @@ class _Lines:
     """JSON lines, for clients that say hello: one object on each line."""
 
     def message(self, room: str, record: Record) -> bytes:
-        obj = (object_of if record.kind else message_of)(room, record)
+        obj = message_of(room, record) or object_of(room, record)
         return b"" if obj is None else encode_line(obj)
 
     reply = staticmethod(encode_line)

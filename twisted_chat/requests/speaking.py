@@ -24,13 +24,14 @@ def _say(host: Host, session: Session, request: messages.Say) -> Deferred[None] 
     if request.to is not None:
         raise WireError("bad-message", "a message has a 'room' or a 'to', not both")
     member = session.members.get(request.room) or membership(session, request.room)
-    host.accounts.rules.check_speech(session, member.room.log.name.key, host.now)
-    size = len(request.msg)
+    room, msg = member.room, request.msg
+    host.accounts.rules.check_speech(session, room.log.name.key, host.now)
+    size = len(msg)
     session.append_started(size)
-    to_send = size * len(member.room.members)
+    to_send = size * len(room.members)
     if to_send >= FAN_OUT:
         session.charge_work(to_send // FAN_OUT)
-    host.rooms.say(Entry(member.room.log, session.nick, request.msg, request.id, member), to_send)
+    host.rooms.say(Entry(room.log, session.nick, msg, request.id, member), to_send)
     return None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 from math import inf
 from typing import Final
 
@@ -40,7 +40,7 @@ class Backlog:
         self._queues: dict[Listener, list[Entry]] = {}
         """The messages of each other author. The author whose turn it is comes first."""
 
-    def add(self, entries: Iterable[Entry], to_send: int) -> None:
+    def add(self, entries: Sequence[Entry], to_send: int) -> None:
         """Add messages, each of which has a `Member` as its origin; `to_send` is their `size_to_send` in all."""
         member: Member | None = None
         for entry in entries:
@@ -49,7 +49,7 @@ class Backlog:
                 author = member.listener
                 queue = self._queues.get(author) or self._new.setdefault(author, [])
             queue.append(entry)
-            self.count += 1
+        self.count += len(entries)
         self.to_send += to_send
 
     def take(self, most: int, most_bytes: float = inf) -> list[Entry]:

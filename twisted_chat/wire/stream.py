@@ -154,9 +154,9 @@ def _straight(transport: Connection, traffic: Traffic) -> Callable[[bytes], None
 
 
 def _weight(frame: Frame) -> int:
-    """Return the size of a frame in bytes, and more for a long one that consists of brackets."""
+    """Return the size of a long frame in bytes, and more if it consists of brackets."""
     size = len(frame)
-    if size < LONG or isinstance(frame, WireError):
+    if isinstance(frame, WireError):
         return size
     return size + BRACKET * (frame.count(b"{") + frame.count(b"["))
 
@@ -292,7 +292,10 @@ class Stream(Protocol):
         while not (self._held or self._closing or self._lined_up):
             if self._frames:
                 frame = self._frames.pop()
-                self._participant.received(self.read_request(frame), _weight(frame))  # type: ignore[union-attr]  # as above
+                size = len(frame)
+                if size >= LONG:
+                    size = _weight(frame)
+                self._participant.received(self.read_request(frame), size)  # type: ignore[union-attr]  # as above
             elif self._data:
                 end = self._end_of_piece()
                 piece, self._data = self._data[:end], self._data[end:]

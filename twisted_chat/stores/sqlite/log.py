@@ -66,6 +66,8 @@ class _Turn(msgspec.Struct):
     """The entries that are new, with their numbers."""
     said: _Said
     """The fresh entries that have an `id`."""
+    records: dict[Any, list[Record]]
+    """The records of the fresh entries, by their rooms."""
     made: dict[str, int]
     """The new rows in `room`, by the keys of the rooms."""
 
@@ -278,38 +280,39 @@ class SQLiteLog:
         """
         known: _Said = {}
         while (numbered := self._number(entries, time, known)) is not None:
-            fresh, said = numbered
+            fresh, said, records = numbered
             try:
                 made = database.append(connection, self._epoch, fresh) if fresh else {}
             except database.Repeated as repeated:
                 known |= {_key_of(fresh[place]): first for place, first in repeated.first.items()}
                 continue
-            return None if made is None else _Turn(fresh, said, made)
+            return None if made is None else _Turn(fresh, said, records, made)
         return None
 
-    def _number(self, entries: Sequence[Entry], time: int, known: _Said) -> tuple[list[Entry], _Said] | None:
+    def _number(
+        self, entries: Sequence[Entry], time: int, known: _Said
+    ) -> tuple[list[Entry], _Said, dict[Any, list[Record]]] | None:
         """Give each entry its number: the next one of its room, or that of the same message if there is one.
 
         The same message may be `known` from the file, or be in the journal, or in this turn. Returns the fresh entries,
-        and those of them that have an `id`; None if the state of a room may be outdated.
+        those of them that have an `id`, and the records by room; None if the state of a room may be outdated.
         """
         fresh: list[Entry] = []
         said: _Said = {}
-        heads: dict[RoomLog | None, int] = {}
+        by_room: dict[Any, list[Record]] = {}
         epoch, journaled = self._epoch, self._journaled
         room: Any = None
-        room_key = ""
-        seq = 0
         for entry in entries:
             if entry.room is not room:
-                heads[room] = seq
                 room = entry.room
-                room_key = room.name.key
                 if room.known != epoch:
                     return None
-                seq = heads.get(room, room.seq)
+                room_key = room.name.key
+                records = by_room.setdefault(room, [])
+                seq = records[-1].seq if records else room.seq
+            author = entry.author
             if entry.id is not None:
-                key = room_key, entry.author.key, entry.id
+                key = room_key, author.key, entry.id
                 if key in journaled or key in said or key in known:
                     entry.seq, entry.time = journaled.get(key) or said.get(key) or known[key]
                     continue
@@ -318,23 +321,20 @@ class SQLiteLog:
             entry.seq = seq
             entry.time = time
             fresh.append(entry)
-        return fresh, said
+            records.append(Record(seq, time, author.shown, entry.msg, entry.kind, entry.of))
+        return fresh, said, by_room
 
     def _appended(self, turn: _Turn) -> None:
         """Take over a turn that was written, and hand its records to the followers."""
         self._file.has_worked()
         self.room_count += len(turn.made)
-        by_room: dict[Any, list[Record]] = {}
-        room: Any = None
         for entry in turn.fresh:
-            if entry.room is not room:
-                room = entry.room
-                records = by_room.setdefault(room, [])
             entry.fresh = True
-            records.append(Record(entry.seq, entry.time, entry.author.shown, entry.msg, entry.kind, entry.of))
         self._journal_bytes += ROW_BYTES * len(turn.fresh) + sum(map(len, map(_text_of, turn.fresh)))
         self._journaled.update(turn.said)
-        for room, records in by_room.items():
+        for room, records in turn.records.items():
+            if not records:
+                continue  # all its entries were in the log already
             room.seq = records[-1].seq
             if room in self._journal:
                 self._journal[room] += records
