@@ -35,11 +35,11 @@ class Newcomer:
         "_host",
         "_lobby",
         "_may_be_bare",
-        "_refusal",
         "_since",
         "_timer",
         "_wire",
         "paused",
+        "refusal",
     )
 
     def __init__(
@@ -56,7 +56,7 @@ class Newcomer:
         self._wire = wire
         self._bucket = bucket
         self._lobby = lobby
-        self._refusal = refusal
+        self.refusal = refusal
         """The reason why it cannot stay, if there is one."""
         self._since = lobby.head
         self.paused = False
@@ -68,7 +68,7 @@ class Newcomer:
     def begin(self) -> None:
         """Start the time for its first request, which can come from now on."""
         if self._bare is None:
-            seconds = GRACE_SECONDS if self._may_be_bare or self._refusal else HELLO_SECONDS
+            seconds = GRACE_SECONDS if self._may_be_bare or self.refusal else HELLO_SECONDS
             self._timer = self._host.reactor.callLater(seconds, self._stays_silent)
 
     def _stays_silent(self) -> None:
@@ -108,8 +108,8 @@ class Newcomer:
             self._bare = Bare(self._host, self._wire, self._bucket, self._lobby, self._since)
             if self.paused:
                 self._bare.pauseProducing()
-            if self._refusal is not None:
-                self._bare.turn_away(self._refusal)
+            if self.refusal is not None:
+                self._bare.turn_away(self.refusal)
             elif not self._host.may_enter(self._bare, self._lobby):
                 self._bare.stop_following()
         return self._bare
@@ -120,8 +120,8 @@ class Newcomer:
         session.paused = self.paused
         if self._bare is not None:
             self._bare.make_way()
-        if self._refusal is not None:
-            session.turn_away(self._refusal)
+        if self.refusal is not None:
+            session.turn_away(self.refusal)
         elif self._bare is not None and self._bare.ending is not None:
             session.end(self._bare.ending)
         return session

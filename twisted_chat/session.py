@@ -94,6 +94,10 @@ class Session(Participant):
         self.owes(self.encoding.size(part))
         self.turn.send(self, part)
 
+    def note_life(self) -> None:
+        """Called when the peer has shown that it is there, without a request."""
+        self._silent = 0
+
     def put_out(self, notice: Kicked) -> None:
         self.reply(notice)
 

@@ -53,7 +53,7 @@ class Origins:
         """
         name = _name(host)
         if not name:
-            raise Refused(400, "The request has no Host header, or one that is no name.")
+            raise Refused(400, "The request has no Host header, or one that is no name, or several.")
         if not (is_proved or name in self._names or not self.is_name(host)):
             raise Refused(
                 421,

@@ -69,14 +69,17 @@ class Request(NamedTuple):
     path: bytes
     """The path, without the query."""
     headers: TwistedHeaders
+    version: bytes = b"HTTP/1.1"
     is_secure: bool = False
     """True over TLS."""
     is_forwarded: bool = False
     """True if a trusted proxy has passed it on, which knows the names that lead here."""
 
-    def header(self, name: bytes) -> bytes:
-        """Return the last header of a name, or nothing."""
-        return (self.headers.getRawHeaders(name) or [b""])[-1]
+    @property
+    def host(self) -> bytes:
+        """The host and port that the client has asked for; empty if there is none, or more than one."""
+        hosts = self.headers.getRawHeaders(b"Host") or ()
+        return hosts[0] if len(hosts) == 1 else b""
 
 
 class Answer(NamedTuple):
@@ -112,22 +115,24 @@ class Site:
     def answer(self, request: Request) -> Answer:
         """Answer a request. The status 101 is for the upgrade to a WebSocket."""
         try:
-            self._origins.check_host(request.header(b"Host"), request.is_secure or request.is_forwarded)
+            self._origins.check_host(request.host, request.is_secure or request.is_forwarded)
             answer = self._upgrade(request) if request.path == CHAT else self._serve(request)
         except Refused as refused:
             answer = text_answer(refused.status, str(refused), refused.headers)
         if answer.status == 101:
             return answer
         headers = [*answer.headers, *SAFETY]
-        if request.is_secure and self._origins.is_name(request.header(b"Host")):
+        if request.is_secure and self._origins.is_name(request.host):
             headers.append(HSTS)
         return answer._replace(headers=headers)
 
     def _upgrade(self, request: Request) -> Answer:
         if request.method != b"GET":
             raise Refused(405, "The chat is a WebSocket: GET is the only method here.", [(b"Allow", b"GET")])
+        if request.version != b"HTTP/1.1":
+            raise Refused(426, "A WebSocket needs HTTP/1.1.", [(b"Upgrade", b"HTTP/1.1"), (b"Connection", b"Upgrade")])
         key = accept_key(request.headers)
-        self._origins.check_origin(request.headers.getRawHeaders(b"Origin"), request.header(b"Host"))
+        self._origins.check_origin(request.headers.getRawHeaders(b"Origin"), request.host)
         upgrade = [(b"Upgrade", b"websocket"), (b"Connection", b"Upgrade"), (b"Sec-WebSocket-Accept", key)]
         return Answer(101, upgrade)
 

@@ -17,7 +17,7 @@ from twisted.web.http import HTTPChannel, datetimeToString
 from twisted.web.http import Request as HTTPRequest
 
 from ..chat import Chat
-from ..limits import MAX_REST_SECONDS
+from ..limits import MAX_REST_SECONDS, price_of_part
 from ..messages import Asked
 from ..newcomer import Newcomer
 from ..wire.proxy import Network, is_within
@@ -42,6 +42,9 @@ PRICE: Final = 4
 """The price of a request, in tokens, and its work: to read and answer it takes as long as four of the chat's."""
 
 _END: Final = b"\r\n\r\n"
+
+TOO_LONG: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close" + _END
+"""The answer to a head that is too long to be read."""
 
 
 class Surface:
@@ -107,15 +110,13 @@ class _Request(HTTPRequest):
         if answer is None:
             return
         self.setResponseCode(answer.status, HTTPStatus(answer.status).phrase.encode())
-        for name, value in (
-            (b"Date", datetimeToString()),
-            (b"Server", b"twisted_chat"),
-            *answer.headers,
-            *(((b"Content-Length", b"%d" % len(answer.body)),) if answer.status != 304 else ()),
-        ):
-            self.responseHeaders.addRawHeader(name, value)
+        headers = self.responseHeaders
+        for name, value in ((b"Date", datetimeToString()), *answer.headers):
+            headers.addRawHeader(name, value)
+        if answer.status != 304:  # its length would be that of the file (RFC 9110, section 8.6)
+            headers.addRawHeader(b"Content-Length", b"%d" % len(answer.body))
         if not self.channel.persistent:
-            self.responseHeaders.setRawHeaders(b"Connection", [b"close"])
+            headers.setRawHeaders(b"Connection", [b"close"])
         HTTPRequest.write(self, answer.body)
         HTTPRequest.finish(self)
 
@@ -139,13 +140,13 @@ class Visit:
         """True while the socket takes no more."""
         self._is_lined_up = False
         """True while its next request waits for another turn."""
-        self._is_resting = False
-        """True while it has no tokens."""
+        self._rest: IDelayedCall | None = None
+        """The call that ends its rest, while it has no tokens."""
         self._is_reading = True
         self._is_over = False
         """True after the upgrade, and once the connection ends."""
         self._call: IDelayedCall | None = None
-        """The call that ends its rest, or the visit if no head arrives in time."""
+        """The call that ends the visit if no head arrives in time."""
         self._is_last = False
         """True once the peer sends nothing more."""
         self._idle = 0
@@ -159,6 +160,8 @@ class Visit:
     def data_received(self, data: bytes) -> None:
         """Called with received bytes."""
         self._data += data
+        if _END not in data:  # a head that comes byte by byte is not free
+            self._charge(price_of_part(len(data)))
         if self._chat.rooms.turn.is_full and not self._is_lined_up:
             self._is_lined_up = True
             self._chat.rooms.turn.line_up_new(self)
@@ -172,11 +175,11 @@ class Visit:
 
     def _serve(self) -> None:
         """Answer the next request, if its head has arrived. Another one waits for the next turn."""
-        if not (self.paused or self._is_lined_up or self._is_resting or self._is_over):
+        if not (self.paused or self._is_lined_up or self._rest is not None or self._is_over):
             head, end, rest = self._data.partition(_END)
             if len(head) > MAX_HEAD:
-                self._wire.write(b"HTTP/1.1 431 Request Header Fields Too Large" + _END)
-                self.end("")
+                self._wire.write(TOO_LONG)
+                self.end("", cause="errors")
             elif end:
                 self._data = rest
                 self._serve_one(head + end)
@@ -190,18 +193,16 @@ class Visit:
         self._cancel()
         self._idle = 0
         self._chat.rooms.turn.spend(PRICE)
-        wait = self._newcomer.charge(PRICE)
         self._channel.read(head)
         if self._accepted is not None:
             self._be_websocket(*self._accepted)
             return
         self._wire.write(self._surface.take())
         if self._surface.disconnecting:
-            self.end("")
-        elif wait:
-            self._is_resting = True
-            self._call = self._chat.reactor.callLater(min(wait, MAX_REST_SECONDS), self._rested)
-        elif self._data or self._is_last:
+            self.end("", cause="closed")
+            return
+        self._charge(PRICE)
+        if self._data or self._is_last:
             self._is_lined_up = True
             self._chat.rooms.turn.line_up(self, next_turn=True)
 
@@ -210,11 +211,23 @@ class Visit:
         if has_body:
             return text_answer(413, "A request has no body here.")
         wire, headers = self._wire, request.requestHeaders
-        is_forwarded = wire.proxy is not None
-        answer = self._site.answer(Request(request.method, request.path, headers, wire.is_encrypted, is_forwarded))
+        refusal = self._newcomer.refusal
+        answer = self._site.answer(
+            Request(
+                request.method,
+                request.path,
+                headers,
+                version=request.clientproto,
+                is_secure=wire.is_encrypted,
+                is_forwarded=wire.proxy is not None,
+            )
+        )
         if answer.status != 101:
-            return answer
-        address = wire.address
+            if refusal is None:
+                return answer
+            self._channel.persistent = 0  # those that are told why are few at a time
+            return text_answer(403 if refusal.code == "banned" else 503, refusal.text)
+        address = wire.address  # a WebSocket that is refused is told so by an object
         if wire.proxy is not None:
             forwarded = headers.getRawHeaders(b"X-Forwarded-For") or ()
             address = forwarded_for(forwarded, self._proxies) or wire.proxy
@@ -224,8 +237,8 @@ class Visit:
         return None
 
     def _be_websocket(self, answer: Answer, address: str) -> None:
-        self._is_over = True
         self._adjust_reading()
+        self._is_over = True
         rest, self._data = self._data, b""
         head = [b"HTTP/1.1 101 Switching Protocols", *(b"%b: %b" % header for header in answer.headers)]
         self._wire.upgrade(b"\r\n".join(head) + _END, address)
@@ -234,10 +247,17 @@ class Visit:
 
     def _adjust_reading(self) -> None:
         """Read from the transport, unless a request waits to be answered."""
-        wanted = self._is_over or not (self.paused or self._is_lined_up or self._is_resting)
+        if self._is_over:
+            return
+        wanted = not (self.paused or self._is_lined_up or self._rest is not None)
         if wanted != self._is_reading:
             self._is_reading = wanted
             (self._wire.transport.resumeProducing if wanted else self._wire.transport.pauseProducing)()
+
+    def _charge(self, price: float) -> None:
+        wait = self._newcomer.charge(price)
+        if wait and self._rest is None:
+            self._rest = self._chat.reactor.callLater(min(wait, MAX_REST_SECONDS), self._rested)
 
     # Time
 
@@ -249,8 +269,7 @@ class Visit:
         self.end("", cause="silent")
 
     def _rested(self) -> None:
-        self._call = None
-        self._is_resting = False
+        self._rest = None
         self._serve()
 
     def _cancel(self) -> None:
@@ -275,10 +294,15 @@ class Visit:
         """Called when the connection is gone."""
         self._is_over = True
         self._cancel()
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
         self._newcomer.lost()
 
     def end(self, why: str, *, cause: str = "server") -> None:
         """End the connection. HTTP has no word for the reason."""
+        if self._is_over:
+            return
         self._wire.cause = self._wire.cause or cause
         self._is_over = True
         self._cancel()

@@ -282,7 +282,7 @@ class Stream(Protocol):
             self._keep(frames)
             self._hand_on()
         else:
-            self.participant.received_part(len(data))
+            self.participant.received_part(self._weigh_part(len(data)))
 
     def _hand_on(self) -> None:
         """Pass on requests for as long as the participant takes them. The rest of the bytes is not even cut."""
@@ -302,7 +302,7 @@ class Stream(Protocol):
                 if frames := self._cutter.feed(piece):
                     self._keep(frames)
                 else:
-                    self.participant.received_part(len(piece))
+                    self.participant.received_part(self._weigh_part(len(piece)))
             else:
                 break
         self._handing_on = False
@@ -313,6 +313,10 @@ class Stream(Protocol):
         self._lined_up = False
         self._hand_on()
         return 0
+
+    def _weigh_part(self, size: int) -> int:
+        """Return the bytes that a read counts for that completes no request."""
+        return size
 
     def _end_of_piece(self) -> int:
         """Return the end of the next piece of the data: `PIECE` and the rest of a line, or the end of so many lines."""

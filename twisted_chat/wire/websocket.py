@@ -10,6 +10,7 @@ A connection begins with HTTP. Until its upgrade, a `Visitor` serves it (`web/vi
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Final, NamedTuple, Protocol
 
 from ..chat import Chat
@@ -321,24 +322,28 @@ class WebSocket(Stream):
                 self._visitor.data_received(data)
             return
         super().dataReceived(data)
-        cutter = self._cutter
-        if cutter.extra or cutter.ending is not None:
-            self._look_beside()
+        self._look_beside()
 
     def _hand_on(self) -> None:
         super()._hand_on()
-        if self._cutter.extra or self._cutter.ending is not None:
-            self._look_beside()
+        self._look_beside()
 
     def _end_of_piece(self) -> int:
         return max(PIECE, self._cutter.missing)
+
+    def _weigh_part(self, size: int) -> int:
+        cutter = self._cutter
+        if cutter.extra:
+            size, cutter.extra = size + cutter.extra, 0
+            if isinstance(self.participant, Session):
+                self.participant.note_life()
+        return size
 
     def _look_beside(self) -> None:
         """Handle what has come beside messages: pings and pongs, and the end."""
         cutter, participant = self._cutter, self.participant
         if cutter.extra:
-            extra, cutter.extra = cutter.extra, 0
-            participant.received_part(extra)
+            participant.received_part(self._weigh_part(0))
         if cutter.ping is not None:
             pong, cutter.ping = frame(PONG, cutter.ping), None
             if isinstance(participant, Session):
@@ -361,11 +366,11 @@ class WebSocket(Stream):
         super().close()
 
 
-class WebSocketFactory(StreamFactory):
+class WebSocketFactory(StreamFactory, ABC):
     """Makes a `WebSocket` for each connection."""
 
     protocol = WebSocket
 
+    @abstractmethod
     def make_visitor(self, wire: WebSocket) -> Visitor:
         """Make what serves a connection until its upgrade."""
-        raise NotImplementedError
