@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 from twisted.python.logfile import BaseLogFile
 
 from . import __version__
+from .allocator import give_back_freed_memory
 from .bounded_log import bound
 from .chat import Chat
 from .limits import Limits
@@ -150,6 +151,7 @@ class ChatService(Service):
             raise self._report(error) from None
         if self._terminal is not None:
             self._terminal.close()
+        give_back_freed_memory()
         gc.collect()
         gc.freeze()  # objects that live as long as the server are not examined again
         gc.set_threshold(YOUNG_OBJECTS)
