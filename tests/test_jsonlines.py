@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import tracemalloc
 from typing import Any
+from weakref import ref
 
 from twisted.internet import reactor as running
 from twisted.internet.address import IPv4Address, UNIXAddress
@@ -20,7 +22,7 @@ from zope.interface.verify import verifyObject
 from twisted_chat.framing import Frame, Framer
 from twisted_chat.limits import FULL_TURN, QUANTUM, WORK_A_TURN, Limits, SessionBucket
 from twisted_chat.messages import MAX_OBJECT, Asked
-from twisted_chat.newcomer import Newcomer
+from twisted_chat.newcomer import GRACE_SECONDS, Newcomer
 from twisted_chat.wire.jsonlines import JSONLinesFactory
 from twisted_chat.wire.stream import CLOSE_SECONDS, FRAMES, LINES, PIECE, Stream
 
@@ -222,6 +224,34 @@ class ProtocolTests(SynchronousTestCase):
         self.lose()
         self.server.clock.advance(60)
         self.assertEqual(self.server.clock.calls, [])
+
+    def check_freed(self, *sent: bytes, silent: float = 0.0) -> None:
+        """Send something on a new connection and lose it: it is freed before anything looks for cycles."""
+        protocol, transport = self.connect(IPv4Address("TCP", "192.0.2.1", 40000))
+        for data in sent:
+            protocol.dataReceived(data)
+            self.server.settle()
+        self.server.clock.advance(silent)
+        wire = ref(protocol)  # its participant refers to it
+        gc.disable()
+        self.addCleanup(gc.enable)
+        protocol.connectionLost(Failure(ConnectionDone()))
+        del protocol, transport
+        self.server.settle()
+        self.server.clock.advance(60)
+        self.assertIsNone(wire())
+
+    def test_a_session_that_is_lost_is_freed_at_once(self) -> None:
+        self.check_freed(b'{"type":"hello","nick":"bob"}', b'{"type":"join","room":"lobby"}', b'{"type":')
+
+    def test_a_bare_client_that_is_lost_is_freed_at_once(self) -> None:
+        self.check_freed(b'{"type":"","msg":"hi"}', b'{"type":')
+
+    def test_a_silent_client_that_is_lost_is_freed_at_once(self) -> None:
+        self.check_freed(b'{"type":', silent=GRACE_SECONDS)
+
+    def test_a_session_that_was_silent_first_is_freed_at_once(self) -> None:
+        self.check_freed(b'{"type":}', b'{"type":"hello","nick":"bob"}', silent=GRACE_SECONDS)
 
     def test_the_end_of_what_the_other_side_says_is_a_quit(self) -> None:
         self.hello()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import select
 import socket
@@ -9,6 +10,7 @@ import struct
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, cast
+from weakref import ref
 
 from twisted.internet import reactor as running
 from twisted.internet import ssl
@@ -360,6 +362,36 @@ class ConnectionTests(TestCase):
 
     def test_over_tls(self) -> Deferred[None]:
         return self.converse(self.tls())
+
+    @inlineCallbacks
+    def free(self, dialled: Deferred[Recorder]) -> Generator[Deferred[Any], Any, None]:
+        """Say hello and go: the connection is freed before anything looks for cycles."""
+        client = yield dialled
+        client.transport.write(b'{"type":"hello","nick":"alice"}\n')
+        yield client.until(lambda data: b"welcome" in data)
+        wire, transport = self.refer_to_the_wire()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        client.transport.loseConnection()
+        while self.chat.wires:
+            yield deferLater(reactor, 0)
+        for _ in range(3):
+            yield deferLater(reactor, 0)
+        self.assertEqual((wire(), transport()), (None, None))
+
+    def refer_to_the_wire(self) -> tuple[ref[Any], ref[Any]]:
+        """Return references to the only wire and to the transport that has its socket, which keep neither."""
+        (wire,) = (cast(Any, wire) for wire in self.chat.wires)
+        return ref(wire), ref(getattr(wire.transport, "transport", wire.transport))
+
+    def test_a_lost_connection_over_tcp_is_freed_at_once(self) -> Deferred[None]:
+        return self.free(self.tcp())
+
+    def test_a_lost_connection_over_a_unix_socket_is_freed_at_once(self) -> Deferred[None]:
+        return self.free(self.unix())
+
+    def test_a_lost_connection_over_tls_is_freed_at_once(self) -> Deferred[None]:
+        return self.free(self.tls())
 
     def before_handshake(self) -> Deferred[Recorder]:
         """Connect to a place with TLS, and say nothing of it."""

@@ -273,3 +273,8 @@ class Bare(Participant):
         self.close()
         for segment in self._segments:
             self.wire.write(segment)
+        del self._member  # they refer to each other; without this cycle, both are freed at once
+
+    def lost(self) -> None:
+        super().lost()
+        del self._member

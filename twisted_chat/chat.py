@@ -179,7 +179,7 @@ class Chat:
         try:
             self.accounts.rules.check_address(address, self.now())
         except WireError as ban:
-            return ban
+            return ban.with_traceback(None)  # whose frames refer to the connection
         return self._arrivals.refusal(network)
 
     def disconnected(self, wire: Wire) -> None:

@@ -177,7 +177,7 @@ def _fault(frame: bytes) -> Exception | None:
     try:
         _check(frame)
     except (msgspec.DecodeError, RecursionError) as error:
-        return error
+        return error.with_traceback(None)  # whose frames refer to the error, and to all that was received
     return None
 
 

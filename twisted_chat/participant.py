@@ -349,9 +349,11 @@ class Participant(ABC):
     def _failed(self, failure: Failure, request: Asked) -> None:
         self._busy = False
         error = failure.value
-        if isinstance(error, Unavailable):
+        if isinstance(error, WireError):
+            failure.tb = error.__traceback__ = None  # its frames refer to the failure and to this participant
+        elif isinstance(error, Unavailable):
             error = WireError("unavailable", "this cannot be read or stored now: ask again later")
-        elif not isinstance(error, WireError):
+        else:
             _log.failure("A request failed", failure)
             error = WireError("internal", SERVER_FAULT)
         self._refuse(error, request)

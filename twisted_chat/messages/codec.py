@@ -72,7 +72,7 @@ def decode_request(frame: bytes) -> AnyRequest:
             raise RecursionError
         return _decode_request(frame)
     except msgspec.ValidationError as error:
-        misfit = error
+        misfit = error.with_traceback(None)  # whose frames would refer to it, and to the bytes, in a cycle
     except _MALFORMED as error:
         raise bad_json(error) from None
     try:
@@ -94,7 +94,7 @@ def read_request(frame: bytes | WireError) -> Asked:
     try:
         return decode_request(frame)
     except WireError as error:
-        return error
+        return error.with_traceback(None)
 
 
 _MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -117,7 +117,7 @@ def _decode_misfit(frame: bytes, misfit: msgspec.ValidationError) -> Say:
         try:
             return _decode_say(_with_type(frame))
         except msgspec.ValidationError as other:
-            misfit = other
+            misfit = other.with_traceback(None)
     type = envelope.type if isinstance(envelope.type, str) else ""
     raise WireError("bad-message", f"a field does not fit: {_plain(misfit)}", id, type=type)
 

@@ -120,6 +120,13 @@ def writer(transport: _Transport, traffic: Traffic) -> Callable[[bytes], None]:
     return _counting(transport.write, traffic)
 
 
+def release(transport: _Transport) -> None:
+    """Undo what `writer` has done to the transport beneath TLS, which would refer to itself for ever."""
+    beneath = getattr(transport, "transport", None)
+    if beneath is not None:
+        vars(beneath).pop("write", None)
+
+
 def _counting(write_on: Callable[[bytes], None], traffic: Traffic) -> Callable[[bytes], None]:
     def write(data: bytes) -> None:
         traffic.sent += len(data)
@@ -357,10 +364,14 @@ class Stream(Protocol):
         self._deadline = self._chat.reactor.callLater(LINGER_SECONDS, self._let_go)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if not self._closing:
+            self.transport.unregisterProducer()
         self._closing = True  # what still waits is not passed on
         self._cancel_deadline()
         if self._participant is not None:
             self._chat.disconnected(self)
+            self._participant = None  # they refer to each other; without this cycle, all is freed at once
+        release(self.transport)
 
     # From the participant
 
