@@ -189,9 +189,9 @@ class World:
         """The logs and numbers of the messages that were deleted before this step."""
         self.deleting: set[tuple[str, int]] = set()
         self.has_changed = False
-        """True if rules were changed in this step."""
+        """True if rules were changed in this turn of the server."""
         self.allowed: dict[tuple[int, str], bool] = {}
-        """Who might enter which room before this step."""
+        """Who might enter which room before this turn, at whose end everything is written."""
         registry.rules.follow(self._changed)
         for nick in ACCOUNTS:
             self._register(nick)
@@ -236,7 +236,7 @@ class World:
             assert (log, entry["seq"]) not in self.deleted, f"{entry} was deleted"
 
     def check_right(self, obj: dict[str, Any], wire: Any) -> None:
-        """No message of a room reaches one who might not enter it before the step and may not now."""
+        """No message of a room reaches one who might not enter it before the turn and may not now."""
         room = obj.get("room")
         if obj["type"] in ("", "delete", "history", "joined", "members", "topic", "join", "leave", "nick") and room:
             key = names.room(room).key
@@ -270,6 +270,8 @@ class World:
                 assert secret not in text, f"a secret is logged: {text}"
         self.events.clear()
         self.deleted |= self.deleting
+        if self.server.chat.rooms.turn._scheduled:
+            return  # what is decided in a turn is written at its end, which may be some steps later
         self.has_changed = False
         wires = [*(peer.wire for peer in self.peers), *self.port.wires.values()]
         self.allowed = {(id(wire), room): self.may(wire, room) for wire in wires for room in ROOMS if _is_there(wire)}
