@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
 from typing import Any, cast
@@ -38,6 +39,8 @@ class Reactor(MemoryReactorClock):
         super().__init__()
         self.refused = refused or {}
         self.udp_ports: list[tuple[str, int]] = []
+        self.adopted: list[tuple[bool, int]] = []
+        """For each adopted socket for datagrams, whether it blocks, and its family."""
 
     @property
     def as_base(self) -> ReactorBase:
@@ -60,6 +63,12 @@ class Reactor(MemoryReactorClock):
             raise self.refused[port]
         self.udp_ports.append((interface, port))
         opened = Port(IPv4Address("UDP", interface, port))
+        directlyProvides(opened, IUDPTransport)
+        return opened
+
+    def adoptDatagramPort(self, fileno: int, addressFamily: int, protocol: object, maxPacketSize: int = 8192) -> Port:
+        self.adopted.append((os.get_blocking(fileno), addressFamily))
+        opened = Port(IPv4Address("UDP", "127.0.0.1", 1))
         directlyProvides(opened, IUDPTransport)
         return opened
 

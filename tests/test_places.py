@@ -13,12 +13,14 @@ from typing import Any, cast
 from unittest import mock
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.endpoints import AdoptedStreamServerEndpoint
 from twisted.internet.error import CannotListenError
 from twisted.internet.task import Clock
 from twisted.internet.testing import EventLoggingObserver, StringTransport
 from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import TestCase
 
+from twisted_chat import places
 from twisted_chat.certificates import Certificates
 from twisted_chat.chat import Chat
 from twisted_chat.places import (
@@ -315,7 +317,57 @@ class PlacesTests(TestCase):
 
     def test_a_socket_that_systemd_did_not_hand_over_is_refused(self) -> None:
         for which in ("index=0", "name=chat"):
-            self.assertIn("systemd has handed over no such socket", self.refuses(f"systemd:domain=INET:{which}"))
+            for refused in (
+                self.refuses(f"systemd:domain=INET:{which}"),
+                self.refuses(udp=f"systemd:domain=INET:{which}"),
+            ):
+                self.assertIn("systemd has handed over no such socket", refused)
+
+    def hand_over(self, kind: socket.SocketKind, family: socket.AddressFamily) -> int:
+        """Make a socket that systemd hands over, whatever name is asked for. Returns the file descriptor."""
+        with socket.socket(family, kind) as opened:
+            descriptor = os.dup(opened.fileno())
+
+        def find(reactor: Any, description: str) -> AdoptedStreamServerEndpoint:
+            domain = description.partition("domain=")[2].partition(":")[0]
+            return AdoptedStreamServerEndpoint(reactor, descriptor, getattr(socket, f"AF_{domain}"))
+
+        self.patch(places, "serverFromString", find)
+        return descriptor
+
+    def test_systemd_hands_over_a_socket_for_datagrams(self) -> None:
+        descriptor = self.hand_over(socket.SOCK_DGRAM, socket.AF_INET)
+        reactor = self.read(udp="systemd:domain=INET:name=chat-udp")
+        self.assertEqual((reactor.adopted, reactor.udp_ports), ([(False, socket.AF_INET)], []))
+        self.assertRaises(OSError, os.fstat, descriptor)
+
+    def test_a_socket_of_another_type_is_refused(self) -> None:
+        self.addCleanup(os.close, self.hand_over(socket.SOCK_DGRAM, socket.AF_INET))
+        expected = "this socket is of another type: in its unit, write ListenStream= (systemd.socket(5))"
+        place = "systemd:domain=INET:name=chat"
+        self.assertEqual(self.refuses(place), f"--port '{place}' cannot be used: {expected}")
+        self.addCleanup(os.close, self.hand_over(socket.SOCK_STREAM, socket.AF_INET))
+        self.assertIn("in its unit, write ListenDatagram=", self.refuses(udp=place))
+
+    def test_a_socket_of_another_domain_is_refused(self) -> None:
+        for kind, option in ((socket.SOCK_DGRAM, "udp"), (socket.SOCK_STREAM, "listen")):
+            self.addCleanup(os.close, self.hand_over(kind, socket.AF_UNIX))
+            wrong = WIRES[option]
+            error = self.assertRaises(
+                WrongPlace,
+                read_places,
+                self.reactor.as_base,
+                [(f"--{option}", wrong, "systemd:domain=INET:index=0")],
+                None,
+            )
+            self.assertIn("this socket has another domain: write domain=UNIX", str(error))
+
+    def test_a_wrong_description_of_a_socket_for_datagrams_is_explained(self) -> None:
+        for wrong in ("systemd:", "systemd:domain=INET:index=x"):
+            error = self.refuses(udp=wrong)
+            self.assertEqual(
+                error, f"--udp '{wrong}' cannot be used: write it as systemd:domain=INET:name=chat-udp.socket"
+            )
 
     def test_an_unknown_interface_is_refused(self) -> None:
         self.assertIn("and 'a..b' is neither", self.refuses("1", interface="a..b"))

@@ -10,8 +10,10 @@ import socket
 import sqlite3
 from typing import Any
 from unittest import skipUnless
+from urllib.request import urlopen
 
 from twisted.internet.ssl import optionsForClientTLS
+from twisted.internet.threads import deferToThread
 from twisted.python.runtime import platform
 from twisted.trial.unittest import TestCase
 
@@ -382,20 +384,55 @@ class PlacesTests(TestCase):
         self.assertEqual([(m["msg"], m["author"]) for m in page["messages"]], [("hi", "49472")])
 
     @skipUnless(platform.isLinux(), "systemd is Linux's")
-    async def test_people_meet_at_a_socket_that_systemd_has_opened(self) -> None:
-        opened = socket.create_server(("127.0.0.1", 0))
-        self.addCleanup(opened.close)
+    async def test_systemd_opens_a_socket_for_every_wire_and_is_told_how_the_server_is(self) -> None:
+        home = folder(self)
+        trusts = optionsForClientTLS("localhost", trustRoot=certificate(home))
+        notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        notices.bind(str(home / "notify"))
+        notices.settimeout(TIMEOUT)
+        datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        datagrams.bind(("127.0.0.1", 0))
+        opened = [*(socket.create_server(("127.0.0.1", 0)) for _ in range(4)), datagrams]
+        for opened_socket in (notices, *opened):
+            self.addCleanup(opened_socket.close)
+        names = ("chat", "tls", "web", "status", "udp")
+        options = []
+        for option, name in zip(("port", *names[1:]), names, strict=True):
+            options += [f"--{option}", f"systemd:domain=INET:name={name}.socket"]
         # As systemd sets it, with the process's own number.
-        command = 'export LISTEN_FDS=1 LISTEN_FDNAMES=chat.socket LISTEN_PID=$$; exec "$0" "$@"'
-        place = "systemd:domain=INET:index=0"
+        command = f"""export LISTEN_FDS=5 LISTEN_FDNAMES={":".join(f"{name}.socket" for name in names)} LISTEN_PID=$$
+            export NOTIFY_SOCKET={home}/notify; exec "$0" "$@" """
         server = Server(
-            self, "/bin/sh", "-c", command, *TWISTD, "chat", "--port", place, hand_over={3: opened.fileno()}
+            self,
+            *("/bin/sh", "-c", command, *TWISTD, "chat", *options, "--certificate", str(home / "localhost.pem")),
+            home=home,
+            hand_over={number: opened_socket.fileno() for number, opened_socket in enumerate(opened, 3)},
         )
-        (listening,) = await server.says(r"listening on (\S+)\n")
-        server.addresses = [listening[1]]
-        self.assertEqual(server.port, opened.getsockname()[1])
-        await self.check_talks(server, *server.addresses)
+        ready = await deferToThread(notices.recv, 1000)
+        ports = dict(zip(names, (opened_socket.getsockname()[1] for opened_socket in opened), strict=True))
+        expected = f"127.0.0.1:{ports['chat']}, 127.0.0.1:{ports['tls']}, udp 127.0.0.1:{ports['udp']}"
+        expected += f", 127.0.0.1:{ports['web']}"
+        self.assertEqual(ready.decode(), f"READY=1\nSTATUS=listening on {expected}")
+
+        await self.check_talks(server, f"127.0.0.1:{ports['chat']}")
+        over_tls = await connect(self, endpoint(f"127.0.0.1:{ports['tls']}"), trusts)
+        self.assertEqual((await over_tls.asks(type="hello", nick="alice"))["type"], "welcome")
+        client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(client.close)
+        client.settimeout(TIMEOUT)
+        client.connect(("127.0.0.1", ports["udp"]))
+        client.send(json.dumps({"type": "hello", "nick": "bob", "pad": "x" * 99}).encode())
+        self.assertIn("cookie", json.loads(await deferToThread(client.recv, 1200)))
+        for name, path in (("web", "/"), ("status", "/readyz")):
+            answer = await deferToThread(urlopen, f"http://127.0.0.1:{ports[name]}{path}", timeout=TIMEOUT)
+            self.assertEqual(answer.status, 200)
+            answer.close()
+
+        server.signal(signal.SIGHUP)
+        self.assertTrue((await deferToThread(notices.recv, 1000)).startswith(b"RELOADING=1\nMONOTONIC_USEC="))
+        self.assertEqual(await deferToThread(notices.recv, 1000), b"READY=1")
         self.assertEqual(await server.stop(), 0, server.output)
+        self.assertEqual(await deferToThread(notices.recv, 1000), b"STOPPING=1")
 
 
 class TLSTests(TestCase):

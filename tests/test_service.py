@@ -17,6 +17,7 @@ from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any, cast
+from unittest import mock
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, fail, succeed
@@ -38,6 +39,7 @@ from twisted_chat.service import CannotStart, ChatService, StoreSettings, soon
 from twisted_chat.signals import Signals
 from twisted_chat.stores.opened import Opened
 from twisted_chat.stores.sqlite.file import IN_MEMORY
+from twisted_chat.supervisor import Supervisor
 
 from .memory_registry import MemoryRegistry
 from .ports import Port, Reactor
@@ -173,6 +175,7 @@ class ServiceTests(TestCase):
         self.reloads: list[Callable[[], object]] = []
         self.status: list[Place] = []
         self.terminal: StringIO | None = None
+        self.supervisor: Supervisor | None = None
         self.written: list[Any] = []
         self.publisher = LogPublisher(cast(ILogObserver, self.written.append))
         self.events = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
@@ -198,6 +201,7 @@ class ServiceTests(TestCase):
             self.terminal,
             self.reloads,
             self.status,
+            self.supervisor,
         )
 
     def started(self, *places: Place | str) -> ChatService:
@@ -359,6 +363,24 @@ class ServiceTests(TestCase):
         self.assertEqual(read, ["first", "second", "other"])
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
         self.assertEqual(self.chat.stopped_for, "")
+
+    def test_systemd_is_told_when_the_server_is_ready_reads_its_files_again_and_stops(self) -> None:
+        told = mock.create_autospec(Supervisor, instance=True)
+        self.supervisor = told
+        self.reloads = [lambda: told.is_told("reads")]
+        told.is_told = mock.Mock()
+        made = self.started("1", "udp:2")
+        self.assertEqual(told.mock_calls, [], "while the reactor does not run, nobody is served")
+        self.reactor.run()
+        self.assertEqual(told.mock_calls, [mock.call.ready("listening on 127.0.0.1:1, udp 127.0.0.1:2")])
+        told.reset_mock()
+        self.signals.receive(signal.SIGHUP)
+        self.reactor.advance(0)
+        self.assertEqual(told.mock_calls, [mock.call.reloading(), mock.call.is_told("reads"), mock.call.reloaded()])
+        told.reset_mock()
+        self.chat.goodbye = Deferred()
+        made.stopService()
+        self.assertEqual(told.mock_calls, [mock.call.stopping()])
 
     def test_sighup_opens_the_log_file_anew(self) -> None:
         file = LogFile.fromFullPath(str(folder(self) / "chat.log"))

@@ -204,6 +204,8 @@ def _resolve(option: str, name: str) -> str:
 def _read_datagrams(reading: Reading) -> Place:
     """Read a place for datagrams: a port, or an address and a port."""
     option, text = reading.option, reading.text
+    if text.startswith("systemd:"):
+        return _read_handed_over(reading)
     host, colon, port = text.rpartition(":")
     if not is_number(port) or (colon and (not host or (":" in host and (host[0], host[-1]) != ("[", "]")))):
         raise WrongPlace(
@@ -215,6 +217,28 @@ def _read_datagrams(reading: Reading) -> Place:
     listen_udp: Callable[..., IListeningPort] = reading.reactor.listenUDP  # type: ignore[attr-defined]  # all have it
     shown = f"udp {_pair(host, int(port))}"
     return Place(shown, reading.make, lambda protocol: execute(listen_udp, int(port), protocol, host))
+
+
+def _read_handed_over(reading: Reading) -> Place:
+    """Read a place for datagrams at a socket that systemd hands over. Twisted finds only sockets for streams there."""
+    text, reactor = reading.text, reading.reactor
+    try:
+        handed_over: Any = serverFromString(reactor, text)
+        _check_handed_over(handed_over, socket.SOCK_DGRAM)
+    except Exception as error:  # as for streams
+        why = _reason(error) or "write it as systemd:domain=INET:name=chat-udp.socket"
+        raise WrongPlace(f"{reading.option} '{text}' cannot be used: {why}") from None
+
+    def adopt(protocol: Any) -> IListeningPort:
+        number = handed_over.fileno
+        os.set_blocking(number, False)  # Twisted does so for streams only
+        port: IListeningPort = reactor.adoptDatagramPort(  # type: ignore[attr-defined]  # all have it
+            number, handed_over.addressFamily, protocol
+        )
+        os.close(number)  # the port has a duplicate
+        return port
+
+    return Place(text, reading.make, lambda protocol: execute(adopt, protocol))
 
 
 # Streams
@@ -279,6 +303,8 @@ class _Stream:
         if self._parts[0] in _BENEATH:
             inner = _BENEATH[self._parts[0]](self._parts)
         self._endpoint: IStreamServerEndpoint = serverFromString(reactor, with_backlog(inner))
+        if self._parts[0] == "systemd":
+            _check_handed_over(self._endpoint, socket.SOCK_STREAM)
 
     @property
     def in_clear(self) -> bool:
@@ -445,6 +471,20 @@ def _check_socket(path: str) -> None:
         raise _Misfit(f"the path of a Unix socket has at most {MAX_PATH} bytes")
     if os.path.exists(path) and not stat.S_ISSOCK(os.stat(path).st_mode):
         raise _Misfit(f"'{path}' is there already, and is no socket: name another path")
+
+
+def _check_handed_over(endpoint: Any, kind: socket.SocketKind) -> None:
+    """Check the type and the family of a socket that systemd has handed over; Twisted believes any. Raises `_Misfit`.
+
+    A wrong family would give all clients wrong addresses.
+    """
+    with socket.socket(fileno=os.dup(endpoint.fileno)) as handed_over:
+        actual, family = handed_over.type, handed_over.family
+    if actual != kind:
+        setting = "ListenStream=" if kind == socket.SOCK_STREAM else "ListenDatagram="
+        raise _Misfit(f"this socket is of another type: in its unit, write {setting} (systemd.socket(5))")
+    if family != endpoint.addressFamily:
+        raise _Misfit(f"this socket has another domain: write domain={socket.AddressFamily(family).name[3:]}")
 
 
 def _split(text: str) -> list[str]:

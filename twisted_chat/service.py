@@ -37,6 +37,7 @@ from .stores.retention import EVERYTHING, Keep
 from .stores.sqlite.database import Durability, discard
 from .stores.sqlite.file import IN_MEMORY
 from .stores.sqlite.store import open_store
+from .supervisor import Supervisor
 
 FAREWELL: Final = 3.0
 """Seconds that clients have to read everything written to them when the server stops. A supervisor that waits for five
@@ -110,6 +111,7 @@ class ChatService(Service):
         terminal: TextIO | None = None,
         reloads: Sequence[Callable[[], object]] = (),
         status: Sequence[Place] = (),
+        supervisor: Supervisor | None = None,
     ) -> None:
         """Make a service.
 
@@ -135,6 +137,7 @@ class ChatService(Service):
         self._reloads = [*dict.fromkeys(place.reload for place in (*places, *status)), *reloads]
         self._log_files: Sequence[BaseLogFile] = ()
         """The files of the server's log."""
+        self._supervisor = supervisor or Supervisor(reactor, {})
 
     def startService(self) -> None:
         """Open the log and listen everywhere; raises `CannotStart`, with all closed again and no new file left.
@@ -189,6 +192,7 @@ class ChatService(Service):
 
     def _reload(self) -> None:
         """Called for SIGHUP, in the reactor's thread. If one file cannot be read, the others follow nevertheless."""
+        self._supervisor.reloading()
         self._reopen_log()
         _log.info("received SIGHUP, reading files again")
         for reload in self._reloads:
@@ -196,6 +200,7 @@ class ChatService(Service):
                 reload()
             except Exception:
                 _log.failure("reading a file again failed, and what was read before stays in use")
+        self._supervisor.reloaded()
 
     def _reopen_log(self) -> None:
         try:
@@ -235,6 +240,8 @@ class ChatService(Service):
             self._reactor.callWhenRunning(_log.warn, IN_CLEAR, addresses=", ".join(in_clear))
         self._check_signals()
         self._chat.is_open = True
+        listening = ", ".join(address_text(port.getHost()) for port in self._ports)
+        self._reactor.callWhenRunning(self._supervisor.ready, f"listening on {listening}")
         self._reactor.callWhenRunning(self._bound_log)
 
     async def _listen(self, place: Place, ports: list[IListeningPort], in_clear: list[str], text: str) -> None:
@@ -263,6 +270,7 @@ class ChatService(Service):
     def stopService(self) -> Deferred[None]:
         """Say goodbye to all clients and close everything. Fires once the log is closed, soon after `FAREWELL`."""
         Service.stopService(self)
+        self._supervisor.stopping()
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:

@@ -39,6 +39,7 @@ from .service import ChatService, StoreSettings
 from .stores.retention import read_keep
 from .stores.sqlite.database import Durability
 from .stores.sqlite.file import IN_MEMORY
+from .supervisor import Supervisor
 from .wire.proxy import THIS_MACHINE, Network
 
 MIN_TOKEN: Final = 16
@@ -266,6 +267,7 @@ def makeService(options: Options) -> ChatService:
         terminal=kept_terminal(options.parent),
         reloads=[forbidden_nicks.reload],
         status=options["status"],
+        supervisor=Supervisor(reactor),
     )
 
 
