@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import bare, participant
 from twisted_chat.bare import UNFINISHED_TICKS
-from twisted_chat.limits import MAX_ERRORS, MAX_REST_SECONDS, Limits
+from twisted_chat.limits import ENTRY_CHARACTERS, MAX_ERRORS, MAX_REST_SECONDS, Limits
 from twisted_chat.log import Record, Unavailable
 from twisted_chat.messages import PingSent
 from twisted_chat.newcomer import GRACE_SECONDS, HELLO_SECONDS
@@ -747,7 +747,7 @@ class BoundTests(BareTestCase):
         self.assertEqual(len(self.segments(peer)), bare.MAX_SEGMENTS)
 
     def test_it_is_read_from_again_when_what_it_said_is_kept(self) -> None:
-        self.patch(participant, "MAX_UNSETTLED", 2)
+        self.patch(participant, "MAX_UNSETTLED", 2 * (ENTRY_CHARACTERS + 1))
         peer = self.bare()
         self.server.fake.held.add("append")
         peer.send({"msg": "1"}, {"msg": "2"})

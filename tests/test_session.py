@@ -9,11 +9,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import gate, messages, participant, session
 from twisted_chat.limits import (
+    ENTRY_CHARACTERS,
     LEAST_QUANTUM,
     LOOK_UP,
     MAX_REST_SECONDS,
     MAX_UNSETTLED,
-    MAX_UNSETTLED_BYTES,
     MAX_WAITING,
     QUANTUM,
     REFUSALS,
@@ -213,7 +213,7 @@ class ShareTests(SynchronousTestCase):
 
     def test_messages_on_their_way_into_the_log_are_bounded_in_bytes(self) -> None:
         self.server.fake.held.add("append")
-        for _ in range(MAX_UNSETTLED_BYTES // 16_000 + 1):
+        for _ in range(MAX_UNSETTLED // (16_000 + ENTRY_CHARACTERS) + 1):
             self.assertTrue(self.alice.wire.reading)
             self.alice.say("x" * 16_000)
             self.server.settle()
@@ -224,7 +224,7 @@ class ShareTests(SynchronousTestCase):
         self.assertTrue(self.alice.wire.reading)
 
     def test_messages_that_are_kept_do_not_count_any_more(self) -> None:
-        self.patch(participant, "MAX_UNSETTLED_BYTES", 10)
+        self.patch(participant, "MAX_UNSETTLED", 2 * ENTRY_CHARACTERS + 10)
         for _ in range(20):
             self.alice.say("xx")
             self.alice.say("xx")
@@ -237,7 +237,7 @@ class ShareTests(SynchronousTestCase):
 
     def test_messages_on_their_way_into_the_log_are_bounded_in_number(self) -> None:
         self.server.fake.held.add("append")
-        for _ in range(MAX_UNSETTLED):
+        for _ in range(MAX_UNSETTLED // (ENTRY_CHARACTERS + 1) + 1):
             self.assertTrue(self.alice.wire.reading)
             self.alice.say("x")
             self.server.settle()

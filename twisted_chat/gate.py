@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
-import msgspec
 from twisted.internet.defer import Deferred, DeferredLock
 
 from . import messages, names
@@ -18,7 +17,6 @@ from .accounts import Accounts
 from .limits import AddressBuckets, Limits
 from .log import Log, RoomSummary
 from .messages import AnyRequest, Asked, Quit, WireError
-from .names import NOBODY
 from .nicks import Nicks
 from .participant import HELLO_FIRST, Participant
 from .room import Member, Room, Rooms
@@ -85,11 +83,11 @@ class Row(NamedTuple):
     handler: _Handler
     needs: Role
     """The role that the participant needs; if the request names a room, in that room."""
-    has_room: bool = False
-    """True if the request is about a room that it may name. Only those who may enter the room may ask about it."""
+    checks: bool = False
+    """True if it depends on the room, or on more than being a guest, whether the participant may make the request."""
 
 
-table: dict[type[msgspec.Struct], Row] = {}
+table: dict[type[Asked], Row] = {}
 
 _STRANGER: Final = Role.STRANGER
 _VISITOR: Final = Role.VISITOR
@@ -100,24 +98,37 @@ _GUEST: Final = Role.GUEST
 
 def handle(host: Host, participant: Participant, request: Asked) -> Deferred[None] | None:
     """Check a request and answer it. Raises `WireError`. An unreadable request costs a token, too."""
-    if type(request) is not Quit:
+    kind = type(request)
+    if kind is not Quit:
         participant.bucket.take_for_request(host.reactor.seconds)
-    if isinstance(request, WireError):
-        raise request.copy()  # the wire may use it for other objects
-    handler, needs, has_room = table[type(request)]
-    if needs is not _STRANGER:
-        if participant.nick is NOBODY and not participant.is_welcome:
-            raise WireError("not-welcome", HELLO_FIRST)
-        if participant.account is None and needs is not _VISITOR and not host.accounts.guests:
-            raise WireError("denied", "there are no guests on this server: register your nick, or log in")
+    handler, needs, checks = table[kind]
+    if needs > participant.standing:
+        _rise(host, participant, needs)
+    if checks:
         if needs > _GUEST:
             _check_role(host, participant, request, needs)
-        if has_room:
-            _check_entry(host, participant, request.room)  # type: ignore[union-attr]  # it has one
+        _check_entry(host, participant, getattr(request, "room", None))
     return handler(host, participant, request)
 
 
-def _check_role(host: Host, participant: Participant, request: AnyRequest, needs: Role) -> None:
+def _rise(host: Host, participant: Participant, needs: Role) -> None:
+    """Give a participant the standing that it has by now. Raises `WireError` if that is not enough."""
+    if not participant.is_welcome:
+        raise WireError("not-welcome", HELLO_FIRST)
+    has_account = participant.account is not None
+    participant.standing = _GUEST if has_account or host.accounts.guests else _VISITOR
+    if min(needs, _GUEST) > participant.standing:
+        raise WireError("denied", "there are no guests on this server: register your nick, or log in")
+
+
+def _refuse(host: Host, participant: Participant, error: WireError) -> None:
+    raise error.copy()  # the wire may use it for other objects
+
+
+table[WireError] = Row(_refuse, _STRANGER)
+
+
+def _check_role(host: Host, participant: Participant, request: Asked, needs: Role) -> None:
     room = getattr(request, "room", None)
     if host.accounts.rules.role(participant.account, names.room(room).key if room else SERVER_WIDE) >= needs:
         return
@@ -144,7 +155,7 @@ def answers(request: type[AnyRequest], needs: Role = Role.GUEST) -> Callable[[_F
     has_room = "room" in request.__struct_fields__ and request is not messages.Say
 
     def register(handler: _F) -> _F:
-        table[request] = Row(handler, needs, has_room)
+        table[request] = Row(handler, needs, has_room or needs > _GUEST)
         return handler
 
     return register

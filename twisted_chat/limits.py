@@ -30,10 +30,12 @@ over UDP may have as many in flight."""
 MAX_WAITING_BYTES: Final = 2**16
 """The number of bytes of requests that wait for their turn, as received: as many as one read of a socket returns."""
 
-MAX_UNSETTLED: Final = 512
-MAX_UNSETTLED_BYTES: Final = 2**18
-"""The number of messages of one participant, and of characters in them, that are being appended. At these numbers,
-reading from it stops. A log that is slow for once must not fill the memory: this is 1 MB at most."""
+MAX_UNSETTLED: Final = 2**18
+"""The characters of the messages of one participant that are being appended. At this number, reading from it stops. A
+log that is slow for once must not fill the memory: this is 1 MB at most."""
+
+ENTRY_CHARACTERS: Final = 512
+"""The characters that a message counts for in addition, for the objects that it consists of."""
 
 QUANTUM: Final = 64
 """The work of one participant in one turn of the reactor, in requests of some 10 microseconds. Then others have their

@@ -25,11 +25,11 @@ from twisted.python.failure import Failure
 from .counters import Traffic
 from .encoding import Encoding
 from .limits import (
+    ENTRY_CHARACTERS,
     LOOK_UP,
     MAX_ERRORS,
     MAX_REST_SECONDS,
     MAX_UNSETTLED,
-    MAX_UNSETTLED_BYTES,
     MAX_WAITING,
     MAX_WAITING_BYTES,
     NOT_ITS_FAULT,
@@ -44,7 +44,7 @@ from .log import Unavailable
 from .messages import SERVER_FAULT, Asked, Kicked, Quit, Say, WireError
 from .names import NOBODY
 from .room import Member, Rooms
-from .rules import Account
+from .rules import Account, Role
 
 HELLO_FIRST: Final = 'say hello first, such as {"type": "hello", "nick": "alice"}'
 
@@ -160,7 +160,6 @@ class Participant(ABC):
         "_silent",
         "_turn_number",
         "_unsettled",
-        "_unsettled_bytes",
         "_waiting",
         "_waiting_bytes",
         "_work",
@@ -171,6 +170,7 @@ class Participant(ABC):
         "members",
         "nick",
         "paused",
+        "standing",
         "turn",
         "wire",
     )
@@ -183,6 +183,8 @@ class Participant(ABC):
         """Its name, once the others may know of it."""
         self.account: Account | None = None
         """Its account, if it has one."""
+        self.standing = Role.STRANGER
+        """The role that it has everywhere, as far as the gate has asked: a guest's at most, and it never gets less."""
         self.members: dict[str, Member] = {}
         """Its memberships, by the keys of the rooms."""
         self.closed = False
@@ -214,8 +216,7 @@ class Participant(ABC):
         self._reading_stopped = False
         """True while nothing is read from its connection."""
         self._unsettled = 0
-        self._unsettled_bytes = 0
-        """The number of its messages that are being appended, and of the characters in them."""
+        """The characters of its messages that are being appended, with `ENTRY_CHARACTERS` for each."""
         self._errors = 0
         """The number of errors in a row."""
         self._silent = 0
@@ -279,19 +280,23 @@ class Participant(ABC):
         self._silent = 0
         if self.closed or self._leaving or self.host.stopping:
             return
-        is_message = type(request) is Say
-        if not is_message and type(request) is Quit:
+        kind = type(request)
+        if kind is Quit:
             self._leaving = True
         turn = self.turn
         if self._turn_number != turn.number:
             self.begin_turn()
-        if (
-            self._work < turn.quantum
-            and not (self._waiting or self._busy or self._enough or self._resting)
-            and ((is_message and not self.paused) or not self.depends(request))
+        if self._waiting or (
+            (
+                kind is not Say
+                or self.paused
+                or self._busy
+                or self._enough
+                or self._resting
+                or self._work >= turn.quantum
+            )
+            and self._must_wait(request)
         ):
-            self.handle(request, size)
-        elif self._waiting or self._must_wait(request):
             self._wait(request, size)
         else:
             self.handle(request, size)
@@ -470,15 +475,13 @@ class Participant(ABC):
 
     def append_started(self, size: int) -> None:
         """Called when the append of one of its messages, of so many characters, begins."""
-        self._unsettled += 1
-        self._unsettled_bytes += size
-        if self._unsettled >= MAX_UNSETTLED or self._unsettled_bytes >= MAX_UNSETTLED_BYTES:
+        unsettled = self._unsettled = self._unsettled + size + ENTRY_CHARACTERS
+        if unsettled >= MAX_UNSETTLED:
             self.adjust_reading()
 
     def appends_settled(self, count: int, size: int) -> None:
         """Called when so many of its messages, with so many characters in all, were appended or refused."""
-        self._unsettled -= count
-        self._unsettled_bytes -= size
+        self._unsettled -= count * ENTRY_CHARACTERS + size
         self.caught_up()
 
     def caught_up(self) -> None:
@@ -499,7 +502,6 @@ class Participant(ABC):
             or len(self._waiting or ()) >= MAX_WAITING
             or self._waiting_bytes >= MAX_WAITING_BYTES
             or self._unsettled >= MAX_UNSETTLED
-            or self._unsettled_bytes >= MAX_UNSETTLED_BYTES
             or self.is_loaded()
         )
         if too_much != self._reading_stopped and not self.closed:

@@ -238,15 +238,14 @@ class Appending:
         """Send an author what the others get, with acks in place of its own messages."""
         listener = member.listener
         encoding = listener.encoding
-        room = page.room
-        is_direct = room[0] == DIRECT
+        room, reply = page.room, encoding.reply
         acks: list[Any] = []
         for entry in own:
             if entry.id is not None:
                 ack = Ack(entry.id, room, None, entry.seq, time_text(entry.time))
-                if is_direct:
+                if room[0] == DIRECT:
                     ack.room, ack.to = address_of(room, entry.author.shown)
-                acks.append(encoding.reply(ack))
+                acks.append(reply(ack))
             elif member.live:
                 acks.append(encoding.join(()))
         if not member.live:
