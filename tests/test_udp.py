@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from typing import Any, cast
+from weakref import ref
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -397,6 +399,24 @@ class SessionTests(UDPTests):
         for _ in range(12):
             self.server.clock.advance(19)
             self.assertEqual(guest.types(type="pong"), [])
+
+    def check_freed(self, *requests: dict[str, Any]) -> None:
+        """Ask for something and wait for the end: the session is freed before anything looks for cycles."""
+        guest = self.welcome("al", "lobby")
+        session = ref(self.server.port.wires[HERE])
+        gc.disable()
+        self.addCleanup(gc.enable)
+        for fields in requests:
+            guest.ask(**fields)
+        while self.server.port.wires:
+            self.server.clock.advance(1)
+        self.assertIsNone(session())
+
+    def test_one_that_has_quit_is_freed_at_once(self) -> None:
+        self.check_freed({"type": "", "room": "lobby", "msg": "hi"}, {"type": "x"}, {"type": "quit"})
+
+    def test_one_that_is_silent_is_freed_at_once(self) -> None:
+        self.check_freed()
 
     def test_one_that_was_never_welcome_is_over_too(self) -> None:
         self.server.welcome("bob")

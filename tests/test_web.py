@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
+from weakref import ref
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.testing import StringTransport
@@ -19,14 +21,23 @@ from twisted_chat.messages import WireError
 from twisted_chat.session import TICK_SECONDS
 from twisted_chat.web.handshake import Origins, Refused, accept_key
 from twisted_chat.web.site import CHAT, HSTS, MIN_GZIP, SAFETY, TYPES, Answer, Request, Site
-from twisted_chat.web.visit import HEAD_SECONDS, IDLE_TICKS, MAX_HEAD, PRICE, SLOW_TICKS, WebFactory, forwarded_for
+from twisted_chat.web.visit import (
+    HEAD_SECONDS,
+    IDLE_TICKS,
+    MAX_HEAD,
+    PRICE,
+    SLOW_TICKS,
+    Visit,
+    WebFactory,
+    forwarded_for,
+)
 from twisted_chat.wire.proxy import THIS_MACHINE, Network
 from twisted_chat.wire.stream import CLOSE_SECONDS
 from twisted_chat.wire.websocket import WebSocket
 
 from .helpers import Server
 from .test_jsonlines import TCPTransport
-from .websockets import ACCEPT, KEY, frames, objects, request, text
+from .websockets import ACCEPT, KEY, PING, frame, frames, objects, request, text
 
 ADDRESS = IPv4Address("TCP", "192.0.2.1", 49474)
 PAGE = Path(web.__file__).with_name("page")
@@ -319,6 +330,42 @@ class VisitTestCase(SynchronousTestCase):
             found.append((status, head))
             data = data[0 if status in (101, 304) else length[0] :]
         return found
+
+
+class FreedTests(VisitTestCase):
+    """A connection that is lost is freed before anything looks for cycles."""
+
+    def check_freed(self, *sent: bytes, silent: float = 0.0) -> None:
+        gc.disable()
+        self.addCleanup(gc.enable)
+        wire, transport = self.connect()
+        visit = wire.participant
+        assert isinstance(visit, Visit)
+        left: list[ref[Any]] = [ref(wire), ref(visit), ref(visit._channel)]
+        for data in sent:
+            wire.dataReceived(data)
+            self.server.settle()
+        self.server.clock.advance(silent)
+        wire.connectionLost()
+        del wire, transport, visit
+        self.server.settle()
+        self.assertEqual([found() for found in left], [None] * 3)
+
+    def test_a_visit(self) -> None:
+        plain = request("/", Upgrade=None, Connection=None)
+        self.check_freed()
+        self.check_freed(plain, b"GET /")
+        self.check_freed(plain + plain)
+        self.check_freed(request("/nothing", method="POST", Content_Length="3"))
+        self.check_freed(b"garbage\r\n\r\n")
+
+    def test_a_visit_that_was_silent(self) -> None:
+        self.check_freed(silent=HEAD_SECONDS)
+
+    def test_a_websocket(self) -> None:
+        self.check_freed(request())
+        self.check_freed(request(), text({"type": "hello", "nick": "bob"}), frame(PING))
+        self.check_freed(request(), text({"type": "hello", "nick": "bob"}), frame(3))
 
 
 class VisitTests(VisitTestCase):

@@ -239,6 +239,7 @@ class Visit:
     def _be_websocket(self, answer: Answer, address: str) -> None:
         self._adjust_reading()
         self._is_over = True
+        self._let_channel_go()
         rest, self._data = self._data, b""
         head = [b"HTTP/1.1 101 Switching Protocols", *(b"%b: %b" % header for header in answer.headers)]
         self._wire.upgrade(b"\r\n".join(head) + _END, address)
@@ -298,6 +299,12 @@ class Visit:
             self._rest.cancel()
             self._rest = None
         self._newcomer.lost()
+        self._let_channel_go()
+
+    def _let_channel_go(self) -> None:
+        """Forget the channel. It refers to this visit, and its request to it; without cycles, all is freed at once."""
+        self._channel.requests.clear()
+        del self._channel
 
     def end(self, why: str, *, cause: str = "server") -> None:
         """End the connection. HTTP has no word for the reason."""

@@ -13,6 +13,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Final, NamedTuple, Protocol
 
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+
 from ..chat import Chat
 from ..encoding import Encoding, object_of
 from ..log import Record
@@ -314,6 +317,10 @@ class WebSocket(Stream):
             self._chat.connected(self, ready=False)
         self.write(response)
         self._chat.begin(self)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        super().connectionLost(reason)
+        self._visitor = self._newcomer = None  # they refer to this wire
 
     def dataReceived(self, data: bytes) -> None:
         if self._visitor is not None:

@@ -226,7 +226,13 @@ class UDPWire:
         """End the session for good."""
         self._cancel_timer()
         self._port.forget(self)
+        del (
+            self.participant,
+            self._sender,
+            self._silence,
+        )  # they refer to it, too: without cycles, all is freed now
 
     def _cancel_timer(self) -> None:
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
+        self._timer = None
