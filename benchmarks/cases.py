@@ -51,6 +51,7 @@ class Sizes:
     connections: int = 15_000
     """Members of the crowd in one room."""
     tls_members: int = 200
+    web_members: int = 2_000
     logs: tuple[int, ...] = (0, 1_000_000, 10_000_000)
     """Messages in the room."""
     replay: int = 1_000_000
@@ -72,6 +73,7 @@ QUICK: Final = Sizes(
     deliveries=100_000,
     most_messages=2_000,
     connections=2_000,
+    web_members=500,
     logs=(0, 100_000),
     replay=100_000,
     idle=(0, 100),
@@ -117,11 +119,11 @@ class Bench:
         return Load(crowd, self.processes, divided_processors()[1])
 
     def speak(self, case: str, members: int, talk: Talk, *options: str, rooms: int = 1, **more: Any) -> list[Row]:
-        """Measure a crowd that sends messages on a fresh server. `more` is for the server, except `trusted`."""
-        trusted = more.pop("trusted", None)
+        """Measure a crowd that sends messages on a fresh server. `more` is for the server, and for the `Crowd`."""
+        crowd = {name: more.pop(name) for name in ("trusted", "websocket", "deaf") if name in more}
         with self.server(*options, **more) as server:
             empty = server.memory()
-            with self.load(Crowd(server.port, members, rooms, trusted=trusted)) as load:
+            with self.load(Crowd(server.port, members, rooms, **crowd)) as load:
                 memory = server.memory() - empty
                 load.talk(WARM_UP)
                 return [{**self._figures(case, server, load, talk), "memory_per_member": memory / members}]
@@ -354,6 +356,26 @@ def tls(bench: Bench) -> list[Step]:
 
     pairs = [(load, wire) for load in talks for wire in ("TCP", "TLS")]
     return [Step(f"{load}, {wire}", partial(run, load, wire)) for load, wire in pairs]
+
+
+@case("browsers, over WebSockets, compared with TCP: one sender, eight messages in flight")
+def web(bench: Bench) -> list[Step]:
+    members = bench.most(bench.sizes.web_members)
+    talk = Talk(1, 5 * bench.sizes.messages(members), 8)
+
+    def run(wire: str, **how: Any) -> list[Row]:
+        rows = bench.speak("web", members, talk, **how)
+        return [{**row, "load": "one room", "wire": wire} for row in rows]
+
+    browsers = partial(run, websocket=True, option="--web")
+    return [
+        Step("one room, TCP", partial(run, "TCP")),
+        Step("one room, WebSockets", partial(browsers, "WebSockets")),
+        Step(
+            "one room, WebSockets, one more reads nothing",
+            partial(browsers, "WebSockets, one more reads nothing", deaf=1),
+        ),
+    ]
 
 
 @case("the memory that a room takes")

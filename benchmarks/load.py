@@ -1,9 +1,10 @@
 """The load: many clients in a few processes, which send messages and count what they receive.
 
-A client is a non-blocking socket and a count of the lines that it has received. Nothing is parsed: all members of a
-room receive its messages in one order, and an author gets the ack in place of its message, so the k-th line of each
-member is the room's k-th message. A message is complete when every member has received its line. The load is closed: a
-talker has at most `window` messages in flight, and sends the next one when the oldest is complete.
+A client is a non-blocking socket and a count of the lines that it has received; over a WebSocket, of the objects.
+Nothing is parsed: all members of a room receive its messages in one order, and an author gets the ack in place of its
+message, so the k-th line of each member is the room's k-th message. A message is complete when every member has
+received its line. The load is closed: a talker has at most `window` messages in flight, and sends the next one when the
+oldest is complete.
 """
 
 from __future__ import annotations
@@ -43,6 +44,17 @@ PER_ADDRESS: Final = 20_000
 NO_PORT: Final = 24
 """IP_BIND_ADDRESS_NO_PORT of <linux/in.h>: the port is chosen with the connection, not with the address."""
 
+UPGRADE: Final = (
+    b"GET /chat HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+"""The beginning of a WebSocket (RFC 6455, section 4.1)."""
+
+SMALL_SEGMENT: Final = 536
+SMALL_BUFFER: Final = 4096
+"""Bytes of the segments and of the receive buffer of a client that does not read, with which the kernels at both ends
+take some 100 kB for it. With the segments of the loopback it would be 3 MB, and the server would not notice."""
+
 _ACK: Final = b'{"type":"ack"'
 _PING: Final = b'{"type":"ping"'
 _JOINED: Final = b'{"type":"joined"'
@@ -66,11 +78,31 @@ class Crowd:
     """The beginning of the rooms' names."""
     trusted: str | None = None
     """The file with the trusted certificate; None for TCP without TLS."""
+    websocket: bool = False
+    """True if they are browsers, which speak over WebSockets."""
+    deaf: int = 0
+    """Further members of the first room, which read nothing."""
     patience: float = 120.0
     """Seconds after which the load gives up what has not arrived."""
 
     def room(self, number: int) -> str:
         return f"{self.prefix}{number}"
+
+    @property
+    def end(self) -> bytes:
+        """The last byte of each object that is received, which is not in the text of the messages.
+
+        A frame has no line end. The objects of this load have no others inside, and no frame of theirs has 125 bytes,
+        a length that would be written like a brace.
+        """
+        return b"}" if self.websocket else b"\n"
+
+    def written(self, text: str) -> bytes:
+        """Return an object as it is sent: a line, or a frame that is masked with zeros."""
+        if not self.websocket:
+            return f"{text}\n".encode()
+        size = len(text)
+        return (b"\x81%c" % (0x80 | size) if size < 126 else b"\x81\xfe" + size.to_bytes(2)) + bytes(4) + text.encode()
 
 
 @dataclass(frozen=True)
@@ -185,6 +217,7 @@ class _Worker:
 
     def __init__(self, index: int, of: int, crowd: Crowd, lows: Any, bell: socket.socket) -> None:
         self.crowd = crowd
+        self.end = crowd.end
         self.index = index
         self.of = of
         self.lows = lows
@@ -194,6 +227,8 @@ class _Worker:
         """The ports of the other processes' bells, which ring when `lows` has changed."""
         self.rooms = [_Room(number) for number in range(crowd.rooms)]
         self.members: dict[int, _Member] = {}
+        self.deaf: list[socket.socket] = []
+        """The clients that read nothing."""
         self.buffer = bytearray(_READ)
         self.poll = select.epoll()
         self.moved: set[_Room] = set()
@@ -209,8 +244,7 @@ class _Worker:
             member = _Member(index, self.rooms[index % self.crowd.rooms], connected)
             self.members[connected.fileno()] = member
             outside.add(connected.fileno())
-            room = self.crowd.room(member.room.number)
-            connected.sendall(f'{{"type":"hello","nick":"n{index}"}}\n{{"type":"join","room":"{room}"}}\n'.encode())
+            self._greet(connected, f"n{index}", member.room.number)
             connected.setblocking(False)
             self.poll.register(connected, select.EPOLLIN)
             if len(outside) % 64 == 0:
@@ -221,6 +255,14 @@ class _Worker:
         if outside:
             patience = f"{self.crowd.patience:g} s"
             raise Failed(f"{len(outside):,} of {self.crowd.members:,} clients did not join within {patience}")
+
+        for number in range(self.crowd.deaf if self.index == 0 else 0):
+            self.deaf.append(connect(self.crowd, number, context, reads=False))
+            self._greet(self.deaf[-1], f"deaf{number}", 0)
+
+    def _greet(self, connected: socket.socket, nick: str, room: int) -> None:
+        hello, join = f'{{"type":"hello","nick":"{nick}"}}', f'{{"type":"join","room":"{self.crowd.room(room)}"}}'
+        connected.sendall(UPGRADE * self.crowd.websocket + self.crowd.written(hello) + self.crowd.written(join))
 
     def _admit(self, outside: set[int], wait: float) -> None:
         for fd, _ in self.poll.poll(wait):
@@ -299,9 +341,9 @@ class _Worker:
 
     def _take(self, member: _Member) -> None:
         """Count the lines that have arrived."""
-        buffer, room = self.buffer, member.room
+        buffer, room, end = self.buffer, member.room, self.end
         while size := self._read(member):
-            lines = buffer.count(b"\n", 0, size)
+            lines = buffer.count(end, 0, size)
             if buffer.find(_PING, 0, size) >= 0:
                 lines -= buffer.count(_PING, 0, size)
             if member.said:
@@ -314,18 +356,17 @@ class _Worker:
             if self.crowd.trusted is None:
                 break  # TLS may have buffered more, which the poller does not know
 
-    @staticmethod
-    def _find_acks(member: _Member, data: bytes) -> None:
+    def _find_acks(self, member: _Member, data: bytes) -> None:
         """Find the places in the room of the messages that a member has sent."""
-        at, place = data.find(_ACK), member.count + 1
+        at, place, end = data.find(_ACK), member.count + 1, self.end
         counted = 0
-        while at >= 0 and data.find(b"\n", at) >= 0:
-            place += data.count(b"\n", counted, at) - data.count(_PING, counted, at)
+        while at >= 0 and data.find(end, at) >= 0:
+            place += data.count(end, counted, at) - data.count(_PING, counted, at)
             counted = at
             member.room.said[place] = member.said.popleft()
             member.room.waiting[place] = member
             at = data.find(_ACK, at + 1)
-        member.carry = data[data.rfind(b"\n") + 1 :] if member.said else b""
+        member.carry = data[data.rfind(end) + 1 :] if member.said else b""
 
     def _go_on(self, room: _Room) -> None:
         """Continue with the members whose messages are complete."""
@@ -341,7 +382,7 @@ class _Worker:
         member.left -= 1
         member.number += 1
         room = self.crowd.room(member.room.number)
-        line = f'{{"type":"","msg":"{TEXT}","room":"{room}","id":"{os.getpid()}-{member.number}"}}\n'.encode()
+        line = self.crowd.written(f'{{"type":"","msg":"{TEXT}","room":"{room}","id":"{os.getpid()}-{member.number}"}}')
         member.said.append(time.monotonic())
         with suppress(ConnectionError):  # the connection is closed, which the next read finds
             member.socket.sendall(line)
@@ -368,8 +409,11 @@ class _Worker:
         return time.process_time()
 
 
-def connect(crowd: Crowd, index: int, context: ssl.SSLContext | None) -> socket.socket:
+def connect(crowd: Crowd, index: int, context: ssl.SSLContext | None, reads: bool = True) -> socket.socket:
     connected = socket.socket()
+    if not reads:
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SMALL_SEGMENT)
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
     if index >= PER_ADDRESS:
         connected.setsockopt(socket.IPPROTO_IP, NO_PORT, 1)
         connected.bind((f"127.0.0.{1 + index // PER_ADDRESS}", 0))

@@ -81,6 +81,7 @@ COLUMNS: Final[dict[str, tuple[_Column, ...]]] = {
         ("processor, ms", _field("max_cpu_ms")),
     ),
     "tls": (("load", lambda row: f"{row['load']}, {row['wire']}"), *_TALK),
+    "web": (("load", lambda row: f"{row['load']}, {row['wire']}"), *_TALK),
     "memory": (("rooms of one", _count("rooms")), ("bytes each", _field("memory_per_room"))),
 }
 
@@ -101,15 +102,15 @@ def _shown(results: Results) -> Iterator[tuple[str, list[str], list[list[str]], 
         if rows := results.of(name):
             columns = COLUMNS[name]
             cells = [[show(row) for _, show in columns] for row in rows]
-            yield name, [head for head, _ in columns], cells, list(_ratios(rows)) if name == "tls" else []
+            yield name, [head for head, _ in columns], cells, list(_ratios(rows)) if name in ("tls", "web") else []
 
 
 def _ratios(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield a sentence for each load that compares TLS with TCP."""
+    """Yield a sentence for each load that compares a wire with TCP."""
     by = {(row["load"], row["wire"]): row["messages_per_s"] for row in rows}
-    for load, wire in by:
-        if wire == "TLS":
-            yield f"{load}: TLS carries {by[load, 'TLS'] / by[load, 'TCP']:.2f} times the messages/s of TCP."
+    for (load, wire), rate in by.items():
+        if wire != "TCP":
+            yield f"{load}, {wire}: {rate / by[load, 'TCP']:.2f} times the messages/s of TCP."
 
 
 def text(results: Results) -> str:

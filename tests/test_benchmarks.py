@@ -39,6 +39,7 @@ TINY = Sizes(
     per_room=3,
     connections=6,
     tls_members=3,
+    web_members=3,
     logs=(0, 600),
     replay=600,
     idle=(0, 2),
@@ -94,7 +95,7 @@ class WholeTests(SynchronousTestCase):
         """See that each message reached each member exactly once, by the rows' own counts."""
         self.assertEqual([name for name in CASES if results.of(name)], list(CASES))
         spoken = [row for row in results.rows if "deliveries" in row]
-        self.assertEqual(len(spoken), 13)
+        self.assertEqual(len(spoken), 16)
         for row in spoken:
             self.assertGreater(row["messages"], 0)
             self.assertEqual(row["complete"], row["messages"])
@@ -121,7 +122,7 @@ class WholeTests(SynchronousTestCase):
         self.assertNotIn("\x1b", output)
         for name in CASES:
             self.assertIn(f"\n{name}: ", output)
-        self.assertIn("single: TLS carries", output)
+        self.assertIn("single, TLS: ", output)
         self.assertIn("per connection in a room", output)
 
     def check_markdown(self, saved: str) -> None:
