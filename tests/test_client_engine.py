@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from random import Random
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_chat import messages as wire
 from twisted_chat.client.protocol import actions, directs
 from twisted_chat.client.protocol.actions import Action
+from twisted_chat.client.protocol.directs import MAX_HELLO
 from twisted_chat.client.protocol.engine import (
     DEAD_TIME,
     LONG_RETRY,
@@ -56,6 +58,7 @@ from twisted_chat.client.protocol.objects import (
     TopicChanged,
     Unbanned,
     Unmuted,
+    encode,
 )
 from twisted_chat.client.protocol.outbox import WINDOW
 from twisted_chat.client.protocol.pace import LEAST_PAUSE, LONGEST_PAUSE
@@ -66,6 +69,7 @@ from twisted_chat.client.protocol.states import NewLog, RoomLost, State, StateCh
 from twisted_chat.messages import WireError
 
 from .client_fakes import FakeServer, FakeSession, ids
+from .helpers import Peer
 
 Obj = dict[str, Any]
 
@@ -1533,15 +1537,24 @@ class DirectTests(EngineTestCase):
         self.begin()
 
     def begin(self, **cursors: int) -> None:
-        self.engine = Engine("alice", "the server", ids(), password="horse", direct=cursors)
+        self.engine = Engine("alice", "the server", ids(), password="horse", direct=cursors or None)
 
-    def connect_to(self, **seqs: int) -> None:
-        """Make a connection to a server that has these logs."""
-        self.connect()
+    def log_in(self) -> dict[str, int] | None:
+        """Make a connection, up to the welcome. Returns the numbers in the hello."""
+        self.engine.connected(self.now)
+        (hello,) = self.sent()
+        self.hello = hello["id"]
         self.hears(
             type="welcome", id=self.hello, nick="alice", server="s", limits=self.LIMITS | {"rate": 0}, account=True
         )
+        named: dict[str, int] | None = hello.get("direct")
+        return named
+
+    def connect_to(self, **seqs: int) -> dict[str, int] | None:
+        """Make a connection to a server that has these logs. Returns the numbers in the hello."""
+        named = self.log_in()
         self.lists_partners(**seqs)
+        return named
 
     def said(self, seq: int, author: str = "bob", to: str = "alice", **fields: Any) -> Obj:
         return {"type": "", "msg": str(seq), "author": author, "to": to, "seq": seq, "time": "t", **fields}
@@ -1554,46 +1567,120 @@ class DirectTests(EngineTestCase):
         return [(message.author, message.seq) for message in self.told(DirectMessage)]
 
     def test_messages_come_once_and_in_order_over_lost_connections(self) -> None:
-        self.connect_to(bob=4)
+        self.assertIsNone(self.connect_to(bob=4))
         self.assertEqual(self.sent(), [], "what was said before is not read")
         self.hears(**self.said(6))
         self.lose()
-        self.connect_to(bob=9)
-        request = self.pages(self.said(8), self.said(9))
-        self.assertEqual((request["to"], request["after"]), ("bob", 6))
-        self.hears(**self.said(9))
+        self.assertEqual(self.log_in(), {"bob": 6}, "the server replays what came after it")
+        for seq in (8, 9):
+            self.hears(**self.said(seq))
+        self.lists_partners(bob=9)
         self.hears(**self.said(11))
         self.assertEqual(self.heard(), [("bob", 6), ("bob", 8), ("bob", 9), ("bob", 11)])
-        self.assertEqual(self.engine.direct, {"bob": 11})
+        self.assertEqual((self.sent(), self.engine.direct), ([], {"bob": 11}))
         self.lose()
         self.connect_to(bob=11)
         self.assertEqual(self.sent(), [], "nothing is new")
 
+    def test_a_replay_may_come_after_the_list_of_partners(self) -> None:
+        self.connect_to(bob=4)
+        self.lose()
+        self.connect_to(bob=8)
+        self.hears(**self.said(6))
+        self.hears(**self.said(8))
+        self.assertEqual((self.sent(), self.heard()), ([], [("bob", 6), ("bob", 8)]))
+
+    def test_what_the_hello_has_no_space_for_is_read_in_pages(self) -> None:
+        self.patch(directs, "MAX_HELLO", 150)
+        self.begin(**{f"nick{n}": n for n in range(10, 20)})
+        named = self.log_in()
+        assert named
+        self.assertEqual(list(named), ["nick19", "nick18", "nick17"], "those used last")
+        self.lists_partners(nick16=18, nick19=20, **{f"nick{n}": n for n in (10, 11, 12, 13, 14, 15, 17, 18)})
+        request = self.answers(type="history", to="nick16", messages=[self.said(18, "nick16")], more=False)
+        self.assertEqual((request["to"], request["after"]), ("nick16", 16))
+        self.hears(**self.said(20, "nick19"))
+        self.assertEqual(self.heard(), [("nick16", 18), ("nick19", 20)])
+
+    def test_a_hello_with_numbers_fits_into_a_datagram(self) -> None:
+        self.begin(**{f"nick{n}": 2**50 for n in range(100)})
+        self.engine.connected(self.now)
+        (hello,) = self.sent()
+        self.assertTrue(MAX_HELLO - 50 < len(encode(hello)) <= MAX_HELLO + 50, len(encode(hello)))
+
     def test_a_live_message_waits_for_those_that_were_missed(self) -> None:
         self.connect_to(bob=4)
         self.lose()
-        self.connect()
-        self.hears(type="welcome", id=self.hello, nick="alice", server="s", limits=self.LIMITS, account=True)
+        self.patch(directs, "MAX_HELLO", 0)
+        self.assertIsNone(self.log_in())
         self.hears(**self.said(8))
         self.assertEqual(self.heard(), [])
         self.lists_partners(bob=8)
         self.assertEqual(self.pages(self.said(6), self.said(8))["after"], 4)
         self.assertEqual(self.heard(), [("bob", 6), ("bob", 8)])
 
+    def test_what_got_lost_before_the_list_came_is_read(self) -> None:
+        self.connect_to(bob=4)
+        self.lose()
+        self.log_in()
+        self.engine.received(GAP, self.now)
+        self.lists_partners(bob=4)
+        self.lists_partners(bob=5)
+        self.pages(self.said(5))
+        self.assertEqual(self.heard(), [("bob", 5)])
+
+    def test_what_the_server_cannot_replay_is_read_in_pages(self) -> None:
+        self.connect_to(bob=4)
+        self.lose()
+        self.log_in()
+        self.hears(type="error", id=self.hello, code="unavailable", msg="not now", author="server")
+        self.lists_partners(bob=5)
+        (page, asked_again) = self.sent()
+        self.assertEqual((page["type"], page["after"], asked_again["type"]), ("history", 4, "directs"))
+        self.hears(type="history", id=page["id"], to="bob", messages=[self.said(5)], more=False)
+        self.assertEqual((self.heard(), self.told(Error)), ([("bob", 5)], []))
+
     def test_the_program_may_say_from_where_on(self) -> None:
         self.begin(Bob=2)
-        self.connect_to(bob=5, carol=7)
-        self.assertEqual(self.pages(self.said(3), self.said(5, author="alice", to="bob"))["after"], 2)
+        self.assertEqual(self.log_in(), {"Bob": 2})
+        self.hears(**self.said(3))
+        self.hears(**self.said(5, author="alice", to="bob"))
+        self.lists_partners(bob=5)
         self.assertEqual(self.heard(), [("bob", 3), ("alice", 5)])
-        self.assertEqual(self.engine.direct, {"carol": 7, "Bob": 5})
+        self.assertEqual((self.sent(), self.engine.direct), ([], {"Bob": 5}))
+
+    def test_of_a_partner_that_the_program_does_not_know_it_has_nothing(self) -> None:
+        self.begin(bob=2)
+        self.connect_to(bob=2, carol=2)
+        self.answers(type="history", to="carol", messages=[self.said(1, "carol"), self.said(2, "carol")], more=False)
+        self.assertEqual(self.heard(), [("carol", 1), ("carol", 2)])
 
     def test_somebody_new_is_read_from_the_beginning(self) -> None:
         self.connect_to()
         self.hears(**self.said(1))
         self.lose()
-        self.connect_to(bob=2)
-        self.assertEqual(self.pages(self.said(2))["after"], 1)
+        self.assertEqual(self.log_in(), {"bob": 1})
+        self.hears(**self.said(2))
+        self.lists_partners(bob=2)
         self.assertEqual(self.heard(), [("bob", 1), ("bob", 2)])
+
+    def test_somebody_new_who_wrote_meanwhile_is_read_from_the_beginning(self) -> None:
+        self.connect_to()
+        self.lose()
+        self.log_in()
+        self.hears(**self.said(3, "carol"))
+        self.engine.tell("dave", "hi")
+        sent = self.sent()
+        self.objects = [obj for obj in sent if obj["type"] == "directs"]
+        (message,) = [obj for obj in sent if obj["type"] == ""]
+        self.hears(type="ack", id=message["id"], to="dave", seq=2)
+        self.lists_partners(bob=1, carol=3, dave=2)
+        asked = {obj["to"]: obj for obj in (*sent, *self.sent()) if obj["type"] == "history"}
+        self.assertEqual({nick: obj["after"] for nick, obj in asked.items()}, {"bob": 0, "carol": 0, "dave": 0})
+        for nick, seqs in (("bob", [1]), ("carol", [1, 3]), ("dave", [1])):
+            messages = [self.said(seq, nick) for seq in seqs]
+            self.hears(type="history", id=asked[nick]["id"], to=nick, messages=messages, more=False)
+        self.assertEqual(self.heard(), [("bob", 1), ("carol", 1), ("carol", 3), ("dave", 1)])
 
     def test_before_the_partners_are_known_a_message_is_one_all_the_same(self) -> None:
         self.connect()
@@ -1617,14 +1704,12 @@ class DirectTests(EngineTestCase):
         self.engine.tell("carol", "hi")
         self.answers(type="ack", to="carol", seq=1)
         self.lose()
-        self.connect_to(bob=6, carol=1)
-        bob, carol = sorted(self.sent(), key=lambda request: str(request["to"]))
-        own = [self.said(seq, author="alice", to="bob") for seq in (3, 5)]
-        self.hears(id=bob["id"], type="history", to="bob", messages=[*own, self.said(6)], more=False)
-        self.hears(
-            id=carol["id"], type="history", to="carol", messages=[self.said(1, author="alice", to="carol")], more=False
-        )
-        self.assertEqual(self.heard(), [("bob", 6)])
+        self.assertEqual(self.log_in(), {"carol": 0, "bob": 0})
+        for seq, nick in ((3, "bob"), (5, "bob"), (1, "carol")):
+            self.hears(**self.said(seq, author="alice", to=nick))
+        self.hears(**self.said(6))
+        self.lists_partners(bob=6, carol=1)
+        self.assertEqual((self.sent(), self.heard()), ([], [("bob", 6)]))
 
     def test_an_ack_that_came_before_the_partners_were_known_is_remembered(self) -> None:
         self.connect()
@@ -1634,7 +1719,7 @@ class DirectTests(EngineTestCase):
         (message,) = [obj for obj in sent if obj["type"] == ""]
         self.hears(type="ack", id=message["id"], to="bob", seq=3)
         self.engine.received(GAP, self.now)
-        self.assertEqual(self.engine.direct, {})
+        self.assertIsNone(self.engine.direct)
         self.lose()
         self.connect_to()
         self.hears(**self.said(3, author="alice", to="bob"))
@@ -1648,11 +1733,8 @@ class DirectTests(EngineTestCase):
         self.sent()
         self.lose()
         self.connect_to(bob=2)
-        sent = self.sent()
-        (again,) = [obj for obj in sent if obj["type"] == ""]
-        (page,) = [obj for obj in sent if obj["type"] == "history"]
-        own = self.said(2, author="alice", to="bob")
-        self.hears(id=page["id"], type="history", to="bob", messages=[own], more=False)
+        (again,) = self.sent()
+        self.hears(**self.said(2, author="alice", to="bob"))
         self.assertEqual(self.heard(), [("bob", 1)])
         self.hears(type="ack", id=again["id"], to="bob", seq=2)
         self.hears(**self.said(3))
@@ -1672,17 +1754,53 @@ class DirectTests(EngineTestCase):
         self.connect_to()
         self.hears(**self.said(1))
         self.engine.received(GAP, self.now)
+        self.lists_partners(bob=3)
         self.assertEqual(self.pages(self.said(2), more=True)["after"], 1)
         self.assertEqual(self.pages(self.said(3))["after"], 2)
         self.assertEqual(self.heard(), [("bob", 1), ("bob", 2), ("bob", 3)])
+
+    def test_a_gap_costs_no_page_of_a_log_in_which_nothing_is_missing(self) -> None:
+        self.connect_to(bob=4, carol=7)
+        self.engine.received(GAP, self.now)
+        self.lists_partners(bob=4, carol=8)
+        asked = self.answers(type="history", to="carol", messages=[self.said(8, "carol")], more=False)
+        self.assertEqual((asked["to"], asked["after"], self.heard()), ("carol", 7, [("carol", 8)]))
+
+    def test_many_gaps_at_once_cost_two_lists_of_partners(self) -> None:
+        self.connect_to(bob=4)
+        for _ in range(10):
+            self.engine.received(GAP, self.now)
+        self.lists_partners(bob=4)
+        self.lists_partners(bob=4)
+        self.assertEqual(self.sent(), [])
+
+    def test_while_gaps_follow_each_other_what_is_known_to_be_missing_is_read(self) -> None:
+        self.connect_to(bob=4)
+        self.engine.received(GAP, self.now)
+        self.engine.received(GAP, self.now)
+        self.lists_partners(bob=5)
+        (page, asked_again) = self.sent()
+        self.assertEqual((page["type"], page["after"], asked_again["type"]), ("history", 4, "directs"))
+
+    def test_the_first_message_of_somebody_new_may_get_lost(self) -> None:
+        self.connect_to()
+        self.engine.received(GAP, self.now)
+        self.hears(**self.said(2))
+        (asked, page) = self.sent()
+        self.assertEqual((asked["type"], page["type"], page["after"]), ("directs", "history", 0))
+        messages = [self.said(1), self.said(2)]
+        self.hears(type="history", id=page["id"], to="bob", messages=messages, more=False)
+        self.assertEqual(self.heard(), [("bob", 1), ("bob", 2)])
 
     def test_a_page_that_brings_nothing_is_not_asked_for_without_a_pause(self) -> None:
         self.connect_to()
         self.hears(**self.said(1))
         for _ in range(FREE_READS):
             self.engine.received(GAP, self.now)
+            self.lists_partners(bob=2)
             self.pages()
         self.engine.received(GAP, self.now)
+        self.lists_partners(bob=2)
         self.assertEqual(self.sent(), [])
         self.passes(FIRST_PAUSE * 2)
         self.pages()
@@ -1691,6 +1809,7 @@ class DirectTests(EngineTestCase):
         self.connect_to()
         self.hears(**self.said(1))
         self.engine.received(GAP, self.now)
+        self.lists_partners(bob=2)
         self.refuses("internal")
         self.passes(4)
         self.refuses("no-such-nick")
@@ -1703,12 +1822,24 @@ class DirectTests(EngineTestCase):
         self.hears(**self.said(4))
         self.assertEqual((self.sent(), self.heard()), ([], [("bob", 4)]))
 
+    def test_a_list_that_is_older_than_what_was_heard_is_no_new_log(self) -> None:
+        self.connect_to(bob=4)
+        self.lose()
+        self.log_in()
+        self.engine.tell("bob", "hi")
+        (directs_asked, message) = self.sent()
+        self.hears(**self.said(5, author="alice", to="bob"))  # may be one's own
+        self.hears(type="directs", id=directs_asked["id"], directs=[{"nick": "bob", "seq": 4}])
+        self.hears(type="ack", id=message["id"], to="bob", seq=6)
+        self.assertEqual((self.heard(), self.sent()), ([("alice", 5)], []))
+
     def test_a_deletion_takes_the_text_also_of_what_was_not_passed_on(self) -> None:
         self.connect_to()
         self.hears(**self.said(1))
         self.engine.received(GAP, self.now)
         self.hears(**self.said(3))
         self.hears(type="delete", author="bob", to="alice", of=3, seq=4)
+        self.lists_partners(bob=4)
         self.pages(self.said(2))
         self.assertEqual([message.msg for message in self.told(DirectMessage)], ["1", "2", ""])
         self.assertEqual(self.told(Deleted), [Deleted("bob", 3, 4, to="alice")])
@@ -1761,6 +1892,8 @@ class DirectTests(EngineTestCase):
         self.hears(type="welcome", id=self.hello, nick="alice", server="s", limits=self.LIMITS, account=True)
         self.refuses("rate-limited", retry=1)
         self.passes(1)
+        self.refuses("internal")
+        self.passes(4)
         self.lists_partners(bob=3)
         self.assertEqual(self.engine.direct, {"bob": 3})
 
@@ -1770,7 +1903,7 @@ class DirectTests(EngineTestCase):
         self.refuses("unknown-type")
         self.hears(type="", msg="hi", author="bob", to="alice")
         self.assertEqual(self.heard(), [("bob", None)])
-        self.assertEqual(self.engine.direct, {})
+        self.assertIsNone(self.engine.direct)
 
     def test_the_conversations_used_last_are_kept(self) -> None:
         self.patch(directs, "MAX_PARTNERS", 2)
@@ -2116,6 +2249,18 @@ class AnyNetworkTests(SynchronousTestCase):
         own = [message.msg for message in trial.log if message.author == "alice"]
         self.assertEqual(sorted(own, key=int), [str(i) for i in range(trial.said)])
 
+    @settings(max_examples=100)
+    @given(st.integers(), st.booleans())
+    def test_each_direct_message_comes_once_and_in_order(self, seed: int, lossy: bool) -> None:
+        trial = DirectTrial(Random(seed), lossy)
+        for _ in range(300):
+            trial.step()
+        trial.finish()
+        for nick in trial.PARTNERS:
+            self.assertEqual([one.msg for one in trial.told if one.author == nick], trial.said_by(nick))
+        own = [message.seq for message in trial.told if message.author == "alice"]
+        self.assertFalse(set(own) & set(trial.acked.values()) and trial.direct is None)
+
     def run_trial(self, seed: int, space: int, refusing: float, lossy: bool) -> Trial:
         trial = Trial(Random(seed), space, refusing, lossy)
         for _ in range(400):
@@ -2140,11 +2285,12 @@ class Trial:
         self.now = 0.0
         self.server = FakeServer()
         self.server.refuse = self.refuse
-        self.engine = Engine("alice", "the server", ids())
+        self.engine = self.make_engine()
         self.outgoing: list[Obj] = []
         self.incoming: list[Obj] = []
         self.session = FakeSession(self.server)
         self.heard: list[Message] = []
+        self.told: list[DirectMessage] = []
         self.calm = False
         self.acked: dict[str, int] = {}
         self.connect()
@@ -2155,6 +2301,9 @@ class Trial:
         self.said = 0
         self.topic = ""
         """The last topic that was set."""
+
+    def make_engine(self) -> Engine:
+        return Engine("alice", "the server", ids())
 
     @property
     def log(self) -> list[wire.Message]:
@@ -2178,14 +2327,20 @@ class Trial:
             for event in self.engine.take_events():
                 if isinstance(event, Answered) and event.request.kind == "message":
                     self.acked[event.request.text or ""] = event.result
+                elif isinstance(event, DirectMessage):
+                    self.told.append(event)
 
     def step(self) -> None:
-        act = self.random.choice(
-            [self.hear, self.hear, self.serve, self.serve, self.speak, self.say, self.read, self.cut, self.set_topic]
-        )
-        if act not in (self.cut, self.set_topic) or self.random.random() < 0.2:
+        often = [self.hear, self.hear, self.serve, self.serve, self.speak, self.say, self.read]
+        act = self.random.choice([*often, *self.rare])
+        if act not in self.rare or self.random.random() < 0.2:
             act()
         self.pass_time(self.random.random() * 0.2)
+
+    @property
+    def rare(self) -> list[Callable[[], None]]:
+        """What happens less often."""
+        return [self.cut, self.set_topic]
 
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
@@ -2239,9 +2394,103 @@ class Trial:
         self.calm = True
         quiet = 0.0
         while quiet < 2 * LONGEST_PAUSE:
-            before = len(self.heard) + len(self.acked)
+            before = self.arrived
             self.serve()
             self.hear()
             self.read()
             self.pass_time(0.2)
-            quiet = quiet + 0.2 if len(self.heard) + len(self.acked) == before else 0.0
+            quiet = quiet + 0.2 if self.arrived == before else 0.0
+
+    @property
+    def arrived(self) -> int:
+        return len(self.heard) + len(self.acked) + len(self.told)
+
+
+class DirectTrial(Trial):
+    """A client with an account, which talks with two others, over several connections and several runs of its program.
+
+    The others come and go, and the store takes its time to open a log.
+    """
+
+    PARTNERS: Final = ("bob", "carol")
+
+    def __init__(self, random: Random, lossy: bool) -> None:
+        self.new_id = ids()
+        self.spoken = 0
+        self.direct: dict[str, int] | None = None
+        self.partners: dict[str, Peer | None] = {}
+        super().__init__(random, 1, 0.0, lossy)
+        while self.engine.direct is None:  # what comes after the first list of partners is not to be missed
+            self.serve()
+            self.hear()
+
+    def make_engine(self) -> Engine:
+        if not self.partners:
+            for nick in ("alice", *self.PARTNERS):
+                peer = self.partners[nick] = self.server.chat.welcome(nick)
+                peer.send({"type": "register", "password": "correct horse"})
+                self.server.chat.settle()
+            self.go("alice")
+        return Engine("alice", "the server", self.new_id, password="correct horse", direct=self.direct)
+
+    @property
+    def rare(self) -> list[Callable[[], None]]:
+        return [self.cut, self.cut, self.run_again, lambda: self.go(self.partner()), self.slow_down, self.release]
+
+    def partner(self) -> str:
+        return self.random.choice(self.PARTNERS)
+
+    def said_by(self, nick: str) -> list[str]:
+        log = self.server.store.logs.get(f"@alice@{nick}")
+        return [record.msg for record in log.records if record.author == nick] if log else []
+
+    def speak(self) -> None:
+        nick = self.partner()
+        peer = self.partners[nick]
+        if peer is None:
+            peer = self.partners[nick] = self.server.chat.connect()
+            peer.send({"type": "hello", "nick": nick, "password": "correct horse"})
+        self.spoken += 1
+        peer.send({"type": "", "to": "alice", "msg": f"{nick} {self.spoken}", "id": f"{nick} {self.spoken}"})
+        self.server.chat.settle()
+
+    def go(self, nick: str) -> None:
+        peer, self.partners[nick] = self.partners[nick], None
+        if peer is not None:
+            self.server.chat.settle()
+            peer.cut()
+
+    def say(self) -> None:
+        self.engine.tell(self.partner(), str(self.said))
+        self.said += 1
+        self.turn()
+
+    def read(self) -> None:
+        """Do nothing: direct messages do not wait to be taken."""
+
+    def slow_down(self) -> None:
+        self.server.store.held.add("open")
+
+    def release(self) -> None:
+        self.server.store.held.clear()
+        while self.server.store.waiting:
+            self.server.store.release()
+
+    def cut(self) -> None:
+        super().cut()
+        if self.engine.state is State.CLOSED:  # the first connection of a run has to be made
+            self.run_again()
+
+    def run_again(self) -> None:
+        """End the program, and start it again with the numbers that it has stored."""
+        self.direct = self.engine.direct
+        self.session.gone()
+        self.outgoing.clear()
+        self.incoming.clear()
+        self.engine = self.make_engine()
+        self.connect()
+        self.turn()
+
+    def finish(self) -> None:
+        self.release()
+        super().finish()

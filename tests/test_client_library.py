@@ -887,7 +887,7 @@ class DirectTests(LibraryTestCase):
         self.assertEqual(heard, ["alice to bob: are you there?"])
         self.answer(bob.tell("alice", "now I am"))
         self.answer(alice.tell("bob", "good"))
-        self.assertEqual((heard[1:], bob.direct["alice"] > seq), (["alice to bob: good"], True))
+        self.assertEqual((heard[1:], (bob.direct or {})["alice"] > seq), (["alice to bob: good"], True))
         self.network.connections[-1].cut()
         self.answer(alice.tell("bob", "and now?"))
         self.network.pass_time(5)

@@ -167,6 +167,24 @@ class ReadingTests(DirectTestCase):
         self.assertEqual([key for key in self.server.fake.logs if key.startswith("@")], ["@al@cy", "@bo@cy", "@cy@zed"])
         self.assertIsNone(self.server.chat.rooms.get("@bo@cy"))
 
+    def test_what_is_said_while_the_log_is_opened_does_not_come_before_the_replay(self) -> None:
+        for number in range(1, 4):
+            self.say(self.al, "cy", str(number), str(number))
+        self.al.cut()
+        self.server.settle()
+        self.server.fake.held.add("open")
+        cy = self.server.connect()
+        cy.send({"type": "hello", "nick": "cy", "password": HORSE, "direct": {"bo": 0, "al": 1}})
+        self.server.settle()
+        other, _ = self.hello("cy", HORSE)
+        other.send({"type": "", "to": "al", "msg": "4", "id": "4"})
+        self.server.settle()
+        self.server.fake.held.clear()
+        while self.server.fake.waiting:
+            self.server.fake.release()
+            self.server.settle()
+        self.assertEqual([obj["seq"] for obj in cy.got() if obj["type"] == ""], [2, 3, 4])
+
     def test_a_guest_has_none(self) -> None:
         _, answer = self.hello("zed", direct={"al": 0})
         self.assertEqual(answer["type"], "welcome")

@@ -40,7 +40,7 @@ FINAL_CAUSES: Final = frozenset({"replaced"})
 class Session(Participant):
     """A participant that has said hello, or has tried to. It is a `room.Listener`."""
 
-    __slots__ = ("_has_half_closed", "encoding", "since", "token", "write")
+    __slots__ = ("_has_half_closed", "encoding", "replays", "since", "token", "write")
 
     def __init__(self, host: ParticipantHost, wire: Wire, bucket: SessionBucket) -> None:
         super().__init__(host, wire, bucket)
@@ -50,6 +50,9 @@ class Session(Participant):
         """When it got its nick (milliseconds since 1970); a session that takes its place takes this over."""
         self.token: str | None = None
         """The secret of its hello. A new connection with the same secret may take the place of this session."""
+        self.replays: dict[str, int] = {}
+        """The logs of direct messages that its hello has named and that are not open yet, by their keys, each with the
+        number after which it is replayed."""
         self._has_half_closed = False
         """True once the peer has closed its sending side."""
 

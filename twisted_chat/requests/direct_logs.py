@@ -14,7 +14,7 @@ from .. import messages, names
 from ..gate import Host
 from ..log import Entry
 from ..names import Name
-from ..room import Member, Room
+from ..room import Room
 from ..rules import Account
 from ..session import Session
 
@@ -34,6 +34,7 @@ def append(
 def _append(
     room: Room, host: Host, session: Session, account: Account, partner: Account, request: messages.Say
 ) -> None:
+    name = room.name.key
     try:
         if session.closed:
             return
@@ -41,33 +42,32 @@ def _append(
             host.new_rooms.take(session.address)
         for other in (*host.sessions_of(account), *host.sessions_of(partner)):
             if other not in room.members:
-                _enter(host, room, other, None)
+                _enter(host, room, other, other.replays.pop(name, None))
     finally:
         host.rooms.forget_if_empty(room)
     size = len(request.msg)
     session.append_started(size)
-    member = session.members[room.name.key]
+    member = session.members[name]
     host.rooms.say(Entry(room.log, account.name, request.msg, request.id, member), size * len(room.members))
 
 
-def _enter(host: Host, room: Room, session: Session, since: int | None) -> Member:
-    member = session.members[room.name.key] = host.rooms.enter(room, session, since)
-    return member
+def _enter(host: Host, room: Room, session: Session, since: int | None) -> None:
+    session.members[room.name.key] = host.rooms.enter(room, session, since)
 
 
 @inlineCallbacks
-def replay(
-    host: Host, session: Session, account: Account, since: dict[Name, int]
-) -> Generator[Deferred[Room], Room, None]:
-    """Send an account the direct messages after these numbers, by its partners, and the new ones from then on.
+def replay(host: Host, session: Session, logs: list[Name]) -> Generator[Deferred[Room], Room, None]:
+    """Send a session the direct messages of these logs after the numbers in `replays`, and the new ones from then on.
 
-    The logs are opened one after the other, so that hellos with many partners do not keep others from the store.
+    The logs are opened one after the other, so that hellos with many partners do not keep others from the store. If
+    somebody says something in one of them meanwhile, the session becomes a member of it at its number, not at its end.
     """
-    session.charge_work(len(since))
-    for partner, seq in since.items():
-        room = yield host.rooms.open(names.direct(account.name, partner))
-        if not session.closed and room.log.is_kept:
-            _enter(host, room, session, seq)
+    session.charge_work(len(logs))
+    for name in logs:
+        room = yield host.rooms.open(name)
+        since = session.replays.pop(name.key, None)
+        if since is not None and not session.closed and room.log.is_kept:
+            _enter(host, room, session, since)
         host.rooms.forget_if_empty(room)
         if session.closed:
             return

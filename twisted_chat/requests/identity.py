@@ -32,7 +32,7 @@ def _hello(host: Host, session: Session, request: messages.Hello) -> Deferred[No
     if session.is_welcome:
         raise WireError("bad-message", "you are welcome already; to change your nick, send a request of type nick")
     nick = names.nick(request.nick)
-    since = {names.nick(partner): seq for partner, seq in (request.direct or {}).items()}
+    since = {names.author(partner): seq for partner, seq in (request.direct or {}).items()}
     logged_in = host.accounts.log_in(nick, request.password, session.address)
     return logged_in.addCallback(_welcome, host, session, since, request)
 
@@ -47,6 +47,8 @@ def _welcome(
     session.nick = _take_nick(host, session, shown, account, request.token)
     session.token = request.token
     session.account = account
+    logs = {names.direct(account.name, partner): seq for partner, seq in since.items()} if account is not None else {}
+    session.replays = {log.key: seq for log, seq in logs.items()}
     limits = host.accounts.limits(account, host.limits)
     session.bucket.change(limits)
     session.reply(
@@ -63,7 +65,7 @@ def _welcome(
     if account is None:
         return None
     waiting = reports.send_waiting(host, session)
-    return waiting.addCallback(lambda _: direct_logs.replay(host, session, account, since)) if since else waiting
+    return waiting.addCallback(lambda _: direct_logs.replay(host, session, list(logs))) if logs else waiting
 
 
 def _take_nick(host: Host, session: Session, nick: str, account: Account | None, token: str | None = None) -> Name:

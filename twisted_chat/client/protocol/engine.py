@@ -112,7 +112,7 @@ class Engine:
         """The secret with which a reconnecting client takes over its nick from a silent connection."""
         self._exchange = Exchange(new_id)
         self._rooms = Rooms(self._exchange)
-        self._directs = Directs(self._exchange, self._rooms.complete, direct or {})
+        self._directs = Directs(self._exchange, self._rooms.complete, nick, direct)
         self._is_connected = False
         self._heard = 0.0
         self._hello: Pending | None = None
@@ -137,8 +137,8 @@ class Engine:
         return self._exchange.memberships
 
     @property
-    def direct(self) -> dict[str, int]:
-        """The newest number of the direct messages with each partner that was passed on, by nick."""
+    def direct(self) -> dict[str, int] | None:
+        """The newest number of the direct messages with each partner that was passed on, by nick; None if not known."""
         return self._directs.cursors
 
     @property
@@ -336,9 +336,11 @@ class Engine:
 
     def _say_hello(self) -> None:
         credentials = self._credentials[0]
-        hello = {"type": "hello", "nick": credentials.nick, "token": self._token}
+        hello: Object = {"type": "hello", "nick": credentials.nick, "token": self._token}
         if credentials.password is not None:
             hello["password"] = credentials.password
+            if numbers := self._directs.numbers_for(hello):
+                hello["direct"] = numbers
         self._hello = self._exchange.ask_own("hello", hello, self._welcomed, self._not_welcome)
 
     def _welcomed(self, welcome: Object) -> None:
@@ -569,6 +571,8 @@ class Engine:
             self._give_up(request, error)
         elif self.state is not State.CONNECTED and request is None:
             self._shut(error)
+        elif self._hello is not None and obj.get("id") == self._hello.id:  # not all direct messages can be replayed
+            self._directs.gap()
         elif request is None:
             self._complaint = error
             self._exchange.emit(read_notice(obj))

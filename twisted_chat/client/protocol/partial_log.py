@@ -32,7 +32,7 @@ class PartialLog(Generic[M]):
         """The number of those that the end of the log did not show: they were trimmed, or not appended yet."""
         self.edge = seq
         """The number of the newest message that was heard, or read with a page."""
-        self._broken = False
+        self.is_broken = False
         """True if something may be missing after the edge."""
         self._ends: set[int] = set()
         """The numbers of all other messages after which something is missing."""
@@ -46,33 +46,38 @@ class PartialLog(Generic[M]):
     @property
     def is_complete(self) -> bool:
         """True while nothing is known to be missing, and the cursor need not be moved over one's own messages."""
-        return not (self._broken or self._ends or len(self.own) - self._unseen > MAX_OWN)
+        return not (self.is_broken or self._ends or len(self.own) - self._unseen > MAX_OWN)
+
+    @property
+    def has_gap(self) -> bool:
+        """True while something is missing between messages that are known."""
+        return bool(self._ends)
 
     def resume(self) -> None:
         """Called when the server replays everything after the edge, as after a join with it as `since`."""
-        self._broken = False
+        self.is_broken = False
 
     def skip(self, edge: int) -> None:
         """Called when the server sends what is said after `edge`: the messages between the two edges are missing."""
-        self._broken = False
+        self.is_broken = False
         if edge > self.edge:
             self._ends.add(self.edge)
             self.edge = edge
 
     def broken(self) -> None:
         """Called when something got lost: a gap."""
-        self._broken = True
+        self.is_broken = True
 
     def heard(self, seq: int, message: M) -> None:
         """Take a message that was just said, or that is replayed, in order."""
         if seq <= self.edge:
             return
         if len(self._known) >= MOST:
-            self._broken = True
+            self.is_broken = True
             return
-        if self._broken:
+        if self.is_broken:
             self._ends.add(self.edge)
-            self._broken = False
+            self.is_broken = False
         else:
             self._next[self.edge] = seq
         self._known[seq] = message
@@ -99,7 +104,7 @@ class PartialLog(Generic[M]):
         at = max(at, self.seq)
         if at >= self.edge:
             self.edge = at
-            self._broken = more
+            self.is_broken = more
             self._unseen = 0 if more else sum(seq > at for seq in self.own)
         elif more:
             self._ends.add(at)
@@ -132,7 +137,7 @@ class PartialLog(Generic[M]):
     def missing(self) -> list[int]:
         """Return the numbers after which the log has to be read, oldest first."""
         missing = sorted(self._ends)
-        if self._broken:
+        if self.is_broken:
             missing.append(self.edge)
         elif len(self.own) - self._unseen > MAX_OWN and not self._next and not missing:
             missing.append(self.seq)

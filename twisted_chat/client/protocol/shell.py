@@ -77,8 +77,11 @@ class ClientShell:
         return self._engine.guests
 
     @property
-    def direct(self) -> dict[str, int]:
-        """The newest number of the direct messages with each account, by nick, for the next run's `direct`."""
+    def direct(self) -> dict[str, int] | None:
+        """The newest number of the direct messages with each account, by nick, for the next run's `direct`.
+
+        None for a guest, and until the server has listed these accounts.
+        """
         return self._engine.direct
 
     @property

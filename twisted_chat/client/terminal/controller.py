@@ -158,6 +158,7 @@ class Controller:
             room = await joined
             if room is not None and (shown is None or room.name == self._memory.place.shown):
                 shown = room
+        self.panes.put_rooms_first()
         self.panes.nowhere.beginning = NO_ROOM
         if shown is not None and self._options.rooms_from != "default":
             shown = self.client.room(self._options.rooms[0])

@@ -36,8 +36,9 @@ class Place(msgspec.Struct):
     """The rooms in their order, with the numbers of the last messages that were seen."""
     shown: str = ""
     """The room that was shown last."""
-    direct: dict[str, int] = msgspec.field(default_factory=dict)
-    """The accounts with which there were direct messages, with the numbers of the last ones that arrived."""
+    direct: dict[str, int] | None = None
+    """The accounts with which there were direct messages, with the numbers of the last ones that arrived; None if this
+    nick has never logged in here."""
 
 
 class _File(msgspec.Struct):
@@ -130,7 +131,7 @@ def _key_of(room: str) -> str:
 
 
 def _copy(place: Place) -> Place:
-    return Place(dict(place.rooms), place.shown, dict(place.direct))
+    return Place(dict(place.rooms), place.shown, None if place.direct is None else dict(place.direct))
 
 
 def _write(path: Path, data: bytes) -> None:

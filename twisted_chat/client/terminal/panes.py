@@ -100,6 +100,10 @@ class Panes:
         """Return the pane of a room by the name in a server's notice."""
         return next((pane for pane in self.all if isinstance(pane.where, Room) and pane.where.name == room), None)
 
+    def put_rooms_first(self) -> None:
+        """Put the rooms in front of the direct conversations, which may have had news before the rooms were joined."""
+        self.all.sort(key=lambda pane: isinstance(pane.where, Direct))
+
     def lose_connection(self) -> None:
         """Called when the connection is lost. Messages of that time are new in every room."""
         for pane in self.all:

@@ -184,6 +184,7 @@ class PaneScreen:
     def note_places(self) -> None:
         for pane in self.panes:
             self.note_place(pane)
-        self._memory.place.direct = self._client.direct
+        if self._client.direct is not None:
+            self._memory.place.direct = self._client.direct
         if isinstance(self.panes.current.where, Room):
             self._memory.place.shown = self.panes.current.where.name
