@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from typing import Any, Literal
+from unittest import mock
 
 from argon2 import PasswordHasher
 from twisted.internet import reactor
@@ -167,3 +168,12 @@ class ThreadTests(TestCase):
         self.assertEqual({priority for _, priority in seen}, {NICENESS})
         self.assertNotIn(threading.get_native_id(), {thread for thread, _ in seen})
         self.assertEqual(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()), here)
+
+    async def test_a_hash_is_made_where_niceness_cannot_be_changed(self) -> None:
+        """A sandbox may forbid the call, and a server that was started with `nice -n 15` is nicer than asked for."""
+        pool = ThreadPool(0, 1, "passwords")
+        pool.start()
+        self.addCleanup(pool.stop)
+        self.patch(os, "setpriority", mock.Mock(side_effect=PermissionError(1, "Operation not permitted")))
+        hasher: Any = type("Hasher", (), {"hash": staticmethod(lambda password: f"hash of {password}")})
+        self.assertEqual(await Passwords(reactor, pool, hasher).hash("secret"), "hash of secret")

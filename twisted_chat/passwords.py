@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, NamedTuple, TypeVar
 
 import precis_i18n
@@ -100,7 +101,8 @@ class Passwords:
         if self._stopping:
             raise WireError("unavailable", "the server is shutting down")
         if sys.platform == "linux" and not getattr(_this_thread, "is_nice", False):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+            with suppress(PermissionError):  # the server is nicer still, or in a sandbox that forbids the call
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
             _this_thread.is_nice = True
         return function(*arguments)
 
