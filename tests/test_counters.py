@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_chat.counters import Histogram
 from twisted_chat.limits import Limits
 from twisted_chat.log import Unavailable
+from twisted_chat.status.snapshot import take
 from twisted_chat.wire.jsonlines import JSONLines, JSONLinesFactory
 
 from .helpers import Peer, Server
@@ -162,6 +163,22 @@ class TrafficTests(SynchronousTestCase):
         protocol.connectionLost()
         ended = server.chat.counters.traffic["tcp"]
         self.assertEqual((ended.received, ended.sent), (len(sent), written))
+
+    def test_of_a_connection_that_becomes_another_kind(self) -> None:
+        server = Server(limits=Limits(connections_per_address=1))
+        peer = server.connect("192.0.2.1")
+        peer.wire.traffic.received = 100
+        server.chat.upgraded(peer.wire, "websocket", "192.0.2.1")
+        peer.wire.traffic.received += 7
+        server.chat.upgraded(peer.wire, "other", "198.51.100.7")
+        peer.wire.traffic.received += 1
+        counters = server.chat.counters
+        self.assertEqual(counters.connected, {"fake": 1, "websocket": 1, "other": 1})
+        received = {kind: count for kind, count in take(server.chat).received.items() if count}
+        self.assertEqual(received, {"fake": 100, "websocket": 7, "other": 1})
+        peer.cut()
+        self.assertEqual({kind: traffic.received for kind, traffic in counters.traffic.items()}, received)
+        self.assertEqual(server.chat._networks, {}, "neither address has a connection any more")
 
     def test_the_kind_of_a_connection_without_an_address(self) -> None:
         protocol = JSONLinesFactory(Server().chat).buildProtocol(None)

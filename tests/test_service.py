@@ -37,6 +37,7 @@ from twisted_chat.places import LINES, WIRES, Place, read_places
 from twisted_chat.room import Soon
 from twisted_chat.service import CannotStart, ChatService, StoreSettings, soon
 from twisted_chat.signals import Signals
+from twisted_chat.status.access_log import AccessLog
 from twisted_chat.stores.opened import Opened
 from twisted_chat.stores.sqlite.file import IN_MEMORY
 from twisted_chat.supervisor import Supervisor
@@ -124,6 +125,7 @@ class FakeChat:
         self.during_start: Callable[[], None] = lambda: None
         self.stopped_for = ""
         self.is_open = False
+        self.access_log: object = None
         self.limits: Limits | None = None
         self.memory = 0
 
@@ -174,6 +176,7 @@ class ServiceTests(TestCase):
         self.signals = Signals()
         self.reloads: list[Callable[[], object]] = []
         self.status: list[Place] = []
+        self.access_log: AccessLog | None = None
         self.terminal: StringIO | None = None
         self.supervisor: Supervisor | None = None
         self.written: list[Any] = []
@@ -202,6 +205,7 @@ class ServiceTests(TestCase):
             self.reloads,
             self.status,
             self.supervisor,
+            self.access_log,
         )
 
     def started(self, *places: Place | str) -> ChatService:
@@ -274,6 +278,23 @@ class ServiceTests(TestCase):
         self.started()
         self.reactor.run()
         self.assertIn("traffic to 0.0.0.0:9 is not encrypted", self.said()[-1])
+
+    def test_the_access_log_is_open_until_the_last_connection_has_ended(self) -> None:
+        path = folder(self) / "access.log"
+        self.access_log = AccessLog(str(path), self.reactor)
+        made = self.service()
+        self.assertFalse(path.exists(), "the user of the server is not known yet")
+        made.startService()
+        self.assertEqual(path.read_text(), "")
+        self.assertEqual(self.chat.access_log, self.access_log.ended)
+        self.successResultOf(made.stopService())
+        self.assertRaises(AssertionError, self.access_log._add, {"time": ""})
+
+    def test_an_access_log_that_cannot_be_opened_ends_the_start(self) -> None:
+        self.access_log = AccessLog("/nowhere/access.log", self.reactor)
+        expected = "--access-log: /nowhere/access.log cannot be opened: No such file or directory"
+        self.assertEqual(self.cannot_start(), expected)
+        self.assertTrue(self.store.is_closed)
 
     def test_the_chat_gets_its_limits_and_its_memory(self) -> None:
         self.store = FakeStore(":memory:", memory=7)

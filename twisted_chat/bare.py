@@ -125,7 +125,7 @@ class Bare(Participant):
 
     def put_out(self, notice: Kicked) -> None:
         self._page.clear()
-        self.wire.cause = self.wire.cause or "put out"
+        self.wire.cause = self.wire.cause or "put-out"
         self.turn_away(WireError("denied", notice.msg or f"{notice.author} put you out of the room {notice.room}"))
 
     def answer_error(self, error: WireError, request: Asked) -> None:

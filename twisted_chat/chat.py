@@ -132,10 +132,18 @@ class Chat:
 
         A connection that is not `ready` counts as one, and its time runs only from `begin` on.
         """
+        wire.traffic.began = self.reactor.seconds()
+        self.counters.connected[wire.kind] += 1
+        self._add(wire)
+        if ready:
+            self.begin(wire)
+        if self._next_tick is None:
+            self._next_tick = self.reactor.callLater(TICK_SECONDS, self._tick_all)
+
+    def _add(self, wire: Wire) -> None:
         assert self._lobby
         network = network_of(wire.address)
         refusal = self._refusal(network, wire.address)
-        self.counters.connected[wire.kind] += 1
         if refusal is None:
             self._networks[network] += 1
             self._arrivals.take(wire.address)
@@ -146,10 +154,20 @@ class Chat:
         bucket = SessionBucket(self.limits, self.reactor.seconds(), self._address_requests.find(wire.address))
         may_be_bare = self.limits.bare and wire.may_be_bare
         wire.participant = Newcomer(self, wire, bucket, self._lobby, may_be_bare, refusal)
-        if ready:
-            self.begin(wire)
-        if self._next_tick is None:
-            self._next_tick = self.reactor.callLater(TICK_SECONDS, self._tick_all)
+
+    def upgraded(self, wire: Wire, kind: str, address: str) -> None:
+        """Called when a connection goes on as one of another kind. A proxy may have named the client's address.
+
+        For another address, it gets another participant, which has not begun yet.
+        """
+        self.counters.connection_ended(wire.kind, wire.traffic)
+        self.counters.connected[kind] += 1
+        wire.kind = kind
+        if address != wire.address:
+            wire.participant.lost()
+            self._remove(wire)
+            wire.address = address
+            self._add(wire)
 
     def begin(self, wire: Wire) -> None:
         """Called when a new connection can send objects."""
@@ -185,16 +203,19 @@ class Chat:
     def disconnected(self, wire: Wire) -> None:
         """Called when a connection has ended."""
         wire.participant.lost()
-        self.wires.discard(wire)
-        self.counters.connection_ended(wire.kind, wire.traffic)
         if self.access_log is not None:
             self.access_log(wire)
+        self.counters.connection_ended(wire.kind, wire.traffic)
+        self._remove(wire)
+        self._check_stopped()
+
+    def _remove(self, wire: Wire) -> None:
+        self.wires.discard(wire)
         if self._refused.pop(wire, None) is None:
             network = network_of(wire.address)
             self._networks[network] -= 1
             if not self._networks[network]:
                 del self._networks[network]
-        self._check_stopped()
 
     def _tick_all(self) -> None:
         self._next_tick = None

@@ -46,11 +46,13 @@ class Histogram:
 class Traffic:
     """The bytes of a connection. It is an object of its own, since what writes to a connection does not refer to it."""
 
-    __slots__ = ("received", "sent")
+    __slots__ = ("began", "received", "sent")
 
     def __init__(self) -> None:
         self.received = 0
         self.sent = 0
+        self.began = 0.0
+        """When the connection began, by the reactor's clock."""
 
 
 class Counters:
@@ -99,7 +101,8 @@ class Counters:
         self.failed_at = self.seconds()
 
     def connection_ended(self, kind: str, traffic: Traffic) -> None:
-        """Add the bytes of a connection that has ended to those of its kind."""
+        """Move the bytes of a connection that has ended, or goes on as one of another kind, to those of its kind."""
         total = self.traffic.setdefault(kind, Traffic())
         total.received += traffic.received
         total.sent += traffic.sent
+        traffic.received = traffic.sent = 0

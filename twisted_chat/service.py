@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.defer import TimeoutError as TookTooLong
 from twisted.internet.error import ReactorNotRunning
 from twisted.internet.interfaces import IListeningPort, IUDPTransport
-from twisted.logger import Logger, LogPublisher, globalLogPublisher
+from twisted.logger import ILogObserver, Logger, LogPublisher, globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.python.logfile import BaseLogFile
 
@@ -32,6 +32,7 @@ from .passwords import Passwords
 from .places import Place, TooPublic, address_text, is_public, refusal
 from .room import TAIL_BYTES, Soon
 from .signals import SIGNALS, Signals
+from .status.access_log import AccessLog
 from .stores.opened import Opened
 from .stores.retention import EVERYTHING, Keep
 from .stores.sqlite.database import Durability, discard
@@ -112,13 +113,16 @@ class ChatService(Service):
         reloads: Sequence[Callable[[], object]] = (),
         status: Sequence[Place] = (),
         supervisor: Supervisor | None = None,
+        access_log: AccessLog | None = None,
+        make_log_observer: Callable[[], ILogObserver] | None = None,
     ) -> None:
         """Make a service.
 
         `terminal` is the output for people while the server starts, if that is not standard error, as for a daemon. It
         is closed then. `reloads` are functions that read files again; they are called for SIGHUP, after the log file
         was opened anew and the certificates of the places were read. `status` are the places that are not for users:
-        they are open before the others and after them.
+        they are open before the others and after them. `access_log` is opened and closed by the service, and opened
+        anew for SIGHUP. `make_log_observer` makes what writes the server's log in place of `twistd`.
         """
         self._reactor = reactor
         self._places = places
@@ -135,9 +139,19 @@ class ChatService(Service):
         self._status = status
         self._status_ports: list[IListeningPort] = []
         self._reloads = [*dict.fromkeys(place.reload for place in (*places, *status)), *reloads]
+        self._make_log_observer = make_log_observer
+        self._access_log = access_log
+        if access_log is not None:
+            self._reloads.append(access_log.reopen)
         self._log_files: Sequence[BaseLogFile] = ()
         """The files of the server's log."""
         self._supervisor = supervisor or Supervisor(reactor, {})
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Become a part of an application, whose component `ILogObserver` is what `twistd` logs to, if it has one."""
+        if self._make_log_observer is not None:
+            parent.setComponent(ILogObserver, self._make_log_observer())
+        Service.setServiceParent(self, parent)
 
     def startService(self) -> None:
         """Open the log and listen everywhere; raises `CannotStart`, with all closed again and no new file left.
@@ -184,6 +198,13 @@ class ChatService(Service):
             failures[0].raiseException()
         self._signals.run(self._reactor, self._received, self._reload)
 
+    def _open_access_log(self, access_log: AccessLog) -> None:
+        try:
+            access_log.open()
+        except OSError as error:
+            raise CannotStart(f"--access-log: {access_log.path} cannot be opened: {error.strerror}") from None
+        self._chat.access_log = access_log.ended
+
     def _received(self, number: int) -> None:
         """Called for a signal that is to stop the server, in the reactor's thread."""
         _log.info("received {signal}, shutting down", signal=signal.Signals(number).name)
@@ -226,6 +247,8 @@ class ChatService(Service):
         return opened
 
     async def _start(self) -> None:
+        if self._access_log is not None:
+            self._open_access_log(self._access_log)
         in_clear: list[str] = []
         for place in self._status:
             await self._listen(place, self._status_ports, in_clear, "the status is served on {address}")
@@ -284,6 +307,8 @@ class ChatService(Service):
         await _settled("closing the registry", maybeDeferred(self._registry.close))
         await _settled("closing the log", maybeDeferred(self._log.close))
         await _close(self._status_ports)
+        if self._access_log is not None:
+            self._access_log.close()
         if self._unbound is not None:
             self._unbound()
         # twistd would end itself with the signal that stopped it, and there is no public way to say that all is well.

@@ -36,6 +36,8 @@ from .login import Policy, Registration
 from .messages import WireError
 from .places import LINES, WIRES, Place, WebSettings, WrongPlace, is_number, read_places
 from .service import ChatService, StoreSettings
+from .status.access_log import FORMATS, AccessLog
+from .status.log_format import json_observer
 from .stores.retention import read_keep
 from .stores.sqlite.database import Durability
 from .stores.sqlite.file import IN_MEMORY
@@ -90,6 +92,13 @@ class Options(AuthOptionMixin, usage.Options):
         ["guests", None, "yes", "Let nicks in that are no account (yes), or only to register (no)."],
         ["forbid-nicks", None, None, "File with patterns of nicks that nobody may take, such as *admin*, one a line."],
         ["status", None, None, "PLACE for the status of the server: /metrics, /readyz, and a page with the last hour."],
+        [
+            "log-format",
+            None,
+            "text",
+            "Format of the server's log and of --access-log: text, or json, one object a line.",
+        ],
+        ["access-log", None, None, "File for a line on each connection that has ended; SIGHUP opens it anew."],
         ["status-token", None, None, "File with the secret that the status needs where other machines can reach it."],
         ["bare", None, "yes", "Serve clients that never say hello, in the room lobby (yes), or end them (no)."],
     ]
@@ -167,6 +176,9 @@ class Options(AuthOptionMixin, usage.Options):
         except WrongPlace as error:
             raise usage.UsageError(str(error)) from None
         self["status"] = self._read_status(rundir)
+        self["log-format"] = _one_of("--log-format", self["log-format"], tuple(FORMATS))
+        self._check_log_format()
+        self["access-log"] = self._access_log(rundir)
         self["durability"] = _one_of("--durability", self["durability"], get_args(Durability))
         try:
             self["keep"] = read_keep(self.get("keep", []))
@@ -211,6 +223,21 @@ class Options(AuthOptionMixin, usage.Options):
         except WrongPlace as error:
             raise usage.UsageError(str(error)) from None
         return [replace(place, for_this_machine=not token) for place in places]
+
+    def _check_log_format(self) -> None:
+        """Check that `twistd` was not asked for another kind of log. Raises `UsageError`."""
+        for option in ("logger", "syslog"):
+            if self["log-format"] != "text" and self.parent and self.parent[option]:
+                raise usage.UsageError(f"--log-format is for a log in a file: leave out --{option} of twistd")
+
+    def _access_log(self, rundir: str) -> AccessLog | None:
+        """Read `--access-log`. The file is opened later, by the user that `twistd` changes to. Raises `UsageError`."""
+        if self["access-log"] is None:
+            return None
+        path = os.path.abspath(os.path.join(rundir, self["access-log"]))
+        if os.path.isdir(path):
+            raise usage.UsageError(f"--access-log takes the name of a file, and '{path}' is a folder")
+        return AccessLog(path, self["reactor"], FORMATS[self["log-format"]])
 
 
 def _make_status(chat: Chat, token: bytes) -> object:
@@ -268,6 +295,8 @@ def makeService(options: Options) -> ChatService:
         reloads=[forbidden_nicks.reload],
         status=options["status"],
         supervisor=Supervisor(reactor),
+        access_log=options["access-log"],
+        make_log_observer=partial(json_observer, options.parent or {}) if options["log-format"] == "json" else None,
     )
 
 

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from ..chat import Chat
 from ..log import Condition
 
-KINDS: Final = ("tcp", "tls", "udp", "unix", "websocket")
+KINDS: Final = ("tcp", "tls", "udp", "unix", "http", "websocket")
 """The kinds of connections that are shown even if there was none so far, so that a rate begins at 0."""
 
 STUCK_SECONDS: Final = 5.0

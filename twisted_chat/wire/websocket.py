@@ -275,7 +275,8 @@ class WebSocket(Stream):
     encoding = TEXT_MESSAGES
     make_cutter = FrameCutter
     read_request = staticmethod(read_request)
-    kind = "websocket"
+    kind = "http"
+    """The kind until the upgrade, and `websocket` from then on."""
     begins_with_objects = False
     _cutter: FrameCutter
 
@@ -311,10 +312,7 @@ class WebSocket(Stream):
         assert newcomer is not None
         self._visitor = self._newcomer = None
         self.participant = newcomer
-        if address != self.address:
-            self._chat.disconnected(self)
-            self.address = address
-            self._chat.connected(self, ready=False)
+        self._chat.upgraded(self, "websocket", address)
         self.write(response)
         self._chat.begin(self)
 
