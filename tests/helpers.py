@@ -18,7 +18,7 @@ from twisted_chat.chat import Chat
 from twisted_chat.counters import Traffic
 from twisted_chat.encoding import LINES, Encoding
 from twisted_chat.framing import Frame, Framer
-from twisted_chat.limits import Limits
+from twisted_chat.limits import MAX_WAITING, Limits, flow_of
 from twisted_chat.log import (
     DELETE,
     Condition,
@@ -288,10 +288,12 @@ class FakeWire:
     longest_answer = 2**18
     silence_seconds = SILENCE_SECONDS
     is_unfinished = False
+    most_waiting = MAX_WAITING
 
     def __init__(self, address: str = "192.0.2.1", label: str = "49474") -> None:
         self.address = address
         self.label = label
+        self.flow = flow_of(address, label)
         self.traffic = Traffic()
         self.written: list[bytes] = []
         self.reading = True

@@ -128,6 +128,7 @@ TESTS: Final = {
     "room.appending": ("room", "session", "chat", "bare", "promises"),
     "room.backlog": ("backlog",),
     "room.catching_up": ("room", "bare", "session", "chat", "promises"),
+    "room.fair_queue": ("fair_queue", "backlog"),
     "room.members": ("room", "session", "chat", "bare", "promises"),
     "room.page": ("page", "room", "promises"),
     "room.rooms": ("room", "session", "chat", "bare", "promises"),

@@ -10,14 +10,22 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import names
+from twisted_chat.limits import FAN_OUT
 from twisted_chat.log import Entry
 from twisted_chat.room.backlog import AUTHORS_A_TURN, Backlog, size_to_send
+
+
+class Author:
+    def __init__(self, flow: str) -> None:
+        self.flow = flow
 
 
 class BacklogTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.backlog = Backlog()
         self.authors: dict[str, object] = {}
+        self.flows: dict[str, str] = {}
+        """The flows of those authors that share one."""
 
     def add(self, *texts: str) -> None:
         """Add messages; the first letter is the author."""
@@ -28,7 +36,8 @@ class BacklogTests(SynchronousTestCase):
         room: Any = None
         members = range(10)
         member = SimpleNamespace(
-            listener=self.authors.setdefault(text[0], object()), room=SimpleNamespace(members=members)
+            listener=self.authors.setdefault(text[0], Author(self.flows.get(text[0], text[0]))),
+            room=SimpleNamespace(members=members),
         )
         return Entry(room, names.nick("al"), text, None, member)
 
@@ -64,7 +73,7 @@ class BacklogTests(SynchronousTestCase):
         self.assertEqual((self.take(9, 0), self.backlog.count), ([], 2))
         self.backlog.let_others_wait()
         self.add("d0")
-        self.assertEqual([self.take(9, 20) for _ in range(3)], [["a3"], ["b2"], ["d0"]])
+        self.assertEqual([self.take(9, 20) for _ in range(3)], [["b2"], ["a3"], ["d0"]])
 
     def test_how_much_there_is_to_send_is_counted_anew_once_all_was_taken(self) -> None:
         self.add(*self.flood("a", range(4)))
@@ -86,6 +95,25 @@ class BacklogTests(SynchronousTestCase):
         half = [f"{author}{number}" for author in authors[:AUTHORS_A_TURN] for number in range(2)]
         self.assertEqual(self.take(2 * AUTHORS_A_TURN), half)
         self.assertEqual(self.take(1), [f"{authors[AUTHORS_A_TURN]}0"])
+
+    def test_the_authors_of_an_address_have_the_share_of_one_together(self) -> None:
+        self.flows.update(a="office", b="office", c="office")
+        self.add(*(f"{author}{number}" for author in "abcd" for number in range(3)))
+        self.assertEqual(self.take(6), ["a0", "d0", "b0", "d1", "c0", "d2"])
+        self.assertEqual(self.take(6), ["a1", "a2", "b1", "b2", "c1", "c2"])
+
+    def test_one_that_had_nothing_here_goes_before_others_of_its_address(self) -> None:
+        self.flows.update(a="office", b="office", c="office")
+        self.add(*self.flood("a", range(3)), *self.flood("b", range(3)))
+        self.assertEqual(self.take(2), ["a0", "b0"])
+        self.add("c0")
+        self.assertEqual(self.take(2), ["c0", "a1"])
+
+    def test_authors_are_served_by_what_there_is_to_send(self) -> None:
+        self.add("a0" + "x" * (FAN_OUT // 5), "a1", *self.flood("b", range(3)))
+        self.assertEqual([text[:2] for text in self.take(1, 1)], ["a0"])
+        self.assertEqual(self.take(1), ["b0"])
+        self.assertEqual(self.take(3), ["b1", "b2", "a1"])
 
     def test_those_that_let_others_wait_go_first(self) -> None:
         self.add(*self.flood("a", range(3)), "b0")

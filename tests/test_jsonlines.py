@@ -626,4 +626,4 @@ class FullTurnTests(SynchronousTestCase):
         protocol.dataReceived(b"{}\n" * LINES)
         before = self.turn.work
         protocol.go_on_reading()
-        self.assertEqual(self.turn.work - before, LINES // FRAMES + QUANTUM)
+        self.assertEqual(self.turn.work - before, LINES // FRAMES + LINES)

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_chat import room, session
 from twisted_chat.bare import Bare
 from twisted_chat.encoding import THREE_FIELDS
-from twisted_chat.limits import LEAST_QUANTUM, QUANTUM, WORK_A_TURN
+from twisted_chat.limits import FULL_TURN, LEAST_QUANTUM, QUANTUM, WORK_A_TURN
 from twisted_chat.log import Entry, Record, Unavailable
 from twisted_chat.messages import MemberJoined
 from twisted_chat.room import appending, catching_up
@@ -516,7 +516,7 @@ class KeepingTests(SynchronousTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_a_share_of_the_turn_that_fails_stops_nothing(self) -> None:
-        broken: Any = SimpleNamespace(take_turn=lambda: 1 // 0)
+        broken: Any = SimpleNamespace(flow="", take_turn=lambda: 1 // 0)
         self.server.chat.rooms.turn.line_up(broken)
         self.alice.say("1", id="1")
         self.server.settle()
@@ -1024,13 +1024,19 @@ class OwnTests(SynchronousTestCase):
 class Worker:
     """Somebody who has something to do, and does it all when served."""
 
-    def __init__(self, work: int = 1) -> None:
+    def __init__(self, work: int = 1, flow: str = "192.0.2.1", spends: Turn | None = None) -> None:
         self.work = work
+        self.flow = flow
+        self.spends = spends
+        """The turn that counts the work, if `take_turn` does not return it."""
         self.served = 0
 
     def take_turn(self) -> int:
         self.served += 1
-        return self.work
+        if self.spends is None:
+            return self.work
+        self.spends.spend(self.work)
+        return 0
 
 
 class TurnTests(SynchronousTestCase):
@@ -1054,6 +1060,31 @@ class TurnTests(SynchronousTestCase):
         self.assertEqual([worker.served for worker in workers], [1, 1, 1])
         self.assertEqual(self.ends, [])
 
+    def test_the_connections_of_an_address_have_the_share_of_one(self) -> None:
+        crowd, alone = [Worker(WORK_A_TURN // 2) for _ in range(4)], Worker(1, flow="192.0.2.2")
+        for worker in (*crowd, alone):
+            self.turn.line_up(worker)
+        self.end()
+        self.assertEqual(([worker.served for worker in crowd], alone.served), ([1, 1, 0, 0], 1))
+
+    def test_those_that_came_when_the_turn_was_full_take_turns_by_address(self) -> None:
+        crowd, alone = [Worker(FULL_TURN // 2, spends=self.turn) for _ in range(4)], Worker(1, "192.0.2.2", self.turn)
+        for worker in (*crowd, alone):
+            self.turn.line_up_new(worker)
+        self.end()
+        self.assertEqual(([worker.served for worker in crowd], alone.served), ([1, 1, 0, 0], 1))
+
+    def test_while_some_are_lined_up_the_next_turn_is_full_from_its_beginning(self) -> None:
+        for worker in [Worker(FULL_TURN, spends=self.turn) for _ in range(2)]:
+            self.turn.line_up_new(worker)
+        self.end()
+        self.assertTrue(self.turn.is_full)
+        self.turn.spend(1)
+        self.turn.tighten()
+        self.assertTrue(self.turn.is_full)
+        self.end()
+        self.assertFalse(self.turn.is_full)
+
     def test_one_that_has_made_enough_waits_for_the_next_turn(self) -> None:
         first, second = Worker(), Worker()
         self.turn.line_up(first, next_turn=True)
@@ -1074,7 +1105,7 @@ class TurnTests(SynchronousTestCase):
         seen.append(self.turn.quantum)
         self.turn.spend(1)
         seen.append(self.turn.quantum)
-        self.turn.line_up(cast(Any, SimpleNamespace(take_turn=take_turn)))
+        self.turn.line_up(cast(Any, SimpleNamespace(flow="", take_turn=take_turn)))
         self.turn.last_steps.append(lambda: self.turn.spend(WORK_A_TURN))
         self.end()
         seen.append(self.turn.quantum)

@@ -55,6 +55,8 @@ def put_out(host: Host, participant: Any, room: Room, author: str, reason: str, 
 class Enforcement:
     """Puts out participants that may not stay after a change of the rules."""
 
+    flow = ""
+
     def __init__(self, host: Host) -> None:
         self._host = host
         self._waiting: deque[Callable[[], None]] = deque()

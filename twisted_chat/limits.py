@@ -216,6 +216,11 @@ def network_of(address: str) -> str:
     return f"{IPv6Address(int(ip) >> 64 << 64)}/64"
 
 
+def flow_of(address: str, label: str) -> str:
+    """Return the flow of a connection for fair queues: its network, or its label if it has no address."""
+    return network_of(address) or label
+
+
 class Bucket:
     """A token bucket: `burst` tokens at once, and `rate` tokens/s in the long run. A rate of 0 is no limit."""
 

@@ -30,7 +30,6 @@ from .limits import (
     MAX_ERRORS,
     MAX_REST_SECONDS,
     MAX_UNSETTLED,
-    MAX_WAITING,
     MAX_WAITING_BYTES,
     NOT_ITS_FAULT,
     QUANTUM,
@@ -72,10 +71,16 @@ class Wire(Protocol):
     """Seconds of silence after which its session is ended."""
     participant: Receiver
     """The receiver of its requests."""
+    most_waiting: int
+    """The number of its requests that wait for their turn with the participant. At this number, reading stops."""
     longest_object: int
     """The maximum size of a received object, in bytes."""
     longest_answer: int
     """The maximum size of an answer in bytes. A list ends there, and the client asks for the rest."""
+
+    @property
+    def flow(self) -> str:
+        """The flow in which its work is queued: that of its address, or one of its own if it has none."""
 
     @property
     def is_unfinished(self) -> bool:
@@ -166,6 +171,7 @@ class Participant(ABC):
         "account",
         "bucket",
         "closed",
+        "flow",
         "host",
         "members",
         "nick",
@@ -178,6 +184,7 @@ class Participant(ABC):
     def __init__(self, host: ParticipantHost, wire: Wire, bucket: SessionBucket) -> None:
         self.host = host
         self.wire = wire
+        self.flow = wire.flow
         self.bucket = bucket
         self.nick = NOBODY
         """Its name, once the others may know of it."""
@@ -499,7 +506,7 @@ class Participant(ABC):
             self._leaving
             or self._resting is not None
             or self._is_over_share
-            or len(self._waiting or ()) >= MAX_WAITING
+            or len(self._waiting or ()) >= self.wire.most_waiting
             or self._waiting_bytes >= MAX_WAITING_BYTES
             or self._unsettled >= MAX_UNSETTLED
             or self.is_loaded()

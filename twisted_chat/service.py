@@ -171,7 +171,7 @@ class ChatService(Service):
         give_back_freed_memory()
         gc.collect()
         gc.freeze()  # objects that live as long as the server are not examined again
-        gc.set_threshold(YOUNG_OBJECTS)
+        gc.set_threshold(YOUNG_OBJECTS, 4, 40)
         Service.startService(self)
 
     def _report(self, error: CannotStart) -> CannotStart:

@@ -33,7 +33,7 @@ MESSAGES_A_TURN: Final = 256
 """The maximum number of messages that one turn appends and fans out, some 5 ms of work. The others wait for the next
 turn, and other work goes on in between."""
 
-BYTES_A_TURN: Final = 2**26
+BYTES_A_TURN: Final = 2**24
 """The maximum number of characters that one turn sends, to all members together: some 60 ms of work, and the most
 memory that a turn takes if no member reads. Without it, a thousand members that sent each other messages of 16 kB had
 256 of these in one turn, which took seconds, and 2.7 GB."""

@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..log import Record, Unavailable
+from .fair_queue import FairQueue
 from .members import Listener, Member, Room
 from .page import Page
 from .turn import Turn
@@ -58,8 +59,8 @@ class CatchingUp:
         self._turn = turn
         self._behind: dict[Listener, dict[Member, None]] = {}
         """The members of each listener that are behind, in the order of their turns. The first may get a page now."""
-        self._readers: deque[Listener] = deque()
-        """The listeners for which no page is read yet, in the order of their turns."""
+        self._readers: FairQueue[Listener] = FairQueue()
+        """The listeners for which no page is read yet. Those of one address take turns with those of others."""
         self._pages: deque[_Shared] = deque(maxlen=SHARED_PAGES)
         """The pages that were read from the store last."""
 
@@ -75,7 +76,7 @@ class CatchingUp:
             self._line_up(listener)
 
     def _line_up(self, listener: Listener) -> None:
-        self._readers.append(listener)
+        self._readers.add(listener.flow, listener)
         self._turn.schedule()
 
     # Pages
@@ -131,23 +132,27 @@ class CatchingUp:
         """Send some listeners their next page."""
         if self._readers:
             for _ in range(min(PAGES_A_TURN, len(self._readers))):
-                self._read_next(self._readers.popleft())
+                self._readers.serve(self._read_next)
 
     def has_more(self) -> bool:
         return bool(self._readers)
 
-    def _read_next(self, listener: Listener) -> None:
-        """Read the next page for a listener, in the room whose turn it is. Members without one become live."""
+    def _read_next(self, listener: Listener) -> int:
+        """Read the next page for a listener, in the room whose turn it is. Members without one become live.
+
+        Returns the work, which is the same for each page.
+        """
         members = self._behind[listener]
         while members and not listener.paused:
             member = next(iter(members))
             if member.place < member.room.head and not member.gone:
                 self._hand_page(member)
-                return
+                return 1
             del members[member]
             if not member.gone:
                 self._go_live(member)
         del self._behind[listener]  # those that are left read on when their connection takes more
+        return 1
 
     def _hand_page(self, member: Member) -> None:
         room = member.room

@@ -17,6 +17,8 @@ from .turn import Turn
 class Departures:
     """The notices of departures that wait to be sent, in order."""
 
+    flow = ""
+
     def __init__(self, turn: Turn, announce: Callable[[Room, MemberLeft, Listener], int]) -> None:
         self._turn = turn
         self._announce = announce

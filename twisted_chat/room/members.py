@@ -30,6 +30,8 @@ class Listener(Protocol):
     """Its memberships, by the keys of the rooms."""
     encoding: Encoding[Any]
     """The encoding that it reads."""
+    flow: str
+    """The flow in which its messages and pages are queued."""
     closed: bool
 
     @property

@@ -6,7 +6,6 @@ of the server add steps, which run at the end of the turn, and everything to be 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from math import inf
 from typing import Any, Protocol
@@ -15,6 +14,7 @@ from twisted.logger import Logger
 
 from ..counters import Counters
 from ..limits import FULL_TURN, LEAST_QUANTUM, QUANTUM, WORK_A_TURN
+from .fair_queue import FairQueue
 from .members import Listener
 
 Soon = Callable[[Callable[[], None]], object]
@@ -25,6 +25,10 @@ _log = Logger("twisted_chat.room")
 
 class Busy(Protocol):
     """A part with more work than fits into one turn."""
+
+    @property
+    def flow(self) -> str:
+        """The flow in which it waits for its turn. All connections of an address are one flow."""
 
     def take_turn(self) -> int:
         """Do some of the work. Returns how much that was, in requests."""
@@ -66,11 +70,12 @@ class Turn:
         self.in_several: set[Listener] = set()
         """The listeners that are in several rooms: what they get from these in one turn is gathered in `out`."""
         self.is_full = False
-        """True once there was so much work in this turn that parts with new work have to line up."""
-        self._new: deque[Busy] = deque()
+        """True once there was so much work in this turn that parts with new work have to line up, and while any are
+        lined up: one that comes later must not overtake them."""
+        self._new: FairQueue[Busy] = FairQueue()
         """Those that came when the turn was full, and had no work before. They are served before the others."""
-        self._busy: deque[Busy] = deque()
-        """Those with more work, in the order in which they are served."""
+        self._busy: FairQueue[Busy] = FairQueue()
+        """Those with more work."""
         self._busy_next: list[Busy] = []
         """Those with more work that are not served again in this turn."""
 
@@ -119,14 +124,17 @@ class Turn:
     def line_up(self, busy: Busy, next_turn: bool = False) -> None:
         """Line up a part with more work, for this turn or for the next one.
 
-        This is fair queueing: in each round everybody gets a quantum, and a turn has as many rounds as fit into it.
+        Each one gets a quantum at a time, and a turn has as many as fit into it.
         """
-        (self._busy_next if next_turn else self._busy).append(busy)
+        if next_turn:
+            self._busy_next.append(busy)
+        else:
+            self._busy.add(busy.flow, busy)
         self.schedule()
 
     def line_up_new(self, busy: Busy) -> None:
         """Line up a part that had nothing to do before, and has come when the turn was full."""
-        self._new.append(busy)
+        self._new.add(busy.flow, busy)
         self.schedule()
 
     def spend(self, work: int) -> None:
@@ -138,21 +146,25 @@ class Turn:
     def tighten(self) -> None:
         """Give everybody a smaller quantum for the rest of the turn, since there was much work."""
         self.quantum = LEAST_QUANTUM
-        self.is_full = self.work >= FULL_TURN
-        self.tightens_at = inf if self.is_full else FULL_TURN
+        if self.work >= FULL_TURN:
+            self.is_full = True
+            self.tightens_at = inf
+        else:
+            self.tightens_at = FULL_TURN
 
     def _serve_busy(self) -> None:
         while self._new and self.work < FULL_TURN:
             self.quantum = LEAST_QUANTUM
-            self._serve(self._new.popleft())
+            self._new.serve(self._serve)
         left = max(QUANTUM, WORK_A_TURN - self.work)
         while self._busy and left > 0:
             self.quantum = QUANTUM
-            left -= self._serve(self._busy.popleft())
+            left -= self._busy.serve(self._serve)
 
     def _serve(self, busy: Busy) -> int:
+        before = self.work
         try:
-            return busy.take_turn()
+            return busy.take_turn() or self.work - before
         except Exception:
             _log.failure("One participant's share of a turn has failed; the others go on")
             return 0
@@ -174,10 +186,10 @@ class Turn:
         self.work = 0
         self.quantum = QUANTUM
         self.tightens_at = WORK_A_TURN
-        self.is_full = False
-        if self._busy_next:
-            self._busy.extend(self._busy_next)
-            self._busy_next.clear()
+        self.is_full = bool(self._new)
+        for busy in self._busy_next:
+            self._busy.add(busy.flow, busy)
+        self._busy_next.clear()
         if self._busy or self._new or self.out:
             self.schedule()
         else:

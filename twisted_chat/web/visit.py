@@ -167,6 +167,11 @@ class Visit:
             self._chat.rooms.turn.line_up_new(self)
         self._serve()
 
+    @property
+    def flow(self) -> str:
+        """The flow in which it waits for its turn: that of its address."""
+        return self._wire.flow
+
     def take_turn(self) -> int:
         """Answer a request that has waited. Returns no work, since the request counts its own."""
         self._is_lined_up = False

@@ -8,6 +8,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from ...chat import Chat
 from ...counters import Traffic
+from ...limits import MAX_WAITING, flow_of
 from ...messages import Envelope, Welcome, WireError, is_same_token, read_request
 from ...participant import Receiver
 from .cookies import Address
@@ -56,6 +57,7 @@ class UDPWire:
     longest_answer = LONGEST
     silence_seconds = SILENCE_SECONDS
     is_unfinished = False
+    most_waiting = MAX_WAITING
     participant: Receiver
 
     def __init__(self, port: Port, address: Address, cookie: str, time: int) -> None:
@@ -63,6 +65,7 @@ class UDPWire:
         self.address, label = address
         self.label = str(label)
         self.traffic = Traffic()
+        self.flow = flow_of(self.address, self.label)
         self.cookie = cookie
         self.time = time
         """The time of its cookie. A hello with an older cookie is a late datagram of an earlier session."""
