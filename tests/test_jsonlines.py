@@ -24,7 +24,7 @@ from twisted_chat.limits import FULL_TURN, QUANTUM, WORK_A_TURN, Limits, Session
 from twisted_chat.messages import MAX_OBJECT, Asked
 from twisted_chat.newcomer import GRACE_SECONDS, Newcomer
 from twisted_chat.wire.jsonlines import JSONLinesFactory
-from twisted_chat.wire.stream import CLOSE_SECONDS, FRAMES, LINES, PIECE, Stream
+from twisted_chat.wire.stream import BRACKET, CLOSE_SECONDS, FRAMES, LINES, PIECE, Stream
 
 from .helpers import Server
 
@@ -520,6 +520,16 @@ class PartTests(SynchronousTestCase):
             served.append(transport.value().count(b"\n"))
         self.assertEqual(served, [25 + 1, 4 + 1], "the last one is refused")
 
+    def test_a_part_of_an_object_of_many_brackets_costs_more(self) -> None:
+        for size in 400, 4_000:  # bytes that are cut at once, and in pieces
+            work = []
+            for filling in b'"', b"{", b"[":
+                server, protocol, _ = self.connect()
+                before = server.chat.rooms.turn.work
+                protocol.dataReceived(b'{"type":"ping","pad":[' + filling * size)
+                work.append(server.chat.rooms.turn.work - before)
+            self.assertEqual(work[1:], [work[0] + round(BRACKET * size / 1024)] * 2)
+
     def test_an_object_in_small_pieces_costs_little_more(self) -> None:
         server, protocol, transport = self.connect(burst=14)
         data = json.dumps({"type": "ping", "pad": "x" * 16_000}).encode()
@@ -594,6 +604,18 @@ class FullTurnTests(SynchronousTestCase):
         self.assertEqual(answered.value().count(b"pong"), 1)
         self.server.settle()
         self.assertEqual(flooded.value().count(b"pong"), 200)
+
+    def test_those_that_rest_until_the_same_moment_go_on_in_turns(self) -> None:
+        self.server = Server(limits=Limits(burst=1, rate=1))
+        crowd = [self.connect(f"n{number}")[0] for number in range(WORK_A_TURN + 1)]
+        for protocol in crowd:
+            protocol.dataReceived(b'{"type":"ping"}' * 80)
+        self.fed.clear()
+        self.server.clock.rightNow += 1
+        self.server.clock.turn()
+        self.assertEqual(self.fed, [])
+        self.server.clock.turn()
+        self.assertTrue(0 < len(self.fed) < WORK_A_TURN // 2, len(self.fed))
 
     def test_a_new_connection_waits_as_well(self) -> None:
         protocol, transport = self.connect()

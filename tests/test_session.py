@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_chat import gate, messages, participant, session
 from twisted_chat.limits import (
     ENTRY_CHARACTERS,
+    FULL_TURN,
     LEAST_QUANTUM,
     LOOK_UP,
     MAX_REST_SECONDS,
@@ -340,8 +341,9 @@ class ShareTests(SynchronousTestCase):
         alice.send({"type": "ping"}, {"type": "ping"}, {"type": "quit"})
         self.server.settle()
         self.assertEqual(kinds(alice.got()), ["error"])
-        self.server.clock.advance(MAX_REST_SECONDS)
-        self.assertEqual(kinds(alice.got()), ["error", "stop"])
+        for kind in "error", "stop":
+            self.server.clock.advance(MAX_REST_SECONDS)
+            self.assertEqual(kinds(alice.got()), [kind])
 
 
 class QuitTests(SynchronousTestCase):
@@ -408,6 +410,21 @@ class OwedTests(SynchronousTestCase):
         self.server.settle()
         self.assertLess(max(map(len, self.alice.wire.written)), 1_200)
         self.assertEqual([obj["id"] for obj in self.alice.got()], list(map(str, range(100))))
+
+    def test_one_that_reads_again_in_a_full_turn_waits_for_the_end_of_the_turn(self) -> None:
+        turn = self.server.chat.rooms.turn
+        for is_full in False, True:
+            self.alice.wire.full = True
+            self.alice.send(*[{"type": "rooms", "id": str(i)} for i in range(60)])
+            self.server.settle()
+            served = len(self.alice.got())
+            self.alice.wire.full = False
+            turn.spend(FULL_TURN if is_full else 0)
+            before = turn.work
+            self.alice.resume()
+            self.assertEqual(turn.work == before, is_full)
+            self.server.settle()
+            self.assertEqual(served + len(self.alice.got()), 60)
 
     def test_answers_that_are_not_read_stop_the_reading(self) -> None:
         self.alice.wire.full = True

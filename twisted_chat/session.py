@@ -180,7 +180,10 @@ class Session(Participant):
         self._owed = 0
         for member in self.members.values():
             self.host.rooms.read_on(member)
-        self.go_on()
+        if self.turn.is_full:
+            self.go_on_later()
+        else:
+            self.go_on()
 
     def stopProducing(self) -> None:
         """Called by the transport at its end. `lost` follows."""

@@ -336,8 +336,8 @@ class WebSocket(Stream):
     def _end_of_piece(self) -> int:
         return max(PIECE, self._cutter.missing)
 
-    def _weigh_part(self, size: int) -> int:
-        cutter = self._cutter
+    def _weigh_part(self, data: bytes) -> int:
+        cutter, size = self._cutter, len(data)  # a part of a message is not looked through, only the whole one
         if cutter.extra:
             size, cutter.extra = size + cutter.extra, 0
             if isinstance(self.participant, Session):
@@ -348,7 +348,7 @@ class WebSocket(Stream):
         """Handle what has come beside messages: pings and pongs, and the end."""
         cutter, participant = self._cutter, self.participant
         if cutter.extra:
-            participant.received_part(self._weigh_part(0))
+            participant.received_part(self._weigh_part(b""))
         if cutter.ping is not None:
             pong, cutter.ping = frame(PONG, cutter.ping), None
             if isinstance(participant, Session):
