@@ -305,7 +305,7 @@ class ServiceTests(TestCase):
         self.addCleanup(gc.set_threshold, *gc.get_threshold())
         gc.set_threshold(700, 10, 10)
         self.started()
-        self.assertEqual(gc.get_threshold(), (service.YOUNG_OBJECTS, 10, 10))
+        self.assertEqual(gc.get_threshold(), (service.YOUNG_OBJECTS, service.SOME_OBJECTS, service.ALL_OBJECTS))
 
     def test_a_log_that_cannot_be_opened_ends_the_start(self) -> None:
         self.store = FakeStore("unusable")
