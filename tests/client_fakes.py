@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import count
+from types import SimpleNamespace
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -17,6 +18,7 @@ from zope.interface import implementer
 from twisted_chat import messages as wire
 from twisted_chat import names
 from twisted_chat.client.library import Client, Room
+from twisted_chat.client.program.person import Direct
 from twisted_chat.client.protocol.membership import Membership
 from twisted_chat.log import Entry, Record
 from twisted_chat.messages import AnyRequest, Message, WireError, decode_request, encode_line
@@ -37,6 +39,11 @@ def result(deferred: Deferred[Any]) -> Any:
 def fake_room(name: str) -> Room:
     """Make a room that belongs to no client."""
     return Room(cast(Client, None), Membership(name, None))
+
+
+def fake_direct(nick: str = "bob", is_kept: bool = False) -> Direct:
+    """Make a direct conversation that belongs to no client."""
+    return Direct(cast(Client, SimpleNamespace(account=is_kept)), nick)
 
 
 def ids() -> Callable[[], str]:

@@ -143,9 +143,9 @@ class FakeScreen:
     async def message(self, message: Message, room: Room | None) -> None:
         self.messages.append(f"{room.name if room else 'direct'} {message.author}: {message.msg}")
 
-    async def past(self, messages: Sequence[Message], room: Room, attention: int) -> None:
+    async def past(self, messages: Sequence[Message], where: Room | Direct, attention: int) -> None:
         for message in messages:
-            await self.message(message, room)
+            await self.message(message, where if isinstance(where, Room) else None)
 
     def note(self, text: str) -> None:
         self.shown.append(text)
@@ -355,6 +355,19 @@ class PersonTests(PersonTestCase):
 
     def test_history_of_a_room_without_any_says_so(self) -> None:
         self.assertEqual(self.type("/history"), ["nothing has been said in lobby yet"])
+
+    def test_history_of_a_direct_conversation_is_that_of_its_log(self) -> None:
+        self.person.turn(Direct(self.client, "bob"))
+        refusal = "! /history: you have no account here: register your nick, or say hello with its password"
+        self.assertEqual(self.type("/history"), [refusal])
+        bob = self.server.chat.welcome("bob")
+        bob.send({"type": "register", "password": "correct horse"})
+        self.client.register("correct horse")
+        self.network.flush()
+        self.assertEqual(self.type("/history"), ["no messages with bob are kept; those with a guest never are"])
+        self.type("hi")
+        self.type("/history")
+        self.assertEqual(self.screen.messages, ["direct alice: hi"])
 
     def test_history_shows_messages(self) -> None:
         for i in range(30):

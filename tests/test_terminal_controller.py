@@ -1539,6 +1539,29 @@ class AccountTests(ControllerTestCase):
         self.memory = Memory(self.memory._path, "s", "owner")
         self.play(again)
 
+    def test_older_direct_messages_come_as_one_scrolls_up(self) -> None:
+        self.options = replace(self.options, password="correct horse")
+        bob = self.server.chat.welcome("bob")
+        bob.send({"type": "register", "password": "correct horse"})
+        for i in range(3 * PAGE):
+            bob.send({"type": "", "to": "owner", "msg": str(i)})
+            self.server.chat.settle()
+
+        async def scene(stage: Stage) -> None:
+            stage.connect()
+            await stage.until(lambda: stage.is_there)
+            await stage.types("/msg bob\r", stage.shows(str(2 * PAGE)))
+            self.assertEqual((stage.title, len(stage.entries)), ("@bob", PAGE))
+            while len(stage.entries) < 3 * PAGE:
+                at = stage.panes.current.bottom
+                await stage.types(PAGE_UP, partial(lambda at: stage.panes.current.bottom != at, at))
+            self.assertEqual(stage.entries, [str(i) for i in range(3 * PAGE)])
+            self.assertEqual([pane.unread for pane in stage.panes], [0, 0])
+            await stage.types("/history 1\r", stage.shows("above: the last message of @bob"))
+            await stage.types("/msg carol\r", lambda: stage.title == "@carol" and stage.panes.current.whole)
+
+        self.play(scene)
+
     def test_what_is_typed_stays_while_a_question_is_open(self) -> None:
         async def scene(stage: Stage) -> None:
             await self.logs_in(stage)

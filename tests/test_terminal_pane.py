@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, cast
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat.client import Message
-from twisted_chat.client.program.person import Direct
 from twisted_chat.client.terminal import pane as pane_module
 from twisted_chat.client.terminal.entry import Fate, Kind, time_of
 from twisted_chat.client.terminal.pane import Pane
 
-from .client_fakes import fake_room
+from .client_fakes import fake_direct, fake_room
 
 TIME = "2026-11-22T11:06:36.123Z"
 
 
 def message(seq: int, text: str = "", author: str = "bob") -> Message:
     return Message(msg=text or str(seq), author=author, room="lobby", seq=seq, time=TIME)
-
-
-def direct(nick: str = "bob") -> Direct:
-    return Direct(cast(Any, None), nick)
 
 
 class PaneTests(SynchronousTestCase):
@@ -91,7 +85,7 @@ class PaneTests(SynchronousTestCase):
         self.assertEqual(self.texts, ["no", "1", "2", "3"])
 
     def test_a_message_acked_without_a_number_stays_where_it_is(self) -> None:
-        pane = Pane(direct(), "alice")
+        pane = Pane(fake_direct(), "alice")
         entry = pane.say("psst")
         pane.hear(Message(msg="yes?", author="bob", to="alice"))
         pane.acked(entry, None)
@@ -170,6 +164,18 @@ class PaneTests(SynchronousTestCase):
         self.pane.bottom = self.pane.entries[8], 0
         self.hear(*range(16, 21))
         self.assertEqual((self.texts[0], self.pane.bottom[0].text), ("11", "14"))
+
+    def test_what_is_dropped_of_a_direct_conversation_can_be_loaded_again_if_it_is_kept(self) -> None:
+        self.patch(pane_module, "KEPT", 10)
+        self.patch(pane_module, "SPARE", 5)
+        for is_kept in (False, True):
+            self.pane = Pane(fake_direct(is_kept=is_kept), "alice")
+            self.hear(*range(1, 16))
+            self.assertEqual(self.pane.whole, not is_kept)
+        nowhere = Pane(None, "alice")
+        for _ in range(15):
+            nowhere.show(Kind.NOTE, "a line")
+        self.assertTrue(nowhere.whole)
 
     def test_a_message_acked_after_it_was_dropped_stays_away(self) -> None:
         entry = self.pane.say("hi")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat.client import Message
@@ -13,17 +11,13 @@ from twisted_chat.client.terminal.entry import key_of
 from twisted_chat.client.terminal.pane import Pane
 from twisted_chat.client.terminal.panes import Panes
 
-from .client_fakes import fake_room
+from .client_fakes import fake_direct, fake_room
 
 TIME = "2026-11-22T11:06:36.123Z"
 
 
 def message(seq: int, text: str = "", author: str = "bob") -> Message:
     return Message(msg=text or str(seq), author=author, room="lobby", seq=seq, time=TIME)
-
-
-def direct(nick: str = "bob") -> Direct:
-    return Direct(cast(Any, None), nick)
 
 
 class PanesTests(SynchronousTestCase):
@@ -37,7 +31,7 @@ class PanesTests(SynchronousTestCase):
 
     def test_a_conversation_has_one_pane(self) -> None:
         self.assertIs(self.panes.of(self.rooms[0]), self.lobby)
-        self.assertIs(self.panes.of(direct("bob")), self.panes.of(direct("BOB")))
+        self.assertIs(self.panes.of(fake_direct("bob")), self.panes.of(fake_direct("BOB")))
         self.assertEqual([pane.name for pane in self.panes], ["lobby", "garden", "кухня", "@bob"])
         self.assertIs(self.panes.named("garden"), self.garden)
         self.assertIsNone(self.panes.named("bob"))
@@ -46,7 +40,7 @@ class PanesTests(SynchronousTestCase):
         """Receive an unread message of each of these, an hour apart."""
         panes = []
         for hour, nick in enumerate(nicks):
-            panes.append(pane := self.panes.of(direct(nick)))
+            panes.append(pane := self.panes.of(fake_direct(nick)))
             said = Message(msg="psst", author=nick, to="alice", time=f"2026-11-22T{hour:02}:00:00Z")
             self.panes.heard(pane, pane.hear(said))
         return panes
@@ -74,7 +68,7 @@ class PanesTests(SynchronousTestCase):
 
     def test_a_direct_conversation_with_something_unsent_stays(self) -> None:
         self.patch(panes_module, "DIRECTS", 3)
-        said, typed, _ = self.panes.of(direct("bob")), self.panes.of(direct("cyd")), self.panes.of(direct("dan"))
+        said, typed, _ = (self.panes.of(fake_direct(nick)) for nick in ("bob", "cyd", "dan"))
         entry = said.say("hi")
         typed.draft = "hel"
         self.hear_directs("eve", "fay")
@@ -82,22 +76,22 @@ class PanesTests(SynchronousTestCase):
         self.patch(panes_module, "DIRECTS", 1)
         self.panes.close(typed.where or self.rooms[0])
         for nick in ("fay", "gus"):
-            pane = self.panes.of(direct(nick))
+            pane = self.panes.of(fake_direct(nick))
             pane.say("hi")
         self.assertEqual(self.open_directs(), ["@bob", "@fay", "@gus"])
         said.acked(entry, None)
-        self.panes.of(direct("hal"))
+        self.panes.of(fake_direct("hal"))
         self.assertEqual(self.open_directs(), ["@fay", "@gus", "@hal"])
 
     def test_a_direct_conversation_follows_its_other_side(self) -> None:
-        bob = self.panes.of(direct("bob"))
-        self.assertIs(self.panes.rename("BOB", direct("Rob")), bob)
+        bob = self.panes.of(fake_direct("bob"))
+        self.assertIs(self.panes.rename("BOB", fake_direct("Rob")), bob)
         self.assertEqual(self.open_directs(), ["@Rob"])
-        self.assertIs(self.panes.rename("rob", direct("ROB")), bob)
+        self.assertIs(self.panes.rename("rob", fake_direct("ROB")), bob)
         self.assertEqual(self.open_directs(), ["@ROB"])
-        self.assertIs(self.panes.rename("bob", direct("rob")), bob, "told again, in another room")
-        self.assertIsNone(self.panes.rename("dan", direct("den")))
-        self.assertIsNot(self.panes.of(direct("bob")), bob)
+        self.assertIs(self.panes.rename("bob", fake_direct("rob")), bob, "told again, in another room")
+        self.assertIsNone(self.panes.rename("dan", fake_direct("den")))
+        self.assertIsNot(self.panes.of(fake_direct("bob")), bob)
 
     def merge(self, current: str | None, draft: str = "") -> Pane:
         """Eve, with whom the person has talked, takes the nick of dan, who has said something later."""
@@ -106,11 +100,11 @@ class PanesTests(SynchronousTestCase):
             pane.draft = "typed" if pane.name == draft else ""
             if pane.name == current:
                 self.panes.turn(pane)
-        merged = self.panes.rename("eve", direct("dan"))
+        merged = self.panes.rename("eve", fake_direct("dan"))
         assert merged is not None
         self.assertEqual([entry.author for entry in merged.entries], ["eve", "dan"])
         self.assertEqual(self.open_directs(), ["@dan"])
-        self.assertIs(self.panes.find(direct("dan")), merged)
+        self.assertIs(self.panes.find(fake_direct("dan")), merged)
         self.assertEqual((merged.unread, merged.mentioned), (2 - (current is not None), True))
         return merged
 
@@ -149,7 +143,7 @@ class PanesTests(SynchronousTestCase):
         self.assertEqual(self.lobby.unread, 0)
 
     def test_a_direct_message_is_a_mention(self) -> None:
-        pane = self.panes.of(direct())
+        pane = self.panes.of(fake_direct())
         self.panes.heard(pane, pane.hear(Message(msg="psst", author="bob", to="alice")))
         self.assertEqual((pane.unread, pane.mentioned), (1, True))
 
@@ -190,7 +184,8 @@ class PanesTests(SynchronousTestCase):
         self.panes.nick = "al"
         self.hear(self.garden, 1, "al?")
         self.assertTrue(self.garden.mentioned)
-        self.assertEqual((self.panes.nick, self.panes.of(direct()).nick, self.panes.nowhere.nick), ("al", "al", "al"))
+        panes = (self.panes, self.panes.of(fake_direct()), self.panes.nowhere)
+        self.assertEqual([pane.nick for pane in panes], ["al", "al", "al"])
 
     def test_a_name_that_cannot_be_a_nick_has_a_key_too(self) -> None:
         self.assertEqual([key_of("Bob"), key_of("A B")], ["bob", "a b"])
@@ -226,7 +221,7 @@ class PanesTests(SynchronousTestCase):
     def test_how_far_rooms_were_read_in_an_earlier_run_is_asked_for(self) -> None:
         panes = Panes("alice", {"lobby": 7}.get)
         self.assertEqual([panes.of(fake_room(name)).read_seq for name in ("lobby", "garden")], [7, None])
-        self.assertIsNone(panes.of(direct()).read_seq)
+        self.assertIsNone(panes.of(fake_direct()).read_seq)
 
     def test_a_new_log_of_a_room_begins_in_its_pane(self) -> None:
         self.hear(self.lobby, 7)

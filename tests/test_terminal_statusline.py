@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat.client.program.columns import width
-from twisted_chat.client.program.person import Direct
 from twisted_chat.client.terminal.entry import Kind
 from twisted_chat.client.terminal.panes import Panes
 from twisted_chat.client.terminal.statusline import Connection, Standing, status, title
 
-from .client_fakes import fake_room
+from .client_fakes import fake_direct, fake_room
 
 
 def text_of(row: Any) -> str:
@@ -34,7 +33,7 @@ class StatusTests(SynchronousTestCase):
     def more(self) -> None:
         garden = self.panes.of(fake_room("a-garden-with-a-long-name"))
         garden.unread = 3
-        bob = self.panes.of(Direct(cast(Any, None), "bob"))
+        bob = self.panes.of(fake_direct("bob"))
         bob.unread, bob.mentioned = 1, True
         self.panes.of(fake_room("quiet"))
 

@@ -220,6 +220,6 @@ class WindowTests(ViewportTestCase):
     def test_the_top_says_what_is_above(self) -> None:
         self.pane.whole = False
         self.viewport().scroll(-1000)
-        self.assertEqual(self.shown()[0], "older messages are in the room's history")
+        self.assertEqual(self.shown()[0], "older messages are in the history")
         self.pane.loading = True
         self.assertEqual(self.shown()[0], "older messages are on their way ...")

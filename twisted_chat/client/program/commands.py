@@ -102,12 +102,14 @@ async def _msg(person: Person, argument: str) -> None:
 async def _history(person: Person, argument: str) -> None:
     if argument and not (argument.isdecimal() and 1 <= int(argument) <= MAX_PAGE):
         raise Mistake(f"/history takes a number from 1 to {MAX_PAGE}, not {clean(argument)!r}")
-    room, attention = person.room(), person.screen.attention()
-    page = await room.history(limit=int(argument or HISTORY))
+    where, attention = person.here if isinstance(person.here, Direct) else person.room(), person.screen.attention()
+    page = await where.history(limit=int(argument or HISTORY))
     if page.messages:
-        await person.screen.past(page.messages, room, attention)
+        await person.screen.past(page.messages, where, attention)
+    elif isinstance(where, Room):
+        person.screen.note(f"nothing has been said in {clean(where.name)} yet")
     else:
-        person.screen.note(f"nothing has been said in {clean(room.name)} yet")
+        person.screen.note(f"no messages with {clean(where.name)} are kept; those with a guest never are")
 
 
 async def _help(person: Person, argument: str) -> None:
@@ -160,7 +162,7 @@ COMMANDS: Final = Commands(
         Command(
             "history",
             "[COUNT]",
-            f"show the room's last messages, {HISTORY} or COUNT of them",
+            f"show the last messages, {HISTORY} or COUNT of them",
             _history,
             aliases=("log", "lastlog", "scrollback"),
         ),

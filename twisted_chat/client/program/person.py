@@ -29,6 +29,7 @@ from ..events import (
 from ..keys import key
 from ..library import Client, Room
 from ..protocol.errors import ChatError, ClosedError, RequestError
+from ..protocol.objects import Page
 from .clean import clean
 from .command import Command, Commands, Mistake
 from .notices import KINDS, Noticed, notice_text, with_more
@@ -47,8 +48,8 @@ class Screen(Protocol):
     def message(self, message: Message, room: Room | None) -> Awaitable[None]:
         """Show a message. `room` is None for a direct one. The next one comes when this is done."""
 
-    def past(self, messages: Sequence[Message], room: Room, attention: int) -> Awaitable[None]:
-        """Show the last messages of a room, which were requested when `attention` had this value."""
+    def past(self, messages: Sequence[Message], where: Room | Direct, attention: int) -> Awaitable[None]:
+        """Show the last messages of a place, which were requested when `attention` had this value."""
 
     def said(self, text: str, where: Room | Direct | None, answer: Deferred[Any]) -> None:
         """Show a message of this person. The answer comes when it is acked."""
@@ -109,6 +110,15 @@ class Direct:
     def say(self, text: str) -> Answer[int | None]:
         """Send a message to the other person."""
         return self._client.tell(self.name, text)
+
+    @property
+    def is_kept(self) -> bool:
+        """True if the messages may be kept in a log. Those with guests are not, and their history is empty."""
+        return self._client.account
+
+    def history(self, *, before: int | None = None, limit: int = 50) -> Answer[Page]:
+        """Read the log of the messages with the other person. Fails with `RequestError` if this person is a guest."""
+        return self._client.direct_history(self.name, before=before, limit=limit)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

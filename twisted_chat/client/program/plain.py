@@ -85,9 +85,9 @@ class PlainScreen:
         first, *others = clean_lines(text)
         self._print(f"{author}: {first}", *(" " * INDENT + line for line in others))
 
-    async def past(self, messages: Sequence[Message], room: Room, attention: int) -> None:
+    async def past(self, messages: Sequence[Message], where: Room | Direct, attention: int) -> None:
         for message in messages:
-            await self.message(message, room)
+            await self.message(message, where if isinstance(where, Room) else None)
 
     def said(self, text: str, where: Room | Direct | None, answer: Deferred[Any]) -> None:
         """Show nothing. The text was visible when it was typed. Its number is noted, for `/delete`."""

@@ -21,7 +21,7 @@ from .entry import Entry, Fate, Kind, key_of, now, time_of
 from .mentions import mentions
 
 KEPT: Final = 20_000
-"""The number of entries of a conversation that stay in memory, some 10 MB. Older ones of a room are in its history."""
+"""The number of entries of a conversation that stay in memory, some 10 MB. Older ones are in the history, if any is."""
 
 SPARE: Final = 1_000
 """The number of entries beyond that at which the oldest are dropped, so that this does not happen one by one."""
@@ -318,6 +318,6 @@ class Pane:
             return
         dropped = self.entries[:SPARE]
         del self.entries[:SPARE]
-        self.whole = isinstance(self.where, Direct)
+        self.whole = self.where is None or (isinstance(self.where, Direct) and not self.where.is_kept)
         if self.bottom is not None and self.bottom[0] in dropped:
             self.bottom = (self.entries[0], 0)

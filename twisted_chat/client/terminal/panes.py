@@ -55,7 +55,7 @@ class Panes:
         if found is None:
             if isinstance(where, Direct):
                 self._make_space()
-                found = Pane(where, self._nick)
+                found = Pane(where, self._nick, whole=not where.is_kept)
             else:
                 found = Pane(where, self._nick, self._read_seq(where.name), whole=False)
             self.all.append(found)

@@ -55,8 +55,8 @@ class PaneScreen:
         self.note_place(pane)
         self.refresh()
 
-    async def past(self, messages: Sequence[Message], room: Room, attention: int) -> None:
-        pane = self.panes.of(room)
+    async def past(self, messages: Sequence[Message], where: Room | Direct, attention: int) -> None:
+        pane = self.panes.of(where)
         for message in messages:
             pane.hear(message)
         asked = {message.seq for message in messages}

@@ -108,5 +108,5 @@ class Viewport:
         if pane.loading:
             return "older messages are on their way ..."
         if not pane.whole:
-            return "older messages are in the room's history"
+            return "older messages are in the history"
         return pane.beginning
