@@ -143,6 +143,9 @@ TESTS: Final = {
     "stores.sqlite.log": ("sqlite_log", "retention", "store_contract", "sqlite_file"),
     "stores.sqlite.trouble": ("sqlite_trouble",),
     "stores.sqlite.watch": ("sqlite_watch",),
+    "web.handshake": ("web",),
+    "web.site": ("web",),
+    "web.visit": ("web", "websocket"),
     "wire.tls": ("wire_tls",),
     "wire.udp.cookies": ("udp_cookies", "udp"),
     "wire.udp.fitting": ("udp_fitting", "udp"),
@@ -151,6 +154,7 @@ TESTS: Final = {
     "wire.udp.sending": ("udp_sending", "udp"),
     "wire.udp.silence": ("udp_silence", "udp"),
     "wire.udp.wire": ("udp",),
+    "wire.websocket": ("websocket", "web"),
 }
 """Modules, and the tests that have to find their faults: the quickest first, and none that starts a process."""
 
@@ -168,6 +172,8 @@ LIBRARIES: Final = (
     "twisted.trial.reporter",
     "twisted.trial.runner",
     "twisted.trial.unittest",
+    "twisted.web.http",
+    "wsproto.connection",
 )
 """The modules that are imported once for all mutants. None of them installs a reactor."""
 

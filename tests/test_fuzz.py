@@ -15,9 +15,10 @@ from twisted_chat import gate, messages
 from twisted_chat.chat import Chat
 from twisted_chat.client.program import clean
 from twisted_chat.messages import AnyRequest, codec, decode_request
+from twisted_chat.wire import websocket
 
 from .fuzz import __main__ as command
-from .fuzz import chat, client, decoder, framing
+from .fuzz import chat, client, decoder, frames, framing
 from .fuzz.objects import Bytes, Chances, make_request
 
 SEED = 11
@@ -38,6 +39,9 @@ class DriverTests(SynchronousTestCase):
 
     def test_framing(self) -> None:
         self.survives(framing, 50)
+
+    def test_frames(self) -> None:
+        self.survives(frames, 100)
 
     def test_chat(self) -> None:
         self.survives(chat, 12)
@@ -63,6 +67,12 @@ class FindingTests(SynchronousTestCase):
         framing.run(data)
         with patch.object(framer.Framer, "_is_one_object", takes_all), self.assertRaisesRegex(AssertionError, "cut"):
             framing.run(data)
+
+    def test_fragments_without_a_bound(self) -> None:
+        seed = frames.SEEDS[-1]
+        frames.run(seed)
+        with patch.object(websocket, "MAX_FRAGMENTS", 10**6), self.assertRaisesRegex(AssertionError, "no bound"):
+            frames.run(seed)
 
     def test_a_room_that_everybody_may_read(self) -> None:
         """With a gate that is open, a guest who is in a locked room is told what is said there."""

@@ -78,7 +78,7 @@ class Cutter:
 async def cut(scene: Scene) -> str:
     """Cut connections in every state, by a reset and by silence, while 8 clients talk and 20 listen in three rooms."""
     await scene.server.start("--memory", scene.random.choice("01"))
-    relay = Relay(scene.where)
+    relay = Relay(scene.where, scene.where_web)
     await relay.open()
     try:
         scene.crowd(8, 20, 3, lambda: relay.address, patience=PATIENCE)

@@ -41,12 +41,13 @@ class Person:
         since: int | None = None,
         patience: float = 10,
         receive_buffer: int | None = None,
+        browser: bool = False,
         make_text: Callable[[Random, str], str] = text,
     ) -> None:
         """Make a person, which connects when it `live`s.
 
         It keeps `window` messages in flight while it talks; with 0 it only listens. It first joins with `since`, and
-        gives up a connection on which nothing has arrived for `patience` seconds.
+        gives up a connection on which nothing has arrived for `patience` seconds. A `browser` speaks over a WebSocket.
         """
         self.nick = nick
         self.random = random
@@ -67,6 +68,7 @@ class Person:
         self._where = where
         self._patience = patience
         self._receive_buffer = receive_buffer
+        self._browser = browser
         self._make_text = make_text
         self._count = 0
 
@@ -74,7 +76,7 @@ class Person:
         """Connect, and reconnect whenever the connection is lost."""
         while True:
             try:
-                self.connection = await connect(self._where(), self._heard, self._receive_buffer)
+                self.connection = await connect(self._where(), self._heard, self._receive_buffer, self._browser)
                 self.connections += 1
                 await self._stay(self.connection)
             except OSError:

@@ -29,10 +29,11 @@ class Cut(NamedTuple):
 
 
 class Relay:
-    """Forwards bytes, and cuts connections."""
+    """Forwards bytes, and cuts connections. Browsers connect to the same address as all others."""
 
-    def __init__(self, where: Callable[[], Address]) -> None:
+    def __init__(self, where: Callable[[], Address], where_web: Callable[[], Address]) -> None:
         self._where = where
+        self._where_web = where_web
         self.cuts: dict[str, Cut] = {}
         """The cut for the next connection of each nick."""
         self.done: list[Cut] = []
@@ -55,10 +56,15 @@ class Relay:
         self.links.add(link)
         nick, cut = "", None
         try:
-            hello = await reader.readuntil(b"\n")
-            nick = json.loads(hello)["nick"]
+            begin = hello = await reader.readuntil(b"\n")
+            where = self._where
+            if hello.startswith(b"GET"):
+                begin += await reader.readuntil(b"\r\n\r\n")
+                hello, where = await reader.readuntil(b"\n"), self._where_web
+                begin += hello
+            nick = json.loads(hello[hello.index(b"{") :])["nick"]
             cut = self.cuts.pop(nick, None)
-            await link.run(hello, reader, cut, self._where())
+            await link.run(begin, reader, cut, where())
         except (OSError, EOFError):
             pass  # one end has closed, so the other one is closed too
         finally:
@@ -80,14 +86,14 @@ class Link:
         self._left = 0
         self._broken = asyncio.Event()
 
-    async def run(self, hello: bytes, reader: asyncio.StreamReader, cut: Cut | None, server: Address) -> None:
+    async def run(self, begin: bytes, reader: asyncio.StreamReader, cut: Cut | None, server: Address) -> None:
         """Forward bytes both ways until one end closes or the cut is due."""
         self._cut = cut
         self._left = cut.times if cut is not None else 0
         server_reader, server_writer = await asyncio.open_connection(*server)
         self._writers.append(server_writer)
         ways = [
-            asyncio.create_task(self._hand_on(hello, reader, server_writer, True)),
+            asyncio.create_task(self._hand_on(begin, reader, server_writer, True)),
             asyncio.create_task(self._hand_on(b"", server_reader, self._writers[0], False)),
             asyncio.create_task(self._broken.wait()),
         ]

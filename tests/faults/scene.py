@@ -43,6 +43,13 @@ class Scene:
     def where(self) -> Address:
         return self.server.address
 
+    def where_web(self) -> Address:
+        return self.server.web
+
+    def chooses_browser(self) -> bool:
+        """Draw whether a person speaks over a WebSocket: one in two does."""
+        return self.random.random() < 0.5
+
     def rooms(self, count: int) -> list[History]:
         """Return this number of rooms."""
         names = [f"room{number}" for number in range(1, count + 1)]
@@ -50,7 +57,8 @@ class Scene:
 
     def come(self, nick: str, rooms: Iterable[History], where: _Where | None = None, **how: Any) -> Person:
         """Connect a person; see `Person` for `how`."""
-        person = Person(nick, list(rooms), where or self.where, Random(self.random.random()), **how)
+        where = where or (self.where_web if how.get("browser") else self.where)
+        person = Person(nick, list(rooms), where, Random(self.random.random()), **how)
         self.people.append(person)
         life = asyncio.get_running_loop().create_task(person.live())
         self._lives.add(life)
@@ -63,14 +71,26 @@ class Scene:
             self.broken.append(f"the test itself failed: {error!r}")
 
     def crowd(self, senders: int, readers: int, rooms: int, where: _Where | None = None, **how: Any) -> None:
-        """Connect a crowd. Each person joins some of the rooms, and each room has a person who only listens."""
+        """Connect a crowd, over TCP and from browsers.
+
+        Each person joins some of the rooms, and each room has a person who only listens.
+        """
         all_rooms = self.rooms(rooms)
         for number in range(senders):
             some = self.random.sample(all_rooms, self.random.randint(1, rooms))
-            self.come(f"sender{number}", some, where, window=self.random.randint(1, 20), **how)
+            self.come(
+                f"sender{number}", some, where, window=self.random.randint(1, 20), browser=self.chooses_browser(), **how
+            )
         for number in range(readers):
             some = all_rooms if number == 0 else self.random.sample(all_rooms, self.random.randint(1, rooms))
-            self.come(f"reader{number}", some, where, since=self.random.choice((None, 0)), **how)
+            self.come(
+                f"reader{number}",
+                some,
+                where,
+                since=self.random.choice((None, 0)),
+                browser=self.chooses_browser(),
+                **how,
+            )
 
     def talk(self) -> None:
         """Start the talk of all people with a window."""

@@ -36,6 +36,9 @@ class Server:
     """A server that runs as one process after the other, with the same database."""
 
     address: Address
+    """Where it listens for connections over TCP."""
+    web: Address
+    """Where it listens for browsers."""
 
     def __init__(self, folder: Path, program: str = TWISTD) -> None:
         self.database = folder / "chat.sqlite"
@@ -45,7 +48,7 @@ class Server:
         """The lines of output of all its processes."""
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
-        self._listening: asyncio.Future[Address] | None = None
+        self._listening: asyncio.Future[list[Address]] | None = None
 
     async def start(self, *options: str, before: Sequence[str] = ()) -> None:
         """Start it and wait until it listens; `before` are options of `twistd` itself. Raise `Refused` if it exits."""
@@ -54,7 +57,7 @@ class Server:
         first = len(self.output)
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", f"{_sabotage()}{self.program}", "-n", "--pidfile=", *before, "chat"),
-            *("--port", "0", "--database", str(self.database), *OPTIONS, *options),
+            *("--port", "0", "--web", "0", "--database", str(self.database), *OPTIONS, *options),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             cwd=self.database.parent,
@@ -63,19 +66,22 @@ class Server:
         self._reading = loop.create_task(self._read(self._process, self._listening))
         try:
             async with asyncio.timeout(START_SECONDS):
-                self.address = await self._listening
+                self.address, self.web = await self._listening
         except Refused:
             await self._process.wait()
             raise Refused("\n".join(self.output[first:])) from None
 
-    async def _read(self, process: asyncio.subprocess.Process, listening: asyncio.Future[Address]) -> None:
+    async def _read(self, process: asyncio.subprocess.Process, listening: asyncio.Future[list[Address]]) -> None:
         assert process.stdout
+        places: list[Address] = []
         async for line in process.stdout:
             text = line.decode(errors="replace").rstrip()
             self.output.append(text)
             match = re.search(r"listening on (\S+):(\d+)$", text)
-            if match and not listening.done():
-                listening.set_result(Address(match[1], int(match[2])))
+            if match:
+                places.append(Address(match[1], int(match[2])))
+            if len(places) == 2 and not listening.done():
+                listening.set_result(places)
         if not listening.done():
             listening.set_exception(Refused())
 

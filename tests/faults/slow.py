@@ -146,9 +146,9 @@ async def _run(outer: Scene, name: str, load: Load, be_slow: _Slowness | None) -
         speaker = scene.come("speaker", [room], window=1, make_text=timed_text)
         delays = Delays()
         for number in range(load.members - load.slow):
-            scene.come(f"reader{number}", [room]).on_message = delays.note
+            scene.come(f"reader{number}", [room], browser=scene.chooses_browser()).on_message = delays.note
         slow = [
-            scene.come(f"slow{number}", [room], receive_buffer=RECEIVE_BUFFER)
+            scene.come(f"slow{number}", [room], receive_buffer=RECEIVE_BUFFER, browser=scene.chooses_browser())
             for number in range(load.slow if be_slow is not None else 0)
         ]
         await scene.until_all_are_in()
@@ -231,7 +231,10 @@ async def hiccup(scene: Scene) -> str:
     await scene.server.start()
     (room,) = scene.rooms(1)
     speaker = scene.come("speaker", [room], window=1, make_text=timed_text)
-    readers = [scene.come(f"reader{number}", [room], receive_buffer=RECEIVE_BUFFER) for number in range(HICCUP.members)]
+    readers = [
+        scene.come(f"reader{number}", [room], receive_buffer=RECEIVE_BUFFER, browser=scene.chooses_browser())
+        for number in range(HICCUP.members)
+    ]
     await scene.until_all_are_in()
     for reader in readers:
         reader.stop_reading()
@@ -257,7 +260,14 @@ async def slow_all(scene: Scene) -> str:
     await scene.server.start()
     scene.crowd(4, 20, 2, make_text=timed_text)
     slow = [
-        scene.come(f"slow{number}", scene.rooms(2), receive_buffer=RECEIVE_BUFFER, make_text=timed_text, window=talks)
+        scene.come(
+            f"slow{number}",
+            scene.rooms(2),
+            receive_buffer=RECEIVE_BUFFER,
+            make_text=timed_text,
+            window=talks,
+            browser=scene.chooses_browser(),
+        )
         for number, talks in enumerate([0] * 15 + [1] * 5)
     ]
     await scene.until_all_are_in()

@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -18,6 +18,15 @@ LINGER_NOT: Final = struct.pack("ii", 1, 0)
 
 READ_BYTES: Final = 2**16
 """Bytes that are read at once."""
+
+UPGRADE: Final = (
+    b"GET /chat HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+"""The beginning of a WebSocket (RFC 6455, section 4.1)."""
+
+TEXT: Final = 1
+"""The opcode of text messages."""
 
 
 class Line(msgspec.Struct, gc=False):
@@ -84,11 +93,16 @@ class Connection(asyncio.BufferedProtocol):
         self.bytes += nbytes
         if self.sip is not None:
             self.transport.pause_reading()
-        *lines, self._rest = (self._rest + self._buffer[:nbytes]).split(b"\n")
-        for line in lines:
+        self._rest += self._buffer[:nbytes]
+        for line in self._objects():
             if self.lost.is_set():
                 return
             self._heard(read(line))
+
+    def _objects(self) -> Sequence[bytes]:
+        """Take the objects that have arrived as a whole."""
+        *lines, self._rest = self._rest.split(b"\n")
+        return lines
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost.set()
@@ -97,12 +111,54 @@ class Connection(asyncio.BufferedProtocol):
         """Send an object as a line, without the fields that are None, unless the connection is closed."""
         if not self.transport.is_closing():
             fields = {name: value for name, value in fields.items() if value is not None}
-            self.transport.write(json.dumps(fields).encode() + b"\n")
+            self.transport.write(self._written(json.dumps(fields).encode() + b"\n"))
+
+    @staticmethod
+    def _written(line: bytes) -> bytes:
+        return line
 
     def reset(self) -> None:
         """Close the connection with a reset."""
         self.lost.set()
         reset(self.transport)
+
+
+class Browser(Connection):
+    """A WebSocket. It masks with zeros, and ends objects with a line end, so that a relay finds its marks."""
+
+    def __init__(self, heard: Callable[[Line], None]) -> None:
+        super().__init__(heard)
+        self._is_upgraded = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.transport.write(UPGRADE)
+
+    def _objects(self) -> Sequence[bytes]:
+        if not self._is_upgraded:
+            head, end, rest = self._rest.partition(b"\r\n\r\n")
+            if not end:
+                return ()
+            assert head.startswith(b"HTTP/1.1 101 "), head
+            self._is_upgraded, self._rest = True, rest
+        found, at, data = [], 0, self._rest
+        while len(data) - at > 1:
+            size, start = data[at + 1], at + 2
+            if size >= 126:
+                start += 2 if size == 126 else 8
+                size = int.from_bytes(data[at + 2 : start])
+            if start + size > len(data) or len(data) < start:
+                break
+            if data[at] & 0xF == TEXT:
+                found.append(data[start : start + size])
+            at = start + size
+        self._rest = data[at:]
+        return found
+
+    @staticmethod
+    def _written(line: bytes) -> bytes:
+        size = len(line)
+        return (b"\x81%c" % (0x80 | size) if size < 126 else b"\x81\xfe" + size.to_bytes(2)) + bytes(4) + line
 
 
 def reset(transport: asyncio.Transport) -> None:
@@ -112,7 +168,9 @@ def reset(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
-async def connect(address: Address, heard: Callable[[Line], None], receive_buffer: int | None = None) -> Connection:
+async def connect(
+    address: Address, heard: Callable[[Line], None], receive_buffer: int | None = None, browser: bool = False
+) -> Connection:
     """Connect; a small `receive_buffer` (bytes) fills up soon if nothing is read. Raises `OSError`."""
     sock = socket.socket()
     try:
@@ -121,7 +179,7 @@ async def connect(address: Address, heard: Callable[[Line], None], receive_buffe
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         loop = asyncio.get_running_loop()
         await loop.sock_connect(sock, address)
-        _, connection = await loop.create_connection(lambda: Connection(heard), sock=sock)
+        _, connection = await loop.create_connection(lambda: (Browser if browser else Connection)(heard), sock=sock)
     except BaseException:
         sock.close()
         raise

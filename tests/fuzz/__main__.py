@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random, SystemRandom
 from typing import Any, Final
 
-DRIVERS: Final = ("decoder", "framing", "chat", "client")
+DRIVERS: Final = ("decoder", "framing", "frames", "chat", "client")
 
 MOST_BYTES: Final = 4096
 """Bytes of an input."""

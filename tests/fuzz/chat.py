@@ -8,6 +8,7 @@ has left, nothing is remembered of them.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any, Final, cast, get_args
 
@@ -18,13 +19,16 @@ from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, global
 from tests.helpers import UNLIMITED, Server
 from tests.logins import make_login
 from tests.memory_registry import MemoryRegistry
+from tests.websockets import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame, frames, request
 from twisted_chat import names
 from twisted_chat.limits import Limits
 from twisted_chat.log import Unavailable
 from twisted_chat.login import Policy
 from twisted_chat.messages import MAX_OBJECT, decode_bare, decode_reply
 from twisted_chat.messages.errors import Code
-from twisted_chat.wire.jsonlines import JSONLines, JSONLinesFactory
+from twisted_chat.web import WebFactory
+from twisted_chat.wire.jsonlines import JSONLinesFactory
+from twisted_chat.wire.stream import StreamFactory
 from twisted_chat.wire.udp import UDPPort
 from twisted_chat.wire.udp.datagram import MAX_DATAGRAM
 
@@ -50,6 +54,8 @@ CODES: Final = frozenset(get_args(Code)) - {"internal"}
 
 PLACES: Final = tuple((f"192.0.2.{number}", 50000 + number) for number in (1, 2, 3))
 """The addresses of the peers."""
+
+PATHS: Final = ("/", "/client.js", "/nothing", "/chat")
 
 MOST_STEPS: Final = 400
 
@@ -104,6 +110,11 @@ class Pipe:
     def resumeProducing(self) -> None:
         self.is_reading = True
 
+    def getPeer(self) -> IPv4Address:
+        return IPv4Address("TCP", *PLACES[0])
+
+    getHost = getPeer
+
 
 class Reader:
     """What somebody has read, and what it may be."""
@@ -140,19 +151,29 @@ class Peer:
     def __init__(self, world: World, address: tuple[str, int]) -> None:
         self.pipe = Pipe()
         self.address = address
-        built = world.factory.buildProtocol(IPv4Address("TCP", *address))
-        self.wire = cast(JSONLines, built)
+        self.wire = self.factory(world).buildProtocol(IPv4Address("TCP", *address))
         self.reader = Reader()
         self.wire.makeConnection(cast(Any, self.pipe))
 
+    @staticmethod
+    def factory(world: World) -> StreamFactory:
+        return world.factory
+
     def send(self, data: bytes) -> None:
+        """Send lines."""
+        self.send_bytes(data)
+
+    def send_bytes(self, data: bytes) -> None:
         if self.pipe.is_reading and not self.pipe.is_over:
             self.wire.dataReceived(data)
 
+    def send_garbage(self, source: Bytes, line: bytes) -> None:
+        """Send a line that is spoiled."""
+        self.send_bytes(spoil(source, line)[: MAX_OBJECT * 2])
+
     def check(self, world: World) -> None:
         written, self.pipe.written = self.pipe.written, b""
-        assert written.endswith(b"\n") or not written, "half a line"
-        for line in written.splitlines():
+        for line in self.lines(written):
             obj = json.loads(line)
             try:
                 decode_reply(line)
@@ -160,6 +181,57 @@ class Peer:
                 decode_bare(line)
                 assert obj.keys() == {"type", "msg", "author"}, obj
             self.reader.read(world, obj, line, self.wire)
+
+    def lines(self, written: bytes) -> list[bytes]:
+        """Return the objects that were written."""
+        assert written.endswith(b"\n") or not written, "half a line"
+        return written.splitlines()
+
+
+class Browser(Peer):
+    """A connection that begins with HTTP, and mostly becomes a WebSocket."""
+
+    def __init__(self, world: World, address: tuple[str, int]) -> None:
+        super().__init__(world, address)
+        self.is_upgraded = False
+        self.is_closed = False
+        if world.source.below(4) == 0:
+            self.send_bytes(request(pick(world.source, PATHS), Upgrade=None))
+        head = request()
+        self.send_bytes(head if world.source.below(8) else spoil(world.source, head))
+
+    @staticmethod
+    def factory(world: World) -> StreamFactory:
+        return world.web
+
+    def send(self, data: bytes) -> None:
+        self.send_bytes(b"".join(frame(TEXT, line) for line in data.splitlines()))
+
+    def send_garbage(self, source: Bytes, line: bytes) -> None:
+        """Send a line that is spoiled, in fragments with other frames between them, or frames that are spoiled."""
+        match source.below(3):
+            case 0:
+                self.send_bytes(frame(TEXT, spoil(source, line)[:MAX_OBJECT]))
+            case 1:
+                opcode = (PING, PONG, CLOSE, BINARY, TEXT)[source.below(5)]
+                at = source.below(len(line))
+                other = frame(opcode, source.take(20))
+                self.send_bytes(frame(TEXT, line[:at], fin=False) + other + frame(CONTINUATION, line[at:]))
+            case _:
+                self.send_bytes(spoil(source, frame(TEXT, line) + frame(PING, b"abc"))[: MAX_OBJECT * 2])
+
+    def lines(self, written: bytes) -> list[bytes]:
+        while written and not self.is_upgraded:
+            head, end, written = written.partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 ") and end, head
+            self.is_upgraded = head.startswith(b"HTTP/1.1 101 ")
+            length = re.search(rb"\r\nContent-Length: (\d+)", head)
+            written = written[int(length[1]) if length else 0 :]
+        found = frames(written)
+        assert not (found and self.is_closed), "more comes after a close frame"
+        self.is_closed = any(opcode == CLOSE for opcode, _ in found)
+        assert CLOSE not in [opcode for opcode, _ in found[:-1]], "more comes after a close frame"
+        return [payload for opcode, payload in found if opcode == TEXT]
 
 
 class World:
@@ -174,6 +246,7 @@ class World:
         self.login = make_login(registry, policy)
         self.server = Server(limits=TIGHT if shape == 2 else UNLIMITED, tail_bytes=300, accounts=self.login)
         self.factory = JSONLinesFactory(self.server.chat)
+        self.web = WebFactory(self.server.chat)
         self.port = UDPPort(self.server.chat)
         cast(Any, self.port).transport = self
         self.sent: list[tuple[tuple[str, int], bytes]] = []
@@ -317,11 +390,13 @@ class World:
 
     def connect(self) -> None:
         if len(self.peers) < 8:
-            peer = Peer(self, pick(self.source, PLACES))
-            if not peer.pipe.is_over:
-                self.peers.append(peer)
-                if self.source.below(4):
-                    self.send_hello(peer)
+            peer = (Browser if self.source.below(3) == 0 else Peer)(self, pick(self.source, PLACES))
+            if peer.pipe.is_over:
+                peer.wire.connectionLost()
+                return
+            self.peers.append(peer)
+            if self.source.below(4):
+                self.send_hello(peer)
 
     def send_hello(self, peer: Peer) -> None:
         """Say hello, mostly with the right password, and join a room or two."""
@@ -357,8 +432,8 @@ class World:
         peer.send(b"\n".join(requests) + b"\n")
 
     def send_garbage(self) -> None:
-        data = spoil(self.source, write(self.source, make_request(self.source, WORDS)) + b"\n")
-        self.peer().send(data[: MAX_OBJECT * 2])
+        line = write(self.source, make_request(self.source, WORDS)) + b"\n"
+        self.peer().send_garbage(self.source, line)
 
     def send_datagram(self) -> None:
         address = pick(self.source, PLACES)
