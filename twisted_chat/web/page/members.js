@@ -1,0 +1,59 @@
+/**
+ * The members of a room, at the side.
+ */
+
+import { hueOf, initialOf, keyOf } from "./colours.js";
+import { bdi, byId, h } from "./dom.js";
+
+export class Members {
+  #chat;
+  #list = byId("member-list");
+  #isOpen = false;
+  #wait = null;
+
+  /** @param {import("./chat.js").Chat} chat @param {(nick: string, anchor: Element) => void} openNick */
+  constructor(chat, openNick) {
+    this.#chat = chat;
+    this.#list.addEventListener("click", ({ target }) => {
+      const member = target.closest(".member");
+      if (member !== null) openNick(member.dataset.nick, member);
+    });
+    chat.on("members", (conversation) => conversation === chat.current && this.#drawSoon());
+  }
+
+  /** @param {boolean} isOpen */
+  show(isOpen) {
+    this.#isOpen = isOpen;
+    this.draw();
+  }
+
+  #drawSoon() {
+    this.#wait ??= requestAnimationFrame(() => {
+      this.#wait = null;
+      this.draw();
+    });
+  }
+
+  draw() {
+    const { members = [], count = 0, kind } = this.#chat.current ?? {};
+    if (!this.#isOpen || kind !== "room") {
+      this.#list.replaceChildren();
+      return;
+    }
+    const focused = this.#list.contains(document.activeElement) ? document.activeElement.dataset.nick : undefined;
+    const more = count - members.length;
+    this.#list.replaceChildren(
+      ...members.map((nick) => this.#member(nick)),
+      more > 0 ? h("li", { class: "more-members" }, `and ${more.toLocaleString()} more`) : "",
+    );
+    if (focused !== undefined) {
+      [...this.#list.querySelectorAll(".member")].find(({ dataset }) => keyOf(dataset.nick) === keyOf(focused))?.focus();
+    }
+  }
+
+  #member(nick) {
+    const avatar = h("span", { class: `avatar ${hueOf(nick)}`, "aria-hidden": "true" }, initialOf(nick));
+    const me = this.#chat.isMe(nick) && h("span", { class: "muted" }, "you");
+    return h("li", {}, h("button", { type: "button", class: "member", "data-nick": nick, title: nick, "aria-haspopup": "menu" }, avatar, bdi(nick), me));
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * The list of conversations: rooms and people, with what is unread in each.
+ */
+
+import { hueOf, initialOf } from "./colours.js";
+import { bdi, byId, h } from "./dom.js";
+import { sortedNames } from "./chat.js";
+
+const MOST = 99; // a badge with more digits would be wider than the name
+
+export class Sidebar {
+  #chat;
+  #list = byId("conversations");
+  #isDrawn = false;
+
+  /** @param {import("./chat.js").Chat} chat @param {() => void} chosen called when somebody has chosen one */
+  constructor(chat, chosen) {
+    this.#chat = chat;
+    this.#list.addEventListener("click", ({ target }) => {
+      const button = target.closest(".conversation");
+      if (button !== null) {
+        chat.show(chat.conversations.get(button.dataset.id));
+        chosen();
+      }
+    });
+    chat.on("list", () => this.#drawSoon());
+    chat.on("me", () => this.#drawMe());
+    this.#drawMe();
+    this.#drawSoon();
+  }
+
+  /** Conversations in the order of the list: rooms by name, then people by name. */
+  inOrder() {
+    const all = [...this.#chat.conversations.values()];
+    const named = (kind) => {
+      const byName = new Map(all.filter((one) => one.kind === kind).map((one) => [one.name, one]));
+      return sortedNames([...byName.keys()]).map((name) => byName.get(name));
+    };
+    return [...named("room"), ...named("direct")];
+  }
+
+  /** Go to the conversation before or after the open one. @param {1 | -1} step @param {boolean} isUnread */
+  step(step, isUnread = false) {
+    const all = this.inOrder();
+    const at = all.indexOf(this.#chat.current);
+    for (let count = 1; count <= all.length; count++) {
+      const next = all[(at + step * count + all.length * 2) % all.length];
+      if (!isUnread || next.unread) {
+        this.#chat.show(next);
+        return;
+      }
+    }
+  }
+
+  /** Draw the list once a frame: many messages may arrive in one. */
+  #drawSoon() {
+    if (!this.#isDrawn) {
+      this.#isDrawn = true;
+      requestAnimationFrame(() => {
+        this.#isDrawn = false;
+        this.#draw();
+      });
+    }
+  }
+
+  #draw() {
+    const focused = this.#list.contains(document.activeElement) ? document.activeElement.dataset.id : undefined;
+    const all = this.inOrder();
+    const section = (kind, title) => {
+      const shown = all.filter((one) => one.kind === kind);
+      const id = `list-${kind}`;
+      return shown.length ? [h("h2", { id }, title), h("ul", { "aria-labelledby": id }, ...shown.map((one) => h("li", {}, this.#button(one))))] : [];
+    };
+    this.#list.replaceChildren(...section("room", "Rooms"), ...section("direct", "Direct messages"));
+    if (focused !== undefined) {
+      [...this.#list.querySelectorAll(".conversation")].find(({ dataset }) => dataset.id === focused)?.focus();
+    }
+    const elsewhere = all.filter((one) => one !== this.#chat.current).reduce((sum, one) => sum + one.mentions, 0);
+    const badge = byId("show-sidebar").querySelector(".badge");
+    badge.textContent = limited(elsewhere);
+    badge.hidden = elsewhere === 0;
+  }
+
+  #button(conversation) {
+    const { id, kind, name, unread, mentions, trouble } = conversation;
+    const isCurrent = conversation === this.#chat.current;
+    const classes = ["conversation", unread && !isCurrent && "unread", trouble && "lost"];
+    const sign =
+      kind === "room"
+        ? h("span", { class: "sign", "aria-hidden": "true" }, "#")
+        : h("span", { class: `avatar ${hueOf(name)}`, "aria-hidden": "true" }, initialOf(name));
+    const more = conversation.hasMoreUnread ? "+" : "";
+    const count =
+      mentions > 0
+        ? h("span", { class: "badge" }, limited(mentions) + more, h("span", { class: "visually-hidden" }, " for you"))
+        : unread > 0 && h("span", { class: "count" }, limited(unread) + more, h("span", { class: "visually-hidden" }, " unread"));
+    return h("button", { type: "button", class: classes.filter(Boolean).join(" "), "data-id": id, "aria-current": isCurrent ? "page" : undefined, title: name }, sign, bdi(name), count);
+  }
+
+  #drawMe() {
+    const { nick, account, state } = this.#chat;
+    const me = byId("me");
+    me.querySelector(".avatar").textContent = initialOf(nick);
+    me.querySelector(".avatar").className = `avatar ${hueOf(nick)}`;
+    me.querySelector(".me-nick").textContent = nick;
+    me.querySelector(".me-kind").textContent = state === "connected" ? (account ? "Account" : "Guest") : "Not connected";
+  }
+}
+
+function limited(count) {
+  return count > MOST ? `${MOST}+` : String(count);
+}

@@ -1,0 +1,562 @@
+/**
+ * The messages of a conversation on the page.
+ *
+ * It shows the newest items, and older ones as the reader scrolls up to them, in pages of `PAGE` items. Pages that are
+ * out of sight cost the browser neither layout nor paint (`content-visibility`), and their height is remembered, so
+ * that nothing jumps. Once the reader is at the bottom again, most of the old pages are taken away.
+ */
+
+import { hueOf, initialOf } from "./colours.js";
+import { placeAfter, summarize } from "./conversation.js";
+import { bdi, h, icon } from "./dom.js";
+import { build, isOnlyEmoji, parse } from "./markup.js";
+
+/** Items that are shown at once: about two screens, which a phone of some years can do in a frame or two. */
+const PAGE = 50;
+
+/** Pages that stay when the reader is at the bottom. */
+const PAGES = 8;
+
+/** Pixels from the bottom within which new messages move the view. */
+const NEAR = 60;
+
+/** Lines and characters of a text above which the rest is folded: one message should not fill the screen. */
+const LONG_LINES = 25;
+const LONG = 2500;
+
+export class Timeline {
+  #scroller;
+  #options;
+  #conversation = null;
+  #unfollow = null;
+  /** The index of the first item that is shown. */
+  #first = 0;
+  #elements = new Map();
+  #start = h("div");
+  #isAtBottom = true;
+  #isFilling = false;
+  #today = "";
+  #lastTop = 0;
+  #frame = new ResizeObserver(() => this.#keepBottom());
+  #heights = new ResizeObserver(() => this.#keepBottom());
+  #unfolded = new Set();
+  #tools;
+
+  /**
+   * @param {HTMLElement} scroller
+   * @param {object} options
+   * @param {import("./times.js").Times} options.times
+   * @param {() => string} options.nick
+   * @param {(conversation: any) => Promise<boolean>} options.askOlder
+   * @param {(item: any, anchor: Element) => void} options.openMenu
+   * @param {(nick: string, anchor: Element) => void} options.openNick
+   * @param {(item: any) => void} options.retry
+   * @param {(item: any) => void} options.discard
+   * @param {() => void} options.scrolled
+   */
+  constructor(scroller, options) {
+    this.#scroller = scroller;
+    this.#options = options;
+    const more = (event) => options.openMenu(this.#itemOf(event.currentTarget), event.currentTarget);
+    this.#tools = h("div", { class: "tools" }, h("button", { type: "button", class: "icon", tabindex: -1, "aria-label": "Message menu", "aria-haspopup": "menu", click: more }, icon("more")));
+    scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    scroller.addEventListener("click", (event) => this.#clicked(event));
+    scroller.addEventListener("pointerover", (event) => event.pointerType !== "touch" && this.#activate(event.target.closest(".message")));
+    scroller.addEventListener("pointerleave", () => this.#activate(null));
+    scroller.addEventListener("keydown", (event) => this.#moveWithKeys(event));
+    this.#frame.observe(scroller);
+  }
+
+  // What is shown
+
+  /** Show a conversation: at the first unread message, or at the bottom. */
+  show(conversation) {
+    this.#unfollow?.();
+    this.#conversation = conversation;
+    this.#unfollow = conversation?.follow((change) => this.#changed(change)) ?? null;
+    this.#reset();
+    this.toUnread() || this.toBottom();
+  }
+
+  #reset() {
+    this.#elements.clear();
+    this.#tools.remove();
+    this.#start = h("div");
+    this.#heights.disconnect();
+    this.#scroller.replaceChildren(this.#start);
+    const items = this.#conversation?.items ?? [];
+    this.#first = Math.max(0, items.length - PAGE);
+    const marked = this.#markerIndex();
+    if (marked >= 0 && marked < this.#first) {
+      this.#first = Math.max(0, marked - 10, items.length - 20 * PAGE);
+    }
+    for (let from = this.#first; from < items.length; from += PAGE) {
+      const page = this.#buildPage(from, Math.min(items.length, from + PAGE));
+      this.#scroller.append(page);
+      pinHeight(page);
+    }
+    this.#showStart();
+    this.#fill();
+  }
+
+  #markerIndex() {
+    const { items = [], marker = null } = this.#conversation ?? {};
+    return marker === null ? -1 : items.findIndex(({ key }) => key === marker);
+  }
+
+  #changed(change) {
+    const keepsPlace = this.#isAtBottom;
+    if (change.type === "insert") {
+      this.#inserted(change.index, change.count);
+    } else if (change.type === "remove") {
+      this.#removed(change.index);
+    } else if (change.type === "update") {
+      this.#rebuild(change.index);
+      this.#rebuild(change.index + 1);
+    } else if (change.type === "reset") {
+      this.#reset();
+      this.toBottom();
+    } else {
+      this.#showStart();
+      this.#fill();
+    }
+    if (keepsPlace) {
+      this.#dropOld();
+      this.toBottom();
+    } else {
+      this.#options.scrolled();
+    }
+  }
+
+  #inserted(index, count) {
+    const { items } = this.#conversation;
+    this.#nameDays();
+    if (this.#elements.size === 0) {
+      this.#reset();
+      this.toUnread() || this.toBottom();
+    } else if (index <= this.#first && index + count < items.length) {
+      this.#first += count; // older ones, which are shown when they are scrolled to
+      this.#rebuild(this.#first);
+      this.#fill();
+    } else {
+      for (let at = index; at < index + count; at++) {
+        this.#append(at);
+      }
+      this.#rebuild(index + count);
+    }
+  }
+
+  /** Name the days anew, if `today` is another one. */
+  #nameDays() {
+    const { times } = this.#options;
+    const today = times.dayKey(new Date());
+    if (this.#today !== today) {
+      this.#today = today;
+      for (const rule of this.#scroller.querySelectorAll(".rule.day")) {
+        rule.textContent = times.day(this.#itemOf(rule).time);
+      }
+    }
+  }
+
+  #append(at) {
+    const { items } = this.#conversation;
+    const before = this.#elements.get(items[at - 1]?.key);
+    const element = this.#build(at);
+    if (before === undefined) {
+      this.#pages()[0].prepend(element);
+      return;
+    }
+    const page = before.parentElement;
+    if (page.childElementCount >= 2 * PAGE && page.lastElementChild === before && page === this.#scroller.lastElementChild) {
+      const next = this.#newPage();
+      next.append(element);
+      this.#scroller.append(next);
+    } else {
+      before.after(element);
+    }
+  }
+
+  #removed(index) {
+    const { items } = this.#conversation;
+    const keys = new Set(items.map(({ key }) => key));
+    for (const [key, element] of this.#elements) {
+      if (!keys.has(key)) {
+        const page = element.parentElement;
+        element.remove();
+        this.#elements.delete(key);
+        if (page.childElementCount === 0) page.remove();
+      }
+    }
+    if (index < this.#first) this.#first--;
+    this.#rebuild(index);
+  }
+
+  #rebuild(index) {
+    const item = this.#conversation.items[index];
+    const old = item && this.#elements.get(item.key);
+    if (old === undefined || old === null) {
+      return;
+    }
+    const hadFocus = old.contains(document.activeElement);
+    const element = this.#build(index);
+    old.replaceWith(element);
+    if (hadFocus) (element.querySelector("[tabindex]") ?? element).focus({ preventScroll: true });
+  }
+
+  #pages() {
+    return [...this.#scroller.querySelectorAll(":scope > .page")];
+  }
+
+  #newPage() {
+    const page = h("div", { class: "page" });
+    this.#heights.observe(page);
+    return page;
+  }
+
+  #buildPage(from, to) {
+    const page = this.#newPage();
+    for (let index = from; index < to; index++) {
+      page.append(this.#build(index));
+    }
+    return page;
+  }
+
+  /** Show older items while the view is near the first one, and ask for them when there are none. */
+  async #fill() {
+    const conversation = this.#conversation;
+    if (this.#isFilling || conversation === null) {
+      return;
+    }
+    this.#isFilling = true;
+    try {
+      while (conversation === this.#conversation && this.#scroller.scrollTop < 2 * this.#scroller.clientHeight) {
+        if (this.#first > 0 && this.#elements.size) {
+          this.#prepend();
+        } else if (!(conversation.hasOlder && (await this.#options.askOlder(conversation)))) {
+          break;
+        }
+        await new Promise((resolve) => requestAnimationFrame(resolve)); // a page a frame
+      }
+    } finally {
+      this.#isFilling = false;
+    }
+    this.#showStart();
+  }
+
+  #prepend() {
+    const from = Math.max(0, this.#first - PAGE);
+    const page = this.#buildPage(from, this.#first);
+    const [next] = this.#pages();
+    const top = next.getBoundingClientRect().top;
+    this.#start.after(page);
+    this.#first = from;
+    this.#showStart();
+    pinHeight(page);
+    if (this.#isAtBottom) {
+      this.toBottom();
+    } else {
+      this.#scroller.scrollTop += next.getBoundingClientRect().top - top; // the browser may have done so itself
+    }
+  }
+
+  /** Take old pages away while the view is at the bottom. */
+  #dropOld() {
+    const pages = this.#pages();
+    for (const page of pages.slice(0, Math.max(0, pages.length - PAGES))) {
+      for (const element of page.children) {
+        this.#elements.delete(element.dataset.key);
+      }
+      this.#first += page.childElementCount;
+      page.remove();
+    }
+  }
+
+  #showStart() {
+    const conversation = this.#conversation;
+    const isStart = conversation !== null && this.#first === 0 && conversation.isLoaded && !conversation.hasOlder;
+    const name = conversation === null ? "none" : isStart ? `start ${conversation.id} ${conversation.topic} ${conversation.isJoined}` : "loading";
+    if (this.#start.dataset.shows !== name) {
+      const start = conversation === null ? h("div") : isStart ? buildStart(conversation) : h("div", { class: "loading" }, "Loading messages…");
+      start.dataset.shows = name;
+      this.#start.replaceWith(start);
+      this.#start = start;
+    }
+  }
+
+  // Where the view is
+
+  #scrolled() {
+    const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
+    const isNear = scrollHeight - scrollTop - clientHeight < NEAR;
+    // Only who scrolls up leaves the bottom: it is also moved by texts that are laid out anew.
+    this.#isAtBottom = isNear || (this.#isAtBottom && scrollTop >= this.#lastTop);
+    this.#lastTop = scrollTop;
+    if (scrollTop < 2 * clientHeight) {
+      this.#fill();
+    }
+    this.#options.scrolled();
+  }
+
+  #keepBottom() {
+    if (this.#isAtBottom) {
+      this.toBottom();
+    }
+  }
+
+  get isAtBottom() {
+    return this.#isAtBottom;
+  }
+
+  toBottom() {
+    this.#isAtBottom = true;
+    this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    this.#options.scrolled();
+  }
+
+  /** Go to the newest messages from anywhere. */
+  toNewest() {
+    if (this.#pages().length > PAGES) {
+      this.#reset();
+    }
+    this.toBottom();
+  }
+
+  /** Go to the first unread message, if it is shown. */
+  toUnread() {
+    const element = this.#elements.get(this.#conversation?.marker ?? "");
+    if (element === undefined) {
+      return false;
+    }
+    this.#isAtBottom = false;
+    const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
+    const top = element.getBoundingClientRect().top - this.#scroller.getBoundingClientRect().top;
+    this.#scroller.scrollTop = Math.min(scrollTop + top - clientHeight / 4, scrollHeight - clientHeight);
+    this.#scrolled();
+    return true;
+  }
+
+  /** Load older messages until the first unread one is there, and go to it. */
+  async seekUnread() {
+    const conversation = this.#conversation;
+    while (conversation === this.#conversation && conversation.hasMoreUnread && (await this.#options.askOlder(conversation)));
+    if (conversation === this.#conversation) {
+      if (!this.#elements.has(conversation.marker)) this.#reset();
+      this.toUnread();
+    }
+  }
+
+  /** True if the first unread message is above what one sees. */
+  get isUnreadAbove() {
+    const { marker = null, hasMoreUnread = false } = this.#conversation ?? {};
+    if (marker === null) {
+      return false;
+    }
+    const element = this.#elements.get(marker);
+    if (element === undefined) return this.#markerIndex() >= 0;
+    return hasMoreUnread || element.getBoundingClientRect().bottom < this.#scroller.getBoundingClientRect().top;
+  }
+
+  // Items
+
+  #itemOf(element) {
+    return this.#conversation.byKey(element.closest("[data-key]").dataset.key);
+  }
+
+  #build(index) {
+    const { items, marker } = this.#conversation;
+    const item = items[index];
+    const { times } = this.#options;
+    const place = placeAfter(item, items[index - 1], marker, (time) => times.dayKey(time));
+    const element = h("div", { class: "item", "data-key": item.key });
+    if (place.isNewDay) {
+      element.append(h("div", { class: "rule day", role: "separator" }, times.day(item.time)));
+    }
+    if (place.isUnread) {
+      element.append(h("div", { class: "rule unread", role: "separator" }, "New messages"));
+    }
+    element.append(item.kind === "message" ? this.#buildMessage(item, place.isContinued) : this.#buildHappening(item));
+    this.#elements.set(item.key, element);
+    return element;
+  }
+
+  #buildMessage(item, isContinued) {
+    const { times } = this.#options;
+    const classes = ["message", hueOf(item.author), isContinued && "continued", item.own && "own", item.mention && "mention", item.state];
+    const time = h("time", { datetime: item.time.toISOString(), title: times.full(item.time) }, times.clock(item.time));
+    const message = h("article", { class: classes.filter(Boolean).join(" "), tabindex: -1, "aria-label": `${item.author}, ${times.clock(item.time)}` });
+    const content = h("div", { class: "content" });
+    if (isContinued) {
+      message.append(time);
+    } else {
+      message.append(h("span", { class: "avatar", "aria-hidden": "true" }, initialOf(item.author)));
+      content.append(h("div", { class: "message-head" }, h("span", { class: "nick", dir: "auto", title: item.author, "data-nick": item.author }, item.author), time));
+    }
+    content.append(...this.#buildText(item));
+    if (item.state !== "kept") {
+      content.append(this.#buildState(item));
+    }
+    message.append(content);
+    return message;
+  }
+
+  #buildText(item) {
+    if (item.deleted) {
+      return [h("div", { class: "text deleted" }, "This message was deleted.")];
+    }
+    const text = h("div", { class: isOnlyEmoji(item.text) ? "text large" : "text" });
+    text.append(build(parse(item.text, this.#options.nick())));
+    if (this.#unfolded.has(item) || !isLong(item.text)) {
+      return [text];
+    }
+    text.classList.add("folded");
+    const unfold = () => {
+      this.#unfolded.add(item);
+      this.#rebuild(this.#conversation.items.indexOf(item));
+      this.#elements.get(item.key)?.querySelector(".message").focus({ preventScroll: true });
+    };
+    return [text, h("button", { type: "button", class: "plain", click: unfold }, "Show all of this message")];
+  }
+
+  #buildState(item) {
+    if (item.state === "sending") {
+      return h("div", { class: "message-state" }, "Sending…");
+    }
+    const { retry, discard } = this.#options;
+    return h(
+      "div",
+      { class: "message-state" },
+      h("span", {}, `Not sent: ${item.error}`),
+      h("button", { type: "button", class: "plain", click: () => retry(item) }, "Send again"),
+      h("button", { type: "button", class: "plain", click: () => discard(item) }, "Remove"),
+    );
+  }
+
+  #buildHappening(item) {
+    const { times } = this.#options;
+    const line = h("div", { class: `happening ${item.kind}` });
+    if (item.kind === "traffic") {
+      summarize(item.moves).forEach(({ names, more, words }, index) => {
+        line.append(index ? "; " : "", ...listNames(names, more), ` ${words}`);
+      });
+    } else {
+      line.append(...item.parts.map((part) => (part.nick !== undefined ? nickOf(part.nick) : part.quote !== undefined ? bdi(part.quote) : part)));
+    }
+    line.append(h("time", { datetime: item.time.toISOString(), title: times.full(item.time) }, times.clock(item.time)));
+    return line;
+  }
+
+  // The pointer and the keyboard
+
+  #activate(message) {
+    if (this.#tools.parentElement !== message) {
+      this.#tools.parentElement?.classList.remove("active");
+      this.#tools.remove();
+      if (message && this.#itemOf(message).state === "kept") {
+        message.classList.add("active");
+        message.append(this.#tools);
+      }
+    }
+  }
+
+  #clicked(event) {
+    const nick = event.target.closest(".nick[data-nick]");
+    if (nick !== null) {
+      this.#options.openNick(nick.dataset.nick, nick);
+    } else if (event.pointerType === "touch" && !event.target.closest("a, button, pre")) {
+      const message = event.target.closest(".message");
+      this.#activate(message === this.#tools.parentElement ? null : message);
+    }
+  }
+
+  #messages() {
+    return [...this.#scroller.querySelectorAll(".message")];
+  }
+
+  /** Give the focus to the newest message, from where the arrow keys go on. */
+  focusNewest() {
+    this.toBottom();
+    this.#messages().at(-1)?.focus();
+  }
+
+  #moveWithKeys(event) {
+    if (event.altKey || event.ctrlKey || event.metaKey) {
+      return;
+    }
+    const message = event.target.closest(".message");
+    if (event.target === this.#scroller) {
+      if (event.key === "ArrowUp" || event.key === "ArrowDown") {
+        event.preventDefault();
+        this.#focusVisible(event.key === "ArrowUp");
+      }
+    } else if (event.target === message) {
+      this.#moveFrom(message, event);
+    }
+  }
+
+  #focusVisible(isLast) {
+    const { top, bottom } = this.#scroller.getBoundingClientRect();
+    const visible = this.#messages().filter((one) => one.getBoundingClientRect().bottom <= bottom + 1 && one.getBoundingClientRect().top >= top);
+    visible.at(isLast ? -1 : 0)?.focus({ preventScroll: true });
+  }
+
+  #moveFrom(message, event) {
+    const isMenu = event.key === "Enter" || event.key === " " || event.key === "ContextMenu" || (event.key === "F10" && event.shiftKey);
+    if (isMenu) {
+      event.preventDefault();
+      this.#options.openMenu(this.#itemOf(message), message.querySelector(".text"));
+      return;
+    }
+    const messages = this.#messages();
+    const at = messages.indexOf(message);
+    const steps = { ArrowUp: Math.max(0, at - 1), ArrowDown: at + 1, Home: 0, End: messages.length - 1 };
+    const next = steps[event.key];
+    if (next !== undefined) {
+      event.preventDefault();
+      messages[next]?.focus({ preventScroll: true });
+      messages[next]?.scrollIntoView({ block: "nearest" });
+    }
+  }
+}
+
+/** Lay a page out once, so that the browser knows its height while it is out of sight. */
+function pinHeight(page) {
+  page.style.contentVisibility = "visible";
+  page.style.containIntrinsicSize = `auto ${page.offsetHeight}px`;
+  page.style.contentVisibility = "";
+}
+
+function isLong(text) {
+  return text.length > LONG || text.split("\n", LONG_LINES + 1).length > LONG_LINES;
+}
+
+function nickOf(nick) {
+  return h("span", { class: `nick ${hueOf(nick)}`, dir: "auto" }, nick);
+}
+
+function listNames(names, more) {
+  const rest = more ? [`${more} other${more === 1 ? "" : "s"}`] : [];
+  const parts = [...names.map(nickOf), ...rest];
+  return parts.flatMap((part, index) => {
+    const isLast = index === parts.length - 1;
+    return [index === 0 ? "" : isLast ? " and " : ", ", part];
+  });
+}
+
+function buildStart({ kind, name, topic, isJoined, trouble }) {
+  if (trouble) {
+    return h("div", { class: "start" }, h("h2", {}, kind === "room" ? "# " : "", bdi(name)));
+  }
+  const text =
+    kind === "room"
+      ? "This is the beginning of the room. Everybody who is in it reads what is said here."
+      : "This is the beginning of your conversation. It is between the two of you.";
+  const sign = kind === "room" ? h("h2", {}, "# ", bdi(name)) : h("h2", {}, bdi(name));
+  return h(
+    "div",
+    { class: `start ${hueOf(name)}` },
+    kind === "direct" && h("span", { class: "avatar", "aria-hidden": "true" }, initialOf(name)),
+    sign,
+    topic && h("p", { dir: "auto" }, topic),
+    h("p", { class: "muted" }, kind === "room" && !isJoined ? "" : text),
+  );
+}
