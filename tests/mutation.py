@@ -219,6 +219,7 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "_prototypes: range(128) -> range(129)": "the table has no U+0080",
     },
     "framing": {
+        "feed: data.count(b'\\n') > MANY_LINES -> data.count(b'\\n') >= MANY_LINES": "it only saves time",
         "_is_one_object: len(line) <= self._limit -> len(line) < self._limit": "the other way finds the same object",
         "_cut: data.find(b'}', start) >= 0 -> data.find(b'}', start) > 0": "at 0 stands the bracket that opens it",
         "_cut: data.find(b'}', start) >= 0 -> data.find(b'}', start) >= 1": "the same",
@@ -254,6 +255,32 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "go_on: return -> pass": "only calls are in each other more deeply, as far as a quantum goes",
         "go_on: self._going_on = True -> self._going_on = False": "the same",
     },
+    "login": {
+        "_check: stored is None or not verdict.is_right -> not verdict.is_right": "no password of nobody is right",
+        "_change_password: stored is None or not verdict.is_right -> not verdict.is_right": "the same",
+        "_find_by_password: isinstance(account, Account) and account.name.key == nick.key"
+        " -> account.name.key == nick.key": "the realm gives nothing else",
+    },
+    "passwords": {
+        "_check: os.urandom(16) -> os.urandom(17)": "nobody knows that one either",
+        "_check: stored or self._nobodys -> stored": "nobody's password is never right",
+    },
+    "pauses": {
+        "after: min(beyond, 30) -> min(beyond, 31)": "both are beyond the longest pause",
+        "_until: 0.0 if failures is None else failures.until"
+        " -> 1.0 if failures is None else failures.until": "both have passed",
+    },
+    "enforcement": {
+        "put_out: return 0 -> return 1": "nobody asks for the number of those who were told",
+        "__init__: self._lined_up = False -> pass": "the first change sets it",
+    },
+    "nicks": {
+        "remove: return False -> return True": "whoever has no nick is in no room",
+    },
+    "founding": {
+        "forget_first_owner: len(rules) == 1 and rules[0].kind == 'role' and (rules[0].author == SERVER)"
+        " -> len(rules) == 1 and rules[0].author == SERVER": "no other rule is the server's own",
+    },
     "requests.identity": {
         "_take_nick: account is None or account.name.key != name.key"
         " -> account is None": "the nick of an account is its name",
@@ -277,6 +304,12 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "_remember: len(tail) or oldest.members -> oldest.members": "the room is looked at again later",
         "_fan_out_all: len(said) > 1 -> len(said) >= 1": "it is only slower",
         "_remember: len(tail) or oldest.members -> len(tail)": "the room is looked at again later",
+    },
+    "room.backlog": {
+        "__init__: self.to_send = 0 -> self.to_send = 1": "it is a bound, and only saves looks at sizes",
+        "take: self.to_send > most_bytes -> self.to_send >= most_bytes": "the same",
+        "take: max(1, authors) -> max(2, authors)": "one author gets all in two parts",
+        "_cut: break -> pass": "nothing is left to go through",
     },
     "room.catching_up": {
         "_go_live: room.topic is not None and member.topic is not room.topic"

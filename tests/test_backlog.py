@@ -73,7 +73,7 @@ class BacklogTests(SynchronousTestCase):
         self.assertEqual((self.take(9, 0), self.backlog.count), ([], 2))
         self.backlog.let_others_wait()
         self.add("d0")
-        self.assertEqual([self.take(9, 20) for _ in range(3)], [["b2"], ["a3"], ["d0"]])
+        self.assertEqual([self.take(9, most) for most in (0, 1, 20, 1)], [[], ["b2"], ["a3"], ["d0"]])
 
     def test_how_much_there_is_to_send_is_counted_anew_once_all_was_taken(self) -> None:
         self.add(*self.flood("a", range(4)))

@@ -6,12 +6,14 @@ from typing import Any, TypeVar
 
 from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
 from twisted.internet.defer import Deferred, succeed
+from twisted.python.threadpool import ThreadPool
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import login, names
 from twisted_chat.login import EVERYBODY, MAX_TOKENS, Login, Policy
 from twisted_chat.messages import WireError
-from twisted_chat.pauses import ACCOUNT
+from twisted_chat.passwords import Passwords
+from twisted_chat.pauses import ACCOUNT, ADDRESS
 from twisted_chat.registry import AccountState
 from twisted_chat.rules import Account
 
@@ -67,6 +69,10 @@ class GuestTests(LoginTestCase):
     def test_a_server_may_have_no_guests(self) -> None:
         self.accounts = self.make(Policy("closed", guests=False))
         self.assertEqual(self.code(self.log_in("al")), "denied")
+
+    def test_guests_need_no_registration(self) -> None:
+        self.accounts = self.make(Policy("closed"))
+        self.assertIsNone(self.get(self.log_in("al")))
 
     def test_where_they_may_register_they_are_let_in_for_that(self) -> None:
         self.accounts = self.make(Policy("open", guests=False))
@@ -124,6 +130,20 @@ class PasswordTests(LoginTestCase):
         self.reactor.advance(1.1)
         self.assertIsNotNone(self.get(self.log_in("al", HORSE)))
 
+    def test_the_right_password_ends_what_was_counted(self) -> None:
+        self.register("al")
+        for _ in range(2):
+            for _ in range(ACCOUNT.free - 1):
+                self.assertEqual(self.code(self.log_in("al", "wrong password")), "auth-failed")
+            self.assertIsNotNone(self.get(self.log_in("al", HORSE)))
+
+    def test_log_ins_are_counted_by_their_result(self) -> None:
+        self.register("al")
+        for password in [HORSE] * 2 + ["wrong password"] * (ADDRESS.free + 3):
+            self.get(self.log_in("al", password).addErrback(lambda failure: failure.trap(WireError)))
+        self.get(self.log_in("guest"))
+        self.assertEqual(self.accounts.logins, {"succeeded": 2, "failed": ADDRESS.free, "limited": 3})
+
     def test_passwords_that_are_compared_at_the_same_time_count_at_once(self) -> None:
         self.register("al")
         held = self.registry.held = []
@@ -143,6 +163,20 @@ class PasswordTests(LoginTestCase):
             self.assertIsNotNone(self.get(self.log_in("al", HORSE)))
         self.assertEqual(self.code(self.log_in("al", HORSE)), "rate-limited")
         self.assertIsNotNone(self.get(self.log_in("al", HORSE, "198.51.100.1")))
+
+
+class ServiceTests(LoginTestCase):
+    def test_it_starts_and_stops_the_threads_that_hash(self) -> None:
+        pool = ThreadPool(0, 1)
+        accounts = Login(self.registry, Passwords(self.reactor, pool), self.reactor)
+        accounts.start()
+        self.assertTrue(pool.started)
+        accounts.stop()
+        self.assertTrue(pool.joined)
+
+    def test_the_operators_are_those_of_the_policy(self) -> None:
+        self.make(Policy(operators=frozenset({"boss"})))
+        self.assertEqual(self.registry.rules.operators, frozenset({"boss"}))
 
 
 class RegistrationTests(LoginTestCase):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, Literal
@@ -111,7 +112,10 @@ class PasswordsTests(SynchronousTestCase):
             self.assertEqual((error.code, error.retry), ("rate-limited", 2.0))
         self.run_all()
         self.assertEqual(len({self.successResultOf(one) for one in hashed}), MAX_WAITING)
-        self.hash("there is room again")
+        again = [self.passwords.hash("there is room again") for _ in range(MAX_WAITING)]
+        self.failureResultOf(self.passwords.hash("one more"), WireError)
+        self.run_all()
+        self.assertEqual(len({self.successResultOf(one) for one in again}), MAX_WAITING)
 
     def test_the_parameters_are_those_that_owasp_recommends(self) -> None:
         pool: Any = self.held
@@ -124,6 +128,16 @@ class PasswordsTests(SynchronousTestCase):
         for password in "a" * 7, "a" * 257:
             error = self.assertRaises(WireError, check_password, password)
             self.assertEqual((error.code, "8 to 256" in error.text), ("bad-message", True))
+
+    def test_a_password_can_be_typed(self) -> None:
+        check_password("a word and an é")
+        for password in "with\ta tab", "with a \N{ZERO WIDTH SPACE}", "with a \0":
+            error = self.assertRaises(WireError, check_password, password)
+            self.assertEqual((error.code, "characters that are seen" in error.text), ("bad-message", True))
+
+    def test_two_are_hashed_at_a_time(self) -> None:
+        pool = Passwords(Reactor()).pool
+        self.assertEqual((pool.min, pool.max, pool.name), (0, 2, "passwords"))
 
 
 class StopTests(TestCase):
@@ -145,6 +159,7 @@ class StopTests(TestCase):
         await deferToThread(begun.wait)
         threading.Timer(0.05, go_on.set).start()
         made.stop()
+        self.assertTrue(pool.joined)
         self.assertEqual((await first, hashed), ("first one", ["first one"]))
         with self.assertRaises(WireError) as caught:
             await second
@@ -169,11 +184,28 @@ class ThreadTests(TestCase):
         self.assertNotIn(threading.get_native_id(), {thread for thread, _ in seen})
         self.assertEqual(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()), here)
 
-    async def test_a_hash_is_made_where_niceness_cannot_be_changed(self) -> None:
-        """A sandbox may forbid the call, and a server that was started with `nice -n 15` is nicer than asked for."""
+    def make(self) -> Passwords:
+        hasher: Any = type("Hasher", (), {"hash": staticmethod(str)})
         pool = ThreadPool(0, 1, "passwords")
         pool.start()
         self.addCleanup(pool.stop)
+        return Passwords(reactor, pool, hasher)
+
+    async def test_a_thread_is_made_nice_once(self) -> None:
+        calls: list[tuple[int, int, int]] = []
+        self.patch(os, "setpriority", lambda *call: calls.append(call))
+        made = self.make()
+        self.assertEqual([await made.hash("1"), await made.hash("2")], ["1", "2"])
+        ((which, thread, niceness),) = calls
+        self.assertEqual((which, niceness), (os.PRIO_PROCESS, NICENESS))
+        self.assertNotEqual(thread, threading.get_native_id())
+
+    async def test_only_linux_has_threads_that_are_nice(self) -> None:
+        self.patch(os, "setpriority", lambda *call: self.fail("it would slow the whole server down"))
+        self.patch(sys, "platform", "darwin")
+        self.assertEqual(await self.make().hash("1"), "1")
+
+    async def test_a_hash_is_made_where_niceness_cannot_be_changed(self) -> None:
+        """A sandbox may forbid the call, and a server that was started with `nice -n 15` is nicer than asked for."""
         self.patch(os, "setpriority", mock.Mock(side_effect=PermissionError(1, "Operation not permitted")))
-        hasher: Any = type("Hasher", (), {"hash": staticmethod(lambda password: f"hash of {password}")})
-        self.assertEqual(await Passwords(reactor, pool, hasher).hash("secret"), "hash of secret")
+        self.assertEqual(await self.make().hash("secret"), "secret")

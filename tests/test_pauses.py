@@ -15,6 +15,7 @@ HOME, ELSEWHERE = "192.0.2.1", "198.51.100.1"
 class PausesTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
+        self.clock.advance(2 * FORGET_SECONDS)
         self.pauses = Pauses(self.clock.seconds)
 
     def pause(self, account: str, address: str) -> float:
@@ -95,6 +96,16 @@ class PausesTests(SynchronousTestCase):
         self.pauses.attempted("al", HOME)
         self.assertEqual(self.pause("al", HOME), 0)
 
+    def test_one_who_waits_as_long_as_told_is_let_through(self) -> None:
+        self.fail_logins(ACCOUNT.free, "al", HOME)
+        error = self.assertRaises(WireError, self.pauses.check, "al", HOME)
+        self.assertEqual(error.retry, 1.001)
+        self.clock.advance(0.5004)
+        error = self.assertRaises(WireError, self.pauses.check, "al", HOME)
+        self.assertEqual(error.retry, 0.501)
+        self.clock.advance(0.4996)
+        self.pauses.check("al", HOME)
+
     def test_what_is_remembered_is_bounded(self) -> None:
         self.patch(pauses, "MOST", 2)
         for account in "abc":
@@ -104,3 +115,9 @@ class PausesTests(SynchronousTestCase):
             self.pauses.succeeded("al", address)
         self.fail_logins(100, "al", "203.0.113.9")
         self.assertEqual([self.pause("al", address) for address in (HOME, ELSEWHERE)], [60.0, 0])
+
+    def test_the_one_used_least_recently_is_forgotten_first(self) -> None:
+        self.patch(pauses, "MOST", 2)
+        for account in "abac":
+            self.fail_logins(ACCOUNT.free, account, "")
+        self.assertEqual([self.pause(account, "") > 0 for account in "abc"], [True, False, True])

@@ -73,7 +73,8 @@ class Enforcement:
                 self._waiting.extend(partial(self._check_server, one) for one in host.nicks.everybody())
             elif (room := host.rooms.get(key)) is not None:
                 self._waiting.extend(partial(self._check_member, one, room) for one in (*room.members, *room.paced))
-        self.take_turn()
+        if not self._lined_up:
+            self.take_turn()
 
     def take_turn(self) -> int:
         """Examine some participants. Returns the work, in requests."""
