@@ -234,8 +234,6 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "take_for_part: shared.tokens >= 0 -> shared.tokens > 0": "the same",
     },
     "gate": {
-        "handle: participant.nick is NOBODY and (not participant.is_welcome)"
-        " -> not participant.is_welcome": "whoever has a nick is welcome",
         "handle: needs > _GUEST -> needs >= _GUEST": "everybody has the role of a guest",
     },
     "newcomer": {
