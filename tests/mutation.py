@@ -295,7 +295,6 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
     },
     "room.appending": {
         "__init__: self._handled = 0 -> self._handled = 1": "only its differences count",
-        "_answer_author: fresh += entry.fresh -> pass": "the same bytes are only put together more slowly",
         "_has_entries: self._entries or self._backlog.count"
         " -> self._backlog.count": "while there are entries, the log is busy or the next turn has an end",
         "_start: len(entries) > MESSAGES_A_TURN -> len(entries) >= MESSAGES_A_TURN": "they only go by the backlog",
@@ -305,8 +304,6 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
     },
     "room.backlog": {
         "__init__: self.to_send = 0 -> self.to_send = 1": "it is a bound, and only saves looks at sizes",
-        "take: self.to_send > most_bytes -> self.to_send >= most_bytes": "the same",
-        "take: max(1, authors) -> max(2, authors)": "one author gets all in two parts",
         "_cut: break -> pass": "nothing is left to go through",
     },
     "room.catching_up": {
@@ -322,7 +319,7 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
     "room.page": {
         "part: last - first -> last + first": "it is cut out of the whole instead",
         "with_answers: zip(own, answers, strict=True) -> zip(own, answers, strict=False)": "there are as many",
-        "with_answers: entry.seq - records[0].seq -> entry.seq + records[0].seq": "the search finds the same place",
+        "with_answers: entry.seq - begin -> entry.seq + begin": "the search finds the same place",
         "with_answers: records[0] -> records[1]": "the same",
         "with_answers: records[place].seq != entry.seq -> records[place].seq == entry.seq": "the same",
         "with_answers: at < place -> at <= place": "a piece of nothing more is joined",
@@ -409,10 +406,6 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
     },
     "stores.sqlite.registry_sql": {
         "_read: zip(names, row, strict=True) -> zip(names, row, strict=False)": "the statements have all fields",
-    },
-    "stores.sqlite.lock": {
-        "_lock_database: struct.pack('hhqqi0q', fcntl.F_WRLCK, os.SEEK_SET, LOCKED_BYTE, 1, 0)"
-        " -> struct.pack('hhqqi0q', fcntl.F_WRLCK, os.SEEK_SET, LOCKED_BYTE, 2, 0)": "a byte more",
     },
     "signals": {
         "has_hung_up: poll.register(descriptor, 0) -> poll.register(descriptor, 1)": "a hang-up is always told",
