@@ -193,8 +193,8 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "__init__: self._farewell = '' -> pass": "it is set when the end begins, and read then",
     },
     "chat": {
-        "__init__: self._listed_until = 0.0 -> self._listed_until = 1.0": "the first list is of a later time",
-        "list_rooms: len(occupied) > LIST_MANY -> len(occupied) >= LIST_MANY": "a list is kept at one room less",
+        "__init__: self._largest_until = 0.0 -> self._largest_until = 1.0": "the first list is of a later time",
+        "_largest_open: len(occupied) > LIST_MANY -> len(occupied) >= LIST_MANY": "a list is kept at one room less",
     },
     "client.protocol.engine": {
         "__init__: self._heard = 0.0 -> pass": "it is set when a connection is made, and read then",

@@ -9,7 +9,9 @@ from twisted_chat import gate, messages, names
 from twisted_chat.enforcement import CHECKS_A_TURN
 from twisted_chat.limits import MAX_TOPIC
 from twisted_chat.requests import moderation
+from twisted_chat.requests.reading import LOCKED
 from twisted_chat.rules import SERVER_WIDE, Account, Change, Role, Rule, RuleKey
+from twisted_chat.session import Session
 
 from .helpers import Peer
 from .logins import HORSE
@@ -707,6 +709,34 @@ class EntryTests(ModerationTestCase):
         for peer, listed in (self.al, []), (self.olga, ["Den"]), (self.ops, ["Den"]):
             rooms = self.do(peer, type="rooms")["rooms"]
             self.assertEqual([room["room"] for room in rooms if room["room"] != "lobby"], listed)
+
+    def test_locked_rooms_take_no_place_in_the_list_from_those_that_one_may_enter(self) -> None:
+        self.patch(messages, "MAX_PAGE", 3)
+        for number in range(5):  # large ones with somebody in them, and ones that come first by name
+            name = f"big{number}"
+            for peer in self.olga, self.mo, self.ops:
+                self.do(peer, type="join", room=name)
+            self.registry.rules.apply(Change((Rule(room=name, kind="lock"), Rule(room=f"a{number}", kind="lock"))))
+            self.server.fake.room(names.room(f"a{number}")).append_elsewhere(("eve", "hi"))
+        self.do(self.bo, type="join", room="open")
+        self.server.fake.room(names.room("kept")).append_elsewhere(("eve", "hi"))
+        self.assertEqual(self.listed(self.al), ["open", "kept"])
+        self.assertEqual(self.listed(self.ops), ["Den", "big0", "big1"])
+        self.registry.rules.apply(
+            Change((Rule(room="big1", kind="invite", subject="al"),), (RuleKey("big2", "lock", ""),))
+        )
+        self.assertEqual(self.listed(self.al), ["big1", "big2", "open"])
+
+    def test_a_list_of_rooms_costs_more_where_many_are_locked(self) -> None:
+        charged: list[int] = []
+        self.patch(Session, "charge_work", lambda session, price: charged.append(price))
+        locks = tuple(Rule(room=f"room{number}", kind="lock") for number in range(10 * LOCKED))
+        self.registry.rules.apply(Change(locks))
+        self.do(self.al, type="rooms")
+        self.assertIn(10, charged)
+
+    def listed(self, peer: Peer) -> list[str]:
+        return [room["room"] for room in self.do(peer, type="rooms")["rooms"]]
 
     def test_a_ban_while_a_room_is_being_opened_keeps_out(self) -> None:
         self.server.fake.held.add("open")

@@ -55,9 +55,9 @@ class RulesTestCase(SynchronousTestCase):
         try:
             self.rules.check_entry(person, DEN, now)
         except WireError as error:
-            self.assertFalse(self.rules.may_enter(person, DEN, now))
+            self.assertFalse(self.rules.may_enter(person, DEN.key, now))
             return error.code
-        self.assertTrue(self.rules.may_enter(person, DEN, now))
+        self.assertTrue(self.rules.may_enter(person, DEN.key, now))
         return ""
 
     def speech(self, person: Somebody, now: int = 0) -> float | None:
@@ -468,4 +468,4 @@ class AnyRulesTests(SynchronousTestCase):
         is_invited = any(rule.kind == "invite" and is_concerned(rule, person) for rule in in_force)
         is_member = person.account is not None and RuleKey("den", "role", person.account.name.key) in model
         is_let_in = not is_locked or is_invited or is_member
-        self.assertEqual(kept.may_enter(person, DEN, now), is_let_in and not is_banned)
+        self.assertEqual(kept.may_enter(person, DEN.key, now), is_let_in and not is_banned)

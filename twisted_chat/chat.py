@@ -109,9 +109,9 @@ class Chat:
         self.stopping = False
         """True once the server stops: requests are ignored, and new connections are refused."""
         self._stopped: Deferred[None] | None = None
-        self._listed: list[messages.RoomInfo] = []
-        self._listed_until = 0.0
-        """The last list of rooms, and the time until which it is used again."""
+        self._largest: list[Room] = []
+        self._largest_until = 0.0
+        """The rooms with the most members that were found last, and the time until which they are used again."""
 
     @property
     def counters(self) -> Counters:
@@ -245,20 +245,30 @@ class Chat:
         if self._stopped is not None and not self.wires and not self._stopped.called:
             self._stopped.callback(None)
 
-    def list_rooms(self, kept: list[RoomSummary]) -> list[messages.RoomInfo]:
-        """Return the rooms with the most members and then, up to a page, those that only the log has."""
+    def list_rooms(self, participant: Participant, kept: list[RoomSummary]) -> list[messages.RoomInfo]:
+        """Return the rooms with the most members and then, up to a page, those that only the log has.
+
+        Only rooms that the participant may read are there, and the others take no place from them.
+        """
+        locked = [room for key in self.accounts.rules.locked if (room := self.rooms.get(key)) is not None]
+        rooms = [(known.name, 0, known.topic) for known in kept]
+        rooms += [(room.name, room.count, room.log.topic) for room in (*self._largest_open(), *locked) if room.count]
+        infos = {
+            name.key: messages.RoomInfo(name.shown, count, topic)
+            for name, count, topic in rooms
+            if self.may_read(participant, name)
+        }
+        return sorted(infos.values(), key=lambda info: (-info.count, info.room))[: messages.MAX_PAGE]
+
+    def _largest_open(self) -> list[Room]:
+        """Return the rooms with the most members of those that are not locked, up to a page."""
         now = self.reactor.seconds()
-        if now < self._listed_until:
-            return self._listed
-        occupied = self.rooms.occupied()
-        largest = heapq.nsmallest(messages.MAX_PAGE, occupied, key=lambda room: (-room.count, room.name.shown))
-        infos = {known.name.key: messages.RoomInfo(known.name.shown, 0, known.topic) for known in kept}
-        for room in largest:
-            infos[room.name.key] = messages.RoomInfo(room.name.shown, room.count, room.log.topic)
-        rooms = sorted(infos.values(), key=lambda info: (-info.count, info.room))[: messages.MAX_PAGE]
-        if len(occupied) > LIST_MANY:
-            self._listed, self._listed_until = rooms, now + LIST_SECONDS
-        return rooms
+        if now >= self._largest_until:
+            occupied = [room for room in self.rooms.occupied() if room.name.key not in self.accounts.rules.locked]
+            self._largest = heapq.nsmallest(messages.MAX_PAGE, occupied, lambda room: (-room.count, room.name.shown))
+            if len(occupied) > LIST_MANY:
+                self._largest_until = now + LIST_SECONDS
+        return self._largest
 
     # Participants
 
@@ -343,12 +353,12 @@ class Chat:
 
     def may_enter(self, participant: Participant, room: Room) -> bool:
         """True if a participant may enter a room, and so read it."""
-        return self.may_read(participant, room.name.shown)
+        return self.may_read(participant, room.name)
 
-    def may_read(self, participant: Participant, room: str) -> bool:
-        """True if a participant may know of a room, given by its name."""
-        name, rules = names.room(room), self.accounts.rules
-        return not rules.has_rules(name.key) or rules.may_enter(participant, name, self.now())
+    def may_read(self, participant: Participant, room: Name) -> bool:
+        """True if a participant may know of a room."""
+        rules = self.accounts.rules
+        return not rules.has_rules(room.key) or rules.may_enter(participant, room.key, self.now())
 
     put_out = put_out
 

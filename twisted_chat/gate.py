@@ -63,14 +63,11 @@ class Host(Protocol):
     def check_entry(self, participant: Participant, room: Room) -> None:
         """Raise `WireError` unless a participant may enter a room, and so read it."""
 
-    def may_read(self, participant: Participant, room: str) -> bool:
-        """True where a participant may know of a room, given by its name."""
-
     def put_out(self, participant: Any, room: Room, author: str, reason: str, asker: Any = None) -> int:
         """Take a participant out of a room, and tell all who are there; returns how many those are."""
 
-    def list_rooms(self, kept: list[RoomSummary]) -> list[messages.RoomInfo]:
-        """List the rooms with the most members, and those that are kept."""
+    def list_rooms(self, participant: Participant, kept: list[RoomSummary]) -> list[messages.RoomInfo]:
+        """List the rooms with the most members, and those that are kept, of those that a participant may read."""
 
 
 _Handler = Callable[[Any, Any, Any], "Deferred[None] | None"]

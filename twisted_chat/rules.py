@@ -245,6 +245,8 @@ class Rules:
     def __init__(self, operators: Iterable[str] = ()) -> None:
         self.operators = frozenset(operators)
         self._rooms: dict[str, _RoomRules] = {}
+        self.locked: set[str] = set()
+        """The keys of the rooms that are locked."""
         self._followers: list[Callable[[Change], object]] = []
 
     def follow(self, heard: Callable[[Change], object]) -> None:
@@ -259,8 +261,12 @@ class Rules:
                 rules.unset(key)
                 if not rules.by_key:
                     del self._rooms[key.room]
+            if key.kind == "lock":
+                self.locked.discard(key.room)
         for rule in change.made:
             self._rooms.setdefault(rule.room, _RoomRules()).set(rule)
+            if rule.kind == "lock":
+                self.locked.add(rule.room)
         for heard in self._followers:
             try:
                 heard(change)
@@ -301,26 +307,30 @@ class Rules:
 
         `now` is in milliseconds since 1970.
         """
-        rules = self._rooms.get(room.key)
-        if rules is None:
+        bar = self._bar(person, room.key, now)
+        if bar is None:
             return
-        role = self.role(person.account, room.key)
-        if role is Role.OPERATOR:
-            return
-        ban = rules.find(room.key, "ban", person, now)
-        if ban is not None:
-            raise _banned(ban, f"from the room {room.shown}")
-        locked = role < Role.MEMBER and RuleKey(room.key, "lock", "") in rules.by_key
-        if locked and rules.find(room.key, "invite", person, now) is None:
-            raise WireError("denied", f"the room {room.shown} is locked: ask one of its moderators for an invitation")
+        if bar.kind == "ban":
+            raise _banned(bar, f"from the room {room.shown}")
+        raise WireError("denied", f"the room {room.shown} is locked: ask one of its moderators for an invitation")
 
-    def may_enter(self, person: Person, room: Name, now: int) -> bool:
-        """True if somebody may enter a room, and so read it."""
-        try:
-            self.check_entry(person, room, now)
-        except WireError:
-            return False
-        return True
+    def may_enter(self, person: Person, room: str, now: int) -> bool:
+        """True if somebody may enter a room, given by its key, and so read it."""
+        return self._bar(person, room, now) is None
+
+    def _bar(self, person: Person, room: str, now: int) -> Rule | None:
+        """Return the rule that keeps somebody out of a room: a ban, or its lock."""
+        rules = self._rooms.get(room)
+        if rules is None:
+            return None
+        role = self.role(person.account, room)
+        if role is Role.OPERATOR:
+            return None
+        ban = rules.find(room, "ban", person, now)
+        if ban is not None:
+            return ban
+        lock = rules.by_key.get(RuleKey(room, "lock", "")) if role < Role.MEMBER else None
+        return None if lock is None or rules.find(room, "invite", person, now) is not None else lock
 
     def check_server(self, person: Person, now: int) -> None:
         """Raise `WireError` (`banned`) if somebody may not be on this server at all."""
