@@ -98,6 +98,8 @@ class HealthTests(SiteTestCase):
         self.server.fake.trouble = "/var/lib/chat.sqlite is gone"
         heard = Browser(self.site(TOKEN)).ask("/readyz")
         self.assertEqual((heard.status, "sqlite" in heard.text), (503, False))
+        heard = Browser(self.site(TOKEN)).ask("/readyz", f"Authorization: Bearer {TOKEN.decode()}")
+        self.assertEqual((heard.status, "chat.sqlite is gone" in heard.text), (503, True))
         self.assertIn("/var/lib/chat.sqlite is gone", self.ask("/").text)
 
     def test_everything_is_answered_while_the_store_hangs(self) -> None:

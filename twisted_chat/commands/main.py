@@ -31,8 +31,9 @@ from .check import CHECK
 from .exporting import EXPORT
 from .importing import IMPORT
 from .stats import STATS
+from .top import TOP
 
-COMMANDS: Final[tuple[Command, ...]] = (EXPORT, IMPORT, STATS, BACKUP, CHECK, ACCOUNT, CERTIFICATE)
+COMMANDS: Final[tuple[Command, ...]] = (EXPORT, IMPORT, STATS, TOP, BACKUP, CHECK, ACCOUNT, CERTIFICATE)
 
 
 def main(arguments: Sequence[str], commands: Sequence[Command] = COMMANDS) -> int:

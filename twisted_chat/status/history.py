@@ -139,7 +139,7 @@ def _slowest(histogram: Histogram, before: Sequence[int]) -> float:
     return quantile(histogram.bounds, counts, SLOWEST)
 
 
-def quantile(bounds: Sequence[float], counts: Sequence[int], share: float) -> float:
+def quantile(bounds: Sequence[float], counts: Sequence[float], share: float) -> float:
     """Return the value that a share of the observations does not exceed, as PromQL's `histogram_quantile` does.
 
     `counts` are those of each range, the last one beyond all bounds. Within a range, the observations are taken to be

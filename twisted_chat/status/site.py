@@ -82,13 +82,13 @@ class StatusFactory(HTTPFactory):
         self._history = History(chat)
         self._metrics = Metrics(chat)
         self._style = files(__package__).joinpath("status.css").read_text("utf-8")
-        self._paths: dict[bytes, Callable[[], Answer]] = {
-            b"/": self._page,
-            b"/metrics": lambda: Answer(HTTPStatus.OK, self._metrics.text(), CONTENT_TYPE),
+        self._paths: dict[bytes, Callable[[Request], Answer]] = {
+            b"/": lambda _: Answer(HTTPStatus.OK, draw(self._chat, self._history), "text/html; charset=utf-8"),
+            b"/metrics": lambda _: Answer(HTTPStatus.OK, self._metrics.text(), CONTENT_TYPE),
         }
-        self._open_paths: dict[bytes, Callable[[], Answer]] = {
-            b"/status.css": lambda: Answer(HTTPStatus.OK, self._style, "text/css; charset=utf-8"),
-            b"/healthz": lambda: Answer(HTTPStatus.OK, "the server answers\n"),
+        self._open_paths: dict[bytes, Callable[[Request], Answer]] = {
+            b"/status.css": lambda _: Answer(HTTPStatus.OK, self._style, "text/css; charset=utf-8"),
+            b"/healthz": lambda _: Answer(HTTPStatus.OK, "the server answers\n"),
             b"/readyz": self._readiness,
         }
         """The paths that need no token, since they say nothing that a stranger cannot find out by connecting."""
@@ -111,12 +111,12 @@ class StatusFactory(HTTPFactory):
             allowed = {"Allow": "GET, HEAD"}
             return Answer(HTTPStatus.METHOD_NOT_ALLOWED, "the status can only be read: use GET\n", headers=allowed)
         if request.path in self._open_paths:
-            return self._open_paths[request.path]()
+            return self._open_paths[request.path](request)
         refusal = self._refusal(request)
         if refusal is not None:
             return refusal
         if request.path in self._paths:
-            return self._paths[request.path]()
+            return self._paths[request.path](request)
         return Answer(HTTPStatus.NOT_FOUND, "there is only /, /metrics, /healthz and /readyz\n")
 
     def _refusal(self, request: Request) -> Answer | None:
@@ -130,13 +130,13 @@ class StatusFactory(HTTPFactory):
         text = "ask for 127.0.0.1 or localhost in place of this name, or give the server a --status-token\n"
         return Answer(HTTPStatus.MISDIRECTED_REQUEST, text)
 
-    def _page(self) -> Answer:
-        return Answer(HTTPStatus.OK, draw(self._chat, self._history), "text/html; charset=utf-8")
-
-    def _readiness(self) -> Answer:
-        if trouble(self._chat, self._chat.log.condition()):
-            return Answer(HTTPStatus.SERVICE_UNAVAILABLE, "the server is not ready: its status page says why\n")
-        return Answer(HTTPStatus.OK, "the server is ready\n")
+    def _readiness(self, request: Request) -> Answer:
+        why = trouble(self._chat, self._chat.log.condition())
+        if not why:
+            return Answer(HTTPStatus.OK, "the server is ready\n")
+        if self._refusal(request) is not None:
+            why = "its status page says why"
+        return Answer(HTTPStatus.SERVICE_UNAVAILABLE, f"the server is not ready: {why}\n")
 
 
 def secret_of(authorization: bytes) -> bytes:
