@@ -63,15 +63,18 @@ class Server:
             cwd=self.database.parent,
             env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
         )
-        self._reading = loop.create_task(self._read(self._process, self._listening))
+        count = 2 + options.count("--tls")  # the place of `--port` comes first, and that of `--web` last
+        self._reading = loop.create_task(self._read(self._process, self._listening, count))
         try:
             async with asyncio.timeout(START_SECONDS):
-                self.address, self.web = await self._listening
+                self.address, *_, self.web = await self._listening
         except Refused:
             await self._process.wait()
             raise Refused("\n".join(self.output[first:])) from None
 
-    async def _read(self, process: asyncio.subprocess.Process, listening: asyncio.Future[list[Address]]) -> None:
+    async def _read(
+        self, process: asyncio.subprocess.Process, listening: asyncio.Future[list[Address]], count: int
+    ) -> None:
         assert process.stdout
         places: list[Address] = []
         async for line in process.stdout:
@@ -80,7 +83,7 @@ class Server:
             match = re.search(r"listening on (\S+):(\d+)$", text)
             if match:
                 places.append(Address(match[1], int(match[2])))
-            if len(places) == 2 and not listening.done():
+            if len(places) == count and not listening.done():
                 listening.set_result(places)
         if not listening.done():
             listening.set_exception(Refused())

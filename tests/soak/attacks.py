@@ -16,9 +16,11 @@ from random import Random
 from typing import Any, Final, cast
 
 from twisted_chat.messages import Quit
+from twisted_chat.wire.websocket import MAX_CONTROL
 
 from ..faults.wire import Address, reset
 from ..fuzz.objects import TYPES, Chances, Words, encode, make_request, spoil
+from ..websockets import CONTINUATION, PING, PONG, TEXT, frame, request, text
 
 STEP_SECONDS: Final = 0.05
 """Seconds between two steps of an attack: two cores have the attackers, the honest users and the server."""
@@ -44,10 +46,11 @@ KINDS: Final = [cls for cls in TYPES if cls is not Quit]
 class Target:
     """The places of the server."""
 
-    def __init__(self, tcp: Address, tls: Address, udp: Address) -> None:
+    def __init__(self, tcp: Address, tls: Address, udp: Address, web: Address) -> None:
         self.tcp = tcp
         self.tls = tls
         self.udp = udp
+        self.web = web
 
 
 class Attacker:
@@ -61,15 +64,15 @@ class Attacker:
         self.nick = f"troll-{random.randrange(10**6)}"
 
     @asynccontextmanager
-    async def connected(self, receive_buffer: int | None = None) -> AsyncIterator[_Link]:
+    async def connected(self, receive_buffer: int | None = None, place: Address | None = None) -> AsyncIterator[_Link]:
         """Connect over TCP; whatever happens, the connection is closed at the end."""
-        link = await self.connect(receive_buffer)
+        link = await self.connect(receive_buffer, place)
         try:
             yield link
         finally:
             link.close()
 
-    async def connect(self, receive_buffer: int | None = None) -> _Link:
+    async def connect(self, receive_buffer: int | None = None, place: Address | None = None) -> _Link:
         sock = socket.socket()
         sock.setblocking(False)
         if receive_buffer is not None:
@@ -77,18 +80,18 @@ class Attacker:
         loop = asyncio.get_running_loop()
         try:
             sock.bind((self.address, 0))
-            await loop.sock_connect(sock, self.target.tcp)
+            await loop.sock_connect(sock, place or self.target.tcp)
             _, link = await loop.create_connection(_Link, sock=sock)
         except BaseException:
             sock.close()
             raise
         return link
 
-    async def crowd(self, count: int) -> list[_Link]:
+    async def crowd(self, count: int, place: Address | None = None) -> list[_Link]:
         links: list[_Link] = []
         with suppress(OSError):
             for _ in range(count):
-                links.append(await self.connect(4096))
+                links.append(await self.connect(4096, place))
         return links
 
     def request(self, *kinds: Any) -> bytes:
@@ -333,6 +336,61 @@ async def begin_handshakes(attacker: Attacker) -> None:
         await attacker.step()
 
 
+async def fetch_pages(attacker: Attacker) -> None:
+    """Ask for files over HTTP, many at a time, and read what comes or not."""
+    paths = ("/", "/client.js", "/style.css", "/nothing", "/chat", "/../setup.cfg")
+    while True:
+        async with attacker.connected(4096, attacker.target.web) as link:
+            if attacker.random.random() < 0.5:
+                link.transport.pause_reading()
+            while not link.is_lost and attacker.random.random() < 0.9:
+                heads = [request(attacker.random.choice(paths), Upgrade=None) for _ in range(10)]
+                data = b"".join(heads)
+                link.send(data if attacker.random.random() < 0.7 else spoil(attacker.source, data))
+                await attacker.step()
+
+
+async def half_heads(attacker: Attacker) -> None:
+    """Send the first half of a request over HTTP, and then a byte now and then."""
+    links = await attacker.crowd(MANY, attacker.target.web)
+    try:
+        for link in links:
+            link.send(request()[:-2])
+        while True:
+            for link in links:
+                link.send(b"a")
+            await asyncio.sleep(1)
+    finally:
+        close(links)
+
+
+async def flood_frames(attacker: Attacker) -> None:
+    """Send frames of all kinds over a WebSocket: requests, pings, fragments without an end, and spoiled ones."""
+    opcodes = (TEXT, TEXT, TEXT, TEXT, TEXT, CONTINUATION, PING, PONG)
+    while True:
+        async with attacker.connected(None, attacker.target.web) as link:
+            link.send(request() + text({"type": "hello", "nick": attacker.nick}))
+            while not link.is_lost:
+                kind, is_last = attacker.random.choice(opcodes), attacker.random.random() < 0.98
+                longest = MAX_CONTROL if kind in (PING, PONG) else None
+                data = b"".join(frame(kind, attacker.request()[:longest], fin=is_last) for _ in range(50))
+                link.send(data if attacker.random.random() < 0.9 else spoil(attacker.source, data))
+                await attacker.step()
+        await attacker.step()
+
+
+async def open_and_go(attacker: Attacker) -> None:
+    """Open a WebSocket, say hello or not, and break the connection."""
+    while True:
+        async with attacker.connected(None, attacker.target.web) as link:
+            link.send(request())
+            if attacker.random.random() < 0.5:
+                link.send(text({"type": "hello", "nick": f"troll-{attacker.random.randrange(10**6)}"}))
+                link.send(text({"type": "join", "room": "crowd"}))
+                await attacker.step()
+        await attacker.step()
+
+
 ATTACKS: Final[tuple[Attack, ...]] = (
     flood,
     flood,
@@ -351,6 +409,10 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     send_garbage,
     send_datagrams,
     begin_handshakes,
+    fetch_pages,
+    half_heads,
+    flood_frames,
+    open_and_go,
 )
 """The attacks; those that stand here twice are tried twice as often."""
 

@@ -33,6 +33,9 @@ TEAM: Final = 8
 PAIRS: Final = 6
 """The other rooms, and the members of a team. Half of them talk."""
 
+BROWSERS: Final = 4
+"""One in so many of these speaks over a WebSocket."""
+
 PAUSE_SECONDS: Final = 2.0
 """The mean of the seconds between two messages of one who talks."""
 
@@ -74,9 +77,8 @@ class Course:
         self.attacks: dict[str, int] = {}
         self.hangups = 0
         self.actions = 0
-        kinds = (socket.SOCK_STREAM, socket.SOCK_STREAM, socket.SOCK_DGRAM)
-        tcp, tls, udp = (Address("127.0.0.1", free_port(kind)) for kind in kinds)
-        self.target = Target(tcp, tls, udp)
+        kinds = (socket.SOCK_STREAM, socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_STREAM)
+        self.target = Target(*(Address("127.0.0.1", free_port(kind)) for kind in kinds))
         self.certificate = folder / "chat.pem"
         self._tasks: list[asyncio.Task[Any]] = []
         self._begin = monotonic()
@@ -149,9 +151,10 @@ class Course:
         )
 
     async def _start(self) -> None:
-        places = ("--port", str(self.target.tcp.port), "--udp", str(self.target.udp.port))
+        target = self.target
+        places = ("--port", str(target.tcp.port), "--udp", str(target.udp.port), "--web", str(target.web.port))
         key = str(self.certificate.with_name("key.pem"))
-        tls = ("--tls", str(self.target.tls.port), "--certificate", str(self.certificate), "--key", key)
+        tls = ("--tls", str(target.tls.port), "--certificate", str(self.certificate), "--key", key)
         await self.scene.server.start(*places, *tls, *LIMITS, "--operator", "boss")
         self._life = self.time
 
@@ -206,14 +209,21 @@ class Course:
 
         crowd, lobby = room("crowd"), room("lobby")
         for number in range(CROWD):
-            scene.come(f"listener{number}", [crowd]).on_message = self._note
+            browser = number % BROWSERS == 0
+            scene.come(f"listener{number}", [crowd], browser=browser).on_message = self._note
         make_text = partial(timed_text, size=120)
         for number in range(TEAMS):
             team = room(f"team{number}")
             for member in range(TEAM):
                 rooms = [team, crowd] if member == 0 else [team, lobby] if member == 1 else [team]
                 talks = member < TEAM // 2
-                person = scene.come(f"member{number}-{member}", rooms, window=int(talks), make_text=make_text)
+                person = scene.come(
+                    f"member{number}-{member}",
+                    rooms,
+                    window=int(talks),
+                    make_text=make_text,
+                    browser=member % BROWSERS == 0,
+                )
                 person.on_message = self._note
         for number in range(PAIRS):
             for member in range(2):

@@ -27,7 +27,7 @@ MOST_THREADS: Final = 16
 In a run it had six."""
 
 MOST_WAL: Final = 64.0
-"""MB of the write-ahead log, which the server copies back whenever it has 16. In a run it never had more; a slow
+"""MB of the write-ahead log, which the server copies back whenever it has 16. In a run it had 17.2 at most; a slow
 reader of the file can hold the copying up."""
 
 
