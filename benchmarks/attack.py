@@ -29,6 +29,7 @@ from itertools import cycle
 from multiprocessing.connection import Connection
 from typing import Any, Final, NamedTuple
 
+from .load import UPGRADE
 from .server import Server
 
 USERS: Final = 20
@@ -65,7 +66,23 @@ class Kind(NamedTuple):
     """False if the attackers read nothing."""
     hello: bool = True
     """False if the connections say no hello."""
+    is_web: bool = False
+    """True if the connections are those of browsers: WebSockets if they say hello, HTTP otherwise."""
 
+
+def _frame(opcode: int, payload: bytes, *, is_last: bool = True) -> bytes:
+    """Write a frame that is masked with zeros."""
+    size = len(payload)
+    length = b"%c" % (0x80 | size) if size < 126 else b"\xfe" + size.to_bytes(2)
+    return b"%c%b%b%b" % (is_last << 7 | opcode, length, bytes(4), payload)
+
+
+def _get(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept-Encoding: gzip\r\n\r\n".encode()
+
+
+_CONTINUATION, _TEXT, _PING = 0, 1, 9
+"""The opcodes of frames (RFC 6455, section 5.2)."""
 
 _IN: Final = (_line(type="join", room="flood"),)
 _VALID: Final = _line(type="pong")
@@ -102,9 +119,28 @@ KINDS: Final[dict[str, Kind]] = {
         _IN,
     ),
     "bare": Kind(lambda n: _line(type="", msg="x" * 50), hello=False),
-    "everything": Kind(lambda n: list(KINDS.values())[n % (len(KINDS) - 1)].make(n), _IN),
+    "everything": Kind(lambda n: list(KINDS.values())[n % _EVERYTHING].make(n), _IN),
+    "web-ping": Kind(lambda n: _frame(_PING, b""), is_web=True),
+    "web-fragments": Kind(lambda n: _in_fragments(_VALID), is_web=True),
+    "web-endless": Kind(lambda n: _frame(_TEXT, _line(type="pong", a="x" * 16_000)), is_web=True),
+    "web-say": Kind(lambda n: _frame(_TEXT, _say(50)), _IN, is_web=True),
+    "web-page": Kind(lambda n: _get("/"), hello=False, is_web=True),
+    "web-head": Kind(lambda n: b"A: b\r\n", hello=False, is_web=True),
 }
-"""The kinds of floods. With `everything`, each connection sends pieces of all kinds."""
+"""The kinds of floods. With `everything`, each connection sends pieces of all kinds before it in the list."""
+
+_EVERYTHING: Final[int] = list(KINDS).index("everything")
+
+
+def _in_fragments(message: bytes) -> bytes:
+    """Write a message in fragments of one byte, with an empty one after each."""
+    pieces = [piece for at in range(len(message)) for piece in (message[at : at + 1], b"")]
+    opcodes = [_TEXT] + [_CONTINUATION] * (len(pieces) - 1)
+    last = len(pieces) - 1
+    return b"".join(
+        _frame(opcode, piece, is_last=at == last)
+        for at, (opcode, piece) in enumerate(zip(opcodes, pieces, strict=True))
+    )
 
 
 class _Connection:
@@ -143,7 +179,10 @@ class Attack:
     def _connect(self, port: int, address: str, nick: str) -> None:
         connection = _Connection(port, address)
         if self._kind.hello:
-            connection.first = b"".join([_line(type="hello", nick=nick), *self._kind.setup])
+            lines = _line(type="hello", nick=nick), *self._kind.setup
+            if self._kind.is_web:
+                lines = UPGRADE, *(_frame(_TEXT, line) for line in lines)
+            connection.first = b"".join(lines)
         self._connections[connection.socket.fileno()] = connection
         reads = select.EPOLLIN if self._kind.reads else 0
         self._poll.register(connection.socket, select.EPOLLOUT | reads)
@@ -314,15 +353,17 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
     of_each = [
         [next(source) for _ in range(options.connections // options.processes)] for _ in range(options.processes)
     ]
-    with Server(*options.option, turns=True, raised=False) as server:
+    with Server("--web", "0", *options.option, turns=True, raised=False, places=2) as server:
         if options.priority:
             os.sched_setscheduler(server.process.pid, os.SCHED_RR, os.sched_param(10))
         before = server.memory()
         begin = time.monotonic() + QUIET_SECONDS
         until = begin + options.pause + options.seconds
         here, there = _processes.Pipe(duplex=False)
+        tcp, web = server.ports
+        port = web if KINDS[name].is_web else tcp
         honest = _processes.Process(
-            target=_be_honest, args=(server.port, options.users_from, until + 1, options.priority, there)
+            target=_be_honest, args=(tcp, options.users_from, until + 1, options.priority, there)
         )
         honest.start()
         time.sleep(begin - time.monotonic())
@@ -331,7 +372,7 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
         server.next_phase()
         attacks = [
             _processes.Process(
-                target=_attack, args=(KINDS[name], server.port, index, chosen, options.pause, until, options.priority)
+                target=_attack, args=(KINDS[name], port, index, chosen, options.pause, until, options.priority)
             )
             for index, chosen in enumerate(of_each)
         ]

@@ -123,7 +123,7 @@ class Bench:
         crowd = {name: more.pop(name) for name in ("trusted", "websocket", "deaf") if name in more}
         with self.server(*options, **more) as server:
             empty = server.memory()
-            with self.load(Crowd(server.port, members, rooms, **crowd)) as load:
+            with self.load(Crowd(server.ports[-1], members, rooms, **crowd)) as load:
                 memory = server.memory() - empty
                 load.talk(WARM_UP)
                 return [{**self._figures(case, server, load, talk), "memory_per_member": memory / members}]
@@ -363,17 +363,17 @@ def web(bench: Bench) -> list[Step]:
     members = bench.most(bench.sizes.web_members)
     talk = Talk(1, 5 * bench.sizes.messages(members), 8)
 
-    def run(wire: str, **how: Any) -> list[Row]:
-        rows = bench.speak("web", members, talk, **how)
+    def run(wire: str, *options: str, **how: Any) -> list[Row]:
+        rows = bench.speak("web", members, talk, *options, **how)
         return [{**row, "load": "one room", "wire": wire} for row in rows]
 
-    browsers = partial(run, websocket=True, option="--web")
+    browsers = partial(run, websocket=True, places=2)
     return [
         Step("one room, TCP", partial(run, "TCP")),
-        Step("one room, WebSockets", partial(browsers, "WebSockets")),
+        Step("one room, WebSockets", partial(browsers, "WebSockets", "--web", "0")),
         Step(
             "one room, WebSockets, one more reads nothing",
-            partial(browsers, "WebSockets, one more reads nothing", deaf=1),
+            partial(browsers, "WebSockets, one more reads nothing", "--web", "0", deaf=1),
         ),
     ]
 

@@ -37,25 +37,24 @@ class Server:
         self,
         *options: str,
         port: str = "0",
-        option: str = "--port",
+        places: int = 1,
         folder: Path | None = None,
         processors: list[int] | None = None,
         turns: bool = False,
         raised: bool = True,
     ) -> None:
-        """Start it, with a port that is the place of an option.
+        """Start it; the options may name further places, so that there are so many.
 
         With `turns`, the lengths of its turns are measured. Without `raised`, it has the usual limits.
         """
         self._own = tempfile.TemporaryDirectory() if folder is None else None
         self.folder = Path(self._own.name) if self._own else Path(str(folder))
         self._turns = self.folder / "turns.json"
-        places = ("--port", port) if option == "--port" else ("--port", "0", option, port)
         run = ("-m", "benchmarks.server", str(self._turns)) if turns else _TWISTD
         self._said = self.folder / "twistd.log"
         self._output = self._said.open("wb")
         self.process = subprocess.Popen(
-            [sys.executable, *run, *_OPTIONS, *places, *(_RAISED if raised else ()), *options],
+            [sys.executable, *run, *_OPTIONS, "--port", port, *(_RAISED if raised else ()), *options],
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
             stdout=self._output,
@@ -64,17 +63,22 @@ class Server:
         if processors:
             os.sched_setaffinity(self.process.pid, processors)
         try:
-            self.port = self._wait_for_port(len(places) // 2)
+            self.ports = self._wait_for_ports(places)
         except BaseException:
             self.__exit__()
             raise
 
-    def _wait_for_port(self, count: int) -> int:
+    @property
+    def port(self) -> int:
+        """The port of its first place."""
+        return self.ports[0]
+
+    def _wait_for_ports(self, count: int) -> list[int]:
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until and self.process.poll() is None:
             found = re.findall(r"listening on \S*?:(\d+)\s", self._said.read_text(errors="replace"))
             if len(found) == count:
-                return int(found[-1])
+                return [int(port) for port in found]
             time.sleep(0.01)
         raise OSError(f"the server does not listen; it said:\n{self._said.read_text(errors='replace')[-2000:]}")
 

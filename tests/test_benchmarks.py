@@ -27,6 +27,7 @@ from benchmarks.model import Example, Model, fit, model
 from benchmarks.results import Results, load_results
 from benchmarks.server import Server, TimedSelector
 from twisted_chat import room
+from twisted_chat.wire.websocket import FrameCutter
 
 from .programs import ROOT, TIMEOUT, folder
 
@@ -379,6 +380,18 @@ class AttackTests(SynchronousTestCase):
         status, output = self.attack("everything", "--connections", "4", "--addresses", "2", "--seconds", "1")
         self.assertEqual(status, 0, output)
         self.assertRegex(output, r"\neverything( +\d+\.\d+){9}\n$")
+
+    def test_browsers_can_attack_too(self) -> None:
+        status, output = self.attack("web-say", "web-page", "--connections", "4", "--seconds", "1")
+        self.assertEqual(status, 0, output)
+        self.assertRegex(output, r"\nweb-say( +\d+\.\d+){9}\nweb-page( +\d+\.\d+){9}\n$")
+
+    def test_floods_over_websockets_break_no_rule(self) -> None:
+        for kind in attack.KINDS.values():
+            if kind.is_web and kind.hello:
+                cutter = FrameCutter()
+                self.assertTrue(cutter.feed(kind.make(1)) or cutter.ping is not None)
+                self.assertIsNone(cutter.ending)
 
     def test_what_was_lost_is_counted(self) -> None:
         measured = attack.Heard(

@@ -168,6 +168,7 @@ class SiteTests(SynchronousTestCase):
         (self.folder / "index.html").write_text("<!doctype html>")
         (self.folder / "chat.js").write_text("// привет\n" * MIN_GZIP)
         (self.folder / "icons" / "192.png").write_bytes(b"\x89PNG" + bytes(MIN_GZIP))
+        (self.folder / "style.css").write_text(" " * MIN_GZIP)
         (self.folder / "notes.org").write_text("not served")
         self.site = Site(Origins(), self.folder)
 
@@ -212,6 +213,7 @@ class SiteTests(SynchronousTestCase):
             self.assertEqual(
                 self.ask("/chat.js", Accept_Encoding=choice, If_None_Match=found[b"ETag"].decode()).status, 304
             )
+        self.assertIn((b"Content-Encoding", b"gzip"), self.ask("/style.css", Accept_Encoding="gzip").headers)
         for choice in "", "br", "gzip;q=0", "gzip; q=0.000, br", "identity":
             self.assertEqual(self.ask("/chat.js", Accept_Encoding=choice).body, plain.body)
 
@@ -243,10 +245,15 @@ class SiteTests(SynchronousTestCase):
         self.assertNotIn(b"unsafe", policy)
 
     def test_browsers_are_held_to_tls_only_where_they_came_by_a_name_over_tls(self) -> None:
-        self.assertIn(HSTS, self.ask("/", Host="chat.example.org", is_secure=True).headers)
+        answer = self.ask("/", Host="chat.example.org", is_secure=True)
+        self.assertEqual(answer.status, 200)
+        self.assertIn(HSTS, answer.headers)
         for host in "localhost", "127.0.0.1", "[::1]:443":
             self.assertNotIn(HSTS, self.ask("/", Host=host, is_secure=True).headers)
-        self.assertNotIn(HSTS, self.ask("/").headers)
+        self.site = Site(Origins(["http://chat.example.org"]), self.folder)
+        answer = self.ask("/", Host="chat.example.org")
+        self.assertEqual(answer.status, 200)
+        self.assertNotIn(HSTS, answer.headers)
 
     def test_a_name_that_is_not_this_servers_is_served_nothing(self) -> None:
         for path in "/", "/chat":
@@ -263,7 +270,8 @@ class SiteTests(SynchronousTestCase):
         self.assertEqual(self.ask("/chat", **UPGRADE, Origin="http://evil.example").status, 403)
 
     def test_a_websocket_begins_with_get_and_http_1_1(self) -> None:
-        self.assertEqual(dict(self.ask("/chat", "POST", **UPGRADE).headers)[b"Allow"], b"GET")
+        answer = self.ask("/chat", "POST", **UPGRADE)
+        self.assertEqual((answer.status, dict(answer.headers)[b"Allow"]), (405, b"GET"))
         self.assertEqual(self.ask("/chat", version="HTTP/1.0", **UPGRADE).status, 426)
         self.assertEqual(self.ask("/chat").status, 426)
 

@@ -186,6 +186,11 @@ class Section54FragmentTests(CutterTestCase):
         self.check(frame(TEXT, b"x" * half, fin=False) + frame(CONTINUATION, b"x" * half), b"x" * MAX_OBJECT)
         self.check(frame(TEXT, b"x" * half, fin=False) + frame(CONTINUATION, length=half + 1)[:4], code=1009)
 
+    def test_each_message_has_the_maximum_size_anew(self) -> None:
+        half = b"x" * (MAX_OBJECT // 2)
+        message = frame(TEXT, half, fin=False) + frame(CONTINUATION, half)
+        self.check(message * 2 + frame(TEXT, half * 2), half * 2, half * 2, half * 2)
+
     def test_fragments_are_bounded_in_number(self) -> None:
         def in_fragments(count: int) -> bytes:
             return frame(TEXT, fin=False) + frame(CONTINUATION, fin=False) * (count - 2) + frame(CONTINUATION, b"{}")
@@ -442,6 +447,14 @@ class ConversationTests(WireTestCase):
         self.assertEqual(received[-1], (CLOSE, b"\x03\xe8"))
         self.assertTrue(transport.disconnecting)
 
+    def test_all_bytes_are_counted(self) -> None:
+        wire, _ = self.connect()
+        self.assertEqual(self.server.chat.counters.traffic["http"].received, len(request()))
+        hello = text({"type": "hello", "nick": "alice"})
+        for byte in bytewise(hello):
+            wire.dataReceived(byte)
+        self.assertEqual(wire.traffic.received, len(hello))
+
     def test_requests_may_come_with_the_handshake(self) -> None:
         wire, transport = self.connect(upgraded=False)
         wire.dataReceived(request() + text({"type": "hello", "nick": "alice"}))
@@ -514,6 +527,7 @@ class PingTests(WireTestCase):
         for payload in b"", b"abc", b"x" * 125:
             wire.dataReceived(frame(PING, payload))
             self.assertEqual(self.got(transport), [(PONG, payload)])
+            self.assertEqual(wire._cutter.extra, 0)
 
     def test_the_last_one_of_a_read_is_answered(self) -> None:
         wire, transport = self.welcome("alice")

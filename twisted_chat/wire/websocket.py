@@ -355,7 +355,7 @@ class WebSocket(Stream):
                 participant.send_part(pong)
             else:
                 self.write(pong)
-        if cutter.ending is None or self._closing or self._data or self._frames:
+        if cutter.ending is None or self._frames:
             return
         self._close_code, self._close_reason = cutter.ending
         if cutter.ending.fault:
