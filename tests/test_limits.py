@@ -21,6 +21,7 @@ from twisted_chat.limits import (
     TOLD,
     AddressBuckets,
     Bucket,
+    Buckets,
     Limits,
     RateLimited,
     SessionBucket,
@@ -243,6 +244,16 @@ class Addresses(SynchronousTestCase):
         self.buckets.take("192.0.2.2")
         self.clock.advance(error.retry)
         self.buckets.take("192.0.2.1")
+
+    def test_a_key_that_is_no_address_is_counted_as_it_is(self) -> None:
+        buckets = Buckets(self.clock.seconds, 1 / 60, 1, "new tokens", whose="your account")
+        for key in "2001:db8::1", "2001:db8::2":
+            buckets.take(key)
+        error = self.assertRaises(WireError, buckets.take, "2001:db8::1")
+        self.assertEqual(error.text, "there were too many new tokens from your account: try again in 60 s")
+        self.buckets.take("2001:db8::1")
+        self.buckets.take("2001:db8::2")
+        self.assertRaises(WireError, self.buckets.take, "2001:db8::3")
 
     def test_no_address_and_a_rate_of_0_are_no_limit(self) -> None:
         unlimited = AddressBuckets(self.clock.seconds, 0, 1)

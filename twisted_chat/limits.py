@@ -250,18 +250,17 @@ class Bucket:
         return wait
 
 
-class AddressBuckets:
-    """A table of token buckets, one for each address, for one kind of request.
+class Buckets:
+    """A table of token buckets, one for each key, for one kind of request.
 
     A request that costs more than others takes a token here, after the checks that cost nothing and before the work:
 
-        self.registrations = AddressBuckets(reactor.seconds, rate=10 / 3600, burst=10, what="registrations")
+        self.new_tokens = Buckets(reactor.seconds, rate=10 / 3600, burst=10, what="new tokens", whose="your account")
         …
-        host.registrations.take(session.wire.address)  # raises `WireError`, which the gate answers
+        self.new_tokens.take(account.name.key)  # raises `WireError`, which the gate answers
 
-    An address is counted by its `network_of`. An empty one, as of a Unix socket, has no limit. The number of entries is
-    bounded: a bucket that is full again is forgotten, and if there are `most` of them, the one that was used least
-    recently.
+    An empty key has no limit. The number of entries is bounded: a bucket that is full again is forgotten, and if there
+    are `most` of them, the one that was used least recently.
     """
 
     def __init__(
@@ -273,11 +272,7 @@ class AddressBuckets:
         most: int = MAX_ADDRESSES,
         whose: str = "your address",
     ) -> None:
-        """`rate` is in tokens/s, and 0 no limit.
-
-        The error has `what` there were too many of, such as `registrations`, and `whose`: where accounts have buckets,
-        `your account`.
-        """
+        """`rate` is in tokens/s, and 0 no limit. The error says `what` there were too many of, and of whom."""
         self._clock = clock
         self._rate = rate
         self._burst = burst
@@ -285,34 +280,33 @@ class AddressBuckets:
         self._whose = whose
         self._most = most
         self._buckets: WeakValueDictionary[str, Bucket] = WeakValueDictionary()
-        """All buckets that sessions hold, by the network."""
+        """All buckets that sessions hold, by their keys."""
         self._recent: dict[str, Bucket] = {}
         """The remembered buckets, which may not be full again. The one used least recently comes first."""
 
     def __len__(self) -> int:
         return len(self._recent)
 
-    def find(self, address: str) -> Bucket:
-        """Return the bucket of an address: the same one while a session holds it, or it is not full again."""
+    def find(self, key: str) -> Bucket:
+        """Return the bucket of a key: the same one while a session holds it, or it is not full again."""
         now = self._clock()
-        network = network_of(address)
-        if not (network and self._rate):
+        if not (key and self._rate):
             return Bucket(0, 0, now)
-        bucket = self._buckets.get(network) or Bucket(self._rate, self._burst, now)
-        self._buckets[network] = bucket
-        self._recent.pop(network, None)
-        self._recent[network] = bucket
+        bucket = self._buckets.get(key) or Bucket(self._rate, self._burst, now)
+        self._buckets[key] = bucket
+        self._recent.pop(key, None)
+        self._recent[key] = bucket
         self._forget_some(now)
         return bucket
 
-    def take(self, address: str) -> None:
-        """Take a token of an address. Raises `WireError` (`rate-limited`, with `retry`) if there is none."""
-        if wait := self.find(address).take(self._clock()):
+    def take(self, key: str) -> None:
+        """Take a token of a key. Raises `WireError` (`rate-limited`, with `retry`) if there is none."""
+        if wait := self.find(key).take(self._clock()):
             raise self._error(wait)
 
-    def refusal(self, address: str) -> WireError | None:
+    def refusal(self, key: str) -> WireError | None:
         """Return the error that `take` would raise now, without taking a token."""
-        bucket = self._buckets.get(network_of(address))
+        bucket = self._buckets.get(key)
         wait = 0.0 if bucket is None else bucket.wait(self._clock())
         return self._error(wait) if wait else None
 
@@ -323,12 +317,25 @@ class AddressBuckets:
     def _forget_some(self, now: float) -> None:
         """Examine the two that were used least recently: each call adds one at most, so that they become fewer."""
         for _ in range(2):
-            network, bucket = next(iter(self._recent.items()))
+            key, bucket = next(iter(self._recent.items()))
             bucket.refill(now)
             is_needed = bucket.tokens < bucket.burst and len(self._recent) <= self._most
             if is_needed or len(self._recent) == 1:
                 break
-            del self._recent[network]
+            del self._recent[key]
+
+
+class AddressBuckets(Buckets):
+    """A table of token buckets, one for each address, which is counted by its `network_of`.
+
+    An empty address, as of a Unix socket, has no limit.
+    """
+
+    def find(self, key: str) -> Bucket:
+        return super().find(network_of(key))
+
+    def refusal(self, key: str) -> WireError | None:
+        return super().refusal(network_of(key))
 
 
 class SessionBucket(Bucket):

@@ -25,7 +25,7 @@ from twisted.logger import Logger
 from zope.interface import Interface, implementer
 
 from . import clock, names
-from .limits import AddressBuckets, Limits
+from .limits import AddressBuckets, Buckets, Limits
 from .messages import WireError
 from .names import Name
 from .passwords import Passwords, check_password
@@ -173,10 +173,8 @@ class Login:
         self._pauses = Pauses(reactor.seconds)
         self._logins = AddressBuckets(reactor.seconds, *LOGINS, "log-ins")
         self._registrations = AddressBuckets(reactor.seconds, *REGISTRATIONS, "registrations")
-        self._new_tokens = AddressBuckets(reactor.seconds, *NEW_TOKENS, "new tokens", whose="your account")
-        self._changes = AddressBuckets(
-            reactor.seconds, *PASSWORD_CHANGES, "changes of the password", whose="your account"
-        )
+        self._new_tokens = Buckets(reactor.seconds, *NEW_TOKENS, "new tokens", whose="your account")
+        self._changes = Buckets(reactor.seconds, *PASSWORD_CHANGES, "changes of the password", whose="your account")
 
     def start(self) -> None:
         """Start the threads that hash."""
@@ -286,7 +284,7 @@ class Login:
         if not self._has_own_passwords:
             raise WireError("denied", "this server does not keep the passwords: change yours where it is kept")
         check_password(new)
-        self._changes.take(f"account:{account.name.key}")
+        self._changes.take(account.name.key)
         stored = await self.registry.find(account.name.key)
         verdict = await self._passwords.check(stored.password if stored else None, old)
         if stored is None or not verdict.is_right:
@@ -300,7 +298,7 @@ class Login:
         return _deferred(self._make_token(account, label))
 
     async def _make_token(self, account: Account, label: str) -> str:
-        self._new_tokens.take(f"account:{account.name.key}")
+        self._new_tokens.take(account.name.key)
         secret = TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
         now = clock.milliseconds(self._reactor)
         token = StoredToken(account=account.name.key, label=label, digest=_digest(secret), created=now)
