@@ -161,7 +161,7 @@ class GateTests(SynchronousTestCase):
 
     def needs(self, request: type[messages.AnyRequest], role: Role) -> None:
         handler = gate.table[request].handler
-        self.patch(gate, "table", {**gate.table, request: gate.Row(handler, role)})
+        self.patch(gate, "table", {**gate.table, request: gate.Row(handler, role, checks=True)})
 
     def test_who_lacks_the_role_in_that_room_is_denied(self) -> None:
         self.needs(messages.Topic, Role.MODERATOR)
@@ -188,10 +188,10 @@ class GateTests(SynchronousTestCase):
 
     def test_all_but_a_hello_needs_one(self) -> None:
         strangers = {request for request, row in gate.table.items() if row.needs is Role.STRANGER}
-        self.assertEqual(strangers, {messages.Hello})
+        self.assertEqual(strangers, {messages.Hello, messages.WireError}, "the latter is an object that is no request")
 
     def test_every_request_there_is_has_a_row(self) -> None:
-        self.assertEqual(set(gate.table), set(messages.AnyRequest.__args__))
+        self.assertEqual(set(gate.table), {*messages.AnyRequest.__args__, messages.WireError})
 
     def test_it_takes_the_rate_of_all(self) -> None:
         self.server = Server(limits=Limits(burst=1, rate=0.1))
