@@ -131,6 +131,15 @@ class Files(FileTestCase):
         self.assertEqual(await self.unavailable((await self.opened(log)).after(0, MOST, PLENTY)), damaged)
         self.assertIn(f"{self.path} does not work now: {damaged}", self.logged())
 
+    async def test_a_file_whose_first_pages_are_damaged_is_refused(self) -> None:
+        await self.begin_file()
+        (page,) = self.beside().execute("SELECT rootpage FROM sqlite_schema WHERE name = 'room'").fetchone()
+        data = bytearray(read_bytes(self.path))
+        data[4096 * (page - 1) : 4096 * page] = b"\xa5" * 4096
+        write_bytes(self.path, bytes(data))
+        damaged = "it is damaged; stop the server and put a backup in its place"
+        self.assertEqual(self.refusal(), f"{self.path} cannot be used: {damaged}")
+
     async def opened(self, log: SQLiteLog) -> RoomLog:
         """Open the lobby of a file of which only the first pages can be read."""
         lobby = await room(log, "lobby2")

@@ -25,7 +25,7 @@ def open_store(path: str, reactor: Any, durability: Durability = "process", keep
     """Open a file, or make one. `:memory:` keeps everything in memory. Raises `Unusable`."""
     file = DatabaseFile.open(path, reactor, durability)
     try:
-        registry = SQLiteRegistry(file, reactor)
+        opened = Opened(SQLiteLog(file, reactor, keep), SQLiteRegistry(file, reactor))
     except sqlite3.Error as error:
         file.let_go()
         raise Unusable(f"{path} cannot be used: {explain(error)}") from None
@@ -35,7 +35,7 @@ def open_store(path: str, reactor: Any, durability: Durability = "process", keep
             "chmod o= {path}",
             path=file.path,
         )
-    return Opened(SQLiteLog(file, reactor, keep), registry)
+    return opened
 
 
 def is_open_to_all(path: str) -> bool:
