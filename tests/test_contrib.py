@@ -59,9 +59,9 @@ class SystemdTests(TestCase):
         for name, domain in sockets.items():
             unit = settings(SYSTEMD / name)
             (address,) = unit["ListenStream"]
-            self.assertEqual(domain, "INET" if address.startswith("127.0.0.1:") else "INET6", name)
+            self.assertEqual(domain, "UNIX" if "/" in address else "INET" if ":" in address else "INET6", name)
             self.assertEqual(unit["Service"], ["chat.service"])
-            self.assertEqual(f"backlog={unit['Backlog'][0]}", places.BACKLOG)
+            self.assertEqual(unit["Backlog"], [str(places.BACKLOG)])
 
     def test_systemd_waits_until_the_server_is_ready_and_gives_it_enough_files(self) -> None:
         self.assertEqual(self.service["Type"], ["notify"])

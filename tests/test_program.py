@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import sqlite3
+import stat
 from typing import Any
 from unittest import skipUnless
 from urllib.request import urlopen
@@ -392,15 +393,18 @@ class PlacesTests(TestCase):
         notices.settimeout(TIMEOUT)
         datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         datagrams.bind(("127.0.0.1", 0))
-        opened = [*(socket.create_server(("127.0.0.1", 0)) for _ in range(4)), datagrams]
+        opened = [*(socket.create_server(("127.0.0.1", 0)) for _ in range(4)), datagrams, socket.socket(socket.AF_UNIX)]
+        opened[-1].bind(str(home / "chat.sock"))
+        opened[-1].listen()
+        os.chmod(home / "chat.sock", 0o600)
         for opened_socket in (notices, *opened):
             self.addCleanup(opened_socket.close)
-        names = ("chat", "tls", "web", "status", "udp")
+        names = ("chat", "tls", "web", "status", "udp", "unix")
         options = []
-        for option, name in zip(("port", *names[1:]), names, strict=True):
-            options += [f"--{option}", f"systemd:domain=INET:name={name}.socket"]
+        for option, name in zip(("port", *names[1:-1], "listen"), names, strict=True):
+            options += [f"--{option}", f"systemd:domain={'UNIX' if name == 'unix' else 'INET'}:name={name}.socket"]
         # As systemd sets it, with the process's own number.
-        command = f"""export LISTEN_FDS=5 LISTEN_FDNAMES={":".join(f"{name}.socket" for name in names)} LISTEN_PID=$$
+        command = f"""export LISTEN_FDS=6 LISTEN_FDNAMES={":".join(f"{name}.socket" for name in names)} LISTEN_PID=$$
             export NOTIFY_SOCKET={home}/notify; exec "$0" "$@" """
         server = Server(
             self,
@@ -410,11 +414,11 @@ class PlacesTests(TestCase):
         )
         ready = await deferToThread(notices.recv, 1000)
         ports = dict(zip(names, (opened_socket.getsockname()[1] for opened_socket in opened), strict=True))
-        expected = f"127.0.0.1:{ports['chat']}, 127.0.0.1:{ports['tls']}, udp 127.0.0.1:{ports['udp']}"
-        expected += f", 127.0.0.1:{ports['web']}"
+        expected = f"127.0.0.1:{ports['chat']}, {home}/chat.sock, 127.0.0.1:{ports['tls']}"
+        expected += f", udp 127.0.0.1:{ports['udp']}, 127.0.0.1:{ports['web']}"
         self.assertEqual(ready.decode(), f"READY=1\nSTATUS=listening on {expected}")
 
-        await self.check_talks(server, f"127.0.0.1:{ports['chat']}")
+        await self.check_talks(server, f"127.0.0.1:{ports['chat']}", f"{home}/chat.sock")
         over_tls = await connect(self, endpoint(f"127.0.0.1:{ports['tls']}"), trusts)
         self.assertEqual((await over_tls.asks(type="hello", nick="alice"))["type"], "welcome")
         client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -433,6 +437,7 @@ class PlacesTests(TestCase):
         self.assertEqual(await deferToThread(notices.recv, 1000), b"READY=1")
         self.assertEqual(await server.stop(), 0, server.output)
         self.assertEqual(await deferToThread(notices.recv, 1000), b"STOPPING=1")
+        self.assertEqual(stat.filemode(os.stat(home / "chat.sock").st_mode), "srw-------")
 
 
 class TLSTests(TestCase):

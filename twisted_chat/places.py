@@ -30,6 +30,9 @@ from twisted.internet.interfaces import IAddress, IListeningPort, IStreamServerE
 from twisted.python.failure import Failure
 
 from .chat import Chat
+from .handed_over import WrongSocket, listen_datagrams
+from .handed_over import check as check_handed_over
+from .handed_over import listen as listen_handed_over
 from .leftovers import remove_lock, remove_socket
 from .needs_tls import NEEDS_TLS
 from .web import WebFactory
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
     from .certificates import Certificates
     from .wire.tls import HandshakeQueue
 
-BACKLOG: Final = "backlog=4096"
+BACKLOG: Final = 4096
 """The connections that the kernel queues until the server accepts them: what Linux allows by default. After a restart
 all clients come back at once. With Twisted's 50, a thousand of them needed 16 s, since a client whose connection does
 not fit into the queue tries again only after a second or more."""
@@ -224,21 +227,11 @@ def _read_handed_over(reading: Reading) -> Place:
     text, reactor = reading.text, reading.reactor
     try:
         handed_over: Any = serverFromString(reactor, text)
-        _check_handed_over(handed_over, socket.SOCK_DGRAM)
+        check_handed_over(handed_over, socket.SOCK_DGRAM)
     except Exception as error:  # as for streams
         why = _reason(error) or "write it as systemd:domain=INET:name=chat-udp.socket"
         raise WrongPlace(f"{reading.option} '{text}' cannot be used: {why}") from None
-
-    def adopt(protocol: Any) -> IListeningPort:
-        number = handed_over.fileno
-        os.set_blocking(number, False)  # Twisted does so for streams only
-        port: IListeningPort = reactor.adoptDatagramPort(  # type: ignore[attr-defined]  # all have it
-            number, handed_over.addressFamily, protocol
-        )
-        os.close(number)  # the port has a duplicate
-        return port
-
-    return Place(text, reading.make, lambda protocol: execute(adopt, protocol))
+    return Place(text, reading.make, partial(listen_datagrams, reactor, handed_over))
 
 
 # Streams
@@ -303,8 +296,9 @@ class _Stream:
         if self._parts[0] in _BENEATH:
             inner = _BENEATH[self._parts[0]](self._parts)
         self._endpoint: IStreamServerEndpoint = serverFromString(reactor, with_backlog(inner))
-        if self._parts[0] == "systemd":
-            _check_handed_over(self._endpoint, socket.SOCK_STREAM)
+        self._handed_over: Any = self._endpoint if self._parts[0] == "systemd" else None
+        if self._handed_over is not None:
+            check_handed_over(self._handed_over, socket.SOCK_STREAM)
 
     @property
     def in_clear(self) -> bool:
@@ -319,6 +313,8 @@ class _Stream:
             factory = TLSFactory(self._certificates, factory, self._reading.handshakes(), self._reading.reactor)
         if self._proxied:
             factory = ProxyHeaderFactory(factory, self._reading.reactor, self._reading.proxies)
+        if self._handed_over is not None:
+            return listen_handed_over(self._reading.reactor, self._handed_over, factory, BACKLOG)
         if self._parts[0] != "unix":
             return self._endpoint.listen(factory)
         path = _argument(self._parts, "address", 1)
@@ -423,7 +419,7 @@ def with_backlog(text: str) -> str:
     """Add the length of the queue, if the type of endpoint has one and the description does not set it."""
     kind = text.partition(":")[0]
     takes_it = kind in ("tcp", "tcp6", "unix") and "backlog=" not in text
-    return f"{text}:{BACKLOG}" if takes_it else text
+    return f"{text}:backlog={BACKLOG}" if takes_it else text
 
 
 class _Misfit(Exception):
@@ -473,20 +469,6 @@ def _check_socket(path: str) -> None:
         raise _Misfit(f"'{path}' is there already, and is no socket: name another path")
 
 
-def _check_handed_over(endpoint: Any, kind: socket.SocketKind) -> None:
-    """Check the type and the family of a socket that systemd has handed over; Twisted believes any. Raises `_Misfit`.
-
-    A wrong family would give all clients wrong addresses.
-    """
-    with socket.socket(fileno=os.dup(endpoint.fileno)) as handed_over:
-        actual, family = handed_over.type, handed_over.family
-    if actual != kind:
-        setting = "ListenStream=" if kind == socket.SOCK_STREAM else "ListenDatagram="
-        raise _Misfit(f"this socket is of another type: in its unit, write {setting} (systemd.socket(5))")
-    if family != endpoint.addressFamily:
-        raise _Misfit(f"this socket has another domain: write domain={socket.AddressFamily(family).name[3:]}")
-
-
 def _split(text: str) -> list[str]:
     """Split a description at its colons; the first part is the type of the endpoint."""
     return re.split(r"(?<!\\):", text)
@@ -502,7 +484,7 @@ def _reason(error: Exception) -> str:
     """Return the reason why a description is wrong, or nothing if only a programmer would understand it."""
     if isinstance(error, IndexError | KeyError):  # of the environment variables LISTEN_FDS and LISTEN_FDNAMES
         return "systemd has handed over no such socket"
-    return str(error) if isinstance(error, _Misfit) else ""
+    return str(error) if isinstance(error, _Misfit | WrongSocket) else ""
 
 
 # Texts for people
