@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from msgspec.structs import replace
+from twisted.internet.defer import Deferred, maybeDeferred
 
 from twisted_chat import names
 from twisted_chat.registry import AccountState, Action, Registry, Report, StoredAccount, StoredToken
@@ -33,12 +37,12 @@ class RegistryContract(StoreTestCase):
 
     registry: Registry
 
-    def open_registry(self) -> Registry:
+    def open_registry(self) -> Registry | Deferred[Registry]:
         raise NotImplementedError
 
-    def setUp(self) -> None:
+    def setUp(self) -> Any:
         super().setUp()
-        self.registry = self.open_registry()
+        return maybeDeferred(self.open_registry).addCallback(partial(setattr, self, "registry"))
 
     async def add(self, *accounts: StoredAccount) -> None:
         for one in accounts:

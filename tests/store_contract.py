@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 
 from twisted_chat import names
 from twisted_chat.log import DELETE, Entry, Log, Record, RoomLog, RoomSummary
@@ -22,11 +22,12 @@ class StoreContract(StoreTestCase):
 
     log: Log
 
-    def open_log(self) -> Log:
+    def open_log(self) -> Log | Deferred[Log]:
         raise NotImplementedError
 
     async def begin(self) -> RoomLog:
-        self.log = self.open_log()
+        opened: Any = maybeDeferred(self.open_log)
+        self.log = await opened
         return await self.room()
 
     async def room(self, name: str = "lobby") -> RoomLog:

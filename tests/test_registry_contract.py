@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
+
 from twisted_chat.registry import Registry
 
 from . import memory_registry, registry_contract
+from .postgresql import PostgreSQLTestCase
 
 
 class MemoryTests(registry_contract.RegistryContract):
@@ -33,3 +36,10 @@ class SQLiteThatSurvivesPowerCutsTests(registry_contract.RegistryContract):
 
     def open_registry(self) -> Registry:
         return self.open_sqlite_registry(durability="power")
+
+
+class PostgreSQLTests(PostgreSQLTestCase, registry_contract.RegistryContract):
+    """The registry of several servers."""
+
+    def open_registry(self) -> Deferred[Registry]:
+        return self.open_postgresql().addCallback(lambda opened: opened.registry)

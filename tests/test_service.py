@@ -111,6 +111,8 @@ class FakeStore(StoreSettings):
     def open(self, reactor: object) -> Opened:
         if self.database == "unusable":
             raise Unusable("this disk is no disk")
+        if self.database == "broken":
+            raise ZeroDivisionError
         self.log = FakeLog()
         self.registry = MemoryRegistry()
         return Opened(cast(Log, self.log), self.registry)
@@ -310,6 +312,8 @@ class ServiceTests(TestCase):
     def test_a_log_that_cannot_be_opened_ends_the_start(self) -> None:
         self.store = FakeStore("unusable")
         self.assertEqual(self.cannot_start(), "this disk is no disk")
+        self.store = FakeStore("broken")
+        self.assertRaises(ZeroDivisionError, self.service().startService)
 
     def test_a_port_that_cannot_be_had_ends_the_start(self) -> None:
         in_use = CannotListenError("127.0.0.1", 1, OSError(errno.EADDRINUSE, "Address already in use"))
@@ -545,11 +549,26 @@ class ServiceTests(TestCase):
 
 
 class StoreTests(TestCase):
-    """The store of the options is SQLite's."""
+    """The store of the options is SQLite's, or PostgreSQL's where the database is a URL."""
+
+    def open(self, store: StoreSettings) -> Opened:
+        opened = store.open(Reactor().as_base)
+        assert isinstance(opened, Opened)
+        return opened
+
+    def test_the_password_of_a_url_is_not_shown(self) -> None:
+        store = StoreSettings("postgresql://chat:secret@one,two:5433/chat?password=secret")
+        self.assertEqual(store.shown, "postgresql://chat@one,two:5433/chat")
+        self.assertFalse(store.is_new())
+
+    def test_a_url_needs_the_reactor_of_asyncio(self) -> None:
+        store = StoreSettings("postgresql://chat@one/chat")
+        error = self.assertRaises(Unusable, store.open, Reactor().as_base)
+        self.assertIn("leave out twistd's option --reactor", str(error))
 
     def test_it_is_opened_in_memory(self) -> None:
         store = StoreSettings(IN_MEMORY)
-        log = store.open(Reactor().as_base).log
+        log = self.open(store).log
         self.assertEqual(self.successResultOf(log.rooms(9)), [])
         self.successResultOf(log.close())
         store.discard()
@@ -558,7 +577,7 @@ class StoreTests(TestCase):
         home = folder(self)
         store = StoreSettings(str(home / "chat.sqlite"))
         self.assertTrue(store.is_new())
-        log = store.open(Reactor().as_base).log
+        log = self.open(store).log
         self.assertFalse(store.is_new())
         store.discard()
         self.assertIn("chat.sqlite", os.listdir(home), "while it is in use, it stays")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
+
 from twisted_chat.log import Log
 
 from . import store_contract
 from .helpers import FakeLog
+from .postgresql import PostgreSQLTestCase
 
 
 class SQLiteInMemoryTests(store_contract.StoreContract):
@@ -34,3 +37,10 @@ class FakeTests(store_contract.StoreContract):
 
     def open_log(self) -> Log:
         return FakeLog()
+
+
+class PostgreSQLTests(PostgreSQLTestCase, store_contract.StoreContract):
+    """The store of several servers."""
+
+    def open_log(self) -> Deferred[Log]:
+        return self.open_postgresql().addCallback(lambda opened: opened.log)

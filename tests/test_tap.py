@@ -233,6 +233,14 @@ class OptionsTests(TestCase):
         options.parseOptions(["--database", "a.sqlite"])
         self.assertEqual(options["database"], str(home / "a.sqlite"))
 
+    def test_a_database_may_be_one_of_postgresql(self) -> None:
+        url = "postgresql://chat:secret@one,two:5433/chat"
+        self.assertEqual(parse("--database", url)["database"], url)
+        refused = self.refuses("--database", "postgresql://one:x/chat")
+        self.assertIn("--database takes a URL such as postgresql://chat@one,two/chat: Port could not be cast", refused)
+        self.patch(tap, "find_spec", lambda _: None)
+        self.assertIn("pip install 'twisted_chat[postgresql]'", self.refuses("--database", url))
+
     def test_a_database_that_can_be_no_file_is_refused(self) -> None:
         home = folder(self)
         for name in ("", str(home), os.devnull):

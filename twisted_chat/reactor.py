@@ -42,3 +42,8 @@ class Reactor(AsyncioSelectorReactor):
 def install(loop: asyncio.AbstractEventLoop | None = None) -> None:
     """Make this the reactor of the process, on an event loop or on asyncio's own."""
     installReactor(cast(Any, Reactor(loop)))
+
+
+def event_loop(reactor: Any) -> asyncio.AbstractEventLoop | None:
+    """Return the event loop of a reactor, for libraries of asyncio; None if it is not asyncio's reactor."""
+    return reactor._asyncioEventloop if isinstance(reactor, AsyncioSelectorReactor) else None

@@ -8,7 +8,7 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Final, NamedTuple, TextIO
+from typing import Any, Final, NamedTuple, TextIO, cast
 
 from twisted.application.service import Service
 from twisted.internet.base import ReactorBase
@@ -30,10 +30,12 @@ from .log_files import log_files, reopen
 from .login import EVERYBODY, Login, Policy
 from .passwords import Passwords
 from .places import Place, TooPublic, address_text, is_public, refusal
+from .reactor import event_loop
 from .room import TAIL_BYTES, Soon
 from .signals import SIGNALS, Signals
 from .status.access_log import AccessLog
 from .stores.opened import Opened
+from .stores.postgresql.urls import is_url, without_password
 from .stores.retention import EVERYTHING, Keep
 from .stores.sqlite.database import Durability, discard
 from .stores.sqlite.file import IN_MEMORY
@@ -84,13 +86,28 @@ class StoreSettings(NamedTuple):
     memory: int = TAIL_BYTES
     """The bytes of the newest messages that stay in memory."""
 
-    def open(self, reactor: ReactorBase) -> Opened:
-        """Open the store. Raises `Unusable`."""
+    @property
+    def shown(self) -> str:
+        """Its name, as a log may have it."""
+        return without_password(self.database) if is_url(self.database) else self.database
+
+    def open(self, reactor: ReactorBase) -> Opened | Deferred[Opened]:
+        """Open the store. Raises `Unusable`, or fails with it."""
+        if is_url(self.database):
+            return self._open_postgresql(reactor)
         return open_store(self.database, reactor, self.durability, self.keep)
+
+    def _open_postgresql(self, reactor: ReactorBase) -> Deferred[Opened]:
+        loop = event_loop(reactor)
+        if loop is None:
+            raise Unusable("a database in PostgreSQL needs asyncio's reactor: leave out twistd's option --reactor")
+        from .stores.postgresql.store import open_store  # here, since most servers do not have its packages
+
+        return Deferred.fromFuture(loop.create_task(open_store(self.database, reactor, loop, self.keep)))
 
     def is_new(self) -> bool:
         """True if opening it creates a file."""
-        return not os.path.lexists(self.database)
+        return not (is_url(self.database) or os.path.lexists(self.database))
 
     def discard(self) -> None:
         """Remove a file that was created for a failed start, unless it contains messages."""
@@ -245,12 +262,16 @@ class ChatService(Service):
             self._reactor.iterate(0.01)
 
     def _open(self) -> Opened:
-        try:
-            opened = self._store.open(self._reactor)
-        except Unusable as error:
-            raise CannotStart(str(error)) from None
-        _log.info("twisted_chat {version}, database {database}", version=__version__, database=self._store.database)
-        return opened
+        results: list[Any] = []
+        opening: Deferred[Any] = maybeDeferred(self._store.open, self._reactor)
+        self._turn_until(opening.addBoth(results.append))
+        opened = results[0]
+        if isinstance(opened, Failure):
+            if opened.check(Unusable):
+                raise CannotStart(str(opened.value)) from None
+            opened.raiseException()
+        _log.info("twisted_chat {version}, database {database}", version=__version__, database=self._store.shown)
+        return cast(Opened, opened)
 
     async def _start(self) -> None:
         if self._access_log is not None:
@@ -261,7 +282,7 @@ class ChatService(Service):
         try:
             await self._chat.start()
         except Unavailable as error:
-            raise CannotStart(f"{self._store.database} cannot be read: {error}") from None
+            raise CannotStart(f"{self._store.shown} cannot be read: {error}") from None
         for place in self._places:
             self._check_signals()
             await self._listen(place, self._ports, in_clear, "listening on {address}")

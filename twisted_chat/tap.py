@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, TextIO, TypeVar, cast, get_args
@@ -38,6 +39,7 @@ from .places import LINES, WIRES, Place, WebSettings, WrongPlace, is_number, rea
 from .service import ChatService, StoreSettings
 from .status.access_log import FORMATS, AccessLog
 from .status.log_format import json_observer
+from .stores.postgresql.urls import check_url, is_url
 from .stores.retention import read_keep
 from .stores.sqlite.database import Durability
 from .stores.sqlite.file import IN_MEMORY
@@ -69,7 +71,13 @@ class Options(AuthOptionMixin, usage.Options):
         ["interface", "i", None, "Address or host name for places that are a port number. [default: 127.0.0.1]"],
         ["certificate", None, None, "PEM file with the certificate of --tls, and those of its authority above it."],
         ["key", None, None, "PEM file with its private key, unless that is in the same file."],
-        ["database", "d", "chat.sqlite", f"File with the rooms' logs, or {IN_MEMORY} to keep nothing on disk."],
+        [
+            "database",
+            "d",
+            "chat.sqlite",
+            f"File with the rooms' logs, {IN_MEMORY} to keep nothing on disk, or the URL of a database in PostgreSQL, "
+            "such as postgresql://chat@one,two/chat.",
+        ],
         ["durability", None, "process", "What acked messages survive: kill -9 (process) or a power cut too (power)."],
         ["memory", None, "1", "MiB of the newest messages of all rooms that stay in memory."],
         ["rate", None, "200", "Requests per second of one connection, in the long run; 0 is no limit."],
@@ -402,6 +410,8 @@ def _database(text: str, rundir: str) -> str:
     """Check `--database`; `rundir` is the folder that `twistd` will change to. Returns an absolute path."""
     if text == IN_MEMORY:
         return text
+    if is_url(text):
+        return _database_url(text)
     path = os.path.abspath(os.path.join(rundir, text))
     folder = os.path.dirname(path)
     if not text or (os.path.exists(path) and not os.path.isfile(path)):  # a folder, a device, a pipe
@@ -415,6 +425,19 @@ def _database(text: str, rundir: str) -> str:
                 f"which belongs to {_owner(needed)}"
             )
     return path
+
+
+def _database_url(url: str) -> str:
+    """Check the URL of a database. Raises `UsageError`."""
+    if find_spec("asyncpg") is None:
+        raise usage.UsageError(
+            "--database postgresql:// needs a package that is not installed: pip install 'twisted_chat[postgresql]'"
+        )
+    try:
+        check_url(url)
+    except ValueError as error:
+        raise usage.UsageError(f"--database takes a URL such as postgresql://chat@one,two/chat: {error}") from None
+    return url
 
 
 _BESIDE: Final = ("-wal", "-shm", "-lock")

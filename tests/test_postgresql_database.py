@@ -1,0 +1,240 @@
+"""A database that is away: what is asked for takes a while, or is refused, and everything goes on by itself."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import asyncpg
+from twisted.internet.defer import Deferred
+from twisted.internet.testing import EventLoggingObserver
+from twisted.logger import globalLogPublisher
+
+from twisted_chat import names
+from twisted_chat.log import RoomLog, Unavailable, Unusable
+from twisted_chat.stores.postgresql.database import ATTEMPT_SECONDS, Connection, Database, explain, fetch
+from twisted_chat.stores.postgresql.log import PostgreSQLLog
+from twisted_chat.stores.postgresql.urls import check_url, hosts_of, is_url, without_password
+
+from .postgresql import Cluster, PostgreSQLTestCase
+from .stores import entry, keep
+from .test_postgresql_log import Follower
+
+
+class DatabaseTestCase(PostgreSQLTestCase):
+    """Tests with what the log of the server says."""
+
+    def setUp(self) -> Any:
+        self.events = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+        return super().setUp()
+
+    def logged(self) -> list[str]:
+        events = [event for event in self.events if str(event.get("log_namespace", "")).startswith("twisted_chat")]
+        return [str(event["log_format"]).format(**event) for event in events]
+
+    async def open(self, **options: Any) -> PostgreSQLLog:
+        log: Any = (await self.open_postgresql(**options)).log
+        await self.until_true(lambda: log._listens_on is not None)
+        return log  # type: ignore[no-any-return]  # the store that a test opens is this one
+
+    async def room(self, log: PostgreSQLLog, name: str = "lobby") -> RoomLog:
+        return await log.open(names.room(name))
+
+
+class OutageTests(DatabaseTestCase):
+    """PostgreSQL ends, hangs, and comes back."""
+
+    def make_cluster(self) -> Cluster:
+        cluster = Cluster()
+        self.addCleanup(cluster.remove)
+        return cluster
+
+    async def test_an_append_waits_for_a_database_that_comes_back(self) -> None:
+        log = await self.open(patience=600)
+        here = Follower(await self.room(log))
+        self.cluster.kill()
+        said = entry(here.log, "a", "1")
+        kept = log.append([said], 5)
+        await self.until_true(lambda: log.condition().trouble)
+        self.cluster.start()
+        self.assertIsNone(await self.until(kept))
+        self.assertEqual((said.fresh, here.texts, log.condition().trouble), (True, ["a"], ""))
+        self.assertEqual(len(self.logged()), 2, self.logged())
+        self.assertIn("does not work now", self.logged()[0])
+        self.assertIn("works again", self.logged()[1])
+
+    async def test_an_append_is_refused_after_a_while_and_what_was_missed_is_heard_later(self) -> None:
+        log, other = await self.open(patience=1), await self.open(patience=600)
+        here, there = Follower(await self.room(log)), Follower(await self.room(other))
+        self.cluster.kill()
+        said = entry(here.log, "a", "1")
+        failure = await self.until(log.append([said], 5))
+        self.assertEqual(failure.type, Unavailable)
+        self.assertFalse(said.fresh)
+        self.cluster.start()
+        said = entry(there.log, "b", "2")
+        await self.until(other.append([said], 6))
+        await self.until_true(lambda: here.records)
+        self.assertEqual((here.texts, there.texts), (["b"], ["b"]))
+
+    async def test_a_database_that_hangs_is_not_waited_for(self) -> None:
+        log = await self.open(patience=0)
+        here = Follower(await self.room(log))
+        await keep(log, [entry(here.log, "a")], 5)
+        self.cluster.signal_all(signal.SIGSTOP)
+        kept: list[Any] = []
+        log.append([entry(here.log, "b", "1")], 6).addBoth(kept.append)
+        await self.until_true(lambda: not log._database.appending._idle)
+        self.clock.advance(ATTEMPT_SECONDS)
+        await self.until_true(lambda: kept)
+        self.assertEqual(kept[0].type, Unavailable)
+        self.assertIn("it does not answer", str(kept[0].value))
+        self.cluster.signal_all(signal.SIGCONT)
+        await self.until_true(lambda: not log.condition().trouble)
+        again = entry(here.log, "b", "1")
+        await self.until(log.append([again], 7))
+        await self.until_true(lambda: len(here.records) == 2)
+        self.assertEqual(here.texts, ["a", "b"])
+
+
+class AttemptTests(DatabaseTestCase):
+    """What can be attempted again, and what cannot."""
+
+    def database(self, url: str | None = None, patience: float = 600) -> Database:
+        database = Database(url or self.cluster.url, self.clock, self.loop, patience)
+        self.addCleanup(lambda: database.run(database.close()))
+        return database
+
+    async def test_an_error_that_stays_is_not_attempted_again(self) -> None:
+        database = self.database()
+        done = database.run(database.attempt(fetch("SELEC 1")))
+        await self.assertFailure(done, asyncpg.PostgresSyntaxError)
+        self.assertEqual(await database.run(database.attempt(fetch("SELECT 1"))), [(1,)])
+        self.assertEqual(len(database.pids), 1, "the connection is used again")
+
+    async def test_an_error_that_passes_is_attempted_again(self) -> None:
+        database, attempts = self.database(), []
+
+        async def work(connection: Connection) -> int:
+            attempts.append(connection.get_server_pid())
+            if len(attempts) < 8:
+                raise asyncpg.DiskFullError
+            return 3
+
+        self.assertEqual(await self.until(database.run(database.attempt(work))), 3)
+        self.assertEqual(len(set(attempts)), 8, "each time with a new connection")
+        self.assertIn("its disk is full", self.logged()[0])
+        self.assertEqual(len(self.logged()), 2)
+
+    async def test_a_connection_that_has_ended_meanwhile_is_not_used(self) -> None:
+        database = self.database(patience=0)
+        await database.run(database.attempt(fetch("SELECT 1")))
+        (pid,) = database.pids
+        await self.sql("SELECT pg_terminate_backend($1)", pid)
+        await self.until_true(lambda: not database.pids)
+        self.assertEqual(await database.run(database.attempt(fetch("SELECT 1"))), [(1,)])
+
+    async def test_the_next_host_is_taken_where_one_does_not_serve(self) -> None:
+        host = self.cluster.url.partition("@")[2].partition("/")[0]
+        url = f"postgresql://postgres@127.0.0.1:1,127.0.0.1:2,{host}/postgres?target_session_attrs=read-write"
+        database = self.database(url, patience=0)
+        await database.run(database.attempt(fetch("SELECT 1")))
+        self.assertIn(host, database._hosts[0])
+
+    async def test_a_server_with_another_role_does_not_serve(self) -> None:
+        database = self.database(f"{self.cluster.url}?target_session_attrs=standby", patience=0)
+        error: Any = await self.assertFailure(database.run(database.attempt(fetch("SELECT 1"))), Unavailable)
+        self.assertIn("target attribute", str(error))
+
+    async def test_what_waits_for_another_attempt_ends_with_the_store(self) -> None:
+        database = self.database("postgresql://nobody@127.0.0.1:1/chat")
+        done: list[Any] = []
+        for _ in range(2):
+            database.run(database.attempt(fetch("SELECT 1"))).addErrback(done.append)
+        await self.until_true(lambda: len(database._pauses) == 2)
+        await database.run(database.close())
+        self.assertEqual([str(failure.value) for failure in done], ["the store is closed"] * 2)
+        await database.run(database._pause(10))
+        await database.run(database.listen())
+
+    async def test_work_that_is_cut_off_by_the_end_of_the_store_is_unavailable(self) -> None:
+        database = self.database()
+        done: list[Any] = []
+        database.run(database.attempt(fetch("SELECT pg_sleep(600)"))).addErrback(done.append)
+        await self.until_true(lambda: database.pids)
+        (pid,) = database.pids
+        closed = database.run(database.close())
+        await self.sql("SELECT pg_terminate_backend($1)", pid)
+        await closed
+        self.assertEqual([failure.type for failure in done], [Unavailable])
+
+
+class ListeningTests(DatabaseTestCase):
+    """One connection listens, and is made anew when it breaks."""
+
+    async def test_it_listens_again_after_its_connection_has_ended(self) -> None:
+        log, other = await self.open(), await self.open()
+        here, there = Follower(await self.room(log)), Follower(await self.room(other))
+        listening: Any = other._database._listening
+        await self.sql("SELECT pg_terminate_backend($1)", listening.get_server_pid())
+        await self.until_true(lambda: listening.is_closed())
+        await keep(log, [entry(here.log, "a")], 5)
+        await self.until_true(lambda: there.records)
+        self.assertEqual(there.texts, ["a"])
+
+    async def test_a_check_that_fails_is_logged_and_attempted_again(self) -> None:
+        log = await self.open()
+        failures: list[Exception] = [ZeroDivisionError(), Unavailable("no")]
+        checked: list[None] = []
+
+        async def check(connection: Any) -> None:
+            if failures:
+                raise failures.pop()
+            checked.append(None)
+
+        log._database.follow(lambda news: None, check)
+        await self.until_true(lambda: checked)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    async def test_the_check_of_a_database_that_hangs_is_cut_off(self) -> None:
+        log = await self.open()
+        hung: list[Deferred[None]] = []
+
+        async def check(connection: Any) -> None:
+            if not hung:
+                hung.append(Deferred())
+                await connection.fetch("SELECT pg_sleep(600)")
+
+        log._database.follow(lambda news: None, check)
+        await self.until_true(lambda: hung)
+        listening = log._database._listening
+        self.clock.advance(ATTEMPT_SECONDS)
+        await self.until_true(lambda: log._database._listening not in (None, listening))
+        self.assertIn("it does not answer", self.logged()[0])
+
+
+class UrlTests(DatabaseTestCase):
+    """URLs of databases."""
+
+    def test_hosts_are_split(self) -> None:
+        url = "postgresql://al:se@cret@one:5433,two,[::1]:6/chat?target_session_attrs=read-write"
+        self.assertEqual(
+            hosts_of(url),
+            [
+                f"postgresql://al:se@cret@{host}/chat?target_session_attrs=read-write"
+                for host in ("one:5433", "two", "[::1]:6")
+            ],
+        )
+        self.assertEqual(hosts_of("postgresql:///chat?host=/run"), ["postgresql:///chat?host=/run"])
+        self.assertEqual(without_password(url), "postgresql://al@one:5433,two,[::1]:6/chat")
+
+    def test_a_url_is_told_from_a_file(self) -> None:
+        self.assertEqual([is_url(text) for text in ("postgresql://", "postgres://a", "postgresql.sqlite")], [1, 1, 0])
+        check_url("postgresql://one:1,two/chat")
+        self.assertRaises(ValueError, check_url, "postgresql://one:1,two:x/chat")
+
+    def test_errors_are_explained_in_one_line(self) -> None:
+        self.assertEqual(explain(OSError("no\nway")), "no")
+        self.assertEqual(explain(OSError()), "OSError")
+        self.assertEqual(explain(TimeoutError()), "it does not answer")
+        self.assertIsInstance(Unusable("x"), Exception)

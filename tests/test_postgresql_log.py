@@ -1,0 +1,491 @@
+"""The log of several servers: each of them hears what the others append, in one order, and loses nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import asyncpg
+from twisted.internet.defer import Deferred, maybeDeferred
+
+from twisted_chat import names
+from twisted_chat.log import DELETE, Entry, Record, RoomLog, RoomSummary, Unavailable
+from twisted_chat.stores.opened import Opened
+from twisted_chat.stores.postgresql import log as log_module
+from twisted_chat.stores.postgresql.database import News
+from twisted_chat.stores.postgresql.log import PostgreSQLLog
+from twisted_chat.stores.postgresql.text import from_sql, to_sql
+from twisted_chat.stores.retention import Keep, Trusted
+
+from .postgresql import PostgreSQLTestCase
+from .stores import MOST, PLENTY, entry, keep, numbers, texts
+
+WHOLE = 2**40
+
+
+class Follower:
+    """What a room hears of its log."""
+
+    def __init__(self, log: RoomLog) -> None:
+        self.log = log
+        self.records: list[Record] = []
+        self.calls = 0
+        log.follow(self._hear)
+
+    def _hear(self, records: Sequence[Record]) -> None:
+        self.calls += 1
+        self.records += records
+
+    @property
+    def texts(self) -> list[str]:
+        return texts(self.records)
+
+
+class ServersTestCase(PostgreSQLTestCase):
+    """Two servers on one database."""
+
+    one: PostgreSQLLog
+    other: PostgreSQLLog
+
+    async def begin(self, **options: Any) -> None:
+        self.one, self.other = [await self.open(**options) for _ in range(2)]
+
+    async def open(self, **options: Any) -> PostgreSQLLog:
+        log: Any = (await self.open_postgresql(**options)).log
+        await self.until_true(lambda: log._listens_on is not None)
+        return log  # type: ignore[no-any-return]  # the store that a test opens is this one
+
+    async def room(self, log: PostgreSQLLog, name: str = "lobby") -> RoomLog:
+        return await log.open(names.room(name))
+
+    async def follow(self, log: PostgreSQLLog, name: str = "lobby") -> Follower:
+        return Follower(await self.room(log, name))
+
+    async def check(self) -> None:
+        """Let each server look for what it has missed, twice."""
+        for log in (self.one, self.other):
+            for _ in range(2):
+                await log.run(self.check_one(log))
+
+    async def check_one(self, log: PostgreSQLLog) -> None:
+        async def work(connection: Any) -> None:
+            if log._listens_on is not None:
+                log._listens_on = connection
+            await log._check(connection)
+
+        await log._database.attempt(work)
+
+
+class FollowingTests(ServersTestCase):
+    """Each server hears what the others append."""
+
+    async def test_both_hear_the_same_records_in_the_same_order_each_once(self) -> None:
+        await self.begin()
+        here, there = await self.follow(self.one), await self.follow(self.other)
+        said = [entry(here.log, "1"), entry(here.log, "2", "x")]
+        await keep(self.one, said, 5)
+        self.assertEqual(here.texts, ["1", "2"])
+        await self.until_true(lambda: len(there.records) == 2)
+        await keep(self.other, [entry(there.log, "2", "x"), entry(there.log, "3", "y")], 6)
+        self.assertEqual(there.texts, ["1", "2", "3"])
+        await self.until_true(lambda: len(here.records) == 3)
+        self.assertEqual(here.records, there.records)
+        self.assertEqual((here.calls, there.calls), (2, 2))
+        self.assertEqual((here.log.seq, here.log.oldest, here.log.epoch), (3, 1, 0))
+        self.assertEqual((there.log.seq, there.log.oldest, there.log.epoch), (3, 1, 0))
+
+    async def test_an_author_hears_what_others_said_before_its_own_message(self) -> None:
+        await self.begin()
+        here, there = await self.follow(self.one), await self.follow(self.other)
+        self.other._database._heard.clear()
+        await keep(self.one, [entry(here.log, "first")], 5)
+        heard: list[tuple[list[str], list[bool]]] = []
+        said = [entry(there.log, "second"), entry(there.log, "third")]
+        there.log.follow(lambda records: heard.append((texts(list(records)), [one.fresh for one in said])))
+        await keep(self.other, said, 6)
+        self.assertEqual(heard, [(["first", "second", "third"], [True, True])])
+        self.assertEqual([one.seq for one in said], [2, 3])
+
+    async def test_servers_that_append_at_the_same_time_agree(self) -> None:
+        await self.begin()
+        names = ("den", "attic", "Zoo", "ёж")
+        here = [await self.follow(self.one, name) for name in names]
+        there = [await self.follow(self.other, name) for name in reversed(names)]
+
+        async def talk(log: PostgreSQLLog, followers: list[Follower], mark: str) -> None:
+            for number in range(10):
+                await keep(log, [entry(one.log, f"{mark}{number}", f"{mark}{number}") for one in followers], number)
+
+        talking = Deferred.fromCoroutine(talk(self.one, here, "a"))
+        await talk(self.other, there, "b")
+        await talking
+        await self.until_true(lambda: all(len(one.records) == 20 for one in (*here, *there)))
+        for one, same in zip(here, reversed(there), strict=True):
+            self.assertEqual(one.records, same.records)
+            self.assertEqual(numbers(one.records), list(range(1, 21)))
+            self.assertEqual(len(set(one.texts)), 20)
+            self.assertEqual([text for text in one.texts if text[0] == "a"], [f"a{number}" for number in range(10)])
+
+    async def test_a_lost_notification_is_found_by_the_number_of_the_turn(self) -> None:
+        await self.begin()
+        here, there = await self.follow(self.one), await self.follow(self.other)
+        self.other._database._heard.clear()
+        await keep(self.one, [entry(here.log, "a")], 5)
+        await self.check()
+        await self.until_true(lambda: there.records)
+        self.assertEqual(there.records, here.records)
+        reads = self.count_reads(self.other)
+        await self.check()
+        self.assertEqual(reads, [], "once is enough")
+
+    def count_reads(self, log: PostgreSQLLog) -> list[int]:
+        reads: list[int] = []
+        read_on = log._read_on
+
+        async def count(rooms: Any) -> None:
+            reads.append(len(rooms))
+            await read_on(rooms)
+
+        self.patch(log, "_read_on", count)
+        return reads
+
+    async def test_what_happens_in_several_rooms_is_read_once(self) -> None:
+        await self.begin()
+        here = [await self.follow(self.one, name) for name in "abc"]
+        there = [await self.follow(self.other, name) for name in "abc"]
+        reads = self.count_reads(self.other)
+        await keep(self.one, [entry(one.log, "hi") for one in here], 5)
+        await self.until_true(lambda: all(one.records for one in there))
+        self.assertEqual(reads, [3])
+
+    async def test_a_room_that_nobody_follows_here_is_not_read(self) -> None:
+        await self.begin()
+        here = await self.follow(self.one)
+        there = await self.follow(self.other, "elsewhere")
+        reads = self.count_reads(self.other)
+        await keep(self.one, [entry(here.log, "hi")], 5)
+        last = await self.follow(self.one, "elsewhere")
+        await keep(self.one, [entry(last.log, "ho")], 5)
+        await self.until_true(lambda: there.records)
+        self.assertEqual(reads, [1])
+
+    async def test_more_than_a_page_is_read_from_the_log(self) -> None:
+        self.patch(log_module, "NEW_AT_ONCE", 3)
+        await self.begin()
+        here, there = await self.follow(self.one), await self.follow(self.other)
+        await keep(self.one, [entry(here.log, str(number)) for number in range(4)], 5)
+        await self.until_true(lambda: there.calls)
+        self.assertEqual((there.records, there.log.seq, there.log.epoch), ([], 4, 1))
+        self.assertEqual(texts(await there.log.after(0, MOST, PLENTY)), ["0", "1", "2", "3"])
+        await keep(self.one, [entry(here.log, str(number)) for number in range(3)], 5)
+        await self.until_true(lambda: there.records)
+        self.assertEqual((there.texts, there.log.epoch), (["0", "1", "2"], 1))
+
+    async def test_what_is_appended_while_a_room_is_opened_is_heard(self) -> None:
+        await self.begin()
+        here = await self.follow(self.one)
+        await keep(self.one, [entry(here.log, "a")], 5)
+        states = self.other._states
+        said: list[Any] = []
+
+        async def slow(keys: Any) -> Any:
+            found = await states(keys)
+            if not said:
+                said.append(keep(self.one, [entry(here.log, "b")], 6))
+                self.other._told(News(self.one.server, 2, all=True))
+            return found
+
+        self.patch(self.other, "_states", slow)
+        there = await self.follow(self.other)
+        await said[0]
+        await self.until_true(lambda: there.log.seq == 2)
+        self.assertEqual(texts(await there.log.after(0, MOST, PLENTY)), ["a", "b"])
+        self.assertIsNone(self.other._opening)
+
+    async def test_a_room_that_is_opened_twice_at_once_is_one(self) -> None:
+        self.one = await self.open()
+        first, other, second = (self.one.open(names.room(name)) for name in ("lobby", "den", "LOBBY"))
+        self.assertIs(await first, await second)
+        self.assertIsNot(await other, await first)
+        self.assertIsNone(self.one._opening)
+
+    async def test_a_topic_is_known_everywhere(self) -> None:
+        await self.begin()
+        here, there = await self.room(self.one), await self.room(self.other)
+        await here.set_topic("cats \0 and dogs")
+        await self.until_true(lambda: there.topic)
+        self.assertEqual((there.topic, there.is_kept), ("cats \0 and dogs", True))
+        await there.set_topic(there.topic)
+        await self.check()
+        self.assertEqual((self.one.room_count, self.other.room_count), (1, 1))
+        self.assertEqual(await self.other.rooms(9), [RoomSummary(there.name, there.topic)])
+
+    async def test_a_text_that_another_server_deletes_is_not_read_any_more(self) -> None:
+        await self.begin()
+        here, there = await self.follow(self.one), await self.follow(self.other)
+        await keep(self.one, [entry(here.log, "secret"), entry(here.log, "b")], 5)
+        await self.until_true(lambda: there.records)
+        await keep(self.other, [Entry(there.log, names.nick("mo"), "", kind=DELETE, of=1)], 6)
+        await self.until_true(lambda: len(here.records) == 3)
+        for log in (here.log, there.log):
+            self.assertEqual(texts(await log.after(0, MOST, PLENTY)), ["", "b", ""])
+        rows = await self.sql("SELECT count(*) FROM message WHERE msg LIKE '%secret%'")
+        self.assertEqual(rows[0][0], 0)
+
+    async def test_a_page_that_was_read_before_a_deletion_is_read_again(self) -> None:
+        await self.begin()
+        there = await self.follow(self.other)
+        await keep(self.other, [entry(there.log, "secret")], 5)
+        attempt, pages = self.other._database.attempt, 0
+
+        async def slow(*args: Any, **options: Any) -> Any:
+            nonlocal pages
+            result = await attempt(*args, **options)
+            pages += 1
+            if pages == 1:
+                delete = Entry(there.log, names.nick("mo"), "", kind=DELETE, of=1)
+                await self.other._append([delete], 6)
+            return result
+
+        self.patch(self.other._database, "attempt", slow)
+        self.assertEqual(texts(await there.log.after(0, 1, PLENTY)), [""])
+
+    async def test_a_follower_that_fails_does_not_stop_the_others(self) -> None:
+        await self.begin()
+        here, attic = await self.room(self.one), await self.follow(self.one, "attic")
+        here.follow(self.fail_to_hear)
+        await keep(self.one, [entry(here, "a"), entry(attic.log, "b")], 5)
+        self.assertEqual(attic.texts, ["b"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def fail_to_hear(self, records: Sequence[Record]) -> None:
+        raise ZeroDivisionError
+
+    async def test_a_room_without_a_follower_begins_a_new_epoch(self) -> None:
+        await self.begin()
+        here, there = await self.room(self.one), await self.room(self.other)
+        there.follow(lambda records: None)
+        there.unfollow()
+        await keep(self.one, [entry(here, "a")], 5)
+        await self.until_true(lambda: there.seq)
+        self.assertEqual((there.seq, there.epoch), (1, 1))
+
+    async def test_what_cannot_be_read_now_is_read_with_the_next_check(self) -> None:
+        await self.begin()
+        here, there = await self.follow(self.one), await self.follow(self.other)
+        states = self.other._states
+        for error in (Unavailable("no"), ZeroDivisionError()):
+            failed: list[Any] = []
+
+            async def fail(keys: Any, error: Exception = error, failed: list[Any] = failed) -> Any:
+                failed.append(keys)
+                raise error
+
+            self.patch(self.other, "_states", fail)
+            count = len(here.records)
+            await keep(self.one, [entry(here.log, "a")], 5)
+            await self.until_true(partial(self.has_failed, failed))
+            self.patch(self.other, "_states", states)
+            self.assertEqual(len(there.records), count)
+            await self.check()
+            await self.until_true(lambda: len(there.records) == len(here.records))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def has_failed(self, failed: list[Any]) -> bool:
+        return bool(failed) and not self.other._is_reading
+
+    async def test_a_turn_is_acked_even_if_what_came_before_it_cannot_be_read(self) -> None:
+        await self.begin()
+        here, there = await self.follow(self.one), await self.follow(self.other)
+        self.other._database._heard.clear()
+        await keep(self.one, [entry(here.log, "first")], 5)
+
+        async def fail(keys: Any) -> Any:
+            raise Unavailable("no")
+
+        states = self.other._states
+        self.patch(self.other, "_states", fail)
+        said = entry(there.log, "second")
+        await keep(self.other, [said], 6)
+        self.assertEqual((said.seq, said.fresh), (2, True))
+        self.assertEqual((there.records, there.log.seq, there.log.epoch), ([], 2, 1))
+        self.patch(self.other, "_states", states)
+        self.assertEqual(texts(await there.log.after(0, MOST, PLENTY)), ["first", "second"])
+
+
+class TurnTests(ServersTestCase):
+    """A turn of which nobody knows whether it was committed is sent again, and stored once."""
+
+    async def test_a_turn_whose_answer_is_lost_is_stored_once(self) -> None:
+        await self.begin()
+        here = await self.follow(self.one)
+        await keep(self.one, [entry(here.log, "0")], 4)
+        self.lose_answers(1)
+        said = [entry(here.log, "a"), entry(here.log, "b", "1"), entry(here.log, "b", "1")]
+        kept = self.one.append(said, 5)
+        await self.until(kept)
+        self.assertEqual([(one.seq, one.time, one.fresh) for one in said], [(2, 5, True), (3, 5, True), (3, 5, False)])
+        self.assertEqual(here.texts, ["0", "a", "b"])
+        self.assertEqual(texts(await here.log.after(0, MOST, PLENTY)), ["0", "a", "b"])
+
+    def lose_answers(self, count: int) -> None:
+        """Let the answers of the next appends be lost, after they were committed."""
+        left = [None] * count
+
+        def lossy(sql: str, *args: object) -> Any:
+            async def work(connection: Any) -> Any:
+                rows = await connection.fetch(sql, *args)
+                if "append" in sql and left:
+                    left.pop()
+                    raise ConnectionResetError
+                return rows
+
+            return work
+
+        self.patch(log_module, "fetch", lossy)
+
+    async def test_a_turn_that_was_refused_is_heard_if_it_is_in_the_log_nevertheless(self) -> None:
+        await self.begin(patience=0)
+        here, there = await self.follow(self.one), await self.follow(self.other)
+        self.lose_answers(1)
+        said = entry(here.log, "a", "1")
+        await self.assertFailure(self.one.append([said], 5), Unavailable)
+        self.assertFalse(said.fresh)
+        await self.check()
+        await self.until_true(lambda: here.records and there.records)
+        again = entry(here.log, "a", "1")
+        await keep(self.one, [again], 6)
+        self.assertEqual((again.seq, again.time, again.fresh), (1, 5, False))
+        self.assertEqual((here.texts, there.texts), (["a"], ["a"]))
+
+    async def test_a_turn_that_was_given_up_does_not_come_after_a_later_one(self) -> None:
+        await self.begin()
+        here = await self.follow(self.one)
+        await keep(self.one, [entry(here.log, "a")], 5)
+        await keep(self.one, [entry(here.log, "b")], 5)
+        arrays: list[list[Any]] = [["lobby"], ["lobby"], [1], ["al"], ["al"], [None], ["late"], [""], [None]]
+        late = self.sql(log_module._APPEND, self.one.server, 1, 5, *arrays)
+        error = await self.assertFailure(late, asyncpg.RaiseError)
+        self.assertIn("given up", str(error))
+        self.assertEqual(here.texts, ["a", "b"])
+
+    async def test_the_same_message_through_two_servers_is_one(self) -> None:
+        await self.begin()
+        here, there = await self.follow(self.one), await self.follow(self.other)
+        first, again = entry(here.log, "a", "1\0"), entry(there.log, "a", "1\0", "ALICE")
+        await keep(self.one, [first], 5)
+        await keep(self.other, [again], 6)
+        self.assertEqual((again.seq, again.time, again.fresh), (first.seq, 5, False))
+        self.assertEqual((here.texts, there.texts), (["a"], ["a"]))
+
+
+class RetentionTests(ServersTestCase):
+    """What is not to be kept is deleted, for all servers."""
+
+    async def test_only_so_many_messages_stay(self) -> None:
+        self.patch(log_module, "TRIM_ROWS", 2)
+        await self.begin(keep=Keep(messages=2))
+        here, there = await self.follow(self.one), await self.follow(self.other)
+        await keep(self.one, [entry(here.log, str(number)) for number in range(5)], 5)
+        await self.until_true(lambda: there.records)
+        (id,) = await self.one.overdue(0)
+        self.assertEqual([await self.one.trim(id, 0) for _ in range(2)], [True, False])
+        self.assertEqual(await self.one.overdue(0), [])
+        self.assertEqual((here.log.oldest, texts(await here.log.after(0, MOST, PLENTY))), (4, ["3", "4"]))
+        await self.until_true(lambda: there.log.oldest == 4)
+
+    async def test_messages_are_deleted_in_rooms_that_nobody_has_open(self) -> None:
+        await self.begin(keep=Keep(messages=1))
+        await keep(self.one, [entry(await self.room(self.one), str(number)) for number in range(3)], 5)
+        (id,) = await self.other.overdue(0)
+        self.assertFalse(await self.other.trim(id, 0))
+        self.assertEqual(texts(await (await self.room(self.other)).after(0, MOST, PLENTY)), ["2"])
+
+    async def test_old_messages_and_then_the_room_are_forgotten(self) -> None:
+        await self.begin(keep=Keep(seconds=10))
+        here, there = await self.follow(self.one), await self.follow(self.other)
+        await keep(self.one, [entry(here.log, "old")], 5_000)
+        await here.log.set_topic("t")
+        await self.until_true(lambda: there.records)
+        (id,) = await self.one.overdue(20_000)
+        self.assertFalse(await self.one.trim(id, 20_000))
+        await self.until_true(lambda: there.log.oldest == 2)
+        self.assertEqual((here.log.oldest, here.log.seq), (2, 1))
+        self.assertEqual(await self.one.empty_rooms(20_000), [], "somebody is in it")
+        here.log.unfollow()
+        self.assertEqual(await self.one.empty_rooms(20_000), [id])
+        await self.one.forget_rooms([id])
+        self.assertEqual((here.log.is_kept, here.log.topic, self.one.room_count), (False, "", 0))
+        await self.until_true(lambda: not there.log.is_kept)
+        await self.one.forget_rooms([id])
+        await keep(self.one, [entry(here.log, "new")], 20_000)
+        self.assertEqual((here.log.seq, here.log.oldest, self.one.room_count), (2, 2, 1))
+        self.assertEqual(await self.one.rooms(9), [RoomSummary(here.log.name, "")])
+
+    async def test_where_nothing_is_too_old_no_room_is_empty(self) -> None:
+        await self.begin(keep=Keep(messages=2))
+        self.assertEqual(await self.one.empty_rooms(9), [])
+
+    async def test_the_trusted_time_is_that_of_the_newest_message_until_it_is_kept(self) -> None:
+        await self.begin(keep=Keep(seconds=10))
+        self.assertEqual(await self.one.trusted(), Trusted(0))
+        here = await self.follow(self.one)
+        await keep(self.one, [entry(here.log, "a")], 7)
+        self.assertEqual(await self.other.trusted(), Trusted(7))
+        await self.one.keep_trusted(Trusted(9, 1.5))
+        self.assertEqual(await self.other.trusted(), Trusted(9, 1.5))
+
+
+class PageTests(ServersTestCase):
+    """Pages are cut by the bytes of their texts."""
+
+    async def test_long_and_short_texts_fill_pages(self) -> None:
+        self.one = await self.open()
+        here = await self.room(self.one)
+        await keep(self.one, [entry(here, "x" * 100) for _ in range(40)], 5)
+        self.assertEqual(numbers(await here.after(0, MOST, 1_000)), list(range(1, 11)))
+        self.assertEqual(numbers(await here.before(WHOLE, MOST, 1_000)), list(range(31, 41)))
+        self.assertEqual(numbers(await here.after(0, MOST, 550)), list(range(1, 7)))
+        self.assertEqual(numbers(await here.after(0, 3, 1_000)), [1, 2, 3])
+
+    def test_texts_have_no_character_that_postgresql_does_not_take(self) -> None:
+        for text in ("", "plain", "\0", "\x1a", "\x1a0", "a\0\x1a1\0\0\x1a", "\x1a\0"):
+            self.assertNotIn("\0", to_sql(text))
+            self.assertEqual(from_sql(to_sql(text)), text)
+        self.assertEqual(to_sql("plain"), "plain")
+
+
+class OpeningTests(ServersTestCase):
+    """A store is opened once it is one."""
+
+    def refused(self, url: str | None = None) -> Deferred[str]:
+        from twisted_chat.log import Unusable
+
+        opened = maybeDeferred(self.open_postgresql, url=url)
+        return self.assertFailure(opened, Unusable).addCallback(str)
+
+    async def test_a_second_server_finds_what_the_first_has_made(self) -> None:
+        opened: list[Opened] = []
+        opening = [self.open_postgresql().addCallback(opened.append) for _ in range(2)]
+        for one in opening:
+            await one
+        self.assertEqual((await self.sql("SELECT count(*) FROM store"))[0][0], 1)
+
+    async def test_a_newer_version_is_refused(self) -> None:
+        await self.open()
+        await self.sql("UPDATE store SET version = version + 1")
+        self.assertIn("newer version of twisted_chat", await self.refused())
+
+    async def test_a_database_with_another_encoding_is_refused(self) -> None:
+        await self.sql("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
+        self.assertIn("make a database with the encoding UTF8", await self.refused(self.cluster.url_of("latin")))
+        await self.sql("DROP DATABASE latin WITH (FORCE)")
+
+    async def test_a_database_that_does_not_exist_is_refused(self) -> None:
+        self.assertIn('"nowhere" does not exist', await self.refused(self.cluster.url_of("nowhere")))
+
+    async def test_a_place_where_nobody_listens_is_refused(self) -> None:
+        reason = await self.refused("postgresql://chat:secret@127.0.0.1:1/chat")
+        self.assertIn("postgresql://chat@127.0.0.1:1/chat cannot be used", reason)
+        self.assertNotIn("secret", reason)

@@ -1,0 +1,380 @@
+"""The connections to PostgreSQL, and what happens while it is away.
+
+An operation is attempted until it works, for some seconds: a failover to another machine looks like a slow answer. So
+each operation has to be safe to repeat where nobody knows whether it was committed the first time. One connection
+listens for what other servers write; it is made anew when it breaks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from importlib import resources
+from typing import Any, Final, TypeAlias, TypeVar
+
+import asyncpg
+import msgspec
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+
+from ...log import Unavailable, Unusable
+from .urls import hosts_of, without_password
+
+PATIENCE: Final = 10.0
+"""Seconds for which an operation is attempted: a failover takes less, and users would send a message again later."""
+
+ATTEMPT_SECONDS: Final = 3.0
+"""Seconds that one attempt and one connection may take. A machine that was cut off does not answer at all, and there
+has to be time for another one. No operation takes as long, but for those that look at everything."""
+
+LONG_SECONDS: Final = 600.0
+"""Seconds of an attempt that looks at all rooms or at all messages."""
+
+PAUSES: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
+"""Seconds between two attempts; the last one repeats."""
+
+CHECK_SECONDS: Final = 1.0
+"""Seconds between two checks that the connection that listens is alive, and that nothing was missed."""
+
+READERS: Final = 4
+"""Connections for everything but appends and listening: more than a machine with few cores has use for."""
+
+CHANNEL: Final = "twisted_chat"
+SCHEMA: Final = "twisted_chat"
+VERSION: Final = 1
+"""The version of the schema that `schema.sql` makes."""
+
+_LOCK: Final = 0x54774368
+"""The number of the advisory lock under which the tables are made, `TwCh`."""
+
+_BEGINNINGS: Final = ("08", "25006", "40", "53", "57", "58", "XX")
+"""The beginnings of PostgreSQL's error codes (its manual, appendix A) that say that the same may work later: the
+connection, a server that is a standby by now, deadlocks, a full disk, a shutdown, the system."""
+
+_log = Logger("twisted_chat.stores.postgresql")
+_T = TypeVar("_T")
+
+Connection: TypeAlias = "asyncpg.Connection[Any]"  # only its stubs have a parameter
+Work: TypeAlias = Callable[[Connection], Awaitable[_T]]
+
+
+class RoomNews(msgspec.Struct, array_like=True):
+    """What a server tells of a room to which it has appended."""
+
+    id: int
+    seq: int
+    """The newest number."""
+    key: str = ""
+    """The key of the room, where these are its first messages: others do not know its id."""
+
+
+class News(msgspec.Struct):
+    """What a server tells the others."""
+
+    server: str = ""
+    turn: int = 0
+    rooms: list[RoomNews] = []
+    states: list[str] = []
+    """The keys of rooms of which something else has changed."""
+    epoch: int = 0
+    """The epoch of the rules and accounts that has begun."""
+    all: bool = False
+    """True if there was too much to tell."""
+
+
+_read_news = msgspec.json.Decoder(News).decode
+
+
+def fetch(sql: str, *args: object) -> Work[list[Any]]:
+    """Return the work of a statement, for `Database.attempt`."""
+    return lambda connection: connection.fetch(sql, *args)
+
+
+def is_passing(error: BaseException) -> bool:
+    """True for an error after which the same may work later."""
+    if isinstance(error, asyncpg.PostgresError):
+        return str(getattr(error, "sqlstate", "")).startswith(_BEGINNINGS)
+    # Closed connections are errors of the interface, and a host with the wrong role is an error of the client.
+    return isinstance(error, (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError, asyncio.TimeoutError))
+
+
+def explain(error: BaseException) -> str:
+    """Explain an error of the database, for the person who runs the server. It has no text of a message."""
+    if isinstance(error, asyncpg.DiskFullError):
+        return "its disk is full"
+    if isinstance(error, (TimeoutError, asyncio.TimeoutError)):
+        return "it does not answer"
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+class Pool:
+    """Some connections, which are made when they are needed and kept."""
+
+    def __init__(self, connect: Callable[[], Awaitable[Connection]], size: int) -> None:
+        self._connect = connect
+        self._idle: list[Connection] = []
+        self._free = asyncio.Semaphore(size)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend a connection. One with which something went wrong is not used again."""
+        async with self._free:
+            while self._idle and self._idle[-1].is_closed():
+                self._idle.pop()
+            connection = self._idle.pop() if self._idle else await self._connect()
+            try:
+                yield connection
+            except BaseException as error:
+                if not isinstance(error, asyncpg.PostgresError) or is_passing(error):
+                    connection.terminate()
+                    raise
+                self._idle.append(connection)
+                raise
+            self._idle.append(connection)
+
+    def close(self) -> None:
+        """Close the connections that nobody uses."""
+        for connection in self._idle:
+            connection.terminate()
+        self._idle.clear()
+
+
+class Database:
+    """A database, as the log and the registry use it."""
+
+    def __init__(self, url: str, reactor: Any, loop: asyncio.AbstractEventLoop, patience: float = PATIENCE) -> None:
+        self.shown = without_password(url)
+        self._hosts = hosts_of(url)
+        self._reactor = reactor
+        self._loop = loop
+        self._patience = patience
+        self.trouble = ""
+        """Why nothing works now; empty if it does."""
+        self.appending = Pool(self._connect, 1)
+        """The connection of appends, which do not wait behind those who read."""
+        self.reading = Pool(self._connect, READERS)
+        self._is_closed = False
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._listening: Connection | None = None
+        self._heard: list[Callable[[News], object]] = []
+        self._checks: list[Callable[[Connection], Awaitable[None]]] = []
+        self._pauses: set[asyncio.Event] = set()
+        """What waits for the next attempt or the next check."""
+        self.pids: set[int] = set()
+        """The processes of PostgreSQL that serve this server: what they tell is known here."""
+
+    # From Twisted to asyncio
+
+    def run(self, work: Coroutine[Any, Any, _T]) -> Deferred[_T]:
+        """Run a coroutine of asyncio."""
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return Deferred.fromFuture(task)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait on the reactor's clock, or until the database is closed."""
+        if self._is_closed:
+            return
+        done = asyncio.Event()
+        call = self._reactor.callLater(seconds, done.set)
+        try:
+            self._pauses.add(done)
+            await done.wait()
+        finally:
+            self._pauses.discard(done)
+            if call.active():
+                call.cancel()
+
+    @asynccontextmanager
+    async def _at_most(self, seconds: float, terminate: Callable[[], object]) -> AsyncIterator[None]:
+        """Bound the time of an attempt.
+
+        The connection is cut, and the statement not cancelled: PostgreSQL would end the wait of a commit for its
+        standby then, and report the commit as done.
+        """
+        is_late: list[None] = []
+
+        def cut() -> None:
+            is_late.append(None)
+            terminate()
+
+        call: IDelayedCall = self._reactor.callLater(max(seconds, 0), cut)
+        try:
+            yield
+        except (Exception, asyncio.CancelledError):
+            if is_late:
+                raise TimeoutError from None
+            raise
+        finally:
+            if call.active():
+                call.cancel()
+
+    # Connections
+
+    async def _connect(self) -> Connection:
+        """Connect to the first host that serves. Raises the error of the last one."""
+        last: Exception | None = None
+        for host in tuple(self._hosts):
+            try:
+                return self._known(await self._connect_to(host))
+            except Exception as error:
+                if not is_passing(error):
+                    raise
+                last = error
+                self._hosts.append(self._hosts.pop(0))  # the next attempt begins with one that may serve
+        assert last
+        raise last
+
+    def _known(self, connection: Connection) -> Connection:
+        """Note the process that serves a connection, until that ends."""
+        pid = connection.get_server_pid()
+        self.pids.add(pid)
+        connection.add_termination_listener(lambda _: self.pids.discard(pid))
+        return connection
+
+    async def _connect_to(self, host: str) -> Connection:
+        settings = {
+            "search_path": SCHEMA,
+            "application_name": "twisted_chat",
+            # A server that was cut off does not hold its locks for longer than this.
+            "client_connection_check_interval": "1s",
+            "idle_in_transaction_session_timeout": "10s",
+        }
+        making = self._loop.create_task(asyncpg.connect(host, server_settings=settings))
+        async with self._at_most(ATTEMPT_SECONDS, making.cancel):
+            return await making
+
+    async def attempt(
+        self, work: Work[_T], pool: Pool | None = None, seconds: float = ATTEMPT_SECONDS, patience: float | None = None
+    ) -> _T:
+        """Do something until it works. Raises `Unavailable` when it has not for too long."""
+        until = self._reactor.seconds() + (self._patience if patience is None else patience)
+        number = 0
+        while True:
+            self._check_open()
+            try:
+                async with (
+                    (pool or self.reading).connection() as connection,
+                    self._at_most(seconds, connection.terminate),
+                ):
+                    result = await work(connection)
+                self._has_worked()
+                return result
+            except Exception as error:
+                self._check_open()
+                if not is_passing(error):
+                    raise
+                self._tell(explain(error))
+                pause = PAUSES[min(number, len(PAUSES) - 1)]
+                if self._reactor.seconds() + pause >= until:
+                    raise Unavailable(f"the database cannot be used: {explain(error)}") from None
+            await self._pause(pause)
+            number += 1
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise Unavailable("the store is closed")
+
+    def _tell(self, trouble: str) -> None:
+        if not self.trouble:
+            _log.error("{database} does not work now: {trouble}", database=self.shown, trouble=trouble)
+        self.trouble = trouble
+
+    def _has_worked(self) -> None:
+        if self.trouble:
+            self.trouble = ""
+            _log.info("{database} works again", database=self.shown)
+
+    # Listening
+
+    def follow(self, heard: Callable[[News], object], check: Callable[[Connection], Awaitable[None]]) -> None:
+        """Call `heard` with what other servers tell, and `check` now and then to look for what was missed.
+
+        `check` is also called first of all, and after each time that nobody has listened.
+        """
+        self._heard.append(heard)
+        self._checks.append(check)
+
+    async def listen(self) -> None:
+        """Listen until the database is closed."""
+        number = 0
+        while not self._is_closed:
+            try:
+                async with self._listener() as connection:
+                    while not self._is_closed:
+                        async with self._at_most(ATTEMPT_SECONDS, connection.terminate):
+                            for check in self._checks:
+                                with suppress(Unavailable):  # the next one may work
+                                    await check(connection)
+                        number = 0
+                        self._has_worked()
+                        await self._pause(CHECK_SECONDS)
+            except Exception as error:
+                if self._is_closed:
+                    return
+                if is_passing(error):
+                    self._tell(explain(error))
+                else:
+                    _log.failure("What other servers write could not be followed; the next attempt is in a second")
+                await self._pause(PAUSES[min(number, len(PAUSES) - 1)])
+                number += 1
+
+    @asynccontextmanager
+    async def _listener(self) -> AsyncIterator[Connection]:
+        connection = await self._connect()
+        try:
+            async with self._at_most(ATTEMPT_SECONDS, connection.terminate):
+                await connection.add_listener(CHANNEL, self._notified)
+            self._listening = connection
+            yield connection
+        finally:
+            self._listening = None
+            connection.terminate()
+
+    def _notified(self, _: Any, pid: int, __: str, payload: Any) -> None:
+        if pid not in self.pids:
+            news = _read_news(payload)
+            for heard in self._heard:
+                heard(news)
+
+    # Opening and closing
+
+    async def open(self) -> None:
+        """Make the tables, or check that they are there. Raises `Unusable`."""
+        try:
+            await self.attempt(self._prepare, patience=0)
+        except Unavailable as error:
+            raise Unusable(f"{self.shown} cannot be used: {error}") from None
+        except (asyncpg.PostgresError, ValueError) as error:
+            raise Unusable(f"{self.shown} cannot be used: {explain(error)}") from None
+
+    async def _prepare(self, connection: Connection) -> None:
+        encoding = await connection.fetchval("SHOW server_encoding")
+        if encoding != "UTF8":
+            raise Unusable(f"{self.shown} has the encoding {encoding}: make a database with the encoding UTF8")
+        async with connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+            if await connection.fetchval("SELECT to_regclass($1)", f"{SCHEMA}.store") is None:
+                await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+                script = resources.files(__package__).joinpath("schema.sql").read_text("utf-8")
+                await connection.execute(script)
+            version = await connection.fetchval("SELECT version FROM store")
+        if version > VERSION:
+            raise Unusable(f"{self.shown} was written by a newer version of twisted_chat: use that one")
+
+    async def close(self) -> None:
+        """Close all connections. What is under way fails."""
+        self._is_closed = True
+        self.trouble = "the store is closed"
+        for done in self._pauses:
+            done.set()
+        self.appending.close()
+        self.reading.close()
+        if self._listening is not None:
+            self._listening.terminate()
+        others = self._tasks - {asyncio.current_task()}
+        with suppress(Exception):
+            await asyncio.gather(*others, return_exceptions=True)
