@@ -8,7 +8,7 @@ from typing import Any, get_args
 from twisted_chat import gate, messages, names
 from twisted_chat.enforcement import CHECKS_A_TURN
 from twisted_chat.limits import MAX_TOPIC
-from twisted_chat.requests import moderation
+from twisted_chat.requests import acting
 from twisted_chat.requests.reading import LOCKED
 from twisted_chat.rules import SERVER_WIDE, Account, Change, Role, Rule, RuleKey
 from twisted_chat.session import Session
@@ -116,7 +116,7 @@ class DeniedTests(ModerationTestCase):
         self.assertEqual(self.code(self.ops, type="kick", room="den", nick="olga"), "")
 
     def test_the_article_of_a_role(self) -> None:
-        self.assertEqual([moderation._a(role) for role in (Role.OWNER, Role.MODERATOR)], ["an owner", "a moderator"])
+        self.assertEqual([acting._a(role) for role in (Role.OWNER, Role.MODERATOR)], ["an owner", "a moderator"])
 
 
 class OwnerTests(ModerationTestCase):
@@ -335,7 +335,7 @@ class BanTests(ModerationTestCase):
         self.assertEqual(self.audit()[0], ("unban", "mo", "den", "al", ""))
 
     def test_their_number_is_bounded(self) -> None:
-        self.patch(moderation, "MAX_BANS", 2)
+        self.patch(acting, "MAX_BANS", 2)
         for who, code in ("al", ""), ("zed", ""), ("zed", ""), ("zoe", "full"):
             self.assertEqual(self.code(self.mo, type="ban", room="den", who=who), code)
 

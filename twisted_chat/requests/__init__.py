@@ -5,6 +5,33 @@ the table of the gate, with the role that it needs. Importing this package fills
 """
 
 from ..gate import handle
-from . import accounts, connection, deleting, identity, moderation, reading, rooms, speaking
+from . import (
+    accounts,
+    audit,
+    connection,
+    deleting,
+    entry,
+    identity,
+    moderation,
+    reading,
+    reports,
+    roles,
+    rooms,
+    speaking,
+)
 
-__all__ = ["accounts", "connection", "deleting", "handle", "identity", "moderation", "reading", "rooms", "speaking"]
+__all__ = [
+    "accounts",
+    "audit",
+    "connection",
+    "deleting",
+    "entry",
+    "handle",
+    "identity",
+    "moderation",
+    "reading",
+    "reports",
+    "roles",
+    "rooms",
+    "speaking",
+]

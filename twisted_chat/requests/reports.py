@@ -1,4 +1,4 @@
-"""Reports on their way to the operators: at once to those who are there, and otherwise to the next one who logs in."""
+"""Reports and their way to the operators: at once to those who are there, and otherwise to the next one who logs in."""
 
 from __future__ import annotations
 
@@ -6,14 +6,33 @@ from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
 
-from ..gate import Host
-from ..messages import Reported, time_text
+from ..gate import Host, answers
+from ..messages import Reported, SendReport, WireError, time_text
 from ..registry import Report
 from ..rules import Role
 from ..session import Session
+from .common import check_reason, membership
 
 WAITING: Final = 100
 """Reports that an operator who logs in is sent at once; what is left waits for the next log-in."""
+
+
+@answers(SendReport)
+def _report(host: Host, session: Session, request: SendReport) -> Deferred[None]:
+    member = membership(session, request.room)
+    room = member.room
+    if not room.log.oldest <= request.of <= room.head or request.of == 0:
+        raise WireError("bad-message", f"there is no message {request.of} in the room {room.name.shown}")
+    check_reason(request.msg)
+    host.reports.take(session.address)
+    report = Report(room=room.name.key, of=request.of, author=session.nick.shown, msg=request.msg, time=host.now())
+    return host.accounts.registry.report(report).addCallback(_reported, host, session, request)
+
+
+def _reported(report: Report, host: Host, session: Session, request: SendReport) -> Deferred[None]:
+    if not session.closed:
+        session.reply(notice_of(host, report, request.id))
+    return send_to_operators(host, report)
 
 
 def notice_of(host: Host, report: Report, id: str | None = None) -> Reported:
