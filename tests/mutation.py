@@ -79,7 +79,7 @@ TESTS: Final = {
     "requests.direct_logs": ("direct_logs",),
     "founding": ("moderation",),
     "requests.reports": ("moderation",),
-    "requests.deleting": ("deleting",),
+    "requests.deleting": ("deleting", "known_holes"),
     "requests.accounts": ("account_requests",),
     "requests.common": (
         "requests",

@@ -62,6 +62,8 @@ def _delete_one(
         raise WireError("bad-message", f"there is no message {of}")
     room = member.room.name
     if not _is_own(session, record):
+        if names.is_direct(room.key):
+            raise WireError("denied", "only the author of a direct message may delete it")
         if host.accounts.rules.role(session.account, room.key) < Role.MODERATOR:
             raise WireError("denied", "only moderators may delete what others have said")
         if not record.deleted:
