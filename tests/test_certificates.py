@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 from base64 import encodebytes
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from cryptography import x509
@@ -31,10 +33,12 @@ from OpenSSL.SSL import (
     Error,
     WantReadError,
 )
+from twisted.internet.interfaces import IProtocolNegotiationFactory
 from twisted.internet.task import Clock
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import TestCase
+from zope.interface import implementer
 
 from twisted_chat.certificates import LOOK_SECONDS, WARN_SECONDS, Certificates, NoKey, WrongCertificates
 
@@ -95,9 +99,16 @@ def shown(certificates: Certificates, name: bytes | None = None, version: int | 
     return handshake(certificates.serverConnectionForTLS(None), name, version)
 
 
-def handshake(server: Connection, name: bytes | None = None, version: int | None = None) -> list[x509.Certificate]:
-    """Connect a client with one version of TLS, or with the newest; raises `Error` if the server refuses it."""
+def handshake(
+    server: Connection, name: bytes | None = None, version: int | None = None, offers: Sequence[bytes] = ()
+) -> list[x509.Certificate]:
+    """Connect a client with one version of TLS, or with the newest; raises `Error` if the server refuses it.
+
+    `offers` are the names of protocols that the client speaks (ALPN).
+    """
     context = Context(TLS_CLIENT_METHOD)
+    if offers:
+        context.set_alpn_protos([*offers])
     if version is not None:
         context.set_cipher_list(b"ALL:@SECLEVEL=0")  # without it, OpenSSL's client does not try old versions
         context.set_min_proto_version(version)
@@ -119,6 +130,14 @@ def handshake(server: Connection, name: bytes | None = None, version: int | None
 
 
 AGAIN = "certificates were read again from the files *.pem in 'FOLDER'"
+
+
+@implementer(IProtocolNegotiationFactory)
+class Web:
+    """Makes connections that speak HTTP."""
+
+    def acceptableProtocols(self) -> list[bytes]:
+        return [b"http/1.1"]
 
 
 class CertificatesTests(TestCase):
@@ -210,6 +229,20 @@ class CertificatesTests(TestCase):
         for version in (TLS1_VERSION, TLS1_1_VERSION):
             error = self.assertRaises(Error, shown, read, version=version)
             self.assertEqual([reason for _, _, reason in error.args[0]], ["unsupported protocol"])
+
+    def test_a_client_that_offers_protocols_is_told_the_one_that_is_spoken(self) -> None:
+        certificates = self.read(both=Identity("localhost").both)
+        for wire, offers, chosen in (
+            (Web(), (b"h2", b"http/1.1"), b"http/1.1"),
+            (Web(), (b"h2",), b""),
+            (Web(), (), b""),
+            (None, (b"h2", b"http/1.1"), b""),
+        ):
+            layer = SimpleNamespace(factory=SimpleNamespace(wrappedFactory=wire))
+            server = certificates.serverConnectionForTLS(layer)
+            server.set_app_data(layer)  # as Twisted does
+            self.assertTrue(handshake(server, offers=offers))
+            self.assertEqual(server.get_alpn_proto_negotiated(), chosen)
 
     def test_what_editors_and_programs_add(self) -> None:
         alice = Identity("alice.example")

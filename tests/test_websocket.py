@@ -770,6 +770,7 @@ class PlaceTests(TestCase):
         transport.write(before + request("/", Upgrade=None, Connection=None))
         yield client.until(lambda data: data.endswith(page))
         self.assertTrue(client.received.startswith(b"HTTP/1.1 200 OK\r\n"))
+        self.negotiated = getattr(transport, "negotiatedProtocol", None)
         client.received = b""
         transport.write(request() + text({"type": "hello", "nick": "alice"}) + text({"type": "join", "room": "lobby"}))
         yield client.until(lambda data: b'"joined"' in data)
@@ -810,9 +811,11 @@ class PlaceTests(TestCase):
         home.mkdir()
         certificate(home)
         port = yield self.listen(f"ssl:0:privateKey={home}/localhost.pem:interface=127.0.0.1")
-        reactor.connectSSL("127.0.0.1", port, self.factory, CertificateOptions())
+        options = CertificateOptions(acceptableProtocols=[b"h2", b"http/1.1"])  # as browsers have it
+        reactor.connectSSL("127.0.0.1", port, self.factory, options)
         yield self.client.made
         yield self.converse()
+        self.assertEqual(self.negotiated, b"http/1.1")
 
     @inlineCallbacks
     def test_over_a_unix_socket(self) -> Generator[Deferred[Any], Any, None]:

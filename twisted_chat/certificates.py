@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -24,8 +24,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from OpenSSL.crypto import X509, PKey
-from OpenSSL.SSL import TLS_CLIENT_METHOD, Connection, Context, Error, WantReadError
-from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from OpenSSL.SSL import (
+    NO_OVERLAPPING_PROTOCOLS,
+    TLS_CLIENT_METHOD,
+    Connection,
+    Context,
+    Error,
+    WantReadError,
+)
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, IProtocolNegotiationFactory
 from twisted.internet.ssl import CertificateOptions, TLSVersion
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -173,6 +180,8 @@ class Certificates:
         )
         try:
             context: Context = options.getContext()
+            # Twisted's own function chooses an empty name if there is no other, and OpenSSL then ends the connection.
+            context.set_alpn_select_callback(_choose_protocol)
             _shake_hands(context)
         except Error as error:
             why = ", ".join(reason for _, _, reason in error.args[0])
@@ -186,6 +195,20 @@ class Certificates:
         """Return the certificate for the name that a client asks for, or None for the default one."""
         host = (name or b"?").decode("ascii", "replace").lower()
         return self._contexts.get(host) or self._contexts.get(f"*.{host.partition('.')[2]}")
+
+
+def _choose_protocol(connection: Connection, offered: Sequence[bytes]) -> Any:
+    """Choose one of the protocols that a client offers, as browsers do (ALPN, RFC 7301). Called by OpenSSL.
+
+    Few wires have a name in ALPN. A client that offers only others is told none, and goes on without. OpenSSL has a
+    mark for that, of a private type.
+    """
+    wire = connection.get_app_data().factory.wrappedFactory  # Twisted keeps the TLS layer there
+    negotiation = IProtocolNegotiationFactory(wire, None)
+    for protocol in () if negotiation is None else negotiation.acceptableProtocols():
+        if protocol in offered:
+            return protocol
+    return NO_OVERLAPPING_PROTOCOLS
 
 
 def _shake_hands(context: Context) -> None:

@@ -12,9 +12,10 @@ from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any, Final
 
-from twisted.internet.interfaces import IAddress, IDelayedCall
+from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocolNegotiationFactory
 from twisted.web.http import HTTPChannel, datetimeToString
 from twisted.web.http import Request as HTTPRequest
+from zope.interface import implementer
 
 from ..chat import Chat
 from ..limits import MAX_REST_SECONDS, price_of_part
@@ -359,6 +360,7 @@ def forwarded_for(values: Sequence[bytes], proxies: Sequence[Network]) -> str:
     return address
 
 
+@implementer(IProtocolNegotiationFactory)
 class WebFactory(WebSocketFactory):
     """Makes the connections of a place of the web."""
 
@@ -375,6 +377,10 @@ class WebFactory(WebSocketFactory):
         if not wire.address or is_within(wire.address, self._proxies):
             wire.proxy, wire.address = wire.address, ""
         return wire
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """Return what is spoken over TLS, in the words of ALPN. Browsers offer HTTP/2, too."""
+        return [b"http/1.1"]
 
     def make_visitor(self, wire: WebSocket) -> Visit:
         """Make what serves a connection until its upgrade."""
