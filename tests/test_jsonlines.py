@@ -530,6 +530,17 @@ class PartTests(SynchronousTestCase):
                 work.append(server.chat.rooms.turn.work - before)
             self.assertEqual(work[1:], [work[0] + round(BRACKET * size / 1024)] * 2)
 
+    def test_a_long_object_is_work_of_the_turn_in_which_it_is_read(self) -> None:
+        server, protocol, _ = self.connect()
+        turn = server.chat.rooms.turn
+        protocol.dataReceived(b'{"type":"ping"}' * QUANTUM)
+        before = turn.work
+        protocol.dataReceived(b'{"type":"ping","pad":["' + b"[" * 5_000 + b'"]}\n')
+        self.assertEqual(turn.work - before, (5_000 + 2 * BRACKET + 5_000 * BRACKET) // 1024)
+        before = turn.work
+        protocol.dataReceived(b'{"type":"ping","pad":"' + b"x" * 800 + b'"}\n')
+        self.assertEqual(turn.work - before, 0, "a short one is read in no time")
+
     def test_an_object_in_small_pieces_costs_little_more(self) -> None:
         server, protocol, transport = self.connect(burst=14)
         data = json.dumps({"type": "ping", "pad": "x" * 16_000}).encode()

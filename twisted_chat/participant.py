@@ -45,6 +45,9 @@ from .names import NOBODY
 from .room import Member, Rooms
 from .rules import Account, Role
 
+KILOBYTE: Final = 1024
+"""Bytes of a request that are as much work to read as a short request to handle."""
+
 HELLO_FIRST: Final = 'say hello first, such as {"type": "hello", "nick": "alice"}'
 
 _log = Logger("twisted_chat.participant")
@@ -319,12 +322,14 @@ class Participant(ABC):
             self._waiting = deque()
         self._waiting.append((request, size))
         self._waiting_bytes += size
+        if size >= KILOBYTE:
+            self.turn.spend(size // KILOBYTE)  # it was read, whenever it is handled
         self._line_up()
         self.adjust_reading()
 
     def handle(self, request: Asked, size: int) -> None:
         """Handle a request now."""
-        work = 1 + (size >> 10)
+        work = 1 + size // KILOBYTE
         self._work += work
         turn = self.turn
         turn.work += work  # as `spend` does, without a call for each message
@@ -394,7 +399,7 @@ class Participant(ABC):
 
     def received_part(self, size: int) -> None:
         """Called when so many bytes have arrived that complete no request: they are work, too."""
-        work = 1 + (size >> 10)
+        work = 1 + size // KILOBYTE
         self.spend(work)
         self.turn.spend(work)
         if self._resting is None and not self.closed:
