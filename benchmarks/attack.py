@@ -68,6 +68,8 @@ class Kind(NamedTuple):
     """False if the connections say no hello."""
     is_web: bool = False
     """True if the connections are those of browsers: WebSockets if they say hello, HTTP otherwise."""
+    is_udp: bool = False
+    """True if the pieces are datagrams. Each process sends them from one socket, without waiting for anything."""
 
 
 def _frame(opcode: int, payload: bytes, *, is_last: bool = True) -> bytes:
@@ -126,6 +128,9 @@ KINDS: Final[dict[str, Kind]] = {
     "web-say": Kind(lambda n: _frame(_TEXT, _say(50)), _IN, is_web=True),
     "web-page": Kind(lambda n: _get("/"), hello=False, is_web=True),
     "web-head": Kind(lambda n: b"A: b\r\n", hello=False, is_web=True),
+    "datagrams": Kind(lambda n: _line(type="hello", nick=f"n{n}", token="t" * 20, pad="x" * 200), is_udp=True),
+    "datagrams-short": Kind(lambda n: b"x", is_udp=True),
+    "datagrams-empty": Kind(lambda n: b"", is_udp=True),
 }
 """The kinds of floods. With `everything`, each connection sends pieces of all kinds before it in the list."""
 
@@ -231,7 +236,19 @@ def _attack(
 ) -> None:
     if priority:
         os.setpriority(os.PRIO_PROCESS, 0, -15)
-    Attack(kind, port, index, connections, pause).run(until)
+    if kind.is_udp:
+        _send_datagrams(kind, port, connections[0], until)
+    else:
+        Attack(kind, port, index, connections, pause).run(until)
+
+
+def _send_datagrams(kind: Kind, port: int, address: str, until: float) -> None:
+    pieces = [kind.make(number) for number in range(1000)]
+    with socket.socket(type=socket.SOCK_DGRAM) as sender:
+        sender.bind((address, 0))
+        while time.monotonic() < until:
+            for piece in pieces:
+                sender.sendto(piece, ("127.0.0.1", port))
 
 
 # Honest users
@@ -353,15 +370,16 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
     of_each = [
         [next(source) for _ in range(options.connections // options.processes)] for _ in range(options.processes)
     ]
-    with Server("--web", "0", *options.option, turns=True, raised=False, places=2) as server:
+    kind = KINDS[name]
+    with Server("--web", "0", "--udp", "127.0.0.1:0", *options.option, turns=True, raised=False, places=3) as server:
         if options.priority:
             os.sched_setscheduler(server.process.pid, os.SCHED_RR, os.sched_param(10))
         before = server.memory()
         begin = time.monotonic() + QUIET_SECONDS
         until = begin + options.pause + options.seconds
         here, there = _processes.Pipe(duplex=False)
-        tcp, web = server.ports
-        port = web if KINDS[name].is_web else tcp
+        tcp, udp, web = server.ports
+        port = web if kind.is_web else udp if kind.is_udp else tcp
         honest = _processes.Process(
             target=_be_honest, args=(tcp, options.users_from, until + 1, options.priority, there)
         )
@@ -372,7 +390,7 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
         server.next_phase()
         attacks = [
             _processes.Process(
-                target=_attack, args=(KINDS[name], port, index, chosen, options.pause, until, options.priority)
+                target=_attack, args=(kind, port, index, chosen, options.pause, until, options.priority)
             )
             for index, chosen in enumerate(of_each)
         ]

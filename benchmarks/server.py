@@ -76,7 +76,7 @@ class Server:
     def _wait_for_ports(self, count: int) -> list[int]:
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until and self.process.poll() is None:
-            found = re.findall(r"listening on \S*?:(\d+)\s", self._said.read_text(errors="replace"))
+            found = re.findall(r"listening on (?:udp )?\S*?:(\d+)\s", self._said.read_text(errors="replace"))
             if len(found) == count:
                 return [int(port) for port in found]
             time.sleep(0.01)

@@ -9,10 +9,11 @@ from weakref import ref
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.udp import Port
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import messages, participant
-from twisted_chat.limits import MAX_REFUSED, Limits
+from twisted_chat.limits import MAX_REFUSED, WORK_A_TURN, Limits
 from twisted_chat.messages import PongSent, Reply
 from twisted_chat.session import TICK_SECONDS, Session
 from twisted_chat.wire.udp import UDPPort, encoding, requests, sending, silence, wire
@@ -135,6 +136,32 @@ class UDPTests(SynchronousTestCase):
 
     def members(self) -> list[str]:
         return sorted(nick for nick in self.server.chat.nicks)
+
+
+class Endless:
+    """A socket to which datagrams come faster than they are read, and what is read of it."""
+
+    def __init__(self, datagram: bytes) -> None:
+        self.datagram = datagram
+        self.reads = 0
+
+    def recvfrom(self, size: int) -> tuple[bytes, tuple[str, int]]:
+        self.reads += 1
+        assert self.reads < 100_000
+        return self.datagram, ("192.0.2.1", 49474)
+
+
+class ReadingTests(SynchronousTestCase):
+    def test_a_turn_reads_a_bounded_number_of_datagrams_however_short_they_are(self) -> None:
+        for datagram in b"", b"x", b"x" * 1_200:
+            protocol = UDPPort(Server().chat)
+            port = Port(0, protocol)
+            protocol.makeConnection(port)
+            port.socket = Endless(datagram)
+            for turn in 1, 2:
+                port.doRead()
+                self.assertLessEqual(port.socket.reads, turn * WORK_A_TURN)
+            self.assertGreater(port.socket.reads, WORK_A_TURN)
 
 
 class StrangerTests(UDPTests):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
 from twisted.internet.protocol import DatagramProtocol
+from twisted.internet.udp import Port
 from twisted.logger import Logger
 
 from ...chat import Chat
+from ...limits import WORK_A_TURN
 from ...messages import Cookie, Envelope, encode
 from .cookies import Address, Cookies, Hellos
 from .requests import read_envelope
@@ -28,8 +32,28 @@ class UDPPort(DatagramProtocol):
         self._hellos = Hellos(chat.reactor.seconds)
         self.wires: dict[Address, UDPWire] = {}
         """The sessions by their addresses, those included whose last reply may be sent again."""
+        self._left = WORK_A_TURN
+        """The datagrams that are still read in this turn."""
+
+    def startProtocol(self) -> None:
+        port = self.transport
+        if isinstance(port, Port):
+            port.doRead = partial(self._read, port, port.doRead)  # type: ignore[method-assign]  # there is no setting
+
+    def _read(self, port: Port, read: Callable[[], None]) -> None:
+        """Read some datagrams. The others wait for the next turn.
+
+        Twisted's port reads until it has 256 kB, or nothing is left. While datagrams came faster than they were read,
+        short ones were a turn of seconds, and empty ones one without an end.
+        """
+        self._left = WORK_A_TURN
+        port.maxThroughput = Port.maxThroughput
+        read()
 
     def datagramReceived(self, datagram: bytes, addr: tuple[Any, ...]) -> None:
+        self._left -= 1
+        if not self._left and isinstance(self.transport, Port):
+            self.transport.maxThroughput = 0  # this ends its loop
         address = addr[0], addr[1]
         try:
             envelope = read_envelope(datagram)
