@@ -389,9 +389,7 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
         peak.start()
         server.next_phase()
         attacks = [
-            _processes.Process(
-                target=_attack, args=(kind, port, index, chosen, options.pause, until, options.priority)
-            )
+            _processes.Process(target=_attack, args=(kind, port, index, chosen, options.pause, until, options.priority))
             for index, chosen in enumerate(of_each)
         ]
         cpu = server.cpu()

@@ -10,9 +10,12 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import names
-from twisted_chat.limits import FAN_OUT
+from twisted_chat.limits import BESIDE_TEXT, FAN_OUT
 from twisted_chat.log import Entry
 from twisted_chat.room.backlog import AUTHORS_A_TURN, Backlog, size_to_send
+
+SIZE = 10 * (2 + BESIDE_TEXT)
+"""The `size_to_send` of a message."""
 
 
 class Author:
@@ -66,21 +69,21 @@ class BacklogTests(SynchronousTestCase):
 
     def test_a_turn_ends_with_the_message_that_makes_it_too_much_to_send(self) -> None:
         self.add(*self.flood("a", range(4)), *self.flood("b", range(3)))
-        self.assertEqual(self.take(9, 41), ["a0", "a1", "a2"])
+        self.assertEqual(self.take(9, 2 * SIZE + 1), ["a0", "a1", "a2"])
         self.add("c0")
-        self.assertEqual(self.take(9, 40), ["b0", "b1"])
+        self.assertEqual(self.take(9, 2 * SIZE), ["b0", "b1"])
         self.assertEqual(self.take(9, 1), ["c0"], "it had nothing here, and goes before the rest of the others")
         self.assertEqual((self.take(9, 0), self.backlog.count), ([], 2))
         self.backlog.let_others_wait()
         self.add("d0")
-        self.assertEqual([self.take(9, most) for most in (0, 1, 20, 1)], [[], ["b2"], ["a3"], ["d0"]])
+        self.assertEqual([self.take(9, most) for most in (0, 1, SIZE, 1)], [[], ["b2"], ["a3"], ["d0"]])
 
     def test_how_much_there_is_to_send_is_counted_anew_once_all_was_taken(self) -> None:
         self.add(*self.flood("a", range(4)))
         self.take(9)
         self.assertEqual(self.backlog.to_send, 0)
         self.add("b0")
-        self.assertEqual(self.backlog.to_send, 20)
+        self.assertEqual(self.backlog.to_send, SIZE)
 
     def test_an_author_that_had_nothing_here_goes_before_those_that_had(self) -> None:
         self.add(*(f"{author}{number}" for author in "ab" for number in range(3)))

@@ -1121,7 +1121,7 @@ class LimitTests(ChatTestCase):
     def test_a_message_costs_more_the_more_is_sent_for_it(self) -> None:
         self.server = Server(limits=Limits(burst=9, rate=0.001))
         alice = self.server.welcome("alice", "lobby")
-        self.server.crowd(FAN_OUT // 4000, "lobby")
+        self.server.crowd(FAN_OUT // 4000 - 1, "lobby")
         self.server.hush(alice)
         alice.say("x" * 4000, id="1")
         alice.say("x" * 4000, id="2")

@@ -455,7 +455,7 @@ class NumbersTests(TestCase):
         self.assertEqual((limits.OWN_RATE, limits.REFUSALS, limits.CALM_SECONDS, limits.PART), (2, 3, 10, 1 / 4))
         self.check_says("docs/protocol.md", f"a long request takes one more for each {limits.TOKEN_BYTES // 1024} KiB")
         self.assertEqual(pace.TOKEN_BYTES, limits.TOKEN_BYTES)
-        self.assertEqual(limits.FAN_OUT, 128 * 1024)
+        self.assertEqual((limits.FAN_OUT, limits.BESIDE_TEXT), (128 * 1024, 100))
         self.check_says("docs/protocol.md", f"`who` takes one more for each {limits.MEMBERS} members")
         self.check_says("docs/protocol.md", f"`history` for each {limits.MESSAGES} messages")
         self.check_says("docs/protocol.md", f"a long answer for each {limits.ANSWER_BYTES // 1024} KiB")

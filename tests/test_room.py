@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_chat import room, session
 from twisted_chat.bare import Bare
 from twisted_chat.encoding import THREE_FIELDS
-from twisted_chat.limits import FULL_TURN, LEAST_QUANTUM, QUANTUM, WORK_A_TURN
+from twisted_chat.limits import BESIDE_TEXT, FULL_TURN, LEAST_QUANTUM, QUANTUM, WORK_A_TURN
 from twisted_chat.log import Entry, Record, Unavailable
 from twisted_chat.messages import MemberJoined
 from twisted_chat.room import appending, catching_up
@@ -555,7 +555,7 @@ class KeepingTests(SynchronousTestCase):
         self.assertEqual(self.bob.texts(), ["0", "1", "2", "3", "4"])
 
     def test_a_turn_sends_only_so_much(self) -> None:
-        self.patch(appending, "BYTES_A_TURN", 2 * 2 * 10)  # two messages of ten characters, for two members
+        self.patch(appending, "BYTES_A_TURN", 2 * 2 * (10 + BESIDE_TEXT))  # two of ten characters, for two members
         turns: list[int] = []
 
         def append_now(entries: Sequence[Entry], time: int) -> bool:
@@ -564,11 +564,11 @@ class KeepingTests(SynchronousTestCase):
             return True
 
         self.patch(self.server.fake, "append_now", append_now)
-        for size in (9, 9, 3, 9, 100, 1):
+        for size in (9, 9, 3, 9, 2 * BESIDE_TEXT, 1):
             self.alice.say("x" * size)
         self.server.settle()
         self.assertEqual(turns, [3, 2, 1])
-        self.assertEqual([len(text) for text in self.bob.texts()], [9, 9, 3, 9, 100, 1])
+        self.assertEqual([len(text) for text in self.bob.texts()], [9, 9, 3, 9, 2 * BESIDE_TEXT, 1])
 
     def test_nobody_waits_behind_the_flood_of_another(self) -> None:
         self.patch(appending, "MESSAGES_A_TURN", 4)
@@ -1170,6 +1170,37 @@ class OrderTests(SynchronousTestCase):
         self.server.settle()
         self.assertEqual([obj["author"] for obj in self.alice.got()], ["n0", "n1"])
         self.assertEqual([obj["author"] for obj in carol.got()], ["n0", "n1"])
+
+
+class PageSizeTests(SynchronousTestCase):
+    def test_where_many_are_paused_pages_are_smaller(self) -> None:
+        self.patch(catching_up, "PAUSED_BYTES", 6_000)
+        self.patch(catching_up, "LEAST_PAGE_BYTES", 1)
+        server = Server()
+        alice, bob, carol = server.crowd(3, "lobby")
+        dave = server.welcome("dave", "lobby")
+
+        def read_four() -> list[int]:
+            """Let bob read four messages; return the number of those in each page."""
+            bob.pause()
+            for _ in range(4):
+                alice.say("x" * 3_000)
+                server.settle()
+            bob.wire.written.clear()
+            bob.resume()
+            server.settle()
+            return [part.count(b"\n") for part in bob.wire.written]
+
+        self.assertEqual(read_four(), [2, 2])
+        carol.pause()
+        dave.pause()
+        self.assertEqual(read_four(), [1, 1, 1, 1])
+        dave.cut()
+        self.assertEqual(read_four(), [2, 2])
+        carol.resume()
+        dave = server.welcome("dave", "lobby")
+        dave.pause()
+        self.assertEqual(read_four(), [2, 2])
 
 
 class SlowReaderTests(SynchronousTestCase):

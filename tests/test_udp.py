@@ -157,11 +157,19 @@ class ReadingTests(SynchronousTestCase):
             protocol = UDPPort(Server().chat)
             port = Port(0, protocol)
             protocol.makeConnection(port)
-            port.socket = Endless(datagram)
+            endless = Endless(datagram)
+            cast(Any, port).socket = endless
             for turn in 1, 2:
                 port.doRead()
-                self.assertLessEqual(port.socket.reads, turn * WORK_A_TURN)
-            self.assertGreater(port.socket.reads, WORK_A_TURN)
+                self.assertLessEqual(endless.reads, turn * WORK_A_TURN)
+            self.assertGreater(endless.reads, WORK_A_TURN)
+
+    def test_another_transport_reads_as_it_does(self) -> None:
+        protocol, network = UDPPort(Server().chat), Network()
+        protocol.makeConnection(cast(Any, network))
+        for _ in range(2 * WORK_A_TURN):
+            protocol.datagramReceived(b'{"type":"hello","nick":"alice"}'.ljust(256), HERE)
+        self.assertEqual(len(network.sent), 2 * WORK_A_TURN)
 
 
 class StrangerTests(UDPTests):

@@ -97,8 +97,12 @@ MAX_REST_SECONDS: Final = 1.0
 noticed."""
 
 FAN_OUT: Final = 2**17
-"""Characters of a message, times the members that it is for, that cost one more token: 0.1 ms of work. A message of 100
-characters costs no more up to 1,300 members, and one of 16 kB to 1,000 members 125 tokens, since it is 16 MB."""
+"""Characters of a message and `BESIDE_TEXT`, times the members that it is for, that cost one more token: 0.1 ms of
+work. A message of 100 characters costs no more up to 650 members, and one of 16 kB to 1,000 members 125 tokens, since
+it is 16 MB."""
+
+BESIDE_TEXT: Final = 100
+"""The bytes of a message beside its text, as members get it: its room, author, number and time."""
 
 MEMBERS: Final = 50
 """The number of members of a room that a `who` examines for one more token: 15 microseconds of work."""

@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred
 
 from .. import clock, messages, names
 from ..gate import Host, answers
-from ..limits import FAN_OUT
+from ..limits import BESIDE_TEXT, FAN_OUT
 from ..log import Entry
 from ..messages import Message, WireError
 from ..names import Name
@@ -28,7 +28,7 @@ def _say(host: Host, session: Session, request: messages.Say) -> Deferred[None] 
     host.accounts.rules.check_speech(session, room.log.name.key, host.now)
     size = len(msg)
     session.append_started(size)
-    to_send = size * len(room.members)
+    to_send = (size + BESIDE_TEXT) * len(room.members)
     if to_send >= FAN_OUT:
         session.charge_work(to_send // FAN_OUT)
     host.rooms.say(Entry(room.log, session.nick, msg, request.id, member), to_send)

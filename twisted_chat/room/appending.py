@@ -34,8 +34,8 @@ MESSAGES_A_TURN: Final = 256
 turn, and other work goes on in between."""
 
 BYTES_A_TURN: Final = 2**24
-"""The maximum number of characters that one turn sends to all members together, unless one message has more: some 20 ms
-of work, and the most memory that a turn takes if no member reads. Without it, a thousand members that sent each other
+"""The maximum number of bytes that one turn sends to all members together, unless one message has more: some 20 ms of
+work, and the most memory that a turn takes if no member reads. Without it, a thousand members that sent each other
 messages of 16 kB had 256 of these in one turn, which took seconds, and 2.7 GB."""
 
 _log = Logger("twisted_chat.room")

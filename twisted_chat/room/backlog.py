@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from math import inf
 from typing import Final, NamedTuple
 
-from ..limits import FAN_OUT
+from ..limits import BESIDE_TEXT, FAN_OUT
 from ..log import Entry
 from .fair_queue import FairQueue
 from .members import Listener, Member
@@ -19,8 +19,8 @@ the messages per second."""
 
 
 def size_to_send(entry: Entry) -> int:
-    """The characters of a message, for all members of its room together."""
-    return len(entry.msg) * len(entry.origin.room.members)
+    """Return about how many bytes a message is, for all members of its room together."""
+    return (len(entry.msg) + BESIDE_TEXT) * len(entry.origin.room.members)
 
 
 class _Author(NamedTuple):

@@ -25,6 +25,11 @@ PAGE: Final = 512
 PAGE_BYTES: Final = 2**16
 """The maximum number of messages, and of bytes of text, in a page: about as much as a transport takes at once."""
 
+PAUSED_BYTES: Final = 2**24
+LEAST_PAGE_BYTES: Final = 2**12
+"""The maximum number of bytes of all pages together that connections have not taken yet. Where many connections take
+little, pages are smaller, but not below the second number: a thousand pages of 64 kB took 60 MB."""
+
 PAGES_A_TURN: Final = 8
 """The number of listeners that get a page in one turn: live messages wait for a millisecond or two, even if a crowd
 catches up."""
@@ -63,9 +68,26 @@ class CatchingUp:
         """The listeners for which no page is read yet. Those of one address take turns with those of others."""
         self._pages: deque[_Shared] = deque(maxlen=SHARED_PAGES)
         """The pages that were read from the store last."""
+        self._paused: set[Listener] = set()
+        """The listeners whose connections take no more, and may have a page that is not sent."""
+
+    def pause(self, member: Member) -> None:
+        """Send nothing more to a member, and remember its cursor."""
+        member.room.fall_behind(member)
+        self._paused.add(member.listener)
+
+    def forget_member(self, member: Member) -> None:
+        """Called when a member has left its room."""
+        self._paused.discard(member.listener)
+
+    @property
+    def _page_bytes(self) -> int:
+        return max(LEAST_PAGE_BYTES, min(PAGE_BYTES, PAUSED_BYTES // (len(self._paused) or 1)))
 
     def read_on(self, member: Member) -> None:
         """Line up a member that is not live for its next page."""
+        if self._paused:
+            self._paused.discard(member.listener)
         if member.live:
             return
         listener = member.listener
@@ -96,7 +118,7 @@ class CatchingUp:
         self.read(room, seq).chainDeferred(waited)
 
     def _in_memory(self, room: Room, seq: int) -> Page | None:
-        page = room.page_after(seq, PAGE, PAGE_BYTES)
+        page = room.page_after(seq, PAGE, self._page_bytes)
         if page is None:
             for of, epoch, shared in self._pages:
                 if of is room and epoch == room.epoch and shared.has_after(seq):
@@ -105,7 +127,8 @@ class CatchingUp:
 
     def _read(self, room: Room, seq: int) -> Deferred[Page]:
         room.page_waiters = []
-        return room.read_after(seq, PAGE, PAGE_BYTES).addCallback(self._share, room, seq).addBoth(self._call, room)
+        records = room.read_after(seq, PAGE, self._page_bytes)
+        return records.addCallback(self._share, room, seq).addBoth(self._call, room)
 
     def _share(self, records: list[Record], room: Room, seq: int) -> Page:
         page = Page(room.name.shown, records, seq)

@@ -167,13 +167,14 @@ class Rooms:
     def leave(self, member: Member) -> None:
         """Remove a member from its room."""
         member.room.remove(member)
+        self._catching_up.forget_member(member)
         if len(member.listener.members) < 2:
             self.turn.in_several.discard(member.listener)
         self.forget_if_empty(member.room)
 
     def pause(self, member: Member) -> None:
         """Send nothing more to a member, and remember its cursor."""
-        member.room.fall_behind(member)
+        self._catching_up.pause(member)
 
     def read_on(self, member: Member) -> None:
         """Line up a member that is not live for its next page."""

@@ -47,9 +47,9 @@ LINGER_SECONDS: Final = 1.0
 """Seconds that the peer may then take to close its side. If a socket is closed with received bytes that are not read,
 the kernel resets the connection, and the peer may lose what it has not read yet: acks, and the reason for the end."""
 
-READ_BYTES: Final = 2**14
-"""Bytes of a read at most, which wait here while a connection has no tokens. With Twisted's 64 kB, a thousand of these
-took 60 MB."""
+READ_BYTES: Final = 2**13
+"""Bytes of a read at most, which wait here while a connection has no tokens, and of what waits to be written when the
+connection counts as one that takes no more. With Twisted's 64 kB for both, a thousand of them took 120 MB."""
 
 SMALL: Final = 1024
 """Bytes of a read that are cut at once, as nearly all reads are."""

@@ -38,7 +38,7 @@ class UDPPort(DatagramProtocol):
     def startProtocol(self) -> None:
         port = self.transport
         if isinstance(port, Port):
-            port.doRead = partial(self._read, port, port.doRead)  # type: ignore[method-assign]  # there is no setting
+            port.doRead = partial(self._read, port, port.doRead)
 
     def _read(self, port: Port, read: Callable[[], None]) -> None:
         """Read some datagrams. The others wait for the next turn.
