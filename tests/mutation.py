@@ -398,6 +398,14 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         " -> self._needs_more_than(status.st_size)": "the same",
     },
     "rules": {
+        "find: kind in _ABOUT_GUESTS and person.address"
+        " -> kind in _ABOUT_GUESTS or person.address": "it only saves a look at an index that has nothing there",
+        "find: kind in _ABOUT_GUESTS and person.address -> kind in _ABOUT_GUESTS": "the same",
+        "find: kind in _ABOUT_GUESTS and person.address -> person.address": "the same",
+        "_keys: kind in _ABOUT_GUESTS and person.nick is not NOBODY"
+        " -> kind in _ABOUT_GUESTS or person.nick is not NOBODY": "the same",
+        "_keys: kind in _ABOUT_GUESTS and person.nick is not NOBODY -> person.nick is not NOBODY": "the same",
+        "_keys: kind in _ABOUT_GUESTS and person.nick is not NOBODY -> kind in _ABOUT_GUESTS": "the same",
         "networks_of: self._networks and (address := as_network(text)) is not None"
         " -> (address := as_network(text)) is not None": "only slower",
         "check_speech: rules.slow * 1000 -> rules.slow * 1001": "an entry that is over is forgotten a little later",

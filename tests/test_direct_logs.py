@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted_chat.limits import Limits
-from twisted_chat.log import Unavailable
+from twisted_chat.limits import ENTRY_CHARACTERS, MAX_UNSETTLED, Limits
+from twisted_chat.log import Entry, Unavailable
+from twisted_chat.room import Room
+from twisted_chat.room.members import Member
 from twisted_chat.session import Session
 
-from .helpers import Peer
-from .logins import HORSE
+from .helpers import Peer, Server
+from .logins import HORSE, make_login
 from .test_account_requests import AccountTestCase
 
 TIME = "2026-11-22T11:06:36.125Z"
@@ -26,6 +28,12 @@ class DirectTestCase(AccountTestCase):
 
     def say(self, peer: Peer, to: str, msg: str, id: str | None = "1") -> dict[str, Any]:
         return self.ask(peer, type="", to=to, msg=msg, id=id)
+
+    def members(self, name: str) -> int:
+        """The number of connections that are in the log of two accounts."""
+        room = self.server.chat.rooms.get(name)
+        assert room is not None
+        return len(room.members)
 
     def heard(self, peer: Peer) -> list[tuple[str, str, str, int]]:
         """The direct messages that somebody has got since: author, recipient, text and number."""
@@ -93,9 +101,42 @@ class KeptTests(DirectTestCase):
     def test_a_new_log_is_a_new_room_for_who_begins_it(self) -> None:
         taken: list[str] = []
         self.patch(self.server.chat.new_rooms, "take", taken.append)
-        for _ in range(2):
-            self.say(self.al, "bo", "psst")
-        self.assertEqual(taken, ["192.0.2.1"])
+        self.server.fake.held.add("append")
+        for number in range(2):
+            self.al.send({"type": "", "to": "bo", "msg": "psst", "id": str(number)})
+            self.server.settle()
+            self.assertEqual(taken, ["192.0.2.1"], "the room is in use, though nothing is stored yet")
+        self.server.fake.held.clear()
+        self.server.fake.release()
+        self.server.settle()
+        for peer in self.al, self.bo:
+            peer.cut()
+        self.server.settle()
+        self.assertEqual(self.members("@al@bo"), 0)
+        al, _ = self.hello("al", HORSE)
+        self.assertEqual(self.say(al, "bo", "psst", "3")["seq"], 3)
+        self.assertEqual(taken, ["192.0.2.1"], "it is stored")
+
+    def test_what_is_on_its_way_into_the_log_is_bounded(self) -> None:
+        self.server.fake.held.add("append")
+        for _ in range(MAX_UNSETTLED // (16_000 + ENTRY_CHARACTERS) + 1):
+            self.assertTrue(self.al.wire.reading)
+            self.al.send({"type": "", "to": "bo", "msg": "x" * 16_000})
+            self.server.settle()
+        self.assertFalse(self.al.wire.reading)
+
+    def test_it_counts_as_what_is_sent_to_all_connections_of_both(self) -> None:
+        self.hello("bo", HORSE)
+        sizes: list[int] = []
+        say = self.server.chat.rooms.say
+
+        def watch(entry: Entry, size: int) -> None:
+            sizes.append(size)
+            say(entry, size)
+
+        self.patch(self.server.chat.rooms, "say", watch)
+        self.say(self.al, "bo", "psst")
+        self.assertEqual(sizes, [3 * len("psst")])
 
     def test_whoever_goes_while_the_log_is_opened_says_nothing(self) -> None:
         self.server.fake.held.add("open")
@@ -173,6 +214,14 @@ class ReadingTests(DirectTestCase):
         self.al.cut()
         self.server.settle()
         self.server.fake.held.add("open")
+        since: list[int | None] = []
+        enter = self.server.chat.rooms.enter
+
+        def watch(room: Room, listener: Any, place: int | None) -> Member:
+            since.append(place)
+            return enter(room, listener, place)
+
+        self.patch(self.server.chat.rooms, "enter", watch)
         cy = self.server.connect()
         cy.send({"type": "hello", "nick": "cy", "password": HORSE, "direct": {"bo": 0, "al": 1}})
         self.server.settle()
@@ -184,6 +233,7 @@ class ReadingTests(DirectTestCase):
             self.server.fake.release()
             self.server.settle()
         self.assertEqual([obj["seq"] for obj in cy.got() if obj["type"] == ""], [2, 3, 4])
+        self.assertEqual(since, [1, None], "those who are there do not start again")
 
     def test_a_guest_has_none(self) -> None:
         _, answer = self.hello("zed", direct={"al": 0})
@@ -192,17 +242,21 @@ class ReadingTests(DirectTestCase):
         self.assertEqual(answer["code"], "bad-nick")
 
     def test_whoever_has_gone_meanwhile_reads_nothing(self) -> None:
-        self.say(self.al, "cy", "psst")
-        self.server.chat.rooms.get("@al@cy")
-        self.al.cut()
+        self.server = Server(accounts=make_login(self.registry), tail_bytes=0)
+        al, _ = self.hello("al", HORSE)
+        self.say(al, "cy", "psst")
+        al.cut()
         self.server.settle()
+        self.assertIsNone(self.server.chat.rooms.get("@al@cy"))
         cy = self.server.connect()
         self.server.fake.held.add("open")
-        cy.send({"type": "hello", "nick": "cy", "password": HORSE, "direct": {"bo": 0}})
+        cy.send({"type": "hello", "nick": "cy", "password": HORSE, "direct": {"al": 0, "bo": 0}})
+        self.server.settle()
         cy.cut()
         self.server.fake.release()
         self.server.settle()
-        self.assertIsNone(self.server.chat.rooms.get("@bo@cy"))
+        self.assertIsNone(self.server.chat.rooms.get("@al@cy"))
+        self.assertFalse(self.server.fake.waiting, "the next one is not opened")
 
     def test_each_partner_is_charged_and_their_logs_are_opened_one_after_the_other(self) -> None:
         self.server.fake.held.add("open")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Sized
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any, Final
@@ -177,6 +178,23 @@ class BanTests(InForceTestCase):
         self.make("ban", "al", address="192.0.2.2")
         self.assertEqual(self.entry(guest("bo", "192.0.2.1")), "")
         self.assertEqual(self.entry(guest("bo", "192.0.2.2")), "banned")
+
+    def test_nothing_is_left_of_a_rule_that_has_ended(self) -> None:
+        def sizes() -> list[int]:
+            rules = self.rules._rooms["den"]
+            indexes: list[Sized] = [rules.by_key, rules.roles, rules._guests, rules._looks, rules._networks]
+            return [len(index) for index in indexes]
+
+        before = sizes()
+        made = [
+            self.make("ban", "al", address="192.0.2.1"),
+            self.make("mute", "bo", address="192.0.2.1"),
+            self.make("ban", "192.0.2.0/24"),
+            self.make("role", "cy", value=Role.MEMBER),
+        ]
+        self.assertTrue(all(now > then for now, then in zip(sizes(), before, strict=True)))
+        self.end(*made)
+        self.assertEqual(sizes(), before)
 
     def test_guests_whose_nicks_look_like_that_of_a_banned_one_are_banned_too(self) -> None:
         key = self.make("ban", "вob", shown="ВOB")
