@@ -15,6 +15,7 @@ from twisted_chat.commands import Problem
 from twisted_chat.commands.display import BARS, Monitor
 from twisted_chat.commands.monitor import Figures, Reading, Row, Status, Unanswered
 from twisted_chat.commands.top import run
+from twisted_chat.log import Condition
 from twisted_chat.status.site import StatusFactory
 
 from .certificates import certificate
@@ -121,6 +122,13 @@ class FiguresTests(MonitorTestCase):
         self.assertEqual((row.text, row.detail), ("495 µs", "for 99 %, 250 µs for half"))
         turns.observe(9.0)
         self.assertEqual(self.read()["turn"].text, "1 s", "the last bound, beyond which nothing is known")
+
+    def test_a_store_in_a_file_has_more_figures(self) -> None:
+        self.assertNotIn("database", self.read())
+        self.patch(self.server.fake, "condition", lambda: Condition("", 7, 900, {"database": 4096, "wal": 1_000_000}))
+        rows = self.read()
+        self.assertEqual((rows["database"].text, rows["database"].detail), ("4.1 kB", "1 MB in its write-ahead log"))
+        self.assertEqual(rows["journal"].text, "7")
 
     def test_a_server_that_was_started_anew(self) -> None:
         def reading(started: float, messages: float) -> Reading:

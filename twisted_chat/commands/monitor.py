@@ -178,7 +178,6 @@ class Figures:
     def rows(self) -> list[Row]:
         """Return all figures, the most important ones first."""
         now = self._now
-        wal = now.of("database_file_bytes").get("wal", 0.0)
         return [
             self._rate("messages", "messages"),
             self._rate("deliveries", "deliveries"),
@@ -196,13 +195,16 @@ class Figures:
             self._rate("received", "received_bytes", _byte_rate),
             self._rate("sent", "sent_bytes", _byte_rate),
             self._rate("log-ins", "logins"),
-            self._gauge("journal", "journal_entries", units.count, "entries are not in their table yet"),
-            Row("database", *self._database(wal)),
+            *(self._store(files) if (files := now.of("database_file_bytes")) else ()),
         ]
 
-    def _database(self, wal: float) -> tuple[str, str, float]:
-        size = self._now.of("database_file_bytes").get("database", 0.0)
-        return _bytes(size), f"{_bytes(wal)} in its write-ahead log", size
+    def _store(self, files: Mapping[str, float]) -> list[Row]:
+        """Return the figures of a store that is a file."""
+        size = files["database"]
+        return [
+            self._gauge("journal", "journal_entries", units.count, "entries are not in their table yet"),
+            Row("database", _bytes(size), f"{_bytes(files['wal'])} in its write-ahead log", size),
+        ]
 
     def _gauge(self, label: str, name: str, write: Callable[[float], str], detail: str = "") -> Row:
         value = self._now.total(name)
