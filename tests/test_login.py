@@ -23,6 +23,7 @@ from .memory_registry import MemoryRegistry
 _T = TypeVar("_T")
 
 HOME = "192.0.2.1"
+AWAY = "198.51.100.1"
 
 
 class LoginTestCase(SynchronousTestCase):
@@ -123,11 +124,18 @@ class PasswordTests(LoginTestCase):
     def test_wrong_passwords_are_answered_with_pauses_and_without_a_hash(self) -> None:
         self.register("al")
         for _ in range(ACCOUNT.free):
-            self.assertEqual(self.code(self.log_in("al", "wrong password")), "auth-failed")
+            self.assertEqual(self.code(self.log_in("al", "wrong password", AWAY)), "auth-failed")
         checked = self.hasher.checked
-        self.assertEqual(self.code(self.log_in("al", HORSE)), "rate-limited")
+        self.assertEqual(self.code(self.log_in("al", HORSE, AWAY)), "rate-limited")
         self.assertEqual(self.hasher.checked, checked)
         self.reactor.advance(1.1)
+        self.assertIsNotNone(self.get(self.log_in("al", HORSE, AWAY)))
+
+    def test_the_pause_of_an_account_does_not_concern_the_address_where_it_was_registered(self) -> None:
+        self.register("al")
+        for _ in range(ACCOUNT.free):
+            self.assertEqual(self.code(self.log_in("al", "wrong password", AWAY)), "auth-failed")
+        self.assertEqual(self.code(self.log_in("al", HORSE, "203.0.113.1")), "rate-limited")
         self.assertIsNotNone(self.get(self.log_in("al", HORSE)))
 
     def test_the_right_password_ends_what_was_counted(self) -> None:
@@ -147,7 +155,7 @@ class PasswordTests(LoginTestCase):
     def test_passwords_that_are_compared_at_the_same_time_count_at_once(self) -> None:
         self.register("al")
         held = self.registry.held = []
-        guesses = [self.log_in("al", "wrong password") for _ in range(ACCOUNT.free + 3)]
+        guesses = [self.log_in("al", "wrong password", AWAY) for _ in range(ACCOUNT.free + 3)]
         self.assertEqual(len(held), ACCOUNT.free)
         self.registry.held = None
         while held:
@@ -290,9 +298,10 @@ class TokenTests(LoginTestCase):
     def test_it_works_during_a_pause(self) -> None:
         token = self.get(self.accounts.make_token(self.al, "phone"))
         for _ in range(ACCOUNT.free):
-            self.log_in("al", "wrong password").addErrback(lambda failure: None)
-        self.assertEqual(self.code(self.log_in("al", HORSE)), "rate-limited")
-        self.assertEqual(self.get(self.log_in("al", token)), self.al)
+            self.log_in("al", "wrong password", AWAY).addErrback(lambda failure: None)
+        self.assertEqual(self.code(self.log_in("al", HORSE, AWAY)), "rate-limited")
+        self.assertEqual(self.get(self.log_in("al", token, AWAY)), self.al)
+        self.assertEqual(self.get(self.log_in("al", HORSE, AWAY)), self.al, "its owner is known there now")
 
     def test_it_is_revoked_by_its_label(self) -> None:
         token = self.get(self.accounts.make_token(self.al, "phone"))

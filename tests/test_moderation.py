@@ -492,6 +492,26 @@ class LockTests(ModerationTestCase):
         self.assertEqual(self.code(self.al, type="join", room="den"), "")
         self.assertEqual(self.code(self.bo, type="join", room="den"), "denied")
 
+    def test_an_invitation_ends_with_the_connection_of_a_guest(self) -> None:
+        self.do(self.mo, type="lock", room="den", on=True)
+        self.do(self.mo, type="invite", room="den", nick="al")
+        self.al.send({"type": "quit"})
+        self.server.clock.advance(1)
+        other = self.hello("al")[0]
+        self.assertEqual(self.code(other, type="join", room="den"), "denied")
+        self.do(self.mo, type="invite", room="den", nick="al")
+        self.assertEqual(self.code(other, type="join", room="den"), "")
+
+    def test_only_an_account_is_invited_while_it_is_not_there(self) -> None:
+        self.assertEqual(self.code(self.mo, type="invite", room="den", nick="zed"), "no-such-nick")
+        zed = self.register("zed")
+        zed.send({"type": "quit"})
+        self.do(self.mo, type="lock", room="den", on=True)
+        self.assertEqual(self.code(self.mo, type="invite", room="den", nick="zed"), "")
+        self.server.clock.advance(1)
+        zed = self.hello("zed", password=HORSE)[0]
+        self.assertEqual(self.code(zed, type="join", room="den"), "")
+
     def test_a_member_whose_role_ends_is_put_out(self) -> None:
         peer = self.register("zed")
         self.do(self.olga, type="grant", room="den", nick="zed", role="member")
@@ -723,7 +743,7 @@ class EntryTests(ModerationTestCase):
         self.assertEqual(self.listed(self.al), ["open", "kept"])
         self.assertEqual(self.listed(self.ops), ["Den", "big0", "big1"])
         self.registry.rules.apply(
-            Change((Rule(room="big1", kind="invite", subject="al"),), (RuleKey("big2", "lock", ""),))
+            Change((Rule(room="big1", kind="invite", subject="al", time=2**50),), (RuleKey("big2", "lock", ""),))
         )
         self.assertEqual(self.listed(self.al), ["big1", "big2", "open"])
 

@@ -29,10 +29,11 @@ class Somebody:
     nick: Name
     account: Account | None = None
     address: str = ""
+    since: int = 0
 
 
-def guest(nick: str, address: str = "") -> Somebody:
-    return Somebody(names.nick(nick), None, address)
+def guest(nick: str, address: str = "", since: int = 0) -> Somebody:
+    return Somebody(names.nick(nick), None, address, since)
 
 
 def registered(nick: str, address: str = "", shown: str = "") -> Somebody:
@@ -307,6 +308,15 @@ class LockTests(InForceTestCase):
         self.end(lock)
         self.assertEqual(self.entry(guest("al")), "")
 
+    def test_an_invitation_is_for_the_one_who_had_the_nick_then_or_its_account(self) -> None:
+        self.make("lock")
+        self.make("invite", "in", time=1_000)
+        self.assertEqual(self.entry(guest("in", since=1_000)), "")
+        self.assertEqual(self.entry(guest("in", since=1_001)), "denied")
+        for created, since, code in (1_000, 2_000, ""), (2_000, 2_000, "denied"), (2_000, 900, ""):
+            nick = names.nick("in")
+            self.assertEqual(self.entry(Somebody(nick, Account(nick, created), since=since)), code, (created, since))
+
 
 class SpeechTests(InForceTestCase):
     def test_the_clock_is_not_read_where_a_room_has_no_rules(self) -> None:
@@ -349,13 +359,25 @@ class SpeechTests(InForceTestCase):
         self.make("slow", value=30)
         self.assertIsNone(self.speech(guest("al"), HOUR + 30_002), "what was said before does not count")
 
+    def test_slow_mode_counts_a_guest_that_came_a_moment_ago_by_its_address_too(self) -> None:
+        self.make("slow", value=30)
+        here, there = "2001:db8::1", "2001:db8:0:1::1"
+        self.assertIsNone(self.speech(guest("al", here, since=HOUR), HOUR))
+        for nick, address in ("bo", here), ("cy", "2001:db8::2"):  # in the same network
+            self.assertEqual(self.speech(guest(nick, address, since=HOUR + 1_000), HOUR + 1_000), 29)
+        self.assertIsNone(self.speech(guest("di", there, since=HOUR + 1_000), HOUR + 1_000))
+        self.assertIsNone(self.speech(guest("ed", here, since=HOUR - 29_000), HOUR + 1_000), "it was there before")
+        self.assertEqual(self.speech(guest("bo", here, since=HOUR + 1_000), HOUR + 30_000), 1, "since ed spoke")
+        self.assertIsNone(self.speech(guest("bo", here, since=HOUR + 1_000), HOUR + 31_000))
+        self.assertIsNone(self.speech(registered("flo", here), HOUR + 31_000))
+
     def test_the_memory_of_slow_mode_is_bounded(self) -> None:
         self.patch(rules, "MAX_SPOKEN", 3)
         self.make("slow", value=10)
         for number in range(3):
             self.assertIsNone(self.speech(guest(f"al{number}"), HOUR + 1000 * number))
         self.assertIsNone(self.speech(guest("bo"), HOUR + 10_500))
-        self.assertEqual(sorted(self.rules._rooms["den"].spoken), ["al1", "al2", "bo"])
+        self.assertEqual(sorted(self.rules._rooms["den"].spoken), ["@", "al1", "al2", "bo"])
 
 
 class OverTests(RulesTestCase):

@@ -280,6 +280,7 @@ class Chat:
             number += 1
             name = Name(f"{label}-{number}", f"{label}-{number}")
         self.nicks.add(name, bare)
+        bare.since = self.now()
         return name
 
     def gone(self, participant: Bearer, farewell: str = "") -> None:

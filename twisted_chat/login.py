@@ -221,6 +221,7 @@ class Login:
     async def _log_in(self, nick: Name, password: str, address: str) -> Account:
         account = await self._find_by_token(nick, password)
         if account is not None:
+            self._pauses.note_owner(nick.key, address)
             return account
         self._pauses.check(nick.key, address)
         self._logins.take(address)
@@ -274,6 +275,7 @@ class Login:
             )
         if not await self.registry.add(stored):
             raise WireError("nick-taken", f"{nick.shown} is, or looks like, somebody's account: take another nick")
+        self._pauses.note_owner(nick.key, address)
         _log.info("The account {nick} was registered", nick=nick.shown)
         return None if stored.state == "pending" else account_of(stored)
 

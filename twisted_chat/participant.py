@@ -179,6 +179,7 @@ class Participant(ABC):
         "members",
         "nick",
         "paused",
+        "since",
         "standing",
         "turn",
         "wire",
@@ -191,6 +192,8 @@ class Participant(ABC):
         self.bucket = bucket
         self.nick = NOBODY
         """Its name, once the others may know of it."""
+        self.since = 0
+        """When it got its nick (milliseconds since 1970); a session that takes its place takes this over."""
         self.account: Account | None = None
         """Its account, if it has one."""
         self.standing = Role.STRANGER

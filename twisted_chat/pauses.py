@@ -93,7 +93,11 @@ class Pauses:
         failures = self._addresses.get(network)
         if failures is not None:
             self._addresses[network] = ADDRESS.after(failures.number - 1, failures.last)
-        _remember(self._known, (account, network), None)
+        self.note_owner(account, address)
+
+    def note_owner(self, account: str, address: str) -> None:
+        """Remember that the owner of an account was at an address: the account's pauses are not for people there."""
+        _remember(self._known, (account, network_of(address)), None)
 
     def _grow(self, table: OrderedDict[str, _Failures], key: str, growth: Growth) -> None:
         now = self._now()

@@ -82,6 +82,10 @@ class Person(Protocol):
     def address(self) -> str:
         """The address by which this connection is counted; empty if it has none."""
 
+    @property
+    def since(self) -> int:
+        """When this connection got its nick (milliseconds since 1970)."""
+
 
 RuleKind = Literal["role", "ban", "mute", "lock", "slow", "invite"]
 
@@ -151,7 +155,8 @@ class _RoomRules:
         self.slow = 0
         """Seconds between two messages of one member."""
         self.spoken: dict[str, int] = {}
-        """While slow mode is on, the time of everybody's last message, in milliseconds since 1970."""
+        """While slow mode is on, the time of everybody's last message, in milliseconds since 1970. The keys are those
+        of accounts and nicks, and the networks of guests with an `@` in front."""
         self._guests: dict[tuple[RuleKind, str], dict[RuleKey, None]] = {}
         """The rules about guests of an address."""
         self._looks: dict[tuple[RuleKind, str], dict[RuleKey, None]] = {}
@@ -194,7 +199,7 @@ class _RoomRules:
         """Find the rule of a kind that concerns a person, by its nick, its account or its address."""
         for key in self._keys(room, kind, person):
             rule = self.by_key.get(key)
-            if rule is not None and not rule.is_over(now):
+            if rule is not None and not rule.is_over(now) and (kind != "invite" or _is_invited(person, rule.time)):
                 return rule
         if kind in _ABOUT_GUESTS and person.address:
             for key in self._guests.get((kind, network_of(person.address)), ()):
@@ -223,6 +228,11 @@ class _RoomRules:
                     key = networks.get(bits >> host_bits << host_bits)
                     if key is not None:
                         yield key
+
+
+def _is_invited(person: Person, time: int) -> bool:
+    """True if somebody with an invited nick had it at the time of the invitation, or an account with it."""
+    return person.since <= time or (person.account is not None and person.account.created <= time)
 
 
 def _look(rule: Rule) -> str:
@@ -363,13 +373,19 @@ class Rules:
             raise WireError("rate-limited", f"you are muted in this room{until}{_reason(mute)}", retry=left)
         if rules.slow:
             who = person.nick.key if person.account is None else person.account.name.key
-            left = (rules.spoken.get(who, 0) - time) / 1000 + rules.slow
+            network = f"@{network_of(person.address)}"
+            spoken = rules.spoken.get(who, 0)
+            if person.account is None and time - person.since < rules.slow * 1000:
+                spoken = max(spoken, rules.spoken.get(network, 0))  # it may have said something under another nick
+            left = (spoken - time) / 1000 + rules.slow
             if left > 0:
                 text = f"this room is slow: one message in {rules.slow} s; try again in {left:.0f} s"
                 raise WireError("rate-limited", text, retry=left)
             if len(rules.spoken) >= MAX_SPOKEN:
                 rules.spoken = {one: at for one, at in rules.spoken.items() if time - at < rules.slow * 1000}
             rules.spoken[who] = time
+            if person.account is None:
+                rules.spoken[network] = time
 
     def check_topic(self, person: Person, room: Name) -> None:
         """Raise `WireError` (`denied`) unless somebody may set the topic of a room.

@@ -40,14 +40,12 @@ FINAL_CAUSES: Final = frozenset({"replaced"})
 class Session(Participant):
     """A participant that has said hello, or has tried to. It is a `room.Listener`."""
 
-    __slots__ = ("_has_half_closed", "encoding", "replays", "since", "token", "write")
+    __slots__ = ("_has_half_closed", "encoding", "replays", "token", "write")
 
     def __init__(self, host: ParticipantHost, wire: Wire, bucket: SessionBucket) -> None:
         super().__init__(host, wire, bucket)
         self.encoding = wire.encoding
         self.write: Callable[[Any], None] = wire.write
-        self.since = 0
-        """When it got its nick (milliseconds since 1970); a session that takes its place takes this over."""
         self.token: str | None = None
         """The secret of its hello. A new connection with the same secret may take the place of this session."""
         self.replays: dict[str, int] = {}

@@ -9,8 +9,9 @@ from twisted.internet.defer import Deferred
 
 from .. import messages, names
 from ..gate import Host, answers
+from ..messages import WireError
 from ..names import Name
-from ..registry import Action
+from ..registry import Action, StoredAccount
 from ..rules import Change, Role
 from ..session import Session
 from .acting import act, check_number, end_of, room_or_server, rule_of
@@ -33,6 +34,21 @@ def _lock(host: Host, session: Session, request: messages.Lock) -> Deferred[None
 def _invite(host: Host, session: Session, request: messages.Invite) -> Deferred[None]:
     room = room_or_server(host, request.room)
     nick = names.nick(request.nick)
+    if host.nicks.bearers(nick.key):
+        return _let_in(host, session, room, nick, request)
+    return host.accounts.registry.find(nick.key).addCallback(_let_in_account, host, session, room, nick, request)
+
+
+def _let_in_account(
+    stored: StoredAccount | None, host: Host, session: Session, room: Name, nick: Name, request: messages.Invite
+) -> Deferred[None]:
+    if stored is None or stored.state == "removed":
+        text = f"nobody has the nick {nick.shown} now, and it is no account: invite {nick.shown} again once it is used"
+        raise WireError("no-such-nick", text)
+    return _let_in(host, session, room, nick, request)
+
+
+def _let_in(host: Host, session: Session, room: Name, nick: Name, request: messages.Invite) -> Deferred[None]:
     until = end_of(host, INVITATION_SECONDS)
     action = make_action(host, session, "invite", room, nick.shown, msg=request.msg, until=until)
     rule = rule_of("invite", action, nick.key)

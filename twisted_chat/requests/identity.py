@@ -25,6 +25,7 @@ class _Newcomer(NamedTuple):
     nick: Name
     account: Account | None
     address: str
+    since: int
 
 
 @answers(messages.Hello, needs=Role.STRANGER)
@@ -42,7 +43,8 @@ def _welcome(
 ) -> Deferred[None] | None:
     if session.closed:
         return None
-    host.accounts.rules.check_server(_Newcomer(names.nick(request.nick), account, session.address), host.now())
+    now = host.now()
+    host.accounts.rules.check_server(_Newcomer(names.nick(request.nick), account, session.address, now), now)
     shown = request.nick if account is None else account.name.shown
     session.nick = _take_nick(host, session, shown, account, request.token)
     session.token = request.token
