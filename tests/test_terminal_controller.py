@@ -1523,6 +1523,7 @@ class AccountTests(ControllerTestCase):
             await stage.until(lambda: stage.is_there)
             bob.send({"type": "", "to": "owner", "msg": "two"})
             await stage.until(lambda: "2:@bob(1!)" in stage.line)
+            await stage.types("\x1b2", lambda: stage.title == "@bob")
 
         async def again(stage: Stage) -> None:
             stage.connect()
@@ -1538,6 +1539,43 @@ class AccountTests(ControllerTestCase):
         self.server.chat.settle()
         self.memory = Memory(self.memory._path, "s", "owner")
         self.play(again)
+
+    def test_direct_messages_that_were_not_looked_at_are_unread_again(self) -> None:
+        self.options = replace(self.options, password="correct horse")
+        self.memory = Memory(folder(self) / "screen.json", "s", "owner")
+        bob = self.server.chat.welcome("bob")
+        bob.send({"type": "register", "password": "correct horse"})
+        unread: list[int] = []
+
+        async def comes(stage: Stage) -> None:
+            stage.connect()
+            await stage.until(lambda: stage.is_there and stage.controller.client.direct is not None)
+            bob.send(*({"type": "", "to": "owner", "msg": text} for text in ("one", "two")))
+            await stage.until(lambda: len(stage.panes.step(1).entries) == 2)
+
+        async def again(stage: Stage) -> None:
+            stage.connect()
+            await stage.until(lambda: stage.is_there and "2:@bob(2!)" in stage.line)
+
+        async def looks(stage: Stage) -> None:
+            await again(stage)
+            await stage.types("\x1b2", lambda: stage.title == "@bob" and not stage.panes.current.loading)
+            unread.append(stage.panes.current.unread)
+            bob.send({"type": "", "to": "owner", "msg": "three"})
+            await stage.until(stage.shows("three"))
+            await stage.types("\x1b1", lambda: stage.title == "lobby")
+            bob.send({"type": "", "to": "owner", "msg": "four"})
+            await stage.until(lambda: "2:@bob(1!)" in stage.line)
+
+        async def last(stage: Stage) -> None:
+            stage.connect()
+            await stage.until(lambda: stage.is_there and "2:@bob(1!)" in stage.line)
+            self.assertEqual([entry.text for entry in stage.panes.step(1).entries], ["four"])
+
+        for scene in comes, again, looks, last:
+            self.play(scene)
+            self.memory = Memory(self.memory._path, "s", "owner")
+        self.assertEqual(unread, [0])
 
     def test_older_direct_messages_come_as_one_scrolls_up(self) -> None:
         self.options = replace(self.options, password="correct horse")

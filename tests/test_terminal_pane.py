@@ -165,6 +165,23 @@ class PaneTests(SynchronousTestCase):
         self.hear(*range(16, 21))
         self.assertEqual((self.texts[0], self.pane.bottom[0].text), ("11", "14"))
 
+    def test_of_unread_messages_it_knows_the_last_one_before_them(self) -> None:
+        with_guest, pane = Pane(fake_direct(), "alice"), Pane(fake_direct(), "alice")
+        entry = with_guest.hear(Message(msg="hi", author="bob", to="alice"))
+        assert entry
+        with_guest.count(entry, True)
+        self.assertIsNone(with_guest.seen(), "it has no number")
+        self.assertIsNone(pane.seen())
+        for seq in 4, 6:
+            entry = pane.hear(message(seq))
+            assert entry
+            pane.count(entry, True)
+        self.assertEqual(pane.seen(), 3)
+        pane.load([message(2)], False, pane.log)
+        self.assertEqual(pane.seen(), 3)
+        pane.read()
+        self.assertIsNone(pane.seen())
+
     def test_what_is_dropped_of_a_direct_conversation_can_be_loaded_again_if_it_is_kept(self) -> None:
         self.patch(pane_module, "KEPT", 10)
         self.patch(pane_module, "SPARE", 5)

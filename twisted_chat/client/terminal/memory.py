@@ -37,8 +37,8 @@ class Place(msgspec.Struct):
     shown: str = ""
     """The room that was shown last."""
     direct: dict[str, int] | None = None
-    """The accounts with which there were direct messages, with the numbers of the last ones that arrived; None if this
-    nick has never logged in here."""
+    """The partners of direct messages, with the numbers of the last ones that were seen; None if this nick has never
+    logged in here."""
 
 
 class _File(msgspec.Struct):

@@ -205,6 +205,14 @@ class Pane:
         if self.newest:
             self.read_seq = max(self.read_seq or 0, self.newest)
 
+    def seen(self) -> int | None:
+        """Return the number of the last message that was seen; None if all were, or none has a number."""
+        if not self.unread:
+            return None
+        if self.read_seq is not None:
+            return self.read_seq
+        return next((entry.seq - 1 for entry in self.entries if entry.seq is not None), None)
+
     def forget_marker(self) -> None:
         """Remove the line above the new entries: this person has turned away, or has answered."""
         self.marker = self._new_after = None

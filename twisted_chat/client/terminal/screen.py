@@ -181,10 +181,16 @@ class PaneScreen:
         if isinstance(pane.where, Room):
             self._memory.note(pane.where.name, pane.read_seq)
 
+    def _seen(self, nick: str, newest: int) -> int:
+        """Return the number of the last direct message of a nick that was seen. The next run shows the later ones."""
+        pane = self.panes.direct_with(nick)
+        seen = pane.seen() if pane is not None else None
+        return newest if seen is None else seen
+
     def note_places(self) -> None:
         for pane in self.panes:
             self.note_place(pane)
         if self._client.direct is not None:
-            self._memory.place.direct = self._client.direct
+            self._memory.place.direct = {nick: self._seen(nick, seq) for nick, seq in self._client.direct.items()}
         if isinstance(self.panes.current.where, Room):
             self._memory.place.shown = self.panes.current.where.name
