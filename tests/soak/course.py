@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from functools import partial
+from math import inf
 from pathlib import Path
 from random import Random
 from time import monotonic
@@ -155,6 +156,7 @@ class Course:
         places = ("--port", str(target.tcp.port), "--udp", str(target.udp.port), "--web", str(target.web.port))
         key = str(self.certificate.with_name("key.pem"))
         tls = ("--tls", str(target.tls.port), "--certificate", str(self.certificate), "--key", key)
+        self._life = inf  # a signal that comes before it listens may end it
         await self.scene.server.start(*places, *tls, *LIMITS, "--operator", "boss")
         self._life = self.time
 
