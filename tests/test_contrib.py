@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shlex
 import shutil
+import socket
+import ssl
 import subprocess
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, cast
 from unittest import skipUnless
 
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from twisted_chat import places, tap
 
 from .certificates import certificate
-from .programs import ROOT, folder
+from .programs import ROOT, TIMEOUT, TWISTD, Program, Server, folder
+from .websockets import request, text
 
-SYSTEMD = ROOT / "contrib" / "systemd"
+CONTRIB = ROOT / "contrib"
+SYSTEMD = CONTRIB / "systemd"
+HOST = "chat.example.org"
 
 EXPOSURE = 1.5
 """The exposure of the service as systemd's own check counts it, from 0 to 10, and a little more."""
@@ -79,3 +91,186 @@ class SystemdTests(TestCase):
         result = subprocess.run(command, capture_output=True, text=True)
         complaints = [line for line in result.stderr.splitlines() if "contrib" in line or line.startswith("chat")]
         self.assertEqual([line for line in complaints if "twistd is not executable" not in line], [])
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        port: int = one.getsockname()[1]
+        return port
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Wait until something that another program does is so; trial gives up in time."""
+    while not is_so():
+        await deferLater(cast(Any, reactor), 0.01)
+
+
+class ProxyTests(TestCase):
+    """The configurations of proxies, with the real proxies in front of a server.
+
+    Beside a client, only one of another address gets in: the server sees the addresses, and believes no others.
+    """
+
+    async def server(self, home: Path) -> Server:
+        """Start a server that lets in one client of each address."""
+        return await Server.start(
+            self, "--web", f"unix:{home}/chat-web.sock", "--connections-per-address", "1", home=home, places=2
+        )
+
+    def hello(self, port: int, source: str, host: str) -> str:
+        """Say hello from an address of this machine, and pretend another one. Returns the type of the answer."""
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        plain = socket.create_connection(("127.0.0.1", port), TIMEOUT, (source, 0))
+        connection = context.wrap_socket(plain, server_hostname=host.partition(":")[0])
+        self.addCleanup(connection.close)
+        headers = {"Host": host, "Origin": f"https://{host}", "X-Forwarded-For": "192.0.2.7"}
+        connection.sendall(request(**headers))
+        self.read_until(connection, rb"\r\n\r\n")  # Caddy loses what comes before the upgrade
+        connection.sendall(text({"type": "hello", "nick": f"from-{source}"}))
+        return self.read_until(connection, rb'"type":"(\w+)"')[1].decode()
+
+    def read_until(self, connection: socket.socket, pattern: bytes) -> re.Match[bytes]:
+        """Read until a pattern has arrived."""
+        data = b""
+        while not (found := re.search(pattern, data)):
+            received = connection.recv(1000)
+            assert received, data
+            data += received
+        return found
+
+    async def check(self, port: int, host: str) -> None:
+        for source, answer in (("127.0.0.2", "welcome"), ("127.0.0.2", "error"), ("127.0.0.3", "welcome")):
+            self.assertEqual(await deferToThread(self.hello, port, source, host), answer)
+
+    async def wait_for(self, port: int) -> None:
+        """Wait until somebody listens on a port."""
+
+        def listens() -> bool:
+            with socket.socket() as one:
+                return one.connect_ex(("127.0.0.1", port)) == 0
+
+        await until(listens)
+
+    @skipUnless(shutil.which("nginx"), "nginx is not installed")
+    async def test_nginx_forwards_browsers_with_their_addresses(self) -> None:
+        home, port = folder(self), free_port()
+        certificate(home)
+        site = (CONTRIB / "nginx" / "chat.conf").read_text()
+        site = re.sub(r"listen \[::\]:.*\n", "", site).replace("listen 80;", f"listen 127.0.0.1:{free_port()};")
+        site = site.replace("listen 443 ssl;", f"listen 127.0.0.1:{port} ssl;").replace("/run/", f"{home}/")
+        site = re.sub(r"/etc/letsencrypt/live/\S*\.pem", str(home / "localhost.pem"), site)
+        (home / "chat.conf").write_text(site)
+        kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        folders = " ".join(f"{kind}_temp_path {home}/{kind};" for kind in kinds)
+        user = "user root;" if os.geteuid() == 0 else ""
+        (home / "nginx.conf").write_text(
+            f"{user} daemon off; pid {home}/nginx.pid; error_log stderr; events {{}}"
+            f"http {{ access_log off; {folders} include {home}/chat.conf; }}"
+        )
+        await self.server(home)
+        nginx = Program(self, str(shutil.which("nginx")), "-e", "stderr", "-c", str(home / "nginx.conf"), home=home)
+        await self.wait_for(port)
+        await self.check(port, HOST)
+        self.assertNotIn("[warn]", nginx.output)
+
+    @skipUnless(shutil.which("caddy"), "caddy is not installed")
+    async def test_caddy_forwards_browsers_with_their_addresses(self) -> None:
+        home, port = folder(self), free_port()
+        site = (CONTRIB / "caddy" / "Caddyfile").read_text().replace("/run/", f"{home}/")
+        options = "{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n}\n"
+        (home / "Caddyfile").write_text(options + site)
+        await self.server(home)
+        environment = [f"HOME={home}", f"XDG_DATA_HOME={home}", f"CHAT_HOST=localhost:{port}"]
+        caddy = [str(shutil.which("caddy")), "run", "--adapter", "caddyfile", "--config", str(home / "Caddyfile")]
+        Program(self, "/usr/bin/env", *environment, *caddy, home=home)
+        await self.wait_for(port)
+        await self.check(port, f"localhost:{port}")
+
+
+class DockerTests(TestCase):
+    """The container, and those beside it."""
+
+    dockerfile = (CONTRIB / "docker" / "Dockerfile").read_text()
+    compose = (CONTRIB / "docker" / "compose.yaml").read_text()
+
+    def instruction(self, name: str) -> list[str]:
+        """Return the words of an instruction of the Dockerfile."""
+        (words,) = re.findall(rf"^{name} (\[.*\])$", self.dockerfile, re.MULTILINE)
+        return cast(list[str], json.loads(words))
+
+    def parsed(self, options: Sequence[str]) -> tap.Options:
+        token = folder(self) / "token"
+        token.write_text("x" * tap.MIN_TOKEN)
+        start = self.instruction("ENTRYPOINT")
+        parsed = tap.Options()
+        words = [*start[start.index("chat") + 1 :], *options]
+        parsed.parseOptions([word.replace("/run/secrets/status-token", str(token)) for word in words])
+        return parsed
+
+    def test_the_server_takes_the_options_of_the_container(self) -> None:
+        options = self.parsed(self.instruction("CMD"))
+        self.assertEqual([place.text for place in options["places"]], ["0.0.0.0:14900", "0.0.0.0:14980"])
+        self.assertEqual([place.text for place in options["status"]], ["127.0.0.1:14990"])
+
+    def test_the_server_takes_the_options_of_the_composition(self) -> None:
+        (command,) = re.findall(r"image: twisted-chat\n.*?command:\n(.*?)\n    \w", self.compose, re.DOTALL)
+        options = self.parsed(re.findall(r"- (--\S+)", command))
+        self.assertEqual(len(options["places"]), 2)
+        (subnet,) = re.findall(r"subnet: (\S+)", self.compose)
+        self.assertIn(f"--trust-proxy={subnet}", command)
+
+    def test_the_files_that_are_mounted_exist(self) -> None:
+        mounted = re.findall(r"- (\.\S*?):", self.compose)
+        self.assertEqual(len(mounted), 3)
+        for path in mounted:
+            self.assertTrue((CONTRIB / "docker" / path).is_file(), path)
+
+    def test_the_image_has_what_the_package_is_made_of(self) -> None:
+        allowed = re.findall(r"^!(.*)", (CONTRIB / "docker" / "Dockerfile.dockerignore").read_text(), re.MULTILINE)
+        self.assertEqual(set(allowed) - set(os.listdir(ROOT)), set())
+        self.assertLessEqual(
+            {"setup.cfg", "pyproject.toml", "README.md", "LICENSE", "twisted", "twisted_chat"}, set(allowed)
+        )
+
+
+class LogrotateTests(TestCase):
+    @skipUnless(shutil.which("logrotate"), "logrotate is not installed")
+    async def test_logs_are_rotated_without_the_loss_of_a_line(self) -> None:
+        home = folder(self)
+        logs = home / "logs"
+        logs.mkdir(mode=0o700)
+        log, pid_file = logs / "chat.log", home / "chat.pid"
+        twistd = [*TWISTD[:-1], f"--pidfile={pid_file}"]
+        options = ["--port", "0", "--access-log", str(logs / "access.log")]
+        server = Server(self, *twistd, "--logfile", str(log), "chat", *options, home=home)
+        await until(lambda: log.exists() and "listening on" in log.read_text())
+        server.addresses = re.findall(r"listening on (\S+)\n", log.read_text())
+        await self.visit(server, "alice")
+
+        rules = (CONTRIB / "logrotate" / "chat").read_text()
+        rules = rules.replace("/var/log/chat/", f"{logs}/").replace("su chat chat", "")
+        (command,) = re.findall(r"kill -HUP .*", rules)
+        rules = rules.replace("systemctl reload chat", command.replace("/run/chat/", f"{home}/"))
+        (home / "logrotate.conf").write_text(rules)
+        rotation = Program(
+            self,
+            *(str(shutil.which("logrotate")), "--force", "--state", str(home / "state"), str(home / "logrotate.conf")),
+        )
+        self.assertEqual(await rotation.ends(), 0, rotation.output)
+        await until(lambda: log.exists() and "SIGHUP" in log.read_text())
+        await self.visit(server, "bob")
+        self.assertEqual(await server.stop(), 0, server.output)
+
+        lines = "".join(path.read_text() for path in logs.iterdir()).splitlines()
+        self.assertEqual(len(list(logs.iterdir())), 4)
+        for part in ("nick=alice", "nick=bob", "twisted_chat.service#info] listening on"):
+            self.assertEqual(len([line for line in lines if part in line]), 1, part)
+        self.assertIn("nick=bob", (logs / "access.log").read_text())
+
+    async def visit(self, server: Server, nick: str) -> None:
+        """Come and go."""
+        client = await server.hello(self, nick)
+        client.says(type="quit")
+        await client.hears_the_end()
