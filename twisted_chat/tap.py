@@ -162,6 +162,30 @@ class Options(AuthOptionMixin, usage.Options):
         self["reactor"] = self["reactor"] or chosen_reactor()
         rundir = self.parent["rundir"] if self.parent else ""
         self["database"] = _database(self["database"], rundir)
+        self["places"] = self._read_places(rundir)
+        self["status"] = self._read_status(rundir)
+        self["log-format"] = _one_of("--log-format", self["log-format"], tuple(FORMATS))
+        self._check_log_format()
+        self["access-log"] = self._access_log(rundir)
+        self["durability"] = _one_of("--durability", self["durability"], get_args(Durability))
+        try:
+            self["keep"] = read_keep(self.get("keep", []))
+        except ValueError as error:
+            raise usage.UsageError(f"--keep takes {error}") from None
+        self["forbid-nicks"] = _forbidden_nicks(self["forbid-nicks"], rundir)
+        self["memory"] = _count("--memory", self["memory"], 0) * 2**20
+        self["policy"] = Policy(
+            _one_of("--registration", self["registration"], get_args(Registration)),
+            _yes_or_no("--guests", self["guests"]),
+            frozenset(_operator(nick) for nick in self.get("operator", ())),
+            tuple(self.get("credCheckers", ())),
+        )
+        self["limits"] = self._read_limits()
+        if self.parent and self.parent["pidfile"] and remove_pid_file(pid_file := self.parent["pidfile"]):
+            _log.info("removed {path}, which a server that was killed had left", path=pid_file)
+
+    def _read_places(self, rundir: str) -> Sequence[Place]:
+        """Read the places where the server listens. Raises `UsageError`."""
         places = [("--port", LINES, self["port"])]
         places += [(f"--{option}", wire, text) for option, wire in WIRES.items() for text in self.get(option, [])]
         for option in ("certificate", "key"):
@@ -171,7 +195,7 @@ class Options(AuthOptionMixin, usage.Options):
             raise usage.UsageError("--web-origin is for --web PLACE, such as --web 14980")
         trusted = _proxies(self.get("trust-proxy", []), places)
         try:
-            self["places"] = read_places(
+            return read_places(
                 self["reactor"],
                 places,
                 self["interface"],
@@ -183,25 +207,11 @@ class Options(AuthOptionMixin, usage.Options):
             )
         except WrongPlace as error:
             raise usage.UsageError(str(error)) from None
-        self["status"] = self._read_status(rundir)
-        self["log-format"] = _one_of("--log-format", self["log-format"], tuple(FORMATS))
-        self._check_log_format()
-        self["access-log"] = self._access_log(rundir)
-        self["durability"] = _one_of("--durability", self["durability"], get_args(Durability))
-        try:
-            self["keep"] = read_keep(self.get("keep", []))
-        except ValueError as error:
-            raise usage.UsageError(f"--keep takes {error}") from None
-        self["forbid-nicks"] = _forbidden_nicks(self["forbid-nicks"], self.parent["rundir"] if self.parent else "")
-        self["memory"] = _count("--memory", self["memory"], 0) * 2**20
-        self["policy"] = Policy(
-            _one_of("--registration", self["registration"], get_args(Registration)),
-            _yes_or_no("--guests", self["guests"]),
-            frozenset(_operator(nick) for nick in self.get("operator", ())),
-            tuple(self.get("credCheckers", ())),
-        )
+
+    def _read_limits(self) -> Limits:
+        """Read the options that set limits. Raises `UsageError`."""
         rate, burst = _count("--rate", self["rate"], 0), _count("--burst", self["burst"], 1)
-        self["limits"] = Limits(
+        return Limits(
             rate=rate,
             burst=burst,
             address_rate=_count("--address-rate", self["address-rate"], 0, 5 * rate),
@@ -215,8 +225,6 @@ class Options(AuthOptionMixin, usage.Options):
             new_rooms=_count("--new-rooms", self["new-rooms"], 0),
             bare=_yes_or_no("--bare", self["bare"]) and self["policy"].guests,
         )
-        if self.parent and self.parent["pidfile"] and remove_pid_file(pid_file := self.parent["pidfile"]):
-            _log.info("removed {path}, which a server that was killed had left", path=pid_file)
 
     def _read_status(self, rundir: str) -> Sequence[Place]:
         """Read the place of `--status`, if it is given. Raises `UsageError`."""

@@ -21,7 +21,8 @@ and 10,000 rooms."""
 POINTS: Final = 360
 """The points of an hour."""
 
-PAGE: Final = getpagesize()
+MEMORY_PAGE: Final = getpagesize()
+"""Bytes of a page of memory, in which Linux counts that of a process."""
 
 SLOWEST: Final = 0.99
 """The share of turns and commits that took no longer than what is shown. Averages hide the turns that people notice."""
@@ -129,7 +130,7 @@ def memory(path: str = "/proc/self/statm") -> int:
     """Return the memory that the process uses, in bytes; see proc(5)."""
     try:
         with open(path) as sizes:
-            return int(sizes.read().split()[1]) * PAGE
+            return int(sizes.read().split()[1]) * MEMORY_PAGE
     except OSError:
         return 0
 
