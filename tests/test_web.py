@@ -7,7 +7,7 @@ import gzip
 import socket
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 from weakref import ref
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
@@ -407,6 +407,23 @@ class VisitTests(VisitTestCase):
         self.server.settle()
         self.assertEqual([status for status, _ in self.answers(transport)], [200, 404])
 
+    def test_a_request_that_comes_later_in_the_turn_waits_for_the_next_one(self) -> None:
+        wire, transport = self.connect()
+        wire.dataReceived(request("/", Connection=None) * 2)
+        wire.dataReceived(request("/", Connection=None))
+        self.assertEqual([status for status, _ in self.answers(transport)], [200])
+        self.server.settle()
+        self.assertEqual([status for status, _ in self.answers(transport)], [200, 200])
+
+    def test_a_handshake_is_answered_with_one_write(self) -> None:
+        wire, _ = self.connect()
+        writes: list[bytes] = []
+        wire.write = writes.append
+        wire.dataReceived(request(Sec_WebSocket_Extensions="permessage-deflate; client_max_window_bits"))
+        (answer,) = writes
+        self.assertTrue(answer.startswith(b"HTTP/1.1 101 Switching Protocols\r\n"))
+        self.assertNotIn(b"Extensions", answer)
+
     def test_one_that_does_not_read_is_answered_no_more(self) -> None:
         wire, transport = self.connect()
         wire.dataReceived(request("/", Connection=None) * 3)
@@ -470,6 +487,13 @@ class VisitTests(VisitTestCase):
             ((status, _),) = self.exchange(wire, transport, data + request("/"))
             self.assertEqual((status, transport.disconnecting), (200, True))
 
+    def test_one_that_ends_does_not_rest(self) -> None:
+        self.make_server(rate=1, burst=1)
+        wire, _ = self.connect()
+        visit = wire.participant
+        wire.dataReceived(request("/", Connection="close"))
+        self.assertIsNone(cast(Visit, visit)._rest)
+
     def test_head_is_an_answer_without_a_body(self) -> None:
         wire, transport = self.connect()
         wire.dataReceived(request("/", method="HEAD", Connection=None))
@@ -520,6 +544,21 @@ class TimeTests(VisitTestCase):
             self.assertFalse(transport.disconnecting)
             self.server.clock.advance(HEAD_SECONDS)
             self.assertTrue(transport.disconnecting)
+
+    def test_a_tick_before_the_first_request_ends_nothing(self) -> None:
+        self.connect()
+        self.server.clock.advance(TICK_SECONDS - 1)
+        _, transport = self.connect()
+        self.server.clock.advance(1)
+        self.assertFalse(transport.disconnecting)
+
+    def test_one_that_waits_for_the_next_request_has_more_time(self) -> None:
+        wire, transport = self.connect()
+        self.get(wire, transport)
+        wire.participant.pauseProducing()
+        wire.participant.resumeProducing()
+        self.server.clock.advance(HEAD_SECONDS)
+        self.assertFalse(transport.disconnecting)
 
     def test_its_time_runs_from_its_first_byte(self) -> None:
         wire, transport = self.connect()

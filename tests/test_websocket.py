@@ -846,6 +846,9 @@ class PlaceTests(TestCase):
             yield deferLater(reactor, 0)
         (wire,) = self.chat.wires
         self.assertEqual(begun, [])
+        with mock.patch.object(wire, "_closing", True):
+            cast(WebSocket, wire).handshakeCompleted()
+        self.assertEqual(begun, [])
         cast(WebSocket, wire).handshakeCompleted()
         self.assertEqual(begun, [wire.participant])
         cast(Any, self.client.transport).loseConnection()
