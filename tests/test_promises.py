@@ -8,18 +8,28 @@ of what it said itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat.log import Entry
 from twisted_chat.room import catching_up
+from twisted_chat.web import WebFactory
+from twisted_chat.wire.websocket import WebSocket
 
-from .helpers import FakeLog, Peer, Server
+from .helpers import FakeLog, FakeWire, Peer, Server
+from .websockets import frames, objects, request, text
 
 NICKS: Final = ("alice", "bob", "carol")
+
+BROWSER: Final = "carol"
+"""The nick of the one who speaks over a WebSocket."""
+
+PIECE: Final = 50
+"""Bytes in which the frames of a browser arrive."""
 
 
 class Client:
@@ -75,6 +85,75 @@ class Client:
                 assert obj["type"] in ("join", "leave", "welcome"), obj
 
 
+class BrowserTransport(StringTransport):
+    """A connection of a browser, as its own wire: what it sends while it is not read from comes later."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__()
+        self.full = False
+        """Each write is told that nothing more is taken."""
+        self._sent = b""
+        wire = WebFactory(server.chat).buildProtocol(None)
+        assert isinstance(wire, WebSocket)
+        self.end = wire
+        wire.makeConnection(self)
+        wire.dataReceived(request())
+        assert self.value().startswith(b"HTTP/1.1 101 ")
+        self.clear()
+
+    @property
+    def reading(self) -> bool:
+        return self.producerState == "producing"
+
+    @property
+    def closed(self) -> bool:
+        return self.disconnecting
+
+    def send(self, data: bytes) -> None:
+        self._sent += data
+        self._flush()
+
+    def _flush(self) -> None:
+        while self._sent and self.reading:
+            piece, self._sent = self._sent[:PIECE], self._sent[PIECE:]
+            self.end.dataReceived(piece)
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        if self.full:
+            self.end.participant.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        super().resumeProducing()
+        self._flush()
+
+
+class Browser(Peer):
+    """A client over a WebSocket."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.transport = BrowserTransport(server)
+        self.wire = cast(FakeWire, self.transport)
+
+    def send(self, *objects: dict[str, Any]) -> None:
+        self.transport.send(b"".join(map(text, objects)))
+
+    def got(self) -> list[dict[str, Any]]:
+        data = self.transport.value()
+        self.transport.clear()
+        return [obj for obj in objects(frames(data)) if obj["type"] != "stop"]
+
+    def pause(self) -> None:
+        self.transport.end.participant.pauseProducing()
+
+    def resume(self) -> None:
+        self.transport.end.participant.resumeProducing()
+
+    def cut(self) -> None:
+        self.transport.end.connectionLost()
+
+
 class RememberingLog(FakeLog):
     """A log that knows what was ever kept in the lobby, also what is trimmed by now."""
 
@@ -109,7 +188,7 @@ class World:
         """Connect, or come back: join with the place, and say again what was not acked."""
         client = self.clients[nick]
         if client.peer is None:
-            client.peer = self.server.connect()
+            client.peer = Browser(self.server) if nick == BROWSER else self.server.connect()
             client.peer.send({"type": "hello", "nick": nick, "token": f"the secret of {nick}"})
             client.inside, client.asked = False, []
             if client.unacked:
