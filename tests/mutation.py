@@ -287,6 +287,18 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "_take_nick: account is None or account.name.key != name.key"
         " -> account is None": "the nick of an account is its name",
     },
+    "requests.deleting": {
+        "_delete: request.of - 1 if request.of else 0 -> request.of - 1 if request.of else 1": "none has number 0",
+        "_delete: member.room.read_after(request.of - 1 if request.of else 0, 1, 1)"
+        " -> member.room.read_after(request.of - 1 if request.of else 0, 2, 1)": "only the first one is used",
+        "_member: request.room or '' -> request.room": "there is a room where there is no partner",
+        "_delete_one: session.closed or member.gone -> member.gone": "whoever is gone is out of all rooms",
+    },
+    "requests.moderation": {
+        "_ban: check_server_role(host, session, room) -> pass": "the gate only lets operators do without a room",
+        "_unban: check_server_role(host, session, room) -> pass": "the same",
+        "_bans: check_server_role(host, session, room) -> pass": "the same",
+    },
     "requests.reading": {
         "_log: request.room or '' -> request.room": "there is a room where there is no partner",
         "_show_history: messages.HistoryPage(messages=[], more=False, id=request.id)"
@@ -307,6 +319,9 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "_remember: len(tail) or oldest.members -> len(tail)": "the room is looked at again later",
     },
     "room.backlog": {
+        "take: max(1, min(AUTHORS_A_TURN, len(self._authors)))"
+        " -> max(2, min(AUTHORS_A_TURN, len(self._authors)))": "one author gets all in two parts",
+        "take_share: self.to_send > most_bytes -> self.to_send >= most_bytes": "all of it fits",
         "__init__: self.to_send = 0 -> self.to_send = 1": "it is a bound, and only saves looks at sizes",
         "_cut: break -> pass": "nothing is left to go through",
     },

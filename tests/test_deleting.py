@@ -169,7 +169,24 @@ class RightTests(DeletingTestCase):
         self.mo.send({"type": "delete", "room": "den", "of": 1})
         self.mo.cut()
         held.pop()()
+        self.server.settle()
         self.assertEqual(self.server.room("den").head, 3)
+
+    def test_whoever_has_left_meanwhile_deletes_nothing(self) -> None:
+        held = self.registry.held = []
+        self.mo.send({"type": "delete", "room": "den", "of": 1})
+        mo: Any = self.mo.wire.participant
+        self.server.chat.leave(mo, mo.members.pop("den"))
+        held.pop()()
+        self.server.settle()
+        self.assertEqual(self.server.room("den").head, 3)
+
+    def test_what_is_asked_next_is_answered_once_it_is_in_the_log(self) -> None:
+        self.server.fake.held.add("append")
+        self.al.send({"type": "delete", "room": "den", "of": 1, "id": "1"}, {"type": "who", "room": "den"})
+        self.assertEqual(self.heard(self.al), [])
+        self.server.fake.release()
+        self.assertEqual([obj["type"] for obj in self.heard(self.al)], ["ack", "members"])
 
 
 class AllTests(DeletingTestCase):

@@ -334,10 +334,32 @@ class BanTests(ModerationTestCase):
         self.assertEqual(self.code(self.al, type="join", room="den"), "")
         self.assertEqual(self.audit()[0], ("unban", "mo", "den", "al", ""))
 
+    def test_a_notice_names_the_room_unless_it_is_about_the_whole_server(self) -> None:
+        fields = {"author": "ops", "who": "zed", "msg": "spam"}
+        for where in {"room": "Den"}, {}:
+            for type in "ban", "unban":
+                answer = self.do(self.ops, type=type, who="zed", msg="spam", **where)
+                self.assertEqual(answer, {"type": type, **where, **fields})
+        self.assertNotIn("room", self.do(self.ops, type="bans"))
+
+    def test_the_list_goes_on_after_somebody_as_it_shows_them(self) -> None:
+        for who in "Zed", "Al", "Mia":
+            self.do(self.ops, type="ban", room="den", who=who)
+        listed = [ban["who"] for ban in self.do(self.ops, type="bans", room="den")["bans"]]
+        after = [ban["who"] for ban in self.do(self.ops, type="bans", room="den", after=listed[0])["bans"]]
+        self.assertEqual((len(listed), after), (3, listed[1:]))
+
+    def test_a_guest_without_an_address_is_banned_alone(self) -> None:
+        """As over a Unix socket, which many may use."""
+        self.hello("zed", address="")
+        self.do(self.ops, type="ban", room="den", who="zed")
+        self.assertEqual(self.code(self.hello("zoe", address="")[0], type="join", room="den"), "")
+
     def test_their_number_is_bounded(self) -> None:
         self.patch(acting, "MAX_BANS", 2)
         for who, code in ("al", ""), ("zed", ""), ("zed", ""), ("zoe", "full"):
             self.assertEqual(self.code(self.mo, type="ban", room="den", who=who), code)
+            self.assertEqual(self.code(self.mo, type="mute", room="den", nick=who), code)
 
     def test_a_banned_account_does_not_come_back_as_a_guest(self) -> None:
         self.do(self.olga, type="ban", room="den", who="mo")
