@@ -156,7 +156,28 @@ export class EngineCase {
     }
   }
 
+  /**
+   * Ask for something; what is sent for it is taken with `sent`.
+   *
+   * @param {import("../../twisted_chat/web/page/client/requests.js").Action} action
+   */
+  ask(action) {
+    const request = this.engine.ask(action);
+    this.turn();
+    return request;
+  }
+
   // Rooms
+
+  /**
+   * @param {import("../../twisted_chat/web/page/client/rooms.js").Membership} room
+   * @param {string} text
+   */
+  say(room, text) {
+    const request = this.engine.say(room, text);
+    this.turn();
+    return request;
+  }
 
   /**
    * Answer the one join that was sent; return it.

@@ -450,7 +450,8 @@ export class Client extends Emitter {
     return this.#engine.error;
   }
 
-  /** The newest number of the direct messages with each account, by nick, for the next run's `direct`. */
+  /** The newest number of the direct messages with each account, by nick, for the next run's `direct`. Null for a guest,
+   * and until the server has listed the partners. */
   get direct() {
     return this.#engine.direct;
   }

@@ -2,9 +2,9 @@
  * The direct messages between this client's account and others: each such conversation is a log, like that of a room.
  *
  * - On each connection the client asks for its partners and their newest numbers. Where there are newer messages than
- *   those that it has, it reads them from the log, so that nothing is missed or doubled.
- * - A partner with whom nothing was exchanged before has an empty log, which is read from its beginning. Of the others,
- *   nothing is read that came before the first connection, unless the program says from where on.
+ *   those that it has, it reads them from the log, so that nothing is missed or doubled. The log of a new partner is read
+ *   from its beginning.
+ * - On the first connection nothing is read that came before, unless the program says what it has (`cursors`).
  * - A message under one's own nick comes from another connection of the account. It waits while it may be one that this
  *   client has sent, and that is not acked yet.
  *
@@ -49,6 +49,8 @@ class DirectLog {
     /** The live entries that came while it was behind.
      * @type {Entry[]} */
     this.later = [];
+    /** The number of the newest entry that was known before this connection. */
+    this.before = 0;
   }
 
   /** @param {number} seq */
@@ -66,8 +68,9 @@ class DirectLog {
     else this.reader.acked(seq);
   }
 
-  /** Called when the connection is lost. */
+  /** Called when the connection is lost, or was not made yet. */
   lost() {
+    this.before = this.reader?.edge ?? 0;
     this.behind = true;
     this.reading = false;
     this.later = [];
@@ -77,31 +80,37 @@ class DirectLog {
 /** The direct conversations of one client. */
 export class Directs {
   #exchange;
-  #nick = "";
+  #nick;
   /** By the keys of the partners, the one that was used last at the end.
    * @type {Map<string, DirectLog>} */
   #logs = new Map();
-  /** True once the server has listed the partners: one that is not among them begins with an empty log. */
-  #knowsPartners = false;
-  /** True once it has done so on this connection: pages are read from then on. */
+  /** True once all partners are known: a further one begins with an empty log. */
+  #knowsPartners;
+  /** True once the server has listed them on this connection: pages are read from then on. */
   #isCurrent = false;
 
   /**
    * @param {Exchange} exchange
-   * @param {Readonly<Record<string, number>>} cursors the newest number that the program has of each partner, by nick
+   * @param {string} nick
+   * @param {Readonly<Record<string, number>> | undefined} cursors the newest number that the program has of each partner
+   *   of the nick, by nick
    */
-  constructor(exchange, cursors) {
+  constructor(exchange, nick, cursors) {
     this.#exchange = exchange;
-    for (const [partner, seq] of Object.entries(cursors)) {
+    this.#nick = nick;
+    const known = Object.entries(cursors ?? {});
+    this.#knowsPartners = cursors !== undefined && known.length < MAX_PARTNERS;
+    for (const [partner, seq] of known) {
       const log = this.#log(partner);
       log.readFrom(seq);
-      log.behind = true;
+      log.lost();
     }
   }
 
-  /** The newest number of each partner that was passed on, by nick.
-   * @returns {Record<string, number>} */
+  /** The newest number of each partner that was passed on, by nick; null until the partners are known.
+   * @returns {Record<string, number> | null} */
   get cursors() {
+    if (!this.#knowsPartners) return null;
     const known = [...this.#logs.values()].flatMap(({ partner, reader }) => (reader ? [[partner, reader.seq]] : []));
     return Object.fromEntries(known);
   }
@@ -115,7 +124,7 @@ export class Directs {
    * @param {boolean} account
    */
   welcomed(nick, account) {
-    if (this.#nick !== "" && key(nick) !== key(this.#nick)) {
+    if (key(nick) !== key(this.#nick)) {
       this.#logs.clear(); // those of another account
       this.#knowsPartners = false;
     }
@@ -138,15 +147,27 @@ export class Directs {
   /** @param {DirectInfo[]} directs */
   #listed(directs) {
     for (const { nick, seq } of directs) {
-      const log = this.#log(nick);
-      if (log.reader === null || log.reader.edge > seq) log.readFrom(seq); // the latter is a new log
+      const log = this.#logs.get(key(nick)) ?? this.#log(nick);
+      if (log.reader === null && this.#knowsPartners) this.#begin(log);
+      else if (log.reader === null || log.before > seq) log.readFrom(seq); // the latter is a new log
       else if (log.reader.edge === seq) this.#catchUp(log);
     }
     this.#knowsPartners = this.#isCurrent = true;
-    for (const log of this.#logs.values()) {
-      if (log.reader === null) log.readFrom(0);
+    for (const log of [...this.#logs.values()]) {
+      if (log.reader === null) this.#begin(log);
       this.#readOn(log);
     }
+  }
+
+  /**
+   * Begin to read the log of a new partner. Until it is listed, there may be more than is heard.
+   *
+   * @param {DirectLog} log
+   */
+  #begin(log) {
+    const reader = log.readFrom(0);
+    log.behind = !this.#isCurrent;
+    return reader;
   }
 
   /** Called when the connection is lost. */
@@ -166,8 +187,8 @@ export class Directs {
     const entry = readEntry(obj);
     const isOwn = key(entry.author) === key(this.#nick);
     const log = this.#log(isOwn ? /** @type {string} */ (entry.to) : entry.author);
-    if (log.reader === null) log.readFrom(this.#knowsPartners ? 0 : entry.seq - 1);
-    if (!log.behind) log.reader?.heard(entry);
+    const reader = log.reader ?? (this.#knowsPartners ? this.#begin(log) : log.readFrom(entry.seq - 1));
+    if (!log.behind) reader.heard(entry);
     else if (log.later.length < MAX_LATER) log.later.push(entry);
     this.#readOn(log);
   }
@@ -181,7 +202,7 @@ export class Directs {
   acked(partner, seq) {
     if (seq !== undefined) {
       const log = this.#log(partner);
-      if (log.reader === null && this.#knowsPartners) log.readFrom(0);
+      if (log.reader === null && this.#knowsPartners) this.#begin(log);
       log.acked(seq);
     }
     const known = this.#logs.get(key(partner));

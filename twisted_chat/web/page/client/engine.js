@@ -120,7 +120,7 @@ export class Engine {
    * @param {readonly Saved[]} [options.saved] the unacked messages of an earlier run, in their order
    * @param {(tries: number) => number} [options.retry] returns the seconds before the n-th try to reconnect
    */
-  constructor({ nick, newId, token, password, direct = {}, saved = [], retry = backoff }) {
+  constructor({ nick, newId, token, password, direct, saved = [], retry = backoff }) {
     /** The client's nick, as the server has it. */
     this.nick = nick;
     /** The server's name and version. */
@@ -144,7 +144,7 @@ export class Engine {
     this.#retry = retry;
     this.#exchange = new Exchange(newId, saved);
     this.#rooms = new Rooms(this.#exchange);
-    this.#directs = new Directs(this.#exchange, direct);
+    this.#directs = new Directs(this.#exchange, nick, direct);
   }
 
   /** The rooms that the client is in, or wants to be in, by the keys of their names.
@@ -153,7 +153,8 @@ export class Engine {
     return this.#exchange.memberships;
   }
 
-  /** The newest number of the direct messages with each partner that was passed on, by nick. */
+  /** The newest number of the direct messages with each partner that was passed on, by nick; null until the partners are
+   * known. */
   get direct() {
     return this.#directs.cursors;
   }
