@@ -31,6 +31,7 @@ from twisted_chat.places import (
     WrongPlace,
     address_text,
     is_public,
+    page_address,
     read_places,
     refusal,
     with_backlog,
@@ -427,6 +428,24 @@ class TextTests(TestCase):
         self.assertEqual(address_text(UNIXAddress("/run/chat.sock")), "/run/chat.sock")
         self.assertEqual(address_text(UNIXAddress("chat.sock")), os.path.abspath("chat.sock"))
         self.assertEqual(address_text(UNIXAddress(None)), str(UNIXAddress(None)))
+
+    def test_the_address_of_a_page_is_one_for_a_browser(self) -> None:
+        for address, expected in (
+            (IPv4Address("TCP", "127.0.0.1", 14980), "https://127.0.0.1:14980/"),
+            (IPv6Address("TCP", "::1", 443), "https://[::1]:443/"),
+            (IPv4Address("TCP", "0.0.0.0", 14980), ""),
+            (IPv6Address("TCP", "::", 14980), ""),
+            (UNIXAddress("/run/chat.sock"), ""),
+        ):
+            self.assertEqual(page_address("https", address), expected)
+        self.assertEqual(page_address("", IPv4Address("TCP", "127.0.0.1", 14980)), "")
+
+    def test_a_page_has_a_scheme_unless_a_proxy_is_in_front(self) -> None:
+        home = folder(self)
+        certificate(home)
+        texts = "14980", f"ssl:0:privateKey={home}/localhost.pem", "haproxy:tcp:14980", "unix:/run/web.sock"
+        places = read_places(Reactor().as_base, [("--web", WIRES["web"], text) for text in texts], None)
+        self.assertEqual([place.scheme for place in places], ["http", "https", "", "http"])
 
     def test_a_refusal_says_what_to_do(self) -> None:
         for number, words in (

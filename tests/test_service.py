@@ -235,6 +235,13 @@ class ServiceTests(TestCase):
         self.reactor.run()
         self.assertEqual(self.said(), [*started, "listening on 127.0.0.1:1", "listening on /run/c.sock"])
 
+    def test_the_log_says_where_the_page_is(self) -> None:
+        port = cast(Any, Port(IPv4Address("TCP", "127.0.0.1", 14980)))
+        self.started(Place("there", WIRES["web"].make, lambda _: succeed(port), scheme="http"))
+        self.reactor.run()
+        expected = ["listening on 127.0.0.1:14980", "the chat is a web page at http://127.0.0.1:14980/"]
+        self.assertEqual(self.said()[1:], expected)
+
     def test_the_log_warns_once_of_what_other_machines_can_reach_without_tls(self) -> None:
         public, local = IPv4Address("TCP", "0.0.0.0", 2), IPv4Address("TCP", "127.0.0.1", 3)
         places = [slow_place(succeed(Port(address))) for address in (public, local, UNIXAddress("/run/chat.sock"))]

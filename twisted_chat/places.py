@@ -13,7 +13,7 @@ import socket
 import stat
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib.util import find_spec
 from ipaddress import ip_address
@@ -72,6 +72,8 @@ class Place:
     places that share their files."""
     in_clear: bool = True
     """True if what comes to this place is not encrypted on its way, as far as the server knows."""
+    scheme: str = ""
+    """The scheme of its web page, `http` or `https`; empty if it has none, or if a proxy in front has its address."""
     for_this_machine: bool = False
     """True if other machines must not reach it."""
 
@@ -249,8 +251,11 @@ def _read_tls(reading: Reading) -> Place:
 
 def _read_web(reading: Reading) -> Place:
     """Read a place of the web: a port, an address and a port, or the description of an endpoint."""
-    proxies = () if reading.text.startswith("haproxy:") else reading.web.proxies  # the PROXY header names the client
-    return _read_stream(reading._replace(make=partial(WebFactory, origins=reading.web.origins, proxies=proxies)))
+    is_proxied = reading.text.startswith("haproxy:")
+    proxies = () if is_proxied else reading.web.proxies  # the PROXY header names the client
+    make = partial(WebFactory, origins=reading.web.origins, proxies=proxies)
+    place = _read_stream(reading._replace(make=make))
+    return replace(place, scheme="" if is_proxied else "http" if place.in_clear else "https")
 
 
 def _read_endpoint(reading: Reading, certificates: Certificates | None) -> Place:
@@ -497,6 +502,13 @@ def address_text(address: IAddress) -> str:
     if isinstance(address, UNIXAddress) and address.name:
         return os.path.abspath(os.fsdecode(address.name))
     return str(address)
+
+
+def page_address(scheme: str, address: IAddress) -> str:
+    """Return the address of a web page, for a browser on this machine; empty if the port is on no single address."""
+    if not (scheme and isinstance(address, IPv4Address | IPv6Address)) or address.host in ("0.0.0.0", "::"):
+        return ""
+    return f"{scheme}://{_pair(address.host, address.port)}/"
 
 
 _ADVICE: Final = {

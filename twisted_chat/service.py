@@ -29,7 +29,7 @@ from .log import Unavailable, Unusable
 from .log_files import log_files, reopen
 from .login import EVERYBODY, Login, Policy
 from .passwords import Passwords
-from .places import Place, TooPublic, address_text, is_public, refusal
+from .places import Place, TooPublic, address_text, is_public, page_address, refusal
 from .reactor import event_loop
 from .room import TAIL_BYTES, Soon
 from .signals import SIGNALS, Signals
@@ -306,6 +306,8 @@ class ChatService(Service):
             raise CannotStart(refusal(place, error)) from None
         # Logged once the reactor runs: before that, a signal kills the server, and a client gets no answer.
         self._reactor.callWhenRunning(_log.info, text, address=address_text(address))
+        if page := page_address(place.scheme, address):
+            self._reactor.callWhenRunning(_log.info, "the chat is a web page at {page}", page=page)
         if place.in_clear and is_public(address):
             in_clear.append(address_text(address))
 
