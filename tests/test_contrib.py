@@ -215,7 +215,7 @@ class DockerTests(TestCase):
         self.assertEqual([place.text for place in options["status"]], ["127.0.0.1:14990"])
 
     def test_the_server_takes_the_options_of_the_composition(self) -> None:
-        (command,) = re.findall(r"image: twisted-chat\n.*?command:\n(.*?)\n    \w", self.compose, re.DOTALL)
+        (command,) = re.findall(r"image: chat-server\n.*?command:\n(.*?)\n    \w", self.compose, re.DOTALL)
         options = self.parsed(re.findall(r"- (--\S+)", command))
         self.assertEqual(len(options["places"]), 2)
         (subnet,) = re.findall(r"subnet: (\S+)", self.compose)

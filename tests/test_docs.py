@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shlex
@@ -11,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from contextlib import closing
 from typing import Any, get_args
 
@@ -19,7 +21,7 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from twisted_chat import client as library
-from twisted_chat import limits, tap
+from twisted_chat import limits, service, tap
 from twisted_chat.client.program.commands import COMMANDS
 from twisted_chat.client.program.config import BadConfig, read_config
 from twisted_chat.client.program.options import read_options
@@ -376,11 +378,72 @@ class CommandsTests(TestCase):
         self.assertEqual(
             {words[0] for words in commands}, {"stats", "export", "import", "backup", "check", "certificate", "account"}
         )
-        for words in commands:
+        for words in dict.fromkeys(map(tuple, commands)):
             program = Program(self, sys.executable, "-m", "twisted_chat", *words, home=server.home)
-            if words[:2] in (["account", "add"], ["account", "reset-password"]):
+            if words[:2] in (("account", "add"), ("account", "reset-password")):
                 program.transport.write(b"a password\n")
             self.assertEqual(await program.ends(), 0, program.output)
+
+
+class LogTests(TestCase):
+    """docs/operations.md explains every line that the server can write to its log."""
+
+    LEVELS = ("debug", "info", "warn", "error", "critical", "failure")
+    ELSEWHERE = {
+        ("service.py", "text"): {"listening on {address}", "the status is served on {address}"},
+        ("service.py", "IN_CLEAR"): {service.IN_CLEAR},
+        ("stores/sqlite/file.py", "what"): {
+            "The journal could not be moved",
+            "The write-ahead log could not be copied",
+            "Deleted texts could not be overwritten in the write-ahead log",
+            "What another program wrote could not be read",
+            "The rules that are over could not be deleted",
+        },
+    }
+    """The lines where the call that writes them has only a name."""
+
+    def written(self) -> Iterator[tuple[str, str]]:
+        """Find the lines in the code, each with its importance."""
+        package = ROOT / "twisted_chat"
+        for path in package.rglob("*.py"):
+            module = path.relative_to(package).as_posix()
+            if module.startswith(("client/", "commands/")):  # they write to a terminal
+                continue
+            for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(call, ast.Call):
+                    yield from self.lines_of(module, call)
+
+    def lines_of(self, module: str, call: ast.Call) -> Iterator[tuple[str, str]]:
+        # `_log.info("…")`, or a call that hands `_log.info` on with its first argument.
+        parts = [call.func, *call.args]
+        for part, text in zip(parts, [*parts[1:], None], strict=True):
+            if isinstance(part, ast.Attribute) and part.attr in self.LEVELS and ast.unparse(part.value).endswith("log"):
+                level = "critical" if part.attr == "failure" else part.attr
+                assert text is not None, ast.unparse(call)
+                lines = (
+                    {str(text.value)} if isinstance(text, ast.Constant) else self.ELSEWHERE[module, ast.unparse(text)]
+                )
+                for line in lines:
+                    yield re.sub(r"\{(\w+):[^}]*\}", r"{\1}", line), level
+
+    def test_every_line_is_explained_with_its_importance(self) -> None:
+        shown = re.findall(rf"^\| `(.+?)` \| ({'|'.join(self.LEVELS)}) \|", read("docs/operations.md"), re.MULTILINE)
+        written = set(self.written())
+        self.assertEqual((written - set(shown), set(shown) - written), (set(), set()), "(missing, of no use)")
+        self.assertEqual(len(shown), len(set(shown)))
+
+    def test_the_lines_that_have_a_name_exist(self) -> None:
+        source = "".join(path.read_text("utf-8") for path in (ROOT / "twisted_chat").rglob("*.py"))
+        for lines in self.ELSEWHERE.values():
+            for line in lines - {service.IN_CLEAR}:
+                self.assertIn(f'"{line}"', source)
+
+    def test_lines_that_get_their_text_from_a_caller_are_all_known(self) -> None:
+        """Each call of a function that logs what it is given names a line that is explained."""
+        source = "".join(path.read_text("utf-8") for path in (ROOT / "twisted_chat" / "stores").rglob("*.py"))
+        given = set(re.findall(r'\breport(?:\(failure|, errbackArgs=\(|), "([^"]+)"', source))
+        given |= set(re.findall(r'errbackArgs=\("([^"]+)"', source))
+        self.assertEqual(given, self.ELSEWHERE["stores/sqlite/file.py", "what"])
 
 
 class DesignTests(TestCase):
