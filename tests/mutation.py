@@ -269,7 +269,7 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
     },
     "pauses": {
         "after: min(beyond, 30) -> min(beyond, 31)": "both are beyond the longest pause",
-        "_until: 0.0 if failures is None else failures.until"
+        "until: 0.0 if failures is None else failures.until"
         " -> 1.0 if failures is None else failures.until": "both have passed",
     },
     "enforcement": {

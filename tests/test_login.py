@@ -10,6 +10,7 @@ from twisted.python.threadpool import ThreadPool
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import login, names
+from twisted_chat.log import Unavailable
 from twisted_chat.login import EVERYBODY, MAX_TOKENS, Login, Policy
 from twisted_chat.messages import WireError
 from twisted_chat.passwords import Passwords
@@ -168,9 +169,33 @@ class PasswordTests(LoginTestCase):
         self.patch(login, "LOGINS", (1.0, 2))
         self.accounts = self.make()
         for _ in range(2):
+            self.assertEqual(self.code(self.log_in("al", "wrong password")), "auth-failed")
+        self.assertEqual(self.code(self.log_in("al", HORSE)), "rate-limited")
+        self.assertIsNotNone(self.get(self.log_in("al", HORSE, AWAY)))
+        self.reactor.advance(1)
+        self.assertIsNotNone(self.get(self.log_in("al", HORSE)))
+
+    def test_some_log_ins_of_an_account_cost_its_address_nothing(self) -> None:
+        self.register("al")
+        self.register("bo")
+        self.patch(login, "LOGINS", (1.0, 2))
+        self.patch(login, "OWN_LOGINS", (0.1, 4))
+        self.accounts = self.make()
+        for _ in range(4):
+            self.assertIsNotNone(self.get(self.log_in("al", HORSE)))
+        for _ in range(4):
+            self.assertIsNotNone(self.get(self.log_in("bo", HORSE)))
+        for _ in range(2):
             self.assertIsNotNone(self.get(self.log_in("al", HORSE)))
         self.assertEqual(self.code(self.log_in("al", HORSE)), "rate-limited")
-        self.assertIsNotNone(self.get(self.log_in("al", HORSE, "198.51.100.1")))
+
+    def test_what_could_not_be_compared_is_not_a_wrong_password(self) -> None:
+        self.register("al")
+        self.registry.is_unavailable = True
+        for _ in range(ADDRESS.free + 1):
+            self.failureResultOf(self.log_in("al", HORSE, AWAY), Unavailable)
+        self.registry.is_unavailable = False
+        self.assertIsNotNone(self.get(self.log_in("al", HORSE, AWAY)))
 
 
 class ServiceTests(LoginTestCase):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import pauses
 from twisted_chat.messages import WireError
-from twisted_chat.pauses import ACCOUNT, ADDRESS, FORGET_SECONDS, Pauses
+from twisted_chat.pauses import ACCOUNT, ADDRESS, FORGET_SECONDS, MAX_WAITING, Pauses
 
 HOME, ELSEWHERE = "192.0.2.1", "198.51.100.1"
 
@@ -30,12 +31,12 @@ class PausesTests(SynchronousTestCase):
 
     def fail_logins(self, count: int, account: str, address: str) -> None:
         for _ in range(count):
-            self.pauses.attempted(account, address)
+            self.pauses.failed(account, address)
 
     def test_the_pause_of_an_account_grows_up_to_a_minute(self) -> None:
         grown = []
         for number in range(ACCOUNT.free + 9):
-            self.pauses.attempted("al", f"192.0.{number}.1")
+            self.pauses.failed("al", f"192.0.{number}.1")
             grown.append(self.pause("al", ELSEWHERE))
         self.assertEqual(grown, [0.0] * (ACCOUNT.free - 1) + [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0, 60.0])
         self.assertEqual(self.pause("bo", ELSEWHERE), 0)
@@ -46,9 +47,9 @@ class PausesTests(SynchronousTestCase):
 
     def test_the_pause_of_an_address_is_for_all_accounts(self) -> None:
         for number in range(ADDRESS.free - 1):
-            self.pauses.attempted(f"al{number}", HOME)
+            self.pauses.failed(f"al{number}", HOME)
         self.assertEqual(self.pause("bo", HOME), 0)
-        self.pauses.attempted("bo", HOME)
+        self.pauses.failed("bo", HOME)
         self.assertEqual([self.pause("cy", HOME), self.pause("cy", ELSEWHERE)], [1.0, 0])
         self.fail_logins(100, "bo", HOME)
         self.assertEqual(self.pause("cy", HOME), ADDRESS.longest)
@@ -70,30 +71,80 @@ class PausesTests(SynchronousTestCase):
     def test_a_right_password_ends_the_pauses_of_an_account(self) -> None:
         self.fail_logins(ACCOUNT.free - 1, "al", HOME)
         self.pauses.succeeded("al", HOME)
-        self.pauses.attempted("al", HOME)
+        self.pauses.failed("al", HOME)
         self.assertEqual(self.pause("al", ELSEWHERE), 0)
 
-    def test_an_attempt_counts_as_wrong_until_it_is_right(self) -> None:
-        """Many passwords may be compared at the same time."""
+    def begin(self, account: str, address: str) -> Deferred[None]:
+        return Deferred.fromCoroutine(self.pauses.begin(account, address))
+
+    def test_so_many_passwords_are_compared_at_the_same_time_as_may_be_wrong_without_a_pause(self) -> None:
+        self.fail_logins(2, "al", "")
+        begun = [self.begin("al", "") for _ in range(ACCOUNT.free)]
+        self.assertEqual([one.called for one in begun], [True] * (ACCOUNT.free - 2) + [False] * 2)
+        self.pauses.end("al", "")
+        self.assertEqual([one.called for one in begun], [True] * (ACCOUNT.free - 1) + [False])
+        for _ in range(ACCOUNT.free - 2):
+            self.pauses.failed("al", "")
+            self.pauses.end("al", "")
+        error = self.failureResultOf(begun[-1], WireError).value
+        self.assertEqual((error.code, error.retry), ("rate-limited", 1.001))
+        self.clock.advance(1.001)
+        last = [self.begin("al", "") for _ in range(2)]
+        self.assertEqual([one.called for one in last], [True, False], "one at a time, even after many wrong ones")
+
+    def test_those_of_an_address_wait_for_each_other_in_order(self) -> None:
+        begun = [self.begin(f"al{number}", HOME) for number in range(ADDRESS.free + 3)]
+        self.assertEqual([one.called for one in begun], [True] * ADDRESS.free + [False] * 3)
+        self.assertTrue(self.begin("bo", ELSEWHERE).called)
+        for number in range(2):
+            self.pauses.end(f"al{number}", HOME)
+        self.assertEqual([one.called for one in begun], [True] * (ADDRESS.free + 2) + [False])
+
+    def test_one_that_waits_for_its_account_may_then_wait_for_its_address(self) -> None:
+        for _ in range(ACCOUNT.free):
+            self.begin("al", ELSEWHERE)
+        for number in range(ADDRESS.free):
+            self.begin(f"al{number}", HOME)
+        both = self.begin("al", HOME)
+        self.pauses.end("al", ELSEWHERE)
+        self.assertFalse(both.called)
+        self.pauses.end("al0", HOME)
+        self.assertTrue(both.called)
+
+    def test_an_owner_does_not_wait_for_those_who_guess_elsewhere(self) -> None:
+        self.pauses.note_owner("al", HOME)
+        for _ in range(ACCOUNT.free):
+            self.begin("al", ELSEWHERE)
+        self.assertFalse(self.begin("al", "203.0.113.1").called)
+        self.assertTrue(self.begin("al", HOME).called)
+
+    def test_those_that_wait_are_bounded(self) -> None:
+        waiting = [self.begin("al", "") for _ in range(ACCOUNT.free + MAX_WAITING)][ACCOUNT.free :]
+        error = self.failureResultOf(self.begin("al", ""), WireError).value
+        self.assertEqual((error.code, error.retry), ("rate-limited", 2.0))
+        for _ in range(ACCOUNT.free + MAX_WAITING):
+            self.pauses.end("al", "")
+        self.assertEqual([self.successResultOf(one) for one in waiting], [None] * MAX_WAITING)
+
+    def test_a_right_password_ends_all_pauses_of_its_account(self) -> None:
         self.fail_logins(ADDRESS.free, "al", HOME)
         self.assertEqual([self.pause("al", ELSEWHERE), self.pause("bo", HOME)], [32.0, 1.0])
         self.pauses.succeeded("al", HOME)
-        self.assertEqual([self.pause("al", ELSEWHERE), self.pause("bo", HOME)], [0, 0])
+        self.assertEqual([self.pause("al", ELSEWHERE), self.pause("bo", HOME)], [0, 1.0])
 
     def test_it_does_not_end_those_of_an_address(self) -> None:
         """Whoever guesses has an account of its own, too."""
         self.fail_logins(ADDRESS.free, "al", HOME)
-        self.pauses.attempted("eve", HOME)
         self.pauses.succeeded("eve", HOME)
         self.assertEqual(self.pause("bo", HOME), 1.0)
 
     def test_after_an_hour_without_a_wrong_password_none_counts(self) -> None:
         self.fail_logins(ACCOUNT.free - 1, "al", HOME)
         self.clock.advance(FORGET_SECONDS)
-        self.pauses.attempted("al", HOME)
+        self.pauses.failed("al", HOME)
         self.assertEqual(self.pause("al", HOME), 1.0)
         self.clock.advance(FORGET_SECONDS + 1)
-        self.pauses.attempted("al", HOME)
+        self.pauses.failed("al", HOME)
         self.assertEqual(self.pause("al", HOME), 0)
 
     def test_one_who_waits_as_long_as_told_is_let_through(self) -> None:

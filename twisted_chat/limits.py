@@ -308,6 +308,11 @@ class Buckets:
         if wait := self.find(key).take(self._clock()):
             raise self._error(wait)
 
+    def give_back(self, key: str) -> None:
+        """Give a token back, which turned out not to be needed."""
+        bucket = self.find(key)
+        bucket.tokens = min(bucket.burst, bucket.tokens + 1)
+
     def refusal(self, key: str) -> WireError | None:
         """Return the error that `take` would raise now, without taking a token."""
         bucket = self._buckets.get(key)

@@ -47,7 +47,11 @@ MAX_TOKENS: Final = 20
 
 LOGINS: Final = (5.0, 100)
 """Log-ins with a password of one address: per second in the long run, and at once. One takes some 30 ms of a core, so
-an address takes a sixth of one at most; an office that comes back after a restart has a hundred at once."""
+that somebody who guesses takes a sixth of one."""
+
+OWN_LOGINS: Final = (0.1, 20)
+"""Log-ins of an account with the right password that its address is not charged for: all its connections come back
+after a restart. So an office of two hundred is back in seconds; the threads that hash are the bound."""
 
 NEW_TOKENS: Final = (10 / 3600, MAX_TOKENS)
 """Tokens that an account may make: all that it may have at once, and 10 an hour. Each is a write of its own."""
@@ -172,6 +176,7 @@ class Login:
         self._portals = [Portal(realm, [one]) for one in policy.checkers or [RegistryChecker(registry, passwords)]]
         self._pauses = Pauses(reactor.seconds)
         self._logins = AddressBuckets(reactor.seconds, *LOGINS, "log-ins")
+        self._own_logins = AddressBuckets(reactor.seconds, *OWN_LOGINS)
         self._registrations = AddressBuckets(reactor.seconds, *REGISTRATIONS, "registrations")
         self._new_tokens = Buckets(reactor.seconds, *NEW_TOKENS, "new tokens", whose="your account")
         self._changes = Buckets(reactor.seconds, *PASSWORD_CHANGES, "changes of the password", whose="your account")
@@ -223,13 +228,18 @@ class Login:
         if account is not None:
             self._pauses.note_owner(nick.key, address)
             return account
-        self._pauses.check(nick.key, address)
-        self._logins.take(address)
-        self._pauses.attempted(nick.key, address)
-        account = await self._find_by_password(nick, password)
-        if account is None:
-            raise WireError("auth-failed", "the nick or the password is wrong")
-        self._pauses.succeeded(nick.key, address)
+        await self._pauses.begin(nick.key, address)
+        try:
+            self._logins.take(address)
+            account = await self._find_by_password(nick, password)
+            if account is None:
+                self._pauses.failed(nick.key, address)
+                raise WireError("auth-failed", "the nick or the password is wrong")
+            self._pauses.succeeded(nick.key, address)
+        finally:
+            self._pauses.end(nick.key, address)
+        if not self._own_logins.find(f"account:{nick.key}").take(self._reactor.seconds()):
+            self._logins.give_back(address)
         return account
 
     async def _find_by_token(self, nick: Name, secret: str) -> Account | None:

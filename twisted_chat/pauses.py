@@ -7,9 +7,11 @@ not notice any pause.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple, TypeVar
+
+from twisted.internet.defer import Deferred
 
 from .limits import duration, network_of
 from .messages import WireError
@@ -57,58 +59,127 @@ MOST: Final = 10_000
 """Entries of each kind, a megabyte in all. The one used least recently is forgotten first."""
 
 
+MAX_WAITING: Final = 64
+"""The log-ins of an account or an address that wait until fewer passwords are compared: two seconds' worth."""
+
+
+class _Side:
+    """The wrong passwords of all accounts, or of all addresses, and their passwords that are being compared."""
+
+    def __init__(self, growth: Growth, now: Callable[[], float]) -> None:
+        self.failures: OrderedDict[str, _Failures] = OrderedDict()
+        self._growth = growth
+        self._now = now
+        self._compared: Counter[str] = Counter()
+        """The number of passwords that are being compared."""
+        self._waiting: dict[str, list[Deferred[None]]] = {}
+        """The log-ins that wait until fewer are."""
+
+    def until(self, key: str) -> float:
+        """Return the end of the present pause."""
+        failures = self.failures.get(key)
+        return 0.0 if failures is None else failures.until
+
+    def _number(self, key: str) -> int:
+        failures = self.failures.get(key)
+        return 0 if failures is None or self._now() - failures.last > FORGET_SECONDS else failures.number
+
+    def is_full(self, key: str) -> bool:
+        """True while so many passwords are being compared that one more, if all are wrong, would come in a pause."""
+        return 0 < self._compared[key] >= self._growth.free - self._number(key)
+
+    async def wait(self, key: str) -> None:
+        """Wait until the next comparison has ended. Raises `WireError` if too many wait."""
+        waiting = self._waiting.setdefault(key, [])
+        if len(waiting) >= MAX_WAITING:
+            raise WireError(
+                "rate-limited", "there are too many log-ins at the same moment: try again in 2 s", retry=2.0
+            )
+        woken: Deferred[None] = Deferred()
+        waiting.append(woken)
+        await woken
+
+    def begin(self, key: str) -> None:
+        self._compared[key] += 1
+
+    def failed(self, key: str) -> None:
+        _remember(self.failures, key, self._growth.after(self._number(key) + 1, self._now()))
+
+    def end(self, key: str) -> None:
+        self._compared[key] -= 1
+        if not self._compared[key]:
+            del self._compared[key]
+        for woken in self._waiting.pop(key, ()):
+            woken.callback(None)
+
+
 class Pauses:
     """The pauses after wrong passwords. `now` returns seconds."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._accounts: OrderedDict[str, _Failures] = OrderedDict()
-        self._addresses: OrderedDict[str, _Failures] = OrderedDict()
+        self._accounts = _Side(ACCOUNT, now)
+        self._addresses = _Side(ADDRESS, now)
         self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
         """The accounts and the networks from which they have logged in."""
 
+    def _sides(self, account: str, address: str, is_concerned: bool = True) -> Iterator[tuple[_Side, str]]:
+        """Yield what a log-in belongs to. The account's pauses may not concern it."""
+        network = network_of(address)
+        if is_concerned:
+            yield self._accounts, account
+        if network:
+            yield self._addresses, network
+
+    def _is_concerned(self, account: str, address: str) -> bool:
+        return (account, network_of(address)) not in self._known
+
     def check(self, account: str, address: str) -> None:
         """Raise `WireError` (`rate-limited`) during a pause."""
-        network = network_of(address)
-        now = self._now()
-        until = _until(self._addresses, network)
-        if (account, network) not in self._known:
-            until = max(until, _until(self._accounts, account))
-        if until > now:
-            left = until - now
+        until = max(
+            (side.until(key) for side, key in self._sides(account, address, self._is_concerned(account, address))),
+            default=0.0,
+        )
+        left = until - self._now()
+        if left > 0:
             text = f"there were too many wrong passwords: try again in {duration(left)}"
             raise WireError("rate-limited", text, retry=round(left + 0.001, 3))
 
-    def attempted(self, account: str, address: str) -> None:
-        """Count a password as wrong until it turns out to be right: many may be compared at the same time."""
-        self._grow(self._accounts, account, ACCOUNT)
-        network = network_of(address)
-        if network:
-            self._grow(self._addresses, network, ADDRESS)
+    async def begin(self, account: str, address: str) -> None:
+        """Wait until a password may be compared; call `end` afterwards. Raises `WireError` during a pause.
+
+        No more are compared at the same time than could be wrong one after the other without a pause, so that many at
+        once gain nothing. The others wait: an office that comes back at the same moment has right passwords.
+        """
+        while True:
+            self.check(account, address)
+            for side, key in self._sides(account, address, self._is_concerned(account, address)):
+                if side.is_full(key):
+                    await side.wait(key)
+                    break
+            else:
+                break
+        for side, key in self._sides(account, address):
+            side.begin(key)
+
+    def failed(self, account: str, address: str) -> None:
+        """Count a wrong password."""
+        for side, key in self._sides(account, address):
+            side.failed(key)
+
+    def end(self, account: str, address: str) -> None:
+        """Called when a password has been compared, and counted if it was wrong, or could not be compared."""
+        for side, key in self._sides(account, address):
+            side.end(key)
 
     def succeeded(self, account: str, address: str) -> None:
-        """Forget the wrong passwords of an account and this one of the address; remember that its owner was there."""
-        self._accounts.pop(account, None)
-        network = network_of(address)
-        failures = self._addresses.get(network)
-        if failures is not None:
-            self._addresses[network] = ADDRESS.after(failures.number - 1, failures.last)
+        """Forget the wrong passwords of an account, and remember that its owner was there."""
+        self._accounts.failures.pop(account, None)
         self.note_owner(account, address)
 
     def note_owner(self, account: str, address: str) -> None:
         """Remember that the owner of an account was at an address: the account's pauses are not for people there."""
         _remember(self._known, (account, network_of(address)), None)
-
-    def _grow(self, table: OrderedDict[str, _Failures], key: str, growth: Growth) -> None:
-        now = self._now()
-        old = table.get(key)
-        number = 1 if old is None or now - old.last > FORGET_SECONDS else old.number + 1
-        _remember(table, key, growth.after(number, now))
-
-
-def _until(table: OrderedDict[str, _Failures], key: str) -> float:
-    failures = table.get(key)
-    return 0.0 if failures is None else failures.until
 
 
 def _remember(table: OrderedDict[_K, _V], key: _K, value: _V) -> None:
