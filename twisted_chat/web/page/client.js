@@ -471,7 +471,7 @@ export class Client extends Emitter {
 
   /** Connect. The promise is kept when the server has let the client in, and broken if it refuses it for good. */
   start() {
-    if (!this.#isStarted) {
+    if (!this.#isStarted && this.#engine.error === null) {
       this.#isStarted = true;
       this.#ahead = this.#drift();
       this.#heedHints();
