@@ -742,6 +742,8 @@ class SizeTests(WireTestCase):
 class PlaceTests(TestCase):
     """Places of `--web` of each kind, over real sockets: a page, and then a conversation on the same connection."""
 
+    timeout = 30
+
     def setUp(self) -> None:
         self.chat = Chat(reactor, FakeLog(), make_login(), UNLIMITED)
         self.successResultOf(self.chat.start())
@@ -762,7 +764,7 @@ class PlaceTests(TestCase):
         return getattr(port.getHost(), "port", 0)
 
     @inlineCallbacks
-    def converse(self, before: bytes = b"") -> Generator[Deferred[Any], Any, None]:
+    def converse(self, before: bytes = b"", **given: str) -> Generator[Deferred[Any], Any, None]:
         """Read a page, open a WebSocket, read nothing while much is said, then read all of it, and close."""
         client = self.client
         transport: Any = client.transport
@@ -772,7 +774,8 @@ class PlaceTests(TestCase):
         self.assertTrue(client.received.startswith(b"HTTP/1.1 200 OK\r\n"))
         self.negotiated = getattr(transport, "negotiatedProtocol", None)
         client.received = b""
-        transport.write(request() + text({"type": "hello", "nick": "alice"}) + text({"type": "join", "room": "lobby"}))
+        transport.write(request(**given))
+        transport.write(text({"type": "hello", "nick": "alice"}) + text({"type": "join", "room": "lobby"}))
         yield client.until(lambda data: b'"joined"' in data)
         self.assertTrue(client.received.startswith(b"HTTP/1.1 101 Switching Protocols\r\n"))
         client.received = b""
@@ -823,7 +826,7 @@ class PlaceTests(TestCase):
         yield self.listen(f"unix:{path}")
         reactor.connectUNIX(path, self.factory)
         yield self.client.made
-        yield self.converse()
+        yield self.converse(X_Forwarded_For="192.0.2.1")
 
     @inlineCallbacks
     def test_behind_a_proxy_that_sends_a_header(self) -> Generator[Deferred[Any], Any, None]:

@@ -66,12 +66,17 @@ class Origins:
         name = _name(host).decode()
         return not (isIPAddress(name) or isIPv6Address(name) or name == "localhost" or name.endswith(".localhost"))
 
-    def check_origin(self, origins: Sequence[bytes] | None, host: bytes) -> None:
-        """Raise `Refused` unless the page at an origin may open a WebSocket. What is no browser sends no origin."""
+    def check_origin(self, origins: Sequence[bytes] | None, host: bytes, is_secure: bool = False) -> None:
+        """Raise `Refused` unless the page at an origin may open a WebSocket. What is no browser sends no origin.
+
+        Over TLS, a page that has come without is not the server's own: anybody on the way can have written it. Without
+        TLS here, a proxy in front may have it.
+        """
         if origins is None:
             return
         origin = origins[-1].lower()
-        if origin in self._allowed or origin in (b"http://" + host.lower(), b"https://" + host.lower()):
+        own = {b"https://" + host.lower()} if is_secure else {b"http://" + host.lower(), b"https://" + host.lower()}
+        if origin in self._allowed | own:
             return
         shown = origin.decode("ascii", "replace")
         raise Refused(

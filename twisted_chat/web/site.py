@@ -132,7 +132,7 @@ class Site:
         if request.version != b"HTTP/1.1":
             raise Refused(426, "A WebSocket needs HTTP/1.1.", [(b"Upgrade", b"HTTP/1.1"), (b"Connection", b"Upgrade")])
         key = accept_key(request.headers)
-        self._origins.check_origin(request.headers.getRawHeaders(b"Origin"), request.host)
+        self._origins.check_origin(request.headers.getRawHeaders(b"Origin"), request.host, request.is_secure)
         upgrade = [(b"Upgrade", b"websocket"), (b"Connection", b"Upgrade"), (b"Sec-WebSocket-Accept", key)]
         return Answer(101, upgrade)
 

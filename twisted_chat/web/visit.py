@@ -15,16 +15,17 @@ from typing import Any, Final
 from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocolNegotiationFactory
 from twisted.web.http import HTTPChannel, datetimeToString
 from twisted.web.http import Request as HTTPRequest
+from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
 from ..chat import Chat
 from ..limits import MAX_REST_SECONDS, price_of_part
 from ..messages import Asked
 from ..newcomer import Newcomer
-from ..wire.proxy import Network, is_within
+from ..wire.proxy import THIS_MACHINE, Network, is_within
 from ..wire.stream import Stream
 from ..wire.websocket import WebSocket, WebSocketFactory
-from .handshake import Origins
+from .handshake import Origins, Refused
 from .site import Answer, Request, Site, text_answer
 
 HEAD_SECONDS: Final = 10.0
@@ -233,14 +234,34 @@ class Visit:
                 return answer
             self._channel.persistent = 0  # those that are told why are few at a time
             return text_answer(403 if refusal.code == "banned" else 503, refusal.text)
-        address = wire.address  # a WebSocket that is refused is told so by an object
-        if wire.proxy is not None:
-            forwarded = headers.getRawHeaders(b"X-Forwarded-For") or ()
-            address = forwarded_for(forwarded, self._proxies) or wire.proxy
-            if not self._chat.admits(address):
-                return text_answer(503, "There are too many connections from your address: end one first.")
+        try:
+            address = self._client_address(headers)
+        except Refused as refused:
+            return text_answer(refused.status, str(refused))
         self._accepted = answer, address
         return None
+
+    def _client_address(self, headers: Headers) -> str:
+        """Return the address by which a client is counted. Raises `Refused` if it is not known, or has too many.
+
+        Otherwise, all clients of a proxy would be taken for this machine, where operators register their accounts.
+        """
+        wire = self._wire
+        forwarded = headers.getRawHeaders(b"X-Forwarded-For") or ()
+        if wire.proxy is None:
+            if forwarded and is_within(wire.address, THIS_MACHINE):
+                raise Refused(
+                    403,
+                    "A proxy on the machine of this server has passed this on, and the server does not believe it who "
+                    f"its clients are: start the server with --trust-proxy {wire.address}.",
+                )
+            return wire.address  # a WebSocket that is refused is told so by an object
+        address = forwarded_for(forwarded, self._proxies)
+        if not address:
+            raise Refused(403, "The proxy in front has to say in X-Forwarded-For who its client is.")
+        if not self._chat.admits(address):
+            raise Refused(503, "There are too many connections from your address: end one first.")
+        return address
 
     def _be_websocket(self, answer: Answer, address: str) -> None:
         self._adjust_reading()
