@@ -119,3 +119,12 @@ class WritersTests(CommandTestCase):
     def test_an_import_leaves_one_file(self) -> None:
         self.assertEqual(self.here("import").status, 0)
         self.assertEqual(os.listdir(self.folder), ["chat.sqlite"])
+
+
+class URLTests(CommandTestCase):
+    def test_a_database_in_postgresql_is_none_of_these_commands(self) -> None:
+        self.filled()
+        for command in (["stats"], ["export"], ["backup", "b.sqlite"], ["check"], ["account", "list"]):
+            outcome = self.run_command(*command, "--database", "postgresql://chat@localhost/chat")
+            self.assertEqual(outcome.status, 2, command)
+            self.assertIn("for PostgreSQL, use its own programs, such as pg_dump", outcome.errors)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any, Final, NamedTuple
@@ -66,9 +66,17 @@ def takes_database(parser: ArgumentParser) -> None:
         "-d",
         "--database",
         metavar="FILE",
+        type=_file,
         default="chat.sqlite",
         help="the file in which the server keeps its messages [default: chat.sqlite]",
     )
+
+
+def _file(text: str) -> str:
+    """Check that a database is no URL, which the server takes, too. Raises `ArgumentTypeError`."""
+    if "://" in text:
+        raise ArgumentTypeError("takes a file of SQLite; for PostgreSQL, use its own programs, such as pg_dump")
+    return text
 
 
 def own_files(path: str) -> set[str]:
