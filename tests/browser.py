@@ -12,8 +12,10 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Thread
 from typing import Any, Final
@@ -25,7 +27,9 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
-from twisted.trial.unittest import SkipTest
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+from twisted_chat.client.blocking import Client
 
 from .programs import ROOT, TIMEOUT, TWISTD
 
@@ -66,12 +70,29 @@ def find_browser() -> tuple[str, str]:
 class ChatServer:
     """A server with a place for browsers and one for JSON lines, which keep their ports when it is started again."""
 
-    def __init__(self, *arguments: str) -> None:
-        """Start it."""
+    def __init__(self, *arguments: str, history: str = "") -> None:
+        """Start it, with the messages of a file that `twisted-chat export` could have written."""
         self.home = Path(tempfile.mkdtemp())
         self.port, self.web = _free_port(), _free_port()
         self._arguments = arguments
+        if history:
+            command = [sys.executable, "-m", "twisted_chat", "import"]
+            done = subprocess.run(
+                command,
+                cwd=self.home,
+                env=self._environment,
+                input=history,
+                text=True,
+                capture_output=True,
+                check=False,
+            )
+            if done.returncode:
+                raise RuntimeError(f"the history was not imported:\n{done.stderr}")
         self.start()
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
 
     @property
     def url(self) -> str:
@@ -80,9 +101,8 @@ class ChatServer:
     def start(self) -> None:
         """Start it, and wait until it listens at both places."""
         command = [*TWISTD, "chat", "--port", str(self.port), "--web", str(self.web), *self._arguments]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
         self._process = subprocess.Popen(
-            command, cwd=self.home, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command, cwd=self.home, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         output = self._process.stdout
         assert output is not None
@@ -162,7 +182,7 @@ class Tab:
         self.driver = driver
         driver.switch_to.new_window("tab")
         self._handle = driver.current_window_handle
-        self._command("Emulation.setFocusEmulationEnabled", enabled=True)  # all are looked at
+        self.command("Emulation.setFocusEmulationEnabled", enabled=True)  # all are looked at
         self.size(*DESKTOP)
         self.prefer("light")
         driver.get(url)
@@ -173,7 +193,8 @@ class Tab:
             self.driver.switch_to.window(self._handle)
         return self.driver
 
-    def _command(self, name: str, **arguments: Any) -> Any:
+    def command(self, name: str, **arguments: Any) -> Any:
+        """Run a command of the DevTools protocol."""
         return self.use().execute_cdp_cmd(name, arguments)
 
     # The window
@@ -181,15 +202,15 @@ class Tab:
     def size(self, width: int, height: int, is_phone: bool = False) -> None:
         """Give the screen another size. A window is never narrower than 500 pixels, but the screen may be."""
         scale = 2 if is_phone else 1
-        self._command(
+        self.command(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=is_phone
         )
         touch = {"maxTouchPoints": 5} if is_phone else {}
-        self._command("Emulation.setTouchEmulationEnabled", enabled=is_phone, **touch)
+        self.command("Emulation.setTouchEmulationEnabled", enabled=is_phone, **touch)
 
     def prefer(self, theme: str) -> None:
         """Have the system prefer `light` or `dark`."""
-        self._command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
+        self.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
 
     def look_away(self) -> None:
         """Look at something else. A browser without windows believes that each of its tabs is looked at."""
@@ -290,12 +311,12 @@ class Tab:
             self.press(password, on="#password")
         self.click("#sign-in-button")
         self.wait_for_text("#room-name", ".")
-        self.wait_for("return document.querySelector('#timeline .loading') === null")
+        self.wait_for("return document.querySelector('#timeline :is(.start, .message)') !== null")
 
     def write(self, text: str) -> None:
         """Put a text into the box, as a keyboard for any script does."""
         self.click("#text")
-        self._command("Input.insertText", text=text)  # the driver's own keys have no emoji
+        self.command("Input.insertText", text=text)  # the driver's own keys have no emoji
 
     def say(self, text: str) -> None:
         """Write a message, and send it."""
@@ -315,6 +336,47 @@ class Tab:
         except TimeoutException as error:
             raise AssertionError(f"the message {text!r}{classes} is not among {self.said()}") from error
         return found
+
+
+class PageTestCase(SynchronousTestCase):
+    """A server, and what people need who use it."""
+
+    def setUp(self) -> None:
+        """Skip the test where there is no browser."""
+        find_browser()
+        self.browser = shared_browser()
+        self.server = self.start_server()
+        self.addCleanup(self.browser.close_tabs)  # before the server is closed
+        self.tabs: list[Tab] = []
+
+    def start_server(self) -> ChatServer:
+        """Start the server that the tests of this class need."""
+        server = ChatServer()
+        self.addCleanup(server.close)
+        return server
+
+    def open(self, query: str = "") -> Tab:
+        """Show the page in a tab."""
+        tab = self.browser.open(self.server.url + query)
+        self.tabs.append(tab)
+        return tab
+
+    def join(self, nick: str, room: str = "lobby") -> Tab:
+        """Have somebody sign in with the page, and enter a room."""
+        tab = self.open(f"?room={room}")
+        tab.sign_in(nick)
+        return tab
+
+    def client(self, nick: str, room: str = "lobby", **options: Any) -> Client:
+        """Have somebody in a room who does not use the page."""
+        people = ExitStack()
+        self.addCleanup(people.close)
+        return people.enter_context(Client("127.0.0.1", self.server.port, nick=nick, room=room, **options))
+
+    def assert_no_problems(self, *known: str) -> None:
+        """The browser has logged no warning and no error, but for what a test has caused."""
+        problems = [problem for tab in self.tabs for problem in tab.problems()]
+        self.assertEqual([one for one in problems if not any(word in one for word in known)], [])
 
 
 def _free_port() -> int:

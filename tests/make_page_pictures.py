@@ -57,6 +57,8 @@ def main(folder: Path = FOLDER) -> None:
         tab.wait_for_message("👍")
         tab.write("I will ")
         tab.wait_for_text(".conversation", "Мия")
+        tab.command("Input.dispatchMouseEvent", type="mouseMoved", x=130, y=600)  # away from the messages
+        tab.wait_for("return document.querySelector('.message.active') === null")
         tab.picture(folder / "page-light.png")
         tab.prefer("dark")
         tab.picture(folder / "page-dark.png")

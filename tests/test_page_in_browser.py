@@ -6,19 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import ExitStack
-from typing import Any
 
 from selenium.webdriver.common.keys import Keys
-from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from twisted_chat.client.blocking import Client
-
-from .browser import PHONE, ChatServer, Tab, find_browser, shared_browser
+from .browser import PageTestCase
 from .programs import ROOT, TIMEOUT
-
-AXE = ROOT / "build" / "axe-core" / "axe.min.js"
-"""The checks of accessibility, which `.ci/run` gets from npm: MPL, and half a megabyte."""
 
 SCRIPTS = (
     "Доброе утро! Ёлка",
@@ -31,47 +23,6 @@ SCRIPTS = (
 
 EVIL = "<img src=x onerror='window.pwned=1'><script>window.pwned=2</script>\"'><svg/onload=window.pwned=3>"
 """A text that becomes a script wherever it is read as HTML."""
-
-
-class PageTestCase(SynchronousTestCase):
-    """A server, and what people need who use it."""
-
-    def setUp(self) -> None:
-        """Skip the test where there is no browser."""
-        find_browser()
-        self.browser = shared_browser()
-        self.server = self.serve()
-        self.addCleanup(self.browser.close_tabs)  # before the server is closed
-        self.tabs: list[Tab] = []
-
-    def serve(self) -> ChatServer:
-        """Start the server."""
-        server = ChatServer()
-        self.addCleanup(server.close)
-        return server
-
-    def open(self, query: str = "") -> Tab:
-        """Show the page in a tab."""
-        tab = self.browser.open(self.server.url + query)
-        self.tabs.append(tab)
-        return tab
-
-    def join(self, nick: str, room: str = "lobby") -> Tab:
-        """Have somebody sign in with the page, and enter a room."""
-        tab = self.open(f"?room={room}")
-        tab.sign_in(nick)
-        return tab
-
-    def client(self, nick: str, room: str = "lobby", **options: Any) -> Client:
-        """Have somebody in a room who does not use the page."""
-        people = ExitStack()
-        self.addCleanup(people.close)
-        return people.enter_context(Client("127.0.0.1", self.server.port, nick=nick, room=room, **options))
-
-    def assert_no_problems(self, *known: str) -> None:
-        """The browser has logged no warning and no error, but for what a test has caused."""
-        problems = [problem for tab in self.tabs for problem in tab.problems()]
-        self.assertEqual([one for one in problems if not any(word in one for word in known)], [])
 
 
 class TalkTests(PageTestCase):
@@ -253,69 +204,3 @@ class ConnectionTests(PageTestCase):
         alice.wait_for_message("on its way", ".kept")
         self.assertEqual(alice.said(), ["on its way"])
         self.assert_no_problems(*self.known)
-
-
-class AccessibilityTests(PageTestCase):
-    """Axe, which finds what is missing for people who do not see the page, or see it badly."""
-
-    def setUp(self) -> None:
-        """Skip the tests where axe is missing."""
-        super().setUp()
-        if not AXE.exists():
-            missing = f"there is no axe-core at {AXE.relative_to(ROOT)}: .ci/run gets it"
-            raise RuntimeError(missing) if os.environ.get("CI") else SkipTest(missing)
-
-    def assert_accessible(self, tab: Tab, where: str) -> None:
-        """Axe finds nothing in what is shown now."""
-        tab.run(AXE.read_text("utf-8"))
-        found = tab.run_async(
-            """const done = arguments[arguments.length - 1];
-            const told = ({ id, nodes }) => [id, nodes.map(({ html, failureSummary }) => [html, failureSummary])];
-            axe.run(document).then(({ violations, passes }) => done([violations.map(told), passes.length]));"""
-        )
-        violations, passes = found
-        self.assertEqual(violations, [], where)
-        self.assertGreater(passes, 10)  # it has looked at something
-
-    def test_axe_finds_nothing_in_either_theme_or_on_a_phone(self) -> None:
-        bob = self.client("bob", "garden")
-        bob.join("garden").set_topic("Beds and seeds")
-        alice = self.open("?room=garden")
-        for theme in ("light", "dark"):
-            alice.prefer(theme)
-            self.assert_accessible(alice, f"signing in, {theme}")
-        alice.sign_in("alice")
-        texts = (
-            "**bold** `code` https://example.org",
-            "```sh\nrun\n```",
-            "> a quotation\nand more",
-            "alice: hello",
-            "👍",
-        )
-        for text in texts:
-            bob.join("garden").say(text)
-        alice.say("my own")
-        alice.wait_for_message("my own", ".kept")
-        bob.tell("alice", "for you alone")
-        alice.wait_for_text(".conversation", "bob")
-        for theme in ("light", "dark"):
-            alice.prefer(theme)
-            self.assert_accessible(alice, f"the room, {theme}")
-            for button in ("#settings", "#go-to", "#emoji"):
-                alice.click(button)
-                self.assert_accessible(alice, f"{button}, {theme}")
-                alice.press(Keys.ESCAPE)
-            alice.click("#room-menu")
-            self.assert_accessible(alice, f"a menu, {theme}")
-            alice.press(Keys.ESCAPE)
-        alice.size(*PHONE, is_phone=True)
-        for theme in ("light", "dark"):
-            alice.prefer(theme)
-            self.assert_accessible(alice, f"a phone, {theme}")
-            alice.click("#show-sidebar")
-            self.assert_accessible(alice, f"the conversations of a phone, {theme}")
-            alice.press(Keys.ESCAPE)
-            alice.click("#show-members")
-            self.assert_accessible(alice, f"the members on a phone, {theme}")
-            alice.press(Keys.ESCAPE)
-        self.assert_no_problems()

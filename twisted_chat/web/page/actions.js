@@ -8,7 +8,7 @@ import { ask, openDialog, toast } from "./dialog.js";
 import { bdi, h } from "./dom.js";
 import { COMMON_EMOJI, searchEmoji } from "./emoji.js";
 import { openMenu } from "./menu.js";
-import { formatDuration, readDuration } from "./times.js";
+import { formatDuration, readDuration, shortTime } from "./times.js";
 
 const REASON = { label: "Reason", name: "reason", hint: "Everybody in the room can read it.", attributes: { maxlength: 256 } };
 
@@ -34,6 +34,7 @@ export class Actions {
    * @param {() => void} app.signOut
    * @param {() => Promise<void>} app.keepLogin
    * @param {() => void} app.openSettings
+   * @param {() => void} app.begin shows the page anew, to another nick
    */
   constructor(chat, app) {
     this.#chat = chat;
@@ -303,7 +304,7 @@ export class Actions {
   async #bans({ name }) {
     const { bans, count } = await this.#try(this.#client.bans(name));
     const rows = bans.map(({ who, author, until, msg }) => {
-      const row = h("div", { class: "row" }, h("div", {}, bdi(who), h("small", {}, `by ${author}${until ? `, until ${new Date(until).toLocaleString()}` : ""}${msg ? `: ${msg}` : ""}`)));
+      const row = h("div", { class: "row" }, h("div", {}, bdi(who), h("small", {}, `by ${author}${until ? `, until ${shortTime(until)}` : ""}${msg ? `: ${msg}` : ""}`)));
       const end = async () => {
         await this.#try(this.#client.unban(name, who));
         this.#chat.happened("unbanned", { room: name, who });
@@ -324,7 +325,7 @@ export class Actions {
       const page = await this.#try(this.#client.audit(name, before === undefined ? {} : { before }));
       for (const { seq, time, type, author, target = "", value = "", msg } of page.actions) {
         const what = h("div", {}, bdi(author), ` ${type} `, bdi(target), value && ` (${value})`, msg && ": ", msg && bdi(msg));
-        rows.append(h("div", { class: "row" }, h("div", {}, what, h("small", {}, new Date(time).toLocaleString()))));
+        rows.append(h("div", { class: "row" }, h("div", {}, what, h("small", {}, shortTime(time)))));
         before = seq;
       }
       more.hidden = !page.more;
@@ -378,11 +379,13 @@ export class Actions {
       fields: [
         { label: "Password", name: "password", type: "password", hint: `At least ${SHORTEST} characters.`, attributes: { autocomplete: "new-password" } },
         { label: "The password again", name: "again", type: "password", attributes: { autocomplete: "new-password" } },
+        { label: "Keep me signed in on this device", name: "keep", type: "check", value: "yes" },
       ],
       button: "Register",
-      act: async ({ password, again }) => {
+      act: async ({ password, again, keep }) => {
         checkPassword(password, again);
         const isLetIn = await this.#client.register(password);
+        if (keep && isLetIn) await this.#app.keepLogin();
         toast(isLetIn ? `${nick} is your account now.` : "An operator has to let the account in first. Until then you are a guest.");
         this.#chat.tell("me");
         done();
@@ -392,6 +395,7 @@ export class Actions {
 
   #logIn() {
     ask("Sign in to an account", {
+      text: "This device stays signed in until you sign out.",
       fields: [
         { label: "Nick", name: "nick", attributes: { autocomplete: "username", autocapitalize: "none", maxlength: 32 } },
         { label: "Password", name: "password", type: "password", attributes: { autocomplete: "current-password" } },
@@ -399,7 +403,8 @@ export class Actions {
       button: "Sign in",
       act: async ({ nick, password }) => {
         await this.#client.logIn(nick, password);
-        location.reload();
+        await this.#app.keepLogin();
+        this.#app.begin();
       },
     });
   }
@@ -424,7 +429,7 @@ export class Actions {
   async #devices() {
     const tokens = await this.#try(this.#client.tokens());
     const rows = tokens.map(({ label, created, used }) => {
-      const times = `since ${new Date(created).toLocaleDateString()}${used ? `, last used ${new Date(used).toLocaleString()}` : ""}`;
+      const times = `since ${new Date(created).toLocaleDateString()}${used ? `, last used ${shortTime(used)}` : ""}`;
       const row = h("div", { class: "row" }, h("div", {}, bdi(label), h("small", {}, times)));
       const end = async () => {
         await this.#try(this.#client.revokeToken(label));
@@ -504,15 +509,16 @@ export class Actions {
     for (const nick of sortedNames(chat.current?.members ?? [])) {
       if (!chat.isMe(nick)) add("direct", nick, "");
     }
-    const found = [...places.values()].slice(0, 100);
+    const rank = ({ name }) => (keyOf(name) === wanted ? 0 : keyOf(name).startsWith(wanted) ? 1 : 2);
+    const all = [...places.values()];
+    const found = (text ? all.sort((one, other) => rank(one) - rank(other)) : all).slice(0, 100);
     if (text && !rooms.some(({ room }) => keyOf(room) === wanted) && !places.has(`room:${wanted}`)) {
       found.push({ kind: "room", name: text, more: "make this room" });
     }
     if (text && !places.has(`direct:${wanted}`) && !chat.isMe(text)) {
       found.push({ kind: "direct", name: text, more: "send a direct message" });
     }
-    const rank = ({ name }) => (keyOf(name) === wanted ? 0 : keyOf(name).startsWith(wanted) ? 1 : 2);
-    return text ? found.sort((one, other) => rank(one) - rank(other)) : found;
+    return found;
   }
 
   /** A table of emoji, with a search. */
@@ -578,7 +584,7 @@ export class Actions {
 }
 
 function buildPlace({ kind, name, more }, index) {
-  return h("div", { class: "option", role: "option", id: `go-${index}`, "aria-selected": "false" }, h("span", { class: "sign muted", "aria-hidden": "true" }, kind === "room" ? "#" : "@"), bdi(name), more && h("span", { class: "muted", dir: "auto" }, more));
+  return h("div", { class: "option", role: "option", id: `go-${index}`, "aria-selected": "false" }, h("span", { class: "sign muted", "aria-hidden": "true" }, kind === "room" ? "#" : "@"), bdi(name), more && h("span", { class: "more muted", dir: "auto" }, more));
 }
 
 function checkPassword(password, again) {

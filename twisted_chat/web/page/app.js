@@ -4,6 +4,7 @@
 
 import { Actions } from "./actions.js";
 import { Chat, textOf } from "./chat.js";
+import { keyOf } from "./colours.js";
 import { Client, keptLogin } from "./client.js";
 import { Composer } from "./composer.js";
 import { openDialog, toast } from "./dialog.js";
@@ -87,12 +88,17 @@ async function signIn({ nick, password, keep = false }) {
   }
   attempt = null;
   byId("password").value = "";
-  writeJson(session, NICK, client.nick);
-  writeJson(local, NICK, client.nick);
+  rememberNick(client.nick);
+  chat.on("me", () => rememberNick(client.nick));
   if (keep) {
     client.keepLogin(local).catch((error) => toast(textOf(error)));
   }
   new Page(chat).begin();
+}
+
+function rememberNick(nick) {
+  writeJson(session, NICK, nick);
+  writeJson(local, NICK, nick);
 }
 
 function explainRefusal(error, hadPassword) {
@@ -125,10 +131,15 @@ class Page {
       signOut: () => this.signOut(),
       keepLogin: () => chat.client.keepLogin(local),
       openSettings: () => this.openSettings(),
+      begin: () => {
+        rememberNick(chat.nick);
+        location.reload();
+      },
     });
     this.#timeline = new Timeline(byId("timeline"), {
       times: new Times(undefined, undefined, "en"),
       nick: () => chat.nick,
+      isKept: () => chat.account,
       askOlder: (conversation) => chat.loadOlder(conversation),
       openMenu: (item, anchor) => this.#actions.messageMenu(item, anchor),
       openNick: (nick, anchor) => this.#actions.nickMenu(nick, anchor),
@@ -455,7 +466,7 @@ function setTheme(theme) {
 
 const kept = local && keptLogin(local);
 const nick = readJson(session, NICK);
-if (kept) {
+if (kept && (typeof nick !== "string" || keyOf(nick) === keyOf(kept.nick))) {
   byId("has-account").checked = true;
   byId("account-fields").hidden = false;
   showSignIn();

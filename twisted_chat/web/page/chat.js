@@ -6,6 +6,7 @@
 import { keyOf } from "./colours.js";
 import { Conversation, conversationId } from "./conversation.js";
 import { mentions } from "./markup.js";
+import { shortTime } from "./times.js";
 
 /** Messages of the first page of a conversation, and of the older ones, which are asked for while somebody scrolls. */
 const FIRST_PAGE = 50;
@@ -13,6 +14,9 @@ const OLDER_PAGE = 100;
 
 /** Direct conversations whose messages are asked for at the start, if they have unread ones. The others wait. */
 const DIRECTS = 20;
+
+/** The author of what the server does itself. */
+const SERVER = "server";
 
 /** What a role may do, from the least to the most. */
 export const ROLES = ["", "member", "moderator", "owner", "operator"];
@@ -44,6 +48,7 @@ export class Chat {
   #order = new Map();
   #restored = new Map();
   #isLooking = false;
+  #isWelcome = false;
   #loading = new Set();
 
   /**
@@ -53,6 +58,7 @@ export class Chat {
   constructor(client, memory) {
     this.#client = client;
     this.#memory = memory;
+    this.on("me", () => this.#isWelcome && memory.moveTo(this.nick));
     this.#followClient();
   }
 
@@ -101,6 +107,7 @@ export class Chat {
    * @param {string} [wanted] a room to open, as the address of the page names it
    */
   async begin(wanted) {
+    this.#isWelcome = true;
     for (const request of this.#client.waiting) {
       this.#restore(request);
     }
@@ -108,12 +115,12 @@ export class Chat {
     for (const name of new Map([...rooms, ...(wanted ? [wanted] : [])].map((name) => [keyOf(name), name])).values()) {
       this.#enter(this.#make("room", name));
     }
-    const last = this.conversations.get(wanted ? conversationId("room", wanted) : this.#memory.current);
-    this.show(last ?? this.conversations.values().next().value ?? null);
+    const last = wanted ? conversationId("room", wanted) : this.#memory.current;
+    const first = this.conversations.get(last) ?? this.conversations.values().next().value ?? null;
+    this.show(first);
     await this.#listDirects();
-    const direct = this.conversations.get(this.#memory.current);
-    if (!wanted && direct && direct !== this.current && last === undefined) {
-      this.show(direct);
+    if (this.current === first && first?.id !== last && this.conversations.has(last)) {
+      this.show(this.conversations.get(last));
     }
   }
 
@@ -570,9 +577,11 @@ export class Chat {
         this.tell("note", { text: all.map((part) => part.nick ?? part.quote ?? part).join("") });
       }
     };
-    const until = (time) => (time === undefined ? "" : ` until ${new Date(time).toLocaleString()}`);
+    const until = (time) => (time === undefined ? "" : ` until ${shortTime(time)}`);
     on("kicked", ({ room, author, nick, msg }) => {
-      told(room, [{ nick }, " was put out of the room by ", { nick: author }], msg);
+      const isBan = author === SERVER; // whose text is for the one who is banned; `banned` tells the others why
+      if (isBan) told(room, [{ nick }, " was put out of the room"]);
+      else told(room, [{ nick }, " was put out of the room by ", { nick: author }], msg);
       if (!this.isMe(nick)) this.#gone(room, nick);
     });
     on("banned", ({ room, author, who, until: end, msg }) =>

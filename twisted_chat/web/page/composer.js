@@ -88,20 +88,21 @@ export class Composer {
     if (text === "" || this.#text.disabled || this.#surplus(text) > 0) {
       return;
     }
-    if (/^\/[a-z]+(?:\s|$)/u.test(text)) {
-      const problem = this.#options.command(text);
-      if (problem !== true) {
-        this.#note.textContent = problem;
-        return;
-      }
-    } else {
+    const isCommand = /^\/[a-z]+(?:\s|$)/u.test(text);
+    this.#put(""); // before a command shows another conversation, with its own draft
+    if (!isCommand) {
       this.#chat.say(text.startsWith("//") ? text.slice(1) : text);
+      return;
     }
-    this.#clear();
+    const problem = this.#options.command(text);
+    if (problem !== true) {
+      this.#put(text);
+      this.#note.textContent = problem;
+    }
   }
 
-  #clear() {
-    this.#text.value = "";
+  #put(text) {
+    this.#text.value = text;
     this.#typed();
   }
 

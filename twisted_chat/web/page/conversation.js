@@ -51,6 +51,8 @@ export class Conversation {
   mentions = 0;
   /** The key of the first item that was new when the reader looked away, or `null`. */
   marker = null;
+  /** The number after which that is; there may be more before the first item. @type {number | null} */
+  markedAfter = null;
   /** The number of the newest message that was read. @type {number | null} */
   readSeq = null;
   draft = "";
@@ -129,6 +131,9 @@ export class Conversation {
       const group = fresh.slice(from, end < 0 ? fresh.length : end);
       this.#insert(index, group);
       from += group.length;
+    }
+    if (this.markedAfter !== null) {
+      this.#markAfter(this.markedAfter);
     }
     this.tell();
   }
@@ -215,7 +220,7 @@ export class Conversation {
   /** Forget all: the log is another one. */
   reset() {
     const pending = this.items.filter((item) => item.kind === "message" && item.state !== "kept");
-    Object.assign(this, { items: pending, hasOlder: true, isLoaded: false, marker: null, readSeq: null });
+    Object.assign(this, { items: pending, hasOlder: true, isLoaded: false, marker: null, markedAfter: null, readSeq: null });
     Object.assign(this, { unread: 0, mentions: 0 });
     this.#bySeq.clear();
     this.#byKey = new Map(pending.map((item) => [item.key, item]));
@@ -241,7 +246,9 @@ export class Conversation {
   countUnread(item) {
     this.unread += 1;
     this.mentions += item.mention || this.kind === "direct" ? 1 : 0;
-    this.#mark(item);
+    if (this.marker === null || !this.#byKey.has(this.marker)) {
+      this.#markAfter(Math.max(this.readSeq ?? 0, this.markedAfter ?? 0), item);
+    }
     this.tell();
   }
 
@@ -261,33 +268,37 @@ export class Conversation {
     if (this.readSeq === null) {
       return;
     }
-    const unread = this.items.filter((item) => item.kind === "message" && !item.own && !item.deleted && item.seq > this.readSeq);
+    const unread = this.items.filter((item) => isNewAfter(item, this.readSeq));
     this.unread = unread.length;
     this.mentions = this.kind === "direct" ? unread.length : unread.filter((item) => item.mention).length;
-    if (unread.length) {
-      this.#mark(unread[0]);
+    if (unread.length && this.markedAfter === null) {
+      this.#markAfter(this.readSeq);
     }
     this.tell();
   }
 
-  /** True if there may be more unread messages than `unread`, before the first item. */
+  /** True if there may be new messages before the first item, too. */
   get hasMoreUnread() {
-    return this.unread > 0 && this.hasOlder && (this.oldestSeq ?? 0) > (this.readSeq ?? 0) + 1;
+    return this.markedAfter !== null && this.hasOlder && (this.oldestSeq ?? 0) > this.markedAfter + 1;
   }
 
   /** Take the marker away. */
   unmark() {
-    const item = this.#byKey.get(this.marker);
-    this.marker = null;
-    if (item !== undefined) {
-      this.changed(item);
-    }
+    this.markedAfter = null;
+    this.#setMarker(null);
   }
 
-  #mark(item) {
-    if (this.marker === null || !this.#byKey.has(this.marker)) {
-      this.marker = item.key;
-      this.changed(item);
+  /** Mark the first new message after a number; `item`, which may have none, if there is no other. */
+  #markAfter(seq, item) {
+    this.markedAfter = seq;
+    this.#setMarker((this.items.find((one) => isNewAfter(one, seq)) ?? item)?.key ?? null);
+  }
+
+  #setMarker(key) {
+    const items = [this.#byKey.get(this.marker), this.#byKey.get(key)];
+    if (this.marker !== key) {
+      this.marker = key;
+      for (const item of items) if (item !== undefined) this.changed(item);
     }
   }
 
@@ -345,6 +356,10 @@ export class Conversation {
       this.#bySeq.delete(item.seq);
     }
   }
+}
+
+function isNewAfter(item, seq) {
+  return item.kind === "message" && !item.own && !item.deleted && item.seq > seq;
 }
 
 /** The key of a conversation, the same for names that are the same for the server. */

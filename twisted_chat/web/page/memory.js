@@ -29,7 +29,7 @@ export class Memory {
   /** @param {Storage | null} storage @param {string} nick */
   constructor(storage, nick) {
     this.#storage = storage;
-    this.#name = `chat:of:${keyOf(nick)}`;
+    this.#name = nameOf(nick);
     const kept = readJson(storage, this.#name);
     this.isKnown = kept !== null;
     const isStrings = (value) => Array.isArray(value) && value.every((one) => typeof one === "string");
@@ -55,6 +55,15 @@ export class Memory {
     writeJson(this.#storage, this.#name, { rooms, read, drafts, closed, current });
   }
 
+  /** Remember all under another nick. @param {string} nick */
+  moveTo(nick) {
+    if (this.#name !== nameOf(nick)) {
+      this.forget();
+      this.#name = nameOf(nick);
+      this.save();
+    }
+  }
+
   /** Forget all of this nick, when somebody signs out. */
   forget() {
     clearTimeout(this.#timer ?? undefined);
@@ -65,6 +74,10 @@ export class Memory {
       // There is nothing to be forgotten.
     }
   }
+}
+
+function nameOf(nick) {
+  return `chat:of:${keyOf(nick)}`;
 }
 
 /** Return a storage of the browser, or `null` where it is not allowed. @param {"localStorage" | "sessionStorage"} name */

@@ -20,6 +20,8 @@ export class Notifier {
   #open;
   #waiting = [];
   #timer = null;
+  /** What the icon of an installed page shows. */
+  #badge = 0;
   /** The notifications, by the messages of which they tell. */
   #notes = new WeakMap();
   #announcer = byId("announcer");
@@ -46,7 +48,8 @@ export class Notifier {
     const { kind, name } = this.#chat.current ?? {};
     const place = name === undefined ? "Chat" : `${kind === "room" ? "#" : ""}${name} · Chat`;
     document.title = (mentions ? `(${mentions}) ` : isUnread ? "• " : "") + place;
-    if ("setAppBadge" in navigator) {
+    if ("setAppBadge" in navigator && mentions !== this.#badge) {
+      this.#badge = mentions;
       const done = mentions ? navigator.setAppBadge(mentions) : navigator.clearAppBadge();
       done.catch(() => {}); // only an installed page has a badge
     }

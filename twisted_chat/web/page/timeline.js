@@ -11,11 +11,11 @@ import { placeAfter, summarize } from "./conversation.js";
 import { bdi, h, icon } from "./dom.js";
 import { build, isOnlyEmoji, parse } from "./markup.js";
 
-/** Items that are shown at once: about two screens, which a phone of some years can do in a frame or two. */
-const PAGE = 50;
+/** Items that are shown at once: about a screen, which takes 5 to 10 ms, so that scrolling up loses no frame. */
+const PAGE = 30;
 
 /** Pages that stay when the reader is at the bottom. */
-const PAGES = 8;
+const PAGES = 12;
 
 /** Pixels from the bottom within which new messages move the view. */
 const NEAR = 60;
@@ -47,6 +47,7 @@ export class Timeline {
    * @param {object} options
    * @param {import("./times.js").Times} options.times
    * @param {() => string} options.nick
+   * @param {() => boolean} options.isKept true if direct messages may be kept: the reader has an account
    * @param {(conversation: any) => Promise<boolean>} options.askOlder
    * @param {(item: any, anchor: Element) => void} options.openMenu
    * @param {(nick: string, anchor: Element) => void} options.openNick
@@ -93,7 +94,6 @@ export class Timeline {
     for (let from = this.#first; from < items.length; from += PAGE) {
       const page = this.#buildPage(from, Math.min(items.length, from + PAGE));
       this.#scroller.append(page);
-      pinHeight(page);
     }
     this.#showStart();
     this.#fill();
@@ -105,7 +105,17 @@ export class Timeline {
   }
 
   #changed(change) {
-    const keepsPlace = this.#isAtBottom;
+    const wasAtBottom = this.#isAtBottom;
+    this.#holding(() => this.#apply(change));
+    if (wasAtBottom) {
+      this.#dropOld();
+      this.toBottom();
+    } else {
+      this.#options.scrolled();
+    }
+  }
+
+  #apply(change) {
     if (change.type === "insert") {
       this.#inserted(change.index, change.count);
     } else if (change.type === "remove") {
@@ -120,12 +130,29 @@ export class Timeline {
       this.#showStart();
       this.#fill();
     }
-    if (keepsPlace) {
-      this.#dropOld();
-      this.toBottom();
-    } else {
-      this.#options.scrolled();
+  }
+
+  /**
+   * Change what is shown, and hold what one reads in its place, whatever happens above it. Browsers do so by
+   * themselves, but not at the top, where older messages are put in front.
+   */
+  #holding(change) {
+    const held = this.#isAtBottom ? undefined : this.#firstVisible();
+    const bottom = held?.getBoundingClientRect().bottom;
+    change();
+    const element = held && this.#elements.get(held.dataset.key);
+    if (element?.isConnected) {
+      const moved = element.getBoundingClientRect().bottom - bottom;
+      if (Math.abs(moved) >= 1) this.#scroller.scrollTop += moved;
     }
+  }
+
+  /** Find the first item of which a part is in sight. */
+  #firstVisible() {
+    const { top } = this.#scroller.getBoundingClientRect();
+    const isVisible = (element) => element.getBoundingClientRect().bottom > top;
+    const page = this.#pages().find(isVisible);
+    return page && [...page.children].find(isVisible);
   }
 
   #inserted(index, count) {
@@ -135,8 +162,9 @@ export class Timeline {
       this.#reset();
       this.toUnread() || this.toBottom();
     } else if (index <= this.#first && index + count < items.length) {
-      this.#first += count; // older ones, which are shown when they are scrolled to
-      this.#rebuild(this.#first);
+      const next = (this.#first += count); // older ones, which are shown when they are scrolled to
+      if (this.#isNearTop) this.#putPage();
+      this.#rebuild(next); // without its day, perhaps: at the top, that can only be held with a page in front of it
       this.#fill();
     } else {
       for (let at = index; at < index + count; at++) {
@@ -208,8 +236,10 @@ export class Timeline {
   }
 
   #newPage() {
-    const page = h("div", { class: "page" });
+    const page = h("div", { class: "page fresh" });
     this.#heights.observe(page);
+    // Shown for two frames, wherever it is: then the browser remembers its height.
+    requestAnimationFrame(() => requestAnimationFrame(() => page.classList.remove("fresh")));
     return page;
   }
 
@@ -229,7 +259,7 @@ export class Timeline {
     }
     this.#isFilling = true;
     try {
-      while (conversation === this.#conversation && this.#scroller.scrollTop < 2 * this.#scroller.clientHeight) {
+      while (conversation === this.#conversation && this.#isNearTop) {
         if (this.#first > 0 && this.#elements.size) {
           this.#prepend();
         } else if (!(conversation.hasOlder && (await this.#options.askOlder(conversation)))) {
@@ -244,19 +274,16 @@ export class Timeline {
   }
 
   #prepend() {
+    this.#holding(() => this.#putPage());
+    this.#keepBottom();
+  }
+
+  #putPage() {
     const from = Math.max(0, this.#first - PAGE);
     const page = this.#buildPage(from, this.#first);
-    const [next] = this.#pages();
-    const top = next.getBoundingClientRect().top;
     this.#start.after(page);
     this.#first = from;
     this.#showStart();
-    pinHeight(page);
-    if (this.#isAtBottom) {
-      this.toBottom();
-    } else {
-      this.#scroller.scrollTop += next.getBoundingClientRect().top - top; // the browser may have done so itself
-    }
   }
 
   /** Take old pages away while the view is at the bottom. */
@@ -276,7 +303,7 @@ export class Timeline {
     const isStart = conversation !== null && this.#first === 0 && conversation.isLoaded && !conversation.hasOlder;
     const name = conversation === null ? "none" : isStart ? `start ${conversation.id} ${conversation.topic} ${conversation.isJoined}` : "loading";
     if (this.#start.dataset.shows !== name) {
-      const start = conversation === null ? h("div") : isStart ? buildStart(conversation) : h("div", { class: "loading" }, "Loading messages…");
+      const start = conversation === null ? h("div") : isStart ? buildStart(conversation, this.#options.isKept()) : h("div", { class: "loading" }, "Loading messages…");
       start.dataset.shows = name;
       this.#start.replaceWith(start);
       this.#start = start;
@@ -291,10 +318,15 @@ export class Timeline {
     // Only who scrolls up leaves the bottom: it is also moved by texts that are laid out anew.
     this.#isAtBottom = isNear || (this.#isAtBottom && scrollTop >= this.#lastTop);
     this.#lastTop = scrollTop;
-    if (scrollTop < 2 * clientHeight) {
+    if (this.#isNearTop) {
       this.#fill();
     }
     this.#options.scrolled();
+  }
+
+  /** True if the reader may soon get to the first item that is shown. */
+  get #isNearTop() {
+    return this.#scroller.scrollTop < 2 * this.#scroller.clientHeight;
   }
 
   #keepBottom() {
@@ -518,13 +550,6 @@ export class Timeline {
   }
 }
 
-/** Lay a page out once, so that the browser knows its height while it is out of sight. */
-function pinHeight(page) {
-  page.style.contentVisibility = "visible";
-  page.style.containIntrinsicSize = `auto ${page.offsetHeight}px`;
-  page.style.contentVisibility = "";
-}
-
 function isLong(text) {
   return text.length > LONG || text.split("\n", LONG_LINES + 1).length > LONG_LINES;
 }
@@ -542,14 +567,14 @@ function listNames(names, more) {
   });
 }
 
-function buildStart({ kind, name, topic, isJoined, trouble }) {
+function buildStart({ kind, name, topic, isJoined, trouble }, isKept) {
   if (trouble) {
     return h("div", { class: "start" }, h("h2", {}, kind === "room" ? "# " : "", bdi(name)));
   }
   const text =
     kind === "room"
       ? "This is the beginning of the room. Everybody who is in it reads what is said here."
-      : "This is the beginning of your conversation. It is between the two of you.";
+      : `This is the beginning of your conversation. It is between the two of you. ${isKept ? "It is kept if both have accounts." : "You are a guest: it is gone when you reload the page."}`;
   const sign = kind === "room" ? h("h2", {}, "# ", bdi(name)) : h("h2", {}, bdi(name));
   return h(
     "div",

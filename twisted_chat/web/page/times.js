@@ -59,6 +59,11 @@ export class Times {
   }
 }
 
+/** A time with its date, in a sentence. @param {string} time as the server writes it */
+export function shortTime(time) {
+  return new Date(time).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+}
+
 const UNITS = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
 
 /**

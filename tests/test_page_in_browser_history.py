@@ -1,0 +1,142 @@
+"""Tests for old messages on the page, in a real browser: reading back, and what is unread."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+from .browser import ChatServer, PageTestCase
+
+MESSAGES = 10_000
+
+SCROLL = """
+// Scrolls up to the first message, a part of a screen in each frame, and looks whether all that is shown stays in its
+// place meanwhile.
+const done = arguments[arguments.length - 1];
+const list = document.querySelector("#timeline");
+const jumps = [];
+let held = null;
+const placeOf = ({ key }) => document.querySelector(`[data-key="${key}"]`)?.getBoundingClientRect().top;
+
+function hold() {
+  const { left, top, height } = list.getBoundingClientRect();
+  const key = document.elementFromPoint(left + 200, top + height / 2)?.closest(".item")?.dataset.key;
+  held = key === undefined ? null : { key, top: placeOf({ key }) };
+}
+
+function frame() {
+  if (held !== null && !(Math.abs(placeOf(held) - held.top) <= 2)) {
+    jumps.push([list.scrollTop, placeOf(held), held.top]);
+  }
+  if (list.scrollTop === 0 && list.querySelector(".start") !== null) {
+    done(jumps);
+    return;
+  }
+  list.scrollTop -= 600;
+  hold();
+  requestAnimationFrame(frame);
+}
+requestAnimationFrame(frame);
+"""
+
+
+def history(count: int) -> str:
+    """Return messages of all lengths, one a minute, as `twisted-chat export` writes them."""
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    lines = []
+    for seq in range(1, count + 1):
+        msg = f"message {seq}" + " lorem ipsum dolor sit amet" * (seq % 7) + "\n```\ncode\n```" * (seq % 50 == 0)
+        time = (start + timedelta(minutes=seq)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        said = {"author": f"nick{seq // 4 % 5}", "msg": msg}
+        lines.append(json.dumps({"room": "garden", "seq": seq, "time": time, **said}))
+    return "\n".join(lines) + "\n"
+
+
+class LongHistoryTests(PageTestCase):
+    """A room with ten thousand messages."""
+
+    def start_server(self) -> ChatServer:
+        """Start a server that has them."""
+        server = ChatServer(history=history(MESSAGES))
+        self.addCleanup(server.close)
+        return server
+
+    def test_it_is_read_from_end_to_end_without_a_jump(self) -> None:
+        alice = self.join("alice", "garden")
+        numbers = """return [...document.querySelectorAll(".message .text")]
+            .map((one) => Number(one.textContent.match(/^message (\\d+)/)[1]))"""
+        shown = alice.run(numbers)
+        self.assertEqual(shown, list(range(MESSAGES + 1 - len(shown), MESSAGES + 1)))
+        self.assertLess(len(shown), 500)  # not more than a reader may soon need
+        self.assertEqual(alice.run_async(SCROLL), [])
+        self.assertEqual(alice.run(numbers), list(range(1, MESSAGES + 1)))
+        alice.click("#to-newest")
+        shown = alice.wait_for(numbers.replace("return", "const shown =") + "; return shown.length < 500 && shown")
+        self.assertEqual(shown, list(range(MESSAGES + 1 - len(shown), MESSAGES + 1)))
+        at_bottom = "const list = document.querySelector('#timeline');"
+        alice.wait_for(at_bottom + "return list.scrollHeight - list.scrollTop - list.clientHeight < 2")
+        self.assert_no_problems()
+
+
+class UnreadTests(PageTestCase):
+    """What somebody has not read yet."""
+
+    def test_the_first_unread_message_is_found_behind_pages_of_others(self) -> None:
+        bob = self.client("bob", "garden")
+        alice = self.join("alice", "garden")
+        for index in range(10):
+            bob.say(f"read {index}")
+        alice.wait_for_message("read 9")
+        alice.wait_for("return JSON.parse(localStorage.getItem('chat:of:alice'))?.read['room:garden'] === 10")
+        alice.use().get("about:blank")
+        for index in range(150):
+            bob.say(f"unread {index}")
+        self.assertEqual(bob.history("garden", limit=1).messages[0].msg, "unread 149")
+        alice.use().get(self.server.url + "?room=garden")
+        alice.wait_for_message("unread 149")
+        alice.click("#to-unread")
+        first = """const rule = document.querySelector(".rule.unread");
+            const { top, bottom } = document.querySelector("#timeline").getBoundingClientRect();
+            const place = rule?.getBoundingClientRect();
+            return place && place.top > top && place.bottom < bottom
+                && rule.parentElement.querySelector(".text").textContent"""
+        self.assertEqual(alice.wait_for(first), "unread 0")
+        alice.click("#to-newest")
+        alice.wait_for("return !document.querySelector('#newest-bar').checkVisibility()")
+        self.assert_no_problems()
+
+    def test_the_list_and_the_title_count_what_is_for_oneself(self) -> None:
+        bob = self.client("bob", "garden")
+        alice = self.join("alice", "garden")
+        alice.say("/join kitchen")
+        alice.wait_for_text("#room-name", "kitchen")
+        self.assertEqual(alice.use().title, "#kitchen · Chat")
+        bob.say("something")
+        alice.wait_for_text(".conversation[data-id='room:garden'] .count", "^1 unread$")
+        self.assertEqual(alice.use().title, "• #kitchen · Chat")
+        bob.say("alice: look at this")
+        alice.wait_for_text(".conversation[data-id='room:garden'] .badge", "^1 for you$")
+        bob.tell("alice", "and at this")
+        alice.wait_for_text(".conversation[data-id='direct:bob'] .badge", "^1 for you$")
+        self.assertEqual(alice.use().title, "(2) #kitchen · Chat")
+        alice.click(".conversation[data-id='room:garden']")
+        alice.wait_for_message("alice: look at this", ".mention")
+        self.assertEqual(alice.texts(".rule.unread"), ["New messages"])
+        alice.click(".conversation[data-id='direct:bob']")
+        alice.wait_for("return document.title === 'bob · Chat'")
+        self.assertEqual(alice.texts(".conversation :is(.count, .badge)"), [])
+        self.assert_no_problems()
+
+    def test_comings_and_goings_are_one_line(self) -> None:
+        alice = self.join("alice", "garden")
+        alice.say("before")
+        people = [self.client(nick, "garden") for nick in ("bob", "carol", "dave")]
+        alice.wait_for_text(".happening.traffic", "bob, carol and dave joined")
+        for client in people[1:]:
+            client.close()
+        alice.wait_for_text(".happening.traffic", "^bob joined; carol and dave joined and left")
+        self.assertEqual(len(alice.texts(".happening")), 1)
+        alice.click("#settings")
+        alice.run("document.querySelector('dialog .check input').click()")
+        alice.wait_for("return !document.querySelector('.happening').checkVisibility()")
+        self.assert_no_problems()
