@@ -288,6 +288,9 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         " -> account is None": "the nick of an account is its name",
     },
     "requests.deleting": {
+        "_delete: request.by or '' -> request.by": "there is a nick where there is no number",
+        "_delete_in: origin.gone = True -> pass": "these entries have no id, so it is told nothing",
+        "_delete_in: origin.gone = True -> origin.gone = False": "the same",
         "_delete: request.of - 1 if request.of else 0 -> request.of - 1 if request.of else 1": "none has number 0",
         "_delete: member.room.read_after(request.of - 1 if request.of else 0, 1, 1)"
         " -> member.room.read_after(request.of - 1 if request.of else 0, 2, 1)": "only the first one is used",

@@ -7,6 +7,7 @@ from typing import Any
 from twisted_chat.encoding import THREE_FIELDS
 from twisted_chat.log import Unavailable
 from twisted_chat.requests import deleting
+from twisted_chat.room import Room
 from twisted_chat.rules import Role
 
 from .helpers import Peer
@@ -206,7 +207,10 @@ class AllTests(DeletingTestCase):
             self.do(self.al, type="", room=room, msg="rude")
         self.do(self.al, type="leave", room="cellar")
         self.assertEqual(self.code(self.olga, type="delete", by="al"), "denied")
+        closed: list[Room] = []
+        self.patch(self.server.chat.rooms, "forget_if_empty", closed.append)
         self.assertEqual(self.do(self.ops, type="delete", by="al")["count"], 3)
+        self.assertEqual({room.name.key for room in closed}, {"den", "attic", "cellar"}, "if nobody is there")
         for room in "den", "attic", "cellar":
             self.assertNotIn("rude", repr(self.do(self.ops, type="history", room=room)))
 

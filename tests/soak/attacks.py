@@ -46,11 +46,12 @@ KINDS: Final = [cls for cls in TYPES if cls is not Quit]
 class Target:
     """The places of the server."""
 
-    def __init__(self, tcp: Address, tls: Address, udp: Address, web: Address) -> None:
+    def __init__(self, tcp: Address, tls: Address, udp: Address) -> None:
         self.tcp = tcp
         self.tls = tls
         self.udp = udp
-        self.web = web
+        self.web = tcp
+        """Set with each start: this port is another one each time."""
 
 
 class Attacker:

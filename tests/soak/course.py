@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -78,7 +79,7 @@ class Course:
         self.attacks: dict[str, int] = {}
         self.hangups = 0
         self.actions = 0
-        kinds = (socket.SOCK_STREAM, socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_STREAM)
+        kinds = (socket.SOCK_STREAM, socket.SOCK_STREAM, socket.SOCK_DGRAM)
         self.target = Target(*(Address("127.0.0.1", free_port(kind)) for kind in kinds))
         self.certificate = folder / "chat.pem"
         self._tasks: list[asyncio.Task[Any]] = []
@@ -152,12 +153,12 @@ class Course:
         )
 
     async def _start(self) -> None:
-        target = self.target
-        places = ("--port", str(target.tcp.port), "--udp", str(target.udp.port), "--web", str(target.web.port))
+        places = ("--port", str(self.target.tcp.port), "--udp", str(self.target.udp.port))
         key = str(self.certificate.with_name("key.pem"))
-        tls = ("--tls", str(target.tls.port), "--certificate", str(self.certificate), "--key", key)
+        tls = ("--tls", str(self.target.tls.port), "--certificate", str(self.certificate), "--key", key)
         self._life = inf  # a signal that comes before it listens may end it
         await self.scene.server.start(*places, *tls, *LIMITS, "--operator", "boss")
+        self.target.web = self.scene.server.web
         self._life = self.time
 
     async def _register(self, *nicks: str) -> None:
@@ -273,7 +274,8 @@ class Course:
         while True:
             await asyncio.sleep(self.random.expovariate(1 / 30))
             if self.scene.server.is_running() and self.time - self._life > 1:
-                os.kill(self.scene.server.pid, signal.SIGHUP)
+                with suppress(ProcessLookupError):  # it has just been ended
+                    os.kill(self.scene.server.pid, signal.SIGHUP)
 
     async def _moderate(self) -> None:
         """An operator kicks, mutes and bans the trolls, and lets them in again."""
