@@ -103,6 +103,12 @@ class Bad(TestCase):
         for line in b'GET / {"a":1} HTTP/1.1', b'GET {"a":1}', b'GET {"a":{}}':
             self.assertEqual(seen(frames(line + b'\n{"b":2}\n')), ["bad-json", b'{"b":2}'])
 
+    def test_it_is_told_how_an_object_begins(self) -> None:
+        for line in b"hello", b"]}", b'"type":""}', b"[]":
+            (error,) = frames(line + b"\n")
+            assert isinstance(error, WireError), line
+            self.assertEqual(error.text, "an object is expected: it begins with {")
+
     def test_it_is_told_at_once_and_thrown_away_however_it_comes(self) -> None:
         self.assertEqual(seen(frames(b"x")), ["bad-json"])
         self.assertEqual(seen(frames(b"x", b'y {"a":1}', b'{"b":2}\n{"c":3}')), ["bad-json", b'{"c":3}'])
