@@ -20,7 +20,8 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from twisted_chat import places, tap
+from twisted_chat import tap
+from twisted_chat.descriptions import BACKLOG
 
 from .certificates import certificate
 from .programs import ROOT, TIMEOUT, TWISTD, Program, Server, folder
@@ -73,7 +74,7 @@ class SystemdTests(TestCase):
             (address,) = unit["ListenStream"]
             self.assertEqual(domain, "UNIX" if "/" in address else "INET" if ":" in address else "INET6", name)
             self.assertEqual(unit["Service"], ["chat.service"])
-            self.assertEqual(unit["Backlog"], [str(places.BACKLOG)])
+            self.assertEqual(unit["Backlog"], [str(BACKLOG)])
 
     def test_systemd_waits_until_the_server_is_ready_and_gives_it_enough_files(self) -> None:
         self.assertEqual(self.service["Type"], ["notify"])

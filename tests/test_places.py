@@ -23,9 +23,9 @@ from twisted.trial.unittest import TestCase
 from twisted_chat import places
 from twisted_chat.certificates import Certificates
 from twisted_chat.chat import Chat
+from twisted_chat.descriptions import MAX_PATH, with_backlog
 from twisted_chat.places import (
     LINES,
-    MAX_PATH,
     WIRES,
     Place,
     WrongPlace,
@@ -34,7 +34,6 @@ from twisted_chat.places import (
     page_address,
     read_places,
     refusal,
-    with_backlog,
 )
 from twisted_chat.wire.jsonlines import JSONLines
 

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import socket
-import stat
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -30,6 +27,19 @@ from twisted.internet.interfaces import IAddress, IListeningPort, IStreamServerE
 from twisted.python.failure import Failure
 
 from .chat import Chat
+from .descriptions import (
+    BACKLOG,
+    BENEATH,
+    Misfit,
+    argument,
+    certificates_of,
+    check_description,
+    colons_hint,
+    is_number,
+    is_port,
+    split,
+    with_backlog,
+)
 from .handed_over import WrongSocket, listen_datagrams
 from .handed_over import check as check_handed_over
 from .handed_over import listen as listen_handed_over
@@ -43,15 +53,6 @@ from .wire.udp import UDPPort
 if TYPE_CHECKING:
     from .certificates import Certificates
     from .wire.tls import HandshakeQueue
-
-BACKLOG: Final = 4096
-"""The connections that the kernel queues until the server accepts them: what Linux allows by default. After a restart
-all clients come back at once. With Twisted's 50, a thousand of them needed 16 s, since a client whose connection does
-not fit into the queue tries again only after a second or more."""
-
-
-MAX_PATH: Final = 107 if sys.platform == "linux" else 103
-"""The maximum number of bytes of the path of a Unix socket, as `sun_path` holds them; see unix(7)."""
 
 
 class WrongPlace(ValueError):
@@ -169,15 +170,6 @@ def _path(folder: str, text: str) -> Path:
     return Path(os.path.abspath(os.path.join(folder, text)))
 
 
-def is_number(text: str) -> bool:
-    """True for a whole number of at most nine digits."""
-    return re.fullmatch(r"-?[0-9]{1,9}", text) is not None
-
-
-def _is_port(text: str) -> bool:
-    return is_number(text) and 0 <= int(text) <= 65535
-
-
 def _pair(host: str, port: int) -> str:
     """Return an address and a port as people paste them: RFC 3986 (section 3.2.2) puts IPv6 into brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -216,7 +208,7 @@ def _read_datagrams(reading: Reading) -> Place:
         raise WrongPlace(
             f"{option} takes a port, or an address and a port such as 127.0.0.1:14900 or [::1]:14900, not '{text}'"
         )
-    if not _is_port(port):
+    if not is_port(port):
         raise WrongPlace(f"{option} takes a port from 0 to 65535, not {port}")
     host = _resolve(option, host) if host else reading.address
     listen_udp: Callable[..., IListeningPort] = reading.reactor.listenUDP  # type: ignore[attr-defined]  # all have it
@@ -261,13 +253,13 @@ def _read_web(reading: Reading) -> Place:
 def _read_endpoint(reading: Reading, certificates: Certificates | None) -> Place:
     option, text, address = reading.option, reading.text, reading.address
     host, port = (address, text) if is_number(text) else _literal(text)
-    if port and not _is_port(port):
+    if port and not is_port(port):
         raise WrongPlace(f"{option} takes a port from 0 to 65535, not {port}")
     description = f"tcp:{port}:interface={quoteStringArgument(host)}" if port else text
     try:
         stream = _Stream(reading, description, certificates)
     except Exception as error:  # each type of endpoint has its own ways to fail
-        why = _colons_hint(text) or _reason(error)
+        why = colons_hint(text) or _reason(error)
     else:
         shown = _pair(host, int(port)) if port else text
         return Place(shown, reading.make, stream.listen, stream.reload, stream.in_clear)
@@ -294,12 +286,12 @@ class _Stream:
         reactor = reading.reactor
         inner = text.removeprefix("haproxy:")
         self._proxied = inner != text
-        self._parts = _split(inner)
-        _check_description(self._parts, certificates is not None)
-        self._certificates = certificates or _certificates(self._parts, reading.path, reactor)
+        self._parts = split(inner)
+        check_description(self._parts, certificates is not None)
+        self._certificates = certificates or certificates_of(self._parts, reading.path, reactor)
         self.reload: Callable[[], object] = self._certificates.reload if self._certificates else Place.reload
-        if self._parts[0] in _BENEATH:
-            inner = _BENEATH[self._parts[0]](self._parts)
+        if self._parts[0] in BENEATH:
+            inner = BENEATH[self._parts[0]](self._parts)
         self._endpoint: IStreamServerEndpoint = serverFromString(reactor, with_backlog(inner))
         self._handed_over: Any = self._endpoint if self._parts[0] == "systemd" else None
         if self._handed_over is not None:
@@ -322,7 +314,7 @@ class _Stream:
             return listen_handed_over(self._reading.reactor, self._handed_over, factory, BACKLOG)
         if self._parts[0] != "unix":
             return self._endpoint.listen(factory)
-        path = _argument(self._parts, "address", 1)
+        path = argument(self._parts, "address", 1)
         remove_socket(path)
         return self._endpoint.listen(factory).addErrback(_let_go_of_lock, path)
 
@@ -356,140 +348,11 @@ def _named_certificates(reactor: ReactorBase, certificate: Path | None, key: Pat
         raise WrongPlace(f"--certificate cannot be used: {error}{hint}") from None
 
 
-_SSL: Final = (
-    "port",
-    "privateKey",
-    "certKey",
-    "sslmethod",
-    "interface",
-    "backlog",
-    "extraCertChain",
-    "dhParameters",
-)
-"""The arguments of `ssl:`, in the order of their positions."""
-
-
-def _certificates(parts: list[str], path: Callable[[str], Path], reactor: ReactorBase) -> Certificates | None:
-    """Read the certificates of `tls:` or `ssl:`. Raises `_Misfit`."""
-    if parts[0] not in ("tls", "ssl"):
-        return None
-    from .certificates import (  # imported here, since they need OpenSSL, which is there now
-        Certificates,
-        WrongCertificates,
-    )
-
-    try:
-        if parts[0] == "tls":
-            folder = path(_argument(parts, "path", 1))
-            if not folder.is_dir():
-                raise _Misfit(f"tls:FOLDER:PORT takes a folder of certificates, and '{folder}' is not a folder")
-            return Certificates.in_folder(folder, reactor.seconds)
-        given = {name: _argument(parts, name, at) for at, name in enumerate(_SSL, 1)}
-        key = given["privateKey"] or "server.pem"  # as Twisted has it
-        files = [given["certKey"] or key, key, *filter(None, [given["extraCertChain"]])]
-        return Certificates.in_files([path(file) for file in files], reactor.seconds)
-    except WrongCertificates as error:
-        raise _Misfit(str(error)) from None
-
-
-def _beneath_tls(parts: list[str]) -> str:
-    """Return the description without the folder, as a TCP port for IPv6 and IPv4, like that of Twisted's `tls:`."""
-    rest = parts[1:]
-    rest.remove(next(part for part in rest if part.startswith("path=") or "=" not in part))
-    if not _argument(parts, "port", 2):
-        rest.append("port=443")
-    return ":".join(["tcp6", *rest])
-
-
-def _beneath_ssl(parts: list[str]) -> str:
-    """Return the description without the certificates, as a TCP port for IPv4, like that of Twisted's `ssl:`."""
-    given = {name: _argument(parts, name, _SSL.index(name) + 1) for name in ("port", "interface", "backlog")}
-    return ":".join(["tcp", *(f"{name}={quoteStringArgument(value)}" for name, value in given.items() if value)])
-
-
-_BENEATH: Final = {"tls": _beneath_tls, "ssl": _beneath_ssl}
-"""The part of a description beneath its TLS."""
-
-
-def _colons_hint(text: str) -> str:
-    """Return a hint on how to write an address, if a description has unescaped colons of IPv6."""
-    found = re.search(r":interface=([^=]*?)(?=:\w+=|$)", text)
-    address = found[1] if found else ""
-    if not isIPv6Address(address):
-        return ""
-    return f"escape the colons of the address, interface={quoteStringArgument(address)}"
-
-
-def with_backlog(text: str) -> str:
-    """Add the length of the queue, if the type of endpoint has one and the description does not set it."""
-    kind = text.partition(":")[0]
-    takes_it = kind in ("tcp", "tcp6", "unix") and "backlog=" not in text
-    return f"{text}:backlog={BACKLOG}" if takes_it else text
-
-
-class _Misfit(Exception):
-    """A description that Twisted accepts and fails with later, or rejects with an unintelligible error."""
-
-
-_PORT_AT: Final = {"tcp": 1, "tcp6": 1, "ssl": 1, "tls": 2}
-"""The position of the port in a description, counted from the type. It can also be written as `port=`."""
-
-
-def _check_description(parts: list[str], has_tls: bool) -> None:
-    """Check a description for mistakes that Twisted does not report, or not clearly; raises `_Misfit`.
-
-    `has_tls` is true if the option says so already.
-    """
-    kind = parts[0]
-    if kind == "stdio":
-        raise _Misfit("nobody can connect to stdio")
-    if kind in _BENEATH and has_tls:
-        raise _Misfit("it has certificates of its own: use --listen for it")
-    if kind in _BENEATH and find_spec("OpenSSL") is None:
-        raise _Misfit(NEEDS_TLS)
-    if kind == "ssl":
-        _check_ssl(parts)
-    if kind == "unix":
-        _check_socket(_argument(parts, "address", 1))
-    port = _argument(parts, "port", _PORT_AT.get(kind, len(parts)))
-    if port and not _is_port(port):
-        raise _Misfit(f"a port is a number from 0 to 65535, not '{port}'")
-
-
-def _check_ssl(parts: list[str]) -> None:
-    named = {part.partition("=")[0] for part in parts[1:] if "=" in part}
-    if unknown := sorted(named.difference(_SSL)):
-        raise _Misfit(f"ssl: has no argument {unknown[0]}")
-    for name in ("sslmethod", "dhParameters"):
-        if _argument(parts, name, _SSL.index(name) + 1):
-            raise _Misfit(
-                f"leave out {name}: the server speaks TLS 1.2 and 1.3, with keys agreed on over elliptic curves"
-            )
-
-
-def _check_socket(path: str) -> None:
-    if len(os.fsencode(path)) > MAX_PATH:
-        raise _Misfit(f"the path of a Unix socket has at most {MAX_PATH} bytes")
-    if os.path.exists(path) and not stat.S_ISSOCK(os.stat(path).st_mode):
-        raise _Misfit(f"'{path}' is there already, and is no socket: name another path")
-
-
-def _split(text: str) -> list[str]:
-    """Split a description at its colons; the first part is the type of the endpoint."""
-    return re.split(r"(?<!\\):", text)
-
-
-def _argument(parts: list[str], name: str, at: int) -> str:
-    """Return an argument of a description by its name or its position, or an empty text if it is absent."""
-    named = [part.partition("=")[2] for part in parts if part.startswith(f"{name}=")]
-    return "".join(named or [part for part in parts if "=" not in part][at : at + 1]).replace("\\", "")
-
-
 def _reason(error: Exception) -> str:
     """Return the reason why a description is wrong, or nothing if only a programmer would understand it."""
     if isinstance(error, IndexError | KeyError):  # of the environment variables LISTEN_FDS and LISTEN_FDNAMES
         return "systemd has handed over no such socket"
-    return str(error) if isinstance(error, _Misfit | WrongSocket) else ""
+    return str(error) if isinstance(error, Misfit | WrongSocket) else ""
 
 
 # Texts for people

@@ -30,12 +30,13 @@ from twisted.python import usage
 from . import __version__, names
 from .chat import Chat
 from .clock import keep_steady
+from .descriptions import is_number
 from .forbidden_nicks import ForbiddenNicks, explain
 from .leftovers import remove_pid_file
 from .limits import Limits
 from .login import Policy, Registration
 from .messages import WireError
-from .places import LINES, WIRES, Place, WebSettings, WrongPlace, is_number, read_places
+from .places import LINES, WIRES, Place, WebSettings, WrongPlace, read_places
 from .service import ChatService, StoreSettings
 from .status.access_log import FORMATS, AccessLog
 from .status.log_format import json_observer
