@@ -33,6 +33,7 @@ from twisted_chat.bounded_log import MOST
 from twisted_chat.limits import Limits
 from twisted_chat.log import Log, Unavailable, Unusable
 from twisted_chat.login import EVERYBODY
+from twisted_chat.neighbours import Neighbours
 from twisted_chat.places import LINES, WIRES, Place, read_places
 from twisted_chat.room import Soon
 from twisted_chat.service import CannotStart, ChatService, StoreSettings, soon
@@ -132,7 +133,14 @@ class FakeChat:
         self.memory = 0
 
     def make(
-        self, reactor: object, log: object, accounts: object, limits: Limits | None, soon: Soon, memory: int
+        self,
+        reactor: object,
+        log: object,
+        accounts: object,
+        limits: Limits | None,
+        soon: Soon,
+        memory: int,
+        neighbours: Neighbours,
     ) -> FakeChat:
         self.reactor = reactor
         self.limits = limits

@@ -15,7 +15,7 @@ from .accounts import Accounts
 from .log import Unavailable
 from .messages import SERVER
 from .registry import Action
-from .room import Room
+from .room import Room, Rooms
 from .rules import Account, Change, Role, Rule
 
 _log = Logger("twisted_chat.founding")
@@ -25,6 +25,7 @@ class Host(Protocol):
     """The chat, as this module knows it."""
 
     accounts: Accounts
+    rooms: Rooms
 
     def now(self) -> int:
         """Return the time of day, in milliseconds since 1970."""
@@ -54,7 +55,7 @@ def make_first_owner(host: Host, room: Room, account: Account) -> Role:
 
 def forget_first_owner(host: Host, room: Room) -> None:
     """Forget the first owner of a room that nobody is in and in which nothing was said, if it has no other rule."""
-    if room.members or room.log.seq or room.log.topic:
+    if room.members or host.rooms.count_of(room) or room.log.seq or room.log.topic:
         return
     rules = host.accounts.rules.of(room.name.key)
     if len(rules) == 1 and rules[0].kind == "role" and rules[0].author == SERVER:

@@ -17,6 +17,7 @@ from .accounts import Accounts
 from .limits import AddressBuckets, Limits
 from .log import Log, RoomSummary
 from .messages import AnyRequest, Asked, Quit, WireError
+from .neighbours import Neighbours
 from .nicks import Nicks
 from .participant import HELLO_FIRST, Participant
 from .room import Member, Room, Rooms
@@ -36,6 +37,8 @@ class Host(Protocol):
     accounts: Accounts
     nicks: Nicks
     """The nicks of the participants that are welcome."""
+    neighbours: Neighbours
+    """The other servers of the same chat."""
     granting: DeferredLock
     """Held while a role is granted: of two owners who step down at the same time, one has to stay."""
     forbidden_nicks: Container[names.Name]

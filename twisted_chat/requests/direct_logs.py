@@ -9,14 +9,18 @@ from __future__ import annotations
 from collections.abc import Generator
 
 from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from .. import messages, names
 from ..gate import Host
-from ..log import Entry
+from ..log import Entry, Unavailable
 from ..names import Name
 from ..room import Room
 from ..rules import Account
 from ..session import Session
+
+_log = Logger("twisted_chat.requests")
 
 
 def append(
@@ -49,6 +53,30 @@ def _append(
     session.append_started(size)
     member = session.members[name]
     host.rooms.say(Entry(room.log, account.name, request.msg, request.id, member), size * len(room.members))
+
+
+def hear(host: Host, name: Name, first: int) -> None:
+    """Called when another server has appended to a log that is not open here, from the number `first` on."""
+    if any(_sessions(host, name)):
+        host.rooms.open(name).addCallback(_hear, host, first).addErrback(_not_opened)
+
+
+def _sessions(host: Host, name: Name) -> list[Session]:
+    """Return the sessions of the two accounts of a log."""
+    _, *keys = name.key.split("@")
+    return [session for key in dict.fromkeys(keys) for session in host.sessions_of(Account(Name(key, key)))]
+
+
+def _hear(room: Room, host: Host, first: int) -> None:
+    for session in _sessions(host, room.name):
+        if session not in room.members:
+            _enter(host, room, session, session.replays.pop(room.name.key, first - 1))
+    host.rooms.forget_if_empty(room)
+
+
+def _not_opened(failure: Failure) -> None:
+    if not failure.check(Unavailable):
+        _log.failure("Direct messages from another server could not be delivered; they are in the log", failure)
 
 
 def _enter(host: Host, room: Room, session: Session, since: int | None) -> None:

@@ -35,18 +35,31 @@ def _hello(host: Host, session: Session, request: messages.Hello) -> Deferred[No
     nick = names.nick(request.nick)
     since = {names.author(partner): seq for partner, seq in (request.direct or {}).items()}
     logged_in = host.accounts.log_in(nick, request.password, session.address)
-    return logged_in.addCallback(_welcome, host, session, since, request)
+    return logged_in.addCallback(_claim, host, session, since, request)
+
+
+def _claim(
+    account: Account | None, host: Host, session: Session, since: dict[Name, int], request: messages.Hello
+) -> Deferred[None]:
+    """Claim the nick before it is taken, since somebody at another server may have it."""
+    nick = names.nick(request.nick) if account is None else account.name
+    claimed = host.neighbours.claim(nick, account is not None, request.token)
+    return claimed.addCallback(lambda _: _welcome(account, host, session, since, request))
 
 
 def _welcome(
     account: Account | None, host: Host, session: Session, since: dict[Name, int], request: messages.Hello
 ) -> Deferred[None] | None:
-    if session.closed:
-        return None
-    now = host.now()
-    host.accounts.rules.check_server(_Newcomer(names.nick(request.nick), account, session.address, now), now)
-    shown = request.nick if account is None else account.name.shown
-    session.nick = _take_nick(host, session, shown, account, request.token)
+    nick = names.nick(request.nick) if account is None else account.name
+    try:
+        if session.closed:
+            return None
+        now = host.now()
+        host.accounts.rules.check_server(_Newcomer(names.nick(request.nick), account, session.address, now), now)
+        session.nick = _take_nick(host, session, nick.shown, account, request.token)
+    finally:
+        if session.nick != nick:
+            host.neighbours.release(nick)
     session.token = request.token
     session.account = account
     logs = {names.direct(account.name, partner): seq for partner, seq in since.items()} if account is not None else {}
@@ -119,7 +132,9 @@ def _until_free(bearer: Participant) -> str:
 def _nick(host: Host, session: Session, request: messages.Nick) -> Deferred[None] | None:
     name = names.nick(request.nick)
     if session.account is None:
-        return host.accounts.check_guest(name).addCallback(_change_nick, host, session, request)
+        may_have_it = host.accounts.check_guest(name)
+        may_have_it.addCallback(lambda _: host.neighbours.claim(name, False, session.token))
+        return may_have_it.addCallback(_change_nick, host, session, request)
     if name != session.account.name:
         text = (
             f"your nick is your account's, {session.account.name.shown}: say hello without a password for another one"
@@ -130,14 +145,20 @@ def _nick(host: Host, session: Session, request: messages.Nick) -> Deferred[None
 
 
 def _change_nick(_: None, host: Host, session: Session, request: messages.Nick) -> None:
-    if session.closed:
-        return
-    old = session.nick
+    name, old = names.nick(request.nick), session.nick
     rules = host.accounts.rules
-    for key, member in session.members.items():
-        if not rules.may_change_nick(session, key, host.now):
-            raise WireError("denied", f"you are muted in the room {member.room.name.shown}: keep your nick, or leave")
-    new = session.nick = _take_nick(host, session, request.nick, None)
+    given_up = name
+    try:
+        if session.closed:
+            return
+        for key, member in session.members.items():
+            if not rules.may_change_nick(session, key, host.now):
+                text = f"you are muted in the room {member.room.name.shown}: keep your nick, or leave"
+                raise WireError("denied", text)
+        new = session.nick = _take_nick(host, session, request.nick, None)
+        given_up = old
+    finally:
+        host.neighbours.release(given_up)
     session.reply(messages.NickChanged(author=old.shown, nick=new.shown, id=request.id))
     told = 0
     for key, member in session.members.items():

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred
+from collections.abc import Generator
+from typing import Any
+
+from twisted.internet.defer import Deferred, inlineCallbacks
 
 from .. import messages, names
 from ..gate import Host, answers
 from ..limits import network_of
 from ..messages import WireError, time_text
+from ..names import Name
 from ..nicks import Bearer
 from ..participant import Participant
-from ..registry import Action
+from ..registry import Action, StoredAccount
 from ..room import Room
 from ..rules import SERVER_WIDE, Account, Change, Role, RuleKey, as_network, network_text
 from ..session import Session
@@ -26,11 +30,29 @@ def _kick(host: Host, session: Session, request: messages.Kick) -> Deferred[None
     nick = names.nick(request.nick)
     present = [one for one in host.nicks.bearers(nick.key) if room.key in one.members]
     if not present:
-        raise WireError("no-such-nick", f"{nick.shown} is not in the room {room.shown}")
+        return host.neighbours.members(room.key).addCallback(_kick_elsewhere, host, session, room, nick, request)
     check_above(host, session, room, present[0].account)
     action = make_action(host, session, "kick", room, present[0].nick.shown, msg=request.msg)
     there = present[0].members[room.key].room
     return host.accounts.registry.act(action).addCallback(_kicked, host, session, there, present, request)
+
+
+@inlineCallbacks
+def _kick_elsewhere(
+    members: list[Name], host: Host, session: Session, room: Name, nick: Name, request: messages.Kick
+) -> Generator[Deferred[Any], Any, None]:
+    """Kick somebody who is at another server."""
+    there = [member for member in members if member.key == nick.key]
+    if not there:
+        raise WireError("no-such-nick", f"{nick.shown} is not in the room {room.shown}")
+    stored: StoredAccount | None = yield host.accounts.registry.find(nick.key)
+    check_above(host, session, room, None if stored is None else Account(stored.name, stored.created))
+    action = make_action(host, session, "kick", room, there[0].shown, msg=request.msg)
+    done: Action = yield host.accounts.registry.act(action)
+    host.neighbours.kick(room.key, nick, done.author, done.msg)
+    if not session.closed:
+        answer = messages.Kicked(author=done.author, room=room.shown, nick=done.target, msg=done.msg, id=request.id)
+        session.reply(answer)
 
 
 def _kicked(
@@ -41,6 +63,8 @@ def _kicked(
         answer.msg = stored.msg
         session.reply(answer)
     session.charge(sum(host.put_out(one, room, stored.author, stored.msg, session) for one in present))
+    if present[0].account is not None:  # which may be at other servers, too
+        host.neighbours.kick(room.name.key, present[0].account.name, stored.author, stored.msg)
 
 
 @answers(messages.Ban, needs=Role.MODERATOR)

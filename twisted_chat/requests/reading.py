@@ -101,11 +101,16 @@ def _show_directs(found: list[DirectSummary], session: Session, request: message
 
 
 @answers(messages.Who)
-def _who(host: Host, session: Session, request: messages.Who) -> None:
+def _who(host: Host, session: Session, request: messages.Who) -> Deferred[None]:
     name = names.room(request.room)
+    return host.neighbours.members(name.key).addCallback(_show_members, host, session, request, name)
+
+
+def _show_members(elsewhere: list[Name], host: Host, session: Session, request: messages.Who, name: Name) -> None:
     after = names.nick(request.after).key if request.after else ""
     room = host.rooms.get(name.key)
-    nicks = {listener.nick.key: listener.nick for listener in room.members}.values() if room else ()
+    here = [listener.nick for listener in room.members] if room else []
+    nicks = {nick.key: nick for nick in (*elsewhere, *here)}.values()
     page = heapq.nsmallest(messages.MAX_PAGE, (nick for nick in nicks if nick.key > after), key=lambda nick: nick.key)
     shown = room.name.shown if room else name.shown
     answer = messages.Members(room=shown, members=[], count=len(nicks), id=request.id)

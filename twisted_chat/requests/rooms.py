@@ -44,7 +44,7 @@ def _enter(room: Room, host: Host, session: Session, request: messages.Join) -> 
     name = room.name.shown
     log = room.log
     role = host.accounts.rules.role(session.account, room.name.key)
-    if is_new and not is_double and room.count == 1 and session.account is not None:
+    if is_new and not is_double and host.rooms.count_of(room) == 1 and session.account is not None:
         role = max(role, make_first_owner(host, room, session.account))
     session.reply(
         messages.Joined(
@@ -52,7 +52,7 @@ def _enter(room: Room, host: Host, session: Session, request: messages.Join) -> 
             topic=log.topic,
             seq=room.head,
             oldest=log.oldest,
-            count=room.count,
+            count=host.rooms.count_of(room),
             role=role.name.lower() if role > Role.GUEST else "",
             id=request.id,
         )

@@ -42,8 +42,7 @@ def _say_to_nick(host: Host, session: Session, request: messages.Say) -> Deferre
     name = names.nick(request.to)
     account = session.account
     if account is None:
-        _hand_over(host, session, name, request)
-        return None
+        return _hand_over(host, session, name, request)
     for bearer in host.nicks.bearers(name.key):
         if bearer.account is not None:
             return direct_logs.append(host, session, account, bearer.account, request)
@@ -60,24 +59,42 @@ def _say_to_absent(
 ) -> Deferred[None] | None:
     if stored is not None and stored.state == "active":
         return direct_logs.append(host, session, account, Account(stored.name, stored.created), request)
-    _hand_over(host, session, name, request)
-    return None
+    return _hand_over(host, session, name, request)
 
 
-def _hand_over(host: Host, session: Session, name: Name, request: messages.Say) -> None:
+def _hand_over(host: Host, session: Session, name: Name, request: messages.Say) -> Deferred[None] | None:
     """Hand a message from or to a guest to those who bear the nick now. The next bearer must not read it."""
     if session.closed:
-        return
+        return None
     bearers = host.nicks.bearers(name.key)
     if not bearers:
-        raise WireError("no-such-nick", f"nobody has the nick {request.to} now")
+        return host.neighbours.find(name.key).addCallback(_hand_over_elsewhere, host, session, request)
     to = bearers[0].nick.shown
     reading = [bearer for bearer in bearers if not bearer.paused]
     if not reading:
         raise WireError("unavailable", f"{to} is not reading just now: send the message again later")
-    time = messages.time_text(clock.milliseconds(host.reactor))
-    message = Message(request.msg, session.nick.shown, None, to, None, time)
+    message = _message(host, session, to, request)
     for bearer in reading:
         host.rooms.send(bearer, message)
+    _ack(session, message, request)
+    return None
+
+
+def _hand_over_elsewhere(to: Name | None, host: Host, session: Session, request: messages.Say) -> None:
+    if to is None:
+        raise WireError("no-such-nick", f"nobody has the nick {request.to} now")
+    if not session.closed:
+        message = _message(host, session, to.shown, request)
+        host.neighbours.hand_over(to, message)
+        _ack(session, message, request)
+
+
+def _message(host: Host, session: Session, to: str, request: messages.Say) -> Message:
+    """Return a message to a nick, which is in no log."""
+    time = messages.time_text(clock.milliseconds(host.reactor))
+    return Message(request.msg, session.nick.shown, None, to, None, time)
+
+
+def _ack(session: Session, message: Message, request: messages.Say) -> None:
     if request.id is not None:
-        session.reply(messages.Ack(request.id, None, to, None, time))
+        session.reply(messages.Ack(request.id, None, message.to, None, message.time))

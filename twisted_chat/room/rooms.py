@@ -15,6 +15,7 @@ from ..counters import Counters
 from ..log import Log, RoomLog
 from ..messages import MemberJoined, MemberLeft, NickChanged, Presence, Reply, TopicChanged
 from ..names import Name, is_direct
+from ..neighbours import ALONE, Neighbours
 from .appending import Appending
 from .catching_up import CatchingUp
 from .departures import Departures
@@ -42,9 +43,17 @@ _members_of = attrgetter("members")
 class Rooms:
     """The open rooms. All that happens to them happens in a `turn` of the reactor."""
 
-    def __init__(self, reactor: Any, log: Log, tail_bytes: int = TAIL_BYTES, soon: Soon | None = None) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        log: Log,
+        tail_bytes: int = TAIL_BYTES,
+        soon: Soon | None = None,
+        neighbours: Neighbours = ALONE,
+    ) -> None:
         self._reactor = reactor
         self._log = log
+        self._neighbours = neighbours
         self._open: dict[str, Room] = {}
         self._opening: dict[str, list[Deferred[Room]]] = {}
         self._begun: dict[Room, None] = {}
@@ -77,6 +86,10 @@ class Rooms:
         live = sum(len(listeners) for room in rooms for listeners in room.live.values())
         paced = sum(reader in room.members for room in rooms if room.paced for reader in room.paced)
         return members, live + paced
+
+    def count_of(self, room: Room) -> int:
+        """Return the number of members of a room, at all servers."""
+        return room.count + self._neighbours.count(room.name.key)
 
     def occupied(self) -> list[Room]:
         """List the rooms that somebody is in, without the logs of direct messages."""
@@ -200,16 +213,19 @@ class Rooms:
         Returns how many got it.
         """
         self._departures.tell_all(room)
+        self._publish(room, notice)
         return self._announce(room, notice, about)
 
     def announce_departure(self, room: Room, notice: MemberLeft, gone: Listener) -> None:
         """Send the notice of a member whose connection has ended, as `announce` does, in this turn or a later one."""
+        self._publish(room, notice)
         self._departures.add(room, notice, gone)
 
-    def _announce(self, room: Room, notice: MemberJoined | MemberLeft | NickChanged, about: Listener) -> int:
-        with_it = len(room.members) + isinstance(notice, MemberLeft)  # the same number as when it joined
+    def _announce(self, room: Room, notice: MemberJoined | MemberLeft | NickChanged, about: Listener | None) -> int:
+        elsewhere = self._neighbours.count(room.name.key)
+        with_it = len(room.members) + elsewhere + isinstance(notice, MemberLeft)  # the same number as when it joined
         if with_it <= GATHER_FROM:
-            return self.tell_others(room, notice, about)
+            return self._tell(room, notice, about)
         if room.presence is None:
             room.presence = self._reactor.callLater(GATHER_SECONDS, self._tell_count, room)
         return 0
@@ -220,7 +236,30 @@ class Rooms:
         return self.tell_others(room, topic, about)
 
     def tell_others(self, room: Room, notice: Reply, about: Listener | None) -> int:
-        """Send a notice, which is not in the log, to all live members except `about`. Returns how many got it."""
+        """Send a notice, which is not in the log, to all live members except `about`, at all servers.
+
+        Returns how many got it at this one.
+        """
+        self._publish(room, notice)
+        return self._tell(room, notice, about)
+
+    def hear_notice(self, key: str, notice: Reply) -> None:
+        """Send a notice of another server to the members of a room that are here."""
+        room = self._open.get(key)
+        if room is None:
+            return
+        if isinstance(notice, MemberJoined | MemberLeft | NickChanged):
+            self._departures.tell_all(room)
+            self._announce(room, notice, None)
+            return
+        if isinstance(notice, TopicChanged):
+            room.topic = notice
+        self._tell(room, notice, None)
+
+    def _publish(self, room: Room, notice: Reply) -> None:
+        self._neighbours.publish(room.name, notice, room.count)
+
+    def _tell(self, room: Room, notice: Reply, about: Listener | None) -> int:
         count = 0
         for encoding, listeners in room.live.items():
             part = encoding.reply(notice)
@@ -232,4 +271,4 @@ class Rooms:
 
     def _tell_count(self, room: Room) -> None:
         room.presence = None
-        self.tell_others(room, Presence(room=room.name.shown, count=room.count), None)
+        self._tell(room, Presence(room=room.name.shown, count=self.count_of(room)), None)

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from importlib import resources
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import asyncpg
 import msgspec
@@ -43,8 +43,8 @@ READERS: Final = 4
 
 CHANNEL: Final = "twisted_chat"
 SCHEMA: Final = "twisted_chat"
-VERSION: Final = 1
-"""The version of the schema that `schema.sql` makes."""
+VERSION: Final = 2
+"""The version of the schema. `schema.sql` makes the first one, and `upgrade-2.sql` and so on the next ones of it."""
 
 _LOCK: Final = 0x54774368
 """The number of the advisory lock under which the tables are made, `TwCh`."""
@@ -67,10 +67,32 @@ class RoomNews(msgspec.Struct, array_like=True):
     seq: int
     """The newest number."""
     key: str = ""
-    """The key of the room, where these are its first messages: others do not know its id."""
+    """The key of the room, where these are its first messages, so that others do not know its id, or direct ones."""
+    first: int = 0
+    """The number of the first one of these messages, where there is a key."""
 
 
-class News(msgspec.Struct):
+class Event(msgspec.Struct, omit_defaults=True):
+    """Something that happens beside the logs; `stores/postgresql/neighbours.py` has the kinds."""
+
+    kind: Literal["notice", "message", "kick", "taken"]
+    server: str = ""
+    """The server that tells it; the one that loses a nick which is taken."""
+    room: str = ""
+    """The key of the room."""
+    shown: str = ""
+    """The name of the room."""
+    nick: str = ""
+    """The key of the nick."""
+    count: int = 0
+    """The number of members of the room at that server."""
+    reply: str = ""
+    """A notice or message, as JSON."""
+    author: str = ""
+    msg: str = ""
+
+
+class News(msgspec.Struct, omit_defaults=True):
     """What a server tells the others."""
 
     server: str = ""
@@ -80,11 +102,16 @@ class News(msgspec.Struct):
     """The keys of rooms of which something else has changed."""
     epoch: int = 0
     """The epoch of the rules and accounts that has begun."""
+    events: list[Event] = []
+    parcel: int = 0
+    """The number of the parcel that has what was too long to tell."""
+    look: bool = False
+    """True if a server has begun, ended, or announced anew who is there."""
     all: bool = False
     """True if there was too much to tell."""
 
 
-_read_news = msgspec.json.Decoder(News).decode
+read_news = msgspec.json.Decoder(News).decode
 
 
 def fetch(sql: str, *args: object) -> Work[list[Any]]:
@@ -336,7 +363,7 @@ class Database:
 
     def _notified(self, _: Any, pid: int, __: str, payload: Any) -> None:
         if pid not in self.pids:
-            news = _read_news(payload)
+            news = read_news(payload)
             for heard in self._heard:
                 heard(news)
 
@@ -359,11 +386,12 @@ class Database:
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
             if await connection.fetchval("SELECT to_regclass($1)", f"{SCHEMA}.store") is None:
                 await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
-                script = resources.files(__package__).joinpath("schema.sql").read_text("utf-8")
-                await connection.execute(script)
+                await connection.execute(_script("schema.sql"))
             version = await connection.fetchval("SELECT version FROM store")
-        if version > VERSION:
-            raise Unusable(f"{self.shown} was written by a newer version of twisted_chat: use that one")
+            if version > VERSION:
+                raise Unusable(f"{self.shown} was written by a newer version of twisted_chat: use that one")
+            for step in range(version + 1, VERSION + 1):
+                await connection.execute(_script(f"upgrade-{step}.sql"))
 
     async def close(self) -> None:
         """Close all connections. What is under way fails."""
@@ -378,3 +406,7 @@ class Database:
         others = self._tasks - {asyncio.current_task()}
         with suppress(Exception):
             await asyncio.gather(*others, return_exceptions=True)
+
+
+def _script(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text("utf-8")

@@ -12,7 +12,7 @@ was lost is found by the number of the last turn of each server.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple, cast
 from weakref import WeakValueDictionary
 
@@ -21,7 +21,7 @@ from twisted.logger import Logger
 
 from ... import clock
 from ...log import DELETE, Condition, DirectSummary, Entry, Heard, Record, RoomLog, RoomSummary, Unavailable
-from ...names import Name
+from ...names import Name, is_direct
 from ..retention import EVERYTHING, Keep, Trimmer, Trusted
 from .database import LONG_SECONDS, Connection, Database, News, fetch
 from .text import from_sql, to_sql
@@ -125,6 +125,8 @@ class PostgreSQLLog:
         self.server = str(uuid.uuid4())
         """The identity of this server, as long as it runs."""
         self.room_count = 0
+        self.direct_heard: Callable[[Name, int], object] = lambda log, first: None
+        """Called with a log of direct messages that is not open, and has new ones from a number on."""
         self._turn = 0
         """The number of its last turn."""
         self._open: WeakValueDictionary[str, PostgreSQLRoomLog] = WeakValueDictionary()
@@ -297,8 +299,11 @@ class PostgreSQLLog:
     def _take_news(self, news: News) -> None:
         for one in news.rooms:
             room = self._by_id.get(one.id) or self._open.get(one.key)
-            if room is not None and room.seq < one.seq:
-                self._news[room] = None
+            if room is not None:
+                if room.seq < one.seq:
+                    self._news[room] = None
+            elif is_direct(one.key):
+                self.direct_heard(Name(one.key, one.key), one.first)
         self._news.update((room, None) for key in news.states if (room := self._open.get(key)) is not None)
         if news.all:
             self._news.update(dict.fromkeys(self._open.values()))

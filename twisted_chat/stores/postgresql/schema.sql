@@ -130,7 +130,7 @@ BEGIN
             oldest_time = coalesce(r.oldest_time, append.time)
         FROM (SELECT new.room, min(new.seq) AS first, max(new.seq) AS last FROM new GROUP BY new.room) AS ends
         WHERE r.id = ends.room
-        RETURNING CASE WHEN ends.first = 1 THEN json_build_array(r.id, r.head, r.key)
+        RETURNING CASE WHEN ends.first = 1 OR r.key LIKE '@%' THEN json_build_array(r.id, r.head, r.key, ends.first)
                        ELSE json_build_array(r.id, r.head) END AS news
     )
     SELECT numbered.seqs, numbered.times, (SELECT json_agg(moved.news) FROM moved) INTO seqs, times, news

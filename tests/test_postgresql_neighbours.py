@@ -1,0 +1,329 @@
+"""Several chats on one database: who is at which server, and what members are told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+
+from twisted_chat import names
+from twisted_chat.log import Unavailable
+from twisted_chat.messages import (
+    Banned,
+    Kicked,
+    MemberJoined,
+    MemberLeft,
+    Message,
+    NickChanged,
+    Reply,
+    TopicChanged,
+    WireError,
+)
+from twisted_chat.names import Name
+from twisted_chat.neighbours import Nobody
+from twisted_chat.stores.postgresql import neighbours as neighbours_module
+from twisted_chat.stores.postgresql.database import fetch
+from twisted_chat.stores.postgresql.neighbours import PostgreSQLNeighbours
+
+from .postgresql import PostgreSQLTestCase
+
+DEN = names.room("Den")
+AL, BO = names.nick("al"), names.nick("Bo")
+
+
+def joined(nick: Name) -> MemberJoined:
+    return MemberJoined(author=nick.shown, room=DEN.shown)
+
+
+def left(nick: Name) -> MemberLeft:
+    return MemberLeft(author=nick.shown, room=DEN.shown)
+
+
+class Chat:
+    """What a chat hears of other servers."""
+
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+
+    def notice_heard(self, room: str, notice: Reply) -> None:
+        self.heard.append((room, notice))
+
+    def message_heard(self, nick: str, message: Message) -> None:
+        self.heard.append((nick, message))
+
+    def direct_heard(self, log: Name, first: int) -> None:
+        self.heard.append(("direct", log.key, first))
+
+    def kick_heard(self, room: str, nick: str, author: str, reason: str) -> None:
+        self.heard.append(("kick", room, nick, author, reason))
+
+    def nick_taken(self, nick: str) -> None:
+        self.heard.append(("taken", nick))
+
+    def nick_lost(self, nick: str) -> None:
+        self.heard.append(("lost", nick))
+
+
+class NeighboursTests(PostgreSQLTestCase):
+    """Two servers."""
+
+    one: PostgreSQLNeighbours
+    other: PostgreSQLNeighbours
+
+    async def begin(self) -> None:
+        self.one, self.here = await self.open()
+        self.other, self.there = await self.open()
+
+    async def open(self, **options: Any) -> tuple[PostgreSQLNeighbours, Chat]:
+        opened: Any = await self.open_postgresql(**options)
+        self.opened = opened
+        await self.until_true(lambda: opened.neighbours._listens_on is not None)
+        chat = Chat()
+        opened.neighbours.follow(chat)
+        return opened.neighbours, chat
+
+    async def check(self, server: PostgreSQLNeighbours) -> None:
+        """Let a server look who is there."""
+
+        async def work(connection: Any) -> None:
+            if server._listens_on is not None:
+                server._listens_on = connection
+            await server._check(connection)
+
+        await server._database.run(server._database.attempt(work))
+
+    async def hears(self, chat: Chat, count: int = 1) -> list[Any]:
+        await self.until_true(lambda: len(chat.heard) >= count)
+        heard, chat.heard = chat.heard, []
+        return heard
+
+    async def refused(self, claimed: Deferred[None]) -> str:
+        error: Any = await self.assertFailure(claimed, WireError)
+        self.assertEqual(error.code, "nick-taken")
+        return str(error.text)
+
+    # Nicks
+
+    async def test_a_nick_is_one_guests_until_it_is_released(self) -> None:
+        await self.begin()
+        await self.one.claim(AL, False, None)
+        self.assertIn("somebody else has this nick", await self.refused(self.other.claim(names.nick("AL"), False, "t")))
+        self.assertIn("looks like that of somebody", await self.refused(self.other.claim(names.nick("аl"), False, "t")))
+        self.assertEqual(await self.other.find("al"), AL)
+        self.assertIsNone(await self.one.find("al"), "it is here")
+        self.one.release(AL)
+        await self.until_free(AL)
+        await self.other.claim(AL, False, None)
+        self.one.release(BO)
+        self.assertEqual(self.there.heard, [])
+
+    async def until_free(self, nick: Name) -> None:
+        while (await self.sql("SELECT count(*) FROM nick WHERE key = $1", nick.key))[0][0]:
+            pass
+
+    async def test_a_nick_that_is_claimed_twice_here_is_released_twice(self) -> None:
+        await self.begin()
+        await self.one.claim(AL, False, "t")
+        await self.one.claim(AL, False, "t")
+        self.one.release(AL)
+        await self.check(self.one)
+        self.assertEqual(await self.other.find("al"), AL)
+        self.one.release(AL)
+        await self.until_free(AL)
+
+    async def test_a_nick_that_is_claimed_while_it_is_released_is_announced(self) -> None:
+        await self.begin()
+        await self.one.claim(AL, False, None)
+        self.one.release(AL)
+        await self.one.claim(AL, False, None)
+        await self.one._database.run(self.one._release("al"))
+        self.assertIsNone(await self.other.find("al"))
+        await self.check(self.one)
+        self.assertEqual(await self.other.find("al"), AL)
+
+    async def test_a_guest_with_the_same_token_takes_its_nick_along(self) -> None:
+        await self.begin()
+        _, third = await self.open()
+        await self.one.claim(AL, False, "secret")
+        await self.other.claim(AL, False, "secret")
+        self.assertEqual(await self.hears(self.here), [("taken", "al")])
+        self.other.kick("den", BO, "al", "")
+        self.assertEqual(len(await self.hears(third)), 1, "it is not told to others")
+        self.assertEqual((await self.sql("SELECT count(*) FROM nick"))[0][0], 1)
+        rows = await self.sql("SELECT token FROM nick")
+        self.assertNotIn(b"secret", rows[0][0])
+
+    async def test_an_account_may_be_at_several_servers(self) -> None:
+        await self.begin()
+        await self.one.claim(AL, True, None)
+        await self.other.claim(AL, True, None)
+        self.assertEqual((await self.sql("SELECT count(*) FROM nick"))[0][0], 2)
+        self.assertIn("somebody else has", await self.refused((await self.open())[0].claim(AL, False, None)))
+
+    # Members and notices
+
+    async def test_notices_are_heard_at_the_other_servers_in_order_with_the_number_of_members(self) -> None:
+        await self.begin()
+        self.one.publish(DEN, joined(AL), 1)
+        self.one.publish(DEN, joined(BO), 2)
+        topic = TopicChanged(author="Al", room="Den", msg="\0 " + "x" * 256)
+        self.one.publish(DEN, topic, 2)
+        self.assertEqual(await self.hears(self.there, 3), [("den", joined(AL)), ("den", joined(BO)), ("den", topic)])
+        self.assertEqual((self.other.count("den"), list(self.other.occupied())), (2, [(DEN, 2)]))
+        self.assertEqual(await self.other.members("den"), [AL, BO])
+        self.assertEqual((await self.one.members("den"), self.one.count("den")), ([], 0))
+        changed = NickChanged(author="Bo", nick="Ed", room="Den")
+        kicked = Kicked(author="Al", room="Den", nick="Al")
+        self.one.publish(DEN, changed, 2)
+        self.one.publish(DEN, kicked, 1)
+        await self.hears(self.there, 2)
+        self.assertEqual(await self.other.members("den"), [names.nick("Ed")])
+        self.one.publish(DEN, left(names.nick("Ed")), 0)
+        await self.hears(self.there)
+        self.assertEqual((self.other.count("den"), list(self.other.occupied())), (0, []))
+        self.assertEqual(await self.other.members("den"), [])
+        self.assertEqual(self.here.heard, [])
+
+    async def test_a_server_that_begins_counts_those_who_are_there(self) -> None:
+        await self.begin()
+        self.one.publish(DEN, joined(AL), 1)
+        await self.hears(self.there)
+        third, _ = await self.open()
+        await self.until_true(lambda: third.count("den"))
+        self.assertEqual((third.count("den"), list(third.occupied())), (1, [(DEN, 1)]))
+
+    async def test_what_is_heard_while_members_are_counted_is_counted(self) -> None:
+        await self.begin()
+        kind: Any = type(self.other._listens_on)
+        fetch = kind.fetch
+
+        async def slow(connection: Any, sql: str, *args: object) -> Any:
+            rows = await fetch(connection, sql, *args)
+            if "min(shown)" in sql and not self.there.heard:
+                self.one.publish(DEN, joined(AL), 1)
+                while not self.there.heard:
+                    await connection.fetchval("SELECT 1")
+            return rows
+
+        self.patch(kind, "fetch", slow)
+        self.other._listens_on = None
+        await self.check(self.other)
+        self.assertEqual(self.other.count("den"), 1)
+
+    async def test_the_people_of_a_dead_server_leave(self) -> None:
+        await self.begin()
+        await self.one.claim(AL, False, None)
+        self.one.publish(DEN, joined(AL), 1)
+        await self.hears(self.there)
+        await self.sql("UPDATE lease SET until = now() WHERE server = $1", self.one.server)
+        await self.check(self.other)
+        self.assertEqual(self.there.heard, [("den", left(AL))])
+        self.assertEqual((self.other.count("den"), await self.other.members("den")), (0, []))
+        await self.other.claim(AL, False, None)
+        await self.check(self.one)
+        self.assertEqual(self.here.heard, [("lost", "al")])
+        await self.sql("UPDATE lease SET until = now() - interval '61 s' WHERE server = $1", self.one.server)
+        await self.check(self.other)
+        self.assertEqual((await self.sql("SELECT count(*) FROM member"))[0][0], 0)
+
+    async def test_a_server_that_stops_is_gone_at_once(self) -> None:
+        await self.begin()
+        self.one.publish(DEN, joined(AL), 1)
+        await self.hears(self.there)
+        await self.one.close()
+        await self.check(self.one)
+        self.assertEqual(await self.hears(self.there), [("den", left(AL))])
+
+    async def test_what_the_database_has_forgotten_is_announced_again(self) -> None:
+        await self.begin()
+        await self.one.claim(AL, False, "t")
+        self.one.publish(DEN, joined(AL), 1)
+        await self.hears(self.there)
+        await self.sql("TRUNCATE lease, nick, member, parcel")
+        await self.check(self.one)
+        await self.check(self.other)
+        self.assertEqual(await self.other.members("den"), [AL])
+        self.assertEqual(await self.other.find("al"), AL)
+        await self.until_true(lambda: self.other.count("den") == 1)
+        self.assertEqual(self.here.heard, [])
+
+    # Messages and kicks
+
+    async def test_a_message_is_handed_over_however_long_it_is(self) -> None:
+        await self.begin()
+        for text in ("hi", "x" * 16_000):
+            message = Message(text, "Al", None, "Bo", None, "2026-11-22T11:00:00.000Z")
+            self.one.hand_over(BO, message)
+            self.assertEqual(await self.hears(self.there), [("bo", message)])
+
+    async def test_many_events_are_told_in_several_notifications(self) -> None:
+        await self.begin()
+        for number in range(40):
+            self.one.hand_over(BO, Message(f"{number}" + "x" * 500, "Al", None, "Bo", None, "t"))
+        heard = await self.hears(self.there, 40)
+        self.assertEqual([message.msg.rstrip("x") for _, message in heard], [str(number) for number in range(40)])
+
+    async def test_a_kick_reaches_the_server_of_its_target(self) -> None:
+        await self.begin()
+        self.one.kick("den", BO, "Al", "spam\0")
+        self.assertEqual(await self.hears(self.there), [("kick", "den", "bo", "Al", "spam\0")])
+
+    async def test_direct_messages_in_a_log_that_is_not_open_are_heard_of(self) -> None:
+        from .stores import entry, keep
+
+        await self.begin()
+        log = self.opened.log
+        direct = await log.open(names.direct(AL, BO))
+        for _ in range(2):
+            await keep(log, [entry(direct, "a"), entry(direct, "b")], 5)
+        self.assertEqual(await self.hears(self.here, 2), [("direct", "@al@bo", 1), ("direct", "@al@bo", 3)])
+
+    # Trouble
+
+    async def test_what_is_published_before_the_chat_listens_is_counted_and_not_heard(self) -> None:
+        await self.begin()
+        nobody = Nobody()
+        self.other.follow(nobody)
+        self.one.publish(DEN, joined(AL), 1)
+        self.one.hand_over(BO, Message("psst", "al", None, "Bo", None, "t"))
+        self.one.kick("den", BO, "al", "")
+        await self.until_true(lambda: self.other.count("den"))
+        self.other.direct_heard(DEN, 1)
+        for tell in nobody.nick_taken, nobody.nick_lost:
+            tell("bo")
+        await self.sql("UPDATE lease SET until = now() WHERE server = $1", self.one.server)
+        await self.check(self.other)
+        self.assertEqual((self.other.count("den"), self.there.heard), (0, []))
+
+    async def test_what_cannot_be_told_is_announced(self) -> None:
+        await self.begin()
+        await self.one.claim(AL, False, None)
+        for error in (Unavailable("no"), ZeroDivisionError()):
+
+            def broken(sql: str, *args: object, error: Exception = error) -> Any:
+                async def work(connection: Any) -> Any:
+                    raise error
+
+                return work
+
+            self.patch(neighbours_module, "fetch", broken)
+            self.one.publish(DEN, joined(AL), 1)
+            await self.until_true(lambda: not self.one._is_publishing)
+            self.patch(neighbours_module, "fetch", fetch)
+            self.assertTrue(self.one._has_to_announce)
+            self.assertEqual(await self.other.members("den"), [])
+            await self.check(self.one)
+            self.assertEqual(await self.other.members("den"), [AL])
+            await self.sql("DELETE FROM member")
+            await deferLater(reactor, 0)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    async def test_events_that_wait_are_bounded(self) -> None:
+        await self.begin()
+        self.patch(neighbours_module, "MOST_QUEUED", 2)
+        for _ in range(3):
+            self.one.publish(DEN, Banned(author="Al", who="mo"), 1)
+        self.assertTrue(self.one._has_to_announce)
+        self.assertEqual(len(await self.hears(self.there, 2)), 2)
