@@ -60,6 +60,8 @@ TESTS: Final = {
     "names": ("names", "confusables", "chat", "importing"),
     "forbidden_nicks": ("forbidden_nicks",),
     "certificates": ("certificates",),
+    "handed_over": ("handed_over", "places"),
+    "supervisor": ("supervisor",),
     "framing": ("framing",),
     "limits": ("limits", "session", "chat"),
     "participant": ("session", "limits", "bare", "chat", "jsonlines", "stream", "promises"),

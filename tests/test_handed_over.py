@@ -7,6 +7,7 @@ import socket
 import stat
 from pathlib import Path
 from typing import Any, cast
+from unittest import mock
 
 from twisted.internet import reactor
 from twisted.internet.base import ReactorBase
@@ -36,7 +37,11 @@ class UnixTests(TestCase):
     async def listen(self) -> IListeningPort:
         number = os.dup(self.systemd.fileno())
         handed_over: Any = AdoptedStreamServerEndpoint(reactor, number, socket.AF_UNIX)
-        return await listen(cast(ReactorBase, reactor), handed_over, Factory.forProtocol(Protocol), BACKLOG)
+        with mock.patch.object(os, "close", wraps=os.close) as close:
+            port = await listen(cast(ReactorBase, reactor), handed_over, Factory.forProtocol(Protocol), BACKLOG)
+        close.assert_any_call(number)
+        self.assertFalse(os.get_blocking(self.systemd.fileno()), "a client that goes at once would hold up all others")
+        return port
 
     def mode(self) -> str:
         return stat.filemode(os.stat(self.path).st_mode)

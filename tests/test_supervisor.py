@@ -6,6 +6,7 @@ import os
 import socket
 import time
 import uuid
+from unittest import mock
 
 from twisted.internet.task import Clock
 from twisted.python.runtime import platform
@@ -69,6 +70,14 @@ class SupervisorTests(TestCase):
         self.clock.advance(100)
         self.assertEqual(self.told(), ["STOPPING=1"])
 
+    def test_the_time_of_a_watchdog_is_in_microseconds(self) -> None:
+        supervisor = self.supervisor(WATCHDOG_USEC="2000002000000")
+        supervisor.ready("ready")
+        self.clock.advance(1_000_000.5)
+        self.assertEqual(self.told()[1:], ["WATCHDOG=1"])
+        self.clock.advance(1)
+        self.assertEqual(self.told(), ["WATCHDOG=1"])
+
     def test_the_watchdog_of_another_process_gets_none(self) -> None:
         supervisor = self.supervisor(WATCHDOG_USEC="10000000", WATCHDOG_PID="1")
         supervisor.ready("ready")
@@ -82,9 +91,10 @@ class SupervisorTests(TestCase):
 
     def test_nobody_is_told_without_systemd(self) -> None:
         supervisor = Supervisor(self.clock, {})
-        supervisor.ready("ready")
-        supervisor.stopping()
-        self.assertEqual((self.told(), self.clock.getDelayedCalls()), ([], []))
+        with mock.patch.object(socket, "socket") as opened:
+            supervisor.ready("ready")
+            supervisor.stopping()
+        self.assertEqual((opened.mock_calls, self.clock.getDelayedCalls()), ([], []))
 
     def test_a_server_runs_on_without_its_supervisor(self) -> None:
         supervisor = self.supervisor()
@@ -92,6 +102,16 @@ class SupervisorTests(TestCase):
         supervisor.ready("ready")
         os.remove(self.address)
         supervisor.stopping()
+
+    def test_a_server_does_not_wait_for_its_supervisor(self) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as other:
+            while True:
+                try:
+                    other.sendto(b"x", self.address)
+                except BlockingIOError:
+                    break
+        self.supervisor().stopping()
+        self.assertNotIn("STOPPING=1", self.told())
 
     def test_an_address_may_be_in_the_abstract_namespace(self) -> None:
         name = f"chat-{uuid.uuid4()}"
