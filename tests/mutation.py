@@ -479,6 +479,7 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "lost: self._newcomer.lost() -> pass": "a newcomer that has not begun holds nothing",
     },
     "wire.websocket": {
+        "_end: (None, 0) -> (None, 1)": "nothing is read after the end",
         "_unmask: size // 4 -> size * 4": "it makes more keys than are needed",
     },
 }

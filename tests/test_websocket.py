@@ -742,8 +742,6 @@ class SizeTests(WireTestCase):
 class PlaceTests(TestCase):
     """Places of `--web` of each kind, over real sockets: a page, and then a conversation on the same connection."""
 
-    timeout = 30
-
     def setUp(self) -> None:
         self.chat = Chat(reactor, FakeLog(), make_login(), UNLIMITED)
         self.successResultOf(self.chat.start())
@@ -854,6 +852,7 @@ class PlaceTests(TestCase):
         self.assertEqual(begun, [])
         cast(WebSocket, wire).handshakeCompleted()
         self.assertEqual(begun, [wire.participant])
+        self.assertIsNone(cast(WebSocket, wire)._deadline)
         cast(Any, self.client.transport).loseConnection()
         yield self.client.end()
         while self.chat.wires:
