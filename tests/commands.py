@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -56,6 +57,11 @@ class CommandTestCase(StoreTestCase):
             except SystemExit as end:
                 status = int(str(end.code or 0))
         return Outcome(status, written(output), written(errors))
+
+    def handle_as_a_new_process(self, *numbers: int) -> None:
+        """Handle signals as a new process does: the reactor of a test runner handles some, and nohup ignores one."""
+        for number in numbers:
+            self.addCleanup(signal.signal, number, signal.signal(number, signal.SIG_DFL))
 
     def here(self, command: str, *arguments: str, given: bytes = b"") -> Outcome:
         """Run a command on the test's database."""

@@ -228,6 +228,7 @@ class PlaceTests(BackupTestCase):
         self.check_refuses(f"{self.path}: database disk image is malformed")
 
     def test_an_earlier_backup_outlives_an_interruption(self) -> None:
+        self.handle_as_a_new_process(signal.SIGTERM)
         self.backup()
 
         def interrupt(seconds: float) -> None:

@@ -399,6 +399,7 @@ class PauseTests(CheckTestCase):
         self.assertEqual(set(pauses), {0.25})
 
     def test_a_signal_ends_it(self) -> None:
+        self.handle_as_a_new_process(signal.SIGINT)
         self.commands = [CHECK._replace(run=partial(run, sleep=lambda seconds: os.kill(os.getpid(), signal.SIGINT)))]
         self.assertEqual(self.here("check"), (128 + signal.SIGINT, "", ""))
 

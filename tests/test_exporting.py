@@ -113,8 +113,8 @@ class Export(CommandTestCase):
     def test_nothing_is_left_when_it_is_ended(self) -> None:
         self.filled()
         before = set(os.listdir(self.folder))
+        self.handle_as_a_new_process(signal.SIGTERM, signal.SIGHUP)
         for number in (signal.SIGTERM, signal.SIGHUP):
-            self.addCleanup(signal.signal, number, signal.signal(number, signal.SIG_DFL))  # below nohup, one is ignored
 
             def end(room: str, row: Row, number: int = number) -> bytes:
                 os.kill(os.getpid(), number)
