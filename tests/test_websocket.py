@@ -557,6 +557,15 @@ class PingTests(WireTestCase):
             self.assertLessEqual(count, 100 + 10 * 10 + 20)
             self.assertGreaterEqual(count, 150)
 
+    def test_those_that_come_with_a_message_cost_the_same(self) -> None:
+        self.make_server(rate=10, burst=100)
+        wire, transport = self.welcome("alice")
+        count = 0
+        while transport.producerState == "producing":
+            wire.dataReceived(frame(PING) * 10 + text({"type": "pong"}))
+            count += 1
+            self.assertLess(count, 12)
+
     def test_a_flood_of_one_read_is_cut_in_pieces(self) -> None:
         self.make_server(rate=10, burst=100)
         wire, transport = self.welcome("alice")
