@@ -541,7 +541,7 @@ class OrderTests(PlainTestCase):
 
     def hears(self, **obj: Any) -> None:
         (connection,) = self.network.connections
-        connection.protocol._client._received([obj])
+        connection.protocol.objects_received([obj])
         self.network.flush()
 
     def test_messages_are_found_by_who_said_them(self) -> None:

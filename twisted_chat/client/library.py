@@ -9,24 +9,16 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from twisted.application.internet import ClientService
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
-    IAddress,
     IDelayedCall,
-    IProtocol,
-    IProtocolFactory,
     IReactorTime,
     IStreamClientEndpoint,
-    ITCPTransport,
-    ITransport,
 )
-from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from .. import names
 from ..messages import WireError
@@ -35,20 +27,19 @@ from .endpoints import read_endpoint
 from .events import Callback, Error, Listeners, Members, Message, Page, RoomInfo, State
 from .ids import Ids
 from .keys import key
+from .links import Link, LinkEvents, Links, WatchedEndpoint
 from .protocol import actions
 from .protocol.actions import Action
 from .protocol.engine import CLOSED, Engine
 from .protocol.errors import ChatError, ClosedError, RequestError
 from .protocol.events import Answered, Closed, Ended, Entered, Failed, Heard, Welcomed
-from .protocol.lines import EndlessLineError, LineReader
 from .protocol.membership import Membership
-from .protocol.objects import Object, encode
+from .protocol.objects import Object
 from .protocol.pace import backoff
 from .protocol.requests import Request
 from .protocol.shell import ClientShell, RoomShell, describe
 from .reactors import find_reactor
 from .reasons import reason_text, tls_problem
-from .udp import DatagramConnection
 
 E = TypeVar("E")
 T = TypeVar("T")
@@ -83,78 +74,6 @@ def _asking(action: Callable[P, Action[T]]) -> Callable[Concatenate[Client, P], 
 
     describe(ask, action)
     return ask
-
-
-class Link(Protocol):
-    """One connection. A stream carries lines; over UDP, a `DatagramConnection` carries objects."""
-
-    _log = Logger()
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._lines = LineReader()
-        self._is_over = False
-
-    def connectionMade(self) -> None:
-        if ITCPTransport.providedBy(self.transport):
-            self.transport.setTcpNoDelay(True)
-            self.transport.setTcpKeepAlive(True)
-        self._client._connected(self)
-
-    def dataReceived(self, data: bytes) -> None:
-        try:
-            objects = self._lines.received(data)
-        except EndlessLineError as error:
-            self._client._give_up(str(error))
-        else:
-            self.objects_received(objects)
-
-    def objects_received(self, objects: Iterable[Object]) -> None:
-        """Called with objects that the server has sent."""
-        self._client._received(objects)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._is_over = True
-        self._client._lost(reason)
-
-    def send(self, objects: list[Object]) -> None:
-        """Send objects, unless the connection is about to end."""
-        if self._is_over or not objects:
-            return
-        if isinstance(self.transport, DatagramConnection):
-            self.transport.send(objects)
-        else:
-            cast(ITransport, self.transport).write(b"".join(encode(obj) + b"\n" for obj in objects))
-
-    def hang_up(self) -> None:
-        """End the connection now, without waiting for the other side."""
-        if not self._is_over:
-            self._is_over = True
-            cast(Any, self.transport).abortConnection()
-
-
-class _Links(Factory):
-    """Makes the connections of one client."""
-
-    noisy = False
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def buildProtocol(self, addr: IAddress | None) -> Link:
-        return Link(self._client)
-
-
-@implementer(IStreamClientEndpoint)
-class _Endpoint:
-    """Wraps an endpoint, and tells the client why a connection was not made."""
-
-    def __init__(self, endpoint: IStreamClientEndpoint, client: Client) -> None:
-        self._endpoint = endpoint
-        self._client = client
-
-    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
-        return self._endpoint.connect(protocolFactory).addErrback(self._client._not_connected)
 
 
 class Room(RoomShell):
@@ -313,9 +232,11 @@ class Client(ClientShell):
 
         `endpoint` is a description such as `"tcp:chat.example:14900"`, `"tls:chat.example:14943"`,
         `"udp:chat.example:14900"` or `"unix:/run/chat.sock"`, or an endpoint. `password` is that of the nick's account,
-        or one of its tokens. `retry` returns the seconds before
-        the n-th try to reconnect, counted from the last connection that lasted for a while; it should grow, and be a
-        little random. The default `reactor` is Twisted's or, under `asyncio.run`, one on the running loop.
+        or one of its tokens. `direct` has the numbers of the last direct messages that the program has, by nick.
+        `retry` returns the seconds before the n-th try to reconnect, counted from the last connection that lasted for a
+        while; it should grow, and be a little random. The default `reactor` is Twisted's or, under `asyncio.run`, one
+        on the running loop.
+
         Raises `ValueError` for a bad description, `RequestError` for a bad nick, and `RuntimeError` in an asyncio loop
         that is not the reactor's.
         """
@@ -326,8 +247,9 @@ class Client(ClientShell):
         if isinstance(endpoint, str):
             endpoint = read_endpoint(reactor, endpoint)
         self._engine = Engine(_check(names.nick, nick).shown, where, Ids(), retry, password=password, direct=direct)
+        events = LinkEvents(self._connected, self._received, self._give_up, self._lost, self._not_connected)
         self._service = ClientService(
-            _Endpoint(endpoint, self), _Links(self), lambda _: self._engine.pause, self._clock
+            WatchedEndpoint(endpoint, events), Links(events), lambda _: self._engine.pause, self._clock
         )
         self._listeners = Listeners()
         self._rooms: dict[Membership, Room] = {}
