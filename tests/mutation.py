@@ -293,10 +293,10 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "_delete: request.by or '' -> request.by": "there is a nick where there is no number",
         "_delete_in: origin.gone = True -> pass": "these entries have no id, so it is told nothing",
         "_delete_in: origin.gone = True -> origin.gone = False": "the same",
-        "_delete: request.of - 1 if request.of else 0 -> request.of - 1 if request.of else 1": "none has number 0",
-        "_delete: member.room.read_after(request.of - 1 if request.of else 0, 1, 1)"
-        " -> member.room.read_after(request.of - 1 if request.of else 0, 2, 1)": "only the first one is used",
-        "_member: request.room or '' -> request.room": "there is a room where there is no partner",
+        "_delete_at: of - 1 if of else 0 -> of - 1 if of else 1": "none has number 0",
+        "_delete_at: member.room.read_after(of - 1 if of else 0, 1, 1)"
+        " -> member.room.read_after(of - 1 if of else 0, 2, 1)": "only the first one is used",
+        "_delete: request.room or '' -> request.room": "there is a room where there is no partner",
         "_delete_one: session.closed or member.gone -> member.gone": "whoever is gone is out of all rooms",
     },
     "requests.moderation": {

@@ -118,10 +118,11 @@ class RightTests(DeletingTestCase):
     def test_somebody_who_is_not_in_the_room_deletes_nothing(self) -> None:
         self.assertEqual(self.delete(self.ops)["code"], "not-joined")
 
-    def test_an_account_that_does_not_follow_direct_messages_is_told_how(self) -> None:
+    def test_of_direct_messages_that_there_are_not_nothing_is_deleted(self) -> None:
         error = self.do(self.olga, type="delete", to="mo", of=1)
         self.assertEqual((error["code"], error["to"]), ("not-joined", "mo"))
-        self.assertIn("the direct messages with mo: name them in the 'direct' of your hello", error["msg"])
+        self.assertIn("there are no direct messages with mo", error["msg"])
+        self.assertIsNone(self.server.chat.rooms.get("@mo@olga"))
 
     def test_the_next_bearer_of_a_nick_does_not_delete_what_the_last_one_said(self) -> None:
         self.al.cut()
@@ -164,6 +165,18 @@ class RightTests(DeletingTestCase):
         self.assertEqual((notice["type"], notice["to"], notice["of"]), ("delete", "olga", seq))
         self.assertEqual(self.do(self.mo, type="delete", to="olga", of=seq)["to"], "olga")
         self.assertEqual(self.code(self.al, type="delete", to="olga", of=seq), "denied")
+
+    def test_ones_own_direct_messages_are_deleted_on_a_later_connection(self) -> None:
+        seq = self.do(self.mo, type="", to="olga", msg="oops")["seq"]
+        for peer in self.mo, self.olga:
+            peer.cut()
+        self.server.settle()
+        mo, _ = self.hello("mo", HORSE)
+        olga, _ = self.hello("olga", HORSE)
+        self.assertEqual(self.do(mo, type="delete", to="olga", of=seq)["seq"], seq + 1)
+        self.assertEqual([(obj["type"], obj["of"]) for obj in self.heard(olga)], [("delete", seq)])
+        self.do(mo, type="", to="olga", msg="again")
+        self.assertEqual([obj["msg"] for obj in self.heard(olga)], ["again"])
 
     def test_whoever_has_gone_meanwhile_deletes_nothing(self) -> None:
         held = self.registry.held = []

@@ -258,6 +258,48 @@ class ReadingTests(DirectTestCase):
         self.assertIsNone(self.server.chat.rooms.get("@al@cy"))
         self.assertFalse(self.server.fake.waiting, "the next one is not opened")
 
+    def test_a_deletion_on_a_later_connection_is_sent_to_both(self) -> None:
+        self.server = Server(accounts=make_login(self.registry), tail_bytes=0)
+        al, _ = self.hello("al", HORSE)
+        self.say(al, "cy", "psst")
+        al.cut()
+        self.server.settle()
+        self.assertIsNone(self.server.chat.rooms.get("@al@cy"))
+        al, _ = self.hello("al", HORSE)
+        cy, _ = self.hello("cy", HORSE)
+        charged: list[int] = []
+        self.patch(Session, "charge_work", lambda session, price: charged.append(price))
+        al.send({"type": "delete", "to": "cy", "of": 1, "id": "d"})
+        self.server.settle()
+        self.assertEqual([(obj["type"], obj["seq"]) for obj in al.got()], [("ack", 2)])
+        self.assertEqual([(obj["type"], obj["of"]) for obj in cy.got()], [("delete", 1)])
+        self.assertEqual(charged, [1])
+        self.say(al, "cy", "again", "4")
+        self.assertEqual(self.heard(cy), [("Al", "cy", "again", 3)])
+
+    def test_where_nothing_was_said_nothing_is_deleted(self) -> None:
+        self.assertEqual(self.ask(self.al, type="delete", to="bo", of=1)["code"], "not-joined")
+        self.assertIsNone(self.server.chat.rooms.get("@al@bo"))
+
+    def test_whoever_has_gone_while_the_log_is_opened_deletes_nothing(self) -> None:
+        self.server = Server(accounts=make_login(self.registry), tail_bytes=0)
+        al, _ = self.hello("al", HORSE)
+        self.say(al, "cy", "psst")
+        al.cut()
+        self.server.settle()
+        al, _ = self.hello("al", HORSE)
+        self.server.fake.held.add("open")
+        al.send({"type": "delete", "to": "cy", "of": 1})
+        self.server.settle()
+        al.cut()
+        self.server.fake.release()
+        self.server.settle()
+        self.assertIsNone(self.server.chat.rooms.get("@al@cy"))
+        cy, _ = self.hello("cy", HORSE)
+        self.server.fake.held.clear()
+        page = self.ask(cy, type="history", to="al")
+        self.assertEqual([obj["msg"] for obj in page["messages"]], ["psst"])
+
     def test_each_partner_is_charged_and_their_logs_are_opened_one_after_the_other(self) -> None:
         self.server.fake.held.add("open")
         charged: list[int] = []

@@ -87,18 +87,18 @@ class AccountTests(AccountTestCase):
         bob.wait_for_message("for you alone")
         bob.say("and back")
         alice.wait_for_message("and back")
+        for tab in (alice, bob):
+            tab.use().refresh()
+            tab.wait_for_text("#sign-in-error", "somebody's account")
+            tab.press(PASSWORD, Keys.ENTER, on="#password")
+            tab.wait_for_message("and back")
+            self.assertEqual(tab.said(), ["for you alone", "and back"])
         alice.wait_for_message("for you alone", ".kept").click()
         alice.press(Keys.ENTER)
         alice.choose("Delete…")
         alice.fill()
         for tab in (alice, bob):
             tab.wait_for_message("This message was deleted.")
-        for tab in (alice, bob):
-            tab.use().refresh()
-            tab.wait_for_text("#sign-in-error", "somebody's account")
-            tab.press(PASSWORD, Keys.ENTER, on="#password")
-            tab.wait_for_message("and back")
-            self.assertEqual(tab.said(), ["This message was deleted.", "and back"])
         self.assert_no_problems()
 
     def test_a_guest_takes_another_nick(self) -> None:

@@ -20,6 +20,7 @@ from ..names import Name
 from ..room import Member, Room
 from ..rules import SERVER_WIDE, Role
 from ..session import Session
+from . import direct_logs
 from .common import check_reason, make_action, membership, own_account
 
 DELETIONS_A_TURN: Final = 64
@@ -27,7 +28,7 @@ DELETIONS_A_TURN: Final = 64
 
 
 @answers(messages.Delete)
-def _delete(host: Host, session: Session, request: messages.Delete) -> Deferred[None]:
+def _delete(host: Host, session: Session, request: messages.Delete) -> Deferred[None] | None:
     if (request.of is None) is (request.by is None):
         raise WireError(
             "bad-message", "delete needs an 'of' with the number of a message, or a 'by' with a nick, not both"
@@ -35,22 +36,26 @@ def _delete(host: Host, session: Session, request: messages.Delete) -> Deferred[
     check_reason(request.msg)
     if request.of is None:
         return _delete_all(host, session, names.author(request.by or ""), request)
-    member = _member(session, request)
-    read = member.room.read_after(request.of - 1 if request.of else 0, 1, 1)
-    return read.addCallback(_delete_one, host, session, member, request.of, request)
-
-
-def _member(session: Session, request: messages.Delete) -> Member:
-    """Return the membership in the log that a request names. Raises `WireError`."""
     if (request.room is None) is (request.to is None):
         raise WireError("bad-message", "delete needs a 'room', or a 'to' with an account, not both")
     if request.to is None:
-        return membership(session, request.room or "")
-    member = session.members.get(names.direct(own_account(session).name, names.nick(request.to)).key)
+        return _delete_at(membership(session, request.room or ""), host, session, request.of, request)
+    account, partner = own_account(session), names.nick(request.to)
+    member = session.members.get(names.direct(account.name, partner).key)
+    if member is not None:
+        return _delete_at(member, host, session, request.of, request)
+    follow = direct_logs.follow(host, session, account, partner)
+    return follow.addCallback(_delete_at, host, session, request.of, request)
+
+
+def _delete_at(
+    member: Member | None, host: Host, session: Session, of: int, request: messages.Delete
+) -> Deferred[None] | None:
+    """Delete the message with a number in the log of a member, who may have left meanwhile."""
     if member is None:
-        text = f"you do not follow the direct messages with {request.to}: name them in the 'direct' of your hello first"
-        raise WireError("not-joined", text)
-    return member
+        return None
+    read = member.room.read_after(of - 1 if of else 0, 1, 1)
+    return read.addCallback(_delete_one, host, session, member, of, request)
 
 
 @inlineCallbacks

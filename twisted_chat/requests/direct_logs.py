@@ -1,7 +1,7 @@
 """The logs of the direct messages between two accounts.
 
 Such a log is like a room's: messages are appended to it, kept, and read from a cursor. All sessions of the two accounts
-are its members as soon as one of them says something, and nobody else can name it.
+are its members as soon as one of them says or deletes something, and nobody else can name it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from twisted.python.failure import Failure
 from .. import messages, names
 from ..gate import Host
 from ..log import Entry, Unavailable
+from ..messages import WireError
 from ..names import Name
-from ..room import Room
+from ..room import Member, Room
 from ..rules import Account
 from ..session import Session
 
@@ -30,29 +31,46 @@ def append(
     name = names.direct(account.name, partner.name)
     room = host.rooms.get(name.key)
     if room is None:
-        return host.rooms.open(name).addCallback(_append, host, session, account, partner, request)
-    _append(room, host, session, account, partner, request)
+        return host.rooms.open(name).addCallback(_append, host, session, account, request)
+    _append(room, host, session, account, request)
     return None
 
 
-def _append(
-    room: Room, host: Host, session: Session, account: Account, partner: Account, request: messages.Say
-) -> None:
+def _append(room: Room, host: Host, session: Session, account: Account, request: messages.Say) -> None:
     name = room.name.key
     try:
         if session.closed:
             return
         if not (room.log.is_kept or room.members):
             host.new_rooms.take(session.address)
-        for other in (*host.sessions_of(account), *host.sessions_of(partner)):
-            if other not in room.members:
-                _enter(host, room, other, other.replays.pop(name, None))
+        _enter_all(host, room)
     finally:
         host.rooms.forget_if_empty(room)
     size = len(request.msg)
     session.append_started(size)
     member = session.members[name]
     host.rooms.say(Entry(room.log, account.name, request.msg, request.id, member), size * len(room.members))
+
+
+@inlineCallbacks
+def follow(
+    host: Host, session: Session, account: Account, partner: Name
+) -> Generator[Deferred[Room], Room, Member | None]:
+    """Make the sessions of two accounts members of their log from now on. Returns that of this session.
+
+    It returns nothing if the session has ended meanwhile, and raises `WireError` if the two have said nothing.
+    """
+    session.charge_work(1)
+    room = yield host.rooms.open(names.direct(account.name, partner))
+    try:
+        if session.closed:
+            return None
+        if not (room.log.is_kept or room.members):
+            raise WireError("not-joined", f"there are no direct messages with {partner.shown}")
+        _enter_all(host, room)
+        return session.members[room.name.key]
+    finally:
+        host.rooms.forget_if_empty(room)
 
 
 def hear(host: Host, name: Name, first: int) -> None:
@@ -68,15 +86,20 @@ def _sessions(host: Host, name: Name) -> list[Session]:
 
 
 def _hear(room: Room, host: Host, first: int) -> None:
-    for session in _sessions(host, room.name):
-        if session not in room.members:
-            _enter(host, room, session, session.replays.pop(room.name.key, first - 1))
+    _enter_all(host, room, first - 1)
     host.rooms.forget_if_empty(room)
 
 
 def _not_opened(failure: Failure) -> None:
     if not failure.check(Unavailable):
         _log.failure("Direct messages from another server could not be delivered; they are in the log", failure)
+
+
+def _enter_all(host: Host, room: Room, since: int | None = None) -> None:
+    """Make the sessions of both accounts members from a number on, or from now on."""
+    for session in _sessions(host, room.name):
+        if session not in room.members:
+            _enter(host, room, session, session.replays.pop(room.name.key, since))
 
 
 def _enter(host: Host, room: Room, session: Session, since: int | None) -> None:
