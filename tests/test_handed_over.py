@@ -68,6 +68,17 @@ class UnixTests(TestCase):
         await cast(Any, port.stopListening())
 
 
+class TCPTests(TestCase):
+    async def test_clients_find_the_socket_after_the_server_has_stopped(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as systemd:
+            number = os.dup(systemd.fileno())
+            handed_over: Any = AdoptedStreamServerEndpoint(reactor, number, socket.AF_INET)
+            port = await listen(cast(ReactorBase, reactor), handed_over, Factory.forProtocol(Protocol), BACKLOG)
+            self.assertEqual(cast(Any, port.getHost()).port, systemd.getsockname()[1])
+            await cast(Any, port.stopListening())
+            socket.create_connection(systemd.getsockname()).close()
+
+
 class CheckTests(TestCase):
     """What the description says of a socket is compared with the socket."""
 

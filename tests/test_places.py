@@ -13,6 +13,7 @@ from typing import Any, cast
 from unittest import mock
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.defer import succeed
 from twisted.internet.endpoints import AdoptedStreamServerEndpoint
 from twisted.internet.error import CannotListenError
 from twisted.internet.task import Clock
@@ -23,7 +24,7 @@ from twisted.trial.unittest import TestCase
 from twisted_chat import places
 from twisted_chat.certificates import Certificates
 from twisted_chat.chat import Chat
-from twisted_chat.descriptions import MAX_PATH, with_backlog
+from twisted_chat.descriptions import BACKLOG, MAX_PATH, with_backlog
 from twisted_chat.places import (
     LINES,
     WIRES,
@@ -334,6 +335,13 @@ class PlacesTests(TestCase):
 
         self.patch(places, "serverFromString", find)
         return descriptor
+
+    def test_systemd_hands_over_a_socket_for_streams(self) -> None:
+        self.addCleanup(os.close, self.hand_over(socket.SOCK_STREAM, socket.AF_INET))
+        with mock.patch.object(places, "listen_handed_over", return_value=succeed(None)) as listen:
+            self.read("systemd:domain=INET:name=chat")
+        ((_, handed_over, _, backlog),) = [call.args for call in listen.mock_calls]
+        self.assertEqual((handed_over.addressFamily, backlog), (socket.AF_INET, BACKLOG))
 
     def test_systemd_hands_over_a_socket_for_datagrams(self) -> None:
         descriptor = self.hand_over(socket.SOCK_DGRAM, socket.AF_INET)
