@@ -373,7 +373,8 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
     kind = KINDS[name]
     with Server("--web", "0", "--udp", "127.0.0.1:0", *options.option, turns=True, raised=False, places=3) as server:
         if options.priority:
-            os.sched_setscheduler(server.process.pid, os.SCHED_RR, os.sched_param(10))
+            for thread in os.listdir(f"/proc/{server.process.pid}/task"):
+                os.sched_setscheduler(int(thread), os.SCHED_RR, os.sched_param(10))
         before = server.memory()
         begin = time.monotonic() + QUIET_SECONDS
         until = begin + options.pause + options.seconds

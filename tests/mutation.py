@@ -269,7 +269,21 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "_check: os.urandom(16) -> os.urandom(17)": "nobody knows that one either",
         "_check: stored or self._nobodys -> stored": "nobody's password is never right",
     },
+    "room.fair_queue": {
+        "__init__: self.start = 0 -> self.start = 1": "only its differences count",
+        "__init__: self._now = 0 -> self._now = 1": "the same",
+        "serve: if len(self._flows) >= self._most: -> if not len(self._flows) >= self._most:": "it is only slower",
+        "serve: len(self._flows) >= self._most -> len(self._flows) > self._most": "a flow more is remembered",
+        "_forget: flow.start > now -> flow.start >= now": "such a flow is served as if it were new",
+        "_forget: self._most = max(LEAST_FORGOTTEN, 2 * len(self._flows)) -> pass": "it is only slower",
+        "_forget: max(LEAST_FORGOTTEN, 2 * len(self._flows)) -> min(LEAST_FORGOTTEN, 2 * len(self._flows))": "the same",
+        "_forget: 2 * len(self._flows) -> 2 + len(self._flows)": "the same",
+        "_forget: 2 * len(self._flows) -> 3 * len(self._flows)": "more flows are remembered",
+    },
     "pauses": {
+        "check: max((side.until(key) for side, key in self._sides(account, address, self._is_concerned(account,"
+        " address))), default=0.0) -> max((side.until(key) for side, key in self._sides(account, address,"
+        " self._is_concerned(account, address))), default=1.0)": "both have passed",
         "after: min(beyond, 30) -> min(beyond, 31)": "both are beyond the longest pause",
         "until: 0.0 if failures is None else failures.until"
         " -> 1.0 if failures is None else failures.until": "both have passed",

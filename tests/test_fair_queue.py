@@ -6,6 +6,7 @@ import weakref
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from twisted_chat.room import fair_queue
 from twisted_chat.room.fair_queue import LEAST_FORGOTTEN, FairQueue
 
 
@@ -57,6 +58,12 @@ class FairQueueTests(SynchronousTestCase):
         self.add("c1", "c2")
         self.assertEqual(self.serve(5), ["c1", "a2", "b2", "c2", "a3"])
 
+    def test_one_that_had_nothing_goes_before_those_that_have_had_as_much(self) -> None:
+        self.add("a1", "a2", "a3", "b1", "b2")
+        self.assertEqual(self.serve(3), ["a1", "b1", "a2"])
+        self.add("c1")
+        self.assertEqual(self.serve(3), ["c1", "b2", "a3"])
+
     def test_one_that_had_nothing_has_saved_up_nothing(self) -> None:
         self.add("b1")
         self.serve()
@@ -75,6 +82,8 @@ class FairQueueTests(SynchronousTestCase):
         self.add("a1", "b1", "b2")
         self.add("b3", "b4", first=True)
         self.assertEqual(self.serve(5), ["a1", "b3", "b4", "b1", "b2"])
+        self.add("a2", "a3", first=True)
+        self.assertEqual(self.serve(2), ["a2", "a3"])
 
     def test_an_item_that_is_added_again_while_it_is_served_waits_for_the_others(self) -> None:
         def serve(item: str) -> int:
@@ -86,18 +95,22 @@ class FairQueueTests(SynchronousTestCase):
         self.assertEqual(self.serve(3), ["b1", "a2", "a1"])
 
     def test_an_item_that_fails_stops_nothing(self) -> None:
-        self.add("a1", "a2", "b1")
+        self.add("a1", "a2", "b1", "b2")
         self.assertRaises(ZeroDivisionError, self.queue.serve, lambda item: 1 // 0)
-        self.assertEqual(self.serve(2), ["b1", "a2"])
+        self.assertEqual(self.serve(3), ["b1", "a2", "b2"])
 
     def test_flows_that_have_nothing_are_forgotten_once_there_are_many(self) -> None:
-        living: weakref.WeakSet[_Name] = weakref.WeakSet()
-        for number in range(3 * LEAST_FORGOTTEN):
-            name = _Name(number)
-            living.add(name)
-            self.queue.add(name, "a1")
-            self.serve()
-        self.assertLessEqual(len(living), LEAST_FORGOTTEN)
+        self.patch(fair_queue, "MOST_REMEMBERED", 2 * LEAST_FORGOTTEN)
+        for waiting in 0, 10:
+            for number in range(waiting):
+                self.queue.add(f"waits {number}", "b1")
+            living: weakref.WeakSet[_Name] = weakref.WeakSet()
+            for number in range(10 * LEAST_FORGOTTEN):
+                name = _Name(number)
+                living.add(name)
+                self.queue.add(name, "a1")
+                self.serve()
+            self.assertLessEqual(len(living), 2 * LEAST_FORGOTTEN + waiting)
 
     def test_a_flow_that_has_had_more_than_its_share_is_not_forgotten(self) -> None:
         self.add("a1", "b1", "b2", "b3")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -11,6 +13,10 @@ from twisted_chat.messages import WireError
 from twisted_chat.pauses import ACCOUNT, ADDRESS, FORGET_SECONDS, MAX_WAITING, Pauses
 
 HOME, ELSEWHERE = "192.0.2.1", "198.51.100.1"
+
+
+class _Key(str):
+    """A key of which one can find out whether it is still in memory."""
 
 
 class PausesTests(SynchronousTestCase):
@@ -110,6 +116,14 @@ class PausesTests(SynchronousTestCase):
         self.assertFalse(both.called)
         self.pauses.end("al0", HOME)
         self.assertTrue(both.called)
+
+    def test_what_was_compared_is_forgotten(self) -> None:
+        account = _Key("al")
+        living = weakref.ref(account)
+        self.assertTrue(self.begin(account, HOME).called)
+        self.pauses.end(account, HOME)
+        del account
+        self.assertIsNone(living())
 
     def test_an_owner_does_not_wait_for_those_who_guess_elsewhere(self) -> None:
         self.pauses.note_owner("al", HOME)

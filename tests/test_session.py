@@ -19,6 +19,7 @@ from twisted_chat.limits import (
     QUANTUM,
     REFUSALS,
     TOKEN_BYTES,
+    TOLD,
     WORK_A_TURN,
     Limits,
 )
@@ -119,6 +120,16 @@ class ShareTests(SynchronousTestCase):
         self.assertEqual((len(self.alice.got()), len(self.bob.got())), (WORK_A_TURN - 1, 1))
         self.server.settle()
         self.assertEqual(self.alice.got()[-1]["id"], "999")
+
+    def test_notices_to_many_are_work_of_the_turn(self) -> None:
+        for number in range(2 * TOLD):
+            self.server.welcome(f"d{number}", "den")
+        self.alice.send({"type": "join", "room": "den"})
+        self.server.settle()
+        turn = self.server.chat.rooms.turn
+        before = turn.work
+        self.alice.send({"type": "topic", "room": "den", "msg": "bees"})
+        self.assertEqual(turn.work - before, 1 + 2)
 
     def test_all_who_flood_have_a_bounded_share_together_one_after_the_other(self) -> None:
         crowd = [self.server.welcome(f"f{number}") for number in range(40)]

@@ -457,6 +457,7 @@ class Participant(ABC):
         if told:
             price = price_of_telling(told)
             self.spend(price)
+            self.turn.spend(price)
             self.bucket.charge(price)
             self._enough = True
 

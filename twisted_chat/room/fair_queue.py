@@ -12,12 +12,17 @@ from collections import deque
 from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
+from math import inf
 from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
 
 LEAST_FORGOTTEN: Final = 64
 """Flows without anything to do that are looked through at least at a time."""
+
+MOST_REMEMBERED: Final = 2**14
+"""The number of flows above which those that have had more than others, and nothing to do now, are forgotten, too: with
+new addresses all the time, virtual time stands still. Somebody with so many addresses gains nothing by that."""
 
 
 class _Flow(Generic[T]):
@@ -90,5 +95,6 @@ class FairQueue(Generic[T]):
         if not self._heap:
             self._flows.clear()
         else:
-            self._flows = {name: flow for name, flow in self._flows.items() if flow.waits or flow.start > self._now}
+            now = self._now if len(self._flows) < MOST_REMEMBERED else inf
+            self._flows = {name: flow for name, flow in self._flows.items() if flow.waits or flow.start > now}
         self._most = max(LEAST_FORGOTTEN, 2 * len(self._flows))
