@@ -329,6 +329,36 @@ class RoomsKept(MemoryTestCase):
         again = self.successResultOf(room(self.log, "OTHER"))
         self.assertEqual((again.name.shown, again.topic, again.seq, again.oldest), ("Other", "t", 1, 1))
 
+    def test_a_room_is_opened_while_others_get_new_topics(self) -> None:
+        read_state = database.room_state
+        reads: list[str] = []
+
+        def room_state(connection: sqlite3.Connection, key: str) -> database.RoomState:
+            state = read_state(connection, key)
+            reads.append(key)
+            if len(reads) < 9:
+                self.successResultOf(self.room.set_topic(f"topic {len(reads)}"))
+            return state
+
+        self.patch(database, "room_state", room_state)
+        self.successResultOf(room(self.log, "other"))
+        self.assertEqual(reads, ["other"])
+
+    def test_a_topic_that_a_room_gets_while_it_is_opened_is_not_lost_sight_of(self) -> None:
+        read_state = database.room_state
+        reads: list[str] = []
+
+        def room_state(connection: sqlite3.Connection, key: str) -> database.RoomState:
+            state = read_state(connection, key)
+            reads.append(key)
+            if len(reads) == 1:  # somebody else opens it, and gives it up again
+                self.successResultOf(self.successResultOf(room(self.log, "other")).set_topic("t"))
+            return state
+
+        self.patch(database, "room_state", room_state)
+        other = self.successResultOf(room(self.log, "other"))
+        self.assertEqual((other.topic, reads), ("t", ["other"] * 3))
+
     def test_what_is_in_the_journal_is_not_lost_sight_of(self) -> None:
         self.say(entry(self.successResultOf(room(self.log, "other")), "a"))
         again = self.successResultOf(room(self.log, "other"))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sqlite3
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Generator, Iterable, Sequence
 from operator import attrgetter
 from typing import Any, Final, TypeVar, cast
@@ -161,6 +162,10 @@ class SQLiteLog:
         self.room_count = database.count_rooms(file.writer)
         self._changes = 0
         """The number of changes outside the journal. A room that is being opened meanwhile may have missed one."""
+        self._opening = 0
+        """The number of rooms that are being opened."""
+        self._topics: Counter[str] = Counter()
+        """While there are any, the number of changes of the topic of each room, by its key."""
         self._open: WeakValueDictionary[str, SQLiteRoomLog] = WeakValueDictionary()
         self._journal: dict[RoomLog, list[Record]] = {}
         """The records in the journal, in the order of their numbers."""
@@ -189,12 +194,19 @@ class SQLiteLog:
 
     @inlineCallbacks
     def open(self, name: Name) -> Generator[Deferred[Any], Any, RoomLog]:
-        while (room := self._open.get(name.key)) is None:
-            changes = self._changes
-            state: RoomState = yield self._file.read(database.room_state, name.key)
-            if name.key not in self._open and changes == self._changes:  # otherwise the state may be outdated
-                room = self._open[name.key] = SQLiteRoomLog(self, name, state)
-                break
+        self._opening += 1
+        try:
+            while (room := self._open.get(name.key)) is None:
+                changes = self._changes, self._topics[name.key]
+                state: RoomState = yield self._file.read(database.room_state, name.key)
+                is_outdated = changes != (self._changes, self._topics[name.key])
+                if name.key not in self._open and not is_outdated:
+                    room = self._open[name.key] = SQLiteRoomLog(self, name, state)
+                    break
+        finally:
+            self._opening -= 1
+            if not self._opening:
+                self._topics.clear()
         return cast(RoomLog, room)
 
     def rooms(self, most: int) -> Deferred[list[RoomSummary]]:
@@ -224,7 +236,8 @@ class SQLiteLog:
         return written.addCallback(self._topic_stored, room, topic)  # before the next topic is written
 
     def _topic_stored(self, id: int, room: SQLiteRoomLog, topic: str) -> None:
-        self._changes += 1
+        if self._opening:
+            self._topics[room.name.key] += 1
         self.room_count += room.id is None
         room.id = id
         room.topic = topic
