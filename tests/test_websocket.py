@@ -25,7 +25,7 @@ from wsproto.events import BytesMessage, CloseConnection, Message, Ping, Pong, T
 from twisted_chat import web
 from twisted_chat.chat import Chat
 from twisted_chat.encoding import LINES
-from twisted_chat.limits import Limits
+from twisted_chat.limits import FULL_TURN, Limits
 from twisted_chat.log import DELETE, Record
 from twisted_chat.messages import MAX_OBJECT, Ack
 from twisted_chat.newcomer import HELLO_SECONDS
@@ -538,6 +538,14 @@ class PingTests(WireTestCase):
         wire, transport = self.connect()
         wire.dataReceived(frame(PING, b"abc"))
         self.assertEqual(self.got(transport), [(PONG, b"abc")])
+
+    def test_a_connection_that_is_lost_while_it_waits_for_its_turn_is_not_answered(self) -> None:
+        wire, transport = self.welcome("alice")
+        self.server.chat.rooms.turn.spend(FULL_TURN)
+        wire.dataReceived(frame(PING, b"abc") + close(1000))
+        wire.connectionLost()
+        self.server.settle()
+        self.assertEqual(self.got(transport), [])
 
     def test_a_pong_that_nobody_asked_for_is_ignored(self) -> None:
         wire, transport = self.welcome("alice")

@@ -346,6 +346,8 @@ class WebSocket(Stream):
 
     def _look_beside(self) -> None:
         """Handle what has come beside messages: pings and pongs, and the end."""
+        if self._closing:
+            return
         cutter, participant = self._cutter, self.participant
         if cutter.extra:
             participant.received_part(self._weigh_part(b""))
