@@ -124,7 +124,7 @@ class WritersTests(CommandTestCase):
 class URLTests(CommandTestCase):
     def test_a_database_in_postgresql_is_none_of_these_commands(self) -> None:
         self.filled()
-        for command in (["stats"], ["export"], ["backup", "b.sqlite"], ["check"], ["account", "list"]):
+        for command in (["stats"], ["backup", "b.sqlite"], ["check"], ["account", "list"]):
             outcome = self.run_command(*command, "--database", "postgresql://chat@localhost/chat")
             self.assertEqual(outcome.status, 2, command)
             self.assertIn("for PostgreSQL, use its own programs, such as pg_dump", outcome.errors)

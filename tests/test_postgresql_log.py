@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -13,7 +13,7 @@ from twisted_chat import names
 from twisted_chat.log import DELETE, Entry, Record, RoomLog, RoomSummary, Unavailable
 from twisted_chat.stores.opened import Opened
 from twisted_chat.stores.postgresql import log as log_module
-from twisted_chat.stores.postgresql.database import News
+from twisted_chat.stores.postgresql.database import News, RoomNews
 from twisted_chat.stores.postgresql.log import PostgreSQLLog
 from twisted_chat.stores.postgresql.text import from_sql, to_sql
 from twisted_chat.stores.retention import Keep, Trusted
@@ -169,6 +169,14 @@ class FollowingTests(ServersTestCase):
         await keep(self.one, [entry(last.log, "ho")], 5)
         await self.until_true(lambda: there.records)
         self.assertEqual(reads, [1])
+
+    async def test_what_is_known_already_is_not_read(self) -> None:
+        await self.begin()
+        here = await self.follow(self.one)
+        await keep(self.one, [entry(here.log, "hi")], 5)
+        reads = self.count_reads(self.one)
+        self.one._told(News(rooms=[RoomNews(cast(Any, here.log).id, 1)]))
+        self.assertEqual((reads, self.one._is_reading), ([], False))
 
     async def test_more_than_a_page_is_read_from_the_log(self) -> None:
         self.patch(log_module, "NEW_AT_ONCE", 3)

@@ -7,7 +7,6 @@ those of the registry's structs; times are texts, as on the wire. A password is 
 from __future__ import annotations
 
 import re
-import sqlite3
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Literal, NamedTuple
@@ -20,6 +19,7 @@ from .. import names
 from ..messages import MAX_LABEL, MAX_OBJECT, time_milliseconds, time_text
 from ..registry import AccountState, Action, Report, StoredToken
 from ..rules import Role, Rule, as_network, network_text
+from .files import Readable
 
 PAGE: Final = 5_000
 """Rows that are read in one statement."""
@@ -174,14 +174,14 @@ _TABLES: Final[dict[Kind, _Table]] = {
 KINDS: Final = tuple(_TABLES)
 
 
-def entries(connection: sqlite3.Connection) -> Iterator[dict[str, Any]]:
+def entries(connection: Readable) -> Iterator[dict[str, Any]]:
     """Read everything about accounts, as the fields of `files.Line`."""
     for kind, table in _TABLES.items():
         for row in _rows(connection, table):
             yield {kind: _fields(table, row)}
 
 
-def _rows(connection: sqlite3.Connection, table: _Table) -> Iterator[_Row]:
+def _rows(connection: Readable, table: _Table) -> Iterator[_Row]:
     """Read a table in pages, in the order of its first columns."""
     last: _Row = table.start
     first = ", ".join(table.columns[: len(last)])
@@ -223,7 +223,7 @@ def read(kind: Kind, fields: dict[str, Any]) -> Entry:
     return Entry(kind, table.row(msgspec.convert(fields, table.type)))
 
 
-def write(connection: sqlite3.Connection, entry: Entry) -> bool:
+def write(connection: Readable, entry: Entry) -> bool:
     """Write an entry as part of a transaction; False if it is there already. Raises `Conflict`."""
     table, row = _TABLES[entry.kind], entry.row
     size = len(table.start)
@@ -236,9 +236,8 @@ def write(connection: sqlite3.Connection, entry: Entry) -> bool:
         raise Conflict(f"there is {table.what}")
     if entry.kind == "token" and connection.execute("SELECT 1 FROM account WHERE key = ?", row[1:2]).fetchone() is None:
         raise Conflict(f"there is no account {row[1]}")
-    try:
-        marks = ", ".join("?" * len(row))
-        connection.execute(f"INSERT INTO {table.name} ({columns}) VALUES ({marks})", row)
-    except sqlite3.IntegrityError:
-        raise Conflict(f"there is {table.what}") from None
+    marks = ", ".join("?" * len(row))
+    sql = f"INSERT INTO {table.name} ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING RETURNING 1"
+    if connection.execute(sql, row).fetchone() is None:
+        raise Conflict(f"there is {table.what}")
     return True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sqlite3
 import sys
 import time
 from argparse import ArgumentParser, Namespace
@@ -15,9 +14,11 @@ from typing import BinaryIO, Final
 from .. import names
 from ..atomic_write import atomic_write
 from ..messages import WireError, encode_line, time_milliseconds, time_text
+from ..stores.postgresql.urls import is_url
 from . import Command, Problem
 from .account_lines import entries
-from .files import PAGE, Line, RoomRow, own_files, reading, rooms, takes_database
+from .files import PAGE, Line, Readable, RoomRow, own_files, reading, rooms, takes_database
+from .postgresql import reading_postgresql
 from .progress import Progress
 
 _SQLITE: Final = b"SQLite format 3\x00"
@@ -27,7 +28,7 @@ _UNITS: Final = {"h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
 
 
 def _arguments(parser: ArgumentParser) -> None:
-    takes_database(parser)
+    takes_database(parser, of_any_kind=True)
     parser.add_argument("--room", help="only the messages of this room")
     parser.add_argument(
         "--since",
@@ -63,7 +64,8 @@ def run(options: Namespace, line: Callable[[str, Row], bytes] = line_of) -> int:
     since = _since(options.since) if options.since else 0
     if os.path.isfile(options.file):  # opening a pipe would wait for its other end
         _spare_databases(options.file, options.database)
-    with reading(options.database) as connection:
+    opened = reading_postgresql if is_url(options.database) else reading
+    with opened(options.database) as connection:
         chosen = _chosen(rooms(connection), options.room)
         total = sum(room.messages for room in chosen)
         with _output(options.file, options.accounts) as output, Progress("messages", total) as progress:
@@ -116,7 +118,7 @@ def _chosen(kept: list[RoomRow], name: str | None) -> list[RoomRow]:
     return chosen
 
 
-def _pages(connection: sqlite3.Connection, room: int) -> Iterator[list[Row]]:
+def _pages(connection: Readable, room: int) -> Iterator[list[Row]]:
     """Read a room in pages. Each page is one statement, so no move of the journal comes in between."""
     sql = (
         "SELECT seq, time, author, id, msg, kind, of, deleted FROM said WHERE room = ? AND seq > ? ORDER BY seq LIMIT ?"

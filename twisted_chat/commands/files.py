@@ -7,7 +7,7 @@ import sqlite3
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import quote
 
 import msgspec
@@ -23,6 +23,13 @@ beginning anew."""
 
 WRITE_PATIENCE: Final = 60.0
 """Seconds that a command waits for the server to let it write."""
+
+
+class Readable(Protocol):
+    """A connection to a database of any kind, as far as an export needs it."""
+
+    def execute(self, sql: str, args: Any = (), /) -> Any:
+        """Execute a statement, with a `?` for each argument."""
 
 
 class Line(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -60,15 +67,18 @@ class RoomRow(NamedTuple):
     messages: int
 
 
-def takes_database(parser: ArgumentParser) -> None:
-    """Add the option `--database`, as the server has it."""
+def takes_database(parser: ArgumentParser, of_any_kind: bool = False) -> None:
+    """Add the option `--database`, as the server has it; it may be a URL if it may be `of_any_kind`."""
+    what = "the file in which the server keeps its messages"
+    if of_any_kind:
+        what += ", or the URL of a database in PostgreSQL"
     parser.add_argument(
         "-d",
         "--database",
         metavar="FILE",
-        type=_file,
+        type=str if of_any_kind else _file,
         default="chat.sqlite",
-        help="the file in which the server keeps its messages [default: chat.sqlite]",
+        help=f"{what} [default: chat.sqlite]",
     )
 
 
@@ -167,11 +177,13 @@ def _bring_up_to_date(path: str) -> None:
     lock.release()
 
 
-def rooms(connection: sqlite3.Connection) -> list[RoomRow]:
+_ROOMS: Final = """
+SELECT id, key, name, topic, ifnull(
+    (SELECT max(seq) FROM message WHERE message.room = room.id)
+    - (SELECT min(seq) FROM message WHERE message.room = room.id) + 1 - skipped, 0)
+FROM room WHERE name <> '' ORDER BY key"""
+
+
+def rooms(connection: Readable) -> list[RoomRow]:
     """List all rooms, by name."""
-    sql = """
-        SELECT id, key, name, topic, ifnull(
-            (SELECT max(seq) FROM message WHERE message.room = room.id)
-            - (SELECT min(seq) FROM message WHERE message.room = room.id) + 1 - skipped, 0)
-        FROM room WHERE name <> '' ORDER BY key"""
-    return [RoomRow(*row) for row in connection.execute(sql)]
+    return [RoomRow(*row) for row in connection.execute(getattr(connection, "rooms_sql", _ROOMS))]

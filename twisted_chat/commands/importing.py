@@ -9,7 +9,6 @@ from __future__ import annotations
 import codecs
 import os
 import re
-import sqlite3
 import sys
 import time
 from argparse import ArgumentParser, Namespace
@@ -24,11 +23,11 @@ from ..limits import MAX_TOPIC
 from ..log import Record
 from ..messages import MAX_ID, MAX_OBJECT, WireError, time_milliseconds
 from ..names import Name
-from ..stores.sqlite import database
 from . import Command, Problem
 from .account_lines import KINDS, Conflict, Entry, read, write
-from .files import Line, takes_database, writing
+from .files import Line, Readable, takes_database
 from .progress import Progress
+from .targets import Message, Target, writing_target
 
 STEP: Final = 500
 """Messages in one transaction, which takes some 10 ms: a server waits for no longer than that, and at most 5 s."""
@@ -53,21 +52,12 @@ class _Topic(NamedTuple):
     topic: str
 
 
-class _Message(NamedTuple):
-    where: str
-    """The file and the line."""
-    room: Name
-    author: Name
-    id: str | None
-    record: Record
-
-
 class _AboutAccounts(NamedTuple):
     where: str
     entry: Entry
 
 
-_Read = _Message | _Topic | _AboutAccounts
+_Read = Message | _Topic | _AboutAccounts
 """A line that was read."""
 
 
@@ -111,7 +101,7 @@ def _many(count: int, what: str) -> str:
 
 
 def _arguments(parser: ArgumentParser) -> None:
-    takes_database(parser)
+    takes_database(parser, of_any_kind=True)
     parser.add_argument(
         "--accounts",
         action="store_true",
@@ -127,13 +117,13 @@ def run(options: Namespace, sleep: Callable[[float], object] = time.sleep) -> in
     counts = _Counts(options.accounts)
     with (
         _input(options.file) as (file, name, size),
-        writing(options.database) as connection,
+        writing_target(options.database) as target,
         Progress("bytes", size) as progress,
     ):
         try:
             for step in _steps(_lines(file, name, progress)):
                 start = time.monotonic()
-                _take(connection, options.database, step, counts)
+                _write(target, step, counts)
                 sleep(time.monotonic() - start)
         finally:
             print(counts.text(), file=sys.stderr)
@@ -217,7 +207,7 @@ def _read(where: str, line: Line) -> _Read:
         _see(line.deleted is None or 1 <= line.deleted <= MAX_NUMBER, f"a deleted is a number from 1 to {MAX_NUMBER}")
         author = names.author(line.author)
         record = Record(line.seq, at, author.shown, line.msg, line.kind, line.of, line.deleted or 0)
-        return _Message(where, room, author, line.id, record)
+        return Message(where, room, author, line.id, record)
     except WireError as error:
         raise ValueError(error.text) from None
 
@@ -227,49 +217,22 @@ def _see(fits: bool, otherwise: str) -> None:
         raise ValueError(otherwise)
 
 
-def _take(
-    connection: sqlite3.Connection,
-    path: str,
-    lines: list[_Read],
-    counts: _Counts,
-) -> None:
-    """Write the lines of a step in one transaction."""
-    with database.transaction(connection):
-        database.move_now(connection)
-        before = counts.written
-        heads = _write(connection, lines, counts)
-        for room, (ends, inserted) in heads.items():
-            _count_skipped(connection, room, ends, inserted)
-        if counts.written != before:
-            connection.execute("UPDATE store SET epoch = epoch + 1")
-    if os.path.exists(f"{path}-wal") and os.path.getsize(f"{path}-wal") > database.WAL_BYTES:
-        database.copy_wal(connection)
+def _write(target: Target, lines: list[_Read], counts: _Counts) -> None:
+    """Write the new lines of a step in one transaction."""
+    rooms = {line.room.key: line.room for line in lines if not isinstance(line, _AboutAccounts)}
+    messages = [line for line in lines if isinstance(line, Message)]
+    with target.step([rooms[key] for key in sorted(rooms)], messages, counts):
+        for line in lines:
+            if isinstance(line, _AboutAccounts):
+                _write_about_accounts(target.connection, line, counts)
+            elif isinstance(line, _Topic):
+                _write_topic(target, line, counts)
+            elif _is_new(target, line, counts):
+                target.insert(line)
+                counts.messages += 1
 
 
-_Ends = tuple[int | None, int | None]
-
-
-def _write(connection: sqlite3.Connection, lines: list[_Read], counts: _Counts) -> dict[int, tuple[_Ends, int]]:
-    """Write the new lines. Returns each room's oldest and newest number before, and the number of new messages."""
-    added: dict[int, tuple[_Ends, int]] = {}
-    for line in lines:
-        if isinstance(line, _AboutAccounts):
-            _write_about_accounts(connection, line, counts)
-            continue
-        room = database.make_room(connection, line.room)
-        if isinstance(line, _Topic):
-            _write_topic(connection, room, line, counts)
-            continue
-        if room not in added:
-            added[room] = _ends(connection, room), 0
-        if _is_new(connection, room, line, counts):
-            database.insert(connection, room, line.record, line.author.key, line.id)
-            counts.messages += 1
-            added[room] = added[room][0], added[room][1] + 1
-    return added
-
-
-def _write_about_accounts(connection: sqlite3.Connection, line: _AboutAccounts, counts: _Counts) -> None:
+def _write_about_accounts(connection: Readable, line: _AboutAccounts, counts: _Counts) -> None:
     if not counts.with_accounts:
         counts.passed_over += 1
         return
@@ -282,54 +245,31 @@ def _write_about_accounts(connection: sqlite3.Connection, line: _AboutAccounts, 
         counts.conflict(line.where, str(conflict))
 
 
-def _write_topic(connection: sqlite3.Connection, room: int, line: _Topic, counts: _Counts) -> None:
-    (topic,) = connection.execute("SELECT topic FROM room WHERE id = ?", (room,)).fetchone()
+def _write_topic(target: Target, line: _Topic, counts: _Counts) -> None:
+    topic = target.topic(line.room)
     if topic == line.topic:
         counts.doubles += 1
     elif topic:
         counts.conflict(line.where, f"{line.room.shown} has another topic")
     else:
-        sql = "UPDATE room SET topic = ?, topic_time = 1000 * CAST(strftime('%s') AS INTEGER) WHERE id = ?"
-        connection.execute(sql, (line.topic, room))
+        target.set_topic(line.room, line.topic)
         counts.topics += 1
 
 
-def _is_new(connection: sqlite3.Connection, room: int, line: _Message, counts: _Counts) -> bool:
-    seq = line.record.seq
-    sql = "SELECT seq, time, author, msg, kind, of, ifnull(deleted, 0), id FROM message WHERE room = ? AND seq = ?"
-    there = connection.execute(sql, (room, seq)).fetchone()
+def _is_new(target: Target, line: Message, counts: _Counts) -> bool:
+    there = target.find(line)
     if there is not None:
-        *found, id = there
-        record = Record(*found)
+        record, id = there
         if id == line.id and record in (line.record, line.record.without_text(record.deleted)):
             counts.doubles += 1
         else:
-            counts.conflict(line.where, f"{line.room.shown} has another message with the number {seq}")
+            what = f"{line.room.shown} has another message with the number {line.record.seq}"
+            counts.conflict(line.where, what)
         return False
-    if line.id is not None and database.was_said(connection, room, line.author.key, line.id):
+    if line.id is not None and target.was_said(line):
         counts.conflict(line.where, f"{line.room.shown} has a message of that author and id with another number")
         return False
     return True
-
-
-def _ends(connection: sqlite3.Connection, room: int) -> _Ends:
-    oldest, newest = connection.execute(
-        """SELECT (SELECT min(seq) FROM message WHERE room = :room),
-                  (SELECT max(seq) FROM message WHERE room = :room)""",
-        {"room": room},
-    ).fetchone()
-    return oldest, newest
-
-
-def _count_skipped(connection: sqlite3.Connection, room: int, before: _Ends, inserted: int) -> None:
-    """Update the count of numbers that a room skips: retention computes the number of messages from it."""
-    more = _reach(_ends(connection, room)) - _reach(before) - inserted
-    connection.execute("UPDATE room SET skipped = skipped + ? WHERE id = ?", (more, room))
-
-
-def _reach(ends: _Ends) -> int:
-    oldest, newest = ends
-    return 0 if oldest is None or newest is None else newest - oldest + 1
 
 
 IMPORT: Final = Command("import", "Add the messages of a file that export has written.", _arguments, run)

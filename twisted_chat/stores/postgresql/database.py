@@ -100,6 +100,8 @@ class News(msgspec.Struct, omit_defaults=True):
     rooms: list[RoomNews] = []
     states: list[str] = []
     """The keys of rooms of which something else has changed."""
+    anew: list[str] = []
+    """The keys of rooms that have got records in front of others, or in between: by an import."""
     epoch: int = 0
     """The epoch of the rules and accounts that has begun."""
     events: list[Event] = []
@@ -125,6 +127,11 @@ def is_passing(error: BaseException) -> bool:
         return str(getattr(error, "sqlstate", "")).startswith(_BEGINNINGS)
     # Closed connections are errors of the interface, and a host with the wrong role is an error of the client.
     return isinstance(error, (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError, asyncio.TimeoutError))
+
+
+def is_error(error: BaseException) -> bool:
+    """True for an error of the database, or of the connection to it."""
+    return isinstance(error, asyncpg.PostgresError) or is_passing(error)
 
 
 def explain(error: BaseException) -> str:

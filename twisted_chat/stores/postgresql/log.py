@@ -299,12 +299,16 @@ class PostgreSQLLog:
     def _take_news(self, news: News) -> None:
         for one in news.rooms:
             room = self._by_id.get(one.id) or self._open.get(one.key)
-            if room is not None:
-                if room.seq < one.seq:
-                    self._news[room] = None
-            elif is_direct(one.key):
-                self.direct_heard(Name(one.key, one.key), one.first)
+            if room is None:
+                if is_direct(one.key):
+                    self.direct_heard(Name(one.key, one.key), one.first)
+            elif room.seq < one.seq:
+                self._news[room] = None
         self._news.update((room, None) for key in news.states if (room := self._open.get(key)) is not None)
+        for key in news.anew:
+            if (room := self._open.get(key)) is not None:
+                room.take((), room.seq, is_all=False)
+                self._news[room] = None
         if news.all:
             self._news.update(dict.fromkeys(self._open.values()))
         if self._news and not self._is_reading:

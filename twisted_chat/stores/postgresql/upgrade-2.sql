@@ -3,6 +3,9 @@
 
 UPDATE store SET version = 2;
 
+-- An import makes rules, and gives them the number of the epoch at its end.
+ALTER TABLE rule ALTER COLUMN changed SET DEFAULT 0;
+
 -- The servers that are alive, and until when that is known. A server that is dead for a minute is forgotten.
 CREATE UNLOGGED TABLE lease (
     server uuid PRIMARY KEY,
@@ -137,4 +140,56 @@ BEGIN
     INSERT INTO lease AS l VALUES (beat.server, now() + interval '10 seconds')
     ON CONFLICT (server) DO UPDATE SET until = excluded.until;
     RETURN false;
+END $$;
+
+-- For an import: makes rooms, locks them in the order of their keys, and returns their rows.
+CREATE FUNCTION import_rooms(keys text[], names text[]) RETURNS TABLE (id bigint, key text, topic text)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    made bigint;
+BEGIN
+    INSERT INTO room AS r (key, name)
+    SELECT u.key, u.name FROM unnest(import_rooms.keys, import_rooms.names) WITH ORDINALITY AS u (key, name, place)
+    ORDER BY u.place
+    ON CONFLICT (key) DO UPDATE SET name = excluded.name WHERE r.name = '';
+    GET DIAGNOSTICS made = ROW_COUNT;
+    UPDATE store SET rooms = rooms + made WHERE made > 0;
+    RETURN QUERY SELECT r.id, r.key, r.topic FROM room AS r WHERE r.key = ANY (import_rooms.keys)
+    ORDER BY r.key FOR NO KEY UPDATE;
+END $$;
+
+-- For an import: stores messages that are not there, in rooms that are locked.
+CREATE FUNCTION import_messages(
+    rooms bigint[], seqs bigint[], times bigint[], authors text[], author_keys text[], ids text[], msgs text[],
+    kinds text[], ofs bigint[], deleted bigint[]
+) RETURNS void LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+    INSERT INTO message (room, seq, time, author, author_key, id, msg, kind, of, deleted)
+    SELECT * FROM unnest(rooms, seqs, times, authors, author_keys, ids, msgs, kinds, ofs, import_messages.deleted);
+    WITH added AS (
+        SELECT u.room, min(u.seq) AS first, max(u.seq) AS last, count(*) AS count
+        FROM unnest(rooms, seqs) AS u (room, seq) GROUP BY u.room
+    ), ends AS (
+        SELECT r.id, greatest(r.head, added.last) AS head,
+            CASE WHEN r.oldest_time IS NULL THEN added.first ELSE least(r.oldest, added.first) END AS oldest,
+            CASE WHEN r.oldest_time IS NULL THEN 0 ELSE r.head - r.oldest + 1 END AS reached, added.count
+        FROM room AS r JOIN added ON added.room = r.id
+    )
+    UPDATE room AS r SET head = ends.head, oldest = ends.oldest,
+        oldest_time = (SELECT m.time FROM message AS m WHERE m.room = r.id AND m.seq = ends.oldest),
+        skipped = r.skipped + ends.head - ends.oldest + 1 - ends.reached - ends.count
+    FROM ends WHERE r.id = ends.id;
+END $$;
+
+-- For an import: tells all servers what was written, and goes on with numbers that nobody has.
+CREATE FUNCTION import_done(keys text[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    now bigint := begin_epoch();
+BEGIN
+    UPDATE rule SET changed = now WHERE changed = 0;
+    PERFORM setval(pg_get_serial_sequence('audit', 'seq'), greatest((SELECT max(seq) FROM audit), 1));
+    PERFORM setval(pg_get_serial_sequence('report', 'seq'), greatest((SELECT max(seq) FROM report), 1));
+    PERFORM tell(json_build_object('anew', keys));
 END $$;
