@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.address import IPv4Address
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -93,7 +94,7 @@ class BrowserTransport(StringTransport):
         self.full = False
         """Each write is told that nothing more is taken."""
         self._sent = b""
-        wire = WebFactory(server.chat).buildProtocol(None)
+        wire = WebFactory(server.chat).buildProtocol(IPv4Address("TCP", "192.0.2.1", 49474))
         assert isinstance(wire, WebSocket)
         self.end = wire
         wire.makeConnection(self)

@@ -129,7 +129,7 @@ class ShareTests(SynchronousTestCase):
         turn = self.server.chat.rooms.turn
         before = turn.work
         self.alice.send({"type": "topic", "room": "den", "msg": "bees"})
-        self.assertEqual(turn.work - before, 1 + 2)
+        self.assertEqual(turn.work - before, 1 + LOOK_UP + 2)
 
     def test_all_who_flood_have_a_bounded_share_together_one_after_the_other(self) -> None:
         crowd = [self.server.welcome(f"f{number}") for number in range(40)]
@@ -169,8 +169,8 @@ class ShareTests(SynchronousTestCase):
                 peer.got()
             self.server.clock.turn()
             served.append(sum(len(peer.got()) for peer in crowd))
-        self.assertEqual(served[0], WORK_A_TURN)
-        self.assertTrue(WORK_A_TURN // 6 < served[1] < WORK_A_TURN // 3, served)
+        self.assertEqual(served[0], -(-WORK_A_TURN // (1 + LOOK_UP)))
+        self.assertTrue(WORK_A_TURN // 12 < served[1] < WORK_A_TURN // 6, served)
 
     def test_one_that_asks_slowly_without_tokens_is_told_so_a_few_times_and_then_waits(self) -> None:
         self.server = Server(limits=Limits(burst=1, rate=0.01))

@@ -113,7 +113,8 @@ request."""
 
 LOOK_UP: Final = 4
 """The price of a wait for the store or the registry, beside that of the request: 0.1 ms, some of it in a thread.
-Requests wait for a room that is not open, older messages, the list of rooms, and a nick that is new."""
+Requests wait for a room that is not open, older messages, and the list of rooms. What they would wait for may be there
+at once, as a nick that an index finds; then it costs no tokens, and is as much work of the turn."""
 
 OWN_RATE: Final = 2.0
 OWN_BURST: Final = 12

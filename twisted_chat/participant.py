@@ -358,6 +358,9 @@ class Participant(ABC):
         self._busy = True
         if answered.paused or not answered.called:
             self.charge_work(LOOK_UP)
+        else:  # it was found in memory or by an index, which is nearly as much work
+            self.spend(LOOK_UP)
+            turn.spend(LOOK_UP)
         answered.addCallbacks(self._answered, self._failed, errbackArgs=(request,))
         answered.addErrback(lambda failure: _log.failure("A request could not be answered", failure))
 
