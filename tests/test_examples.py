@@ -21,7 +21,7 @@ from twisted.trial.unittest import SkipTest, TestCase
 
 from twisted_chat.client import Message, Page
 
-from .programs import ROOT, TIMEOUT, Client, Program, Server, folder, node
+from .programs import ROOT, TIMEOUT, WEBSOCKETS, Client, Program, Server, folder, node
 
 EXAMPLES = ROOT / "examples"
 
@@ -126,7 +126,7 @@ class ReadmeTests(TestCase):
         text = (EXAMPLES / "README.md").read_text("utf-8")
         self.assertIn(f"```sh\n{SERVER}\n```", text)
         named = re.findall(r"^\| \[(\S+)\]\(\1\) \|.*\| `(.*)` \|$", text, re.MULTILINE)
-        files = [path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".js", ".sh")]
+        files = [path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".js", ".mjs", ".sh")]
         self.assertEqual(sorted(name for name, _ in named), sorted(files))
         for name, command in named:
             *servers, own = commands(name)
@@ -471,6 +471,39 @@ class NodeTests(TestCase):
         nora = run(self, "talk.js", await Scripted.start(self, *script))
         self.assertEqual(await nora.ends(), 0)
         self.assertEqual(nora.output, "alice: 👋\n")
+
+
+class WelcomeBotTests(TestCase):
+    async def test_it_welcomes_whom_it_does_not_know(self) -> None:
+        server = await Server.start(self, "--web", "0", places=2)
+        alice = await server.hello(self, "alice", "lobby")
+        text = (EXAMPLES / "welcome_bot.mjs").read_text("utf-8")
+        self.assertIn(f"//     {SERVER} --web 14980\n", text)
+        words = ("examples/welcome_bot.mjs", f"ws://127.0.0.1:{server.ports[1]}/chat", "lobby")
+        self.assertIn(f"//     node {' '.join(words).replace(str(server.ports[1]), '14980')}\n", text)
+        bot = Program(self, node(WEBSOCKETS), str(ROOT / words[0]), *words[1:])
+        await bot.says("in lobby\n")
+        bob = await server.hello(self, "bob", "lobby")
+        self.assertEqual(await said(alice), "welcome-bot: Welcome, bob!")
+        bob.says(type="leave", room="lobby")
+        await goes(alice, "bob")
+        bob.says(type="join", room="lobby")  # somebody who comes back is not welcomed again
+        await comes(alice, "bob")
+        carol = await server.hello(self, "carol", "lobby")
+        self.assertEqual(await said(alice), "welcome-bot: Welcome, carol!")
+        carol.hang_up()
+        bot.signal(signal.SIGINT)
+        self.assertEqual(await bot.ends(), 0)
+        self.assertEqual(bot.output, "in lobby\nclosed the client is closed\n")
+
+    async def test_it_says_why_it_is_not_let_in(self) -> None:
+        server = await Server.start(self, "--web", "0", places=2)
+        await server.hello(self, "welcome-bot")
+        bot = Program(
+            self, node(WEBSOCKETS), str(EXAMPLES / "welcome_bot.mjs"), f"ws://127.0.0.1:{server.ports[1]}/chat"
+        )
+        self.assertEqual(await bot.ends(), 1)
+        self.assertIn("welcome_bot: somebody else has this nick", bot.output)
 
 
 STAND_IN = """#!{python}

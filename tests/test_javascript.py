@@ -11,15 +11,12 @@ from pathlib import Path
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from .programs import ROOT, node
+from .programs import ROOT, WEBSOCKETS, node
 
 FILES = sorted((ROOT / "tests" / "js").glob("*.test.js"))
 
 DEADLINE = 120
 """Seconds for one file, on a machine that is busy with other things."""
-
-OLDEST = 22
-"""The oldest version of Node.js that has a WebSocket."""
 
 
 TSC = ROOT / "build" / "typescript" / "bin" / "tsc"
@@ -28,10 +25,7 @@ TSC = ROOT / "build" / "typescript" / "bin" / "tsc"
 
 def _node(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run Node.js. A test that starts a server takes the interpreter of these tests."""
-    program = node()
-    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
-    if int(version.removeprefix("v").split(".")[0]) < OLDEST:
-        raise SkipTest(f"Node.js is {version.strip()} here; the client needs {OLDEST} or newer")
+    program = node(WEBSOCKETS)
     return subprocess.run(
         [program, *arguments],
         env={**os.environ, "PYTHON": sys.executable},

@@ -31,6 +31,7 @@ async function joined(options) {
   const one = await connected(options);
   const joining = one.client.join("lobby");
   one.around.socket.joins();
+  one.around.passes(0);
   return { ...one, room: await joining };
 }
 
@@ -254,6 +255,40 @@ describe("rooms", () => {
     assert.equal((await joining).seq, 7);
   });
 
+  test("a listener that is added once the room is joined misses nothing, even if all comes at once", async () => {
+    const { client, around } = await connected();
+    const got = /** @type {(number | undefined)[]} */ ([]);
+    const joining = (async () => {
+      const room = await Promise.all([client.join("lobby", { since: 0 })]).then(([one]) => one);
+      room.on("message", ({ seq }) => got.push(seq));
+    })();
+    around.socket.joins();
+    for (const seq of [1, 2]) around.socket.hears({ type: "", room: "lobby", author: "bob", msg: "x", seq });
+    around.socket.hears({ type: "stop", msg: "bye" });
+    assert.equal(client.state, "connected");
+    await joining;
+    assert.deepEqual(got, []);
+    around.passes(0);
+    assert.deepEqual([got, client.state], [[1, 2], "waiting"]);
+    around.passes(1);
+    around.socket.welcomes();
+    assert.equal(around.socket.joins().since, 2);
+    around.socket.hears({ type: "", room: "lobby", author: "bob", msg: "x", seq: 3 });
+    assert.deepEqual(got, [1, 2, 3]); // nobody has to wait for a room that is joined again
+  });
+
+  test("what is held when the connection is lost comes on the next one", async () => {
+    const { client, around, told } = await connected();
+    client.join("lobby", { since: 0 });
+    around.socket.joins();
+    around.socket.hears({ type: "", room: "lobby", author: "bob", msg: "x", seq: 1 });
+    comeBack(around);
+    assert.deepEqual(told("message"), []);
+    assert.equal(around.socket.joins().since, 0);
+    around.socket.hears({ type: "", room: "lobby", author: "bob", msg: "x", seq: 1 });
+    assert.equal(told("message").length, 1);
+  });
+
   test("one that refuses is told", async () => {
     const { client, around } = await connected();
     const joining = client.join("lobby");
@@ -271,6 +306,7 @@ describe("rooms", () => {
     await Promise.resolve();
     await Promise.resolve();
     around.socket.joins({ seq: 20 });
+    around.passes(0);
     const [one, other] = await Promise.all(again);
     assert.equal(one, other);
     assert.notEqual(one, room);
@@ -441,6 +477,7 @@ describe("messages", () => {
     assert.deepEqual(client.waiting.map(({ kind, room, text }) => [kind, room, text]), [["message", "lobby", "one"]]);
     client.join("lobby");
     around.socket.joins();
+    around.passes(0);
     const [last] = around.socket.take();
     assert.deepEqual(last, first[0]);
     around.socket.hears({ type: "ack", id: last.id, seq: 11 });

@@ -326,6 +326,10 @@ class Timer {
     this.#surroundings = surroundings;
   }
 
+  get isRunning() {
+    return this.#timer !== null;
+  }
+
   /**
    * Call a function after some seconds, in place of the one before.
    *
@@ -356,6 +360,14 @@ export class Client extends Emitter {
   /** Ends the attempt to connect, or makes the next one. */
   #redial;
   #tick;
+  /** Runs while what was received waits until the program has taken the rooms that it has joined for the first time.
+   * Several messages may come at once in Node.js, and a listener that is added after `await join()` has to get them all. */
+  #hold;
+  /** @type {unknown[]} */
+  #held = [];
+  /** The rooms that were joined before.
+   * @type {WeakSet<Membership>} */
+  #taken = new WeakSet();
   /** What the clock of the day is ahead of the timers' clock, in seconds. */
   #ahead = 0;
   #isTurning = false;
@@ -400,6 +412,7 @@ export class Client extends Emitter {
     };
     this.#redial = new Timer(this.#surroundings);
     this.#tick = new Timer(this.#surroundings);
+    this.#hold = new Timer(this.#surroundings);
     const { storage, password, direct, retry } = options;
     const makeToken = () => secret(16);
     this.#token = storage === undefined ? makeToken() : storages.sessionToken(storage, nick, makeToken);
@@ -990,6 +1003,10 @@ export class Client extends Emitter {
 
   /** @param {unknown} data */
   #received(data) {
+    if (this.#hold.isRunning) {
+      this.#held.push(data);
+      return;
+    }
     let obj;
     try {
       obj = JSON.parse(/** @type {string} */ (data));
@@ -997,6 +1014,13 @@ export class Client extends Emitter {
       return; // no object of the protocol
     }
     this.#engine.received(obj, this.#surroundings.now());
+    this.#turn(); // before the next object, since that may have to wait
+  }
+
+  /** Take what was received while the program was to take its rooms. */
+  #release() {
+    this.#hold.end();
+    while (this.#held.length > 0 && !this.#hold.isRunning) this.#received(this.#held.shift());
   }
 
   /**
@@ -1006,6 +1030,8 @@ export class Client extends Emitter {
    */
   #lost(reason) {
     this.#redial.end();
+    this.#hold.end();
+    this.#held = []; // it comes again on the next connection
     const socket = this.#socket;
     this.#socket = null;
     socket?.close();
@@ -1082,7 +1108,9 @@ export class Client extends Emitter {
 
   /** @param {Membership} membership */
   #entered({ key }) {
-    const { entered, room } = /** @type {Known} */ (this.#rooms.get(key));
+    const { membership, entered, room } = /** @type {Known} */ (this.#rooms.get(key));
+    if (!this.#taken.has(membership)) this.#hold.begin(0, () => this.#release());
+    this.#taken.add(membership);
     entered.resolve(room);
   }
 
@@ -1098,6 +1126,7 @@ export class Client extends Emitter {
   #ends(error) {
     this.#hints.abort();
     this.#redial.end();
+    this.#hold.end();
     this.#socket?.close();
     this.#socket = null;
     this.#welcome.reject(error);
