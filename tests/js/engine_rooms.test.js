@@ -102,6 +102,22 @@ describe("a room", () => {
     assert.deepEqual(one.told("new-log"), []);
   });
 
+  test("a new log is one although nobody else has said anything", () => {
+    const one = welcome();
+    const room = one.join("lobby", { seq: 0 });
+    for (const seq of [1, 2]) {
+      const { id } = one.say(room, "x");
+      one.sent();
+      one.ack(id, seq);
+    }
+    one.return();
+    one.joins(1); // the server keeps nothing on disk, and bob was faster
+    assert.equal(one.told("new-log").length, 1);
+    assert.equal(one.joins(1).since, 0);
+    one.message(1); // and not a message of the client's own, although one had this number
+    assert.deepEqual(one.got(), [1]);
+  });
+
   test("a log with odd numbers is no reason to ask again and again", () => {
     const one = welcome();
     one.engine.join("lobby", 0);
@@ -371,7 +387,7 @@ describe("messages", () => {
     one.ack(said[0].id, 11);
     assert.deepEqual(texts(one.sent()), [String(WINDOW)]);
     one.return();
-    one.joins();
+    one.joins(11);
     assert.deepEqual(texts(one.sent()).slice(0, 2), ["1", "2"]);
   });
 

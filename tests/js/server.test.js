@@ -49,7 +49,7 @@ async function enter(t, server, nick, options) {
 const until = (client, isTrue) =>
   new Promise((resolve) => {
     const look = () => isTrue() && resolve(null);
-    for (const type of /** @type {const} */ (["message", "direct-message", "deleted", "acked", "joined", "granted", "invited", "state-changed"])) {
+    for (const type of /** @type {const} */ (["message", "direct-message", "deleted", "acked", "joined", "member-joined", "granted", "invited", "state-changed"])) {
       client.on(type, look);
     }
     look();

@@ -49,7 +49,7 @@ class DirectLog {
     /** The live entries that came while it was behind.
      * @type {Entry[]} */
     this.later = [];
-    /** The number of the newest entry that was known before this connection. */
+    /** The number of the newest entry that was heard, or acked, before this connection. */
     this.before = 0;
   }
 
@@ -70,7 +70,7 @@ class DirectLog {
 
   /** Called when the connection is lost, or was not made yet. */
   lost() {
-    this.before = this.reader?.edge ?? 0;
+    this.before = this.reader === null ? 0 : Math.max(this.reader.edge, this.reader.ownEdge);
     this.behind = true;
     this.reading = false;
     this.later = [];

@@ -29,8 +29,21 @@ export class LogReader {
   constructor(seq) {
     /** The cursor: all entries up to this one were handed out. */
     this.seq = seq;
-    /** The number of the newest entry that is known. */
+    /** The number of the newest entry that was heard. */
     this.edge = seq;
+    /** The number of the newest of the client's own messages that was acked. */
+    this.ownEdge = 0;
+  }
+
+  /**
+   * True if a log whose newest entry has this number is not the one that is read: it was lost, and begins again. The
+   * numbers of acked messages show that too, where nobody else has said anything.
+   *
+   * @param {number} newest
+   */
+  isNewLog(newest) {
+    const known = Math.max(this.edge, this.ownEdge);
+    return known > 0 && newest < known;
   }
 
   /** True while a page has to be read to move the cursor over the client's own messages. */
@@ -66,6 +79,7 @@ export class LogReader {
    * @param {number} seq
    */
   acked(seq) {
+    this.ownEdge = Math.max(this.ownEdge, seq);
     if (seq > this.seq) this.#own.add(seq);
   }
 

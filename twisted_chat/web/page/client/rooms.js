@@ -248,7 +248,7 @@ export class Rooms {
     Object.assign(membership, { name: room, topic, oldest, count, role, busy: false, tries: 0 });
     if (membership.reader === null) {
       membership.reader = new LogReader(seq);
-    } else if (seq < membership.reader.edge && membership.reader.edge > 0) {
+    } else if (membership.reader.isNewLog(seq)) {
       // The log is a new one (a server that keeps nothing on disk was started again): nothing of it was heard.
       membership.reader = new LogReader(0);
       this.#exchange.emit("new-log", { room });
