@@ -809,6 +809,17 @@ class RoomTests(EngineTestCase):
         self.assertEqual(self.page(1, 2)["after"], 0)
         self.assertEqual((self.told(NewLog), self.taken(room)), ([NewLog("lobby")], [1, 2]))
 
+    def test_a_new_log_is_one_although_nobody_else_said_anything(self) -> None:
+        room = self.join(seq=0)
+        for seq in (1, 2):
+            self.engine.say(room, "x")
+            (request,) = self.sent()
+            self.ack(request["id"], seq)
+        self.return_()
+        self.joins(1)  # the server keeps nothing on disk, and bob was faster
+        self.assertEqual(self.page(1)["after"], 0)
+        self.assertEqual((self.told(NewLog), self.taken(room)), ([NewLog("lobby")], [1]))  # it is not one's own
+
     def test_a_first_join_may_be_refused(self) -> None:
         for code in ("bad-room", "full", "internal"):
             room = self.engine.join("lobby")

@@ -40,7 +40,8 @@ def _run(file: Path) -> Callable[[SynchronousTestCase], None]:
     """Return the test that runs one file."""
 
     def test(self: SynchronousTestCase) -> None:
-        done = _node("--test", "--test-force-exit", f"--test-timeout={1000 * DEADLINE // 3}", "--test-reporter=tap", file)
+        deadline = f"--test-timeout={1000 * DEADLINE // 3}"
+        done = _node("--test", "--test-force-exit", deadline, "--test-reporter=tap", file)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         passed = re.search(r"^# pass (\d+)$", done.stdout, re.MULTILINE)
         self.assertTrue(passed and int(passed[1]) > 0, done.stdout)
@@ -50,8 +51,6 @@ def _run(file: Path) -> Callable[[SynchronousTestCase], None]:
 
 class JavaScriptTests(SynchronousTestCase):
     """A file that fails shows what Node.js says of it."""
-
-    timeout = DEADLINE
 
     def test_the_tests_of_the_client_reach_all_of_it(self) -> None:
         """Without those of the real server, since one run differs from the next there."""

@@ -82,7 +82,7 @@ class Directs:
         self._replayed: list[PartialLog[Object]] = []
         """The logs that the hello of this connection has named."""
         self._edges: dict[PartialLog[Object], int] = {}
-        """The number of the newest message that was heard in each log before this connection."""
+        """The number of the newest message that was heard in each log, or acked, before this connection."""
         for partner, seq in (cursors or {}).items():
             self._log(partner).read_from(seq).log.broken()
 
@@ -123,7 +123,8 @@ class Directs:
             self._knows_partners = False
         self._nick = nick
         if account:
-            self._edges = {log.reader.log: log.reader.log.edge for log in self._logs.values() if log.reader is not None}
+            readers = [log.reader for log in self._logs.values() if log.reader is not None]
+            self._edges = {reader.log: reader.log.newest for reader in readers}
             for log in self._replayed:
                 log.resume()
             self._ask_for_partners()

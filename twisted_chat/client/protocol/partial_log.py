@@ -44,6 +44,11 @@ class PartialLog(Generic[M]):
         return len(self._known)
 
     @property
+    def newest(self) -> int:
+        """The highest number that is known: of the newest message that was heard, or of one's own that was acked."""
+        return max((self.edge, *self.own))
+
+    @property
     def is_complete(self) -> bool:
         """True while nothing is known to be missing, and the cursor need not be moved over one's own messages."""
         return not (self.is_broken or self._ends or len(self.own) - self._unseen > MAX_OWN)

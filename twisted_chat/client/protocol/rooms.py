@@ -148,7 +148,7 @@ class Rooms:
         reader = membership.reader
         if reader is None:
             membership.read_from(seq)
-        elif seq < reader.log.seq:
+        elif seq < reader.log.newest:
             # The log is a new one (a server that keeps nothing on disk was started again): nothing of it was heard.
             membership.read_from(0).log.skip(seq)
             self._exchange.emit(NewLog(room))
