@@ -105,6 +105,23 @@ class AttemptTests(DatabaseTestCase):
         self.addCleanup(lambda: database.run(database.close()))
         return database
 
+    async def test_the_last_attempt_takes_no_more_time_than_is_left(self) -> None:
+        database, connections = self.database(patience=5), []
+
+        async def hang(connection: Connection) -> None:
+            connections.append(connection)
+            await connection.fetch("SELECT pg_sleep(600)")
+
+        done: list[Any] = []
+        database.run(database.attempt(hang)).addErrback(done.append)
+        begin = self.clock.seconds()
+        for number in (1, 2):
+            await self.until_true(lambda number=number: len(connections) == number)  # type: ignore[misc]
+            self.clock.advance(ATTEMPT_SECONDS if number == 1 else 2)
+        await self.until_true(lambda: done)
+        self.assertEqual(done[0].type, Unavailable)
+        self.assertLess(self.clock.seconds() - begin, 2 * ATTEMPT_SECONDS)
+
     async def test_an_error_that_stays_is_not_attempted_again(self) -> None:
         database = self.database()
         done = database.run(database.attempt(fetch("SELEC 1")))

@@ -289,10 +289,12 @@ class Database:
         number = 0
         while True:
             self._check_open()
+            left = until - self._reactor.seconds()
+            most = min(seconds, max(left, PAUSES[-1])) if number else seconds
             try:
                 async with (
                     (pool or self.reading).connection() as connection,
-                    self._at_most(seconds, connection.terminate),
+                    self._at_most(most, connection.terminate),
                 ):
                     result = await work(connection)
                 self._has_worked()
