@@ -129,7 +129,7 @@ TESTS: Final = {
     "login": ("login", "account_requests"),
     "passwords": ("passwords",),
     "pauses": ("pauses",),
-    "rules": ("rules",),
+    "rules": ("rules", "moderation"),
     "encoding": ("encoding", "bare", "room", "chat"),
     "room.appending": ("room", "session", "chat", "bare", "promises"),
     "room.backlog": ("backlog",),

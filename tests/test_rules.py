@@ -317,6 +317,31 @@ class LockTests(InForceTestCase):
             nick = names.nick("in")
             self.assertEqual(self.entry(Somebody(nick, Account(nick, created), since=since)), code, (created, since))
 
+    def test_the_rooms_that_are_locked_are_known(self) -> None:
+        key = self.make("lock")
+        self.assertEqual(self.rules.locked, {"den"})
+        self.end(key)
+        self.assertEqual(self.rules.locked, set())
+
+
+class TopicTests(InForceTestCase):
+    def may_set(self, person: Somebody) -> bool:
+        try:
+            self.rules.check_topic(person, DEN)
+        except WireError as error:
+            self.assertEqual(error.code, "denied")
+            return False
+        return True
+
+    def test_everybody_sets_it_where_nobody_keeps_order(self) -> None:
+        self.assertTrue(self.may_set(guest("al")))
+        self.rules.check_topic(guest("al"), names.room("other"))
+
+    def test_where_somebody_does_only_accounts_with_a_role_set_it(self) -> None:
+        self.make("role", "mo", value=Role.MODERATOR)
+        people = guest("al"), registered("al"), registered("zed"), registered("mo"), registered("olga")
+        self.assertEqual([self.may_set(person) for person in people], [False, False, True, True, True])
+
 
 class SpeechTests(InForceTestCase):
     def test_the_clock_is_not_read_where_a_room_has_no_rules(self) -> None:
@@ -370,6 +395,21 @@ class SpeechTests(InForceTestCase):
         self.assertEqual(self.speech(guest("bo", here, since=HOUR + 1_000), HOUR + 30_000), 1, "since ed spoke")
         self.assertIsNone(self.speech(guest("bo", here, since=HOUR + 1_000), HOUR + 31_000))
         self.assertIsNone(self.speech(registered("flo", here), HOUR + 31_000))
+
+    def test_another_nick_is_no_way_around_slow_mode(self) -> None:
+        self.make("slow", value=10)
+        self.assertIsNone(self.speech(guest("al"), HOUR))
+        self.rules.rename("al", "bo", "den")
+        self.rules.rename("zoe", "cy", "den")
+        self.rules.rename("al", "cy", "other")
+        self.assertEqual([self.speech(guest(nick), HOUR + 1_000) for nick in ("bo", "cy")], [9.0, None])
+
+    def test_a_guest_who_is_muted_does_not_change_its_nick(self) -> None:
+        self.make("mute", "al", until=10)
+        self.assertFalse(self.rules.may_change_nick(guest("al"), "den", lambda: 9))
+        self.assertTrue(self.rules.may_change_nick(guest("al"), "den", lambda: 10))
+        self.assertTrue(self.rules.may_change_nick(guest("bo"), "den", lambda: 9))
+        self.assertTrue(self.rules.may_change_nick(guest("al"), "other", lambda: 9))
 
     def test_the_memory_of_slow_mode_is_bounded(self) -> None:
         self.patch(rules, "MAX_SPOKEN", 3)
