@@ -147,6 +147,7 @@ class FakeLog:
 
     def __init__(self) -> None:
         self.trouble = ""
+        self.patience = 5.0
         self.logs: dict[str, FakeRoomLog] = {}
         self.held: set[str] = set()
         self.failing: dict[str, Exception] = {}
@@ -154,7 +155,7 @@ class FakeLog:
         self.waiting: deque[tuple[Deferred[Any], Callable[[], Any]]] = deque()
 
     def condition(self) -> Condition:
-        return Condition(self.trouble)
+        return Condition(self.trouble, patience=self.patience)
 
     @property
     def room_count(self) -> int:

@@ -11,7 +11,7 @@ from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import globalLogPublisher
 
 from twisted_chat import names
-from twisted_chat.log import RoomLog, Unavailable, Unusable
+from twisted_chat.log import Condition, RoomLog, Unavailable, Unusable
 from twisted_chat.stores.postgresql.database import ATTEMPT_SECONDS, Connection, Database, explain, fetch
 from twisted_chat.stores.postgresql.log import PostgreSQLLog
 from twisted_chat.stores.postgresql.urls import check_url, hosts_of, is_url, without_password
@@ -55,7 +55,8 @@ class OutageTests(DatabaseTestCase):
         self.cluster.kill()
         said = entry(here.log, "a", "1")
         kept = log.append([said], 5)
-        await self.until_true(lambda: log.condition().trouble)
+        await self.until_true(lambda: log._database.trouble)
+        self.assertEqual(log.condition(), Condition(patience=600))
         self.cluster.start()
         self.assertIsNone(await self.until(kept))
         self.assertEqual((said.fresh, here.texts, log.condition().trouble), (True, ["a"], ""))
@@ -71,6 +72,7 @@ class OutageTests(DatabaseTestCase):
         failure = await self.until(log.append([said], 5))
         self.assertEqual(failure.type, Unavailable)
         self.assertFalse(said.fresh)
+        await self.until_true(lambda: log.condition().trouble)
         self.cluster.start()
         said = entry(there.log, "b", "2")
         await self.until(other.append([said], 6))

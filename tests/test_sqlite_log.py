@@ -658,6 +658,7 @@ class Conditions(FileTestCase):
     async def test_the_journal_and_the_files(self) -> None:
         log = self.open_store()
         before = log.condition()
+        self.assertEqual(before.patience, database.PATIENCE)
         self.assertEqual((before.trouble, before.journal_entries, before.journal_bytes), ("", 0, 0))
         for name in ("lobby", "other"):
             await keep(log, [entry(await room(log, name), "x" * 1000), entry(await room(log, name), "y")], 1)

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_chat.log import Condition, Unavailable
 from twisted_chat.status import units
 from twisted_chat.status.history import POINT_SECONDS, POINTS, History, memory, quantile
-from twisted_chat.status.snapshot import FAILED_SECONDS, KINDS, STUCK_SECONDS, Snapshot, take
+from twisted_chat.status.snapshot import FAILED_SECONDS, KINDS, Snapshot, take
 
 from .helpers import Server
 
@@ -91,16 +91,17 @@ class ReadinessTests(SynchronousTestCase):
         self.server.fake.trouble = "it is gone"
         self.assertEqual(self.trouble(), "the database takes no messages: it is gone")
 
-    def test_not_while_an_append_hangs(self) -> None:
+    def test_not_while_an_append_hangs_for_longer_than_the_patience_of_the_store(self) -> None:
         self.server.chat.is_open = True
+        self.server.fake.patience = 10
         alice = self.server.welcome("alice", "lobby")
         self.server.fake.held.add("append")
         alice.say("hello")
         self.server.settle()
-        self.server.clock.advance(STUCK_SECONDS)
+        self.server.clock.advance(10)
         self.assertEqual(self.trouble(), "")
         self.server.clock.advance(2)
-        self.assertEqual(self.trouble(), "the database has not stored a message for 7 s")
+        self.assertEqual(self.trouble(), "the database has not stored a message for 12 s")
         self.server.fake.release()
         self.server.settle()
         self.assertEqual(self.trouble(), "")

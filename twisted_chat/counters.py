@@ -18,7 +18,8 @@ From 50 ms on, people who type notice, and from 0.25 s on, something is wrong.""
 
 COMMIT_BOUNDS: Final = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 """Bounds of the times of commits, in seconds. SQLite takes 20 to 500 microseconds without waiting for a disk, a fast
-disk 0.2 to 2 ms, a slow one 10 to 50. After 5 s (`PATIENCE` of the store) the messages are refused."""
+disk 0.2 to 2 ms, a slow one 10 to 50. PostgreSQL takes 0.5 ms, and seconds during a failover. When the patience of the
+store is over (`log.Condition`: 5 s, and 10 s with PostgreSQL), the messages are refused."""
 
 
 class Histogram:
@@ -44,7 +45,11 @@ class Histogram:
 
 
 class Traffic:
-    """The bytes of a connection. It is an object of its own, since what writes to a connection does not refer to it."""
+    """The bytes of a connection.
+
+    It is an object of its own, since the function that writes to the socket counts in it, and would keep the wire alive
+    if it referred to that.
+    """
 
     __slots__ = ("began", "received", "sent")
 

@@ -156,6 +156,8 @@ class Condition(NamedTuple):
     """The entries that are stored, and not in their final place yet, and the memory that they take in bytes."""
     files: Mapping[str, int] = MappingProxyType({})
     """The sizes of its files in bytes: `database`, and `wal` for the write-ahead log."""
+    patience: float = 5.0
+    """Seconds after which the store refuses an entry that it could not store. Until then, an append is only slow."""
 
 
 class Log(Protocol):

@@ -16,9 +16,6 @@ from ..log import Condition
 KINDS: Final = ("tcp", "tls", "udp", "unix", "http", "websocket")
 """The kinds of connections that are shown even if there was none so far, so that a rate begins at 0."""
 
-STUCK_SECONDS: Final = 5.0
-"""Seconds after which an append that is not over means that the store hangs: the patience of the embedded store."""
-
 FAILED_SECONDS: Final = 10.0
 """Seconds for which a failed append means that the store takes none. If nobody says anything, it may work again by
 then, and only another message can tell."""
@@ -87,7 +84,7 @@ def trouble(chat: Chat, store: Condition) -> str:
         return f"the database takes no messages: {store.trouble}"
     counters = chat.counters
     now = counters.seconds()
-    if counters.is_committing and now - counters.commit_began > STUCK_SECONDS:
+    if counters.is_committing and now - counters.commit_began > store.patience:
         return f"the database has not stored a message for {now - counters.commit_began:.0f} s"
     if counters.failed_at is not None and now - counters.failed_at <= FAILED_SECONDS:
         return "the database could not store the last messages: the log of the server says why"

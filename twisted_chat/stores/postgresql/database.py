@@ -183,9 +183,12 @@ class Database:
         self._hosts = hosts_of(url)
         self._reactor = reactor
         self._loop = loop
-        self._patience = patience
+        self.patience = patience
+        """Seconds for which an operation is attempted."""
         self.trouble = ""
         """Why nothing works now; empty if it does."""
+        self._trouble_began = 0.0
+        """When the trouble began, by the reactor's clock."""
         self.appending = Pool(self._connect, 1)
         """The connection of appends, which do not wait behind those who read."""
         self.reading = Pool(self._connect, READERS)
@@ -285,7 +288,7 @@ class Database:
         self, work: Work[_T], pool: Pool | None = None, seconds: float = ATTEMPT_SECONDS, patience: float | None = None
     ) -> _T:
         """Do something until it works. Raises `Unavailable` when it has not for too long."""
-        until = self._reactor.seconds() + (self._patience if patience is None else patience)
+        until = self._reactor.seconds() + (self.patience if patience is None else patience)
         number = 0
         while True:
             self._check_open()
@@ -316,8 +319,14 @@ class Database:
 
     def _tell(self, trouble: str) -> None:
         if not self.trouble:
+            self._trouble_began = self._reactor.seconds()
             _log.error("{database} does not work now: {trouble}", database=self.shown, trouble=trouble)
         self.trouble = trouble
+
+    def lasting_trouble(self) -> str:
+        """Return why operations are refused now; empty while they are only slow, as during a failover."""
+        is_short = self._reactor.seconds() - self._trouble_began <= self.patience
+        return "" if is_short and not self._is_closed else self.trouble
 
     def _has_worked(self) -> None:
         if self.trouble:

@@ -152,7 +152,7 @@ class PostgreSQLLog:
         self._database.follow(self._told, self._check)
 
     def condition(self) -> Condition:
-        return Condition(self._database.trouble)
+        return Condition(self._database.lasting_trouble(), patience=self._database.patience)
 
     # Rooms
 

@@ -188,7 +188,7 @@ class SQLiteLog:
 
     def condition(self) -> Condition:
         journal = sum(map(len, self._journal.values()))
-        return Condition(self._file.trouble(), journal, self._journal_bytes, self._file.sizes())
+        return Condition(self._file.trouble(), journal, self._journal_bytes, self._file.sizes(), database.PATIENCE)
 
     # Rooms
 
