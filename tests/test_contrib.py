@@ -222,6 +222,10 @@ class DockerTests(TestCase):
         (subnet,) = re.findall(r"subnet: (\S+)", self.compose)
         self.assertIn(f"--trust-proxy={subnet}", command)
 
+    def test_the_image_has_every_extra_that_a_server_can_use(self) -> None:
+        (extras,) = re.findall(r"pip install --no-cache-dir '/src\[(.*)\]'", self.dockerfile)
+        self.assertEqual(extras.split(","), ["postgresql", "tls"])
+
     def test_the_files_that_are_mounted_exist(self) -> None:
         mounted = re.findall(r"- (\.\S*?):", self.compose)
         self.assertEqual(len(mounted), 3)
