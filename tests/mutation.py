@@ -60,6 +60,7 @@ TESTS: Final = {
     "names": ("names", "confusables", "chat", "importing"),
     "forbidden_nicks": ("forbidden_nicks",),
     "certificates": ("certificates",),
+    "http_requests": ("http_requests", "web", "status_site"),
     "handed_over": ("handed_over", "places"),
     "supervisor": ("supervisor",),
     "framing": ("framing",),

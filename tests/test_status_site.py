@@ -124,13 +124,21 @@ class AccessTests(SiteTestCase):
             self.assertEqual(self.ask(path, host="evil.example").status, 421)
         self.assertEqual(self.ask("/readyz", host="chat.example.org").status, 200)
 
+    def test_a_whole_url_is_its_path_and_its_host(self) -> None:
+        for path in ("/", "/metrics", "/readyz"):
+            self.assertEqual(self.ask(f"http://127.0.0.1:14990{path}?a=/").status, 200)
+        self.assertEqual(self.ask("http://evil.example/metrics").status, 421)
+
+    def test_who_names_two_hosts_is_not_believed(self) -> None:
+        self.assertEqual(self.ask("/metrics", "Host: localhost", host="evil.example").status, 421)
+
     def test_over_a_unix_socket_any_name_will_do(self) -> None:
         browser = Browser(self.site(), UNIXAddress("/run/status.sock"))
         self.assertEqual(browser.ask("/metrics", host="status.example.org").status, 200)
 
     def test_which_hosts_are_this_machine(self) -> None:
-        names = (b"", b"localhost", b"LOCALHOST:80", b"127.0.0.1", b"192.0.2.1:14990", b"[::1]:14990", b"::1", b"\xff")
-        self.assertEqual([is_this_machine(name) for name in names], [True] * 7 + [False])
+        names = (b"", b"localhost", b"LOCALHOST:80", b"127.0.0.1", b"192.0.2.1:14990", b"[::1]:14990", b"\xff")
+        self.assertEqual([is_this_machine(name) for name in names], [True] * 6 + [False])
         for name in (b"localhost.evil.example", b"127.0.0.1.nip.io:80", b"[evil.example]"):
             self.assertFalse(is_this_machine(name))
 

@@ -160,10 +160,6 @@ class HostTests(SynchronousTestCase):
         for host in b"", b"a b", b"a:b", b"a/b", b"[::1", b"a:1:2", b"\xff", b"user@host":
             self.assertEqual(self.status(host, is_proved=True), 400)
 
-    def test_a_name_on_the_net_is_no_address(self) -> None:
-        for host, expected in (b"chat.example.org:1", True), (b"127.0.0.1", False), (b"[::1]:1", False):
-            self.assertEqual(Origins().is_name(host), expected)
-
 
 class SiteTests(SynchronousTestCase):
     """The answers to requests."""
@@ -234,6 +230,12 @@ class SiteTests(SynchronousTestCase):
             answer = self.ask(path)
             self.assertEqual((answer.status, dict(answer.headers)[b"Content-Type"]), (404, TYPES["txt"]))
         self.assertEqual(answer.body, b"There is nothing here. The chat is at / on this server.\n")
+
+    def test_a_whole_url_is_its_path(self) -> None:
+        self.assertEqual(self.ask("http://localhost:14980/chat.js?a=/").body, self.ask("/chat.js").body)
+        own = "http://127.0.0.1:14980"
+        self.assertEqual(self.ask(f"{own}/chat", **UPGRADE, Origin=own).status, 101)
+        self.assertEqual(self.ask("http://evil.example/chat", **UPGRADE).status, 421)
 
     def test_files_can_only_be_read(self) -> None:
         self.assertEqual(self.ask("/", "HEAD").status, 200)

@@ -18,7 +18,6 @@ from base64 import b64decode
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from importlib.resources import files
-from ipaddress import ip_address
 from typing import Any, Final, NamedTuple
 
 from twisted.internet.address import UNIXAddress
@@ -29,6 +28,7 @@ from twisted.web.http import HTTPChannel, HTTPFactory, Request
 
 from .. import __version__
 from ..chat import Chat
+from ..http_requests import BodilessChannel, host_of, is_name, path_of
 from .history import History
 from .metrics import CONTENT_TYPE, Metrics
 from .page import draw
@@ -110,13 +110,14 @@ class StatusFactory(HTTPFactory):
         if request.method not in (b"GET", b"HEAD"):
             allowed = {"Allow": "GET, HEAD"}
             return Answer(HTTPStatus.METHOD_NOT_ALLOWED, "the status can only be read: use GET\n", headers=allowed)
-        if request.path in self._open_paths:
-            return self._open_paths[request.path](request)
+        path = path_of(request.uri)
+        if path in self._open_paths:
+            return self._open_paths[path](request)
         refusal = self._refusal(request)
         if refusal is not None:
             return refusal
-        if request.path in self._paths:
-            return self._paths[request.path](request)
+        if path in self._paths:
+            return self._paths[path](request)
         return Answer(HTTPStatus.NOT_FOUND, "there is only /, /metrics, /healthz and /readyz\n")
 
     def _refusal(self, request: Request) -> Answer | None:
@@ -125,7 +126,7 @@ class StatusFactory(HTTPFactory):
                 return None
             text = "give the token of --status-token as the password, or as a bearer token\n"
             return Answer(HTTPStatus.UNAUTHORIZED, text, headers=CHALLENGE)
-        if isinstance(request.getHost(), UNIXAddress) or is_this_machine(request.getHeader(b"Host") or b""):
+        if isinstance(request.getHost(), UNIXAddress) or is_this_machine(host_of(request.uri, request.requestHeaders)):
             return None
         text = "ask for 127.0.0.1 or localhost in place of this name, or give the server a --status-token\n"
         return Answer(HTTPStatus.MISDIRECTED_REQUEST, text)
@@ -153,19 +154,8 @@ def secret_of(authorization: bytes) -> bytes:
 
 
 def is_this_machine(host: bytes) -> bool:
-    """True for a `Host` header that is an address, `localhost` or empty: no name that points somewhere by DNS."""
-    name = host.decode("latin-1").lower()
-    if name.startswith("["):
-        name = name[1:].partition("]")[0]
-    elif name.count(":") == 1:
-        name = name.partition(":")[0]
-    if name in ("", "localhost"):
-        return True
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True
+    """True for a host that is an address or `localhost`, and where there is none: a browser always names one."""
+    return not (host and is_name(host))
 
 
 class _Request(Request):
@@ -183,13 +173,12 @@ class _Request(Request):
         Request.finish(self)
 
 
-class _Channel(HTTPChannel):
+class _Channel(BodilessChannel):
     """A connection to the site."""
 
     factory: StatusFactory
     transport: Any
     requestFactory = _Request
-    _has_body = False
 
     def connectionMade(self) -> None:
         self.factory.connections += 1
@@ -201,16 +190,9 @@ class _Channel(HTTPChannel):
         self.factory.connections -= 1
         HTTPChannel.connectionLost(self, reason)
 
-    def allHeadersReceived(self) -> None:
-        """Called at the end of the head of a request. A body is not read, since Twisted would keep it on the disk."""
-        self._has_body = self.length != 0
-        self.length = 0
-        HTTPChannel.allHeadersReceived(self)
-        self.persistent = self.persistent and not self._has_body
-
     def answer(self, request: Request) -> Answer:
         """Answer a request, whatever happens."""
-        if self._has_body:
+        if self.has_body:
             return Answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "a request has no body here\n")
         try:
             return self.factory.answer(request)

@@ -8,7 +8,6 @@ address, `localhost`, the name of this machine, or a name that is known. Over TL
 
 from __future__ import annotations
 
-import re
 import socket
 from base64 import b64decode, b64encode
 from binascii import Error as NoBase64
@@ -17,15 +16,14 @@ from hashlib import sha1
 from typing import Final
 from urllib.parse import urlsplit
 
-from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.web.http_headers import Headers
+
+from ..http_requests import is_name, name_of
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 """The text that shows that the answer is one of a WebSocket server (section 1.3)."""
 
 VERSION: Final = b"13"
-
-_HOST: Final = re.compile(rb"(?a:([\w.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?)")
 
 
 class Refused(Exception):
@@ -51,20 +49,15 @@ class Origins:
 
         `is_proved` is true over TLS, where a certificate shows it, and behind a proxy, which knows its names.
         """
-        name = _name(host)
+        name = name_of(host)
         if not name:
             raise Refused(400, "The request has no Host header, or one that is no name, or several.")
-        if not (is_proved or name in self._names or not self.is_name(host)):
+        if not (is_proved or name in self._names or not is_name(host)):
             raise Refused(
                 421,
                 f"This server does not go by the name of '{name.decode()}'. If it should, start it with "
                 f"--web-origin http://{host.decode()}.",
             )
-
-    def is_name(self, host: bytes) -> bool:
-        """True for a host that is the name of a machine on the net, and not an address or `localhost`."""
-        name = _name(host).decode()
-        return not (isIPAddress(name) or isIPv6Address(name) or name == "localhost" or name.endswith(".localhost"))
 
     def check_origin(self, origins: Sequence[bytes] | None, host: bytes, is_secure: bool = False) -> None:
         """Raise `Refused` unless the page at an origin may open a WebSocket. What is no browser sends no origin.
@@ -84,12 +77,6 @@ class Origins:
             f"The page at '{shown}' may not use this chat. If it should, start the server with --web-origin {shown}. "
             "A proxy in front has to pass on the Host header.",
         )
-
-
-def _name(host: bytes) -> bytes:
-    """Return the name or address in a `Host` header, without brackets and port; nothing if there is none."""
-    found = _HOST.fullmatch(host)
-    return found[1].strip(b"[]").lower() if found else b""
 
 
 def accept_key(headers: Headers) -> bytes:

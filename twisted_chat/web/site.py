@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from twisted.web.http_headers import Headers as TwistedHeaders
 
+from ..http_requests import host_of, is_name, path_of
 from .handshake import Origins, Refused, accept_key
 
 CHAT: Final = b"/chat"
@@ -66,8 +67,8 @@ class Request(NamedTuple):
     """A request over HTTP, without a body."""
 
     method: bytes
-    path: bytes
-    """The path, without the query."""
+    target: bytes
+    """The path with its query, or the whole URL."""
     headers: TwistedHeaders
     version: bytes = b"HTTP/1.1"
     is_secure: bool = False
@@ -76,10 +77,14 @@ class Request(NamedTuple):
     """True if a trusted proxy has passed it on, which knows the names that lead here."""
 
     @property
+    def path(self) -> bytes:
+        """The path, without the query."""
+        return path_of(self.target)
+
+    @property
     def host(self) -> bytes:
-        """The host and port that the client has asked for; empty if there is none, or more than one."""
-        hosts = self.headers.getRawHeaders(b"Host") or ()
-        return hosts[0] if len(hosts) == 1 else b""
+        """The host and port that the client asks for; no valid one if it names none, or several."""
+        return host_of(self.target, self.headers)
 
 
 class Answer(NamedTuple):
@@ -122,7 +127,7 @@ class Site:
         if answer.status == 101:
             return answer
         headers = [*answer.headers, *SAFETY]
-        if request.is_secure and self._origins.is_name(request.host):
+        if request.is_secure and is_name(request.host):
             headers.append(HSTS)
         return answer._replace(headers=headers)
 

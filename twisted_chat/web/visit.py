@@ -19,6 +19,7 @@ from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
 from ..chat import Chat
+from ..http_requests import BodilessChannel
 from ..limits import MAX_REST_SECONDS, price_of_part
 from ..messages import Asked
 from ..newcomer import Newcomer
@@ -79,11 +80,10 @@ class Surface:
         return b"".join(pieces)
 
 
-class Channel(HTTPChannel):
-    """Reads requests, which have no body, and has the visit answer them."""
+class Channel(BodilessChannel):
+    """Reads requests, and has the visit answer them."""
 
     timeOut = None
-    has_body = False
 
     def __init__(self, visit: Visit) -> None:
         HTTPChannel.__init__(self)
@@ -93,14 +93,6 @@ class Channel(HTTPChannel):
     def read(self, head: bytes) -> None:
         """Read the head of a request, and answer it."""
         HTTPChannel.dataReceived(self, head)
-
-    def allHeadersReceived(self) -> None:
-        """Called at the end of a head. A body is not read: the answer is an error, and the connection ends."""
-        self.has_body = self.length != 0
-        self.length = 0
-        self.requests[-1].requestHeaders.removeHeader(b"Expect")
-        HTTPChannel.allHeadersReceived(self)
-        self.persistent = self.persistent and not self.has_body
 
 
 class _Request(HTTPRequest):
@@ -222,7 +214,7 @@ class Visit:
         answer = self._site.answer(
             Request(
                 request.method,
-                request.path,
+                request.uri,
                 headers,
                 version=request.clientproto,
                 is_secure=wire.is_encrypted,
