@@ -30,7 +30,7 @@ from ..counters import Traffic
 from ..encoding import Encoding
 from ..framing import Frame
 from ..limits import LEAST_QUANTUM, flow_of
-from ..messages import MAX_OBJECT, Asked, WireError
+from ..messages import MAX_OBJECT, Asked
 from ..participant import Receiver
 from ..session import SILENCE_SECONDS
 
@@ -163,12 +163,9 @@ def _straight(transport: Connection, traffic: Traffic) -> Callable[[bytes], None
     return write
 
 
-def _weight(data: Frame) -> int:
+def _weight(data: bytes) -> int:
     """Return the size of a long frame or of a part of one in bytes, and more if it consists of brackets."""
-    size = len(data)
-    if isinstance(data, WireError):
-        return size
-    return size + BRACKET * (data.count(b"{") + data.count(b"["))
+    return len(data) + BRACKET * (data.count(b"{") + data.count(b"["))
 
 
 class Cutter(TypingProtocol):
@@ -310,7 +307,7 @@ class Stream(Protocol):
             if self._frames:
                 frame = self._frames.pop()
                 size = len(frame)
-                if size >= LONG:
+                if size >= LONG and isinstance(frame, bytes):
                     size = _weight(frame)
                 self._participant.received(self.read_request(frame), size)  # type: ignore[union-attr]  # as above
             elif self._data:
