@@ -5,6 +5,10 @@ from __future__ import annotations
 import signal
 from typing import Any
 
+from twisted.internet.defer import maybeDeferred
+
+from twisted_chat import names, service
+
 from .postgresql import PostgreSQLTestCase
 from .programs import Client, Server
 
@@ -89,3 +93,15 @@ class ServersTests(PostgreSQLTestCase):
         self.assertEqual((await self.until(bo, "leave"))["author"], "al")
         self.assertEqual((await bo.asks(type="who", room="den"))["members"], ["bo"])
         await self.other.stop()
+
+
+class StoreTests(PostgreSQLTestCase):
+    """The service opens the store of a URL."""
+
+    async def test_a_url_is_opened_on_the_event_loop_of_the_reactor(self) -> None:
+        self.patch(service, "event_loop", lambda reactor: self.loop)
+        settings: Any = service.StoreSettings(self.cluster.url)
+        opened = await maybeDeferred(settings.open, self.clock)
+        self.addCleanup(opened.log.close)
+        room = await opened.log.open(names.room("den"))
+        self.assertFalse(room.is_kept)
