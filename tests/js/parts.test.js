@@ -100,21 +100,34 @@ describe("a storage", () => {
   test("what somebody else has put there is passed over", () => {
     const storage = new MemoryStorage();
     storage.setItem("theme", "dark");
-    for (const [i, value] of ["{", "null", "7", '{"nick": "alice"}', '{"nick": "alice", "msg": "x"}'].entries()) {
-      storage.setItem(`twisted-chat:message:${i}`, value);
-    }
-    storage.setItem("twisted-chat:login", '{"nick": "alice", "password": 7}');
-    storage.setItem("twisted-chat:session:alice", "7");
+    const sound = { nick: "alice", room: "lobby", msg: "hi" };
+    const places = [{ room: { a: 1 }, to: "bob" }, { to: "bob" }, { room: undefined }, { room: "x".repeat(257) }];
+    const broken = [...places, { room: "" }, { msg: undefined }, { msg: "" }, { nick: undefined }];
+    const values = ["{", "null", "7", ...broken.map((fields) => JSON.stringify({ ...sound, ...fields }))];
+    for (const [i, value] of values.entries()) storage.setItem(`twisted-chat:message:${i}`, value);
+    storage.setItem(`twisted-chat:message:${"x".repeat(65)}`, JSON.stringify(sound));
+    storage.setItem("twisted-chat:message:", JSON.stringify(sound));
+    storage.setItem("twisted-chat:message:other", JSON.stringify({ ...sound, nick: "bob" }));
     assert.deepEqual(storages.loadMessages(storage, "alice"), []);
-    assert.equal(storages.keptLogin(storage), null);
-    assert.equal(storages.sessionToken(storage, "alice", () => "made"), "made");
+    assert.deepEqual([...storage.items.keys()], ["theme", "twisted-chat:message:other"], "it is removed");
+    for (const login of ["7", { password: 7 }, { password: "x".repeat(1025) }, { nick: "" }, { label: null }]) {
+      const kept = typeof login === "string" ? login : { nick: "alice", password: "x", label: "y", ...login };
+      storage.setItem("twisted-chat:login", JSON.stringify(kept));
+      assert.equal(storages.keptLogin(storage), null);
+      assert.equal(storage.getItem("twisted-chat:login"), null);
+    }
+    for (const token of [7, "x".repeat(15), "x".repeat(65)]) {
+      storage.setItem("twisted-chat:session:alice", JSON.stringify(token));
+      assert.equal(storages.sessionToken(storage, "alice", () => "made"), "made");
+    }
   });
 
   test("the token of a session is kept for its nick", () => {
     const storage = new MemoryStorage();
-    assert.equal(storages.sessionToken(storage, "alice", () => "one"), "one");
-    assert.equal(storages.sessionToken(storage, "Alice", () => "two"), "one");
-    assert.equal(storages.sessionToken(storage, "bob", () => "three"), "three");
+    const [one, two, three] = ["1", "2", "3"].map((digit) => digit.repeat(32));
+    assert.equal(storages.sessionToken(storage, "alice", () => one), one);
+    assert.equal(storages.sessionToken(storage, "Alice", () => two), one);
+    assert.equal(storages.sessionToken(storage, "bob", () => three), three);
   });
 
   test("one that throws keeps nothing, and ends nothing", () => {

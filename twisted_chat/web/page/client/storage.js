@@ -23,6 +23,16 @@ const MESSAGE = `${PREFIX}message:`;
 const TOKEN = `${PREFIX}session:`;
 const LOGIN = `${PREFIX}login`;
 
+// Lengths of the protocol, which no other server exceeds.
+
+/** The fewest and most characters of a token of a session.
+ * @type {[number, number]} */
+const TOKEN_LENGTHS = [16, 64];
+const LONGEST_PASSWORD = 1024;
+const LONGEST_ID = 64;
+/** Of a nick, a room or a label. The server compares names in another form, so that this is rather more. */
+const LONGEST_NAME = 256;
+
 /**
  * @template T
  * @param {() => T} use
@@ -57,6 +67,17 @@ function save(storage, name, value) {
 }
 
 /**
+ * True for a text of such a length as the server takes: whatever else is in a storage would be refused each time.
+ *
+ * @param {unknown} value
+ * @param {number} least
+ * @param {number} most
+ */
+function isText(value, least, most) {
+  return typeof value === "string" && value.length >= least && value.length <= most;
+}
+
+/**
  * @param {AnyStorage} storage
  * @param {string} name
  */
@@ -84,7 +105,7 @@ export function removeMessage(storage, id) {
 }
 
 /**
- * Return the messages that were kept for a nick, in the order in which they were made.
+ * Return the messages that were kept for a nick, in the order in which they were made. What is no message is removed.
  *
  * @param {AnyStorage} storage
  * @param {string} nick
@@ -93,12 +114,16 @@ export function removeMessage(storage, id) {
 export function loadMessages(storage, nick) {
   const names = attempt(() => Array.from({ length: storage.length }, (_, index) => storage.key(index))) ?? [];
   const kept = names.filter((name) => name?.startsWith(MESSAGE)).sort(); // the ids sort by time
-  return kept.flatMap((name) => {
-    const saved = load(storage, /** @type {string} */ (name));
-    const isSound = typeof saved?.msg === "string" && [saved.room, saved.to].some((place) => typeof place === "string");
-    if (!isSound || saved.nick !== key(nick)) return [];
-    const { room, to, msg } = saved;
-    return [{ id: /** @type {string} */ (name).slice(MESSAGE.length), room, to, msg }];
+  return kept.flatMap((entry) => {
+    const name = /** @type {string} */ (entry);
+    const id = name.slice(MESSAGE.length);
+    const { nick: author, room, to, msg } = load(storage, name) ?? {};
+    const isPlace = [room, to].filter((place) => place !== undefined).length === 1 && isText(room ?? to, 1, LONGEST_NAME);
+    if (!isPlace || !isText(msg, 1, Infinity) || !isText(author, 1, LONGEST_NAME) || !isText(id, 1, LONGEST_ID)) {
+      remove(storage, name);
+      return [];
+    }
+    return author === key(nick) ? [{ id, room, to, msg }] : [];
   });
 }
 
@@ -113,7 +138,7 @@ export function loadMessages(storage, nick) {
  */
 export function sessionToken(storage, nick, make) {
   const kept = load(storage, TOKEN + key(nick));
-  const token = typeof kept === "string" ? kept : make();
+  const token = isText(kept, ...TOKEN_LENGTHS) ? kept : make();
   saveToken(storage, nick, token);
   return token;
 }
@@ -137,8 +162,13 @@ export function saveToken(storage, nick, token) {
  */
 export function keptLogin(storage) {
   const kept = load(storage, LOGIN);
-  const isSound = [kept?.nick, kept?.password, kept?.label].every((part) => typeof part === "string");
-  return isSound ? { nick: kept.nick, password: kept.password, label: kept.label } : null;
+  if (kept === null) return null;
+  const { nick, password, label } = kept;
+  if (isText(nick, 1, LONGEST_NAME) && isText(password, 1, LONGEST_PASSWORD) && isText(label, 1, LONGEST_NAME)) {
+    return { nick, password, label };
+  }
+  removeLogin(storage);
+  return null;
 }
 
 /**
