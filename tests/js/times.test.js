@@ -21,6 +21,12 @@ test("days are named by their distance", () => {
   assert.equal(new Times("ru", "UTC").day(now, now), "Сегодня");
 });
 
+test("yesterday is a day of the calendar, however long it was", () => {
+  const nights = [["2026-03-29T22:30:00Z", "2026-03-29T10:00:00Z"], ["2026-10-25T23:30:00Z", "2026-10-24T22:30:00Z"]];
+  assert.deepEqual(nights.map(([now, then]) => times.day(time(then), time(now))), ["Yesterday", "Yesterday"]);
+  assert.equal(times.day(time("2026-03-28T22:30:00Z"), time("2026-03-29T22:30:00Z")), "Saturday 28 March");
+});
+
 test("durations are a number and a unit", () => {
   assert.deepEqual(["30s", "10m", " 1h ", "2D", "1w"].map(readDuration), [30, 600, 3600, 172_800, 604_800]);
   assert.deepEqual(["", "0s", "-1h", "1", "h", "1y", "9999999s", "1h1"].map(readDuration), Array(8).fill(null));

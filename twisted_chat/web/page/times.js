@@ -46,13 +46,17 @@ export class Times {
     return this.#key.format(time);
   }
 
+  /** Count the days of the calendar: some have 23 or 25 hours. @param {Date} time */
+  #dayNumber(time) {
+    return Date.parse(this.dayKey(time)) / DAY;
+  }
+
   /** The name of a day: today, yesterday, a weekday with its date, or a date of another year. */
   day(time, now = new Date()) {
-    for (const days of [0, 1]) {
-      if (this.dayKey(time) === this.dayKey(new Date(now.getTime() - days * DAY))) {
-        const name = this.#relative.format(-days, "day");
-        return name.charAt(0).toLocaleUpperCase() + name.slice(1);
-      }
+    const days = this.#dayNumber(now) - this.#dayNumber(time);
+    if (days === 0 || days === 1) {
+      const name = this.#relative.format(-days, "day");
+      return name.charAt(0).toLocaleUpperCase() + name.slice(1);
     }
     const isNear = Math.abs(now.getTime() - time.getTime()) < 300 * DAY;
     return (isNear ? this.#day : this.#dayOfYear).format(time);
