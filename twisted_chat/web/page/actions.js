@@ -3,11 +3,12 @@
  */
 
 import { keyOf } from "./colours.js";
-import { sortedNames, textOf } from "./chat.js";
+import { textOf } from "./chat.js";
 import { ask, openDialog, toast } from "./dialog.js";
 import { bdi, h } from "./dom.js";
 import { COMMON_EMOJI, searchEmoji } from "./emoji.js";
 import { openMenu } from "./menu.js";
+import { findPlaces } from "./places.js";
 import { formatDuration, readDuration, shortTime } from "./times.js";
 
 const REASON = { label: "Reason", name: "reason", hint: "Everybody in the room can read it.", attributes: { maxlength: 256 } };
@@ -134,7 +135,11 @@ export class Actions {
       { label: `Mute ${nick}…`, act: () => this.#mute(conversation, nick) },
       {
         label: `Let ${nick} speak again`,
-        act: () => this.#try(this.#client.unmute(name, nick).then(() => done("unmuted", { nick }))),
+        act: () =>
+          this.#try(async () => {
+            await this.#client.unmute(name, nick);
+            done("unmuted", { nick });
+          }),
       },
       { label: `Put ${nick} out of the room…`, act: () => this.#kick(conversation, nick) },
       { label: `Ban ${nick}…`, danger: true, act: () => this.#ban(conversation, nick) },
@@ -240,7 +245,7 @@ export class Actions {
         null,
         ...(isIn ? this.#roomOrder(conversation) : []),
         null,
-        { label: isIn ? "Leave the room" : "Remove from the list", danger: isIn, act: () => this.#try(chat.close(conversation)) },
+        { label: isIn ? "Leave the room" : "Remove from the list", danger: isIn, act: () => this.#try(() => chat.close(conversation)) },
       ],
       { label: `Room ${name}`, title: `#${name}` },
     );
@@ -252,7 +257,11 @@ export class Actions {
       return [];
     }
     const { name, locked, slow } = conversation;
-    const lock = (on) => this.#try(this.#client.lock(name, on).then(() => chat.happened("locked", { room: name, on })));
+    const lock = (on) =>
+      this.#try(async () => {
+        await this.#client.lock(name, on);
+        chat.happened("locked", { room: name, on });
+      });
     return [
       { label: "Invite somebody…", act: () => this.#invite(conversation) },
       locked !== true && { label: "Lock: only members may enter", act: () => lock(true) },
@@ -267,10 +276,7 @@ export class Actions {
     ask(`The topic of #${conversation.name}`, {
       fields: [{ label: "Topic", name: "topic", value: conversation.topic, attributes: { maxlength: this.#client.limits.topic ?? 256 } }],
       button: "Set the topic",
-      act: async ({ topic }) => {
-        await this.#client.setTopic(conversation.name, topic);
-        this.#chat.setTopic(conversation, this.#chat.nick, topic);
-      },
+      act: ({ topic }) => this.#setTopic(conversation, topic),
     });
   }
 
@@ -302,14 +308,17 @@ export class Actions {
   }
 
   async #bans({ name }) {
-    const { bans, count } = await this.#try(this.#client.bans(name));
+    const page = await this.#try(() => this.#client.bans(name));
+    if (page === undefined) return;
+    const { bans, count } = page;
     const rows = bans.map(({ who, author, until, msg }) => {
       const row = h("div", { class: "row" }, h("div", {}, bdi(who), h("small", {}, `by ${author}${until ? `, until ${shortTime(until)}` : ""}${msg ? `: ${msg}` : ""}`)));
-      const end = async () => {
-        await this.#try(this.#client.unban(name, who));
-        this.#chat.happened("unbanned", { room: name, who });
-        row.remove();
-      };
+      const end = () =>
+        this.#try(async () => {
+          await this.#client.unban(name, who);
+          this.#chat.happened("unbanned", { room: name, who });
+          row.remove();
+        });
       row.append(h("button", { type: "button", class: "secondary", click: end }, "End"));
       return row;
     });
@@ -322,15 +331,17 @@ export class Actions {
     let before;
     const more = h("button", { type: "button", class: "secondary", click: () => load() }, "Older");
     const load = async () => {
-      const page = await this.#try(this.#client.audit(name, before === undefined ? {} : { before }));
+      const page = await this.#try(() => this.#client.audit(name, before === undefined ? {} : { before }));
+      if (page === undefined) return false;
       for (const { seq, time, type, author, target = "", value = "", msg } of page.actions) {
         const what = h("div", {}, bdi(author), ` ${type} `, bdi(target), value && ` (${value})`, msg && ": ", msg && bdi(msg));
         rows.append(h("div", { class: "row" }, h("div", {}, what, h("small", {}, shortTime(time)))));
         before = seq;
       }
       more.hidden = !page.more;
+      return true;
     };
-    await load();
+    if (!(await load())) return;
     openDialog(`What moderators did in #${name}`, rows.childElementCount ? rows : h("p", { class: "muted" }, "Nothing so far."), more);
   }
 
@@ -344,7 +355,7 @@ export class Actions {
         ? [
             { label: "Change the password…", act: () => this.#changePassword() },
             { label: "Devices that are signed in…", act: () => this.#devices() },
-            { label: "Keep me signed in on this device", act: () => this.#try(this.#app.keepLogin().then(() => toast("You stay signed in on this device."))) },
+            { label: "Keep me signed in on this device", act: () => this.#keep() },
             null,
             { label: "Sign out", danger: true, act: () => this.#app.signOut() },
           ]
@@ -359,15 +370,18 @@ export class Actions {
     );
   }
 
+  #keep() {
+    return this.#try(async () => {
+      await this.#app.keepLogin();
+      toast("You stay signed in on this device.");
+    });
+  }
+
   #changeNick() {
     ask("Change the nick", {
       fields: [{ label: "Nick", name: "nick", value: this.#chat.nick, attributes: { maxlength: 32, autocapitalize: "none", spellcheck: "false" } }],
       button: "Change",
-      act: async ({ nick }) => {
-        await this.#client.setNick(nick);
-        this.#chat.tell("me");
-        if (this.#chat.current) this.#chat.askMembers(this.#chat.current);
-      },
+      act: ({ nick }) => this.#setNick(nick),
     });
   }
 
@@ -427,14 +441,16 @@ export class Actions {
   }
 
   async #devices() {
-    const tokens = await this.#try(this.#client.tokens());
+    const tokens = await this.#try(() => this.#client.tokens());
+    if (tokens === undefined) return;
     const rows = tokens.map(({ label, created, used }) => {
       const times = `since ${new Date(created).toLocaleDateString()}${used ? `, last used ${shortTime(used)}` : ""}`;
       const row = h("div", { class: "row" }, h("div", {}, bdi(label), h("small", {}, times)));
-      const end = async () => {
-        await this.#try(this.#client.revokeToken(label));
-        row.remove();
-      };
+      const end = () =>
+        this.#try(async () => {
+          await this.#client.revokeToken(label);
+          row.remove();
+        });
       row.append(h("button", { type: "button", class: "secondary", click: end }, "Sign out"));
       return row;
     });
@@ -450,8 +466,10 @@ export class Actions {
     const list = h("div", { class: "options", role: "listbox", id: "go-options", "aria-label": "Rooms and people" });
     const dialog = openDialog("Find or join", input, list);
     let rooms = [];
+    /** @type {import("./places.js").Place[]} */
     let options = [];
     let chosen = 0;
+    let isAsking = true;
     const choose = (index) => {
       chosen = index;
       [...list.children].forEach((option, at) => option.setAttribute("aria-selected", String(at === index)));
@@ -459,12 +477,25 @@ export class Actions {
       input.setAttribute("aria-activedescendant", options.length ? `go-${index}` : "");
     };
     const draw = () => {
-      options = this.#places(input.value.trim().replace(/^[#@]/u, ""), rooms);
+      const { conversations, current, nick } = chat;
+      options = findPlaces(input.value, { conversations: conversations.values(), current, rooms, nick });
       list.replaceChildren(...options.map(buildPlace));
       choose(0);
     };
-    const take = (index) => {
+    const drawAgain = () => {
+      const held = chosen > 0 ? options[chosen] : undefined;
+      draw();
+      const at = options.findIndex(({ kind, name }) => kind === held?.kind && name === held.name);
+      if (at > 0) choose(at);
+    };
+    const take = async (index) => {
       const place = options[index];
+      if (place?.isNew && isAsking) {
+        choose(index);
+        await asked; // the name may be somebody's, or a room's: then that is what is shown now, and not taken yet
+        const now = options[chosen];
+        if (!dialog.open || now?.name !== place.name || now.kind !== place.kind || !now.isNew) return;
+      }
       if (place !== undefined) {
         dialog.close();
         chat.open(place.kind, place.name);
@@ -485,40 +516,15 @@ export class Actions {
       if (option !== null) take([...list.children].indexOf(option));
     });
     draw();
-    this.#client.rooms().then((listed) => {
-      rooms = listed;
-      draw();
-    }, () => {});
-  }
-
-  #places(text, rooms) {
-    const chat = this.#chat;
-    const wanted = keyOf(text);
-    const open = [...chat.conversations.values()];
-    const places = new Map();
-    const add = (kind, name, more) => {
-      const id = `${kind}:${keyOf(name)}`;
-      if (!places.has(id) && keyOf(name).includes(wanted)) places.set(id, { kind, name, more });
+    const listed = async () => {
+      rooms = await this.#client.rooms();
+      drawAgain();
     };
-    for (const { kind, name, unread } of open.toSorted((one, other) => other.unread - one.unread)) {
-      if (!(chat.current?.kind === kind && chat.current.name === name)) add(kind, name, unread ? `${unread} unread` : "");
-    }
-    for (const { room, count, topic } of rooms) {
-      add("room", room, `${count.toLocaleString()} ${count === 1 ? "member" : "members"}${topic ? ` · ${topic}` : ""}`);
-    }
-    for (const nick of sortedNames(chat.current?.members ?? [])) {
-      if (!chat.isMe(nick)) add("direct", nick, "");
-    }
-    const rank = ({ name }) => (keyOf(name) === wanted ? 0 : keyOf(name).startsWith(wanted) ? 1 : 2);
-    const all = [...places.values()];
-    const found = (text ? all.sort((one, other) => rank(one) - rank(other)) : all).slice(0, 100);
-    if (text && !rooms.some(({ room }) => keyOf(room) === wanted) && !places.has(`room:${wanted}`)) {
-      found.push({ kind: "room", name: text, more: "make this room" });
-    }
-    if (text && !places.has(`direct:${wanted}`) && !chat.isMe(text)) {
-      found.push({ kind: "direct", name: text, more: "send a direct message" });
-    }
-    return found;
+    const joined = [...chat.conversations.values()].filter(({ isJoined }) => isJoined);
+    const asked = Promise.allSettled([listed(), ...joined.map((room) => chat.askMembers(room))]).then(() => {
+      isAsking = false;
+      drawAgain();
+    });
   }
 
   /** A table of emoji, with a search. */
@@ -546,39 +552,62 @@ export class Actions {
 
   // Commands
 
-  /** Run what is typed behind a `/`. Returns true, or what is wrong. @param {string} text */
+  /**
+   * Run what is typed behind a `/` in the open conversation. Returns true, or what is wrong.
+   *
+   * @param {string} text
+   */
   command(text) {
     const [, name, rest] = /^\/([a-z]+)\s*([^]*)$/u.exec(text);
     const [first, ...others] = rest.split(/\s+/u);
     const chat = this.#chat;
+    const conversation = chat.current;
     const commands = {
-      join: () => first && chat.open("room", first.replace(/^#/u, "")),
-      msg: () => first && this.#message(first.replace(/^@/u, ""), others.join(" ")),
-      leave: () => this.#try(chat.close(chat.current)) || true,
-      topic: () => this.#try(this.#client.setTopic(chat.current.name, rest).then(() => chat.setTopic(chat.current, chat.nick, rest))) || true,
-      nick: () => first && (this.#try(this.#client.setNick(first).then(() => chat.tell("me"))) || true),
-      help: () => this.#app.openSettings() || true,
+      join: () => (first ? chat.open("room", first.replace(/^#/u, "")) : "Write /join ROOM"),
+      msg: () => (first ? this.#message(first.replace(/^@/u, ""), others.join(" ")) : "Write /msg NICK TEXT"),
+      leave: () => this.#try(() => chat.close(conversation)),
+      topic: () =>
+        conversation.kind === "room"
+          ? this.#try(() => this.#setTopic(conversation, rest))
+          : `Only a room has a topic. This is a conversation with ${conversation.name}, and nothing was sent.`,
+      nick: () => (first ? this.#try(() => this.#setNick(first)) : "Write /nick NICK"),
+      help: () => this.#app.openSettings(),
     };
-    const usage = { join: "/join ROOM", msg: "/msg NICK TEXT", nick: "/nick NICK" };
     if (!Object.hasOwn(commands, name)) {
       return `There is no command /${name}: there are ${Object.keys(commands).map((one) => `/${one}`).join(", ")}. To send a text that begins with a slash, type two.`;
     }
-    return commands[name]() ? true : `Write ${usage[name]}`;
+    const problem = commands[name]();
+    return typeof problem === "string" ? problem : true;
   }
 
   #message(nick, text) {
     this.#chat.open("direct", nick);
     if (text) this.#chat.say(text);
-    return true;
   }
 
-  /** Show an error of something that has no dialog. @template T @param {Promise<T>} promise */
-  async #try(promise) {
+  async #setTopic(conversation, topic) {
+    await this.#client.setTopic(conversation.name, topic);
+    this.#chat.setTopic(conversation, this.#chat.nick, topic);
+  }
+
+  async #setNick(nick) {
+    await this.#client.setNick(nick);
+    this.#chat.tell("me");
+    if (this.#chat.current) this.#chat.askMembers(this.#chat.current);
+  }
+
+  /**
+   * Do something that has no dialog: a refusal is a note in passing. Returns `undefined` then.
+   *
+   * @template T
+   * @param {() => Promise<T>} act
+   */
+  async #try(act) {
     try {
-      return await promise;
+      return await act();
     } catch (error) {
       toast(textOf(error));
-      throw error;
+      return undefined;
     }
   }
 }

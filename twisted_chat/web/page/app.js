@@ -42,7 +42,8 @@ function showSignIn(text = "") {
   byId("sign-in").hidden = false;
   byId("sign-in-error").textContent = text;
   byId("sign-in-button").textContent = "Join";
-  byId("nick").value ||= readJson(session, NICK) ?? readJson(local, NICK) ?? "";
+  const last = readJson(session, NICK) ?? readJson(local, NICK);
+  if (typeof last === "string" && last.length <= byId("nick").maxLength) byId("nick").value ||= last;
   (byId("nick").value && byId("has-account").checked ? byId("password") : byId("nick")).focus();
 }
 
@@ -465,14 +466,15 @@ function setTheme(theme) {
 // The beginning: whoever was signed in is again
 
 const kept = local && keptLogin(local);
-const nick = readJson(session, NICK);
-if (kept && (typeof nick !== "string" || keyOf(nick) === keyOf(kept.nick))) {
+const last = readJson(session, NICK);
+const nick = typeof last === "string" && last.length <= byId("nick").maxLength ? last : null;
+if (kept && (nick === null || keyOf(nick) === keyOf(kept.nick))) {
   byId("has-account").checked = true;
   byId("account-fields").hidden = false;
   showSignIn();
   byId("nick").value = kept.nick;
   signIn(kept);
-} else if (typeof nick === "string") {
+} else if (nick !== null) {
   showSignIn();
   signIn({ nick });
 } else {
