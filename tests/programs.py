@@ -73,6 +73,15 @@ WEBSOCKETS = 22
 """The oldest version of Node.js that has a WebSocket."""
 
 
+def program(name: str, package: str = "") -> str:
+    """Return the path of a program that a test needs. Without it, the test is skipped, unless the checks run (`CI`)."""
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin")
+    if found is None:
+        missing = f"there is no {name} here: install Debian's package {package or name}"
+        raise RuntimeError(missing) if os.environ.get("CI") else SkipTest(missing)
+    return found
+
+
 def folder(test: SynchronousTestCase) -> Path:
     """Make a folder that is removed after the test."""
     path = tempfile.mkdtemp()

@@ -6,14 +6,12 @@ import json
 import os
 import re
 import shlex
-import shutil
 import socket
 import ssl
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
-from unittest import skipUnless
 
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
@@ -24,7 +22,7 @@ from twisted_chat import tap
 from twisted_chat.descriptions import BACKLOG
 
 from .certificates import certificate
-from .programs import ROOT, TIMEOUT, TWISTD, Program, Server, folder
+from .programs import ROOT, TIMEOUT, TWISTD, Program, Server, folder, program
 from .websockets import request, text
 
 CONTRIB = ROOT / "contrib"
@@ -80,15 +78,18 @@ class SystemdTests(TestCase):
         self.assertEqual(self.service["Type"], ["notify"])
         self.assertEqual(self.service["LimitNOFILE"], [str(100_000 + tap.FILES)])
 
-    @skipUnless(shutil.which("systemd-analyze"), "systemd-analyze is not installed")
     def test_a_server_that_was_taken_over_can_do_little(self) -> None:
-        command = ["systemd-analyze", "security", "--offline=true", f"--threshold={EXPOSURE * 10:.0f}"]
+        command = [
+            program("systemd-analyze", "systemd"),
+            "security",
+            "--offline=true",
+            f"--threshold={EXPOSURE * 10:.0f}",
+        ]
         result = subprocess.run([*command, str(SYSTEMD / "chat.service")], capture_output=True, text=True)
         self.assertEqual(result.returncode, 0, result.stdout[-100:] + result.stderr)
 
-    @skipUnless(shutil.which("systemd-analyze"), "systemd-analyze is not installed")
     def test_systemd_knows_all_settings(self) -> None:
-        command = ["systemd-analyze", "verify", *map(str, SYSTEMD.glob("*.s[eo]*"))]
+        command = [program("systemd-analyze", "systemd"), "verify", *map(str, SYSTEMD.glob("*.s[eo]*"))]
         result = subprocess.run(command, capture_output=True, text=True)
         complaints = [line for line in result.stderr.splitlines() if "contrib" in line or line.startswith("chat")]
         self.assertEqual([line for line in complaints if "twistd is not executable" not in line], [])
@@ -154,8 +155,8 @@ class ProxyTests(TestCase):
 
         await until(listens)
 
-    @skipUnless(shutil.which("nginx"), "nginx is not installed")
     async def test_nginx_forwards_browsers_with_their_addresses(self) -> None:
+        nginx_path = program("nginx")
         home, port = folder(self), free_port()
         certificate(home)
         site = (CONTRIB / "nginx" / "chat.conf").read_text()
@@ -171,20 +172,20 @@ class ProxyTests(TestCase):
             f"http {{ access_log off; {folders} include {home}/chat.conf; }}"
         )
         await self.server(home)
-        nginx = Program(self, str(shutil.which("nginx")), "-e", "stderr", "-c", str(home / "nginx.conf"), home=home)
+        nginx = Program(self, nginx_path, "-e", "stderr", "-c", str(home / "nginx.conf"), home=home)
         await self.wait_for(port)
         await self.check(port, HOST)
         self.assertNotIn("[warn]", nginx.output)
 
-    @skipUnless(shutil.which("caddy"), "caddy is not installed")
     async def test_caddy_forwards_browsers_with_their_addresses(self) -> None:
+        caddy_path = program("caddy")
         home, port = folder(self), free_port()
         site = (CONTRIB / "caddy" / "Caddyfile").read_text().replace("/run/", f"{home}/")
         options = "{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n}\n"
         (home / "Caddyfile").write_text(options + site)
         await self.server(home)
         environment = [f"HOME={home}", f"XDG_DATA_HOME={home}", f"CHAT_HOST=localhost:{port}"]
-        caddy = [str(shutil.which("caddy")), "run", "--adapter", "caddyfile", "--config", str(home / "Caddyfile")]
+        caddy = [caddy_path, "run", "--adapter", "caddyfile", "--config", str(home / "Caddyfile")]
         Program(self, "/usr/bin/env", *environment, *caddy, home=home)
         await self.wait_for(port)
         await self.check(port, f"localhost:{port}")
@@ -241,8 +242,8 @@ class DockerTests(TestCase):
 
 
 class LogrotateTests(TestCase):
-    @skipUnless(shutil.which("logrotate"), "logrotate is not installed")
     async def test_logs_are_rotated_without_the_loss_of_a_line(self) -> None:
+        logrotate = program("logrotate")
         home = folder(self)
         logs = home / "logs"
         logs.mkdir(mode=0o700)
@@ -261,7 +262,7 @@ class LogrotateTests(TestCase):
         (home / "logrotate.conf").write_text(rules)
         rotation = Program(
             self,
-            *(str(shutil.which("logrotate")), "--force", "--state", str(home / "state"), str(home / "logrotate.conf")),
+            *(logrotate, "--force", "--state", str(home / "state"), str(home / "logrotate.conf")),
         )
         self.assertEqual(await rotation.ends(), 0, rotation.output)
         await until(lambda: log.exists() and "SIGHUP" in log.read_text())

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from typing import Any, get_args
 
 from prometheus_client.parser import text_string_to_metric_families
-from twisted.trial.unittest import SkipTest, SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat.log import Condition
 from twisted_chat.messages import Code
 from twisted_chat.status.metrics import Metrics
 
-from .programs import ROOT
+from .programs import ROOT, program
 from .test_docs import read, table
 from .test_status import open_server
 
@@ -109,9 +108,7 @@ class AlertTests(Samples):
         self.assertEqual([row[0].strip("`") for row in table(read("docs/operations.md"), "alert")], alerts)
 
     def test_they_fire_for_what_they_are_about(self) -> None:
-        promtool = shutil.which("promtool")
-        if promtool is None:
-            raise SkipTest("promtool, which comes with Prometheus, is not installed")
+        promtool = program("promtool", "prometheus")
         tested = re.findall(r'alertname="(\w+)"', (PROMETHEUS / "alerts_test.yml").read_text())
         self.assertEqual(tested, re.findall(r"alert: (\w+)", read(ALERTS)))
         for arguments in (("check", "config", "prometheus.yml"), ("test", "rules", "alerts_test.yml")):
