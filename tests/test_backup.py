@@ -20,8 +20,8 @@ from twisted.trial.unittest import TestCase
 from twisted_chat import names
 from twisted_chat.commands import backup
 from twisted_chat.commands.backup import BACKUP, run
-from twisted_chat.commands.stats import size_text
 from twisted_chat.log import DELETE, Entry
+from twisted_chat.status import units
 from twisted_chat.stores.sqlite import lock
 from twisted_chat.stores.sqlite.lock import FileLock, is_in_use
 
@@ -211,7 +211,7 @@ class PlaceTests(BackupTestCase):
 
     def test_a_disk_without_space(self) -> None:
         self.patch(shutil, "disk_usage", lambda folder: mock.Mock(free=1_000))
-        size = size_text(os.path.getsize(self.path))
+        size = units.size(os.path.getsize(self.path))
         self.check_refuses(f"{self.folder} has no space for the backup of {size}: 1 kB are free")
 
     def test_a_disk_that_is_full_on_the_way(self) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 from unittest import mock
 
 from twisted_chat.commands import stats
-from twisted_chat.commands.stats import STATS, output_width, run, size_text
+from twisted_chat.commands.stats import STATS, output_width, run
 from twisted_chat.names import direct, nick
 
 from .commands import CommandTestCase
@@ -89,18 +89,3 @@ class Stats(CommandTestCase):
             for on_terminal, width in ((True, 33), (False, None)):
                 output.isatty.return_value = on_terminal
                 self.assertEqual(output_width(), width)
-
-    def test_bytes_for_a_person(self) -> None:
-        for count, text in (
-            (0, "0 B"),
-            (999, "999 B"),
-            (1_000, "1 kB"),
-            (131_072, "131 kB"),
-            (999_499, "999 kB"),
-            (999_500, "1 MB"),
-            (12_345_678, "12.3 MB"),
-            (5 * 10**9, "5 GB"),
-            (3 * 10**13, "30 TB"),
-            (3 * 10**15, "3e+03 TB"),
-        ):
-            self.assertEqual(size_text(count), text)

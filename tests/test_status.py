@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from twisted_chat.counters import quantile
 from twisted_chat.log import Condition, Unavailable
 from twisted_chat.status import units
-from twisted_chat.status.history import POINT_SECONDS, POINTS, History, memory, quantile
+from twisted_chat.status.history import POINT_SECONDS, POINTS, History, memory
 from twisted_chat.status.snapshot import FAILED_SECONDS, KINDS, Snapshot, take
 
 from .helpers import Server
@@ -212,8 +213,21 @@ class UnitsTests(SynchronousTestCase):
             {0: "0", 0.25: "0.25", 12.34: "12.3", 99.97: "100", 999.4: "999", 999.6: "1 k", 1.234e6: "1.23 M"}
             | {5e15: "5000 T"},
         )
-        self.assertEqual([units.number(value, "/s") for value in (12.34, 12340)], ["12.3/s", "12.3 k/s"])
-        self.assertEqual([units.number(value, "B") for value in (12.34, 12340)], ["12.3 B", "12.3 kB"])
+        self.check_texts(units.rate, {12.34: "12.3/s", 12340: "12.3 k/s"})
+        self.check_texts(
+            units.size,
+            {
+                0: "0 B",
+                12.34: "12.3 B",
+                999: "999 B",
+                1000: "1 kB",
+                131_072: "131 kB",
+                999_499: "999 kB",
+                999_500: "1 MB",
+            }
+            | {12_345_678.0: "12.3 MB", 5 * 10**9: "5 GB", 3 * 10**13: "30 TB", 3 * 10**15: "3000 TB"},
+        )
+        self.check_texts(units.traffic, {0: "0 B/s", 12340: "12.3 kB/s"})
 
     def test_times(self) -> None:
         self.check_texts(

@@ -44,6 +44,24 @@ class Histogram:
         return sum(self.counts)
 
 
+def quantile(bounds: Sequence[float], counts: Sequence[float], share: float) -> float:
+    """Return the value that a share of the observations does not exceed, as PromQL's `histogram_quantile` does.
+
+    `counts` are those of each range, the last one beyond all bounds. Within a range, the observations are taken to be
+    spread evenly; beyond the last bound, that bound is returned; and without any observation, 0.
+    """
+    rank = share * sum(counts)
+    if not rank:
+        return 0.0
+    lower = 0.0
+    for bound, count in zip(bounds, counts, strict=False):
+        if count and rank <= count:
+            return lower + (bound - lower) * rank / count
+        rank -= count
+        lower = bound
+    return lower
+
+
 class Traffic:
     """The bytes of a connection.
 

@@ -17,12 +17,12 @@ from contextlib import closing
 from typing import Final
 
 from ..atomic_write import atomic_path
+from ..status import units
 from ..stores.sqlite.database import APPLICATION_ID
 from ..stores.sqlite.lock import is_in_use
 from . import Command, Problem
 from .files import own_files, reading, takes_database
 from .progress import Progress
-from .stats import size_text
 
 STEP_BYTES: Final = 2**20
 """Bytes that are copied at once, in 1 to 2 ms."""
@@ -51,7 +51,7 @@ def run(options: Namespace, sleep: Callable[[float], object] = time.sleep) -> in
             if getattr(error, "sqlite_errorcode", None) not in _WRITE_ERRORS:
                 raise
             raise Problem(f"cannot write {options.file}: the disk is full") from None
-    print(f"{options.file}: {size_text(os.path.getsize(options.file))}")
+    print(f"{options.file}: {units.size(os.path.getsize(options.file))}")
     return 0
 
 
@@ -124,7 +124,7 @@ class _Steps:
 def _check_space(folder: str, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise Problem(f"{folder} has no space for the backup of {size_text(needed)}: {size_text(free)} are free")
+        raise Problem(f"{folder} has no space for the backup of {units.size(needed)}: {units.size(free)} are free")
 
 
 _WRITE_ERRORS: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)

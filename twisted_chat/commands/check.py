@@ -21,6 +21,7 @@ from ..log import DELETE
 from ..messages import WireError
 from ..registry import AccountState
 from ..rules import Role
+from ..status import units
 from ..stores.sqlite import database
 from ..stores.sqlite.file import PINNED_BYTES
 from ..stores.sqlite.lock import is_in_use
@@ -28,7 +29,6 @@ from ..stores.sqlite.store import is_open_to_all
 from . import Command
 from .files import PAGE, own_files, reading, takes_database
 from .progress import Progress
-from .stats import size_text
 
 STEPS: Final = 200_000
 """Instructions of SQLite's virtual machine between two pauses for the server, which take some 5 ms."""
@@ -44,7 +44,7 @@ MAX_DAMAGE: Final = 100
 
 _DAY: Final = 24 * 60 * 60 * 1000
 
-_RESTORE: Final = "stop the server and put a backup in its place"
+_RESTORE: Final = "Stop the server and put a backup in its place"
 
 
 class _Finding(NamedTuple):
@@ -96,8 +96,7 @@ def run(options: Namespace, sleep: Callable[[float], object] = time.sleep) -> in
             counts = _check_contents(connection, path, findings)
     for line in findings.lines():
         print(line)
-    outcome = f"{findings.problems} problems" if findings.problems != 1 else "1 problem"
-    print(f"{path}: {counts}{outcome if findings.problems else 'no problem'} found")
+    print(f"{path}: {counts}{_many(findings.problems, 'problem') if findings.problems else 'no problem'} found")
     return 1 if findings.problems else 0
 
 
@@ -151,7 +150,7 @@ def _check_files(path: str, is_served: bool, findings: Findings) -> None:
     wal = os.path.getsize(f"{path}-wal") if os.path.exists(f"{path}-wal") else 0
     if wal >= PINNED_BYTES:
         findings.note(
-            f"{path}-wal has {size_text(wal)}, since another program has been reading the database in one transaction",
+            f"{path}-wal has {units.size(wal)}, since another program has been reading the database in one transaction",
             "End that program",
         )
     if wal and not is_served:
@@ -162,7 +161,7 @@ def _check_files(path: str, is_served: bool, findings: Findings) -> None:
     free = shutil.disk_usage(os.path.dirname(path)).free
     if free < LITTLE_SPACE:
         findings.note(
-            f"the disk has {size_text(free)} left", "Make space, or the server has to refuse messages; see --keep"
+            f"the disk has {units.size(free)} left", "Make space, or the server has to refuse messages; see --keep"
         )
 
 
@@ -180,7 +179,7 @@ def _check_contents(connection: sqlite3.Connection, path: str, findings: Finding
     """Check everything in a database. Returns what it has, for the last line."""
     damage = [text for (text,) in connection.execute(f"PRAGMA integrity_check({MAX_DAMAGE})") if text != "ok"]
     if damage:
-        findings.problem(f"{path} is damaged", _capital(_RESTORE), *damage)
+        findings.problem(f"{path} is damaged", _RESTORE, *damage)
         return ""  # what is read from a damaged file says nothing
     version = database.check(connection, path)
     if version < database.version_of():
@@ -202,19 +201,15 @@ def _many(count: int, what: str) -> str:
     return f"{count:,} {what}{'s' * (count != 1)}"
 
 
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]
-
-
 def _check_references(connection: sqlite3.Connection, findings: Findings) -> None:
     lost = [f"{table} {row}" for table, row, _, _ in connection.execute("PRAGMA foreign_key_check")]
     if lost:
         findings.problem(
-            "rows belong to a room or an account that is not there, so nobody can read them", _capital(_RESTORE), *lost
+            "rows belong to a room or an account that is not there, so nobody can read them", _RESTORE, *lost
         )
     (rows,) = connection.execute("SELECT count(*) FROM store").fetchone()
     if rows != 1:
-        findings.problem(f"the table store has {rows} rows instead of one", _capital(_RESTORE))
+        findings.problem(f"the table store has {rows} rows instead of one", _RESTORE)
 
 
 class _Row(NamedTuple):
@@ -258,7 +253,7 @@ class _Messages:
             journal.setdefault(id, []).append(_Row(*row))
         for id, key, name, skipped in rooms:
             if name and _key_of(name) != key:
-                self._findings.problem("the key of a room is not that of its name", _capital(_RESTORE), name)
+                self._findings.problem("the key of a room is not that of its name", _RESTORE, name)
             # As elsewhere, nothing says who talks to whom.
             shown = "direct messages" if names.is_direct(key) else name or key
             self._check_room(id, shown, skipped, journal.get(id, []))
@@ -306,7 +301,7 @@ class _Messages:
         """Check entries of a log one by one, and add to `deletions` the numbers that are deleted by them."""
         if not _is_utf8(b"\n".join([row.texts for row in page])):
             places = [f"{row.seq} in {name}" for row in page if not _is_utf8(row.texts)]
-            self._findings.problem("texts are damaged", _capital(_RESTORE), *places)
+            self._findings.problem("texts are damaged", _RESTORE, *places)
             return
         for author, key in {(row.author, row.author_key) for row in page} - self._authors:
             if _key_of_author(author.decode()) != key.decode():
@@ -377,14 +372,14 @@ def _check_accounts(connection: sqlite3.Connection, findings: Findings) -> int:
                 name,
             )
         if state not in get_args(AccountState) or (password != "" and not password.startswith("$argon2")):
-            findings.problem("an account's state or password is damaged", _capital(_RESTORE), name)
+            findings.problem("an account's state or password is damaged", _RESTORE, name)
     removed = connection.execute(
         """SELECT DISTINCT name FROM account WHERE state = 'removed' AND (
                EXISTS (SELECT 1 FROM token WHERE account = key)
                OR EXISTS (SELECT 1 FROM rule WHERE kind = 'role' AND subject = key))"""
     )
     if left := [name for (name,) in removed]:
-        findings.problem("a removed account has tokens or roles", _capital(_RESTORE), *left)
+        findings.problem("a removed account has tokens or roles", _RESTORE, *left)
     return count
 
 

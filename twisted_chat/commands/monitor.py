@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from ..counters import quantile
 from ..status import units
-from ..status.history import quantile
 from . import Problem
 
 TIMEOUT: Final = 5.0
@@ -186,14 +186,14 @@ class Figures:
             self._slow("commit", "commit_duration_seconds"),
             self._rate("refused", "refused_requests"),
             self._rate("turned away", "connections_refused"),
-            self._rate("processor", "process_cpu_seconds", lambda value: units.share(value)),
-            self._gauge("memory", "process_resident_memory_bytes", _bytes),
+            self._rate("processor", "process_cpu_seconds", units.share),
+            self._gauge("memory", "process_resident_memory_bytes", units.size),
             self._gauge("paused", "paused_readers", units.count, "connections do not read"),
             self._gauge("members", "members", units.count, f"{units.count(now.total('members_behind'))} behind"),
             self._gauge("rooms", "rooms", units.count, f"{units.count(now.total('open_rooms'))} in memory"),
             self._gauge("nicks", "nicks", units.count),
-            self._rate("received", "received_bytes", _byte_rate),
-            self._rate("sent", "sent_bytes", _byte_rate),
+            self._rate("received", "received_bytes", units.traffic),
+            self._rate("sent", "sent_bytes", units.traffic),
             self._rate("log-ins", "logins"),
             *(self._store(files) if (files := now.of("database_file_bytes")) else ()),
         ]
@@ -203,7 +203,7 @@ class Figures:
         size = files["database"]
         return [
             self._gauge("journal", "journal_entries", units.count, "entries are not in their table yet"),
-            Row("database", _bytes(size), f"{_bytes(files['wal'])} in its write-ahead log", size),
+            Row("database", units.size(size), f"{units.size(files['wal'])} in its write-ahead log", size),
         ]
 
     def _gauge(self, label: str, name: str, write: Callable[[float], str], detail: str = "") -> Row:
@@ -214,8 +214,7 @@ class Figures:
         total = self._now.total(name)
         return units.count(total), _details(self._now.of(name), units.count), total
 
-    def _rate(self, label: str, name: str, write: Callable[[float], str] | None = None) -> Row:
-        write = write or (lambda value: units.number(value, "/s"))
+    def _rate(self, label: str, name: str, write: Callable[[float], str] = units.rate) -> Row:
         if self._before is None:
             return Row(label, UNKNOWN)
         seconds = self._now.time - self._before.time
@@ -245,14 +244,6 @@ class Figures:
             counts.append(up_to_here - below)
             below = up_to_here
         return [float(bound) for bound in now if bound != "+Inf"], counts
-
-
-def _bytes(value: float) -> str:
-    return units.number(value, "B")
-
-
-def _byte_rate(value: float) -> str:
-    return units.number(value, "B/s")
 
 
 def _details(values: Mapping[str, float], write: Callable[[float], str]) -> str:

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from ..messages import time_text
 from ..names import is_direct
+from ..status import units
 from . import Command
 from .files import RoomRow, reading, rooms, takes_database
 from .progress import Progress
@@ -95,24 +96,11 @@ def _all(sums: list[_Sums]) -> _Sums:
 
 def _cells(sums: _Sums) -> tuple[str, ...]:
     newest = time_text(sums.newest)[:16].replace("T", " ") if sums.messages else "-"
-    return (f"{sums.messages:,}", size_text(sums.text), f"{sums.last_hour:,}", f"{sums.last_day:,}", newest)
+    return (f"{sums.messages:,}", units.size(sums.text), f"{sums.last_hour:,}", f"{sums.last_day:,}", newest)
 
 
 def _size(path: str) -> str:
-    return size_text(os.path.getsize(path) if os.path.exists(path) else 0)
-
-
-def size_text(count: int) -> str:
-    """Format a number of bytes with three digits and a unit."""
-    if count < 1_000:
-        return f"{count} B"
-    size = float(count)
-    units = iter(("kB", "MB", "GB", "TB"))
-    unit = ""
-    while size >= 999.5 and unit != "TB":
-        size /= 1_000
-        unit = next(units)
-    return f"{size:.3g} {unit}"
+    return units.size(os.path.getsize(path) if os.path.exists(path) else 0)
 
 
 STATS: Final = Command("stats", "Show each room with its size and how fast it grows.", _arguments, run)

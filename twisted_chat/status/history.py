@@ -11,7 +11,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from ..chat import Chat
-from ..counters import Histogram
+from ..counters import Histogram, quantile
 from .snapshot import take
 
 POINT_SECONDS: Final = 10.0
@@ -34,10 +34,13 @@ class Point(NamedTuple):
     """The figures of `POINT_SECONDS`, or at their end."""
 
     messages: float
-    """Messages/s, deliveries/s, refused requests/s, and bytes/s in both directions."""
+    """Messages/s that were appended."""
     deliveries: float
+    """Deliveries/s: a message to 200 members is 200."""
     refused: float
+    """Refused requests/s."""
     traffic: float
+    """Bytes/s in both directions."""
     processor: float
     """The share of one core, from 0 to more than 1, since some work is done in threads."""
     memory: int
@@ -138,21 +141,3 @@ def memory(path: str = "/proc/self/statm") -> int:
 def _slowest(histogram: Histogram, before: Sequence[int]) -> float:
     counts = [count - earlier for count, earlier in zip(histogram.counts, before, strict=True)]
     return quantile(histogram.bounds, counts, SLOWEST)
-
-
-def quantile(bounds: Sequence[float], counts: Sequence[float], share: float) -> float:
-    """Return the value that a share of the observations does not exceed, as PromQL's `histogram_quantile` does.
-
-    `counts` are those of each range, the last one beyond all bounds. Within a range, the observations are taken to be
-    spread evenly; beyond the last bound, that bound is returned; and without any observation, 0.
-    """
-    rank = share * sum(counts)
-    if not rank:
-        return 0.0
-    lower = 0.0
-    for bound, count in zip(bounds, counts, strict=False):
-        if count and rank <= count:
-            return lower + (bound - lower) * rank / count
-        rank -= count
-        lower = bound
-    return lower

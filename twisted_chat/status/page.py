@@ -28,26 +28,16 @@ class Plot(NamedTuple):
 
 
 PLOTS: Final = (
-    Plot(
-        "Messages",
-        lambda point: point.messages,
-        lambda value: units.number(value, "/s"),
-        "appended to the logs of the rooms",
-    ),
-    Plot(
-        "Deliveries",
-        lambda point: point.deliveries,
-        lambda value: units.number(value, "/s"),
-        "a message to 200 members is 200",
-    ),
+    Plot("Messages", lambda point: point.messages, units.rate, "appended to the logs of the rooms"),
+    Plot("Deliveries", lambda point: point.deliveries, units.rate, "a message to 200 members is 200"),
     Plot("Connections", lambda point: point.connections, units.count, "on all wires"),
     Plot("Members", lambda point: point.members, units.count, "of all rooms together"),
-    Plot("Traffic", lambda point: point.traffic, lambda value: units.number(value, "B/s"), "in both directions"),
+    Plot("Traffic", lambda point: point.traffic, units.traffic, "in both directions"),
     Plot("Processor", lambda point: point.processor, units.share, "of one core"),
-    Plot("Memory", lambda point: point.memory, lambda value: units.number(value, "B"), "of the process"),
+    Plot("Memory", lambda point: point.memory, units.size, "of the process"),
     Plot("Turn", lambda point: point.turn, units.seconds, "99 % took no longer"),
     Plot("Commit", lambda point: point.commit, units.seconds, "99 % took no longer"),
-    Plot("Refused", lambda point: point.refused, lambda value: units.number(value, "/s"), "requests and messages"),
+    Plot("Refused", lambda point: point.refused, units.rate, "requests and messages"),
     Plot("Paused readers", lambda point: point.paused, units.count, "connections that do not read"),
     Plot("Journal", lambda point: point.journal, units.count, "entries to be moved to their table"),
 )
@@ -125,7 +115,13 @@ def ceiling(value: float) -> float:
 def _tables(chat: Chat, snapshot: Snapshot) -> str:
     counters = chat.counters
     wires = [
-        (kind, units.count(now), units.count(so_far), size(snapshot.received[kind]), size(snapshot.sent[kind]))
+        (
+            kind,
+            units.count(now),
+            units.count(so_far),
+            units.size(snapshot.received[kind]),
+            units.size(snapshot.sent[kind]),
+        )
         for kind, now in snapshot.connections.items()
         if (so_far := counters.connected[kind])
     ]
@@ -141,18 +137,13 @@ def _tables(chat: Chat, snapshot: Snapshot) -> str:
         ("rooms in memory", units.count(snapshot.open_rooms)),
         ("members that are behind", units.count(snapshot.behind)),
         *((f"log-ins: {result}", units.count(number)) for result, number in sorted(chat.accounts.logins.items())),
-        *((f"file: {file}", size(number)) for file, number in snapshot.store.files.items()),
+        *((f"file: {file}", units.size(number)) for file, number in snapshot.store.files.items()),
     ]
     return (
         _table("Wires", ("wire", "now", "so far", "received", "sent"), wires)
         + _table("Refused so far", ("code", "count"), refused)
         + _table("Since the start", ("", "count"), totals)
     )
-
-
-def size(value: float) -> str:
-    """Format a number of bytes."""
-    return units.number(value, "B")
 
 
 def _table(title: str, heads: Iterable[str], rows: Sequence[Sequence[str]]) -> str:

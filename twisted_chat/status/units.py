@@ -18,6 +18,21 @@ def number(value: float, unit: str = "") -> str:
     return f"{text} {prefixed}" if prefixed[:1].isalpha() else text + prefixed
 
 
+def size(value: float) -> str:
+    """Format a number of bytes: `12 B`, `1.23 kB`."""
+    return number(value, "B")
+
+
+def rate(value: float) -> str:
+    """Format a number of things per second: `12.3/s`."""
+    return number(value, "/s")
+
+
+def traffic(value: float) -> str:
+    """Format a number of bytes per second: `12.3 kB/s`."""
+    return number(value, "B/s")
+
+
 def count(value: float) -> str:
     """Format a number of things: `1,234`."""
     return f"{value:,.0f}"
