@@ -64,6 +64,13 @@ class BoundedLogTests(TestCase):
             self.log.warn("another {number}", number=number)
         self.assertEqual(len(self.written), 2 * MOST)
 
+    def test_an_entry_can_have_a_bound_of_its_own(self) -> None:
+        for number in range(5):
+            self.log.info("number {number}", number=number, most=2)
+        self.pass_a_period()
+        others = "… and 3 more in the last minute: [server] number {number}"
+        self.assertEqual(self.texts(), ["number 0", "number 1", others])
+
     def test_errors_are_told_apart_by_where_they_were_raised(self) -> None:
         for _ in range(2 * MOST):
             self.fails(ValueError("secret"))

@@ -174,7 +174,7 @@ class ProxyTests(TestCase):
         await self.server(home)
         nginx = Program(self, nginx_path, "-e", "stderr", "-c", str(home / "nginx.conf"), home=home)
         await self.wait_for(port)
-        await self.check(port, HOST)
+        await self.check(port, f"{HOST}:{port}")  # a page at any port but 443 has it in its origin
         self.assertNotIn("[warn]", nginx.output)
 
     async def test_caddy_forwards_browsers_with_their_addresses(self) -> None:

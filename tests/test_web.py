@@ -5,21 +5,23 @@ from __future__ import annotations
 import gc
 import gzip
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 from weakref import ref
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.testing import StringTransport
+from twisted.logger import ILogObserver, Logger, LogPublisher, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
 from twisted_chat import web
+from twisted_chat.bounded_log import SECONDS, bound
 from twisted_chat.limits import FULL_TURN, MAX_REFUSED, MAX_REFUSED_OF_ADDRESS, MAX_REST_SECONDS, Limits
 from twisted_chat.messages import WireError
 from twisted_chat.session import TICK_SECONDS
-from twisted_chat.web.handshake import Origins, Refused, accept_key
+from twisted_chat.web.handshake import SHOWN, Origins, Refused, accept_key
 from twisted_chat.web.site import CHAT, HSTS, MIN_GZIP, SAFETY, TYPES, Answer, Request, Site
 from twisted_chat.web.visit import (
     HEAD_SECONDS,
@@ -36,6 +38,7 @@ from twisted_chat.wire.stream import CLOSE_SECONDS
 from twisted_chat.wire.websocket import WebSocket
 
 from .helpers import Server
+from .ports import Reactor
 from .test_jsonlines import TCPTransport
 from .websockets import ACCEPT, KEY, PING, frame, frames, objects, request, text
 
@@ -126,6 +129,53 @@ class OriginTests(SynchronousTestCase):
         for origin in b"http://chat.example.org", b"https://chat.example.org:444":
             self.assertRaises(Refused, origins.check_origin, [origin], b"127.0.0.1:14980")
 
+    def test_the_log_says_what_was_refused_and_what_to_do(self) -> None:
+        refusals = logged(self)
+        check = Origins().check_origin
+        self.assertRaises(Refused, check, [b"https://chat.example.org:8443"], b"chat.example.org")
+        self.assertEqual(
+            refusals(),
+            [
+                "the page at https://chat.example.org:8443 asked for the chat at chat.example.org and was refused: if "
+                "a proxy is in front, let it pass on the Host header with the port; if that page is another one that "
+                "may use the chat, start the server with --web-origin https://chat.example.org:8443"
+            ],
+        )
+
+    def test_the_log_has_no_more_than_the_beginning_of_what_a_stranger_sends_and_no_control_characters(self) -> None:
+        refusals = logged(self)
+        origin = b"\x1b[2J\xe4{x}" + b"x" * 8000
+        error = self.assertRaises(Refused, Origins().check_origin, [origin], b"chat.example.org")
+        (line,) = refusals()
+        shown = "\\x1b[2j\\xe4{x}" + "x" * (SHOWN - 8) + "..."
+        self.assertTrue(line.startswith(f"the page at {shown} asked for"), line)
+        self.assertTrue(line.endswith(f" --web-origin {shown}"), line)
+        self.assertIn(f"The page at '{shown}' ", str(error))
+
+    def test_there_is_a_line_a_minute(self) -> None:
+        clock = Reactor()
+        written: list[Any] = []
+        publisher = LogPublisher(cast(ILogObserver, written.append))
+        bound(publisher, clock)
+        self.patch(Origins, "_log", Logger("web", observer=publisher))
+        for minute in range(3):
+            for port in range(50):
+                origin = b"http://evil.example:%d" % port
+                self.assertRaises(Refused, Origins().check_origin, [origin], b"chat.example.org")
+                self.assertRaises(Refused, Origins().check_host, b"evil%d.example" % port, False)
+            self.assertEqual(len(written), 4 * minute + 2)
+            clock.advance(0)
+            clock.advance(SECONDS)
+            self.assertEqual(len(written), 4 * minute + 4, "two lines with the number of the others")
+            self.assertIn("… and 49 more in the last minute: ", formatEvent(written[-1]))
+
+
+def logged(test: SynchronousTestCase) -> Callable[[], list[str]]:
+    """Return a function that returns the lines about refusals that were logged since now."""
+    events: list[Any] = []
+    test.patch(Origins, "_log", Logger("web", observer=cast(ILogObserver, events.append)))
+    return lambda: [formatEvent(event) for event in events]
+
 
 class HostTests(SynchronousTestCase):
     """A name that somebody else has made lead here is not this server's (DNS rebinding)."""
@@ -147,6 +197,13 @@ class HostTests(SynchronousTestCase):
             self.assertEqual(self.status(host), 421)
         error = self.assertRaises(Refused, Origins().check_host, b"chat.example.org:14980", False)
         self.assertIn("start it with --web-origin http://chat.example.org:14980", str(error))
+
+    def test_the_log_says_which_name_is_unknown(self) -> None:
+        refusals = logged(self)
+        self.assertEqual((self.status(b"chat.example.org:14980"), self.status(b"127.0.0.1:14980")), (421, 200))
+        (line,) = refusals()
+        self.assertTrue(line.startswith("a request for chat.example.org:14980 was refused, since "), line)
+        self.assertTrue(line.endswith(" start it with --web-origin http://chat.example.org:14980"), line)
 
     def test_names_that_are_given_are_right(self) -> None:
         origins = Origins(["https://chat.example.org"])

@@ -17,7 +17,8 @@ from twisted.logger import ILogObserver, LogEvent, Logger, LogPublisher
 from zope.interface import implementer
 
 MOST: Final = 10
-"""The number of entries of one kind per period. Ten show if it goes on, and from how many addresses."""
+"""The number of entries of one kind per period. Ten show if it goes on, and from how many addresses. An entry can have
+its own number as `most`."""
 
 SECONDS: Final = 60.0
 """The period in seconds: long enough that a day under attack logs less than 20 MB, with tracebacks."""
@@ -42,7 +43,7 @@ def bound(publisher: LogPublisher, reactor: Any) -> Callable[[], None]:
 
 @implementer(ILogObserver)
 class BoundedLog:
-    """Passes on the first `MOST` entries of a kind in each period, and at its end the number of the others."""
+    """Passes on the first entries of a kind in each period, and at its end the number of the others."""
 
     def __init__(self, pass_on: ILogObserver, reactor: Any) -> None:
         self._pass_on = pass_on
@@ -59,7 +60,7 @@ class BoundedLog:
         with self._lock:
             is_first = not self._seen
             self._seen[kind] += 1
-            passes = self._seen[kind] <= MOST
+            passes = self._seen[kind] <= event.get("most", MOST)
             if not passes:
                 self._left_out[_name(event)] += 1
         if is_first:

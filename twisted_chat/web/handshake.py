@@ -16,6 +16,7 @@ from hashlib import sha1
 from typing import Final
 from urllib.parse import urlsplit
 
+from twisted.logger import Logger
 from twisted.web.http_headers import Headers
 
 from ..http_requests import is_name, name_of
@@ -24,6 +25,14 @@ _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 """The text that shows that the answer is one of a WebSocket server (section 1.3)."""
 
 VERSION: Final = b"13"
+
+
+SHOWN: Final = 100
+"""Maximum bytes that are shown of an origin or a host. Those of people are shorter, and anybody can send a long one."""
+
+LINES: Final = 1
+"""Maximum lines a minute in the log about refused origins, and about refused hosts. A page that is refused comes back
+every few seconds, and so does what scans the network for servers; one line is enough to find a mistake."""
 
 
 class Refused(Exception):
@@ -36,7 +45,12 @@ class Refused(Exception):
 
 
 class Origins:
-    """The names of this server, and the pages that may open a WebSocket."""
+    """The names of this server, and the pages that may open a WebSocket.
+
+    A page cannot see why it is refused: browsers do not tell it. So the log says that, for whoever has set up a proxy.
+    """
+
+    _log = Logger()
 
     def __init__(self, allowed: Sequence[str] = ()) -> None:
         """`allowed` are origins such as `https://chat.example.org`, beside the server's own page."""
@@ -53,10 +67,17 @@ class Origins:
         if not name:
             raise Refused(400, "The request has no Host header, or one that is no name, or several.")
         if not (is_proved or name in self._names or not is_name(host)):
+            shown = _shown(host)
+            self._log.warn(
+                "a request for {host} was refused, since this server does not know that name: if it is one of its "
+                "names, start it with --web-origin http://{host}",
+                host=shown,
+                most=LINES,
+            )
             raise Refused(
                 421,
-                f"This server does not go by the name of '{name.decode()}'. If it should, start it with "
-                f"--web-origin http://{host.decode()}.",
+                f"This server does not go by the name of '{shown}'. If it should, start it with "
+                f"--web-origin http://{shown}.",
             )
 
     def check_origin(self, origins: Sequence[bytes] | None, host: bytes, is_secure: bool = False) -> None:
@@ -71,12 +92,26 @@ class Origins:
         own = {b"https://" + host.lower()} if is_secure else {b"http://" + host.lower(), b"https://" + host.lower()}
         if origin in self._allowed | own:
             return
-        shown = origin.decode("ascii", "replace")
+        shown = _shown(origin)
+        self._log.warn(
+            "the page at {origin} asked for the chat at {host} and was refused: if a proxy is in front, let it pass on "
+            "the Host header with the port; if that page is another one that may use the chat, start the server with "
+            "--web-origin {origin}",
+            origin=shown,
+            host=_shown(host),
+            most=LINES,
+        )
         raise Refused(
             403,
             f"The page at '{shown}' may not use this chat. If it should, start the server with --web-origin {shown}. "
-            "A proxy in front has to pass on the Host header.",
+            "A proxy in front has to pass on the Host header, with the port.",
         )
+
+
+def _shown(value: bytes) -> str:
+    """Return what a client has sent for a line of the log: in ASCII without control characters, and not too long."""
+    text = value[:SHOWN].decode("latin-1").encode("unicode_escape").decode("ascii")
+    return text if len(value) <= SHOWN else f"{text}..."
 
 
 def accept_key(headers: Headers) -> bytes:
