@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from twisted.web.http_headers import Headers as TwistedHeaders
 
 from ..http_requests import host_of, is_name, path_of
+from ..http_visit import PLAIN, Answer, Headers, text_answer
 from .handshake import Origins, Refused, accept_key
 
 CHAT: Final = b"/chat"
@@ -25,7 +26,7 @@ TYPES: Final = {
     "json": b"application/json",
     "png": b"image/png",
     "svg": b"image/svg+xml",
-    "txt": b"text/plain; charset=utf-8",
+    "txt": PLAIN,
     "webmanifest": b"application/manifest+json",
     "woff2": b"font/woff2",
 }
@@ -36,8 +37,6 @@ _COMPRESSED: Final = frozenset(("ico", "png", "woff2"))
 
 MIN_GZIP: Final = 1024
 """Bytes from which a file is also kept compressed: a shorter one fits into the segment that its headers take."""
-
-Headers = Sequence[tuple[bytes, bytes]]
 
 POLICY: Final = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
@@ -85,14 +84,6 @@ class Request(NamedTuple):
     def host(self) -> bytes:
         """The host and port that the client asks for; no valid one if it names none, or several."""
         return host_of(self.target, self.headers)
-
-
-class Answer(NamedTuple):
-    """The answer to a request."""
-
-    status: int
-    headers: Headers
-    body: bytes = b""
 
 
 class File(NamedTuple):
@@ -158,12 +149,6 @@ class Site:
         if coding:
             headers.append((b"Content-Encoding", coding))
         return Answer(200, [(b"Content-Type", found.type), *headers], body)
-
-
-def text_answer(status: int, text: str, headers: Headers = ()) -> Answer:
-    """Return an answer that a person reads."""
-    plain = (b"Content-Type", TYPES["txt"]), (b"Cache-Control", b"no-store")
-    return Answer(status, [*plain, *headers], f"{text}\n".encode())
 
 
 def _walk(folder: Traversable, path: str = "") -> Iterator[tuple[str, Traversable]]:
