@@ -14,7 +14,7 @@ from twisted.python.usage import UsageError
 from twisted.trial.unittest import TestCase
 
 from twisted_chat.limits import Limits
-from twisted_chat.status.access_log import FORMATS, LINES_AT_ONCE, AccessLog
+from twisted_chat.logs.access import FORMATS, LINES_AT_ONCE, AccessLog
 from twisted_chat.tap import makeService
 
 from .helpers import UNLIMITED

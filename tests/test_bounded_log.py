@@ -8,7 +8,7 @@ from twisted.logger import ILogObserver, Logger, LogPublisher, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from twisted_chat.bounded_log import MOST, SECONDS, bound
+from twisted_chat.logs.bounded import MOST, SECONDS, bound
 
 from .ports import Reactor
 

@@ -16,8 +16,8 @@ from twisted.python.components import Componentized
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from twisted_chat.log_files import log_files
-from twisted_chat.status.log_format import as_json, json_observer
+from twisted_chat.logs.files import log_files
+from twisted_chat.logs.json_format import as_json, json_observer
 from twisted_chat.tap import Options, makeService
 
 from .ports import Reactor

@@ -29,16 +29,16 @@ from twisted.python.logfile import LogFile
 from twisted.trial.unittest import TestCase
 
 from twisted_chat import __version__, service
-from twisted_chat.bounded_log import MOST
 from twisted_chat.limits import Limits
 from twisted_chat.log import Log, Unavailable, Unusable
 from twisted_chat.login import EVERYBODY
+from twisted_chat.logs.access import AccessLog
+from twisted_chat.logs.bounded import MOST
 from twisted_chat.neighbours import Neighbours
 from twisted_chat.places import LINES, WIRES, Place, read_places
 from twisted_chat.room import Soon
 from twisted_chat.service import CannotStart, ChatService, StoreSettings, soon
 from twisted_chat.signals import Signals
-from twisted_chat.status.access_log import AccessLog
 from twisted_chat.stores.opened import Opened
 from twisted_chat.stores.sqlite.file import IN_MEMORY
 from twisted_chat.supervisor import Supervisor

@@ -17,9 +17,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
 from twisted_chat import web
-from twisted_chat.bounded_log import SECONDS, bound
 from twisted_chat.http_visit import HEAD_SECONDS, IDLE_TICKS, MAX_HEAD, PRICE, SLOW_TICKS, Answer
 from twisted_chat.limits import FULL_TURN, MAX_REFUSED, MAX_REFUSED_OF_ADDRESS, MAX_REST_SECONDS, Limits
+from twisted_chat.logs.bounded import SECONDS, bound
 from twisted_chat.messages import WireError
 from twisted_chat.session import TICK_SECONDS
 from twisted_chat.web.handshake import SHOWN, Origins, Refused, accept_key

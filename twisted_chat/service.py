@@ -22,18 +22,18 @@ from twisted.python.logfile import BaseLogFile
 
 from . import __version__
 from .allocator import give_back_freed_memory
-from .bounded_log import bound
 from .chat import Chat
 from .limits import Limits
 from .log import Unavailable, Unusable
-from .log_files import log_files, reopen
 from .login import EVERYBODY, Login, Policy
+from .logs.access import AccessLog
+from .logs.bounded import bound
+from .logs.files import log_files, reopen
 from .passwords import Passwords
 from .places import Place, TooPublic, address_text, is_public, page_address, refusal
 from .reactor import event_loop
 from .room import TAIL_BYTES, Soon
 from .signals import SIGNALS, Signals
-from .status.access_log import AccessLog
 from .stores.opened import Opened
 from .stores.postgresql.urls import is_url, without_password
 from .stores.retention import EVERYTHING, Keep

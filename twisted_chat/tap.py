@@ -35,11 +35,11 @@ from .forbidden_nicks import ForbiddenNicks, explain
 from .leftovers import remove_pid_file
 from .limits import Limits
 from .login import Policy, Registration
+from .logs.access import FORMATS, AccessLog
+from .logs.json_format import json_observer
 from .messages import WireError
 from .places import LINES, WIRES, Place, WebSettings, WrongPlace, read_places
 from .service import ChatService, StoreSettings
-from .status.access_log import FORMATS, AccessLog
-from .status.log_format import json_observer
 from .stores.postgresql.urls import check_url, is_url
 from .stores.retention import read_keep
 from .stores.sqlite.database import Durability

@@ -2,5 +2,5 @@
 
 Everything is read from plain counters when somebody asks (`snapshot`), so it costs the chat nothing but additions, and
 it is answered while the store hangs. `site` serves it, `metrics` has the words of Prometheus, `history` keeps an hour,
-and `page` draws it. `access_log` has a line for each connection that has ended.
+and `page` draws it.
 """
