@@ -162,6 +162,7 @@ TESTS: Final = {
     "wire.udp.sending": ("udp_sending", "udp"),
     "wire.udp.silence": ("udp_silence", "udp"),
     "wire.udp.wire": ("udp",),
+    "wire.frames": ("frames",),
     "wire.websocket": ("websocket", "web"),
 }
 """Modules, and the tests that have to find their faults: the quickest first, and none that starts a process."""
@@ -494,7 +495,7 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "_be_websocket: self._is_over = True -> pass": "a visit is told nothing more after an upgrade",
         "lost: self._newcomer.lost() -> pass": "a newcomer that has not begun holds nothing",
     },
-    "wire.websocket": {
+    "wire.frames": {
         "_end: (None, 0) -> (None, 1)": "nothing is read after the end",
         "_unmask: size // 4 -> size * 4": "it makes more keys than are needed",
     },

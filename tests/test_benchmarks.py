@@ -27,7 +27,7 @@ from benchmarks.model import Example, Model, fit, model
 from benchmarks.results import Results, load_results
 from benchmarks.server import Server, TimedSelector
 from twisted_chat import room
-from twisted_chat.wire.websocket import FrameCutter
+from twisted_chat.wire.frames import FrameCutter
 
 from .programs import ROOT, TIMEOUT, folder
 

@@ -15,7 +15,7 @@ from twisted_chat import gate, messages
 from twisted_chat.chat import Chat
 from twisted_chat.client.program import clean
 from twisted_chat.messages import AnyRequest, codec, decode_request
-from twisted_chat.wire import websocket
+from twisted_chat.wire import frames as wire_frames
 
 from .fuzz import __main__ as command
 from .fuzz import chat, client, decoder, frames, framing
@@ -71,7 +71,7 @@ class FindingTests(SynchronousTestCase):
     def test_fragments_without_a_bound(self) -> None:
         seed = frames.SEEDS[-1]
         frames.run(seed)
-        with patch.object(websocket, "MAX_FRAGMENTS", 10**6), self.assertRaisesRegex(AssertionError, "no bound"):
+        with patch.object(wire_frames, "MAX_FRAGMENTS", 10**6), self.assertRaisesRegex(AssertionError, "no bound"):
             frames.run(seed)
 
     def test_a_room_that_everybody_may_read(self) -> None:

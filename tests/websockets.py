@@ -39,6 +39,11 @@ def frame(
     return head + mask + bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
 
 
+def bytewise(data: bytes) -> list[bytes]:
+    """Return data in pieces of one byte."""
+    return [data[at : at + 1] for at in range(len(data))]
+
+
 def text(obj: dict[str, Any]) -> bytes:
     """Return an object in a text message."""
     return frame(TEXT, json.dumps(obj).encode())

@@ -7,7 +7,7 @@ from typing import Final
 
 from tests.websockets import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close, frame
 from twisted_chat.messages import MAX_OBJECT
-from twisted_chat.wire.websocket import MAX_FRAGMENTS, FrameCutter
+from twisted_chat.wire.frames import MAX_FRAGMENTS, FrameCutter
 
 from .objects import Bytes, pick, spoil
 

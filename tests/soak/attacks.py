@@ -16,7 +16,7 @@ from random import Random
 from typing import Any, Final, cast
 
 from twisted_chat.messages import Quit
-from twisted_chat.wire.websocket import MAX_CONTROL
+from twisted_chat.wire.frames import MAX_CONTROL
 
 from ..faults.wire import Address, reset
 from ..fuzz.objects import TYPES, Chances, Words, encode, make_request, spoil
