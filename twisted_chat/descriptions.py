@@ -10,19 +10,13 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Callable
 from importlib.util import find_spec
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from twisted.internet.abstract import isIPv6Address
-from twisted.internet.base import ReactorBase
 from twisted.internet.endpoints import quoteStringArgument
 
 from .needs_tls import NEEDS_TLS
-
-if TYPE_CHECKING:
-    from .certificates import Certificates
 
 BACKLOG: Final = 4096
 """The connections that the kernel queues until the server accepts them: what Linux allows by default. After a restart
@@ -47,7 +41,7 @@ def is_port(text: str) -> bool:
     return is_number(text) and 0 <= int(text) <= 65535
 
 
-_SSL: Final = (
+SSL: Final = (
     "port",
     "privateKey",
     "certKey",
@@ -58,29 +52,6 @@ _SSL: Final = (
     "dhParameters",
 )
 """The arguments of `ssl:`, in the order of their positions."""
-
-
-def certificates_of(parts: list[str], path: Callable[[str], Path], reactor: ReactorBase) -> Certificates | None:
-    """Read the certificates of `tls:` or `ssl:`. Raises `Misfit`."""
-    if parts[0] not in ("tls", "ssl"):
-        return None
-    from .certificates import (  # imported here, since they need OpenSSL, which is there now
-        Certificates,
-        WrongCertificates,
-    )
-
-    try:
-        if parts[0] == "tls":
-            folder = path(argument(parts, "path", 1))
-            if not folder.is_dir():
-                raise Misfit(f"tls:FOLDER:PORT takes a folder of certificates, and '{folder}' is not a folder")
-            return Certificates.in_folder(folder, reactor.seconds)
-        given = {name: argument(parts, name, at) for at, name in enumerate(_SSL, 1)}
-        key = given["privateKey"] or "server.pem"  # as Twisted has it
-        files = [given["certKey"] or key, key, *filter(None, [given["extraCertChain"]])]
-        return Certificates.in_files([path(file) for file in files], reactor.seconds)
-    except WrongCertificates as error:
-        raise Misfit(str(error)) from None
 
 
 def _beneath_tls(parts: list[str]) -> str:
@@ -94,7 +65,7 @@ def _beneath_tls(parts: list[str]) -> str:
 
 def _beneath_ssl(parts: list[str]) -> str:
     """Return the description without the certificates, as a TCP port for IPv4, like that of Twisted's `ssl:`."""
-    given = {name: argument(parts, name, _SSL.index(name) + 1) for name in ("port", "interface", "backlog")}
+    given = {name: argument(parts, name, SSL.index(name) + 1) for name in ("port", "interface", "backlog")}
     return ":".join(["tcp", *(f"{name}={quoteStringArgument(value)}" for name, value in given.items() if value)])
 
 
@@ -145,10 +116,10 @@ def check_description(parts: list[str], has_tls: bool) -> None:
 
 def _check_ssl(parts: list[str]) -> None:
     named = {part.partition("=")[0] for part in parts[1:] if "=" in part}
-    if unknown := sorted(named.difference(_SSL)):
+    if unknown := sorted(named.difference(SSL)):
         raise Misfit(f"ssl: has no argument {unknown[0]}")
     for name in ("sslmethod", "dhParameters"):
-        if argument(parts, name, _SSL.index(name) + 1):
+        if argument(parts, name, SSL.index(name) + 1):
             raise Misfit(
                 f"leave out {name}: the server speaks TLS 1.2 and 1.3, with keys agreed on over elliptic curves"
             )

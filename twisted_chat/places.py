@@ -30,9 +30,9 @@ from .chat import Chat
 from .descriptions import (
     BACKLOG,
     BENEATH,
+    SSL,
     Misfit,
     argument,
-    certificates_of,
     check_description,
     colons_hint,
     is_number,
@@ -288,7 +288,7 @@ class _Stream:
         self._proxied = inner != text
         self._parts = split(inner)
         check_description(self._parts, certificates is not None)
-        self._certificates = certificates or certificates_of(self._parts, reading.path, reactor)
+        self._certificates = certificates or _certificates_of(self._parts, reading.path, reactor)
         self.reload: Callable[[], object] = self._certificates.reload if self._certificates else Place.reload
         if self._parts[0] in BENEATH:
             inner = BENEATH[self._parts[0]](self._parts)
@@ -323,6 +323,26 @@ def _let_go_of_lock(failure: Failure, path: str) -> Failure:
     """Remove the lock file that Twisted made for a socket that it then could not open."""
     remove_lock(path)
     return failure
+
+
+def _certificates_of(parts: list[str], path: Callable[[str], Path], reactor: ReactorBase) -> Certificates | None:
+    """Read the certificates of `tls:` or `ssl:`. Raises `Misfit`."""
+    if parts[0] not in ("tls", "ssl"):
+        return None
+    from .certificates import Certificates, WrongCertificates  # here, since they need OpenSSL, which is there now
+
+    try:
+        if parts[0] == "tls":
+            folder = path(argument(parts, "path", 1))
+            if not folder.is_dir():
+                raise Misfit(f"tls:FOLDER:PORT takes a folder of certificates, and '{folder}' is not a folder")
+            return Certificates.in_folder(folder, reactor.seconds)
+        given = {name: argument(parts, name, at) for at, name in enumerate(SSL, 1)}
+        key = given["privateKey"] or "server.pem"  # as Twisted has it
+        files = [given["certKey"] or key, key, *filter(None, [given["extraCertChain"]])]
+        return Certificates.in_files([path(file) for file in files], reactor.seconds)
+    except WrongCertificates as error:
+        raise Misfit(str(error)) from None
 
 
 def _named_certificates(reactor: ReactorBase, certificate: Path | None, key: Path | None) -> Certificates:
