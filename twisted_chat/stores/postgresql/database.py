@@ -43,11 +43,12 @@ READERS: Final = 4
 
 CHANNEL: Final = "twisted_chat"
 SCHEMA: Final = "twisted_chat"
-VERSION: Final = 2
-"""The version of the schema. `schema.sql` makes the first one, and `upgrade-2.sql` and so on the next ones of it."""
+VERSION: Final = 1
+"""The version of the schema, which `schema.sql` makes."""
 
 _LOCK: Final = 0x54774368
-"""The number of the advisory lock under which the tables are made, `TwCh`."""
+"""The number of the advisory lock under which the tables are made, `TwCh`. Nicks are claimed under locks with this number
+and that of the nick (`claim` in `schema.sql`)."""
 
 _BEGINNINGS: Final = ("08", "25006", "40", "53", "57", "58", "XX")
 """The beginnings of PostgreSQL's error codes (its manual, appendix A) that say that the same may work later: the
@@ -404,12 +405,10 @@ class Database:
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
             if await connection.fetchval("SELECT to_regclass($1)", f"{SCHEMA}.store") is None:
                 await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
-                await connection.execute(_script("schema.sql"))
+                await connection.execute(resources.files(__package__).joinpath("schema.sql").read_text("utf-8"))
             version = await connection.fetchval("SELECT version FROM store")
             if version > VERSION:
                 raise Unusable(f"{self.shown} was written by a newer version of twisted_chat: use that one")
-            for step in range(version + 1, VERSION + 1):
-                await connection.execute(_script(f"upgrade-{step}.sql"))
 
     async def close(self) -> None:
         """Close all connections. What is under way fails."""
@@ -424,7 +423,3 @@ class Database:
         others = self._tasks - {asyncio.current_task()}
         with suppress(Exception):
             await asyncio.gather(*others, return_exceptions=True)
-
-
-def _script(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text("utf-8")
