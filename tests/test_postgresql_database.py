@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from typing import Any
 
@@ -12,7 +13,7 @@ from twisted.logger import globalLogPublisher
 
 from twisted_chat import names
 from twisted_chat.log import Condition, RoomLog, Unavailable, Unusable
-from twisted_chat.stores.postgresql.database import ATTEMPT_SECONDS, Connection, Database, explain, fetch
+from twisted_chat.stores.postgresql.database import ATTEMPT_SECONDS, Connection, Database, News, explain, fetch
 from twisted_chat.stores.postgresql.log import PostgreSQLLog
 from twisted_chat.stores.postgresql.urls import check_url, hosts_of, is_url, without_password
 
@@ -200,6 +201,45 @@ class ListeningTests(DatabaseTestCase):
         await keep(log, [entry(here.log, "a")], 5)
         await self.until_true(lambda: there.records)
         self.assertEqual(there.texts, ["a"])
+
+    async def test_what_is_told_is_heard_whole_whatever_its_length(self) -> None:
+        database = (await self.open())._database
+        heard: list[News] = []
+        database._heard[:] = [heard.append]
+        for length in 7_999, 8_000, 20_000:
+            told = {"states": ["x" * (length - len('{"states":[""]}'))]}
+            await self.sql("SELECT tell($1::json)", json.dumps(told, separators=(",", ":")))
+            await self.until_true(lambda: heard)
+            self.assertEqual([news.states for news in heard], [told["states"]])
+            heard.clear()
+
+    async def test_what_is_told_after_a_parcel_that_cannot_be_taken_is_heard(self) -> None:
+        database = (await self.open())._database
+        texts: list[list[str]] = []
+
+        def hear(news: News) -> None:
+            if news.states[0].startswith("bad"):
+                raise ZeroDivisionError
+            texts.append(news.states)
+
+        database._heard[:] = [hear]
+        opened: list[object] = []
+        attempt = database.attempt
+
+        async def refuse(work: Any, **options: Any) -> Any:
+            opened.append(work)
+            self.patch(database, "attempt", attempt)
+            raise Unavailable("no")
+
+        for start, is_away in (("lost", True), ("bad", False), ("good", False)):
+            long = {"states": [start, "x" * 9_000]}
+            if is_away:
+                self.patch(database, "attempt", refuse)
+            await self.sql("SELECT tell($1::json), tell($2::json)", json.dumps(long), '{"states": ["after"]}')
+            await self.until_true(lambda: texts and texts[-1] == ["after"])
+            await self.until_true(lambda: not database._told)
+        self.assertEqual([heard[0] for heard in texts], ["after", "after", "good", "after"])
+        self.assertEqual((len(opened), len(self.flushLoggedErrors(ZeroDivisionError))), (1, 1))
 
     async def test_a_check_that_fails_is_logged_and_attempted_again(self) -> None:
         log = await self.open()

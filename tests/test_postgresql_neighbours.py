@@ -280,6 +280,27 @@ class NeighboursTests(PostgreSQLTestCase):
             await keep(log, [entry(direct, "a"), entry(direct, "b")], 5)
         self.assertEqual(await self.hears(self.here, 2), [("direct", "@al@bo", 1), ("direct", "@al@bo", 3)])
 
+    async def test_direct_messages_in_any_number_of_logs_are_heard_of(self) -> None:
+        from .stores import entry, keep
+
+        await self.begin()
+        log = self.opened.log
+        for count in 50, 250:  # the second turn takes more than one notification holds
+            pairs = [names.direct(names.nick(f"{n:x<29}"), names.nick(f"{n:y<29}")) for n in range(1000, 1000 + count)]
+            await keep(log, [entry(await log.open(pair), "a") for pair in pairs], 5)
+            heard = await self.hears(self.here, count)
+            self.assertEqual({key for _, key, _ in heard}, {pair.key for pair in pairs})
+            await self.sql("DELETE FROM room")
+            log._open.clear()
+
+    async def test_messages_are_heard_in_order_however_long_they_are(self) -> None:
+        await self.begin()
+        sent = [Message(text, "Al", None, "Bo", None, "t") for text in ("x" * 16_000, "a", "y" * 16_000, "b")]
+        for message in sent:
+            self.one.hand_over(BO, message)
+            await self.until_true(lambda: not self.one._is_publishing)
+        self.assertEqual(await self.hears(self.there, 4), [("bo", message) for message in sent])
+
     # Trouble
 
     async def test_what_is_published_before_the_chat_listens_is_counted_and_not_heard(self) -> None:

@@ -8,6 +8,7 @@ listens for what other servers write; it is made anew when it breaks.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from importlib import resources
@@ -47,8 +48,8 @@ VERSION: Final = 1
 """The version of the schema, which `schema.sql` makes."""
 
 _LOCK: Final = 0x54774368
-"""The number of the advisory lock under which the tables are made, `TwCh`. Nicks are claimed under locks with this number
-and that of the nick (`claim` in `schema.sql`)."""
+"""The number of the advisory lock under which the tables are made, `TwCh`. A nick is claimed under a lock with this
+number and one of its own (`claim` in `schema.sql`)."""
 
 _BEGINNINGS: Final = ("08", "25006", "40", "53", "57", "58", "XX")
 """The beginnings of PostgreSQL's error codes (its manual, appendix A) that say that the same may work later: the
@@ -111,7 +112,7 @@ class News(msgspec.Struct, omit_defaults=True):
     look: bool = False
     """True if a server has begun, ended, or announced anew who is there."""
     all: bool = False
-    """True if there was too much to tell."""
+    """True if something may have been missed: not told, but found by the check."""
 
 
 read_news = msgspec.json.Decoder(News).decode
@@ -198,6 +199,8 @@ class Database:
         self._listening: Connection | None = None
         self._heard: list[Callable[[News], object]] = []
         self._checks: list[Callable[[Connection], Awaitable[None]]] = []
+        self._told: deque[News] = deque()
+        """A parcel that is being opened, and what was told after it."""
         self._pauses: set[asyncio.Event] = set()
         """What waits for the next attempt or the next check."""
         self.pids: set[int] = set()
@@ -381,10 +384,36 @@ class Database:
             connection.terminate()
 
     def _notified(self, _: Any, pid: int, __: str, payload: Any) -> None:
-        if pid not in self.pids:
-            news = read_news(payload)
-            for heard in self._heard:
-                heard(news)
+        if pid in self.pids:
+            return
+        news = read_news(payload)
+        if not (news.parcel or self._told):
+            self._hear(news)
+            return
+        self._told.append(news)
+        if len(self._told) == 1:
+            self.run(self._hear_in_order())
+
+    async def _hear_in_order(self) -> None:
+        """Hear what a parcel has, and then what was told while it was being opened."""
+        while self._told:
+            news = self._told[0]
+            try:
+                if news.parcel:
+                    rows = await self.attempt(fetch("SELECT body FROM parcel WHERE id = $1", news.parcel))
+                    for (body,) in rows:
+                        self._hear(read_news(body))
+                else:
+                    self._hear(news)
+            except Unavailable:
+                pass  # the checks find what is in the database
+            except Exception:
+                _log.failure("What other servers have told could not be taken")
+            self._told.popleft()
+
+    def _hear(self, news: News) -> None:
+        for heard in self._heard:
+            heard(news)
 
     # Opening and closing
 

@@ -21,7 +21,7 @@ from ...log import Unavailable
 from ...messages import Kicked, MemberJoined, MemberLeft, Message, NickChanged, Reply, WireError, decode_reply, encode
 from ...names import Name
 from ...neighbours import Here, Nobody
-from .database import Connection, Database, Event, News, fetch, read_news
+from .database import Connection, Database, Event, News, fetch
 from .text import from_sql, to_sql
 
 BODY_BYTES: Final = 6_000
@@ -212,14 +212,8 @@ class PostgreSQLNeighbours:
     def _told(self, news: News) -> None:
         for event in news.events:
             self._hear(event)
-        if news.parcel:
-            self._database.run(self._open_parcel(news.parcel)).addErrback(self._failed)
         if news.look:
             self._listens_on = None  # the next check looks at everybody
-
-    async def _open_parcel(self, parcel: int) -> None:
-        for (body,) in await self._database.attempt(fetch("SELECT body FROM parcel WHERE id = $1", parcel)):
-            self._told(read_news(body))
 
     def _hear(self, event: Event) -> None:
         here = self._here

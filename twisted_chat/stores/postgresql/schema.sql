@@ -61,11 +61,26 @@ CREATE TABLE message (
 -- Saying twice is saying once. Both indexes begin with the room, so that the table can be distributed by it (Citus).
 CREATE UNIQUE INDEX said_once ON message (room, author_key, id) WHERE id IS NOT NULL;
 
--- Tells all servers something, as JSON. A notification has less than 8,000 bytes; a longer one tells them to look at
--- everything that they follow.
-CREATE FUNCTION tell(what json) RETURNS void LANGUAGE sql AS $$
-    SELECT pg_notify('twisted_chat', CASE WHEN octet_length(what::text) < 8000 THEN what::text ELSE '{"all": true}' END)
-$$;
+-- What is too long for a notification. It is read at once, and forgotten after a minute.
+CREATE UNLOGGED TABLE parcel (
+    id   bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    body text        NOT NULL,
+    time timestamptz NOT NULL DEFAULT now()
+);
+
+-- Tells all servers something, as JSON. A notification has less than 8,000 bytes; what is longer is put into a parcel,
+-- and they are told its number.
+CREATE FUNCTION tell(what json) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    number bigint;
+BEGIN
+    IF octet_length(what::text) < 8000 THEN
+        PERFORM pg_notify('twisted_chat', what::text);
+    ELSE
+        INSERT INTO parcel (body) VALUES (what::text) RETURNING id INTO number;
+        PERFORM pg_notify('twisted_chat', json_build_object('parcel', number)::text);
+    END IF;
+END $$;
 
 -- Appends the entries of a turn: `places` says in which of the rooms each one is. Returns the rooms' rows, their heads
 -- before this turn, the number of each entry, and the time of those that were in the log already, NULL for the others.
@@ -393,13 +408,6 @@ CREATE UNLOGGED TABLE member (
 
 CREATE INDEX member_of_server ON member (server);
 
--- What is too long for a notification. It is read at once, and forgotten after a minute.
-CREATE UNLOGGED TABLE parcel (
-    id   bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
-    body text        NOT NULL,
-    time timestamptz NOT NULL DEFAULT now()
-);
-
 -- The nicks and members at other servers that are alive.
 CREATE FUNCTION nicks_elsewhere(server uuid) RETURNS SETOF nick LANGUAGE sql STABLE AS $$
     SELECT n.* FROM nick AS n JOIN lease AS l ON l.server = n.server
@@ -443,7 +451,6 @@ RETURNS void LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     one text;
-    number bigint;
 BEGIN
     DELETE FROM member AS m USING unnest(publish.rooms, publish.keys, publish.names) AS u (room, key, name)
     WHERE m.room = u.room AND m.key = u.key AND m.server = publish.server AND u.name IS NULL;
@@ -452,12 +459,7 @@ BEGIN
     FROM unnest(publish.rooms, publish.shown, publish.keys, publish.names) AS u (room, shown, key, name)
     WHERE u.name IS NOT NULL ON CONFLICT (room, key, server) DO UPDATE SET name = excluded.name;
     FOREACH one IN ARRAY bodies LOOP
-        IF octet_length(one) < 8000 THEN
-            PERFORM pg_notify('twisted_chat', one);
-        ELSE
-            INSERT INTO parcel (body) VALUES (one) RETURNING id INTO number;
-            PERFORM tell(json_build_object('parcel', number));
-        END IF;
+        PERFORM tell(one::json);
     END LOOP;
 END $$;
 
