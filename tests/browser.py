@@ -21,7 +21,7 @@ from threading import Thread
 from typing import Any, Final
 
 from selenium import webdriver
-from selenium.common.exceptions import TimeoutException
+from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.keys import Keys
@@ -280,8 +280,16 @@ class Tab:
         (self.find(on) if on else self.use().switch_to.active_element).send_keys(*keys)
 
     def click(self, selector: str) -> None:
-        """Press a button."""
-        self.find(selector).click()
+        """Press a button. The page may draw it anew meanwhile: then the new one is pressed."""
+
+        def pressed() -> bool:
+            try:
+                self.find(selector).click()
+            except StaleElementReferenceException:
+                return False
+            return True
+
+        self.wait(pressed)
 
     def choose(self, label: str) -> None:
         """Choose an entry of the menu that is open."""

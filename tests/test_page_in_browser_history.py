@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from .browser import ChatServer, PageTestCase
 
@@ -103,6 +104,44 @@ class UnreadTests(PageTestCase):
         self.assertEqual(alice.wait_for(first), "unread 0")
         alice.click("#to-newest")
         alice.wait_for("return !document.querySelector('#newest-bar').checkVisibility()")
+        self.assert_no_problems()
+
+    def test_what_was_not_in_sight_stays_unread(self) -> None:
+        bob = self.client("bob", "garden")
+        alice = self.join("alice", "garden")
+        alice.say("/join kitchen")
+        alice.wait_for_text("#room-name", "kitchen")
+        bob.join("kitchen").say("to be left with a marker")
+        alice.wait_for_message("to be left with a marker")
+        for index in range(60):
+            bob.join("garden").say(f"unread {index}")
+        garden, kitchen = (f".conversation[data-id='room:{room}']" for room in ("garden", "kitchen"))
+        click = "document.querySelector(arguments[0]).click()"  # at once: the list is drawn anew with each change
+        go_to = partial(alice.run, click)
+        alice.wait_for_text(f"{garden} .count", "^60 unread$")
+        go_to(garden)
+        marked = """const rule = document.querySelector(".rule.unread");
+            return rule && Number(rule.parentElement.querySelector(".text").textContent.match(/\\d+/)[0])"""
+        self.assertEqual(alice.run(marked), 0)
+        in_sight = """const { bottom } = document.querySelector("#timeline").getBoundingClientRect();
+            return [...document.querySelectorAll(".message .text")]
+                .filter((one) => one.closest(".item").getBoundingClientRect().bottom <= bottom).length"""
+        seen = alice.run(in_sight)
+        self.assertIn(seen, range(5, 50))
+        go_to(kitchen)
+        self.assertEqual(alice.wait_for_text(f"{garden} .count", "unread"), f"{60 - seen} unread")
+        go_to(garden)
+        self.assertEqual(alice.run(marked), seen)
+        more = alice.run(in_sight)
+        alice.use().refresh()
+        alice.wait_for_message("unread 59")
+        self.assertEqual(alice.wait_for(marked), more)
+        self.assertEqual(alice.wait_for_text("#to-newest", "new message"), f"{60 - alice.run(in_sight)} new messages")
+        alice.click("#to-newest")
+        alice.wait_for(f"return document.querySelector({garden + ' .count'!r}) === null")
+        go_to(kitchen)
+        go_to(garden)
+        self.assertEqual(alice.texts(".rule.unread"), [])
         self.assert_no_problems()
 
     def test_the_list_and_the_title_count_what_is_for_oneself(self) -> None:

@@ -155,6 +155,28 @@ test("what is unread after a reload follows from the remembered number", () => {
   assert.equal(fresh.unread, 0, "nothing was read yet: nothing is news");
 });
 
+test("what was in sight is read, and the rest is marked again for whoever comes back", () => {
+  room.addPage([1, 2, 3, 4, 5].map((seq) => ({ ...message(seq), mention: seq === 4 })), false);
+  room.readSeq = 1;
+  room.recount();
+  assert.deepEqual([room.markRead(3), room.readSeq, room.unread, room.mentions], [true, 3, 2, 1]);
+  assert.equal(room.marker, room.bySeq(2).key, "the marker stands");
+  assert.deepEqual([room.markRead(3), room.markRead(2), room.markRead(0), room.readSeq], [false, false, false, 3]);
+  room.unmark();
+  room.markAgain();
+  assert.equal(room.marker, room.bySeq(4).key);
+  assert.deepEqual([room.markRead(5), room.unread, room.readSeq], [true, 0, 5]);
+  room.unmark();
+  room.markAgain();
+  assert.equal(room.marker, null);
+  const guest = new Conversation("direct", "bob");
+  const items = ["one", "two", "three"].map((text) => guest.add({ author: "bob", text, time: at(0) }));
+  for (const item of items.slice(1)) guest.countUnread(item);
+  guest.unmark();
+  guest.markAgain();
+  assert.equal(guest.marker, items[1].key, "also where messages have no numbers");
+});
+
 test("each unread direct message counts as a mention", () => {
   const direct = new Conversation("direct", "bob");
   direct.countUnread(direct.add(message(1)));

@@ -252,8 +252,10 @@ class Page {
   }
 
   #scrolled() {
-    const isLooking = this.#timeline.isAtBottom && document.visibilityState === "visible" && document.hasFocus();
-    this.#chat.look(isLooking);
+    const timeline = this.#timeline;
+    const isThere = document.visibilityState === "visible" && document.hasFocus();
+    const seen = isThere && !timeline.isAtBottom ? timeline.newestInSight : 0;
+    this.#chat.look(timeline.conversation, isThere && timeline.isAtBottom, seen);
     this.#showBars();
   }
 

@@ -177,8 +177,10 @@ export class Chat {
     }
     const before = this.current;
     this.current = conversation;
+    this.#isLooking = false;
     before?.unmark();
     before?.trim();
+    conversation?.markAgain();
     if (conversation?.kind === "direct" && !conversation.isLoaded) {
       this.#loadNewest(conversation);
     }
@@ -320,11 +322,22 @@ export class Chat {
 
   // What is read
 
-  /** The reader looks at the newest messages of the open conversation, or does not. @param {boolean} isLooking */
-  look(isLooking) {
+  /**
+   * The reader looks at a part of a conversation. What has been in sight is read.
+   *
+   * @param {Conversation | null} conversation the one that is shown, which is not the open one for a moment
+   * @param {boolean} isLooking true at the newest messages: all is read then, also what comes
+   * @param {number} seen the number of the newest message in sight; 0 if there is none
+   */
+  look(conversation, isLooking, seen) {
+    if (conversation === null || conversation !== this.current) {
+      return;
+    }
     this.#isLooking = isLooking;
-    if (this.current !== null) {
-      this.#markIfLooking(this.current);
+    if (isLooking) {
+      this.#markIfLooking(conversation);
+    } else if (conversation.isLoaded && !conversation.hasMoreUnread) {
+      this.#markRead(conversation, seen);
     }
   }
 
@@ -338,8 +351,8 @@ export class Chat {
     }
   }
 
-  #markRead(conversation) {
-    if (conversation.markRead()) {
+  #markRead(conversation, seq = Infinity) {
+    if (conversation.markRead(seq)) {
       this.#memory.read[conversation.id] = conversation.readSeq;
       this.#memory.changed();
     }

@@ -252,9 +252,19 @@ export class Conversation {
     this.tell();
   }
 
-  /** All is read. The marker stays where it is until `unmark`. Returns true if this is news. */
-  markRead() {
+  /**
+   * All is read, or all up to a number. The marker stays where it is until `unmark`. Returns true if this is news.
+   *
+   * @param {number} [seq]
+   */
+  markRead(seq = Infinity) {
     const newest = this.newestSeq;
+    if (seq < newest) {
+      if (seq <= (this.readSeq ?? 0)) return false;
+      this.readSeq = seq;
+      this.recount();
+      return true;
+    }
     if (this.unread === 0 && this.mentions === 0 && (this.readSeq ?? -1) >= newest) {
       return false;
     }
@@ -280,6 +290,14 @@ export class Conversation {
   /** True if there may be new messages before the first item, too. */
   get hasMoreUnread() {
     return this.markedAfter !== null && this.hasOlder && (this.oldestSeq ?? 0) > this.markedAfter + 1;
+  }
+
+  /** Mark the first unread message again, where the reader comes back to what was only read in part. */
+  markAgain() {
+    if (this.unread > 0 && this.markedAfter === null) {
+      const others = this.items.filter((item) => item.kind === "message" && !item.own && !item.deleted);
+      this.#markAfter(this.readSeq ?? 0, others.at(-this.unread));
+    }
   }
 
   /** Take the marker away. */

@@ -35,6 +35,8 @@ export class Timeline {
   #start = h("div");
   #isAtBottom = true;
   #isFilling = false;
+  /** True once the newest messages were there, where they are shown. */
+  #wasLoaded = false;
   #today = "";
   #lastTop = 0;
   #frame = new ResizeObserver(() => this.#keepBottom());
@@ -75,8 +77,19 @@ export class Timeline {
     this.#unfollow?.();
     this.#conversation = conversation;
     this.#unfollow = conversation?.follow((change) => this.#changed(change)) ?? null;
+    this.#wasLoaded = conversation?.isLoaded ?? false;
+    this.#begin();
+  }
+
+  #begin() {
+    this.#isAtBottom = false; // until it is known where to begin: at the bottom, all would be read
     this.#reset();
     this.toUnread() || this.toBottom();
+  }
+
+  /** The conversation that is shown. */
+  get conversation() {
+    return this.#conversation;
   }
 
   #reset() {
@@ -107,7 +120,10 @@ export class Timeline {
   #changed(change) {
     const wasAtBottom = this.#isAtBottom;
     this.#holding(() => this.#apply(change));
-    if (wasAtBottom) {
+    if (!this.#wasLoaded && this.#conversation.isLoaded) {
+      this.#wasLoaded = true;
+      this.#begin();
+    } else if (wasAtBottom) {
       this.#dropOld();
       this.toBottom();
     } else {
@@ -159,8 +175,7 @@ export class Timeline {
     const { items } = this.#conversation;
     this.#nameDays();
     if (this.#elements.size === 0) {
-      this.#reset();
-      this.toUnread() || this.toBottom();
+      this.#begin();
     } else if (index <= this.#first && index + count < items.length) {
       const next = (this.#first += count); // older ones, which are shown when they are scrolled to
       if (this.#isNearTop) this.#putPage();
@@ -337,6 +352,21 @@ export class Timeline {
 
   get isAtBottom() {
     return this.#isAtBottom;
+  }
+
+  /** The number of the newest message whose end is in sight; 0 if there is none, or nothing is unread. */
+  get newestInSight() {
+    if (!this.#conversation?.unread) {
+      return 0;
+    }
+    const { bottom } = this.#scroller.getBoundingClientRect();
+    const pages = this.#pages().filter((page) => page.getBoundingClientRect().top < bottom);
+    for (const page of pages.reverse().slice(0, 2)) {
+      const isSeen = (element) => element.getBoundingClientRect().bottom <= bottom && this.#itemOf(element)?.seq;
+      const last = [...page.children].findLast(isSeen);
+      if (last !== undefined) return this.#itemOf(last).seq;
+    }
+    return 0;
   }
 
   toBottom() {
