@@ -4,9 +4,10 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
 import {
-  ANSWER_TIME, Engine, PROBE_TIME, QUIET_TIME, QUIT_TIME, STEADY_TIME, WELCOME_TIME,
+  ANSWER_TIME, Engine, LATE_TIME, PROBE_TIME, QUIET_TIME, QUIT_TIME, STEADY_TIME, WELCOME_TIME,
 } from "../../twisted_chat/web/page/client/engine.js";
 import { ClosedError, RequestError } from "../../twisted_chat/web/page/client/errors.js";
+import { actions } from "../../twisted_chat/web/page/client/requests.js";
 import { EngineCase, newIds } from "./engine_case.js";
 
 /** A case whose client is connected. */
@@ -308,6 +309,28 @@ describe("silence", () => {
     one.answers({ type: "pong" });
     one.passes(PROBE_TIME);
     assert.equal(one.engine.hangUp, null);
+  });
+
+  test("a server that owes an answer is asked sooner whether it is there", () => {
+    const one = welcome();
+    one.ask(actions.rooms());
+    assert.deepEqual(one.sentTypes(), ["rooms"]);
+    one.passes(LATE_TIME);
+    assert.deepEqual(one.sentTypes(), ["ping"]);
+    one.passes(LATE_TIME);
+    assert.match(String(one.engine.hangUp), /for 8 seconds/);
+  });
+
+  test("one that says something else is there", () => {
+    const one = welcome();
+    one.ask(actions.rooms());
+    one.sent();
+    one.passes(LATE_TIME - 1);
+    one.hears({ type: "ping" });
+    one.passes(1);
+    assert.deepEqual(one.sent(), [{ type: "pong" }]);
+    one.passes(LATE_TIME);
+    assert.deepEqual(one.sentTypes(), ["ping"]);
   });
 
   test("without a connection there is nothing to probe", () => {

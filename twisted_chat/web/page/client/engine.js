@@ -48,6 +48,10 @@ export const ANSWER_TIME = 40;
 /** The same where there is a hint that the connection is gone: the machine was asleep, or has another network. */
 export const PROBE_TIME = 5;
 
+/** Seconds without a word of the server after which an unanswered request is a reason to ask whether it is there, and
+ * seconds for the answer: somebody waits, and twice this is more than a busy server or a phone in a tunnel takes. */
+export const LATE_TIME = 8;
+
 /** Seconds within which a server must end the connection of a client that quits. */
 export const QUIT_TIME = 5;
 
@@ -100,6 +104,8 @@ export class Engine {
    * @type {RequestError | null} */
   #complaint = null;
   #wasWelcome = false;
+  /** True while a timer looks whether an answer is late. */
+  #isWatching = false;
   #quitting = false;
   /** True while the connection is made anew for a login. */
   #isLoggingIn = false;
@@ -181,6 +187,7 @@ export class Engine {
     this.#exchange.hasWork = false;
     this.#rooms.work();
     if (this.state === "connected" && this.#rooms.returning.size === 0) this.#exchange.sendWaiting();
+    this.#watch();
     return this.#exchange.takeObjects();
   }
 
@@ -275,6 +282,7 @@ export class Engine {
     this.#isConnected = false;
     this.#hello = this.#complaint = null;
     this.#pinged = null;
+    this.#isWatching = false;
     this.#exchange.lost();
     this.#rooms.lost();
     this.#directs.lost();
@@ -477,6 +485,18 @@ export class Engine {
     const isSilent = this.#exchange.now - this.#heard >= QUIET_TIME;
     if (isSilent && this.state === "connected" && this.#pinged === null) this.#ping(ANSWER_TIME);
     this.#exchange.later(QUIET_TIME / 2, () => this.#checkSilence());
+  }
+
+  /** Send a ping where an answer is late, and nothing else is heard: somebody waits for it. */
+  #watch() {
+    if (this.#isWatching || this.owed === 0 || this.state !== "connected") return;
+    this.#isWatching = true;
+    this.#exchange.later(LATE_TIME, () => {
+      this.#isWatching = false;
+      const isSilent = this.#exchange.now - this.#heard >= LATE_TIME;
+      const isLate = isSilent && this.waiting.some(({ isSent }) => isSent);
+      if (isLate && this.#pinged === null && this.hangUp === null) this.#ping(LATE_TIME);
+    });
   }
 
   /**
