@@ -141,7 +141,7 @@ class ModerationTests(AccountTestCase):
         return tab.texts("[role=menuitem]")
 
     def test_menus_offer_what_a_role_allows(self) -> None:
-        order = ["Mute bob…", "Let bob speak again", "Put bob out of the room…", "Ban bob…"]
+        order = ["Mute bob…", "Put bob out of the room…", "Ban bob…"]
         order += ["Delete all messages of bob…", "Change the role of bob…"]
         self.assertEqual(self.menu_of(self.alice, "bob"), ["Send a direct message", "Mention", *order])
         self.assertEqual(self.menu_of(self.bob, "alice"), ["Send a direct message", "Mention"])
@@ -161,9 +161,10 @@ class ModerationTests(AccountTestCase):
             tab.wait_for_text(".happening.notice", "alice muted bob until .*: too loud")
         self.bob.say("am I heard?")
         self.bob.wait_for_message("am I heard?", ".failed")
-        self.bob.wait_for_text(".message-state", "^Not sent: ")
-        self.menu_of(self.alice, "bob")
-        self.alice.choose("Let bob speak again")
+        self.bob.wait_for_text(".message-state", "^Not sent. You are muted in this room until (?!.*Z)")
+        self.assertIn("Unmute bob", self.menu_of(self.alice, "bob"))
+        self.assertNotIn("Mute bob…", self.alice.texts("[role=menuitem]"))
+        self.alice.choose("Unmute bob")
         self.bob.wait_for_text(".happening.notice", "alice lets bob speak again")
         self.bob.click(".message-state button")
         for tab in (self.alice, self.bob):
@@ -178,7 +179,9 @@ class ModerationTests(AccountTestCase):
         self.menu_of(self.alice, "bob")
         self.alice.choose("Put bob out of the room…")
         self.alice.fill(reason="it is late")
-        self.bob.wait_for_text("#banner", "You are not in this room: .*it is late")
+        self.bob.wait_for_text("#banner", "You are not in this room. You were put out .*it is late")
+        self.bob.wait_for("return document.querySelectorAll('.member').length === 0")
+        self.assertEqual(self.bob.texts("#member-count"), ["0"])
         self.assertFalse(self.bob.find("#text").is_enabled())
         self.alice.wait_for_text(".happening.notice", "bob was put out of the room by alice: it is late")
         self.alice.wait_for("return document.querySelectorAll('.member').length === 1")
@@ -217,9 +220,12 @@ class ModerationTests(AccountTestCase):
 
     def test_the_room_is_locked_and_somebody_is_invited(self) -> None:
         self.alice.click("#room-menu")
-        self.alice.choose("Lock: only members may enter")
+        self.alice.choose("Who may enter…")
+        self.alice.wait_for_text("dialog p", "puts out everybody in it who is neither a member nor invited")
+        self.assertEqual(self.bob.texts("#banner"), [])
+        self.alice.fill(who="members")
         self.alice.wait_for_text(".happening.notice", "alice locked the room")
-        self.bob.wait_for_text("#banner", "You are not in this room: .*locked")  # a guest is no member
+        self.bob.wait_for_text("#banner", "You are not in this room. .*locked")  # a guest is no member
         carol = self.open("?room=garden")
         carol.find("#nick").clear()
         carol.press("carol", Keys.ENTER, on="#nick")

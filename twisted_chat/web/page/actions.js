@@ -3,12 +3,12 @@
  */
 
 import { keyOf } from "./colours.js";
-import { textOf } from "./chat.js";
 import { ask, openDialog, toast } from "./dialog.js";
 import { bdi, h } from "./dom.js";
 import { COMMON_EMOJI, searchEmoji } from "./emoji.js";
 import { openMenu } from "./menu.js";
 import { findPlaces } from "./places.js";
+import { textOf } from "./texts.js";
 import { formatDuration, readDuration, shortTime } from "./times.js";
 
 const REASON = { label: "Reason", name: "reason", hint: "Everybody in the room can read it.", attributes: { maxlength: 256 } };
@@ -128,19 +128,11 @@ export class Actions {
     if (!chat.may(conversation, "moderator")) {
       return [];
     }
-    const { name } = conversation;
-    const done = (type, detail) => chat.happened(type, { room: name, ...detail });
     const isOwner = chat.may(conversation, "owner");
     return [
-      { label: `Mute ${nick}…`, act: () => this.#mute(conversation, nick) },
-      {
-        label: `Let ${nick} speak again`,
-        act: () =>
-          this.#try(async () => {
-            await this.#client.unmute(name, nick);
-            done("unmuted", { nick });
-          }),
-      },
+      (conversation.muted.get(keyOf(nick)) ?? 0) > Date.now()
+        ? { label: `Unmute ${nick}`, act: () => this.#try(() => this.#unmute(conversation, nick)) }
+        : { label: `Mute ${nick}…`, act: () => this.#mute(conversation, nick) },
       { label: `Put ${nick} out of the room…`, act: () => this.#kick(conversation, nick) },
       { label: `Ban ${nick}…`, danger: true, act: () => this.#ban(conversation, nick) },
       { label: `Delete all messages of ${nick}…`, danger: true, act: () => this.#deleteAll(conversation, nick) },
@@ -149,12 +141,24 @@ export class Actions {
     ];
   }
 
-  #mute({ name }, nick) {
+  async #unmute({ name }, nick) {
+    await this.#client.unmute(name, nick);
+    this.#chat.happened("unmuted", { room: name, nick });
+  }
+
+  #mute(conversation, nick) {
+    const { name } = conversation;
+    // Somebody may have been muted before this page was there, of which it knows nothing.
+    const over = /** @type {[string, string]} */ (["over", "Not any more: unmute"]);
     ask(`Mute ${nick}`, {
       text: "They can read, but not speak in this room.",
-      fields: [HOW_LONG, REASON],
+      fields: [{ ...HOW_LONG, options: [...HOW_LONG.options, over] }, REASON],
       button: "Mute",
       act: async ({ seconds, reason }) => {
+        if (seconds === over[0]) {
+          await this.#unmute(conversation, nick);
+          return;
+        }
         await this.#client.mute(name, nick, Number(seconds) || null, reason);
         this.#chat.happened("muted", { room: name, nick, msg: reason, until: untilOf(seconds) });
       },
@@ -256,16 +260,10 @@ export class Actions {
     if (!chat.may(conversation, "moderator")) {
       return [];
     }
-    const { name, locked, slow } = conversation;
-    const lock = (on) =>
-      this.#try(async () => {
-        await this.#client.lock(name, on);
-        chat.happened("locked", { room: name, on });
-      });
+    const { slow } = conversation;
     return [
       { label: "Invite somebody…", act: () => this.#invite(conversation) },
-      locked !== true && { label: "Lock: only members may enter", act: () => lock(true) },
-      locked !== false && { label: "Unlock: everybody may enter", act: () => lock(false) },
+      { label: "Who may enter…", act: () => this.#lock(conversation) },
       { label: slow ? `Slow mode (${formatDuration(slow)})…` : "Slow mode…", act: () => this.#slow(conversation) },
       { label: "Bans…", act: () => this.#bans(conversation) },
       { label: "What moderators did…", act: () => this.#audit(conversation) },
@@ -288,6 +286,20 @@ export class Actions {
       act: async ({ nick }) => {
         await this.#client.invite(name, nick);
         toast(`${nick} is invited to #${name}.`);
+      },
+    });
+  }
+
+  #lock({ name, locked }) {
+    const options = [["all", "Everybody: unlock the room"], ["members", "Only members: lock the room"]];
+    ask(`Who may enter #${name}`, {
+      text: "Who locks the room puts out everybody in it who is neither a member nor invited.",
+      fields: [{ label: "Who", name: "who", type: "select", value: locked ? "members" : "all", options }],
+      button: "Change",
+      act: async ({ who }) => {
+        const on = who === "members";
+        await this.#client.lock(name, on);
+        this.#chat.happened("locked", { room: name, on });
       },
     });
   }

@@ -3,7 +3,7 @@
  */
 
 import { Actions } from "./actions.js";
-import { Chat, textOf } from "./chat.js";
+import { Chat } from "./chat.js";
 import { keyOf } from "./colours.js";
 import { Client, keptLogin } from "./client.js";
 import { Composer } from "./composer.js";
@@ -13,6 +13,7 @@ import { Members } from "./members.js";
 import { Memory, openStorage, readJson, writeJson } from "./memory.js";
 import { Notifier } from "./notifier.js";
 import { Sidebar } from "./sidebar.js";
+import { sentence, textOf } from "./texts.js";
 import { Timeline } from "./timeline.js";
 import { Times } from "./times.js";
 
@@ -272,11 +273,11 @@ class Page {
 
   #showBanner() {
     const { state, reason, nextTry, current } = this.#chat;
-    const texts = { connecting: "Connecting…", closed: `You are signed out: ${reason}`, waiting: `No connection: ${reason}` };
+    const texts = { connecting: "Connecting…", closed: `You are signed out. ${sentence(reason)}`, waiting: `No connection: ${reason}` };
     let text = texts[state] ?? "";
     let button = { waiting: "Try now", closed: "Sign in again" }[state] ?? "";
     if (!text && current?.trouble) {
-      text = `You are not in this room: ${current.trouble}`;
+      text = `You are not in this room. ${current.trouble}`;
       button = "Join again";
     }
     const seconds = Math.ceil((nextTry - Date.now()) / 1000);

@@ -6,6 +6,7 @@
 import { keyOf } from "./colours.js";
 import { Conversation, conversationId } from "./conversation.js";
 import { mentions } from "./markup.js";
+import { sentence, textOf } from "./texts.js";
 import { shortTime } from "./times.js";
 
 /** Messages of the first page of a conversation, and of the older ones, which are asked for while somebody scrolls. */
@@ -295,7 +296,7 @@ export class Chat {
     } catch (error) {
       conversation.hasOlder = false;
       conversation.tell();
-      this.tell("note", { text: `Older messages cannot be read: ${textOf(error)}` });
+      this.tell("note", { text: `Older messages cannot be read. ${textOf(error)}` });
     } finally {
       this.#loading.delete(conversation);
     }
@@ -458,7 +459,7 @@ export class Chat {
     client.on("stop", ({ msg }) => {
       this.reason = msg;
     });
-    client.on("error", ({ msg }) => this.tell("note", { text: msg }));
+    client.on("error", ({ msg }) => this.tell("note", { text: sentence(msg) }));
     client.on("acked", (request) => this.#settleRestored(request, (conversation, item) => this.#acked(conversation, item, request)));
     client.on("failed", ({ request, error }) =>
       this.#settleRestored(request, (conversation, item) => conversation.failed(item, textOf(error))),
@@ -525,8 +526,9 @@ export class Chat {
     client.on("room-lost", ({ room, error }) => {
       const conversation = this.#roomNamed(room);
       if (conversation !== undefined) {
-        Object.assign(conversation, { isJoined: false, members: [], role: "", trouble: textOf(error) });
+        Object.assign(conversation, { isJoined: false, members: [], count: 0, role: "", trouble: textOf(error) });
         this.#rememberRooms();
+        this.tell("members", conversation);
         conversation.tell();
       }
     });
@@ -601,10 +603,14 @@ export class Chat {
       told(room, [{ nick: author }, " banned ", { nick: who }, until(end)], msg),
     );
     on("unbanned", ({ room, author, who, msg }) => told(room, [{ nick: author }, " ended the ban of ", { nick: who }], msg));
-    on("muted", ({ room, author, nick, until: end, msg }) =>
-      told(room, [{ nick: author }, " muted ", { nick }, until(end)], msg),
-    );
-    on("unmuted", ({ room, author, nick, msg }) => told(room, [{ nick: author }, " lets ", { nick }, " speak again"], msg));
+    on("muted", ({ room, author, nick, until: end, msg }) => {
+      this.#roomNamed(room)?.muted.set(keyOf(nick), end === undefined ? Infinity : Date.parse(end));
+      told(room, [{ nick: author }, " muted ", { nick }, until(end)], msg);
+    });
+    on("unmuted", ({ room, author, nick, msg }) => {
+      this.#roomNamed(room)?.muted.delete(keyOf(nick));
+      told(room, [{ nick: author }, " lets ", { nick }, " speak again"], msg);
+    });
     on("granted", ({ room, author, nick, role, msg }) => {
       told(room, [{ nick: author }, role === "none" ? " took the role from " : ` made `, { nick }, role === "none" ? "" : ` ${role}`], msg);
       const conversation = room === undefined ? undefined : this.#roomNamed(room);
@@ -656,10 +662,4 @@ export class Chat {
 /** Names in the order in which people look for them. @param {string[]} names */
 export function sortedNames(names) {
   return names.toSorted((one, other) => one.localeCompare(other));
-}
-
-/** What an error says to a person. */
-export function textOf(error) {
-  const text = error?.text ?? error?.message ?? String(error);
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }

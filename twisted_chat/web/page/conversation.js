@@ -56,7 +56,10 @@ export class Conversation {
   /** The number of the newest message that was read. @type {number | null} */
   readSeq = null;
   draft = "";
+  /** True or false once somebody has locked or unlocked the room; the server does not tell before. */
   locked = null;
+  /** Whom somebody has muted, and until when, in milliseconds: what is known of it here. @type {Map<string, number>} */
+  muted = new Map();
   slow = null;
 
   #bySeq = new Map();

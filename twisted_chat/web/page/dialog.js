@@ -2,8 +2,8 @@
  * Dialogs: the browser's own, which keep the focus and close with Escape.
  */
 
-import { textOf } from "./chat.js";
 import { h, icon } from "./dom.js";
+import { textOf } from "./texts.js";
 
 let count = 0;
 

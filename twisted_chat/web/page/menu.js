@@ -69,8 +69,8 @@ function moveWithKeys(menu, event) {
   const at = buttons.indexOf(document.activeElement);
   const steps = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 };
   let next = steps[event.key];
-  if (event.key === "Tab") {
-    event.preventDefault();
+  if (event.key === "Tab" || event.key === "Escape") {
+    event.preventDefault(); // of Escape, too: the page would take the focus to the box
     menu.hidePopover();
     return;
   }

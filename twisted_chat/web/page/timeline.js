@@ -487,7 +487,7 @@ export class Timeline {
     return h(
       "div",
       { class: "message-state" },
-      h("span", {}, `Not sent: ${item.error}`),
+      h("span", {}, `Not sent. ${item.error}`),
       h("button", { type: "button", class: "plain", click: () => retry(item) }, "Send again"),
       h("button", { type: "button", class: "plain", click: () => discard(item) }, "Remove"),
     );

@@ -1,0 +1,18 @@
+/**
+ * What the server and the client say, as sentences of the page.
+ */
+
+import { shortTime } from "./times.js";
+
+const TIME = /\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/gu;
+
+/** A text as a sentence, with the times in it as people read them. @param {string} text */
+export function sentence(text) {
+  const local = text.replace(TIME, (time) => (Number.isNaN(Date.parse(time)) ? time : shortTime(time)));
+  return local.charAt(0).toUpperCase() + local.slice(1);
+}
+
+/** What an error says to a person. @param {any} error */
+export function textOf(error) {
+  return sentence(error?.text ?? error?.message ?? String(error));
+}
