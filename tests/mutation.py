@@ -61,7 +61,7 @@ TESTS: Final = {
     "forbidden_nicks": ("forbidden_nicks",),
     "certificates": ("certificates",),
     "http_requests": ("http_requests", "web", "status_site"),
-    "http_visit": ("web", "status_site"),
+    "http_visit": ("web", "websocket"),
     "handed_over": ("handed_over", "places"),
     "supervisor": ("supervisor",),
     "framing": ("framing",),

@@ -16,7 +16,8 @@ from twisted_chat.commands.display import BARS, Monitor
 from twisted_chat.commands.monitor import Figures, Reading, Row, Status, Unanswered
 from twisted_chat.commands.top import run
 from twisted_chat.log import Condition
-from twisted_chat.status.site import StatusFactory
+from twisted_chat.status.site import FRESH_SECONDS
+from twisted_chat.status.visit import StatusFactory
 
 from .certificates import certificate
 from .commands import CommandTestCase
@@ -55,6 +56,7 @@ class StatusOf(Status):
         if self.error:
             raise Unanswered(self.error)
         headers = [f"{name}: {value}" for name, value in self._headers.items()]
+        self.site.chat.reactor.advance(FRESH_SECONDS)
         browser = Browser(self.site)
         heard = browser.ask(path, *headers)
         browser.hang_up()

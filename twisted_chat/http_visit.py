@@ -224,7 +224,6 @@ class Visit(ABC):
     def _serve_one(self, head: bytes) -> None:
         self._cancel()
         self._idle = 0
-        self._turn.schedule()  # whose end is that of the count of work
         self._turn.spend(PRICE)
         self._channel.read(head)
         self._send_answer()

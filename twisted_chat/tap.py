@@ -258,7 +258,7 @@ class Options(AuthOptionMixin, usage.Options):
 
 
 def _make_status(chat: Chat, token: bytes) -> object:
-    from .status.site import StatusFactory  # here, since most servers need none of its packages
+    from .status.visit import StatusFactory  # here, since most servers need none of its packages
 
     return StatusFactory(chat, token)
 

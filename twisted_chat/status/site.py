@@ -15,101 +15,78 @@ from __future__ import annotations
 import binascii
 import hmac
 from base64 import b64decode
-from collections.abc import Callable, Mapping
-from http import HTTPStatus
+from collections.abc import Callable
 from importlib.resources import files
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 from twisted.internet.address import UNIXAddress
-from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
-from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel, HTTPFactory, Request
+from twisted.web.http import Request
 
 from .. import __version__
 from ..chat import Chat
-from ..http_requests import BodilessChannel, host_of, is_name, path_of
+from ..http_requests import host_of, is_name, path_of
+from ..http_visit import Answer, Headers, text_answer
 from .history import History
 from .metrics import CONTENT_TYPE, Metrics
 from .page import draw
 from .snapshot import trouble
 
-MAX_CONNECTIONS: Final = 16
-"""Connections to the site at a time: a few monitors and browsers. Each takes one of the files that the process may
-open."""
+FRESH_SECONDS: Final = 0.5
+"""Seconds for which a text is served again that takes 12 ms to make. A monitor asks every two seconds or so, and a
+flood for both texts takes 5 % of a processor at most."""
 
-IDLE_SECONDS: Final = 30.0
-"""Seconds after which a connection is closed on which nothing arrives. Prometheus asks every 15 by default."""
-
-TEXT: Final = "text/plain; charset=utf-8"
-
-HEADERS: Final = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+HEADERS: Final[Headers] = (
+    (
+        b"Content-Security-Policy",
+        b"default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     ),
-    "Referrer-Policy": "no-referrer",
-    "Server": f"twisted_chat/{__version__}",
-    "X-Content-Type-Options": "nosniff",
-}
-"""The headers of every answer."""
+    (b"Referrer-Policy", b"no-referrer"),
+    (b"Server", b"twisted_chat/" + __version__.encode()),
+    (b"X-Content-Type-Options", b"nosniff"),
+)
+"""The headers of every answer of the site."""
 
-CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="status of twisted_chat", charset="UTF-8"'}
+CHALLENGE: Final[Headers] = ((b"WWW-Authenticate", b'Basic realm="status of twisted_chat", charset="UTF-8"'),)
 """The header that lets a browser ask for the token, as a password (RFC 7617)."""
 
 _log = Logger("twisted_chat.status")
 
 
-class Answer(NamedTuple):
-    """An answer over HTTP."""
-
-    status: HTTPStatus
-    text: str | bytes
-    type: str = TEXT
-    headers: Mapping[str, str] = {}
-
-
-class StatusFactory(HTTPFactory):
+class Site:
     """The site of a chat. It keeps the last hour while its port is open."""
-
-    noisy = False
 
     def __init__(self, chat: Chat, token: bytes = b"") -> None:
         """Make a site that can be read with a token or, if that is empty, by everybody who can connect."""
-        super().__init__(timeout=IDLE_SECONDS, reactor=chat.reactor)
+        self.history = History(chat)
         self._chat = chat
         self._token = token
-        self._history = History(chat)
-        self._metrics = Metrics(chat)
-        self._style = files(__package__).joinpath("status.css").read_text("utf-8")
+        page = _Fresh(chat.reactor.seconds, lambda: draw(chat, self.history).encode())
+        metrics = _Fresh(chat.reactor.seconds, Metrics(chat).text)
+        style = files(__package__).joinpath("status.css").read_bytes()
         self._paths: dict[bytes, Callable[[Request], Answer]] = {
-            b"/": lambda _: Answer(HTTPStatus.OK, draw(self._chat, self._history), "text/html; charset=utf-8"),
-            b"/metrics": lambda _: Answer(HTTPStatus.OK, self._metrics.text(), CONTENT_TYPE),
+            b"/": lambda _: _found(page.read(), b"text/html; charset=utf-8"),
+            b"/metrics": lambda _: _found(metrics.read(), CONTENT_TYPE.encode()),
         }
         self._open_paths: dict[bytes, Callable[[Request], Answer]] = {
-            b"/status.css": lambda _: Answer(HTTPStatus.OK, self._style, "text/css; charset=utf-8"),
-            b"/healthz": lambda _: Answer(HTTPStatus.OK, "the server answers\n"),
+            b"/status.css": lambda _: _found(style, b"text/css; charset=utf-8"),
+            b"/healthz": lambda _: text_answer(200, "the server answers"),
             b"/readyz": self._readiness,
         }
         """The paths that need no token, since they say nothing that a stranger cannot find out by connecting."""
-        self.connections = 0
-
-    # `HTTPFactory` would write each request to the server's log, and format the time of day every second.
-
-    def startFactory(self) -> None:
-        self._history.start()
-
-    def stopFactory(self) -> None:
-        self._history.stop()
-
-    def log(self, request: Request) -> None:
-        """Do nothing: a monitor asks all day."""
 
     def answer(self, request: Request) -> Answer:
-        """Answer a request."""
+        """Answer a request, whatever happens."""
+        try:
+            answer = self._answer(request)
+        except Exception:
+            _log.failure("A request for the status could not be answered")
+            answer = text_answer(500, "this failed: the log of the server says why")
+        return answer._replace(headers=[*answer.headers, *HEADERS])
+
+    def _answer(self, request: Request) -> Answer:
         if request.method not in (b"GET", b"HEAD"):
-            allowed = {"Allow": "GET, HEAD"}
-            return Answer(HTTPStatus.METHOD_NOT_ALLOWED, "the status can only be read: use GET\n", headers=allowed)
+            return text_answer(405, "the status can only be read: use GET", [(b"Allow", b"GET, HEAD")])
         path = path_of(request.uri)
         if path in self._open_paths:
             return self._open_paths[path](request)
@@ -118,26 +95,50 @@ class StatusFactory(HTTPFactory):
             return refusal
         if path in self._paths:
             return self._paths[path](request)
-        return Answer(HTTPStatus.NOT_FOUND, "there is only /, /metrics, /healthz and /readyz\n")
+        return text_answer(404, "there is only /, /metrics, /healthz and /readyz")
 
     def _refusal(self, request: Request) -> Answer | None:
         if self._token:
             if hmac.compare_digest(secret_of(request.getHeader(b"Authorization") or b""), self._token):
                 return None
-            text = "give the token of --status-token as the password, or as a bearer token\n"
-            return Answer(HTTPStatus.UNAUTHORIZED, text, headers=CHALLENGE)
+            text = "give the token of --status-token as the password, or as a bearer token"
+            return text_answer(401, text, CHALLENGE)
         if isinstance(request.getHost(), UNIXAddress) or is_this_machine(host_of(request.uri, request.requestHeaders)):
             return None
-        text = "ask for 127.0.0.1 or localhost in place of this name, or give the server a --status-token\n"
-        return Answer(HTTPStatus.MISDIRECTED_REQUEST, text)
+        return text_answer(
+            421, "ask for 127.0.0.1 or localhost in place of this name, or give the server a --status-token"
+        )
 
     def _readiness(self, request: Request) -> Answer:
         why = trouble(self._chat, self._chat.log.condition())
         if not why:
-            return Answer(HTTPStatus.OK, "the server is ready\n")
+            return text_answer(200, "the server is ready")
         if self._refusal(request) is not None:
             why = "its status page says why"
-        return Answer(HTTPStatus.SERVICE_UNAVAILABLE, f"the server is not ready: {why}\n")
+        return text_answer(503, f"the server is not ready: {why}")
+
+
+class _Fresh:
+    """A text that takes long to make, and is served for `FRESH_SECONDS`."""
+
+    def __init__(self, seconds: Callable[[], float], make: Callable[[], bytes]) -> None:
+        self._seconds = seconds
+        self._make = make
+        self._body = b""
+        self._until = seconds()
+        """The time until which it is served."""
+
+    def read(self) -> bytes:
+        """Return the text, made anew if it is too old."""
+        now = self._seconds()
+        if now >= self._until:
+            self._body = self._make()
+            self._until = now + FRESH_SECONDS
+        return self._body
+
+
+def _found(body: bytes, kind: bytes) -> Answer:
+    return Answer(200, [(b"Content-Type", kind), (b"Cache-Control", b"no-store")], body)
 
 
 def secret_of(authorization: bytes) -> bytes:
@@ -156,49 +157,3 @@ def secret_of(authorization: bytes) -> bytes:
 def is_this_machine(host: bytes) -> bool:
     """True for a host that is an address or `localhost`, and where there is none: a browser always names one."""
     return not (host and is_name(host))
-
-
-class _Request(Request):
-    channel: _Channel
-
-    def process(self) -> None:
-        """Answer the request."""
-        answer = self.channel.answer(self)
-        body = answer.text.encode() if isinstance(answer.text, str) else answer.text
-        self.setResponseCode(answer.status.value, answer.status.phrase.encode())
-        headers = {"Content-Type": answer.type, "Content-Length": str(len(body)), **HEADERS, **answer.headers}
-        for name, value in headers.items():
-            self.responseHeaders.setRawHeaders(name, [value])
-        Request.write(self, body)
-        Request.finish(self)
-
-
-class _Channel(BodilessChannel):
-    """A connection to the site."""
-
-    factory: StatusFactory
-    transport: Any
-    requestFactory = _Request
-
-    def connectionMade(self) -> None:
-        self.factory.connections += 1
-        HTTPChannel.connectionMade(self)
-        if self.factory.connections > MAX_CONNECTIONS:
-            self.transport.abortConnection()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.factory.connections -= 1
-        HTTPChannel.connectionLost(self, reason)
-
-    def answer(self, request: Request) -> Answer:
-        """Answer a request, whatever happens."""
-        if self.has_body:
-            return Answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "a request has no body here\n")
-        try:
-            return self.factory.answer(request)
-        except Exception:
-            _log.failure("A request for the status could not be answered")
-            return Answer(HTTPStatus.INTERNAL_SERVER_ERROR, "this failed: the log of the server says why\n")
-
-
-StatusFactory.protocol = _Channel  # type: ignore[assignment]  # Twisted says a function that makes one
