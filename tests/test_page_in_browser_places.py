@@ -85,3 +85,20 @@ class StorageTests(PageTestCase):
         alice.wait_for_message("hello", ".kept")
         self.assertEqual(alice.run("return sessionStorage['twisted-chat:message:a'] ?? null"), None)
         self.assert_no_problems()
+
+
+class TwinTests(PageTestCase):
+    """Two tabs with one nick: a browser copies what is stored for a tab when the tab is duplicated."""
+
+    def test_the_first_tab_says_where_the_nick_is_and_takes_it_back(self) -> None:
+        first, second = self.join("alice"), self.open()
+        stored = first.run("return JSON.stringify({ ...sessionStorage })")
+        second.run("Object.assign(sessionStorage, JSON.parse(arguments[0]))", stored)
+        second.use().refresh()
+        second.wait_for_text("#room-name", "lobby")
+        first.wait_for_text("#banner", "Your nick is used in another tab, window or program now.")
+        first.click("#banner-button")
+        second.wait_for_text("#banner", "Your nick is used in another tab")
+        first.say("here I am")
+        first.wait_for_message("here I am", ".kept")
+        self.assert_no_problems()

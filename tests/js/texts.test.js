@@ -13,6 +13,11 @@ test("times in a text are as people read them", () => {
   }
 });
 
+test("a nick at the beginning keeps its spelling", () => {
+  const texts = ["\u0430lice looks like alice, which is", "bob is, or looks like, somebody's account"];
+  assert.deepEqual(texts.map(sentence), texts);
+});
+
 test("an error says its own text", () => {
   assert.deepEqual([{ text: "one", message: "two" }, new Error("two"), "three"].map(textOf), ["One", "Two", "Three"]);
 });

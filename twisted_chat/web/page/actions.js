@@ -34,6 +34,7 @@ export class Actions {
    * @param {(text: string) => void} app.insert puts a text into the box
    * @param {() => void} app.signOut
    * @param {() => Promise<void>} app.keepLogin
+   * @param {() => string | undefined} app.keptLabel the label of the token that keeps this device signed in
    * @param {() => void} app.openSettings
    * @param {() => void} app.begin shows the page anew, to another nick
    */
@@ -455,9 +456,11 @@ export class Actions {
   async #devices() {
     const tokens = await this.#try(() => this.#client.tokens());
     if (tokens === undefined) return;
+    const own = this.#app.keptLabel();
     const rows = tokens.map(({ label, created, used }) => {
-      const times = `since ${new Date(created).toLocaleDateString()}${used ? `, last used ${shortTime(used)}` : ""}`;
-      const row = h("div", { class: "row" }, h("div", {}, bdi(label), h("small", {}, times)));
+      const times = `since ${shortTime(created)}${used ? `, last used ${shortTime(used)}` : ""}`;
+      const name = [bdi(label), label === own && " (this device)"];
+      const row = h("div", { class: "row" }, h("div", {}, ...name, h("small", {}, times)));
       const end = () =>
         this.#try(async () => {
           await this.#client.revokeToken(label);

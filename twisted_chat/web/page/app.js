@@ -132,6 +132,10 @@ class Page {
       insert: (text) => this.#composer.insert(text),
       signOut: () => this.signOut(),
       keepLogin: () => chat.client.keepLogin(local),
+      keptLabel: () => {
+        const login = local && keptLogin(local);
+        return login && chat.isMe(login.nick) ? login.label : undefined;
+      },
       openSettings: () => this.openSettings(),
       begin: () => {
         rememberNick(chat.nick);
@@ -276,6 +280,11 @@ class Page {
     const texts = { connecting: "Connecting…", closed: `You are signed out. ${sentence(reason)}`, waiting: `No connection: ${reason}` };
     let text = texts[state] ?? "";
     let button = { waiting: "Try now", closed: "Sign in again" }[state] ?? "";
+    const { error } = this.#chat.client;
+    if (error?.cause?.code === "replaced") {
+      text = "Your nick is used in another tab, window or program now";
+      button = "Use it here";
+    }
     if (!text && current?.trouble) {
       text = `You are not in this room. ${current.trouble}`;
       button = "Join again";
@@ -466,7 +475,7 @@ function setTheme(theme) {
   }
 }
 
-// The beginning: whoever was signed in is again
+// The beginning: a tab that was signed in signs in again
 
 const kept = local && keptLogin(local);
 const last = readJson(session, NICK);

@@ -1,5 +1,5 @@
 /**
- * The chat, as the page knows it: its conversations, which one is open, and who one is. It passes the events of the
+ * The chat, as the page knows it: its conversations, which one is open, and the nick. It passes the events of the
  * client on to the conversations, and asks the client for what the views want. It knows nothing of the page.
  */
 

@@ -66,7 +66,7 @@ export class Composer {
     this.#text.disabled = isOff;
     byId("emoji").disabled = isOff;
     const name = conversation === null ? "" : conversation.kind === "room" ? `#${conversation.name}` : conversation.name;
-    this.#text.placeholder = isOff ? "" : `Message ${name}`;
+    this.#text.placeholder = !isOff ? `Message ${name}` : conversation === null ? "" : "You are not in this room";
     this.#text.setAttribute("aria-label", `Message ${name}`);
     this.#text.closest(".composer-box").classList.toggle("off", isOff);
     this.#check();

@@ -330,7 +330,7 @@ export class Timeline {
   #scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
     const isNear = scrollHeight - scrollTop - clientHeight < NEAR;
-    // Only who scrolls up leaves the bottom: it is also moved by texts that are laid out anew.
+    // Only a reader who scrolls up leaves the bottom. The position also changes when texts are laid out anew.
     this.#isAtBottom = isNear || (this.#isAtBottom && scrollTop >= this.#lastTop);
     this.#lastTop = scrollTop;
     if (this.#isNearTop) {
@@ -466,7 +466,7 @@ export class Timeline {
       return [h("div", { class: "text deleted" }, "This message was deleted.")];
     }
     const text = h("div", { class: isOnlyEmoji(item.text) ? "text large" : "text" });
-    text.append(build(parse(item.text, this.#options.nick())));
+    text.append(build(parse(item.text, item.own ? "" : this.#options.nick())));
     if (this.#unfolded.has(item) || !isLong(item.text)) {
       return [text];
     }
