@@ -18,7 +18,7 @@ from twisted_chat.chat import Chat
 from twisted_chat.counters import Traffic
 from twisted_chat.encoding import LINES, Encoding
 from twisted_chat.framing import Frame, Framer
-from twisted_chat.limits import MAX_WAITING, Limits, flow_of
+from twisted_chat.limits import MAX_WAITING, Limits, flow_of, is_loopback
 from twisted_chat.log import (
     DELETE,
     Condition,
@@ -295,6 +295,7 @@ class FakeWire:
     def __init__(self, address: str = "192.0.2.1", label: str = "49474") -> None:
         self.address = address
         self.label = label
+        self.is_local = is_loopback(address)
         self.flow = flow_of(address, label)
         self.traffic = Traffic()
         self.written: list[bytes] = []

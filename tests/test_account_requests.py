@@ -46,6 +46,17 @@ class AccountTestCase(SynchronousTestCase):
 
 
 class RegisterTests(AccountTestCase):
+    def test_an_operator_registers_on_the_servers_machine(self) -> None:
+        self.begin(Policy(operators=frozenset({"ops", "olga"})))
+        for nick, address in ("ops", "127.0.0.1"), ("olga", ""):
+            peer, _ = self.hello(nick, address=address)
+            peer.wire.is_local = False  # as for the client of a proxy, whatever address that names
+            answer = self.ask(peer, type="register", password=HORSE)
+            self.assertEqual(answer["code"], "denied")
+            self.assertIn("and not through a proxy", answer["msg"])
+            peer.wire.is_local = True
+            self.assertEqual(self.ask(peer, type="register", password=HORSE)["type"], "registered")
+
     def test_a_guest_makes_its_nick_an_account(self) -> None:
         peer = self.register("Al")
         self.assertEqual(self.ask(peer, type="tokens"), {"type": "tokens", "tokens": []})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
-from twisted_chat.http_requests import host_of, is_name, name_of, path_of
+from twisted_chat.http_requests import header_of_proxy, host_of, is_name, name_of, path_of
 
 
 class TargetTests(SynchronousTestCase):
@@ -56,3 +56,16 @@ class HostTests(SynchronousTestCase):
             self.assertFalse(is_name(host))
         for host in b"chat.example.org:1", b"localhost.evil.example", b"127.0.0.1.nip.io", b"0x7f000001", b"1", b"\xff":
             self.assertTrue(is_name(host))
+
+
+class ProxyTests(SynchronousTestCase):
+    """A proxy adds headers that no client sends."""
+
+    def test_a_header_of_a_proxy_is_found(self) -> None:
+        for name in b"Via", b"FORWARDED", b"x-forwarded-host", b"X-Real-IP", b"CF-Connecting-IP":
+            found = header_of_proxy(Headers({b"Host": [b"localhost"], name: [b"x"]}))
+            self.assertEqual(found.lower().encode(), name.lower())
+
+    def test_those_of_a_client_are_none(self) -> None:
+        names = b"Host", b"Origin", b"User-Agent", b"X-Requested-With", b"X-Forwarded", b"Cookie"
+        self.assertEqual(header_of_proxy(Headers({name: [b"x"] for name in names})), "")

@@ -9,7 +9,7 @@ from typing import Any
 from weakref import ref
 
 from twisted.internet import reactor as running
-from twisted.internet.address import IPv4Address, UNIXAddress
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol, ITCPTransport
 from twisted.internet.testing import StringTransport
@@ -272,6 +272,13 @@ class ProtocolTests(SynchronousTestCase):
         protocols = [self.connect(address)[0] for address in addresses]
         names = [(protocol.address, protocol.label) for protocol in protocols]
         self.assertEqual(names, [("192.0.2.1", "49474"), ("192.0.2.1", "80"), ("", "u4"), ("", "u5")])
+
+    def test_a_program_of_this_machine_counts_as_one(self) -> None:
+        local = [IPv4Address("TCP", "127.0.0.2", 80), IPv6Address("TCP", "::1", 80), UNIXAddress(b"/run/chat")]
+        others = [ADDRESS, IPv6Address("TCP", "::ffff:192.0.2.1", 80), None]
+        self.assertEqual([self.factory.buildProtocol(one).is_local for one in local + others], [True] * 3 + [False] * 3)
+        self.factory.is_proxied = True
+        self.assertEqual([self.factory.buildProtocol(one).is_local for one in local], [False] * 3)
 
     def test_small_segments_are_sent_at_once_and_a_dead_peer_is_found(self) -> None:
         transport = TCPTransport()

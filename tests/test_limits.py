@@ -26,6 +26,7 @@ from twisted_chat.limits import (
     RateLimited,
     SessionBucket,
     duration,
+    is_loopback,
     network_of,
     price_of_part,
     price_of_telling,
@@ -310,6 +311,12 @@ class Addresses(SynchronousTestCase):
             "a host": "a host",
         }.items():
             self.assertEqual(network_of(address), network)
+
+    def test_only_programs_of_this_machine_have_loopback_addresses(self) -> None:
+        for address in "127.0.0.1", "127.255.0.3", "::1", "::ffff:127.0.0.1":
+            self.assertTrue(is_loopback(address), address)
+        for address in "192.0.2.1", "::2", "::ffff:192.0.2.1", "64:ff9b::7f00:1", "fe80::1%lo", "localhost", "":
+            self.assertFalse(is_loopback(address), address)
 
     def test_a_time_to_wait_is_written_for_people(self) -> None:
         for seconds, text in {

@@ -316,6 +316,23 @@ class PlacesTests(TestCase):
                 protocol.dataReceived(b"PROXY TCP4 192.0.2.1 192.0.2.2 49474 14900\r\n")
             self.assertEqual(type(transport.protocol).__name__, wire)
 
+    def test_the_clients_of_a_proxy_are_not_of_this_machine(self) -> None:
+        """Whatever address the header has, and also without one."""
+        home = folder(self)
+        certificate(home)
+        for text, is_local in (("haproxy:tcp:1", False), (f"haproxy:tls:{home}:1", False), ("tcp:1", True)):
+            found: list[bool] = []
+            for option in "listen", "web":
+                self.reactor = Reactor()
+                (place,) = read_places(self.reactor.as_base, [(f"--{option}", WIRES[option], text)], None)
+                self.successResultOf(place.listen(CHAT))
+                ((_, factory, *_),) = self.reactor.tcpServers
+                if not is_local:
+                    factory = cast(Any, factory)._factory
+                built = cast(Any, factory).buildProtocol(IPv4Address("TCP", "127.0.0.1", 1))
+                found.append(getattr(built, "wrappedProtocol", built).is_local)
+            self.assertEqual(found, [is_local] * 2)
+
     def test_a_socket_that_systemd_did_not_hand_over_is_refused(self) -> None:
         for which in ("index=0", "name=chat"):
             for refused in (
@@ -327,6 +344,8 @@ class PlacesTests(TestCase):
     def hand_over(self, kind: socket.SocketKind, family: socket.AddressFamily) -> int:
         """Make a socket that systemd hands over, whatever name is asked for. Returns the file descriptor."""
         with socket.socket(family, kind) as opened:
+            if (family, kind) == (socket.AF_INET, socket.SOCK_STREAM):
+                opened.listen()
             descriptor = os.dup(opened.fileno())
 
         def find(reactor: Any, description: str) -> AdoptedStreamServerEndpoint:

@@ -30,13 +30,17 @@ def binary(body: bytes, command: int = 0x21, family: int = 0x11) -> bytes:
 TCP4 = struct.pack("!4s4sHH", bytes([192, 0, 2, 1]), bytes(4), 49474, 14900)
 TCP6 = struct.pack("!16s16sHH", bytes.fromhex("20010db8" + "0" * 23 + "1"), bytes(16), 49474, 14900)
 
+MAPPED = struct.pack("!16s16sHH", bytes(10) + b"\xff\xff" + bytes([192, 0, 2, 1]), bytes(16), 49474, 14900)
+
 HEADERS: list[tuple[bytes, IAddress | None]] = [
     (b"PROXY TCP4 192.0.2.1 192.0.2.2 49474 14900\r\n", ALICE),
     (b"PROXY TCP6 2001:db8::1 ::1 49474 14900\r\n", ALICE6),
+    (b"PROXY TCP6 ::ffff:192.0.2.1 ::1 49474 14900\r\n", ALICE),
     (b"PROXY UNKNOWN\r\n", None),
     (b"PROXY UNKNOWN ffff:f...f:ffff ffff:f...f:ffff 65535 65535\r\n", None),
     (binary(TCP4), ALICE),
     (binary(TCP6, family=0x21), ALICE6),
+    (binary(MAPPED, family=0x21), ALICE),
     (binary(TCP4 + b"\x05\x00\x02id"), ALICE),
     (binary(b"", command=0x20, family=0), None),
     (binary(TCP4, command=0x20), None),
@@ -53,6 +57,8 @@ WRONG = [
     b"PROXY TCP4 192.0.2.1 192.0.2.2 x 2\r\n",
     b"PROXY TCP4 192.0.2.1 192.0.2.2 65536 2\r\n",
     b"PROXY TCP6 192.0.2.1 192.0.2.2 1 2\r\n",
+    b"PROXY TCP4 ::ffff:192.0.2.1 192.0.2.2 1 2\r\n",
+    b"PROXY TCP6 fe80::1%eth0 ::1 1 2\r\n",
     b"PROXY TCP4 \xff 192.0.2.2 1 2\r\n",
     b"PROXY TCP4 1 2 3 4 5\r\n",
     b"PROXY " + b"x" * MAX_TEXT,

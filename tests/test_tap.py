@@ -114,6 +114,9 @@ class OptionsTests(TestCase):
         token.write_text("0123456789abcdef\n")
         (place,) = parse("--status=0.0.0.0:14990", f"--status-token={token}")["status"]
         self.assertEqual((place.text, place.for_this_machine), ("0.0.0.0:14990", False))
+        expected = "--status with haproxy: can be reached through a proxy: give it a --status-token FILE"
+        self.assertEqual(self.refuses("--status=haproxy:tcp:14990:interface=127.0.0.1"), expected)
+        self.assertEqual(len(parse("--status=haproxy:tcp:14990", f"--status-token={token}")["status"]), 1)
         site = place.make(Chat(Clock(), FakeLog(), make_login()))
         site.startFactory()
         self.addCleanup(site.stopFactory)

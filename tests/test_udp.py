@@ -293,7 +293,7 @@ class SessionTests(UDPTests):
     def test_one_has_the_address_and_the_label_of_a_wire(self) -> None:
         self.welcome("al")
         udp = self.server.port.wires[HERE]
-        self.assertEqual((udp.address, udp.label), (HERE[0], str(HERE[1])))
+        self.assertEqual((udp.address, udp.label, udp.is_local), (HERE[0], str(HERE[1]), False))
 
     def test_talks_with_those_of_other_wires(self) -> None:
         bob = self.newcomer()

@@ -6,6 +6,7 @@ import gc
 import gzip
 import socket
 from collections.abc import Callable, Sequence
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, cast
 from weakref import ref
@@ -92,6 +93,12 @@ class OriginTests(SynchronousTestCase):
     def test_the_page_of_the_same_host_and_port_is_let_in(self) -> None:
         Origins().check_origin([b"http://127.0.0.1:14980"], b"127.0.0.1:14980")
         Origins().check_origin([b"https://Chat.example.org"], b"chat.example.ORG")
+
+    def test_a_request_with_several_origins_is_refused(self) -> None:
+        own = b"http://127.0.0.1:14980"
+        for origins in [own, own], [b"http://evil.example", own], []:
+            error = self.assertRaises(Refused, Origins().check_origin, origins, b"127.0.0.1:14980")
+            self.assertEqual(error.status, 400)
 
     def test_other_pages_are_refused(self) -> None:
         for origin in (
@@ -350,9 +357,12 @@ class ForwardedTests(SynchronousTestCase):
             ([b"198.51.100.1, 192.0.2.1"], "192.0.2.1"),
             ([b"198.51.100.1", b"192.0.2.1, 127.0.0.1"], "192.0.2.1"),
             ([b" 2001:DB8::0:1 "], "2001:db8::1"),
-            ([b"127.0.0.2,127.0.0.1"], "127.0.0.2"),
+            ([b"127.0.0.2,127.0.0.1"], ""),
+            ([b"::ffff:127.0.0.1"], ""),
+            ([b"::ffff:192.0.2.1"], "192.0.2.1"),
+            ([b'fe80::1%x nick=root cause="quit"\x1b[31m'], ""),
             ([b"192.0.2.1, unknown"], ""),
-            ([b"192.0.2.1, unknown, 127.0.0.1"], "127.0.0.1"),
+            ([b"192.0.2.1, unknown, 127.0.0.1"], ""),
             ([b"\xff"], ""),
             ([b""], ""),
         ):
@@ -790,6 +800,47 @@ class ProxyTests(VisitTestCase):
             status, body = self.refused(IPv4Address("TCP", address, 1), X_Forwarded_For="192.0.2.1")
             self.assertEqual(status, 403)
             self.assertIn(f"--trust-proxy {address}.".encode(), body)
+
+    def test_and_by_whatever_else_proxies_add(self) -> None:
+        local = IPv4Address("TCP", "127.0.0.1", 1)
+        for name, value in (
+            ("Forwarded", "for=192.0.2.1"),
+            ("Via", "1.1 proxy"),
+            ("X_Real_IP", "192.0.2.1"),
+            ("x_forwarded_proto", "https"),
+            ("CF_Connecting_IP", "192.0.2.1"),
+        ):
+            status, body = self.refused(local, **{name: value})
+            self.assertEqual(status, 403)
+            self.assertIn(f"as {name.replace('_', '-')} shows".lower().encode(), body.lower())
+            self.assertEqual(self.upgrade(ADDRESS, **{name: value}).address, "192.0.2.1")
+
+    def test_only_a_program_of_this_machine_counts_as_one(self) -> None:
+        local = IPv4Address("TCP", "127.0.0.1", 1)
+        for host in "127.0.0.1:14980", "localhost:14980", "[::1]", "chat.localhost":
+            self.assertTrue(self.upgrade(local, Host=host).is_local)
+        self.assertFalse(self.upgrade(ADDRESS, Host="127.0.0.1").is_local)
+
+    def test_the_client_of_a_proxy_never_does(self) -> None:
+        unix = UNIXAddress(b"/run/chat.sock")
+        wire = self.upgrade(unix, X_Forwarded_For="127.0.0.1")
+        self.assertEqual((wire.address, wire.is_local), ("127.0.0.1", False))
+        self.make_server((ip_network("192.0.2.7"),))
+        wire = self.upgrade(IPv4Address("TCP", "192.0.2.7", 1), X_Forwarded_For="127.0.0.1")
+        self.assertEqual((wire.address, wire.is_local), ("127.0.0.1", False))
+
+    def test_nor_where_a_proxy_may_say_nothing_of_itself(self) -> None:
+        """Browsers that come through it need an origin with its name."""
+        local = IPv4Address("TCP", "127.0.0.1", 1)
+        self.factory = WebFactory(self.server.chat, ["https://chat.example.org"])
+        self.assertFalse(self.upgrade(local, Host="127.0.0.1:14980").is_local)
+        self.factory = WebFactory(self.server.chat, ["http://localhost:8080", "http://127.0.0.1:80", "http://[::1]"])
+        self.assertTrue(self.upgrade(local, Host="127.0.0.1:14980").is_local)
+
+    def test_behind_proxy_headers_what_the_proxy_adds_is_right(self) -> None:
+        self.factory.is_proxied = True
+        wire = self.upgrade(IPv4Address("TCP", "127.0.0.1", 1), X_Forwarded_Proto="https")
+        self.assertFalse(wire.is_local)
 
     def test_a_proxy_at_a_unix_socket_is_trusted(self) -> None:
         wire = self.upgrade(UNIXAddress(b"/run/chat.sock"), X_Forwarded_For="192.0.2.1", Host="chat.example.org")

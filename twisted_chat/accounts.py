@@ -41,8 +41,11 @@ class Accounts(Protocol):
     def limits(self, account: Account | None, limits: Limits) -> Limits:
         """Return the limits of an account, given those of everybody."""
 
-    def register(self, nick: Name, password: str, address: str) -> Deferred[Account | None]:
-        """Make a nick an account. Fires with None if an operator has to let it in first. Fails with `WireError`."""
+    def register(self, nick: Name, password: str, address: str, is_local: bool = False) -> Deferred[Account | None]:
+        """Make a nick an account. Fires with None if an operator has to let it in first. Fails with `WireError`.
+
+        `is_local` is true for somebody on this machine, who may register the account of an operator.
+        """
 
     def change_password(self, account: Account, old: str, new: str, revoke: bool) -> Deferred[None]:
         """Change a password. With `revoke`, all tokens end. Fails with `WireError`."""

@@ -15,6 +15,24 @@ from twisted.web.http_headers import Headers
 _ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#]*)([^?#]*)")
 """A target that is a whole URL. Clients send it to proxies, and every server has to take it (RFC 9112, 3.2.2)."""
 
+ADDED_BY_PROXIES: Final = frozenset(
+    (
+        b"cdn-loop",
+        b"cf-connecting-ip",
+        b"fastly-client-ip",
+        b"forwarded",
+        b"true-client-ip",
+        b"via",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
+        b"x-envoy-external-address",
+        b"x-original-forwarded-for",
+        b"x-real-ip",
+    )
+)
+"""The headers, beside those that begin with `X-Forwarded-`, that proxies add to tell of themselves or of their clients:
+the standards' own (RFC 7239; RFC 9110, section 7.6.3; RFC 8586) and those of widespread proxies."""
+
 _HOST: Final = re.compile(rb"(?a:([\w.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?)")
 
 
@@ -49,6 +67,14 @@ def is_name(host: bytes) -> bool:
     """
     name = name_of(host).decode()
     return not (isIPAddress(name) or isIPv6Address(name) or name == "localhost" or name.endswith(".localhost"))
+
+
+def header_of_proxy(headers: Headers) -> str:
+    """Return the name of a header that only proxies add; empty if a request has none."""
+    for name, _ in headers.getAllRawHeaders():
+        if name.lower() in ADDED_BY_PROXIES or name.lower().startswith(b"x-forwarded-"):
+            return name.decode("ascii", "replace")
+    return ""
 
 
 class BodilessChannel(HTTPChannel):

@@ -221,6 +221,17 @@ def network_of(address: str) -> str:
     return f"{IPv6Address(int(ip) >> 64 << 64)}/64"
 
 
+def is_loopback(address: str) -> bool:
+    """True for an address that only programs of this machine have: 127.0.0.0/8 and ::1, also written as IPv6."""
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
+        return ip.ipv4_mapped.is_loopback
+    return ip.is_loopback
+
+
 def flow_of(address: str, label: str) -> str:
     """Return the flow of a connection for fair queues: its network, or its label if it has no address."""
     return network_of(address) or label

@@ -31,7 +31,7 @@ from .names import Name
 from .passwords import Passwords, check_password
 from .pauses import Pauses
 from .registry import Registry, StoredAccount, StoredToken
-from .rules import Account, as_network
+from .rules import Account
 
 Registration = Literal["open", "approved", "closed"]
 """The people who may make an account: everybody, everybody whom an operator then lets in, or nobody."""
@@ -266,16 +266,17 @@ class Login:
 
     # Requests of an account about itself
 
-    def register(self, nick: Name, password: str, address: str) -> Deferred[Account | None]:
-        return _deferred(self._register(nick, password, address))
+    def register(self, nick: Name, password: str, address: str, is_local: bool = False) -> Deferred[Account | None]:
+        return _deferred(self._register(nick, password, address, is_local))
 
-    async def _register(self, nick: Name, password: str, address: str) -> Account | None:
+    async def _register(self, nick: Name, password: str, address: str, is_local: bool) -> Account | None:
         if self.policy.registration == "closed" or not self._has_own_passwords:
             raise WireError("denied", "nobody can register here: ask an operator for an account")
         if names.is_label(nick):
             raise WireError("bad-nick", f"{nick.shown} is what a client without a hello is called: take another nick")
-        if nick.key in self.policy.operators and not _is_this_machine(address):
-            raise WireError("denied", f"the operator's account {nick.shown} can only be made on the server's machine")
+        if nick.key in self.policy.operators and not is_local:
+            why = "can only be made on the server's machine, and not through a proxy"
+            raise WireError("denied", f"the operator's account {nick.shown} {why}")
         check_password(password)
         self._registrations.take(address)
         stored = new_account(nick, await self._passwords.hash(password), self._reactor)
@@ -323,12 +324,6 @@ class Login:
 
     def revoke_token(self, account: Account, label: str) -> Deferred[int]:
         return self.registry.revoke_tokens(account.name.key, label)
-
-
-def _is_this_machine(address: str) -> bool:
-    """True for an address of this machine, or none, as over a Unix socket: others must not become operators."""
-    network = as_network(address)
-    return not address if network is None else network.is_loopback
 
 
 def _digest(secret: str) -> bytes:

@@ -68,6 +68,9 @@ class Wire(Protocol):
     """True if its clients may be bare, and not say hello."""
     address: str
     """The peer's address, by which its connections are counted; empty if it has none of its own."""
+    is_local: bool
+    """True if its peer is a program of this machine. The client of a proxy is none, whatever address the proxy names;
+    a proxy that says nothing of itself cannot be noticed."""
     label: str
     """The peer's port, or something else that distinguishes it. The nick of a bare client is made from it."""
     silence_seconds: float

@@ -304,6 +304,8 @@ class _Stream:
 
     def listen(self, factory: Any) -> Deferred[IListeningPort]:
         """Open the port."""
+        if self._proxied:
+            factory.is_proxied = True
         if self._certificates is not None:
             from .wire.tls import TLSFactory  # here, since it needs more packages
 

@@ -234,6 +234,10 @@ class Options(AuthOptionMixin, usage.Options):
                 raise usage.UsageError("--status-token is for --status PLACE, such as --status 14990")
             return ()
         token = _token(self["status-token"], rundir)
+        if not token and self["status"].startswith("haproxy:"):
+            raise usage.UsageError(
+                "--status with haproxy: can be reached through a proxy: give it a --status-token FILE"
+            )
         kind = LINES._replace(make=partial(_make_status, token=token))
         try:
             places = read_places(self["reactor"], [("--status", kind, self["status"])], None, folder=rundir)
@@ -251,6 +255,8 @@ class Options(AuthOptionMixin, usage.Options):
         """Read `--access-log`. The file is opened later, by the user that `twistd` changes to. Raises `UsageError`."""
         if self["access-log"] is None:
             return None
+        if self["access-log"] == "-":
+            raise usage.UsageError("--access-log takes the name of a file: write ./- for one that is called -")
         path = os.path.abspath(os.path.join(rundir, self["access-log"]))
         if os.path.isdir(path):
             raise usage.UsageError(f"--access-log takes the name of a file, and '{path}' is a folder")

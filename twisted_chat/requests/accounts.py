@@ -22,7 +22,7 @@ PASSWORD_CHANGED: Final = "the password of your account was changed: log in agai
 def _register(host: Host, session: Session, request: messages.Register) -> Deferred[None]:
     if session.account is not None:
         raise WireError("bad-message", f"{session.account.name.shown} is your account already")
-    registered = host.accounts.register(session.nick, request.password, session.address)
+    registered = host.accounts.register(session.nick, request.password, session.address, session.wire.is_local)
     return registered.addCallback(_registered, session, request)
 
 

@@ -102,7 +102,11 @@ def _find_subject(host: Host, who: str) -> tuple[str, str, str, Account | None]:
 
 
 def _network(guest: Participant) -> str:
-    """Return the network of a guest; empty if many people share the address, as behind a proxy."""
+    """Return the network of a guest; empty if many people share the address, as behind a proxy.
+
+    A loopback address is shared by all whom a proxy without headers passes on. Of a client for whom a proxy has named
+    one, it is not taken either: a ban would reach all who really connect from this machine.
+    """
     network = as_network(guest.address)
     return "" if network is None or network.is_loopback else network_of(guest.address)
 

@@ -20,6 +20,7 @@ from twisted.logger import Logger
 from twisted.web.http_headers import Headers
 
 from ..http_requests import is_name, name_of
+from ..limits import is_loopback
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 """The text that shows that the answer is one of a WebSocket server (section 1.3)."""
@@ -57,6 +58,8 @@ class Origins:
         self._allowed = frozenset(origin.lower().encode() for origin in allowed)
         names = {"localhost", socket.gethostname().lower(), *(urlsplit(origin).hostname or "" for origin in allowed)}
         self._names = frozenset(name.encode() for name in names)
+        self.is_for_others = any(map(_is_elsewhere, allowed))
+        """True if the page is on other machines, too: then a proxy may be in front that says nothing of itself."""
 
     def check_host(self, host: bytes, is_proved: bool) -> None:
         """Raise `Refused` unless a request is for this server.
@@ -88,7 +91,9 @@ class Origins:
         """
         if origins is None:
             return
-        origin = origins[-1].lower()
+        if len(origins) != 1:
+            raise Refused(400, "The request has several Origin headers.")
+        origin = origins[0].lower()
         own = {b"https://" + host.lower()} if is_secure else {b"http://" + host.lower(), b"https://" + host.lower()}
         if origin in self._allowed | own:
             return
@@ -112,6 +117,12 @@ def _shown(value: bytes) -> str:
     """Return what a client has sent for a line of the log: in ASCII without control characters, and not too long."""
     text = value[:SHOWN].decode("latin-1").encode("unicode_escape").decode("ascii")
     return text if len(value) <= SHOWN else f"{text}..."
+
+
+def _is_elsewhere(origin: str) -> bool:
+    """True unless an origin is one of this machine."""
+    host = urlsplit(origin).hostname or ""
+    return not (is_loopback(host) or host == "localhost" or host.endswith(".localhost"))
 
 
 def accept_key(headers: Headers) -> bytes:

@@ -108,6 +108,11 @@ class Site:
         """The paths of all files."""
         return frozenset(self._files)
 
+    @property
+    def is_for_others(self) -> bool:
+        """True if a proxy may be in front that says nothing of itself; see `Origins`."""
+        return self._origins.is_for_others
+
     def answer(self, request: Request) -> Answer:
         """Answer a request. The status 101 is for the upgrade to a WebSocket."""
         try:

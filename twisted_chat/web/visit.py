@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import ip_address
 
 from twisted.internet.interfaces import IAddress, IProtocolNegotiationFactory
 from twisted.web.http import Request as HTTPRequest
@@ -12,10 +11,11 @@ from zope.interface import implementer
 
 from .. import http_visit
 from ..chat import Chat
+from ..http_requests import header_of_proxy
 from ..http_visit import Answer, text_answer
 from ..messages import Asked
 from ..newcomer import Newcomer
-from ..wire.proxy import THIS_MACHINE, Network, is_within
+from ..wire.proxy import Network, client_address, is_within
 from ..wire.websocket import WebSocket, WebSocketFactory
 from .handshake import Origins, Refused
 from .site import Request, Site
@@ -60,27 +60,31 @@ class Visit(http_visit.Visit):
             address = self._client_address(headers)
         except Refused as refused:
             return text_answer(refused.status, str(refused))
+        wire.is_local = wire.is_local and not self._site.is_for_others
         self._accepted = answer, address
         return None
 
     def _client_address(self, headers: Headers) -> str:
         """Return the address by which a client is counted. Raises `Refused` if it is not known, or has too many.
 
-        Otherwise, all clients of a proxy would be taken for this machine, where operators register their accounts.
+        Otherwise, all clients of a proxy would count as one, and as a program of this machine, where operators register
+        their accounts.
         """
         wire = self._wire
-        forwarded = headers.getRawHeaders(b"X-Forwarded-For") or ()
         if wire.proxy is None:
-            if forwarded and is_within(wire.address, THIS_MACHINE):
+            header = header_of_proxy(headers) if wire.is_local else ""
+            if header:
                 raise Refused(
                     403,
-                    "A proxy on the machine of this server has passed this on, and the server does not believe it who "
-                    f"its clients are: start the server with --trust-proxy {wire.address}.",
+                    f"A proxy on the machine of this server has passed this on, as {header} shows, and the server does "
+                    f"not believe it who its clients are: start the server with --trust-proxy {wire.address}.",
                 )
             return wire.address  # a WebSocket that is refused is told so by an object
-        address = forwarded_for(forwarded, self._proxies)
+        address = forwarded_for(headers.getRawHeaders(b"X-Forwarded-For") or (), self._proxies)
         if not address:
-            raise Refused(403, "The proxy in front has to say in X-Forwarded-For who its client is.")
+            raise Refused(
+                403, "The proxy in front has to say in X-Forwarded-For who its client is, and to name no proxy as one."
+            )
         if not self._chat.admits(address):
             raise Refused(503, "There are too many connections from your address: end one first.")
         return address
@@ -118,17 +122,17 @@ def forwarded_for(values: Sequence[bytes], proxies: Sequence[Network]) -> str:
     """Return the client's address from the values of X-Forwarded-For; empty if there is none.
 
     Each proxy adds the address that it sees at the end of the list, so that the last one that is no proxy's is the
-    client's. What comes before it is the client's own words.
+    client's. What comes before it is the client's own words. If there are only proxies, or something else than an
+    address before them, nobody has named a client.
     """
-    address = ""
     for text in reversed(b",".join(values).decode("latin-1").split(",")):
         try:
-            address = str(ip_address(text.strip()))
+            address = str(client_address(text.strip()))
         except ValueError:
             break
         if not is_within(address, proxies):
-            break
-    return address
+            return address
+    return ""
 
 
 @implementer(IProtocolNegotiationFactory)
@@ -146,7 +150,7 @@ class WebFactory(WebSocketFactory):
         wire = super().buildProtocol(addr)
         assert isinstance(wire, WebSocket)
         if not wire.address or is_within(wire.address, self._proxies):
-            wire.proxy, wire.address = wire.address, ""
+            wire.proxy, wire.address, wire.is_local = wire.address, "", False
         return wire
 
     def acceptableProtocols(self) -> list[bytes]:

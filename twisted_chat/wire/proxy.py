@@ -78,10 +78,10 @@ def _read_text(data: bytes) -> Header | None:
     if family == "UNKNOWN":
         return Header(None, size)
     source, _, port, _ = fields
-    address = ip_address(source)
-    if family != f"TCP{address.version}" or not 0 <= int(port) <= 65535:
+    address = client_address(source)
+    if family != f"TCP{6 if ':' in source else 4}" or not 0 <= int(port) <= 65535:
         raise ValueError("the address does not fit its family")
-    return Header(_address(address, int(port)), size)
+    return Header(_with_port(address, int(port)), size)
 
 
 def _read_binary(data: bytes) -> Header | None:
@@ -100,11 +100,27 @@ def _read_binary(data: bytes) -> Header | None:
         if len(body) < struct.calcsize(layout):
             raise ValueError("a header without its addresses")
         source, _, port, _ = struct.unpack_from(layout, body)
-        return Header(_address(ip_address(source), port), size)
+        return Header(_with_port(_unmapped(ip_address(source)), port), size)
     return Header(None, size)
 
 
-def _address(address: IPv4 | IPv6, port: int) -> IAddress:
+def client_address(text: str) -> IPv4 | IPv6:
+    """Read the address of a client that a proxy names. IPv4 within IPv6 is IPv4. Raises `ValueError`.
+
+    A zone (`fe80::1%eth0`) is an error: it says something on the proxy's machine only, and may have any characters.
+    """
+    if "%" in text:
+        raise ValueError("the address has a zone")
+    return _unmapped(ip_address(text))
+
+
+def _unmapped(address: IPv4 | IPv6) -> IPv4 | IPv6:
+    """Return an address, as IPv4 if it is written as IPv6 (`::ffff:192.0.2.1`; RFC 4291, section 2.5.5.2)."""
+    mapped = address.ipv4_mapped if isinstance(address, IPv6) else None
+    return address if mapped is None else mapped
+
+
+def _with_port(address: IPv4 | IPv6, port: int) -> IAddress:
     return (IPv4Address if address.version == 4 else IPv6Address)("TCP", str(address), port)
 
 
@@ -182,7 +198,5 @@ class ProxyHeaderFactory(Factory):
 
 def is_within(host: str, networks: Sequence[Network]) -> bool:
     """True if an address is in one of these networks. An IPv4 address may be written as IPv6 (`::ffff:192.0.2.1`)."""
-    address = ip_address(host)
-    if isinstance(address, IPv6) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
+    address = _unmapped(ip_address(host))
     return any(address in network for network in networks)

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, TypeGuard
 from typing import Protocol as TypingProtocol
 
+from twisted.internet.address import UNIXAddress
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
@@ -29,7 +30,7 @@ from ..chat import Chat
 from ..counters import Traffic
 from ..encoding import Encoding
 from ..framing import Frame
-from ..limits import LEAST_QUANTUM, flow_of
+from ..limits import LEAST_QUANTUM, flow_of, is_loopback
 from ..messages import MAX_OBJECT, Asked
 from ..participant import Receiver
 from ..session import SILENCE_SECONDS
@@ -192,6 +193,7 @@ class Stream(Protocol):
     kind = ""
     """The kind of connection, if it is always the same; empty for `tcp`, `tls` or `unix`."""
     cause = ""
+    is_local = False
     may_be_bare = False
     begins_with_objects = True
     """False if something else comes before the first object, and the wire itself calls `Chat.begin`."""
@@ -423,6 +425,8 @@ class StreamFactory(Factory):
 
     noisy = False
     protocol: type[Stream]
+    is_proxied = False
+    """True if a proxy with PROXY headers is in front, so that no connection counts as one of this machine."""
 
     def __init__(self, chat: Chat) -> None:
         self.chat = chat
@@ -434,4 +438,5 @@ class StreamFactory(Factory):
         label = str(getattr(addr, "port", f"u{self._count}"))  # a Unix socket has no port
         protocol = self.protocol(self.chat, address, label)
         protocol.factory = self
+        protocol.is_local = not self.is_proxied and (isinstance(addr, UNIXAddress) or is_loopback(address))
         return protocol

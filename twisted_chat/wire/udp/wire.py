@@ -8,7 +8,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from ...chat import Chat
 from ...counters import Traffic
-from ...limits import MAX_WAITING, flow_of
+from ...limits import MAX_WAITING, flow_of, is_loopback
 from ...messages import Envelope, Welcome, WireError, is_same_token, read_request
 from ...participant import Receiver
 from .cookies import Address
@@ -63,6 +63,7 @@ class UDPWire:
     def __init__(self, port: Port, address: Address, cookie: str, time: int) -> None:
         self.at = address
         self.address, label = address
+        self.is_local = is_loopback(self.address)
         self.label = str(label)
         self.traffic = Traffic()
         self.flow = flow_of(self.address, self.label)
