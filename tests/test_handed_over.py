@@ -87,7 +87,7 @@ class CheckTests(TestCase):
             check(cast(HandedOver, AdoptedStreamServerEndpoint(reactor, opened.fileno(), family)), kind)
 
     def test_a_socket_that_is_as_described_is_taken(self) -> None:
-        self.check(socket.socket(socket.AF_INET), socket.AF_INET, socket.SOCK_STREAM)
+        self.check(socket.create_server(("127.0.0.1", 0)), socket.AF_INET, socket.SOCK_STREAM)
         self.check(socket.socket(socket.AF_INET, socket.SOCK_DGRAM), socket.AF_INET, socket.SOCK_DGRAM)
 
     def test_a_socket_of_another_type_or_domain_is_refused(self) -> None:
@@ -98,3 +98,9 @@ class CheckTests(TestCase):
         ):
             error = self.assertRaises(WrongSocket, self.check, socket.socket(family, kind), socket.AF_INET, asked)
             self.assertIn(expected, str(error))
+
+    def test_a_socket_for_streams_that_does_not_listen_is_refused(self) -> None:
+        opened = socket.socket(socket.AF_INET)
+        opened.bind(("127.0.0.1", 0))
+        error = self.assertRaises(WrongSocket, self.check, opened, socket.AF_INET, socket.SOCK_STREAM)
+        self.assertIn("this socket does not listen", str(error))

@@ -31,17 +31,23 @@ class WrongSocket(ValueError):
 
 
 def check(handed_over: HandedOver, kind: socket.SocketKind) -> None:
-    """Check the type and the family of a socket. Raises `WrongSocket`.
+    """Check the type and the family of a socket, and that one for streams listens. Raises `WrongSocket`.
 
-    A wrong family would give all clients wrong addresses.
+    A wrong family would give all clients wrong addresses. On a socket that does not listen, each try to accept a
+    connection fails at once, again and again.
     """
     with socket.socket(fileno=os.dup(handed_over.fileno)) as probe:
         actual, family = probe.type, probe.family
+        listens = probe.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     if actual != kind:
         setting = "ListenStream=" if kind == socket.SOCK_STREAM else "ListenDatagram="
         raise WrongSocket(f"this socket is of another type: in its unit, write {setting} (systemd.socket(5))")
     if family != handed_over.addressFamily:
         raise WrongSocket(f"this socket has another domain: write domain={socket.AddressFamily(family).name[3:]}")
+    if kind == socket.SOCK_STREAM and not listens:
+        raise WrongSocket(
+            "this socket does not listen: whoever hands it over has to call listen() first, as systemd does"
+        )
 
 
 def listen(reactor: ReactorBase, handed_over: HandedOver, factory: Any, backlog: int) -> Deferred[IListeningPort]:
