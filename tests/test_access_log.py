@@ -14,7 +14,7 @@ from twisted.python.usage import UsageError
 from twisted.trial.unittest import TestCase
 
 from twisted_chat.limits import Limits
-from twisted_chat.logs.access import FORMATS, LINES_AT_ONCE, AccessLog
+from twisted_chat.logs.access import FORMATS, LINES_AT_ONCE, AccessLog, as_text
 from twisted_chat.tap import makeService
 
 from .helpers import UNLIMITED
@@ -137,6 +137,11 @@ class LineTests(AccessLogTestCase):
         )
         self.assertEqual(self.path.read_text(encoding="utf-8"), expected)
 
+    def test_a_text_has_no_fields_and_no_colours_of_its_own(self) -> None:
+        fields = {"time": "now", "address": 'fe80::1%x nick=root cause="quit"\x1b[31m\x85\u2028\n', "port": "1"}
+        expected = 'now address=fe80::1%x\\u0020nick=root\\u0020cause="quit"\\u001b[31m\\u0085\\u2028\\u000a port=1'
+        self.assertEqual(as_text(fields), expected)
+
 
 class FileTests(AccessLogTestCase):
     """The file is the owner's, and others may rename it."""
@@ -210,6 +215,8 @@ class OptionTests(TestCase):
         self.assertIsNone(parse()["access-log"])
         expected = f"--access-log takes the name of a file, and '{home}' is a folder"
         self.assertEqual(str(self.assertRaises(UsageError, parse, f"--access-log={home}")), expected)
+        expected = "--access-log takes the name of a file: write ./- for one that is called -"
+        self.assertEqual(str(self.assertRaises(UsageError, parse, "--access-log=-")), expected)
         options = parse("--access-log=access.log")
         self.assertEqual(options["access-log"].path, os.path.abspath("access.log"))
         self.assertIn(options["access-log"].reopen, makeService(options)._reloads)

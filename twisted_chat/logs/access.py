@@ -39,7 +39,7 @@ _log = Logger("twisted_chat.access_log")
 
 
 def as_text(fields: Fields) -> str:
-    """Format a line for people: the time, and then names and values. No value has a space in it."""
+    """Format a line for people: the time, and then names and values. No value has a space or a control character."""
     time, *rest = fields.values()
     names = list(fields)[1:]
     return " ".join([time, *(f"{name}={_word(value)}" for name, value in zip(names, rest, strict=True))])
@@ -48,7 +48,7 @@ def as_text(fields: Fields) -> str:
 def _word(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value) or "-"
+    return "".join(one if one.isprintable() and one != " " else f"\\u{ord(one):04x}" for one in str(value)) or "-"
 
 
 class AccessLog:
