@@ -162,6 +162,12 @@ class PlaceTests(BackupTestCase):
         self.assertNotEqual(self.copy.stat().st_ino, first)
         self.assertEqual(stat.S_IMODE(self.copy.stat().st_mode), 0o600)
 
+    def test_the_standard_output(self) -> None:
+        expected = "a backup is not written to the standard output: name a file, or ./- for one that is called -"
+        for options in ((), ("--replace",)):
+            self.check_refuses(expected, *options, file="-")
+        self.assertFalse(os.path.lexists("-"))
+
     def test_what_belongs_to_the_database(self) -> None:
         link = self.folder / "link"
         link.symlink_to("chat.sqlite")

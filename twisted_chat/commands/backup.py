@@ -57,6 +57,8 @@ def run(options: Namespace, sleep: Callable[[float], object] = time.sleep) -> in
 
 def _check_place(path: str, source: str, may_replace: bool) -> None:
     """Check that a backup can take its place, and takes that of nothing but an earlier backup. Raises `Problem`."""
+    if path == "-":
+        raise Problem("a backup is not written to the standard output: name a file, or ./- for one that is called -")
     if os.path.realpath(path) in own_files(source):
         raise Problem(f"{path} belongs to the server's database: name another file to write to")
     if os.path.exists(f"{path}-wal"):  # SQLite would take it for a part of the backup
