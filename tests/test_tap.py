@@ -120,7 +120,7 @@ class OptionsTests(TestCase):
         site = place.make(Chat(Clock(), FakeLog(), make_login()))
         site.startFactory()
         self.addCleanup(site.stopFactory)
-        self.assertEqual(site._token, b"0123456789abcdef")
+        self.assertEqual(site._site._token, b"0123456789abcdef")
 
     def test_the_token_of_the_status_is_long_and_can_be_read(self) -> None:
         expected = "--status-token is for --status PLACE, such as --status 14990"
