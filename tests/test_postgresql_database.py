@@ -13,8 +13,9 @@ from twisted.logger import globalLogPublisher
 
 from twisted_chat import names
 from twisted_chat.log import Condition, RoomLog, Unavailable, Unusable
-from twisted_chat.stores.postgresql.database import ATTEMPT_SECONDS, Connection, Database, News, explain, fetch
+from twisted_chat.stores.postgresql.database import ATTEMPT_SECONDS, Connection, Database, explain, fetch
 from twisted_chat.stores.postgresql.log import PostgreSQLLog
+from twisted_chat.stores.postgresql.news import News
 from twisted_chat.stores.postgresql.urls import check_url, hosts_of, is_url, without_password
 
 from .postgresql import Cluster, PostgreSQLTestCase

@@ -13,8 +13,8 @@ from twisted_chat import names
 from twisted_chat.log import DELETE, Entry, Record, RoomLog, RoomSummary, Unavailable
 from twisted_chat.stores.opened import Opened
 from twisted_chat.stores.postgresql import log as log_module
-from twisted_chat.stores.postgresql.database import News, RoomNews
 from twisted_chat.stores.postgresql.log import PostgreSQLLog
+from twisted_chat.stores.postgresql.news import News, RoomNews
 from twisted_chat.stores.postgresql.text import from_sql, to_sql
 from twisted_chat.stores.retention import Keep, Trusted
 

@@ -12,15 +12,15 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from importlib import resources
-from typing import Any, Final, Literal, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import asyncpg
-import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from ...log import Unavailable, Unusable
+from .news import News, read_news
 from .urls import hosts_of, without_password
 
 PATIENCE: Final = 10.0
@@ -60,62 +60,6 @@ _T = TypeVar("_T")
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"  # only its stubs have a parameter
 Work: TypeAlias = Callable[[Connection], Awaitable[_T]]
-
-
-class RoomNews(msgspec.Struct, array_like=True):
-    """What a server tells of a room to which it has appended."""
-
-    id: int
-    seq: int
-    """The newest number."""
-    key: str = ""
-    """The key of the room, where these are its first messages, so that others do not know its id, or direct ones."""
-    first: int = 0
-    """The number of the first one of these messages, where there is a key."""
-
-
-class Event(msgspec.Struct, omit_defaults=True):
-    """Something that happens beside the logs; `stores/postgresql/neighbours.py` has the kinds."""
-
-    kind: Literal["notice", "message", "kick", "taken"]
-    server: str = ""
-    """The server that tells it; the one that loses a nick which is taken."""
-    room: str = ""
-    """The key of the room."""
-    shown: str = ""
-    """The name of the room."""
-    nick: str = ""
-    """The key of the nick."""
-    count: int = 0
-    """The number of members of the room at that server."""
-    reply: str = ""
-    """A notice or message, as JSON."""
-    author: str = ""
-    msg: str = ""
-
-
-class News(msgspec.Struct, omit_defaults=True):
-    """What a server tells the others."""
-
-    server: str = ""
-    turn: int = 0
-    rooms: list[RoomNews] = []
-    states: list[str] = []
-    """The keys of rooms of which something else has changed."""
-    anew: list[str] = []
-    """The keys of rooms that have got records in front of others, or in between: by an import."""
-    epoch: int = 0
-    """The epoch of the rules and accounts that has begun."""
-    events: list[Event] = []
-    parcel: int = 0
-    """The number of the parcel that has what was too long to tell."""
-    look: bool = False
-    """True if a server has begun, ended, or announced anew who is there."""
-    all: bool = False
-    """True if something may have been missed: not told, but found by the check."""
-
-
-read_news = msgspec.json.Decoder(News).decode
 
 
 def fetch(sql: str, *args: object) -> Work[list[Any]]:

@@ -23,7 +23,8 @@ from ... import clock
 from ...log import DELETE, Condition, DirectSummary, Entry, Heard, Record, RoomLog, RoomSummary, Unavailable
 from ...names import Name, is_direct
 from ..retention import EVERYTHING, Keep, Trimmer, Trusted
-from .database import LONG_SECONDS, Connection, Database, News, fetch
+from .database import LONG_SECONDS, Connection, Database, fetch
+from .news import News
 from .text import from_sql, to_sql
 
 NEW_AT_ONCE: Final = 512

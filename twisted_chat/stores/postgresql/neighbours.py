@@ -21,7 +21,8 @@ from ...log import Unavailable
 from ...messages import Kicked, MemberJoined, MemberLeft, Message, NickChanged, Reply, WireError, decode_reply, encode
 from ...names import Name
 from ...neighbours import Here, Nobody
-from .database import Connection, Database, Event, News, fetch
+from .database import Connection, Database, fetch
+from .news import Event, News
 from .text import from_sql, to_sql
 
 BODY_BYTES: Final = 6_000

@@ -22,7 +22,8 @@ from ...log import Unavailable
 from ...names import Name
 from ...registry import MAX_REPORTS, AccountState, Action, Report, StoredAccount, StoredToken
 from ...rules import Change, Rule, RuleKey, Rules
-from .database import Connection, Database, News, fetch
+from .database import Connection, Database, fetch
+from .news import News
 from .text import from_sql, to_sql
 
 _log = Logger("twisted_chat.stores.postgresql")
