@@ -211,6 +211,26 @@ class FollowingTests(ServersTestCase):
         self.assertEqual(texts(await there.log.after(0, MOST, PLENTY)), ["a", "b"])
         self.assertIsNone(self.other._opening)
 
+    async def test_what_is_heard_of_others_while_a_room_is_opened_is_taken_once(self) -> None:
+        await self.begin()
+        lobby = await self.room(self.other)
+        reads, directs = self.count_reads(self.other), []
+        self.other.direct_heard = lambda log, first: directs.append((log.key, first))
+        states = self.other._states
+
+        async def slow(keys: Any) -> Any:
+            found = await states(keys)
+            if keys == ["den"]:
+                self.other._told(News(rooms=[RoomNews(99, 1, "@al@bo", 1)], states=["lobby"]))
+                was_read = Deferred.fromCoroutine(self.until_true(lambda: not self.other._is_reading))
+                await was_read.asFuture(self.loop)
+            return found
+
+        self.patch(self.other, "_states", slow)
+        await self.room(self.other, "den")
+        await self.until_true(lambda: not self.other._is_reading)
+        self.assertEqual((reads, directs), ([1], [("@al@bo", 1)]), lobby.name)
+
     async def test_a_room_that_is_opened_twice_at_once_is_one(self) -> None:
         self.one = await self.open()
         first, other, second = (self.one.open(names.room(name)) for name in ("lobby", "den", "LOBBY"))

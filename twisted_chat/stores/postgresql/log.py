@@ -172,8 +172,7 @@ class PostgreSQLLog:
             if room is None:
                 room = self._open[name.key] = PostgreSQLRoomLog(self, name, state)
                 self._know(room)
-            for news in self._opening[heard_from:]:
-                self._take_news(news)
+                self._take_news(_missed(room, self._opening[heard_from:]))
             return room
         finally:
             self._openings -= 1
@@ -366,7 +365,7 @@ class PostgreSQLLog:
         self._turns_checked = turns
         if was_missed or self._listens_on is not connection:
             self._listens_on = connection
-            self._take_news(News(all=True))
+            self._told(News(all=True))
 
     def flush(self) -> Deferred[None]:
         return succeed(None)  # nothing is done later
@@ -470,6 +469,14 @@ class PostgreSQLLog:
 
 def _key_of(room: RoomLog) -> str:
     return room.name.key
+
+
+def _missed(room: PostgreSQLRoomLog, heard: Sequence[News]) -> News:
+    """Return what was heard of a room while its state was being read: the other rooms have heard the rest."""
+    key = room.name.key
+    rooms = [one for news in heard for one in news.rooms if key == one.key or room.id == one.id]
+    is_outdated = any(news.all or key in news.states or key in news.anew for news in heard)
+    return News(rooms=rooms, states=[key] if is_outdated else [])
 
 
 def _record(row: Iterable[Any]) -> Record:
