@@ -28,7 +28,8 @@ test("every name is one word, and stands once", () => {
 });
 
 test("long texts of colons take one pass", () => {
-  for (const piece of [":", ":a", "`:", ":wave:"]) {
-    assert.ok(replaceNames(piece.repeat(8000)).length > 0);
+  const count = 2 ** 17; // with a pass for each piece, this would take minutes, and the run of the tests would end it
+  for (const [piece, out] of [[":", ":"], [":zq", ":zq"], ["`:", "`:"], [":wave:", "👋"]]) {
+    assert.equal(replaceNames(piece.repeat(count)), out.repeat(count));
   }
 });
