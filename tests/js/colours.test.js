@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { HUES, hueOf, initialOf, keyOf } from "../../twisted_chat/web/page/colours.js";
+import { key as keyOf } from "../../twisted_chat/web/page/client/objects.js";
+import { HUES, hueOf, initialOf } from "../../twisted_chat/web/page/colours.js";
 
 const STYLE = readFileSync(new URL("../../twisted_chat/web/page/style.css", import.meta.url), "utf8");
 

@@ -2,7 +2,7 @@
  * What people can do beside talking, as menus and dialogs. A menu offers what one's role allows; the server decides.
  */
 
-import { keyOf } from "./colours.js";
+import { key as keyOf } from "./client/objects.js";
 import { ask, openDialog, toast } from "./dialog.js";
 import { bdi, h } from "./dom.js";
 import { COMMON_EMOJI, searchEmoji } from "./emoji.js";
@@ -20,9 +20,6 @@ const HOW_LONG = {
   value: "3600",
   options: /** @type {[string, string][]} */ ([600, 3600, 86_400, 604_800].map((seconds) => [String(seconds), formatDuration(seconds)]).concat([["", "Until it is ended"]])),
 };
-
-/** Characters of a password. The server asks for this many. */
-const SHORTEST = 8;
 
 export class Actions {
   #chat;
@@ -404,7 +401,7 @@ export class Actions {
     return ask(`Register ${nick}`, {
       text: "The nick becomes an account: nobody else can use it, your direct messages with other accounts are kept, and you own the rooms that you make.",
       fields: [
-        { label: "Password", name: "password", type: "password", hint: `At least ${SHORTEST} characters.`, attributes: { autocomplete: "new-password" } },
+        { label: "Password", name: "password", type: "password", attributes: { autocomplete: "new-password" } },
         { label: "The password again", name: "again", type: "password", attributes: { autocomplete: "new-password" } },
         { label: "Keep me signed in on this device", name: "keep", type: "check", value: "yes" },
       ],
@@ -440,7 +437,7 @@ export class Actions {
     ask("Change the password", {
       fields: [
         { label: "The password now", name: "old", type: "password", attributes: { autocomplete: "current-password" } },
-        { label: "The new password", name: "password", type: "password", hint: `At least ${SHORTEST} characters.`, attributes: { autocomplete: "new-password" } },
+        { label: "The new password", name: "password", type: "password", attributes: { autocomplete: "new-password" } },
         { label: "The new password again", name: "again", type: "password", attributes: { autocomplete: "new-password" } },
         { label: "Sign out everywhere else", name: "revoke", type: "check" },
       ],
@@ -632,7 +629,6 @@ function buildPlace({ kind, name, more }, index) {
 }
 
 function checkPassword(password, again) {
-  if (password.length < SHORTEST) throw new Error(`the password has to have at least ${SHORTEST} characters`);
   if (password !== again) throw new Error("the two passwords are not the same");
 }
 

@@ -4,8 +4,8 @@
 
 import { Actions } from "./actions.js";
 import { Chat } from "./chat.js";
-import { keyOf } from "./colours.js";
 import { Client, keptLogin } from "./client.js";
+import { key as keyOf } from "./client/objects.js";
 import { Composer } from "./composer.js";
 import { openDialog, toast } from "./dialog.js";
 import { bdi, byId, h } from "./dom.js";

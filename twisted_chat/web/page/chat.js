@@ -3,7 +3,7 @@
  * client on to the conversations, and asks the client for what the views want. It knows nothing of the page.
  */
 
-import { keyOf } from "./colours.js";
+import { key as keyOf } from "./client/objects.js";
 import { Conversation, conversationId } from "./conversation.js";
 import { mentions } from "./markup.js";
 import { sentence, textOf } from "./texts.js";

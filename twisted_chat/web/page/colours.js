@@ -3,6 +3,8 @@
  * and for a dark page.
  */
 
+import { key as keyOf } from "./client/objects.js";
+
 export const HUES = 12;
 
 /**
@@ -16,11 +18,6 @@ export function hueOf(nick) {
     hash = Math.imul(hash ^ character.codePointAt(0), 0x01000193) >>> 0;
   }
   return `hue-${((hash ^ (hash >>> 15)) >>> 0) % HUES}`;
-}
-
-/** A name as the server compares it: without case and width. @param {string} name */
-export function keyOf(name) {
-  return name.normalize("NFKC").toLowerCase().normalize("NFC");
 }
 
 const graphemes = new Intl.Segmenter();

@@ -2,7 +2,8 @@
  * The box in which messages are written: drafts, completion of nicks and emoji, and the length that the server takes.
  */
 
-import { keyOf, hueOf, initialOf } from "./colours.js";
+import { key as keyOf } from "./client/objects.js";
+import { hueOf, initialOf } from "./colours.js";
 import { bdi, byId, h } from "./dom.js";
 import { replaceNames, searchEmoji } from "./emoji.js";
 

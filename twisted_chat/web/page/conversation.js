@@ -3,7 +3,7 @@
  * them. It knows nothing of the page; a view follows its changes.
  */
 
-import { keyOf } from "./colours.js";
+import { key as keyOf } from "./client/objects.js";
 
 /**
  * @typedef {object} MessageItem

@@ -2,7 +2,8 @@
  * The members of a room, at the side.
  */
 
-import { hueOf, initialOf, keyOf } from "./colours.js";
+import { key as keyOf } from "./client/objects.js";
+import { hueOf, initialOf } from "./colours.js";
 import { bdi, byId, h } from "./dom.js";
 
 export class Members {

@@ -3,7 +3,7 @@
  * passwords are never among it. A storage may throw, as in a private window or when it is full; then nothing is kept.
  */
 
-import { keyOf } from "./colours.js";
+import { key as keyOf } from "./client/objects.js";
 
 /** Milliseconds within which changes are written together: in a busy room, each message moves the place that was read. */
 const PAUSE = 1000;
