@@ -142,6 +142,7 @@ TESTS: Final = {
     "room.rooms": ("room", "session", "chat", "bare", "promises"),
     "room.tail": ("tail", "room"),
     "room.turn": ("room", "session", "chat", "promises"),
+    "status.visit": ("status_visit",),
     "stores.retention": ("retention",),
     "stores.sqlite.database": ("sqlite_database", "sqlite_log", "retention", "sqlite_file"),
     "stores.sqlite.file": ("sqlite_file", "sqlite_log"),
@@ -481,6 +482,10 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         " -> len(self._sender.waiting) > HIGH": "a participant is paused more than once",
         "_pump: self._paused and len(self._sender.waiting) <= LOW -> len(self._sender.waiting) <= LOW": "the same",
         "abort: self._requests.clear() -> pass": "it only takes memory for ten seconds more",
+    },
+    "status.visit": {
+        "__init__: self._count = 0 -> self._count = 1": "any names do that differ",
+        "buildProtocol: self._count += 1 -> self._count += 2": "the same",
     },
     "web.handshake": {
         "accept_key: sha1(keys[0] + _GUID, usedforsecurity=False) -> sha1(keys[0] + _GUID, usedforsecurity=True)": (

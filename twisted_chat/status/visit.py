@@ -71,7 +71,6 @@ class Connection(Protocol):
     cause = ""
 
     def __init__(self, factory: StatusFactory, chat: Chat, address: str, label: str) -> None:
-        self.factory = factory
         self.address = address
         self.flow = flow_of(address, label)
         self._status = factory
@@ -98,7 +97,7 @@ class Connection(Protocol):
 
     def readConnectionLost(self) -> None:
         """Called when the peer has closed its sending side. It may still read."""
-        if self._visit is not None and self._deadline is None:
+        if self._visit is not None:
             self._visit.finished()
 
     def writeConnectionLost(self) -> None:
@@ -108,10 +107,9 @@ class Connection(Protocol):
         self._status.forget(self)
         if self._deadline is not None:
             self._deadline.cancel()
-            self._deadline = None
         if self._visit is not None:
             self._visit.lost()
-            self._visit = None
+            self._visit = None  # they refer to each other; without this cycle, all is freed at once
 
     def close(self) -> None:
         """Send what was written, and end the connection."""
@@ -148,7 +146,7 @@ class StatusFactory(Factory):
 
     def startFactory(self) -> None:
         self._site.history.start()
-        self._ticking.start(TICK_SECONDS, now=False)
+        self._ticking.start(TICK_SECONDS)
 
     def stopFactory(self) -> None:
         self._site.history.stop()
