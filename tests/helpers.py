@@ -15,6 +15,7 @@ from twisted.internet.task import Clock
 from twisted_chat import names
 from twisted_chat.accounts import Accounts
 from twisted_chat.chat import Chat
+from twisted_chat.cluster import STANDALONE, Cluster
 from twisted_chat.counters import Traffic
 from twisted_chat.encoding import LINES, Encoding
 from twisted_chat.framing import Frame, Framer
@@ -33,7 +34,6 @@ from twisted_chat.log import (
 )
 from twisted_chat.messages import MAX_OBJECT, Reply, WireError, read_request
 from twisted_chat.names import Name
-from twisted_chat.neighbours import ALONE, Neighbours
 from twisted_chat.participant import Receiver
 from twisted_chat.room import TAIL_BYTES, Room, Rooms
 from twisted_chat.session import SILENCE_SECONDS
@@ -403,15 +403,15 @@ class Server:
         limits: Limits = UNLIMITED,
         tail_bytes: int = TAIL_BYTES,
         accounts: Accounts | None = None,
-        neighbours: Neighbours = ALONE,
+        cluster: Cluster = STANDALONE,
     ) -> None:
         self.clock = TurnClock()
         self.encoding: Encoding[Any] = LINES
         """How those that connect from now on are written to."""
         self.fake = FakeLog()
         self.log: Log = self.fake if log is None else log
-        self.chat = Chat(self.clock, self.log, accounts or make_login(), limits, neighbours=neighbours)
-        self.chat.rooms = Rooms(self.clock, self.log, tail_bytes=tail_bytes, neighbours=neighbours)
+        self.chat = Chat(self.clock, self.log, accounts or make_login(), limits, cluster=cluster)
+        self.chat.rooms = Rooms(self.clock, self.log, tail_bytes=tail_bytes, cluster=cluster)
         started: list[None] = []
         self.chat.start().addCallback(started.append)
         assert started == [None]

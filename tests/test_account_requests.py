@@ -6,8 +6,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from twisted_chat.cluster import STANDALONE, Cluster
 from twisted_chat.login import EVERYBODY, Policy
-from twisted_chat.neighbours import ALONE, Neighbours
 from twisted_chat.requests import identity
 
 from .helpers import Peer, Server
@@ -16,14 +16,14 @@ from .memory_registry import MemoryRegistry
 
 
 class AccountTestCase(SynchronousTestCase):
-    neighbours: Neighbours = ALONE
+    cluster: Cluster = STANDALONE
 
     def setUp(self) -> None:
         self.registry = MemoryRegistry()
         self.begin()
 
     def begin(self, policy: Policy = EVERYBODY) -> None:
-        self.server = Server(accounts=make_login(self.registry, policy), neighbours=self.neighbours)
+        self.server = Server(accounts=make_login(self.registry, policy), cluster=self.cluster)
 
     def hello(
         self, nick: str, password: str | None = None, address: str = "192.0.2.1", **fields: Any

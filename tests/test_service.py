@@ -29,12 +29,12 @@ from twisted.python.logfile import LogFile
 from twisted.trial.unittest import TestCase
 
 from twisted_chat import __version__, service
+from twisted_chat.cluster import Cluster
 from twisted_chat.limits import Limits
 from twisted_chat.log import Log, Unavailable, Unusable
 from twisted_chat.login import EVERYBODY
 from twisted_chat.logs.access import AccessLog
 from twisted_chat.logs.bounded import MOST
-from twisted_chat.neighbours import Neighbours
 from twisted_chat.places import LINES, WIRES, Place, read_places
 from twisted_chat.room import Soon
 from twisted_chat.service import CannotStart, ChatService, StoreSettings, soon
@@ -140,7 +140,7 @@ class FakeChat:
         limits: Limits | None,
         soon: Soon,
         memory: int,
-        neighbours: Neighbours,
+        cluster: Cluster,
     ) -> FakeChat:
         self.reactor = reactor
         self.limits = limits

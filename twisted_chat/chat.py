@@ -14,8 +14,9 @@ from twisted.logger import Logger
 from . import clock, messages, names, requests
 from .accounts import Accounts
 from .bare import Bare
+from .cluster import STANDALONE, Cluster
+from .cluster_listener import ChatListener
 from .counters import Counters
-from .elsewhere import Elsewhere
 from .enforcement import Enforcement, put_out
 from .founding import forget_first_owner
 from .limits import (
@@ -34,7 +35,6 @@ from .limits import (
 from .log import Log, RoomSummary
 from .messages import WireError
 from .names import NOBODY, Name
-from .neighbours import ALONE, Neighbours
 from .newcomer import Newcomer
 from .nicks import Bearer, Nicks
 from .participant import Participant, Wire
@@ -72,14 +72,14 @@ class Chat:
         soon: Soon | None = None,
         tail_bytes: int = TAIL_BYTES,
         forbidden_nicks: Container[Name] = (),
-        neighbours: Neighbours = ALONE,
+        cluster: Cluster = STANDALONE,
     ) -> None:
         self.accounts = accounts
         self.accounts.follow(self._end_sessions)
         self.accounts.rules.follow(Enforcement(self).heard)
         self.limits = limits or Limits()
-        self.rooms = Rooms(reactor, log, tail_bytes, soon, neighbours)
-        self.neighbours = neighbours
+        self.rooms = Rooms(reactor, log, tail_bytes, soon, cluster)
+        self.cluster = cluster
         self.log = log
         self.nicks = Nicks()
         self.granting = DeferredLock()
@@ -125,7 +125,7 @@ class Chat:
 
     def start(self) -> Deferred[None]:
         """Get ready for connections. Fails with `Unavailable`."""
-        self.neighbours.follow(Elsewhere(self))
+        self.cluster.follow(ChatListener(self))
         return self.rooms.open(LOBBY).addCallback(self._started)
 
     def _started(self, lobby: Room) -> None:
@@ -258,7 +258,7 @@ class Chat:
         locked = [room for key in self.accounts.rules.locked if (room := self.rooms.get(key)) is not None]
         topics = {known.name.key: known.topic for known in kept}
         rooms = [(known.name, 0, known.topic) for known in kept]
-        rooms += [(name, count, topics.get(name.key, "")) for name, count in self.neighbours.occupied()]
+        rooms += [(name, count, topics.get(name.key, "")) for name, count in self.cluster.occupied()]
         here = [room for room in (*self._largest_open(), *locked) if room.count]
         rooms += [(room.name, self.rooms.count_of(room), room.log.topic) for room in here]
         infos = {
@@ -296,7 +296,7 @@ class Chat:
         nick = participant.nick
         if not self.nicks.remove(participant):
             return
-        self.neighbours.release(nick)
+        self.cluster.release(nick)
         members, participant.members = participant.members, {}
         for member in members.values():
             is_elsewhere = self.leave(participant, member)

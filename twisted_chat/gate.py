@@ -14,10 +14,10 @@ from twisted.internet.defer import Deferred, DeferredLock
 
 from . import messages, names
 from .accounts import Accounts
+from .cluster import Cluster
 from .limits import AddressBuckets, Limits
 from .log import Log, RoomSummary
 from .messages import AnyRequest, Asked, Quit, WireError
-from .neighbours import Neighbours
 from .nicks import Nicks
 from .participant import HELLO_FIRST, Participant
 from .room import Member, Room, Rooms
@@ -37,7 +37,7 @@ class Host(Protocol):
     accounts: Accounts
     nicks: Nicks
     """The nicks of the participants that are welcome."""
-    neighbours: Neighbours
+    cluster: Cluster
     """The other servers of the same chat."""
     granting: DeferredLock
     """Held while a role is granted: of two owners who step down at the same time, one has to stay."""

@@ -208,7 +208,7 @@ class ChatService(Service):
 
     def _open_everything(self) -> None:
         self._signals.start()
-        self._log, self._registry, self._neighbours = self._open()
+        self._log, self._registry, self._cluster = self._open()
         self._login = Login(self._registry, Passwords(self._reactor), self._reactor, self._policy)
         self._login.start()
         self._chat = self._make_chat(
@@ -218,7 +218,7 @@ class ChatService(Service):
             self._limits,
             soon(self._reactor),
             self._store.memory,
-            neighbours=self._neighbours,
+            cluster=self._cluster,
         )
         failures: list[Failure] = []
         self._turn_until(Deferred.fromCoroutine(self._start()).addErrback(failures.append))
@@ -339,7 +339,7 @@ class ChatService(Service):
         await _settled("telling all clients", goodbye.addTimeout(FAREWELL, self._reactor))
         await _close(carriers)
         self._login.stop()
-        await _settled("taking leave of other servers", maybeDeferred(self._neighbours.close))
+        await _settled("taking leave of other servers", maybeDeferred(self._cluster.close))
         await _settled("closing the registry", maybeDeferred(self._registry.close))
         await _settled("closing the log", maybeDeferred(self._log.close))
         await _close(self._status_ports)

@@ -43,7 +43,7 @@ def _claim(
 ) -> Deferred[None]:
     """Claim the nick before it is taken, since somebody at another server may have it."""
     nick = names.nick(request.nick) if account is None else account.name
-    claimed = host.neighbours.claim(nick, account is not None, request.token)
+    claimed = host.cluster.claim(nick, account is not None, request.token)
     return claimed.addCallback(lambda _: _welcome(account, host, session, since, request))
 
 
@@ -59,7 +59,7 @@ def _welcome(
         session.nick = _take_nick(host, session, nick.shown, account, request.token)
     finally:
         if session.nick != nick:
-            host.neighbours.release(nick)
+            host.cluster.release(nick)
     session.token = request.token
     session.account = account
     logs = {names.direct(account.name, partner): seq for partner, seq in since.items()} if account is not None else {}
@@ -133,7 +133,7 @@ def _nick(host: Host, session: Session, request: messages.Nick) -> Deferred[None
     name = names.nick(request.nick)
     if session.account is None:
         may_have_it = host.accounts.check_guest(name)
-        may_have_it.addCallback(lambda _: host.neighbours.claim(name, False, session.token))
+        may_have_it.addCallback(lambda _: host.cluster.claim(name, False, session.token))
         return may_have_it.addCallback(_change_nick, host, session, request)
     if name != session.account.name:
         text = (
@@ -158,7 +158,7 @@ def _change_nick(_: None, host: Host, session: Session, request: messages.Nick) 
         new = session.nick = _take_nick(host, session, request.nick, None)
         given_up = old
     finally:
-        host.neighbours.release(given_up)
+        host.cluster.release(given_up)
     session.reply(messages.NickChanged(author=old.shown, nick=new.shown, id=request.id))
     told = 0
     for key, member in session.members.items():

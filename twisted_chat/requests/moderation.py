@@ -30,7 +30,7 @@ def _kick(host: Host, session: Session, request: messages.Kick) -> Deferred[None
     nick = names.nick(request.nick)
     present = [one for one in host.nicks.bearers(nick.key) if room.key in one.members]
     if not present:
-        return host.neighbours.members(room.key).addCallback(_kick_elsewhere, host, session, room, nick, request)
+        return host.cluster.members(room.key).addCallback(_kick_elsewhere, host, session, room, nick, request)
     check_above(host, session, room, present[0].account)
     action = make_action(host, session, "kick", room, present[0].nick.shown, msg=request.msg)
     there = present[0].members[room.key].room
@@ -49,7 +49,7 @@ def _kick_elsewhere(
     check_above(host, session, room, None if stored is None else Account(stored.name, stored.created))
     action = make_action(host, session, "kick", room, there[0].shown, msg=request.msg)
     done: Action = yield host.accounts.registry.act(action)
-    host.neighbours.kick(room.key, nick, done.author, done.msg)
+    host.cluster.kick(room.key, nick, done.author, done.msg)
     if not session.closed:
         answer = messages.Kicked(author=done.author, room=room.shown, nick=done.target, msg=done.msg, id=request.id)
         session.reply(answer)
@@ -64,7 +64,7 @@ def _kicked(
         session.reply(answer)
     session.charge(sum(host.put_out(one, room, stored.author, stored.msg, session) for one in present))
     if present[0].account is not None:  # which may be at other servers, too
-        host.neighbours.kick(room.name.key, present[0].account.name, stored.author, stored.msg)
+        host.cluster.kick(room.name.key, present[0].account.name, stored.author, stored.msg)
 
 
 @answers(messages.Ban, needs=Role.MODERATOR)

@@ -103,7 +103,7 @@ def _show_directs(found: list[DirectSummary], session: Session, request: message
 @answers(messages.Who)
 def _who(host: Host, session: Session, request: messages.Who) -> Deferred[None]:
     name = names.room(request.room)
-    return host.neighbours.members(name.key).addCallback(_show_members, host, session, request, name)
+    return host.cluster.members(name.key).addCallback(_show_members, host, session, request, name)
 
 
 def _show_members(elsewhere: list[Name], host: Host, session: Session, request: messages.Who, name: Name) -> None:

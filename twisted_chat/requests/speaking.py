@@ -68,7 +68,7 @@ def _hand_over(host: Host, session: Session, name: Name, request: messages.Say) 
         return None
     bearers = host.nicks.bearers(name.key)
     if not bearers:
-        return host.neighbours.find(name.key).addCallback(_hand_over_elsewhere, host, session, request)
+        return host.cluster.find(name.key).addCallback(_hand_over_elsewhere, host, session, request)
     to = bearers[0].nick.shown
     reading = [bearer for bearer in bearers if not bearer.paused]
     if not reading:
@@ -85,7 +85,7 @@ def _hand_over_elsewhere(to: Name | None, host: Host, session: Session, request:
         raise WireError("no-such-nick", f"nobody has the nick {request.to} now")
     if not session.closed:
         message = _message(host, session, to.shown, request)
-        host.neighbours.hand_over(to, message)
+        host.cluster.hand_over(to, message)
         _ack(session, message, request)
 
 

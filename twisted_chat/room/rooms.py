@@ -11,11 +11,11 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
 from .. import clock
+from ..cluster import STANDALONE, Cluster
 from ..counters import Counters
 from ..log import Log, RoomLog
 from ..messages import MemberJoined, MemberLeft, NickChanged, Presence, Reply, TopicChanged
 from ..names import Name, is_direct
-from ..neighbours import ALONE, Neighbours
 from .appending import Appending
 from .catching_up import CatchingUp
 from .departures import Departures
@@ -49,11 +49,11 @@ class Rooms:
         log: Log,
         tail_bytes: int = TAIL_BYTES,
         soon: Soon | None = None,
-        neighbours: Neighbours = ALONE,
+        cluster: Cluster = STANDALONE,
     ) -> None:
         self._reactor = reactor
         self._log = log
-        self._neighbours = neighbours
+        self._cluster = cluster
         self._open: dict[str, Room] = {}
         self._opening: dict[str, list[Deferred[Room]]] = {}
         self._begun: dict[Room, None] = {}
@@ -89,7 +89,7 @@ class Rooms:
 
     def count_of(self, room: Room) -> int:
         """Return the number of members of a room, at all servers."""
-        return room.count + self._neighbours.count(room.name.key)
+        return room.count + self._cluster.count(room.name.key)
 
     def occupied(self) -> list[Room]:
         """List the rooms that somebody is in, without the logs of direct messages."""
@@ -222,7 +222,7 @@ class Rooms:
         self._departures.add(room, notice, gone)
 
     def _announce(self, room: Room, notice: MemberJoined | MemberLeft | NickChanged, about: Listener | None) -> int:
-        elsewhere = self._neighbours.count(room.name.key)
+        elsewhere = self._cluster.count(room.name.key)
         with_it = len(room.members) + elsewhere + isinstance(notice, MemberLeft)  # the same number as when it joined
         if with_it <= GATHER_FROM:
             return self._tell(room, notice, about)
@@ -257,7 +257,7 @@ class Rooms:
         self._tell(room, notice, None)
 
     def _publish(self, room: Room, notice: Reply) -> None:
-        self._neighbours.publish(room.name, notice, room.count)
+        self._cluster.publish(room.name, notice, room.count)
 
     def _tell(self, room: Room, notice: Reply, about: Listener | None) -> int:
         count = 0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ..cluster import STANDALONE, Cluster
 from ..log import Log
-from ..neighbours import ALONE, Neighbours
 from ..registry import Registry
 
 
@@ -15,5 +15,5 @@ class Opened(NamedTuple):
     log: Log
     """The logs of all rooms. Closing them closes the store; the registry is closed before."""
     registry: Registry
-    neighbours: Neighbours = ALONE
-    """The other servers that share the store."""
+    cluster: Cluster = STANDALONE
+    """The servers that share the store."""

@@ -20,7 +20,7 @@ class RoomNews(msgspec.Struct, array_like=True):
 
 
 class Event(msgspec.Struct, omit_defaults=True):
-    """Something that happens beside the logs; `stores/postgresql/neighbours.py` has the kinds."""
+    """Something that happens beside the logs; `stores/postgresql/cluster.py` has the kinds."""
 
     kind: Literal["notice", "message", "kick", "taken"]
     server: str = ""

@@ -7,9 +7,9 @@ from typing import Any
 
 from ..opened import Opened
 from ..retention import EVERYTHING, Keep
+from .cluster import PostgreSQLCluster
 from .database import PATIENCE, Database
 from .log import PostgreSQLLog
-from .neighbours import PostgreSQLNeighbours
 from .registry import PostgreSQLRegistry
 
 
@@ -25,13 +25,13 @@ async def open_store(
     try:
         await database.open()
         log, registry = PostgreSQLLog(database, reactor, keep), PostgreSQLRegistry(database, reactor)
-        neighbours = PostgreSQLNeighbours(database, log.server)
-        log.direct_heard = neighbours.direct_heard
+        cluster = PostgreSQLCluster(database, log.server)
+        log.direct_heard = cluster.direct_heard
         await log.start()
         await registry.start()
-        neighbours.start()
+        cluster.start()
     except BaseException:
         await database.close()
         raise
     database.run(database.listen())
-    return Opened(log, registry, neighbours)
+    return Opened(log, registry, cluster)

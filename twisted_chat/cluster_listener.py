@@ -1,4 +1,4 @@
-"""What this server does with what it hears of others: members are told, kicked, and handed their messages."""
+"""The listener of this server for its cluster: it tells members, kicks them, and hands them their messages."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ TAKEN_ELSEWHERE = "a new connection of yours has taken the place of this one"
 LOST = "this nick became somebody else's while the server was cut off: connect again, with another one"
 
 
-class Elsewhere:
-    """The chat, as it hears of other servers; see `neighbours.Here`."""
+class ChatListener:
+    """The chat, as it is called with what happens at other servers; see `cluster.ClusterListener`."""
 
     def __init__(self, host: Host) -> None:
         self._host = host

@@ -7,10 +7,10 @@ from typing import Any
 from twisted.internet.defer import Deferred, fail, succeed
 
 from twisted_chat import names
+from twisted_chat.cluster import ClusterListener, Standalone
 from twisted_chat.log import Unavailable
 from twisted_chat.messages import Kicked, MemberJoined, MemberLeft, Message, Reply, TopicChanged, WireError
 from twisted_chat.names import Name
-from twisted_chat.neighbours import Alone, Here
 from twisted_chat.registry import StoredAccount
 from twisted_chat.rules import Change, Role, Rule
 
@@ -19,17 +19,17 @@ from .logins import HORSE
 from .test_account_requests import AccountTestCase
 
 
-class FakeNeighbours(Alone):
+class FakeCluster(Standalone):
     """Another server, as a test wants it to be."""
 
     def __init__(self) -> None:
-        self.here: Here | None = None
+        self.here: ClusterListener | None = None
         self.said: list[Any] = []
         self.claiming: Deferred[None] = succeed(None)
         self.there: list[Name] = []
         self.closed = False
 
-    def follow(self, here: Here) -> None:
+    def follow(self, here: ClusterListener) -> None:
         self.here = here
 
     def claim(self, nick: Name, is_account: bool, token: str | None) -> Deferred[None]:
@@ -66,7 +66,7 @@ class ElsewhereTestCase(AccountTestCase):
     """A chat with another server beside it; al and the guest bo are in a room."""
 
     def setUp(self) -> None:
-        self.neighbours = self.other = FakeNeighbours()
+        self.cluster = self.other = FakeCluster()
         super().setUp()
         self.al = self.register("Al")
         self.bo, _ = self.hello("Bo")
@@ -79,7 +79,7 @@ class ElsewhereTestCase(AccountTestCase):
         self.other.said.clear()
 
     @property
-    def here(self) -> Here:
+    def here(self) -> ClusterListener:
         assert self.other.here
         return self.other.here
 

@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from twisted_chat import names
+from twisted_chat.cluster import NoListener
 from twisted_chat.log import Unavailable
 from twisted_chat.messages import (
     Banned,
@@ -22,10 +23,9 @@ from twisted_chat.messages import (
     WireError,
 )
 from twisted_chat.names import Name
-from twisted_chat.neighbours import Nobody
-from twisted_chat.stores.postgresql import neighbours as neighbours_module
+from twisted_chat.stores.postgresql import cluster as cluster_module
+from twisted_chat.stores.postgresql.cluster import PostgreSQLCluster
 from twisted_chat.stores.postgresql.database import fetch
-from twisted_chat.stores.postgresql.neighbours import PostgreSQLNeighbours
 
 from .postgresql import PostgreSQLTestCase
 
@@ -66,25 +66,25 @@ class Chat:
         self.heard.append(("lost", nick))
 
 
-class NeighboursTests(PostgreSQLTestCase):
+class ClusterTests(PostgreSQLTestCase):
     """Two servers."""
 
-    one: PostgreSQLNeighbours
-    other: PostgreSQLNeighbours
+    one: PostgreSQLCluster
+    other: PostgreSQLCluster
 
     async def begin(self) -> None:
         self.one, self.here = await self.open()
         self.other, self.there = await self.open()
 
-    async def open(self, **options: Any) -> tuple[PostgreSQLNeighbours, Chat]:
+    async def open(self, **options: Any) -> tuple[PostgreSQLCluster, Chat]:
         opened: Any = await self.open_postgresql(**options)
         self.opened = opened
-        await self.until_true(lambda: opened.neighbours._listens_on is not None)
+        await self.until_true(lambda: opened.cluster._listens_on is not None)
         chat = Chat()
-        opened.neighbours.follow(chat)
-        return opened.neighbours, chat
+        opened.cluster.follow(chat)
+        return opened.cluster, chat
 
-    async def check(self, server: PostgreSQLNeighbours) -> None:
+    async def check(self, server: PostgreSQLCluster) -> None:
         """Let a server look who is there."""
 
         async def work(connection: Any) -> None:
@@ -305,7 +305,7 @@ class NeighboursTests(PostgreSQLTestCase):
 
     async def test_what_is_published_before_the_chat_listens_is_counted_and_not_heard(self) -> None:
         await self.begin()
-        nobody = Nobody()
+        nobody = NoListener()
         self.other.follow(nobody)
         self.one.publish(DEN, joined(AL), 1)
         self.one.hand_over(BO, Message("psst", "al", None, "Bo", None, "t"))
@@ -329,10 +329,10 @@ class NeighboursTests(PostgreSQLTestCase):
 
                 return work
 
-            self.patch(neighbours_module, "fetch", broken)
+            self.patch(cluster_module, "fetch", broken)
             self.one.publish(DEN, joined(AL), 1)
             await self.until_true(lambda: not self.one._is_publishing)
-            self.patch(neighbours_module, "fetch", fetch)
+            self.patch(cluster_module, "fetch", fetch)
             self.assertTrue(self.one._has_to_announce)
             self.assertEqual(await self.other.members("den"), [])
             await self.check(self.one)
@@ -343,7 +343,7 @@ class NeighboursTests(PostgreSQLTestCase):
 
     async def test_events_that_wait_are_bounded(self) -> None:
         await self.begin()
-        self.patch(neighbours_module, "MOST_QUEUED", 2)
+        self.patch(cluster_module, "MOST_QUEUED", 2)
         for _ in range(3):
             self.one.publish(DEN, Banned(author="Al", who="mo"), 1)
         self.assertTrue(self.one._has_to_announce)

@@ -1,8 +1,8 @@
-"""The interface to the other servers of the same chat: who is there, and what members there are told.
+"""The interface to the cluster, the servers that share a store: who is at the others, and what members there are told.
 
-A server of its own has none (`ALONE`). Where several share a database, a nick is claimed before it is taken, and what
-members of a room are told beside its log is told to those at other servers, too. What is published is lost if the
-database is away just then: it is about the present, and who is where is announced again.
+A nick is claimed before it is taken, and what members of a room are told beside its log is told to those at other
+servers, too. What is published is lost if the database is away just then: it is about the present, and presence is
+announced again. A server whose store is its own has `STANDALONE` in place of a cluster.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from .messages import Message, Reply
 from .names import Name
 
 
-class Here(Protocol):
-    """The chat of this server, as it hears of others."""
+class ClusterListener(Protocol):
+    """The chat of this server, as it is called with what happens at other servers."""
 
     def notice_heard(self, room: str, notice: Reply) -> None:
         """Called with a notice for the members of a room, given by its key."""
@@ -38,8 +38,8 @@ class Here(Protocol):
         """Called when a nick, given by its key, has become somebody else's while this server was cut off."""
 
 
-class Nobody:
-    """A chat that does not listen yet."""
+class NoListener:
+    """A listener that does nothing, until the chat follows the cluster."""
 
     def notice_heard(self, room: str, notice: Reply) -> None:
         """Nobody is in the room."""
@@ -60,11 +60,11 @@ class Nobody:
         """Nobody has the nick."""
 
 
-class Neighbours(Protocol):
-    """The other servers."""
+class Cluster(Protocol):
+    """The other servers of the cluster."""
 
-    def follow(self, here: Here) -> None:
-        """Call `here` with what other servers tell."""
+    def follow(self, listener: ClusterListener) -> None:
+        """Call a listener with what other servers tell."""
 
     def claim(self, nick: Name, is_account: bool, token: str | None) -> Deferred[None]:
         """Claim a nick for this server, until it is released.
@@ -74,7 +74,7 @@ class Neighbours(Protocol):
         """
 
     def release(self, nick: Name) -> None:
-        """Give up a nick that nobody at this server bears any more."""
+        """Release a nick that nobody at this server bears any more."""
 
     def publish(self, room: Name, notice: Reply, count: int) -> None:
         """Tell the members of a room at other servers; `count` is the number of its members here, after this."""
@@ -98,14 +98,14 @@ class Neighbours(Protocol):
         """Put the bearers of a nick at other servers out of a room, given by its key."""
 
     def close(self) -> Deferred[None]:
-        """Tell the others that nobody is here any more."""
+        """End the lease of this server, so that others count nobody here any more."""
 
 
-class Alone:
-    """A server without others."""
+class Standalone:
+    """The cluster of a server whose store is its own."""
 
-    def follow(self, here: Here) -> None:
-        """Hear nothing."""
+    def follow(self, listener: ClusterListener) -> None:
+        """Nothing happens elsewhere."""
 
     def claim(self, nick: Name, is_account: bool, token: str | None) -> Deferred[None]:
         return succeed(None)
@@ -138,4 +138,4 @@ class Alone:
         return succeed(None)
 
 
-ALONE: Final = Alone()
+STANDALONE: Final = Standalone()

@@ -1,8 +1,8 @@
-"""The other servers that share a database; see `neighbours.Neighbours`.
+"""The servers that share a database; see `cluster.Cluster`.
 
-Each server has a lease of ten seconds, which it renews every second. Nicks and members of a server without one count no
-more. A nick is claimed in the database before it is taken. Everything else is queued, stored and told to the others
-with the next statement, and they hear of it by a notification.
+Each server has a lease of ten seconds, which it renews every second. Nicks and members of a server without a lease do
+not count. A nick is claimed in the database before it is taken. Everything else is queued, and stored and told to the
+others with the next statement; they hear of it by a notification.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from ... import names
+from ...cluster import ClusterListener, NoListener
 from ...log import Unavailable
 from ...messages import Kicked, MemberJoined, MemberLeft, Message, NickChanged, Reply, WireError, decode_reply, encode
 from ...names import Name
-from ...neighbours import Here, Nobody
 from .database import Connection, Database, fetch
 from .news import Event, News
 from .text import from_sql, to_sql
@@ -45,13 +45,13 @@ class _Claim(msgspec.Struct):
     """The number of its bearers."""
 
 
-class PostgreSQLNeighbours:
-    """The other servers that share a database."""
+class PostgreSQLCluster:
+    """The other servers of the cluster, as the database knows them."""
 
     def __init__(self, database: Database, server: str) -> None:
         self._database = database
         self.server = server
-        self._here: Here = Nobody()
+        self._listener: ClusterListener = NoListener()
         self._claims: dict[str, _Claim] = {}
         self._members: dict[tuple[str, str], tuple[str, str]] = {}
         """The members of rooms at this server, by the keys of room and nick, with the names of both."""
@@ -75,8 +75,8 @@ class PostgreSQLNeighbours:
         """Begin to hear of others."""
         self._database.follow(self._told, self._check)
 
-    def follow(self, here: Here) -> None:
-        self._here = here
+    def follow(self, listener: ClusterListener) -> None:
+        self._listener = listener
 
     # Nicks
 
@@ -217,24 +217,24 @@ class PostgreSQLNeighbours:
             self._listens_on = None  # the next check looks at everybody
 
     def _hear(self, event: Event) -> None:
-        here = self._here
+        listener = self._listener
         if event.kind == "notice":
             room = Name(event.shown, event.room)
             self._heard_last[event.room, event.server] = room, event.count
             self._set_count(room, event.server, event.count)
-            here.notice_heard(event.room, decode_reply(event.reply.encode()))
+            listener.notice_heard(event.room, decode_reply(event.reply.encode()))
         elif event.kind == "message":
             message = decode_reply(event.reply.encode())
             assert isinstance(message, Message)
-            here.message_heard(event.nick, message)
+            listener.message_heard(event.nick, message)
         elif event.kind == "kick":
-            here.kick_heard(event.room, event.nick, event.author, from_sql(event.msg))
+            listener.kick_heard(event.room, event.nick, event.author, from_sql(event.msg))
         elif event.server == self.server:
-            here.nick_taken(event.nick)
+            listener.nick_taken(event.nick)
 
     def direct_heard(self, log: Name, first: int) -> None:
         """Pass on that a log of direct messages that is not open here has new ones."""
-        self._here.direct_heard(log, first)
+        self._listener.direct_heard(log, first)
 
     def _set_count(self, room: Name, server: str, count: int) -> None:
         self._rooms[room.key] = room
@@ -281,7 +281,7 @@ class PostgreSQLNeighbours:
             [name for _, name in self._members.values()],
         )
         for (key,) in lost:
-            self._here.nick_lost(key)
+            self._listener.nick_lost(key)
 
     async def _look(self, connection: Connection) -> None:
         """Count the members at other servers."""
@@ -302,7 +302,7 @@ class PostgreSQLNeighbours:
         for room in [self._rooms[key] for key, servers in self._elsewhere.items() if server in servers]:
             self._set_count(room, server, 0)
         for key, shown, name in rows:
-            self._here.notice_heard(key, MemberLeft(author=name, room=shown))
+            self._listener.notice_heard(key, MemberLeft(author=name, room=shown))
 
     # The end
 
