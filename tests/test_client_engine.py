@@ -441,6 +441,21 @@ class ReturnTests(EngineTestCase):
             self.assertEqual((closed.error.wanted, closed.error.__cause__.code), (False, code))
             self.assertIs(self.engine.error, closed.error)
 
+    def test_a_client_whose_place_another_one_has_taken_does_not_try_to_come_back(self) -> None:
+        self.hears(type="stop", code="replaced", msg="a new connection of yours", author="server")
+        self.lose()
+        (closed,) = self.told(Closed)
+        self.assertEqual((closed.error.wanted, closed.error.__cause__.code), (False, "replaced"))
+        self.assertIn("a new connection of yours", str(closed.error))
+        self.assertIs(self.engine.error, closed.error)
+
+    def test_a_stop_with_another_code_does_not_close_the_client(self) -> None:
+        for code in ("banned", "later", 7, ["replaced"]):
+            self.hears(type="stop", code=code, msg="back in a minute", author="server")
+            self.return_()
+        self.lose()
+        self.assertEqual((self.told(Closed), self.engine.state), ([], State.WAITING))
+
     def test_an_error_that_does_not_end_the_connection_does_not_close_the_client(self) -> None:
         self.hears(type="error", code="banned", msg="not there", author="server")
         self.hears(type="stop", msg="back in a minute", author="server")

@@ -47,9 +47,10 @@ STEADY_TIME: Final = 10.0
 """Seconds that a connection must last after its welcome before the backoff starts anew: a server that lets everybody
 in and then ends each connection does not get a new one every second."""
 
-FOR_GOOD: Final = frozenset({"bad-message", "unknown-type", "bad-nick", "auth-failed", "denied", "banned"})
-"""The codes with which the next hello would be refused too. (`nick-taken` is not one of them: the nick may be held by
-the client's own last connection, whose death the server has not noticed.)"""
+FOR_GOOD: Final = frozenset({"bad-message", "unknown-type", "bad-nick", "auth-failed", "denied", "banned", "replaced"})
+"""The codes with which the next hello would be refused too, and `replaced`: the nick is another connection's by now,
+and two programs with one token would throw each other out for ever. (`nick-taken` is not one of them: the nick may be
+held by the client's own last connection, whose death the server has not noticed.)"""
 
 ENTRIES: Final = frozenset({"", "delete"})
 """The types of objects that are entries of a log."""
@@ -492,7 +493,9 @@ class Engine:
         reason = optional(obj, "msg", str) or ENDED
         self._is_foreign = False
         self._exchange.emit(stop)
-        if self._complaint is not None and self._complaint.text == reason:  # it says why, with a code
+        if obj.get("code") == "replaced":
+            self._shut_out = RequestError("replaced", reason)
+        elif self._complaint is not None and self._complaint.text == reason:  # it says why, with a code
             self._shut_out = self._complaint
         self._hang_up(reason)
 
