@@ -290,7 +290,7 @@ class PersonTests(PersonTestCase):
     def test_in_no_room_nothing_is_said(self) -> None:
         self.person.turn(None)
         result(Deferred.fromCoroutine(self.person.say_all(["a", "b"])))
-        self.assertEqual(self.screen.shown, ["! you are in no room; /join ROOM enters one"])
+        self.assertEqual(self.screen.shown, ["! choose a room first; /join lobby turns to one of yours"])
 
     def test_nick_changes_the_nick(self) -> None:
         self.assertEqual(self.type("/nick al"), ["you are al now"])
@@ -466,7 +466,12 @@ class PersonTests(PersonTestCase):
         self.network.cut()
         self.network.pass_time(5)
         self.assertEqual(
-            self.screen.shown, ["! you are no longer in lobby: not you", "! you are no longer in other: not you"]
+            self.screen.shown,
+            [
+                "! you are no longer in lobby: not you",
+                "! you are no longer in other: not you",
+                "! you are in no room; /join ROOM enters one",
+            ],
         )
         self.assertIsNone(self.person.here)
 
@@ -867,9 +872,19 @@ class NoticeTests(PersonTestCase):
 
     def test_who_is_put_out_is_told_why(self) -> None:
         shown = self.tell(wire.Kicked(author="bob", room="lobby", nick="alice", msg="spam"))
-        self.assertEqual(shown, ["! you are no longer in lobby: you were put out of the room by bob: spam"])
+        lines = "! you are no longer in lobby: you were put out of the room by bob: spam"
+        self.assertEqual(shown, [lines, "! you are in no room; /join ROOM enters one"])
         self.assertIsNone(self.person.here)
         self.assertEqual(self.screen.over, ["lobby"])
+
+    def test_who_is_put_out_and_in_other_rooms_is_told_how_to_turn_to_one(self) -> None:
+        self.type("/join other")
+        choose = "! choose a room first; /join lobby turns to one of yours"
+        shown = self.tell(wire.Kicked(author="bob", room="other", nick="alice", msg="spam"))
+        self.assertEqual(shown, ["! you are no longer in other: you were put out of the room by bob: spam", choose])
+        self.assertEqual(self.type("hi"), [choose])
+        self.type("/join lobby")
+        self.assertEqual((self.type("hi"), self.said), ([], ["lobby hi"]))
 
     def test_an_invitation_is_accepted_in_a_word(self) -> None:
         self.assertEqual(self.type("/accept"), ["! nobody has invited you so far"])

@@ -27,14 +27,14 @@ from twisted_chat import messages as wire
 from twisted_chat.client import terminal
 from twisted_chat.client.program.columns import width
 from twisted_chat.client.program.options import Options
-from twisted_chat.client.program.person import Direct
+from twisted_chat.client.program.person import NO_ROOM, Direct
 from twisted_chat.client.program.tokens import Tokens
 from twisted_chat.client.terminal import pane as pane_module
 from twisted_chat.client.terminal import view
 from twisted_chat.client.terminal.controller import PAGE, SAVE, Controller
 from twisted_chat.client.terminal.entry import Fate
 from twisted_chat.client.terminal.memory import Memory
-from twisted_chat.client.terminal.pane import NO_ROOM, Pane
+from twisted_chat.client.terminal.pane import Pane
 from twisted_chat.client.terminal.paste import MANY_LINES
 from twisted_chat.client.terminal.screen import PaneScreen
 from twisted_chat.client.terminal.viewport import Viewport
@@ -519,6 +519,23 @@ class RoomsTests(ControllerTestCase):
                 await stage.types("/leave\r", partial(lambda count: len(stage.panes.all) < count, count))
             await stage.types("\x0e\x1b1hi\r", stage.shows("you are in no room; /join ROOM enters one"))
             self.assertEqual((stage.title, stage.line), ("no room", "alice | online"))
+
+        self.play(scene)
+
+    def test_a_person_who_is_put_out_of_one_of_several_rooms_is_told_how_to_turn_to_another(self) -> None:
+        async def scene(stage: Stage) -> None:
+            await stage.types("\x1b3", lambda: stage.title == "кухня")
+            await stage.types("not for the others", lambda: stage.buffer.text == "not for the others")
+            stage.network.connections[0].reply(wire.Kicked(author="bob", room="кухня", nick="alice", msg="spam"))
+            await stage.until(lambda: stage.line.startswith("1:lobby 2:garden |"))
+            shown = [entry.text for entry in stage.panes.nowhere.entries]
+            choose = "choose a room first; /join lobby turns to one of yours"
+            self.assertEqual(shown, ["you are no longer in кухня: you were put out of the room by bob: spam", choose])
+            self.assertEqual(stage.panes.nowhere.beginning, "no conversation is shown; Ctrl-N turns to the next one")
+            self.assertEqual(stage.buffer.text, "")
+            await stage.types("hi\r", lambda: len(stage.panes.nowhere.entries) == 3)
+            self.assertEqual(stage.panes.nowhere.entries[-1].text, choose)
+            await stage.types("\x0e", lambda: stage.title == "lobby")
 
         self.play(scene)
 
@@ -1657,6 +1674,7 @@ class OrderTests(ControllerTestCase):
             kick = wire.Kicked(author="bob", room="lobby", nick="alice", msg="spam")
             stage.network.connections[0].reply(kick)
             await stage.until(lambda: stage.panes.current is stage.panes.nowhere)
-            self.assertIn("you were put out of the room by bob: spam", stage.panes.nowhere.entries[-1].text)
+            await stage.until(stage.shows("you are in no room; /join ROOM enters one"))
+            self.assertIn("you were put out of the room by bob: spam", stage.panes.nowhere.entries[-2].text)
 
         self.play(scene)

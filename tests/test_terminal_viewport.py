@@ -9,13 +9,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat.client import Message
 from twisted_chat.client.program.columns import width
+from twisted_chat.client.program.person import NO_ROOM
 from twisted_chat.client.terminal import pane as pane_module
 from twisted_chat.client.terminal import viewport as viewport_module
 from twisted_chat.client.terminal.colours import colour
 from twisted_chat.client.terminal.entry import Entry, Kind
 from twisted_chat.client.terminal.hyperlinks import HyperlinkStyle
 from twisted_chat.client.terminal.layout import MAX_LINES
-from twisted_chat.client.terminal.pane import NO_ROOM, Pane
+from twisted_chat.client.terminal.pane import Pane
 from twisted_chat.client.terminal.viewport import Viewport
 
 from .client_fakes import fake_room

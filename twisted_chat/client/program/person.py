@@ -35,6 +35,8 @@ from .command import Command, Commands, Mistake
 from .notices import KINDS, Noticed, notice_text, with_more
 from .tokens import Tokens
 
+NO_ROOM: Final = "you are in no room; /join ROOM enters one"
+
 UNDER_WAY: Final = 1000
 """The maximum number of messages without an ack before the next line is taken. More would only wait here."""
 
@@ -263,8 +265,18 @@ class Person:
         if isinstance(self.here, Direct):
             raise Mistake(f"these are direct messages with {clean(self.here.name)}; /join ROOM turns to a room")
         if self.here is None:
-            raise Mistake("you are in no room; /join ROOM enters one")
+            raise Mistake(self.nowhere())
         return self.here
+
+    def nowhere(self, lost: str = "") -> str:
+        """Return what a person can do who is at no place. `lost` is the name of a room that is about to be lost.
+
+        A person who is put out of a room is moved to no other one: what was being typed for the one would be sent to
+        the other.
+        """
+        rooms = self._client.joined.values() if self._client is not None else ()
+        other = next((room.name for room in rooms if room.name != lost), None)
+        return NO_ROOM if other is None else f"choose a room first; /join {clean(other)} turns to one of yours"
 
     def _place(self) -> Room | Direct | None:
         """Return the place of a typed text; None if the server knows no rooms. Raises `Mistake`."""
@@ -356,9 +368,12 @@ class Person:
         self.screen.notice(f"{clean(event.author)} is {clean(event.nick)} now", event.room or "")
 
     def _room_lost(self, event: RoomLost) -> None:
-        if isinstance(self.here, Room) and self.here.name == event.room:
+        was_here = isinstance(self.here, Room) and self.here.name == event.room
+        if was_here:
             self.turn(None)
         self.screen.error(clean(f"you are no longer in {event.room}: {why(event.error)}"))
+        if was_here:
+            self.screen.error(self.nowhere(event.room))
 
 
 def why(error: ChatError) -> str:

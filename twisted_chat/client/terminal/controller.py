@@ -31,7 +31,7 @@ from ..program.command import Quit
 from ..program.commands import COMMANDS
 from ..program.login import Login, unsafe
 from ..program.options import Options
-from ..program.person import Person, why
+from ..program.person import NO_ROOM, Person, why
 from ..program.tokens import Tokens
 from ..program.trouble import complain, exit_status, lost, why_not
 from ..protocol.errors import FOR_NOW, ChatError, ClosedError, RequestError
@@ -39,7 +39,7 @@ from .completing import Known
 from .directory import Directory
 from .keys import HELP, bindings
 from .memory import Memory
-from .pane import NO_ROOM, Pane
+from .pane import Pane
 from .panes import Panes
 from .paste import messages
 from .screen import PaneScreen

@@ -16,7 +16,7 @@ from ..events import Message
 from ..library import Room
 from ..program.clean import clean, clean_lines
 from ..program.notices import DELETED
-from ..program.person import Direct
+from ..program.person import NO_ROOM, Direct
 from .entry import Entry, Fate, Kind, key_of, now, time_of
 from .mentions import mentions
 
@@ -29,7 +29,8 @@ SPARE: Final = 1_000
 NICKS: Final = 2_000
 """The number of nicks of a conversation that are remembered for completion."""
 
-NO_ROOM: Final = "you are in no room; /join ROOM enters one"
+NOT_SHOWN: Final = "no conversation is shown; Ctrl-N turns to the next one"
+"""The words above an empty screen, for a person who was put out of one room and is in others."""
 
 
 @dataclass(eq=False)

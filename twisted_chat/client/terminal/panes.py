@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from ..library import Room
-from ..program.person import Direct
+from ..program.person import NO_ROOM, Direct
 from .entry import Entry, key_of
-from .pane import Pane
+from .pane import NOT_SHOWN, Pane
 
 DIRECTS: Final = 50
 """The maximum number of direct conversations that stay open. Anybody can begin one, under any number of nicks."""
@@ -132,6 +132,7 @@ class Panes:
         pane = self.find(where)
         if pane is not None:
             self.all.remove(pane)
+            self.nowhere.beginning = NOT_SHOWN if self.all else NO_ROOM
             if pane is self.current:
                 self.turn(self.nowhere)
 
