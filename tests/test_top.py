@@ -223,7 +223,7 @@ class LineTests(MonitorTestCase):
         self.read()
         lines = self.shown(20)
         self.assertEqual(
-            lines[2:6], ["messages         0/s", "deliveries       0/s", "connectio…         0", "turn               -"]
+            lines[2:6], ["messages         0/s", "deliveries       0/s", "connections        0", "turn               -"]
         )
 
     def test_a_wide_terminal_has_plots(self) -> None:
@@ -326,7 +326,9 @@ class RunningTests(TestCase):
         await server.hello(self, "alice", "lobby", address=str(server.home / "chat.sock"))
         await terminal.says(r"\nconnections +1  unix 1 ")
         terminal.resize(20, 5)
-        await terminal.says(r"\nmessages +\S+/s\ndeliveries +\S+/s\nconnectio… +1\n$")
+        await terminal.says(r"\nmessages +\S+/s\ndeliveries +\S+/s\n\.\.\. \d+ more rows\n$")
+        terminal.resize(20, 1)
+        await terminal.says(r"^ready, ")
         terminal.resize(100, 24)
         await server.stop()
         await terminal.says("^no answer from 127.0.0.1:")

@@ -86,7 +86,7 @@ class Monitor:
     def _line(self, row: Row, width: int | None) -> list[Part]:
         label, value = LABEL, VALUE
         if width is not None and width < LABEL + VALUE:
-            value = max(VALUE - 1, width_of(row.text))
+            value = max(width - LABEL, width_of(row.text))  # all names fit into 20 columns
             label = max(1, width - value)
         name = cut(row.label, label - 1)
         line = [("", name + " " * (label - width_of(name))), ("class:value", f"{row.text:>{value}}")]
@@ -157,7 +157,11 @@ class Screen:
     def _text(self) -> StyleAndTextTuples:
         size = self._application.output.get_size()
         text: StyleAndTextTuples = []
-        for line in self._monitor.lines(size.columns)[: size.rows]:
+        lines = self._monitor.lines(size.columns)
+        if len(lines) > size.rows > 1:
+            hidden = len(lines) - size.rows + 1
+            lines[size.rows - 1 :] = [_cut([("", f"... {hidden} more rows")], size.columns)]
+        for line in lines[: size.rows]:
             text += [*line, ("", "\n")]
         return text[:-1]
 
