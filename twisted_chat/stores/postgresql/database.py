@@ -380,8 +380,8 @@ class Database:
                 await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
                 await connection.execute(resources.files(__package__).joinpath("schema.sql").read_text("utf-8"))
             version = await connection.fetchval("SELECT version FROM store")
-            if version > VERSION:
-                raise Unusable(f"{self.shown} was written by a newer version of twisted_chat: use that one")
+        if version > VERSION:
+            raise Unusable(f"{self.shown} was written by a newer version of twisted_chat: use that one")
 
     async def close(self) -> None:
         """Close all connections. What is under way fails."""
