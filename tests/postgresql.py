@@ -24,6 +24,7 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.trial.unittest import SkipTest
 
 from twisted_chat.stores.opened import Opened
+from twisted_chat.stores.postgresql.database import Connection, Database
 from twisted_chat.stores.postgresql.store import open_store
 
 from .stores import StoreTestCase
@@ -181,6 +182,17 @@ class PostgreSQLTestCase(StoreTestCase):
             return opened
 
         return opening.addCallback(opened)
+
+    async def deafen(self, database: Database) -> None:
+        """Have a server hear of nothing by itself, once the check that it may be at is done."""
+        checked: list[Connection] = []
+
+        async def check(connection: Connection) -> None:
+            checked.append(connection)
+
+        database._heard.clear()
+        database._checks[:] = [check]
+        await self.until_true(lambda: checked)
 
     async def until(self, done: Deferred[Any]) -> Any:
         """Advance the clock as fast as the real one, and let PostgreSQL work, until a Deferred has fired."""

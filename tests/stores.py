@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock, deferLater
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import globalLogPublisher
+from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from twisted_chat import names
@@ -115,12 +116,17 @@ class StoreTestCase(TestCase):
         await log.close()
 
     async def until(self, done: Deferred[Any]) -> Any:
-        """Advance the clock, and let threads work, until a Deferred has fired."""
+        """Advance the clock, and let threads work, until a Deferred has fired.
+
+        The clock has to be slow beside the threads: a store gives up after some seconds.
+        """
         results: list[Any] = []
         done.addBoth(results.append)
         while not results:
-            self.clock.advance(0.1)
-            await deferLater(reactor, 0)
+            self.clock.advance(0.02)
+            await deferLater(reactor, 0.001)
+        if isinstance(results[0], Failure):
+            results[0].raiseException()
         return results[0]
 
     def beside(self) -> sqlite3.Connection:

@@ -98,7 +98,7 @@ class FollowingTests(ServersTestCase):
     async def test_an_author_hears_what_others_said_before_its_own_message(self) -> None:
         await self.begin()
         here, there = await self.follow(self.one), await self.follow(self.other)
-        self.other._database._heard.clear()
+        await self.deafen(self.other._database)
         await keep(self.one, [entry(here.log, "first")], 5)
         heard: list[tuple[list[str], list[bool]]] = []
         said = [entry(there.log, "second"), entry(there.log, "third")]
@@ -130,7 +130,7 @@ class FollowingTests(ServersTestCase):
     async def test_a_lost_notification_is_found_by_the_number_of_the_turn(self) -> None:
         await self.begin()
         here, there = await self.follow(self.one), await self.follow(self.other)
-        self.other._database._heard.clear()
+        await self.deafen(self.other._database)
         await keep(self.one, [entry(here.log, "a")], 5)
         await self.check()
         await self.until_true(lambda: there.records)
@@ -326,7 +326,7 @@ class FollowingTests(ServersTestCase):
     async def test_a_turn_is_acked_even_if_what_came_before_it_cannot_be_read(self) -> None:
         await self.begin()
         here, there = await self.follow(self.one), await self.follow(self.other)
-        self.other._database._heard.clear()
+        await self.deafen(self.other._database)
         await keep(self.one, [entry(here.log, "first")], 5)
 
         async def fail(keys: Any) -> Any:

@@ -58,7 +58,7 @@ class ServersTests(PostgreSQLTestCase):
 
     async def test_changes_of_two_servers_are_in_force_in_one_order(self) -> None:
         await self.begin()
-        self.other._database._heard.clear()
+        await self.deafen(self.other._database)
         slow = Rule(room="den", kind="slow", value=5)
         await self.one.act(action("den"), Change((slow, LOCK)))
         newer = Rule(room="den", kind="slow", value=9)
@@ -69,7 +69,7 @@ class ServersTests(PostgreSQLTestCase):
 
     async def test_a_change_that_was_missed_is_found(self) -> None:
         await self.begin()
-        self.other._database._heard.clear()
+        await self.deafen(self.other._database)
         await self.one.act(action("den"), Change((LOCK,)))
         await self.check(self.other)
         self.assertEqual(self.other.rules.get(LOCK.key), LOCK)
@@ -126,7 +126,7 @@ class ServersTests(PostgreSQLTestCase):
 
     async def test_a_change_is_stored_even_if_those_before_it_cannot_be_read(self) -> None:
         await self.begin()
-        self.other._database._heard.clear()
+        await self.deafen(self.other._database)
         await self.one.act(action("den"), Change((LOCK,)))
 
         def broken(sql: str, *args: object) -> Any:
@@ -144,7 +144,7 @@ class ServersTests(PostgreSQLTestCase):
 
     async def test_a_change_of_this_server_while_others_are_read_comes_first(self) -> None:
         await self.begin()
-        self.other._database._heard.clear()
+        await self.deafen(self.other._database)
         await self.one.act(action("den"), Change((LOCK,)))
         begun: list[str] = []
 
