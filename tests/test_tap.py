@@ -106,6 +106,14 @@ class OptionsTests(TestCase):
         expected = "--trust-proxy is for a place with haproxy:, such as --port haproxy:tcp:14900, or for --web PLACE"
         self.assertEqual(self.refuses("--trust-proxy=192.0.2.7"), expected)
 
+    def test_an_origin_is_the_beginning_of_an_address_and_belongs_to_a_web_place(self) -> None:
+        self.assertEqual(len(parse("--web=14980", "--web-origin=https://chat.example.org:8443")["places"]), 2)
+        expected = "--web-origin is for --web PLACE, such as --web 14980"
+        self.assertEqual(self.refuses("--web-origin=https://chat.example.org"), expected)
+        for text in "chat.example.org", "https://chat.example.org/", "null", "ftp://chat.example.org":
+            expected = f"--web-origin takes the beginning of an address, such as https://chat.example.org, not '{text}'"
+            self.assertEqual(self.refuses("--web=14980", f"--web-origin={text}"), expected)
+
     def test_the_status_is_for_this_machine_unless_it_has_a_token(self) -> None:
         self.assertEqual(parse()["status"], ())
         (place,) = parse("--status=14990", "--interface=0.0.0.0")["status"]
