@@ -246,6 +246,11 @@ class Tab:
         """Wait until a script returns something true, and return that."""
         return self.wait(lambda: self.run(script, *arguments), f"never true: {script}")
 
+    def wait_until_still(self) -> None:
+        """Wait until nothing slides any more: what moves is measured with errors of rounding, as 43.99998 pixels."""
+        moves = "document.getAnimations().map(({ finished }) => finished)"
+        self.run_async(f"Promise.allSettled({moves}).then(arguments[0])")
+
     def find(self, selector: str) -> WebElement:
         """Wait for an element that is displayed."""
         script = "return [...document.querySelectorAll(arguments[0])].find((one) => one.checkVisibility()) ?? null"

@@ -127,6 +127,7 @@ class PhoneTests(PageTestCase):
 
     def assert_fits(self, tab: Tab) -> None:
         """Nothing is wider than the screen, and what one taps has 44 pixels, or stands in a text (WCAG 2.5.8)."""
+        tab.wait_until_still()
         found = tab.run(
             """const small = [...document.querySelectorAll("button, input, select, textarea, a")].filter((one) => {
               const { width, height } = (one.closest("label") ?? one).getBoundingClientRect();
