@@ -49,7 +49,7 @@ async function enter(t, server, nick, options) {
 const until = (client, isTrue) =>
   new Promise((resolve) => {
     const look = () => isTrue() && resolve(null);
-    for (const type of /** @type {const} */ (["message", "direct-message", "deleted", "acked", "joined", "member-joined", "granted", "invited", "state-changed"])) {
+    for (const type of /** @type {const} */ (["message", "direct-message", "deleted", "acked", "joined", "member-joined", "granted", "invited", "room-lost", "state-changed"])) {
       client.on(type, look);
     }
     look();
@@ -208,7 +208,9 @@ describe("a conversation", () => {
     await room.kick("eve", "out");
     await assert.rejects(hers.say("three"));
     hers = await eve.join("lobby");
+    const banned = until(eve, () => hers.error !== null);
     await room.ban("eve", 60, "out");
+    await banned; // she hears of it on a connection of her own, which may be after its answer
     assert.deepEqual((await room.bans()).bans.map(({ who, msg }) => [who, msg]), [["eve", "out"]]);
     await assert.rejects(eve.join("lobby"), (error) => error instanceof RequestError && error.code === "banned");
     await room.unban("eve");
