@@ -7,9 +7,9 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_chat.encoding import LINES, THREE_FIELDS
-from twisted_chat.log import Record
-from twisted_chat.messages import MAX_OBJECT, Error, Message, PingSent, Stop
+from twisted_chat.encoding import LINES, THREE_FIELDS, object_of
+from twisted_chat.log import DELETE, Record
+from twisted_chat.messages import MAX_OBJECT, Error, Message, PingSent, Stop, encode_line
 from twisted_chat.wire.udp.encoding import DATAGRAMS
 
 RECORD = Record(7, 1_795_345_596_125, "alice", "hi")
@@ -25,6 +25,16 @@ class LinesTests(SynchronousTestCase):
         obj = json.loads(LINES.message("lobby", RECORD))
         expected = {"msg": "hi", "author": "alice", "room": "lobby", "seq": 7, "time": "2026-11-22T11:06:36.125Z"}
         self.assertEqual(obj, {"type": "", **expected})
+
+    def test_each_record_is_the_object_of_other_wires(self) -> None:
+        """Most messages are made a line without `object_of`, for speed."""
+        deleted = Record(7, RECORD.time, "alice", "", deleted=8)
+        deletion = Record(8, RECORD.time, "alice", "", DELETE, 7)
+        for room in "lobby", "@alice@bob":
+            for record in RECORD, deleted, deletion:
+                obj = object_of(room, record)
+                assert obj
+                self.assertEqual(LINES.message(room, record), encode_line(obj))
 
     def test_a_reply_is_a_line(self) -> None:
         self.assertEqual(LINES.reply(PingSent()), b'{"type":"ping"}\n')

@@ -2,26 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { Memory, openStorage, readJson, writeJson } from "../../twisted_chat/web/page/memory.js";
+import { MemoryStorage } from "./fakes.js";
 
-/** A storage of the browser, in memory. */
-class FakeStorage {
-  items = new Map();
-
-  getItem(name) {
-    return this.items.get(name) ?? null;
-  }
-
-  setItem(name, value) {
-    this.items.set(name, value);
-  }
-
-  removeItem(name) {
-    this.items.delete(name);
-  }
-}
-
-/** One that throws, as in a private window, or when it is full. */
-class Closed extends FakeStorage {
+/** A storage that throws, as in a private window, or when it is full. */
+class Closed extends MemoryStorage {
   getItem() {
     throw new Error("no");
   }
@@ -36,7 +20,7 @@ class Closed extends FakeStorage {
 }
 
 test("what is remembered of a nick is there in the next run, however the nick is written", () => {
-  const storage = new FakeStorage();
+  const storage = new MemoryStorage();
   const memory = new Memory(storage, "Alice");
   assert.equal(memory.isKnown, false);
   memory.rooms = ["lobby", "garden"];
@@ -53,10 +37,10 @@ test("what is remembered of a nick is there in the next run, however the nick is
 
 test("changes are written together", (context) => {
   context.mock.timers.enable({ apis: ["setTimeout"] });
-  const storage = new FakeStorage();
+  const storage = new MemoryStorage();
   const memory = new Memory(storage, "alice");
   let writes = 0;
-  const { setItem } = FakeStorage.prototype;
+  const { setItem } = MemoryStorage.prototype;
   storage.setItem = (...args) => (writes++, setItem.apply(storage, args));
   for (let seq = 1; seq <= 50; seq++) {
     memory.read["room:lobby"] = seq;
@@ -71,7 +55,7 @@ test("changes are written together", (context) => {
 
 test("it moves with its nick, and is forgotten", (context) => {
   context.mock.timers.enable({ apis: ["setTimeout"] });
-  const storage = new FakeStorage();
+  const storage = new MemoryStorage();
   const memory = new Memory(storage, "alice");
   memory.rooms = ["den"];
   memory.save();
@@ -85,7 +69,7 @@ test("it moves with its nick, and is forgotten", (context) => {
 });
 
 test("what somebody else has put into the storage is left out", () => {
-  const storage = new FakeStorage();
+  const storage = new MemoryStorage();
   const bad = { rooms: ["a", 1], read: { a: "7" }, drafts: [1], closed: null, current: 7 };
   for (const value of ["{", "7", "null", '"text"', JSON.stringify(bad)]) {
     storage.setItem("chat:of:alice", value);
