@@ -420,7 +420,9 @@ class AccountTests(PlainTestCase):
     @contextmanager
     def without_echo(self, descriptor: int) -> Iterator[None]:
         self.hidden.append(descriptor)
+        shown = bytes(self.streams.output.data)
         yield
+        self.assertIn(b", which is not shown:", self.streams.output.data[len(shown) :])
 
     def test_a_refused_login_has_a_status_of_its_own_and_says_what_to_do(self) -> None:
         self.start()

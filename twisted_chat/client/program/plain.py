@@ -121,8 +121,8 @@ class PlainScreen:
         """Take the next line of input, which a terminal does not show."""
         if not self.is_personal:
             return await self._lines.read()
-        self.note(f"{prompt}, which is not shown:")
         with without_echo(0):
+            self.note(f"{prompt}, which is not shown:")
             return await self._lines.read()
 
     async def confirm(self, question: str) -> bool:
