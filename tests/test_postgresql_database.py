@@ -18,7 +18,8 @@ from twisted_chat.stores.postgresql.log import PostgreSQLLog
 from twisted_chat.stores.postgresql.news import News
 from twisted_chat.stores.postgresql.urls import check_url, hosts_of, is_url, without_password
 
-from .postgresql import Cluster, PostgreSQLTestCase
+from .postgresql import PostgreSQLTestCase
+from .postgresql_programs import Cluster
 from .stores import entry, keep
 from .test_postgresql_log import Follower
 

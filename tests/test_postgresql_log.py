@@ -13,6 +13,7 @@ from twisted_chat import names
 from twisted_chat.log import DELETE, Entry, Record, RoomLog, RoomSummary, Unavailable
 from twisted_chat.stores.opened import Opened
 from twisted_chat.stores.postgresql import log as log_module
+from twisted_chat.stores.postgresql.database import fetch
 from twisted_chat.stores.postgresql.log import PostgreSQLLog
 from twisted_chat.stores.postgresql.news import News, RoomNews
 from twisted_chat.stores.postgresql.text import from_sql, to_sql
@@ -482,6 +483,15 @@ class PageTests(ServersTestCase):
             self.assertNotIn("\0", to_sql(text))
             self.assertEqual(from_sql(to_sql(text)), text)
         self.assertEqual(to_sql("plain"), "plain")
+
+
+class PlanTests(ServersTestCase):
+    """What statements cost."""
+
+    async def test_no_statement_is_compiled(self) -> None:
+        log = await self.open()
+        for pool in (log._database.appending, log._database.reading):
+            self.assertEqual(await log.run(log._database.attempt(fetch("SHOW jit"), pool)), [("off",)])
 
 
 class OpeningTests(ServersTestCase):

@@ -224,6 +224,9 @@ class Database:
         settings = {
             "search_path": SCHEMA,
             "application_name": "twisted_chat",
+            # Compiling a statement takes 50 ms, and the ones here are short. A turn with a new room was compiled each
+            # time, since the cost of a table that has to be read as a whole is set very high there (`append`).
+            "jit": "off",
             # A server that was cut off does not hold its locks for longer than this.
             "client_connection_check_interval": "1s",
             "idle_in_transaction_session_timeout": "10s",
