@@ -7,7 +7,7 @@ from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
 from msgspec.structs import replace
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 
 from twisted_chat.log import Unavailable
 from twisted_chat.names import Name
@@ -29,9 +29,9 @@ def _at_once(
         if self.is_unavailable:
             return fail(Unavailable("the registry is switched off"))
         if self.held is None:
-            return succeed(method(self, *args, **kwargs))
+            return maybeDeferred(method, self, *args, **kwargs)
         done: Deferred[_T] = Deferred()
-        self.held.append(lambda: done.callback(method(self, *args, **kwargs)))
+        self.held.append(lambda: maybeDeferred(method, self, *args, **kwargs).chainDeferred(done))
         return done
 
     return call
@@ -133,7 +133,9 @@ class MemoryRegistry:
         return len(ended)
 
     @_at_once
-    def act(self, action: Action, change: Change | None = None) -> Action:
+    def act(self, action: Action, change: Change | None = None, check: Callable[[], object] | None = None) -> Action:
+        if check is not None:
+            check()
         stored = replace(action, seq=len(self._actions) + 1)
         self._actions.append(stored)
         if change is not None:

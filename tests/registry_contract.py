@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 
 from twisted_chat import names
 from twisted_chat.registry import AccountState, Action, Registry, Report, StoredAccount, StoredToken
@@ -171,6 +171,25 @@ class RegistryContract(StoreTestCase):
         await self.registry.act(action("alice"), Change(ended=(role.key,)))
         self.assertIs(self.registry.rules.role(Account(names.nick("alice")), "den"), Role.GUEST)
         self.assertIsNotNone(self.registry.rules.get(RuleKey("den", "lock", "")))
+
+    async def test_a_change_is_checked_when_those_before_it_are_in_force(self) -> None:
+        role = Rule(room="den", kind="role", subject="alice", value=Role.OWNER)
+        seen: list[bool] = []
+
+        def check() -> None:
+            seen.append(self.registry.rules.has_rules("den"))
+            if seen[-1]:
+                raise ZeroDivisionError
+
+        changes = [Change(made=(replace(role, subject=subject),)) for subject in ("alice", "bob")]
+        first = self.registry.act(action("alice"), changes[0], check)
+        second = self.registry.act(action("bob"), changes[1], check)
+        results: list[Any] = [await one for one in (DeferredList([first]), DeferredList([second], consumeErrors=True))]
+        (((is_stored, done),), ((is_stored_too, failure),)) = results
+        self.assertEqual((is_stored, is_stored_too, failure.type), (True, False, ZeroDivisionError))
+        self.assertEqual([rule.subject for rule in self.registry.rules], ["alice"])
+        self.assertEqual(await self.registry.actions("den", WHOLE, 9), [done])
+        self.assertEqual(seen[-1], True)
 
     async def test_a_rule_that_ends_and_is_made_in_one_change_is_in_force(self) -> None:
         old = Rule(room="den", kind="slow", value=5)

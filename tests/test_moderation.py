@@ -171,13 +171,51 @@ class OwnerTests(ModerationTestCase):
         self.assertIs(self.role("mo", "attic"), Role.GUEST)
         self.assertEqual(self.audit()[0], ("grant", "server", "attic", "mo", "none"))
 
-    def test_nor_is_one_that_was_left_before_its_owner_was_stored(self) -> None:
+    def test_so_is_one_whose_owner_has_gone_before_that_was_stored(self) -> None:
         held = self.registry.held = []
-        self.do(self.mo, type="join", room="attic")
-        self.do(self.mo, type="leave", room="attic")
+        self.mo.send({"type": "join", "room": "attic"})
+        self.server.settle()
+        self.assertEqual(self.mo.got(), [], "it is told its role, once that is stored")
+        self.mo.cut()
         self.registry.held = None
         held.pop()()
+        self.assertEqual([done[4] for done in self.audit()[:2]], ["none", "owner"])
         self.assertIs(self.role("mo", "attic"), Role.GUEST)
+        self.server.settle()
+        self.assertIsNone(self.server.chat.rooms.get("attic"))
+
+    def test_of_two_who_join_a_new_room_at_the_same_moment_one_is_its_owner(self) -> None:
+        held = self.registry.held = []
+        for peer in self.mo, self.olga:
+            peer.send({"type": "join", "room": "attic"})
+        self.server.settle()
+        self.registry.held = None
+        for answer in held:
+            answer()
+        self.server.settle()
+        (mo,), (olga,) = ([one for one in peer.got() if one["type"] == "joined"] for peer in (self.mo, self.olga))
+        self.assertEqual((mo["role"], mo["count"], olga.get("role"), olga["count"]), ("owner", 1, None, 2))
+        self.assertEqual([rule.subject for rule in self.registry.rules.of("attic")], ["mo"])
+
+    def test_who_may_not_enter_a_new_room_by_then_is_not_its_owner(self) -> None:
+        held = self.registry.held = []
+        self.mo.send({"type": "join", "room": "attic"})
+        self.registry.held = None
+        self.registry.rules.apply(Change((Rule(room="attic", kind="ban", subject="mo"),)))
+        held.pop()()
+        self.server.settle()
+        self.assertEqual(self.mo.got()[-1]["code"], "banned")
+        self.assertEqual([rule.kind for rule in self.registry.rules.of("attic")], ["ban"])
+
+    def test_an_owner_is_not_forgotten_if_somebody_has_come_back_meanwhile(self) -> None:
+        self.do(self.mo, type="join", room="attic")
+        held = self.registry.held = []
+        self.do(self.mo, type="leave", room="attic")
+        self.registry.held = None
+        self.do(self.al, type="join", room="attic")
+        held.pop()()
+        self.assertIs(self.role("mo", "attic"), Role.OWNER)
+        self.assertNotIn("none", [done[4] for done in self.audit()])
 
     def test_one_in_which_something_was_said_or_ruled_stays_its_owners(self) -> None:
         for room, request in (

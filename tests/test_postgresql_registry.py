@@ -67,6 +67,28 @@ class ServersTests(PostgreSQLTestCase):
         self.assertEqual(self.other.rules.get(LOCK.key), LOCK)
         self.assertEqual(len(self.heard), 1)
 
+    async def test_a_change_is_checked_again_if_another_server_has_made_one(self) -> None:
+        await self.begin()
+        await self.deafen(self.other._database)
+        await self.one.act(action("den"), Change((LOCK,)))
+        await self.one.act(action("attic"), Change((BAN,)))
+        seen: list[bool] = []
+        done = await self.other.act(
+            action("den"), Change(ended=(LOCK.key,)), lambda: seen.append(LOCK in self.other.rules)
+        )
+        self.assertEqual((seen, list(self.other.rules)), ([False, True], [BAN]))
+        self.assertEqual(len(await self.other.actions("den", WHOLE, 9)), 3)
+        self.assertEqual((await self.other.actions("den", WHOLE, 1))[0], done)
+
+    async def test_changes_of_other_rooms_are_no_reason_to_check_again(self) -> None:
+        await self.begin()
+        await self.deafen(self.other._database)
+        await self.one.act(action("den"), Change((LOCK,)))
+        seen: list[bool] = []
+        attic = Rule(room="attic", kind="lock")
+        await self.other.act(action("x", "attic"), Change((attic,)), lambda: seen.append(True))
+        self.assertEqual((seen, set(self.other.rules)), ([True], {LOCK, attic}))
+
     async def test_a_change_that_was_missed_is_found(self) -> None:
         await self.begin()
         await self.deafen(self.other._database)

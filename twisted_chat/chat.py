@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Container
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
@@ -82,7 +82,6 @@ class Chat:
         self.cluster = cluster
         self.log = log
         self.nicks = Nicks()
-        self.granting = DeferredLock()
         self.forbidden_nicks = forbidden_nicks
         self.reactor = reactor
         self._lobby: Room | None = None

@@ -2,12 +2,16 @@
 
 A room that everybody has left before anything was said in it is as if it had never been: its owner is forgotten, so
 that an account that makes rooms and leaves them does not fill the registry.
+
+Of several people who join a new room at the same moment, at several servers, the registry lets one become its owner:
+each change is stored only if the room's rules are still those that it depends on.
 """
 
 from __future__ import annotations
 
 from typing import Protocol
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -31,13 +35,24 @@ class Host(Protocol):
         """Return the time of day, in milliseconds since 1970."""
 
 
-def make_first_owner(host: Host, room: Room, account: Account) -> Role:
-    """Make an account the owner of a room that is new, and return its role: guest where the room is not new.
+class _Changed(Exception):
+    """The rules of a room, or its members, are not those that a change depends on any more."""
 
-    The caller does not wait until the role is stored.
+
+def has_no_owner_yet(host: Host, room: Room) -> bool:
+    """True for a room whose next member becomes its owner: nobody is in it, nothing was said, and it has no rules."""
+    return _is_unused(host, room) and not (room.pinned or host.accounts.rules.has_rules(room.name.key))
+
+
+def _is_unused(host: Host, room: Room) -> bool:
+    return not (room.members or host.rooms.count_of(room) or room.log.seq or room.log.topic)
+
+
+def make_first_owner(host: Host, room: Room, account: Account) -> Deferred[None]:
+    """Make an account the owner of a room that is new. Fires once that is in force, or somebody else was faster.
+
+    If the registry cannot store it, the room has no owner.
     """
-    if room.log.seq or room.log.topic or room.pinned or host.accounts.rules.has_rules(room.name.key):
-        return Role.GUEST
     action = _action(host, room, account.name.shown, "owner", "a new room")
     rule = Rule(
         room=room.name.key,
@@ -48,19 +63,30 @@ def make_first_owner(host: Host, room: Room, account: Account) -> Role:
         author=SERVER,
         time=action.time,
     )
-    acted = host.accounts.registry.act(action, Change((rule,)))
-    acted.addCallback(lambda _: forget_first_owner(host, room)).addErrback(_failed)
-    return Role.OWNER
+
+    def check() -> None:
+        if host.accounts.rules.has_rules(rule.room):
+            raise _Changed
+
+    acted = host.accounts.registry.act(action, Change((rule,)), check)
+    return acted.addCallbacks(_done, _failed)
 
 
 def forget_first_owner(host: Host, room: Room) -> None:
     """Forget the first owner of a room that nobody is in and in which nothing was said, if it has no other rule."""
-    if room.members or host.rooms.count_of(room) or room.log.seq or room.log.topic:
+    if not _is_unused(host, room):
         return
     rules = host.accounts.rules.of(room.name.key)
     if len(rules) == 1 and rules[0].kind == "role" and rules[0].author == SERVER:
         action = _action(host, room, rules[0].shown, "none", "an empty room")
-        host.accounts.registry.act(action, Change(ended=(rules[0].key,))).addErrback(_failed)
+
+        def check() -> None:
+            open_now = host.rooms.get(room.name.key) or room  # somebody may have opened it again
+            if host.accounts.rules.of(room.name.key) != rules or not _is_unused(host, open_now):
+                raise _Changed
+
+        acted = host.accounts.registry.act(action, Change(ended=(rules[0].key,)), check)
+        acted.addErrback(_failed)
 
 
 def _action(host: Host, room: Room, target: str, role: str, reason: str) -> Action:
@@ -69,6 +95,10 @@ def _action(host: Host, room: Room, target: str, role: str, reason: str) -> Acti
     )
 
 
+def _done(_: Action) -> None:
+    """Have no result."""
+
+
 def _failed(failure: Failure) -> None:
-    if not isinstance(failure.value, Unavailable):
+    if not failure.check(Unavailable, _Changed):
         _log.failure("The owner of a room could not be stored", failure)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred
 
 from . import messages, names
 from .accounts import Accounts
@@ -39,8 +39,6 @@ class Host(Protocol):
     """The nicks of the participants that are welcome."""
     cluster: Cluster
     """The other servers of the same chat."""
-    granting: DeferredLock
-    """Held while a role is granted: of two owners who step down at the same time, one has to stay."""
     forbidden_nicks: Container[names.Name]
     """The nicks that the one who runs the server forbids."""
     actions: AddressBuckets

@@ -140,10 +140,16 @@ class Registry(Protocol):
 
     # Rules, the audit log, and reports
 
-    def act(self, action: Action, change: Change | None = None) -> Deferred[Action]:
+    def act(
+        self, action: Action, change: Change | None = None, check: Callable[[], object] | None = None
+    ) -> Deferred[Action]:
         """Store an entry of the audit log, and a change of the rules with it, both or none.
 
         Fires with the entry as it was numbered, once the change is stored and in force (`rules.apply`).
+
+        `check` is called when all earlier changes of the room's rules are in force, no matter who has made them, and
+        none can come before this one any more. If it raises, nothing is stored, and the Deferred fails with that. It is
+        called again if another server has made a change just then.
         """
 
     def actions(self, room: str | None, before: int, most: int) -> Deferred[list[Action]]:

@@ -6,6 +6,7 @@ in force once that is stored. `enforcement` then puts out participants that may 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from msgspec.structs import replace
@@ -74,9 +75,20 @@ def check_number(host: Host, rule: Rule) -> None:
         raise WireError("full", f"there are {MAX_BANS} of these already: end some of them first")
 
 
-def act(host: Host, session: Session, action: Action, change: Change, notice: Reply, id: str | None) -> Deferred[None]:
-    """Store an action with its change, and notify everybody in the room. With the id, the notice is the answer."""
-    return host.accounts.registry.act(action, change).addCallback(_acted, host, session, notice, id)
+def act(
+    host: Host,
+    session: Session,
+    action: Action,
+    change: Change,
+    notice: Reply,
+    id: str | None,
+    check: Callable[[], object] | None = None,
+) -> Deferred[None]:
+    """Store an action with its change, and notify everybody in the room. With the id, the notice is the answer.
+
+    `check` is as in `Registry.act`.
+    """
+    return host.accounts.registry.act(action, change, check).addCallback(_acted, host, session, notice, id)
 
 
 def _acted(stored: Action, host: Host, session: Session, notice: Reply, id: str | None) -> None:

@@ -17,18 +17,23 @@ from .common import make_action
 
 @answers(messages.Grant)
 def _grant(host: Host, session: Session, request: messages.Grant) -> Deferred[None]:
-    return host.granting.run(_grant_in_turn, host, session, request)
-
-
-def _grant_in_turn(host: Host, session: Session, request: messages.Grant) -> Deferred[None]:
     room = room_or_server(host, request.room)
     nick = names.nick(request.nick)
-    role = Role.GUEST if request.role == "none" else Role[request.role.upper()]
-    rules = host.accounts.rules
-    own = rules.role(session.account, room.key)
     if room.key == SERVER_WIDE:
         check_server_role(host, session, room)
         return _let_in(host, session, request, nick)
+    role = Role.GUEST if request.role == "none" else Role[request.role.upper()]
+    _check_grant(host, session, room, nick, role)
+    return host.accounts.registry.find(nick.key).addCallback(_grant_to, host, session, room, role, request)
+
+
+def _check_grant(host: Host, session: Session, room: Name, nick: Name, role: Role) -> None:
+    """Raise `WireError` (`denied`) unless a session may give an account a role in a room.
+
+    It is checked again when the role is stored: of two owners who step down at the same moment, one has to stay.
+    """
+    rules = host.accounts.rules
+    own = rules.role(session.account, room.key)
     theirs = rules.role(Account(nick), room.key)
     needed = Role.OWNER if max(role, theirs) >= Role.MODERATOR else Role.MODERATOR
     is_stepping_down = session.account is not None and session.account.name.key == nick.key and role < own
@@ -38,7 +43,6 @@ def _grant_in_turn(host: Host, session: Session, request: messages.Grant) -> Def
         raise WireError(
             "denied", f"{nick.shown} is the only owner of the room {room.shown}: make somebody else one first"
         )
-    return host.accounts.registry.find(nick.key).addCallback(_grant_to, host, session, room, role, request)
 
 
 def _has_other_owner(host: Host, room: Name, nick: Name) -> bool:
@@ -56,7 +60,7 @@ def _grant_to(
     rule = rule_of("role", action, name.key, role)
     notice = messages.Granted(author=action.author, nick=name.shown, role=request.role, room=room.shown, msg=action.msg)
     change = Change(ended=(rule.key,)) if request.role == "none" else Change((rule,))
-    return act(host, session, action, change, notice, request.id)
+    return act(host, session, action, change, notice, request.id, lambda: _check_grant(host, session, room, name, role))
 
 
 def _let_in(host: Host, session: Session, request: messages.Grant, nick: Name) -> Deferred[None]:

@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from .. import messages, names
-from ..founding import make_first_owner
+from ..founding import forget_first_owner, has_no_owner_yet, make_first_owner
 from ..gate import Host, answers
 from ..limits import MAX_TOPIC
 from ..messages import WireError
@@ -26,26 +26,38 @@ def _join(host: Host, session: Session, request: messages.Join) -> Deferred[None
         raise WireError("full", f"you are in {most} rooms: leave one first")
     room = host.rooms.get(name.key)
     if room is None:
-        return host.rooms.open(name).addCallback(_enter, host, session, request)
-    _enter(room, host, session, request)
-    return None
+        return host.rooms.open(name).addCallback(_found, host, session, request)
+    return _found(room, host, session, request)
 
 
-def _enter(room: Room, host: Host, session: Session, request: messages.Join) -> None:
+def _found(room: Room, host: Host, session: Session, request: messages.Join) -> Deferred[None] | None:
+    """Enter a room, as its owner if it is new. An account that is not the first one enters as everybody else."""
+    if session.account is None or session.closed or not has_no_owner_yet(host, room):
+        _enter(room, host, session, request)
+        return None
+    _check_admission(host, session, room)
+    _charge_for_new_room(host, session, room)
+    made = make_first_owner(host, room, session.account)
+    opened = made.addCallback(lambda _: host.rooms.open(room.name))  # others may have entered and left it meanwhile
+    return opened.addCallback(_enter, host, session, request, is_charged=True)
+
+
+def _enter(room: Room, host: Host, session: Session, request: messages.Join, is_charged: bool = False) -> None:
     if session.closed:
+        forget_first_owner(host, room)
         host.rooms.forget_if_empty(room)
         return
     is_new = session not in room.members
     if is_new:
         _check_admission(host, session, room)
+        if not is_charged:
+            _charge_for_new_room(host, session, room)
     is_double = is_new and host.is_elsewhere(session, room)
     room.doubles += is_double
     session.members[room.name.key] = host.rooms.enter(room, session, request.since)
     name = room.name.shown
     log = room.log
     role = host.accounts.rules.role(session.account, room.name.key)
-    if is_new and not is_double and host.rooms.count_of(room) == 1 and session.account is not None:
-        role = max(role, make_first_owner(host, room, session.account))
     session.reply(
         messages.Joined(
             room=name,
@@ -63,16 +75,25 @@ def _enter(room: Room, host: Host, session: Session, request: messages.Join) -> 
 
 
 def _check_admission(host: Host, session: Session, room: Room) -> None:
-    """Raise `WireError` if somebody may not enter a room, or the room is full or cannot be made."""
-    limits = host.accounts.limits(session.account, host.limits)
+    """Raise `WireError` if somebody may not enter a room, or the room is full."""
     try:
         host.check_entry(session, room)  # again: the room may have been opened for this, and that takes a while
-        room.check_space(limits.members)
-        if not (room.members or room.log.is_kept or room.pinned):
-            if host.rooms.count(limits.rooms) > limits.rooms:
-                raise WireError("full", f"the server has {limits.rooms} rooms and takes no more: use one that it has")
-            session.bucket.take_for_room(limits, host.reactor.seconds())
-            host.new_rooms.take(session.address)
+        room.check_space(host.accounts.limits(session.account, host.limits).members)
+    except WireError:
+        host.rooms.forget_if_empty(room)
+        raise
+
+
+def _charge_for_new_room(host: Host, session: Session, room: Room) -> None:
+    """Charge a session for a room that nobody uses so far. Raises `WireError` if it cannot be made."""
+    if room.members or room.log.is_kept or room.pinned:
+        return
+    limits = host.accounts.limits(session.account, host.limits)
+    try:
+        if host.rooms.count(limits.rooms) > limits.rooms:
+            raise WireError("full", f"the server has {limits.rooms} rooms and takes no more: use one that it has")
+        session.bucket.take_for_room(limits, host.reactor.seconds())
+        host.new_rooms.take(session.address)
     except WireError:
         host.rooms.forget_if_empty(room)
         raise

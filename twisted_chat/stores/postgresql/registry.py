@@ -161,17 +161,27 @@ class PostgreSQLRegistry:
 
     # Rules, the audit log, and reports
 
-    def act(self, action: Action, change: Change | None = None) -> Deferred[Action]:
-        return self._database.run(self._act(action, change))
+    def act(
+        self, action: Action, change: Change | None = None, check: Callable[[], object] | None = None
+    ) -> Deferred[Action]:
+        return self._database.run(self._act(action, change, check))
 
-    async def _act(self, action: Action, change: Change | None) -> Action:
+    async def _act(self, action: Action, change: Change | None, check: Callable[[], object] | None = None) -> Action:
         made = ended = None
         if change is not None:
             stored = self._with_over(change)
             made = msgspec.json.encode([replace(rule, msg=to_sql(rule.msg)) for rule in stored.made]).decode()
             ended = msgspec.json.encode([key._asdict() for key in stored.ended]).decode()
-        work = fetch(_ACT, str(uuid.uuid4()), *_row(action), made, ended)
-        ((seq, epoch),) = await self._database.attempt(work)
+        mark = str(uuid.uuid4())
+        while True:
+            known = None
+            if check is not None:
+                check()
+                known = self._epoch
+            ((seq, epoch),) = await self._database.attempt(fetch(_ACT, mark, *_row(action), made, ended, known))
+            if seq is not None:
+                break
+            await self._read_changes()  # another server has changed the room's rules, which have to be checked again
         if change is not None:
             await self._begun(epoch, lambda: self.rules.apply(change))
         return replace(action, seq=seq)
@@ -254,7 +264,7 @@ _ADD: Final = f"""
 WITH added AS (INSERT INTO account ({_ACCOUNT}) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING 1)
 SELECT FROM added UNION ALL SELECT FROM account WHERE key = $2 AND password = $4 AND password <> ''"""
 
-_ACT: Final = "SELECT * FROM act($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+_ACT: Final = "SELECT * FROM act($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
 
 _RULES: Final = f"SELECT {_RULE} FROM rule WHERE ended IS NULL AND (until IS NULL OR until > $1)"
 

@@ -302,15 +302,18 @@ END $$;
 
 -- Stores an action, with the rules that it makes (a JSON array of objects) and ends (one of room, kind and subject).
 -- Returns its number and the epoch. The row of `store` is locked first, so the numbers become visible in their order.
+--
+-- If `known` is not NULL, it is the epoch as of which the server has checked the rules of the room. If they have changed
+-- since then, nothing is stored, and the number is NULL.
 CREATE FUNCTION act(
     mark uuid, kind text, author text, account text, room text, target text, value text, msg text, until bigint,
-    "time" bigint, made json, ended json, OUT seq bigint, OUT epoch bigint
+    "time" bigint, made json, ended json, known bigint, OUT seq bigint, OUT epoch bigint
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
     SELECT s.epoch INTO epoch FROM store AS s FOR UPDATE;
     SELECT a.seq INTO seq FROM audit AS a WHERE a.mark = act.mark;
-    IF FOUND THEN
+    IF FOUND OR EXISTS (SELECT FROM rule AS r WHERE r.room = act.room AND r.changed > act.known) THEN
         RETURN;
     END IF;
     IF made IS NOT NULL THEN

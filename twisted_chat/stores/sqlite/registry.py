@@ -95,13 +95,16 @@ class SQLiteRegistry:
 
     # Rules, the audit log, and reports
 
-    def act(self, action: Action, change: Change | None = None) -> Deferred[Action]:
+    def act(
+        self, action: Action, change: Change | None = None, check: Callable[[], object] | None = None
+    ) -> Deferred[Action]:
         def stored(seq: int) -> Action:
             if change is not None:
                 self.rules.apply(change)
             return replace(action, seq=seq)
 
-        return self._write(sql.act, action, None if change is None else self._with_over(change), then=stored)
+        stored_change = None if change is None else self._with_over(change)
+        return self._write(sql.act, action, stored_change, then=stored, check=check)
 
     def _with_over(self, change: Change) -> Change:
         """Let a change delete the rules that are over, too, in the rooms in which it makes others."""
@@ -124,11 +127,17 @@ class SQLiteRegistry:
     # The file
 
     def _write(
-        self, function: Callable[..., Any], *args: object, then: Callable[[Any], Any] = lambda result: result
+        self,
+        function: Callable[..., Any],
+        *args: object,
+        then: Callable[[Any], Any] = lambda result: result,
+        check: Callable[[], object] | None = None,
     ) -> Deferred[Any]:
-        """Write to the file. Fires with the result of `then`, before anybody else writes."""
+        """Write to the file, unless `check` raises. Fires with the result of `then`, before anybody else writes."""
 
         def job(until: float) -> Deferred[Any]:
+            if check is not None:
+                check()
             return self._file.attempt(until, function, *args).addCallback(self._written).addCallback(then)
 
         return self._file.in_turn(job)
