@@ -25,7 +25,6 @@ _T = TypeVar("_T")
 class PostgreSQLTestCase(StoreTestCase):
     """Tests with an empty database, and with asyncio in whatever reactor runs them."""
 
-    timeout = 60
     loop: asyncio.AbstractEventLoop
     make_cluster: Callable[[], Cluster] = staticmethod(shared_cluster)
 

@@ -11,12 +11,11 @@ import tempfile
 import time
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 from unittest import SkipTest
 from urllib.parse import quote
 
-START_SECONDS: Final = 60.0
-"""Seconds in which PostgreSQL starts, even on a machine that has much else to do."""
+from .deadlines import WAIT_SECONDS
 
 
 def find_programs() -> Path:
@@ -70,7 +69,7 @@ class Cluster:
         with open(self.folder / "log", "ab") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, **self._user)
         self._process = process
-        until = time.monotonic() + START_SECONDS
+        until = time.monotonic() + WAIT_SECONDS
         ready = [str(self._programs / "pg_isready"), "-q", "-h", str(self.folder)]
         while subprocess.run(ready).returncode:
             assert process.poll() is None and time.monotonic() < until, (self.folder / "log").read_text()

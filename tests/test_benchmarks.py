@@ -29,7 +29,8 @@ from benchmarks.server import Server, TimedSelector
 from twisted_chat import room
 from twisted_chat.wire.frames import FrameCutter
 
-from .programs import ROOT, TIMEOUT, folder
+from .deadlines import TEST_SECONDS
+from .programs import ROOT, folder
 
 TINY = Sizes(
     members=(2, 5),
@@ -67,7 +68,7 @@ class LogSizeTests(SynchronousTestCase):
     def test_it_measures_everything_and_leaves_nothing_behind(self) -> None:
         home = folder(self)
         command = [sys.executable, str(ROOT / "benchmarks" / "log_size.py"), "--sizes", "600", "--folder", str(home)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT * 3)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TEST_SECONDS)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertRegex(done.stdout, r"\nmessages in the room +600\n")
         for figure in ("start", "append one", "trim 500", "memory, MB"):
@@ -77,8 +78,6 @@ class LogSizeTests(SynchronousTestCase):
 
 class WholeTests(SynchronousTestCase):
     """`python -m benchmarks`, with as little of everything as can be."""
-
-    timeout = 300
 
     def test_all_cases(self) -> None:
         home = folder(self)
@@ -365,8 +364,6 @@ class LoadTests(SynchronousTestCase):
 
 class AttackTests(SynchronousTestCase):
     """`python -m benchmarks.attack`, with a few connections."""
-
-    timeout = 120
 
     def attack(self, *arguments: str) -> tuple[int, str]:
         output = StringIO()

@@ -183,8 +183,6 @@ class DatagramLinkTests(SynchronousTestCase):
 class RealTests(TestCase):
     """Threads and sockets."""
 
-    timeout = 120
-
     async def client(self, port: int, nick: str, **options: Any) -> blocking.Client:
         client = blocking.Client("127.0.0.1", port, nick, timeout=TIMEOUT, **options)
         self.addCleanup(deferToThread, client.close, False)

@@ -10,16 +10,13 @@ from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
+from .deadlines import TEST_SECONDS
 from .faults.__main__ import FAULTS
 from .faults.history import History, Reading, Said
 from .faults.sabotage import BUGS
 from .faults.server import ROOT
 from .faults.wire import Line
 from .programs import run_script
-
-TIMEOUT = 300.0
-"""Seconds after which a round is given up that takes a few on an idle machine."""
-
 
 ENDED = """
 import asyncio, os, signal, sys
@@ -42,8 +39,6 @@ sys.exit(faults.main())
 class FaultTests(TestCase):
     """The promises of docs/protocol.md, judged by all that was said, acked and received."""
 
-    timeout = TIMEOUT
-
     def survives(self, fault: str) -> None:
         with subprocess.Popen(
             [sys.executable, "-m", "tests.faults", "--only", fault],
@@ -54,7 +49,7 @@ class FaultTests(TestCase):
             text=True,
         ) as run:
             try:
-                output, _ = run.communicate(timeout=TIMEOUT)
+                output, _ = run.communicate(timeout=TEST_SECONDS)
             except subprocess.TimeoutExpired as late:
                 run.terminate()  # and not `kill`: it ends its server
                 output, _ = run.communicate()

@@ -11,13 +11,10 @@ from pathlib import Path
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
+from .deadlines import TEST_SECONDS, WAIT_SECONDS
 from .programs import ROOT, WEBSOCKETS, node
 
 FILES = sorted((ROOT / "tests" / "js").glob("*.test.js"))
-
-DEADLINE = 240
-"""Seconds for one file, on a machine that is busy with other things; one test of it may take a third of that."""
-
 
 TSC = ROOT / "build" / "typescript" / "bin" / "tsc"
 """The compiler of TypeScript, which checks the types that the comments declare."""
@@ -31,7 +28,7 @@ def _node(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "PYTHON": sys.executable},
         capture_output=True,
         text=True,
-        timeout=DEADLINE,
+        timeout=TEST_SECONDS,
         cwd=ROOT,
     )
 
@@ -40,7 +37,7 @@ def _run(file: Path) -> Callable[[SynchronousTestCase], None]:
     """Return the test that runs one file."""
 
     def test(self: SynchronousTestCase) -> None:
-        deadline = f"--test-timeout={1000 * DEADLINE // 3}"
+        deadline = f"--test-timeout={1000 * WAIT_SECONDS:.0f}"
         done = _node("--test", "--test-force-exit", deadline, "--test-reporter=tap", file)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         passed = re.search(r"^# pass (\d+)$", done.stdout, re.MULTILINE)

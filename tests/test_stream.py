@@ -33,6 +33,7 @@ from twisted_chat.wire.jsonlines import JSONLinesFactory
 from twisted_chat.wire.stream import Stream, writer
 
 from .certificates import certificate
+from .deadlines import WAIT_SECONDS
 from .helpers import UNLIMITED, FakeLog, FakeWire, Server
 from .logins import make_login
 
@@ -130,7 +131,7 @@ class WriterTests(TestCase):
         self.addCleanup(port.stopListening)
         self.socket = socket.create_connection(("127.0.0.1", port.getHost().port))
         self.addCleanup(self.socket.close)
-        self.socket.settimeout(5)
+        self.socket.settimeout(WAIT_SECONDS)
         yield self.end.made
         transport: Any = self.end.transport
         self.transport = transport
@@ -247,7 +248,7 @@ class TLSWriterTests(TestCase):
     def test_it_is_there_before_the_reactor_turns(self) -> None:
         self.write(b"one\n")
         handle = cast(Any, self.other.transport).transport.getHandle()
-        self.assertEqual(select.select([handle], [], [], 5)[0], [handle])
+        self.assertEqual(select.select([handle], [], [], WAIT_SECONDS)[0], [handle])
 
     @inlineCallbacks
     def test_what_the_kernel_does_not_take_follows_in_order(self) -> Generator[Deferred[Any], Any, None]:
@@ -502,13 +503,13 @@ class ConnectionTests(TestCase):
         self.patch(stream, "LINGER_SECONDS", 0)
         port = reactor.listenTCP(0, JSONLinesFactory(self.chat), interface="127.0.0.1")
         self.addCleanup(port.stopListening)
-        half = socket.create_connection(("127.0.0.1", port.getHost().port), 5)
+        half = socket.create_connection(("127.0.0.1", port.getHost().port))
         self.addCleanup(half.close)
         half.sendall(b'{"type":"hello","nick":"alice"}\n{"type":"quit"}\n')
         while not self.chat.wires:
             yield deferLater(reactor, 0)
         while self.chat.wires:
             yield deferLater(reactor, 0)
-        half.settimeout(5)
+        half.settimeout(WAIT_SECONDS)
         data = b"".join(iter(lambda: half.recv(100), b""))
         self.assertEqual([json.loads(line)["type"] for line in data.splitlines()], ["welcome", "stop"])

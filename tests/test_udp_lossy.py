@@ -22,6 +22,7 @@ from twisted.trial.unittest import TestCase
 from twisted_chat.client import blocking, library
 from twisted_chat.client.protocol import datagrams, pace
 
+from .deadlines import TEST_SECONDS
 from .programs import TIMEOUT, Server
 
 MESSAGES = int(os.environ.get("TWISTED_CHAT_MESSAGES", "2000"))
@@ -30,7 +31,7 @@ MESSAGES = int(os.environ.get("TWISTED_CHAT_MESSAGES", "2000"))
 LOST = DOUBLED = 0.2
 """Parts of the datagrams, in each direction."""
 
-PATIENCE = 10 * TIMEOUT
+PATIENCE = TEST_SECONDS * max(1, MESSAGES / 2000)
 """Seconds to wait for a message: so many are said first."""
 
 DELAY = 0.005
@@ -177,7 +178,7 @@ Member = Threaded | Twisted
 
 
 class LossyTests(TestCase):
-    timeout = 1200 if MESSAGES > 2000 else 300
+    timeout = 2 * PATIENCE
 
     async def check(self, watcher: Any, members: dict[str, Member], each: int, meanwhile: Any = None) -> None:
         """Let members talk, and check that each has received all messages of the others, once and in order."""

@@ -12,6 +12,7 @@ import json
 import struct
 from typing import Final
 
+from ..deadlines import WAIT_SECONDS
 from .scene import Scene, Stuck
 from .server import TWISTD
 
@@ -29,9 +30,6 @@ HOUR: Final = 3600.0
 
 SAID: Final = 300
 """Messages that are acked between two settings of the clock."""
-
-HEARD_SECONDS: Final = 5.0
-"""Seconds within which a bare client has to receive a message."""
 
 
 async def clock(scene: Scene) -> str:
@@ -65,10 +63,10 @@ async def _hear(speaker: asyncio.StreamWriter, listener: asyncio.StreamReader, t
     """Send a message from one bare client to another one, whose messages depend on timers."""
     speaker.write(json.dumps({"msg": text}).encode())
     try:
-        async with asyncio.timeout(HEARD_SECONDS):
+        async with asyncio.timeout(WAIT_SECONDS):
             await listener.readuntil(text.encode())
     except TimeoutError:
-        raise Stuck(f"a bare client did not receive within {HEARD_SECONDS:g} seconds: {text}") from None
+        raise Stuck(f"a bare client did not receive within {WAIT_SECONDS:g} seconds: {text}") from None
 
 
 def _set(scene: Scene, seconds: float) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+from ..deadlines import WAIT_SECONDS
 from .history import History
 from .people import Person
 from .server import Server
@@ -102,7 +103,7 @@ class Scene:
         for person in self.people:
             person.is_talking = False
 
-    async def until(self, condition: Callable[[], bool], what: str, seconds: float = SETTLE_SECONDS) -> None:
+    async def until(self, condition: Callable[[], bool], what: str, seconds: float = WAIT_SECONDS) -> None:
         """Wait for a condition; raise `Stuck` if it does not come true in time."""
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
@@ -138,7 +139,7 @@ class Scene:
         done = -1
         while done < (done := self._progress()) and not self._all_have_all():
             with suppress(Stuck):
-                await self.until(self._all_have_all, "everybody has everything")
+                await self.until(self._all_have_all, "everybody has everything", SETTLE_SECONDS)
         if not self._all_have_all():
             self.broken.append(
                 f"there was no progress for {SETTLE_SECONDS:g} seconds, and not everybody has everything"

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from ..deadlines import WAIT_SECONDS
 from .wire import Address
 
 ROOT: Final = Path(__file__).parents[2]
@@ -20,9 +21,6 @@ TWISTD: Final = "from twisted.scripts.twistd import run; run()"
 
 SABOTAGE: Final = "FAULTS_SABOTAGE"
 """The variable of the environment that names a deliberate bug of `sabotage.py`, which the server has then."""
-
-START_SECONDS: Final = 30.0
-"""Seconds after which a server that neither listens nor exits is given up."""
 
 OPTIONS: Final = ("--rate", "0", "--connections-per-address", "10000")
 """Options without the limits that one address for all clients would reach."""
@@ -66,7 +64,7 @@ class Server:
         count = 2 + options.count("--tls")  # the place of `--port` comes first, and that of `--web` last
         self._reading = loop.create_task(self._read(self._process, self._listening, count))
         try:
-            async with asyncio.timeout(START_SECONDS):
+            async with asyncio.timeout(WAIT_SECONDS):
                 self.address, *_, self.web = await self._listening
         except Refused:
             await self._process.wait()
