@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -73,7 +72,7 @@ class ChatServer:
     def __init__(self, *arguments: str, history: str = "") -> None:
         """Start it, with the messages of a file that `twisted-chat export` could have written."""
         self.home = Path(tempfile.mkdtemp())
-        self.port, self.web = _free_port(), _free_port()
+        self.port = self.web = 0
         self._arguments = arguments
         if history:
             command = [sys.executable, "-m", "twisted_chat", "import"]
@@ -107,11 +106,14 @@ class ChatServer:
         output = self._process.stdout
         assert output is not None
         log = ""
-        while log.count("listening on") < 2:
+        ports: list[str] = []
+        while len(ports) < 2:
             line = output.readline()
             if not line:
                 raise RuntimeError(f"the server has ended:\n{log}")
             log += line
+            ports += re.findall(r"listening on \S+:(\d+)$", line)
+        self.port, self.web = map(int, ports)
         Thread(target=output.read, daemon=True).start()  # so that it can go on writing
 
     def stop(self, number: int = signal.SIGTERM) -> None:
@@ -390,10 +392,3 @@ class PageTestCase(SynchronousTestCase):
         """The browser has logged no warning and no error, but for what a test has caused."""
         problems = [problem for tab in self.tabs for problem in tab.problems()]
         self.assertEqual([one for one in problems if not any(word in one for word in known)], [])
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port

@@ -145,6 +145,11 @@ class StoreTestCase(TestCase):
         finally:
             other.execute("COMMIT")
 
+    def open_files(self) -> list[str]:
+        """List the files of the test's folder that this process has open (Linux)."""
+        links = [os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
+        return [path for path in links if path.startswith(os.path.realpath(self.folder))]
+
     def as_somebody(self) -> None:
         """Go on without the rights of the superuser, whom no permissions stop."""
         if os.geteuid() == 0:

@@ -7,6 +7,7 @@ import inspect
 import json
 import os
 import queue
+import select
 import signal
 import socket
 import ssl
@@ -57,6 +58,12 @@ class StreamLinkTests(SynchronousTestCase):
         self.server, _ = self.listener.accept()
         self.addCleanup(self.server.close)
 
+    def receive(self) -> list[dict[str, Any]]:
+        """Wait until something has arrived, and read it: the kernel may take its time, even within one machine."""
+        readable, _, _ = select.select([self.link.socket], [], [], TIMEOUT)
+        self.assertTrue(readable)
+        return self.link.receive()
+
     def test_what_the_socket_does_not_take_waits(self) -> None:
         text = "x" * 20_000_000
         self.link.send({"msg": text})
@@ -71,9 +78,9 @@ class StreamLinkTests(SynchronousTestCase):
     def test_objects_may_come_in_pieces(self) -> None:
         self.assertEqual(self.link.receive(), [])
         self.server.sendall(b'{"type":"a"}\n{"ty')
-        self.assertEqual(self.link.receive(), [{"type": "a"}])
+        self.assertEqual(self.receive(), [{"type": "a"}])
         self.server.sendall(b'pe":"b"}\n\nx\n')
-        self.assertEqual(self.link.receive(), [{"type": "b"}])
+        self.assertEqual(self.receive(), [{"type": "b"}])
 
     def test_a_line_may_come_in_many_pieces(self) -> None:
         obj = {"msg": "x" * (MAX_LINE - 10)}
@@ -99,7 +106,7 @@ class StreamLinkTests(SynchronousTestCase):
 
     def test_its_end_is_one(self) -> None:
         self.server.close()
-        self.assertRaises(LostError, self.link.receive)
+        self.assertRaises(LostError, self.receive)
 
 
 class DatagramLinkTests(SynchronousTestCase):
@@ -144,9 +151,15 @@ class DatagramLinkTests(SynchronousTestCase):
         self.assertIn("the server did not answer within 0.3 seconds; if its port is not one for UDP", str(error))
 
     def test_many_at_once_are_read_in_several_turns(self) -> None:
-        address = self.link.socket.getsockname()
-        for number in range(1, 151):
-            self.server.sendto(b'{"type":"x","n":%d}' % number, address)
+        waiting = [b'{"type":"x","n":%d}' % number for number in range(1, 151)]
+
+        class Full:
+            def recv(self, _: int) -> bytes:
+                if not waiting:
+                    raise BlockingIOError
+                return waiting.pop(0)
+
+        self.replace_socket(Full())
         self.assertEqual((len(self.link.receive()), len(self.link.receive())), (100, 50))
 
     def test_a_full_socket_loses_datagrams(self) -> None:
@@ -160,6 +173,13 @@ class DatagramLinkTests(SynchronousTestCase):
     def test_a_server_that_is_gone_ends_it(self) -> None:
         self.assertRaises(ConnectionRefusedError, self.fails, ConnectionRefusedError())
 
+    def replace_socket(self, other: object) -> socket.socket:
+        """Give the link another socket for this test; returns its own."""
+        own = self.link.socket
+        cast(Any, self.link).socket = other
+        self.addCleanup(setattr, self.link, "socket", own)
+        return own
+
     def fails(self, error: OSError) -> None:
         """Send what the socket does not take, and then something else."""
 
@@ -167,9 +187,7 @@ class DatagramLinkTests(SynchronousTestCase):
             def send(self, _: bytes) -> int:
                 raise error
 
-        link = self.link.socket
-        cast(Any, self.link).socket = Failing()
-        self.addCleanup(setattr, self.link, "socket", link)
+        link = self.replace_socket(Failing())
         self.link.send({"type": "pong"})
         self.link.flush()
         self.link.socket = link
@@ -523,12 +541,12 @@ class RealTests(TestCase):
         self.assertEqual(al.unanswered, 0)
 
     async def test_nobody_there(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            port = taken.getsockname()[1]
-        for udp in (False, True):
-            client = blocking.Client("127.0.0.1", port, "al", udp=udp)
-            with self.assertRaises(UnreachableError):
-                await deferToThread(client.start)
+        with socket.socket() as bound:  # and does not listen; nobody else gets its port
+            bound.bind(("127.0.0.1", 0))
+            for udp in (False, True):
+                client = blocking.Client("127.0.0.1", bound.getsockname()[1], "al", udp=udp)
+                with self.assertRaises(UnreachableError):
+                    await deferToThread(client.start)
 
     async def test_a_host_that_cannot_be_one(self) -> None:
         for udp in (False, True):

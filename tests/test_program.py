@@ -910,9 +910,10 @@ class TalkTests(TestCase):
         self.assertEqual(said, [(str(i), "bot") for i in range(1000)])
 
     async def test_no_server_is_one_line_and_status_1(self) -> None:
-        free = socket.create_server(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        free.close()
+        bound = socket.socket()  # it does not listen; nobody else gets its port
+        self.addCleanup(bound.close)
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
         alice = ClientProgram(self, port, "--nick", "alice")
         self.assertEqual(await alice.ends(), 1)
         self.assertEqual(alice.output, alice.errors)

@@ -26,9 +26,9 @@ class LockTests(StoreTestCase):
         return held
 
     def refusal(self) -> str:
-        before = os.listdir("/proc/self/fd")
+        before = self.open_files()
         text = str(self.assertRaises(Unusable, FileLock.acquire, self.path))
-        self.assertEqual(os.listdir("/proc/self/fd"), before)
+        self.assertEqual(self.open_files(), before)
         return text
 
     def left(self) -> list[str]:
@@ -43,9 +43,9 @@ class LockTests(StoreTestCase):
         self.acquire()
 
     def test_nothing_stays_open(self) -> None:
-        before = os.listdir("/proc/self/fd")
+        before = self.open_files()
         FileLock.acquire(self.path).release()
-        self.assertEqual(os.listdir("/proc/self/fd"), before)
+        self.assertEqual(self.open_files(), before)
 
     def test_the_modes_of_the_files(self) -> None:
         self.addCleanup(os.umask, os.umask(0))
@@ -134,9 +134,9 @@ class LockTests(StoreTestCase):
             return opened[-1]
 
         self.patch(lock, "_open_beside", open_and_remove)
-        before = len(os.listdir("/proc/self/fd"))
+        before = len(self.open_files())
         self.acquire()
-        self.assertEqual(len(os.listdir("/proc/self/fd")), before + 2)
+        self.assertEqual(len(self.open_files()), before + 2)
         self.assertEqual(len(opened), 2)
         self.assertTrue(os.path.exists(f"{self.path}-lock"))
 

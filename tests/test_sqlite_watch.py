@@ -149,9 +149,9 @@ class WatchTests(StoreTestCase):
         self.assertLess(frames, 50)
 
     def test_nothing_stays_open(self) -> None:
-        before = os.listdir("/proc/self/fd")
+        before = self.open_files()
         FileWatch(self.path, self.descriptor, self.connection).close()
-        self.assertEqual(os.listdir("/proc/self/fd"), before)
+        self.assertEqual(self.open_files(), before)
 
     def test_a_copied_write_ahead_log_is_not_missed(self) -> None:
         os.truncate(f"{self.path}-wal", 0)
