@@ -14,11 +14,11 @@ from twisted_chat.log import Unavailable
 from twisted_chat.login import EVERYBODY, MAX_TOKENS, Login, Policy
 from twisted_chat.messages import WireError
 from twisted_chat.passwords import Passwords
-from twisted_chat.pauses import ACCOUNT, ADDRESS
 from twisted_chat.registry import AccountState
 from twisted_chat.rules import Account
+from twisted_chat.shared_limits import ACCOUNT, ADDRESS, Permission
 
-from .logins import HORSE, CountingHasher, Reactor, make_login
+from .logins import HORSE, CountingHasher, FakeSharedLimits, Reactor, make_login
 from .memory_registry import MemoryRegistry
 
 _T = TypeVar("_T")
@@ -391,3 +391,48 @@ class CheckerTests(LoginTestCase):
         checker.addUser(b"al", b"als password")
         self.accounts = self.make(Policy(checkers=(checker,)))
         self.assertEqual(self.code(self.log_in("al", "als password")), "auth-failed")
+
+
+class SharedTests(LoginTestCase):
+    """What an attacker would gain by using all servers is counted at all of them."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.shared = FakeSharedLimits()
+        self.accounts = make_login(self.registry, EVERYBODY, self.reactor, self.hasher, self.shared)
+
+    def told(self) -> list[tuple[object, ...]]:
+        told = self.shared.told[:]
+        self.shared.told.clear()
+        return told
+
+    def test_log_ins_are_counted_at_all_servers(self) -> None:
+        account = self.register("al")
+        self.told()
+        self.get(self.log_in("al", HORSE))
+        self.assertEqual(self.told(), [("begin", "al", HOME), ("succeeded", "al", HOME)])
+        self.assertEqual(self.code(self.log_in("al", "wrong password")), "auth-failed")
+        self.assertEqual(self.told(), [("begin", "al", HOME), ("failed", "al", HOME)])
+        secret = self.get(self.accounts.make_token(account, "phone"))
+        self.get(self.log_in("al", secret, AWAY))
+        self.assertEqual(self.told(), [("owner", "al", AWAY)])
+        self.shared.permission = succeed(Permission(wait=5))
+        checked = self.hasher.checked
+        self.assertEqual(self.code(self.log_in("al", HORSE)), "rate-limited")
+        self.assertEqual(self.hasher.checked, checked)
+
+    def test_registrations_and_changes_of_a_password_are_counted_at_all_servers(self) -> None:
+        account = self.register("al", address="2001:db8::1")
+        rate, burst = login.REGISTRATIONS
+        take = ("take", "registrations 2001:db8::/64", rate, burst)
+        self.assertEqual(self.told(), [take, ("owner", "al", "2001:db8::/64")])
+        self.shared.wait = 30.0
+        error = self.failureResultOf(self.accounts.register(names.nick("bo"), HORSE, HOME), WireError).value
+        self.assertEqual((error.code, error.retry), ("rate-limited", 30.001))
+        self.assertIsNone(self.get(self.registry.find("bo")))
+        self.assertEqual(self.code(self.accounts.change_password(account, HORSE, HORSE + "2", False)), "rate-limited")
+        self.assertEqual(self.told()[1], ("take", "changes of the password al", *login.PASSWORD_CHANGES))
+
+    def test_what_has_no_address_is_not_counted(self) -> None:
+        self.register("al", address="")
+        self.assertEqual(self.told(), [("owner", "al", "")])

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import weakref
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import pauses
 from twisted_chat.messages import WireError
-from twisted_chat.pauses import ACCOUNT, ADDRESS, FORGET_SECONDS, MAX_WAITING, Pauses
+from twisted_chat.pauses import MAX_WAITING, Pauses, SharedPauses
+from twisted_chat.shared_limits import ACCOUNT, ADDRESS, FORGET_SECONDS, Permission
+
+from .logins import FakeSharedLimits
 
 HOME, ELSEWHERE = "192.0.2.1", "198.51.100.1"
 
@@ -186,3 +189,43 @@ class PausesTests(SynchronousTestCase):
         for account in "abac":
             self.fail_logins(ACCOUNT.free, account, "")
         self.assertEqual([self.pause(account, "") > 0 for account in "abc"], [True, False, True])
+
+
+class SharedTests(SynchronousTestCase):
+    """The pauses of a server that counts wrong passwords together with others."""
+
+    def setUp(self) -> None:
+        self.shared = FakeSharedLimits()
+        self.pauses = SharedPauses(Clock().seconds, self.shared)
+
+    def begin(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self.pauses.begin("al", "2001:db8::1"))
+
+    def test_wrong_and_right_passwords_are_counted_by_network_at_all_servers(self) -> None:
+        self.successResultOf(self.begin())
+        for tell in self.pauses.failed, self.pauses.succeeded, self.pauses.note_owner:
+            self.successResultOf(tell("al", "2001:db8::1"))
+        network = "2001:db8::/64"
+        self.assertEqual(
+            self.shared.told, [(kind, "al", network) for kind in ("begin", "failed", "succeeded", "owner")]
+        )
+
+    def test_a_pause_of_all_servers_holds_here(self) -> None:
+        self.shared.permission = succeed(Permission(wait=8.5))
+        error = self.failureResultOf(self.begin(), WireError).value
+        self.assertEqual((error.code, error.retry), ("rate-limited", 8.501))
+        self.assertIn("there were too many wrong passwords: try again in", error.text)
+
+    def test_a_password_that_is_compared_elsewhere_is_a_reason_to_wait(self) -> None:
+        self.shared.permission = succeed(Permission(is_busy=True))
+        error = self.failureResultOf(self.begin(), WireError).value
+        self.assertEqual((error.code, error.retry), ("rate-limited", 2.0))
+        self.assertIn("too many log-ins at the same moment", error.text)
+
+    def test_passwords_that_were_refused_are_not_compared_any_more(self) -> None:
+        self.shared.permission = succeed(Permission(wait=1))
+        for _ in range(ADDRESS.free + 1):
+            self.failureResultOf(self.begin(), WireError)
+        self.shared.permission = succeed(Permission())
+        begun = [self.begin() for _ in range(ACCOUNT.free + 1)]
+        self.assertEqual([one.called for one in begun], [True] * ACCOUNT.free + [False], "the last one waits here")

@@ -290,9 +290,9 @@ class Buckets:
     ) -> None:
         """`rate` is in tokens/s, and 0 no limit. The error says `what` there were too many of, and of whom."""
         self._clock = clock
-        self._rate = rate
-        self._burst = burst
-        self._what = what
+        self.rate = rate
+        self.burst = burst
+        self.what = what
         self._whose = whose
         self._most = most
         self._buckets: WeakValueDictionary[str, Bucket] = WeakValueDictionary()
@@ -303,12 +303,17 @@ class Buckets:
     def __len__(self) -> int:
         return len(self._recent)
 
+    def counted(self, key: str) -> str:
+        """Return the key by which a key is counted."""
+        return key
+
     def find(self, key: str) -> Bucket:
         """Return the bucket of a key: the same one while a session holds it, or it is not full again."""
         now = self._clock()
-        if not (key and self._rate):
+        key = self.counted(key)
+        if not (key and self.rate):
             return Bucket(0, 0, now)
-        bucket = self._buckets.get(key) or Bucket(self._rate, self._burst, now)
+        bucket = self._buckets.get(key) or Bucket(self.rate, self.burst, now)
         self._buckets[key] = bucket
         self._recent.pop(key, None)
         self._recent[key] = bucket
@@ -318,7 +323,7 @@ class Buckets:
     def take(self, key: str) -> None:
         """Take a token of a key. Raises `WireError` (`rate-limited`, with `retry`) if there is none."""
         if wait := self.find(key).take(self._clock()):
-            raise self._error(wait)
+            raise self.error(wait)
 
     def give_back(self, key: str) -> None:
         """Give a token back, which turned out not to be needed."""
@@ -327,12 +332,13 @@ class Buckets:
 
     def refusal(self, key: str) -> WireError | None:
         """Return the error that `take` would raise now, without taking a token."""
-        bucket = self._buckets.get(key)
+        bucket = self._buckets.get(self.counted(key))
         wait = 0.0 if bucket is None else bucket.wait(self._clock())
-        return self._error(wait) if wait else None
+        return self.error(wait) if wait else None
 
-    def _error(self, wait: float) -> WireError:
-        text = f"there were too many {self._what} from {self._whose}: try again in {duration(wait)}"
+    def error(self, wait: float) -> WireError:
+        """Return the error for a request without a token, given the seconds until there is one."""
+        text = f"there were too many {self.what} from {self._whose}: try again in {duration(wait)}"
         return WireError("rate-limited", text, retry=_retry(wait))
 
     def _forget_some(self, now: float) -> None:
@@ -352,11 +358,8 @@ class AddressBuckets(Buckets):
     An empty address, as of a Unix socket, has no limit.
     """
 
-    def find(self, key: str) -> Bucket:
-        return super().find(network_of(key))
-
-    def refusal(self, key: str) -> WireError | None:
-        return super().refusal(network_of(key))
+    def counted(self, key: str) -> str:
+        return network_of(key)
 
 
 class SessionBucket(Bucket):

@@ -20,7 +20,7 @@ from twisted.cred.checkers import ICredentialsChecker
 from twisted.cred.credentials import IUsernamePassword, UsernamePassword
 from twisted.cred.error import UnauthorizedLogin
 from twisted.cred.portal import IRealm, Portal
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
 from zope.interface import Interface, implementer
 
@@ -29,9 +29,10 @@ from .limits import AddressBuckets, Buckets, Limits
 from .messages import WireError
 from .names import Name
 from .passwords import Passwords, check_password
-from .pauses import Pauses
+from .pauses import Pauses, SharedPauses
 from .registry import Registry, StoredAccount, StoredToken
 from .rules import Account
+from .shared_limits import SharedLimits
 
 Registration = Literal["open", "approved", "closed"]
 """The people who may make an account: everybody, everybody whom an operator then lets in, or nobody."""
@@ -162,7 +163,9 @@ class Login:
         passwords: Passwords,
         reactor: Any,
         policy: Policy = EVERYBODY,
+        shared: SharedLimits | None = None,
     ) -> None:
+        """`shared` are the limits that count at all servers of a cluster together; None for a server by itself."""
         self.registry = registry
         self.rules = registry.rules
         self.rules.operators = policy.operators
@@ -174,7 +177,8 @@ class Login:
         self._has_own_passwords = not policy.checkers
         realm = Realm(registry, reactor)
         self._portals = [Portal(realm, [one]) for one in policy.checkers or [RegistryChecker(registry, passwords)]]
-        self._pauses = Pauses(reactor.seconds)
+        self._shared = shared
+        self._pauses = Pauses(reactor.seconds) if shared is None else SharedPauses(reactor.seconds, shared)
         self._logins = AddressBuckets(reactor.seconds, *LOGINS, "log-ins")
         self._own_logins = AddressBuckets(reactor.seconds, *OWN_LOGINS)
         self._registrations = AddressBuckets(reactor.seconds, *REGISTRATIONS, "registrations")
@@ -226,16 +230,16 @@ class Login:
     async def _log_in(self, nick: Name, password: str, address: str) -> Account:
         account = await self._find_by_token(nick, password)
         if account is not None:
-            self._pauses.note_owner(nick.key, address)
+            await maybeDeferred(self._pauses.note_owner, nick.key, address)
             return account
         await self._pauses.begin(nick.key, address)
         try:
             self._logins.take(address)
             account = await self._find_by_password(nick, password)
             if account is None:
-                self._pauses.failed(nick.key, address)
+                await maybeDeferred(self._pauses.failed, nick.key, address)
                 raise WireError("auth-failed", "the nick or the password is wrong")
-            self._pauses.succeeded(nick.key, address)
+            await maybeDeferred(self._pauses.succeeded, nick.key, address)
         finally:
             self._pauses.end(nick.key, address)
         if not self._own_logins.find(f"account:{nick.key}").take(self._reactor.seconds()):
@@ -264,6 +268,15 @@ class Login:
                 return account
         return None
 
+    async def _take(self, buckets: Buckets, key: str) -> None:
+        """Take a token of a key here, and then at all servers. Raises `WireError` if there is none."""
+        buckets.take(key)
+        counted = buckets.counted(key)
+        if self._shared is not None and counted:
+            wait = await self._shared.take(f"{buckets.what} {counted}", buckets.rate, buckets.burst)
+            if wait:
+                raise buckets.error(wait)
+
     # Requests of an account about itself
 
     def register(self, nick: Name, password: str, address: str, is_local: bool = False) -> Deferred[Account | None]:
@@ -278,7 +291,7 @@ class Login:
             why = "can only be made on the server's machine, and not through a proxy"
             raise WireError("denied", f"the operator's account {nick.shown} {why}")
         check_password(password)
-        self._registrations.take(address)
+        await self._take(self._registrations, address)
         stored = new_account(nick, await self._passwords.hash(password), self._reactor)
         if self.policy.registration == "approved":
             stored = StoredAccount(
@@ -286,7 +299,7 @@ class Login:
             )
         if not await self.registry.add(stored):
             raise WireError("nick-taken", f"{nick.shown} is, or looks like, somebody's account: take another nick")
-        self._pauses.note_owner(nick.key, address)
+        await maybeDeferred(self._pauses.note_owner, nick.key, address)
         _log.info("The account {nick} was registered", nick=nick.shown)
         return None if stored.state == "pending" else account_of(stored)
 
@@ -297,7 +310,7 @@ class Login:
         if not self._has_own_passwords:
             raise WireError("denied", "this server does not keep the passwords: change yours where it is kept")
         check_password(new)
-        self._changes.take(account.name.key)
+        await self._take(self._changes, account.name.key)
         stored = await self.registry.find(account.name.key)
         verdict = await self._passwords.check(stored.password if stored else None, old)
         if stored is None or not verdict.is_right:

@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 
 from .limits import duration, network_of
 from .messages import WireError
+from .shared_limits import ACCOUNT, ADDRESS, FORGET_SECONDS, Growth, SharedLimits
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -29,31 +30,12 @@ class _Failures(NamedTuple):
     """The end of the pause."""
 
 
-class Growth(NamedTuple):
-    """The growth of the pauses after wrong passwords."""
+def _after(growth: Growth, number: int, last: float) -> _Failures:
+    """Return the pause after so many wrong passwords, the last of which came at a time in seconds."""
+    beyond = number - growth.free
+    pause = 0.0 if beyond < 0 else min(growth.longest, growth.first * 2.0 ** min(beyond, 30))
+    return _Failures(number, last, last + pause)
 
-    free: int
-    """The number of wrong passwords without a pause: people mistype them."""
-    first: float
-    """Seconds of the first pause; each later one takes twice as long."""
-    longest: float
-    """Seconds of the longest one."""
-
-    def after(self, number: int, last: float) -> _Failures:
-        """Return the pause after so many wrong passwords, the last of which came at a time in seconds."""
-        beyond = number - self.free
-        pause = 0.0 if beyond < 0 else min(self.longest, self.first * 2.0 ** min(beyond, 30))
-        return _Failures(number, last, last + pause)
-
-
-ACCOUNT: Final = Growth(free=5, first=1.0, longest=60.0)
-"""A minute for each guess leaves half a million a year, and an owner at a new address waits no longer than that."""
-
-ADDRESS: Final = Growth(free=10, first=1.0, longest=900.0)
-"""An office may mistype ten in a row; a quarter of an hour for each guess leaves a hundred a day."""
-
-FORGET_SECONDS: Final = 3600.0
-"""The time without a wrong password after which none counts any more."""
 
 MOST: Final = 10_000
 """Entries of each kind, a megabyte in all. The one used least recently is forgotten first."""
@@ -92,9 +74,7 @@ class _Side:
         """Wait until the next comparison has ended. Raises `WireError` if too many wait."""
         waiting = self._waiting.setdefault(key, [])
         if len(waiting) >= MAX_WAITING:
-            raise WireError(
-                "rate-limited", "there are too many log-ins at the same moment: try again in 2 s", retry=2.0
-            )
+            raise _too_many_at_once()
         woken: Deferred[None] = Deferred()
         waiting.append(woken)
         await woken
@@ -103,7 +83,7 @@ class _Side:
         self._compared[key] += 1
 
     def failed(self, key: str) -> None:
-        _remember(self.failures, key, self._growth.after(self._number(key) + 1, self._now()))
+        _remember(self.failures, key, _after(self._growth, self._number(key) + 1, self._now()))
 
     def end(self, key: str) -> None:
         self._compared[key] -= 1
@@ -142,8 +122,7 @@ class Pauses:
         )
         left = until - self._now()
         if left > 0:
-            text = f"there were too many wrong passwords: try again in {duration(left)}"
-            raise WireError("rate-limited", text, retry=round(left + 0.001, 3))
+            raise _too_many_wrong(left)
 
     async def begin(self, account: str, address: str) -> None:
         """Wait until a password may be compared; call `end` afterwards. Raises `WireError` during a pause.
@@ -162,24 +141,64 @@ class Pauses:
         for side, key in self._sides(account, address):
             side.begin(key)
 
-    def failed(self, account: str, address: str) -> None:
+    def failed(self, account: str, address: str) -> Deferred[None] | None:
         """Count a wrong password."""
         for side, key in self._sides(account, address):
             side.failed(key)
+        return None
 
     def end(self, account: str, address: str) -> None:
         """Called when a password has been compared, and counted if it was wrong, or could not be compared."""
         for side, key in self._sides(account, address):
             side.end(key)
 
-    def succeeded(self, account: str, address: str) -> None:
+    def succeeded(self, account: str, address: str) -> Deferred[None] | None:
         """Forget the wrong passwords of an account, and remember that its owner was there."""
         self._accounts.failures.pop(account, None)
-        self.note_owner(account, address)
+        return self.note_owner(account, address)
 
-    def note_owner(self, account: str, address: str) -> None:
+    def note_owner(self, account: str, address: str) -> Deferred[None] | None:
         """Remember that the owner of an account was at an address: the account's pauses are not for people there."""
         _remember(self._known, (account, network_of(address)), None)
+        return None
+
+
+class SharedPauses(Pauses):
+    """The pauses of all servers of a cluster. Each server bounds the passwords that it compares at the same time."""
+
+    def __init__(self, now: Callable[[], float], shared: SharedLimits) -> None:
+        super().__init__(now)
+        self._shared = shared
+
+    async def begin(self, account: str, address: str) -> None:
+        await super().begin(account, address)
+        try:
+            permission = await self._shared.begin_login(account, network_of(address))
+            if permission.wait > 0:
+                raise _too_many_wrong(permission.wait)
+            if permission.is_busy:
+                raise _too_many_at_once()
+        except BaseException:
+            self.end(account, address)
+            raise
+
+    def failed(self, account: str, address: str) -> Deferred[None]:
+        return self._shared.login_failed(account, network_of(address))
+
+    def succeeded(self, account: str, address: str) -> Deferred[None]:
+        return self._shared.login_succeeded(account, network_of(address))
+
+    def note_owner(self, account: str, address: str) -> Deferred[None]:
+        return self._shared.note_owner(account, network_of(address))
+
+
+def _too_many_wrong(left: float) -> WireError:
+    text = f"there were too many wrong passwords: try again in {duration(left)}"
+    return WireError("rate-limited", text, retry=round(left + 0.001, 3))
+
+
+def _too_many_at_once() -> WireError:
+    return WireError("rate-limited", "there are too many log-ins at the same moment: try again in 2 s", retry=2.0)
 
 
 def _remember(table: OrderedDict[_K, _V], key: _K, value: _V) -> None:

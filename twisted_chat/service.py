@@ -208,8 +208,8 @@ class ChatService(Service):
 
     def _open_everything(self) -> None:
         self._signals.start()
-        self._log, self._registry, self._cluster = self._open()
-        self._login = Login(self._registry, Passwords(self._reactor), self._reactor, self._policy)
+        self._log, self._registry, self._cluster, shared = self._open()
+        self._login = Login(self._registry, Passwords(self._reactor), self._reactor, self._policy, shared)
         self._login.start()
         self._chat = self._make_chat(
             self._reactor,

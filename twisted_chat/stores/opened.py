@@ -7,6 +7,7 @@ from typing import NamedTuple
 from ..cluster import STANDALONE, Cluster
 from ..log import Log
 from ..registry import Registry
+from ..shared_limits import SharedLimits
 
 
 class Opened(NamedTuple):
@@ -17,3 +18,5 @@ class Opened(NamedTuple):
     registry: Registry
     cluster: Cluster = STANDALONE
     """The servers that share the store."""
+    limits: SharedLimits | None = None
+    """The limits that these servers share."""

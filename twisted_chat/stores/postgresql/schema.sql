@@ -506,6 +506,123 @@ BEGIN
     RETURN false;
 END $$;
 
+-- The limits that all servers share, which are about the present, too. A key is an account's or a network's.
+
+-- The wrong passwords of the last hour.
+CREATE UNLOGGED TABLE failure (
+    key      text COLLATE "C" PRIMARY KEY,
+    number   integer     NOT NULL,
+    last     timestamptz NOT NULL,
+    until    timestamptz NOT NULL,                     -- the end of the pause
+    compared timestamptz NOT NULL DEFAULT '-infinity'  -- until when others wait, since a password is being compared
+);
+
+CREATE INDEX failure_by_last ON failure (last);
+
+-- The networks from which the owners of accounts have logged in: the pauses of these accounts are not for them.
+CREATE UNLOGGED TABLE owner_place (
+    account text COLLATE "C" NOT NULL,
+    network text COLLATE "C" NOT NULL,
+    time    timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (account, network)
+);
+
+CREATE INDEX owner_place_by_time ON owner_place (time);
+
+-- Token buckets.
+CREATE UNLOGGED TABLE bucket (
+    key    text COLLATE "C" PRIMARY KEY,
+    tokens double precision NOT NULL,
+    time   timestamptz NOT NULL, -- when it had these
+    filled timestamptz NOT NULL  -- when it is full again, and forgotten
+);
+
+CREATE INDEX bucket_by_filled ON bucket (filled);
+
+-- Returns the seconds that a log-in has to wait, and whether it has to wait for another one. After `free` wrong passwords
+-- of an account or a network, one is compared at a time: otherwise each server would let one through in each pause.
+CREATE FUNCTION begin_login(
+    account text, network text, account_free integer, network_free integer, forget double precision,
+    OUT wait double precision, OUT is_busy boolean
+) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    keys text[] := ARRAY['account ' || begin_login.account, 'network ' || begin_login.network];
+    frees integer[] := ARRAY[account_free, network_free];
+BEGIN
+    IF EXISTS (SELECT FROM owner_place AS p WHERE p.account = begin_login.account AND p.network = begin_login.network) THEN
+        keys[1] := NULL;
+    END IF;
+    IF begin_login.network = '' THEN
+        keys[2] := NULL;
+    END IF;
+    PERFORM FROM failure AS f WHERE f.key = ANY (keys) ORDER BY f.key FOR UPDATE;
+    SELECT coalesce(max(extract(epoch FROM f.until - clock_timestamp())), 0),
+        coalesce(bool_or(f.compared > clock_timestamp() AND f.number >= frees[array_position(keys, f.key)]), false)
+    INTO wait, is_busy FROM failure AS f
+    WHERE f.key = ANY (keys) AND f.last > clock_timestamp() - make_interval(secs => forget);
+    wait := greatest(wait, 0);
+    IF wait = 0 AND NOT is_busy THEN
+        UPDATE failure AS f SET compared = clock_timestamp() + interval '5 seconds'
+        WHERE f.key = ANY (keys) AND f.number >= frees[array_position(keys, f.key)];
+    END IF;
+END $$;
+
+-- Counts a wrong password of one key.
+CREATE FUNCTION login_failed(
+    key text, free integer, first double precision, longest double precision, forget double precision
+) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO failure AS f VALUES (key, 1, clock_timestamp(), clock_timestamp())
+    ON CONFLICT (key) DO UPDATE SET (number, last, until, compared) = (
+        SELECT n.number, clock_timestamp(), clock_timestamp() + make_interval(secs =>
+            CASE WHEN n.number < free THEN 0 ELSE least(longest, first * 2.0 ^ least(n.number - free, 30)) END
+        ), timestamptz '-infinity'
+        FROM (
+            SELECT CASE WHEN f.last < clock_timestamp() - make_interval(secs => forget) THEN 1 ELSE f.number + 1 END
+        ) AS n (number)
+    )
+$$;
+
+CREATE FUNCTION note_owner(account text, network text) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO owner_place AS p (account, network) VALUES (account, network)
+    ON CONFLICT (account, network) DO UPDATE SET time = now() WHERE p.time < now() - interval '1 hour'
+$$;
+
+-- Forgets the wrong passwords of an account, and lets the next password of its network be compared.
+CREATE FUNCTION login_succeeded(account text, network text) RETURNS void LANGUAGE sql AS $$
+    DELETE FROM failure WHERE key = 'account ' || account;
+    UPDATE failure SET compared = '-infinity' WHERE key = 'network ' || network;
+    SELECT note_owner(account, network);
+$$;
+
+-- Takes a token from a bucket. Returns the seconds until there is one; 0 if there was.
+CREATE FUNCTION take(key text, rate double precision, burst double precision) RETURNS double precision
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    b bucket%ROWTYPE;
+    now timestamptz;
+BEGIN
+    INSERT INTO bucket VALUES (take.key, burst, clock_timestamp(), clock_timestamp()) ON CONFLICT DO NOTHING;
+    SELECT * INTO b FROM bucket AS o WHERE o.key = take.key FOR UPDATE;
+    now := clock_timestamp();
+    b.tokens := least(burst, b.tokens + greatest(extract(epoch FROM now - b.time), 0) * rate);
+    IF b.tokens < 1 THEN
+        RETURN (1 - b.tokens) / rate;
+    END IF;
+    UPDATE bucket AS o SET tokens = b.tokens - 1, time = now,
+        filled = now + make_interval(secs => (burst - b.tokens + 1) / rate)
+    WHERE o.key = take.key;
+    RETURN 0;
+END $$;
+
+-- Forgets what does not count any more.
+CREATE FUNCTION forget_limits(forget double precision) RETURNS void LANGUAGE sql AS $$
+    DELETE FROM failure WHERE last < now() - make_interval(secs => forget);
+    DELETE FROM owner_place WHERE time < now() - interval '30 days';
+    DELETE FROM bucket WHERE filled < now();
+$$;
+
 -- For an import: makes rooms, locks them in the order of their keys, and returns their rows.
 CREATE FUNCTION import_rooms(keys text[], names text[]) RETURNS TABLE (id bigint, key text, topic text)
 LANGUAGE plpgsql AS $$

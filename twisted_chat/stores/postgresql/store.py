@@ -9,6 +9,7 @@ from ..opened import Opened
 from ..retention import EVERYTHING, Keep
 from .cluster import PostgreSQLCluster
 from .database import PATIENCE, Database
+from .limits import PostgreSQLLimits
 from .log import PostgreSQLLog
 from .registry import PostgreSQLRegistry
 
@@ -30,8 +31,10 @@ async def open_store(
         await log.start()
         await registry.start()
         cluster.start()
+        limits = PostgreSQLLimits(database)
+        limits.start()
     except BaseException:
         await database.close()
         raise
     database.run(database.listen())
-    return Opened(log, registry, cluster)
+    return Opened(log, registry, cluster, limits)
