@@ -6,15 +6,11 @@ import json
 import os
 import re
 import shlex
-import socket
-import ssl
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-from twisted.internet import reactor
-from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
@@ -22,8 +18,8 @@ from twisted_chat import tap
 from twisted_chat.descriptions import BACKLOG
 
 from .certificates import certificate
-from .programs import ROOT, TIMEOUT, TWISTD, Program, Server, folder, program
-from .websockets import request, text
+from .programs import ROOT, TWISTD, Program, Server, folder, program
+from .proxies import ProxyTestCase, free_port, until
 
 CONTRIB = ROOT / "contrib"
 SYSTEMD = CONTRIB / "systemd"
@@ -95,19 +91,7 @@ class SystemdTests(TestCase):
         self.assertEqual([line for line in complaints if "twistd is not executable" not in line], [])
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        port: int = one.getsockname()[1]
-        return port
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    """Wait until something that another program does is so; trial gives up in time."""
-    while not is_so():
-        await deferLater(cast(Any, reactor), 0.01)
-
-
-class ProxyTests(TestCase):
+class ProxyTests(ProxyTestCase):
     """The configurations of proxies, with the real proxies in front of a server.
 
     Beside a client, only one of another address gets in: the server sees the addresses, and believes no others.
@@ -119,41 +103,9 @@ class ProxyTests(TestCase):
             self, "--web", f"unix:{home}/chat-web.sock", "--connections-per-address", "1", home=home, places=2
         )
 
-    def hello(self, port: int, source: str, host: str) -> str:
-        """Say hello from an address of this machine, and pretend another one. Returns the type of the answer."""
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        plain = socket.create_connection(("127.0.0.1", port), TIMEOUT, (source, 0))
-        connection = context.wrap_socket(plain, server_hostname=host.partition(":")[0])
-        self.addCleanup(connection.close)
-        headers = {"Host": host, "Origin": f"https://{host}", "X-Forwarded-For": "192.0.2.7"}
-        connection.sendall(request(**headers))
-        self.read_until(connection, rb"\r\n\r\n")  # Caddy loses what comes before the upgrade
-        connection.sendall(text({"type": "hello", "nick": f"from-{source}"}))
-        return self.read_until(connection, rb'"type":"(\w+)"')[1].decode()
-
-    def read_until(self, connection: socket.socket, pattern: bytes) -> re.Match[bytes]:
-        """Read until a pattern has arrived."""
-        data = b""
-        while not (found := re.search(pattern, data)):
-            received = connection.recv(1000)
-            assert received, data
-            data += received
-        return found
-
     async def check(self, port: int, host: str) -> None:
         for source, answer in (("127.0.0.2", "welcome"), ("127.0.0.2", "error"), ("127.0.0.3", "welcome")):
             self.assertEqual(await deferToThread(self.hello, port, source, host), answer)
-
-    async def wait_for(self, port: int) -> None:
-        """Wait until somebody listens on a port."""
-
-        def listens() -> bool:
-            with socket.socket() as one:
-                return one.connect_ex(("127.0.0.1", port)) == 0
-
-        await until(listens)
 
     async def test_nginx_forwards_browsers_with_their_addresses(self) -> None:
         nginx_path = program("nginx")

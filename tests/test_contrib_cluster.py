@@ -1,0 +1,223 @@
+"""The files for a cluster in contrib/cluster: they fit the server, and the programs that they are for take them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import ssl
+import subprocess
+from pathlib import Path
+from urllib.request import urlopen
+
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+
+from twisted_chat import tap
+from twisted_chat.stores.postgresql.urls import hosts_of
+
+from .programs import ROOT, Program, Server, folder, program
+from .proxies import ProxyTestCase, free_port
+
+CLUSTER = ROOT / "contrib" / "cluster"
+CHAT = "chat.example.org"
+MACHINES = ("one=10.0.0.1", "two=10.0.0.2", "three=10.0.0.3")
+FOURTH = "four=10.0.0.4"
+
+
+def prepare(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `prepare` in a folder."""
+    command = ["sh", str(CLUSTER / "prepare"), *arguments]
+    return subprocess.run(command, cwd=home, capture_output=True, text=True)
+
+
+def variables(path: Path) -> dict[str, str]:
+    """Read a file of environment variables, as systemd does."""
+    lines = [line.partition("=") for line in path.read_text().splitlines() if not line.startswith("#")]
+    return {name: value.strip('"') for name, _, value in lines}
+
+
+def options_of(machine: Path) -> list[str]:
+    """Return the options of the chat server on a machine, with files that are here, and at free ports."""
+    words = shlex.split(variables(machine / "chat.env")["OPTIONS"])
+    words = [re.sub(r"^(.*tls:)/etc/chat/certificates:\d+$", rf"\1{machine}:0", word) for word in words]
+    return [word.replace("/etc/chat/", f"{machine}/") for word in words]
+
+
+class FilesTests(TestCase):
+    """What `prepare` makes."""
+
+    def setUp(self) -> None:
+        self.home = folder(self)
+        done = prepare(self.home, CHAT, *MACHINES)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.files = self.home / "cluster"
+
+    def test_the_server_takes_its_options(self) -> None:
+        for name in ("one", "two", "three"):
+            options = tap.Options()
+            options.parseOptions(options_of(self.files / name))
+            self.assertEqual(len(options["places"]), 3)
+            self.assertEqual(len(options["status"]), 1)
+            hosts = [re.findall(r"@([^/]*)/", host) for host in hosts_of(options["database"])]
+            self.assertEqual(hosts, [["10.0.0.1"], ["10.0.0.2"], ["10.0.0.3"]])
+            self.assertIn("sslmode=verify-full", options["database"])
+
+    def test_nobody_else_can_read_a_secret(self) -> None:
+        self.assertEqual(self.files.stat().st_mode & 0o077, 0)
+
+    def test_every_certificate_is_for_its_machine(self) -> None:
+        authority = str(self.files / "ca.crt")
+        for machine in MACHINES:
+            name, _, address = machine.partition("=")
+            for file, named in (("machine.crt", ["-verify_ip", address]), ("people.pem", ["-verify_hostname", CHAT])):
+                command = ["openssl", "verify", "-x509_strict", "-CAfile", authority, *named]
+                done = subprocess.run([*command, str(self.files / name / file)], capture_output=True, text=True)
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_a_machine_more_gets_a_server_and_leaves_the_secrets_as_they_are(self) -> None:
+        paths = [path for path in self.files.rglob("*") if path.is_file() and path.name != "haproxy.cfg"]
+        before = {path: path.read_bytes() for path in paths}
+        self.assertEqual(prepare(self.home, CHAT, *MACHINES, FOURTH).returncode, 0)
+        for path, content in before.items():
+            self.assertEqual(path.read_bytes(), content, path)
+        made = {path.name for path in (self.files / "four").iterdir()}
+        self.assertEqual(made, {"ca.crt", "chat.env", "people.pem", "status-token"})
+        chat_one, chat_four = (self.files / name / "chat.env" for name in ("one", "four"))
+        self.assertEqual(chat_one.read_text(), chat_four.read_text())
+        balancer = (self.files / "two" / "haproxy.cfg").read_text()
+        self.assertEqual(len(re.findall(r"^    server four 10\.0\.0\.4:", balancer, re.MULTILINE)), 2)
+
+    def test_what_is_no_machine_is_refused(self) -> None:
+        for wrong in ("four", "four=", "=10.0.0.4", "f/r=10.0.0.4", "four=10.0.0.4=", "four=10.0.0.4;id"):
+            done = prepare(self.home, CHAT, *MACHINES, wrong)
+            self.assertEqual(done.returncode, 2, wrong)
+            self.assertIn(f"NAME=ADDRESS, such as one=10.0.0.1, and not '{wrong}'", done.stderr)
+        self.assertIn("give the name of the chat and three machines", prepare(self.home, CHAT, *MACHINES[:2]).stderr)
+
+    def test_the_files_that_are_installed_exist(self) -> None:
+        script = (CLUSTER / "install").read_text()
+        for path in re.findall(r"contrib/\w+/[\w.-]+", script):
+            self.assertTrue((ROOT / path).is_file(), path)
+        made = {path.name for path in (self.files / "one").iterdir()}
+        self.assertEqual(set(re.findall(r'"\$from/([\w.-]+)"', script)), made)
+
+    def test_the_scripts_are_read_by_a_plain_shell(self) -> None:
+        for name in ("install", "make_database", "prepare"):
+            done = subprocess.run(["sh", "-n", str(CLUSTER / name)], capture_output=True, text=True)
+            self.assertEqual((done.returncode, done.stderr), (0, ""), name)
+
+    def test_systemd_knows_the_settings_of_the_service(self) -> None:
+        analyze = program("systemd-analyze", "systemd")
+        shutil.copy(ROOT / "contrib" / "systemd" / "chat.service", self.home)
+        (self.home / "chat.service.d").mkdir()
+        shutil.copy(CLUSTER / "chat.conf", self.home / "chat.service.d" / "cluster.conf")
+        result = subprocess.run([analyze, "verify", str(self.home / "chat.service")], capture_output=True, text=True)
+        self.assertEqual([line for line in result.stderr.splitlines() if "cluster.conf" in line], [])
+
+    def test_haproxy_takes_its_configuration(self) -> None:
+        command = [program("haproxy"), "-c", "-f", str(self.files / "one" / "haproxy.cfg")]
+        done = subprocess.run(command, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    async def test_etcd_lets_only_machines_of_the_cluster_in(self) -> None:
+        etcd = program("etcd", "etcd-server")
+        machine, clients, peers = self.files / "one", free_port(), free_port()
+        settings = variables(machine / "etcd.env")
+        self.assertEqual(
+            settings["ETCD_INITIAL_CLUSTER"],
+            "one=https://10.0.0.1:2380,two=https://10.0.0.2:2380,three=https://10.0.0.3:2380",
+        )
+        settings["ETCD_INITIAL_CLUSTER"] = "one=https://10.0.0.1:2380"
+        settings["ETCD_DATA_DIR"] = str(self.home / "etcd")
+        words = [f"{name}={value}" for name, value in settings.items()]
+        words = [re.sub(r"//(0\.0\.0\.0|10\.0\.0\.1):2379", f"//127.0.0.1:{clients}", word) for word in words]
+        words = [re.sub(r"//(0\.0\.0\.0|10\.0\.0\.1):2380", f"//127.0.0.1:{peers}", word) for word in words]
+        words = [word.replace("/etc/cluster/", f"{machine}/") for word in words]
+        running = Program(self, "/usr/bin/env", *words, etcd, home=self.home)
+        await running.says("ready to serve client requests")
+        self.assertNotIn("unrecognized", running.output)
+
+        def ask(*certificate: str) -> int:
+            url = f"https://127.0.0.1:{clients}/health"
+            trusts = ssl.create_default_context(cafile=str(machine / "ca.crt"))
+            if certificate:
+                trusts.load_cert_chain(*certificate)
+            return answer_of(url, trusts)
+
+        self.assertEqual(await deferToThread(ask, str(machine / "machine.crt"), str(machine / "machine.key")), 200)
+        self.assertEqual(await deferToThread(ask), 0)
+
+
+def answer_of(url: str, trusts: ssl.SSLContext) -> int:
+    """Return the status of an answer over HTTPS; 0 if the connection is refused."""
+    try:
+        with urlopen(url, context=trusts) as answer:
+            return int(answer.status)
+    except OSError:
+        return 0
+
+
+class BalancerTests(ProxyTestCase):
+    """HAProxy in front of two servers, with a third one that does not run."""
+
+    async def test_clients_get_to_a_server_that_runs_with_their_addresses(self) -> None:
+        haproxy_path = program("haproxy")
+        home = folder(self)
+        self.assertEqual(prepare(home, CHAT, "one=127.0.0.1", "two=127.0.0.1", "three=127.0.0.1").returncode, 0)
+        files = home / "cluster"
+        servers = [await self.start_server(files / name) for name in ("one", "two")]
+        text = (files / "one" / "haproxy.cfg").read_text()
+        for name, places in zip(("one", "two"), servers, strict=True):
+            text = self.moved(text, name, places.ports[1], places.ports[2], await self.status_port(places))
+        text = self.moved(text, "three", *[free_port()] * 3)
+        programs, browsers = free_port(), free_port()
+        for old, new in ((14943, programs), (443, browsers), (80, free_port())):
+            text = text.replace(f"bind :::{old} v4v6", f"bind 127.0.0.1:{new}")
+        text = re.sub(r"^ +(log|user|group|chroot|maxconn) .*\n", "", text, flags=re.MULTILINE)
+        (home / "haproxy.cfg").write_text(text)
+        haproxy = Program(self, haproxy_path, "-db", "-f", str(home / "haproxy.cfg"), home=home)
+        await self.wait_for(browsers)
+
+        # Each server lets one client of an address in.
+        trusts = ssl.create_default_context(cafile=str(files / "ca.crt"))
+        for source, answer in (
+            ("127.0.0.2", "welcome"),
+            ("127.0.0.2", "welcome"),
+            ("127.0.0.2", "error"),
+            ("127.0.0.3", "welcome"),
+        ):
+            self.assertEqual(await deferToThread(self.hello, browsers, source, CHAT, trusts), answer)
+        self.assertEqual(await deferToThread(self.say_hello, programs, "127.0.0.4", trusts), "welcome")
+
+        await haproxy.says("Server programs/three is DOWN")
+        self.assertEqual(await servers[0].stop(), 0)
+        for source in ("127.0.0.5", "127.0.0.6"):
+            self.assertEqual(await deferToThread(self.say_hello, programs, source, trusts), "welcome")
+        await haproxy.says("Server browsers/one is DOWN")
+        self.assertNotIn("Server programs/two is DOWN", haproxy.output)
+
+    async def start_server(self, machine: Path) -> Server:
+        """Start a server as on a machine, but on a file, which lets in one client of each address."""
+        options = options_of(machine)
+        options[options.index("--database") + 1] = str(machine / "chat.sqlite")
+        return await Server.start(self, *options, "--connections-per-address", "1", home=machine, places=3)
+
+    async def status_port(self, server: Server) -> int:
+        (match,) = await server.says(r"the status is served on \S+:(\d+)\n")
+        return int(match[1])
+
+    def moved(self, text: str, name: str, programs: int, browsers: int, status: int) -> str:
+        """Have HAProxy find a server at other ports."""
+        text, first = re.subn(
+            rf"server {name} \S+ check port 14990", f"server {name} 127.0.0.1:{programs} check port {status}", text
+        )
+        text, second = re.subn(rf"server {name} \S+ track", f"server {name} 127.0.0.1:{browsers} track", text)
+        self.assertEqual((first, second), (1, 1))
+        return text
+
+    def say_hello(self, port: int, source: str, trusts: ssl.SSLContext) -> str:
+        """Say hello as a program does. Returns the type of the answer."""
+        connection = self.connect(port, source, CHAT, trusts)
+        connection.sendall(b'{"type": "hello", "nick": "from-%s"}\n' % source.encode())
+        return self.read_until(connection, rb'"type":"(\w+)"')[1].decode()
