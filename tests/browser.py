@@ -317,14 +317,14 @@ class Tab:
         self.click("dialog .dialog-buttons .primary")
         self.wait_for("return document.querySelector('dialog') === null")
 
-    def sign_in(self, nick: str, password: str = "") -> None:
+    def log_in(self, nick: str, password: str = "") -> None:
         """Choose a nick, with the password of its account, and wait until the chat is there."""
         self.find("#nick").clear()  # it proposes the last one
         self.press(nick, on="#nick")
         if password:
             self.click("#has-account")
             self.press(password, on="#password")
-        self.click("#sign-in-button")
+        self.click("#login-button")
         self.wait_for_text("#room-name", ".")
         self.wait_for("return document.querySelector('#timeline :is(.start, .message)') !== null")
 
@@ -377,9 +377,9 @@ class PageTestCase(SynchronousTestCase):
         return tab
 
     def join(self, nick: str, room: str = "lobby") -> Tab:
-        """Have somebody sign in with the page, and enter a room."""
+        """Have somebody come in with the page, and enter a room."""
         tab = self.open(f"?room={room}")
-        tab.sign_in(nick)
+        tab.log_in(nick)
         return tab
 
     def client(self, nick: str, room: str = "lobby", **options: Any) -> Client:

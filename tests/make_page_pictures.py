@@ -43,7 +43,7 @@ def main(folder: Path = FOLDER) -> None:
         for nick, text in CONVERSATION:
             clients[nick].say(text)
         tab = browser.open(f"{server.url}?room=kitchen")
-        tab.sign_in("alice")
+        tab.log_in("alice")
         for room in ("lobby", "garden"):
             tab.say(f"/join {room}")
             tab.wait_for_text("#room-name", room)

@@ -67,7 +67,7 @@ class JavaScriptTests(SynchronousTestCase):
         self.assertEqual(done.returncode, 0, done.stdout[-5000:] + done.stderr)
         self.assertRegex(done.stdout, r"client\.js +\| 100\.00")
 
-    def test_the_types_of_the_client_are_right(self) -> None:
+    def test_the_types_of_the_page_and_of_its_client_are_right(self) -> None:
         if not TSC.exists():
             missing = f"there is no TypeScript at {TSC.relative_to(ROOT)}: .ci/run gets it"
             if os.environ.get("CI"):

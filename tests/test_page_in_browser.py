@@ -97,12 +97,12 @@ class TalkTests(PageTestCase):
     def test_no_field_takes_a_script(self) -> None:
         alice = self.open(f"?room={EVIL}")
         alice.press(EVIL[:32], on="#nick")
-        alice.click("#sign-in-button")
-        alice.wait_for_text("#sign-in-error", "nick")
+        alice.click("#login-button")
+        alice.wait_for_text("#login-error", "nick")
         self.assertEqual(alice.run("return document.querySelector('#nick').value"), EVIL[:32])
         alice.find("#nick").clear()
         alice.press("alice", on="#nick")
-        alice.click("#sign-in-button")
+        alice.click("#login-button")
         alice.wait_for_text("#banner", "room")  # there is no room of such a name
         alice.click("#go-to")
         alice.press(EVIL, on="dialog input")

@@ -13,7 +13,7 @@ class AccountTestCase(PageTestCase):
     """People with an account."""
 
     def register(self, tab: Tab) -> None:
-        """Make the nick of somebody an account, to which the browser does not sign in by itself."""
+        """Make the nick of somebody an account, to which the browser does not log in by itself."""
         tab.click("#me")
         tab.choose("Register this nick…")
         tab.click("dialog .check input")
@@ -24,7 +24,7 @@ class AccountTestCase(PageTestCase):
 class AccountTests(AccountTestCase):
     """People with an account, and without one."""
 
-    def test_an_account_is_registered_and_signed_in_to(self) -> None:
+    def test_an_account_is_registered_and_logged_in_to(self) -> None:
         alice = self.join("alice")
         alice.click("#me")
         alice.choose("Register this nick…")
@@ -45,9 +45,9 @@ class AccountTests(AccountTestCase):
         other = self.open()
         other.find("#nick").clear()
         other.press("alice", Keys.ENTER, on="#nick")
-        other.wait_for_text("#sign-in-error", "somebody's account")
+        other.wait_for_text("#login-error", "somebody's account")
         other.press("wrong", Keys.ENTER, on="#password")
-        other.wait_for_text("#sign-in-error", "(?i)password")
+        other.wait_for_text("#login-error", "(?i)password")
         other.find("#password").clear()
         other.press(PASSWORD, Keys.ENTER, on="#password")
         other.wait_for_text(".me-kind", "Account")
@@ -56,21 +56,21 @@ class AccountTests(AccountTestCase):
         third = self.open()  # with the token that is kept
         third.wait_for_text(".me-kind", "Account")
         third.click("#me")
-        third.choose("Devices that are signed in…")
+        third.choose("Devices that are logged in…")
         third.wait_for_text("dialog .row", r"^browser \w+ \(this device\)since ")
         third.press(Keys.ESCAPE)
         third.click("#me")
-        third.choose("Sign out")
-        third.find("#sign-in-form")
+        third.choose("Log out")
+        third.find("#login-form")
         self.assertNotIn("browser", third.run("return JSON.stringify({ ...localStorage })"))
         self.assert_no_problems()
 
-    def test_a_guest_signs_in_to_an_account(self) -> None:
+    def test_a_guest_logs_in_to_an_account(self) -> None:
         alice = self.join("alice")
         self.register(alice)
         guest = self.join("guest", "garden")
         guest.click("#me")
-        guest.choose("Sign in to an account…")
+        guest.choose("Log in to an account…")
         guest.press("alice", on="dialog [name=nick]")
         guest.press(PASSWORD, Keys.ENTER, on="dialog [name=password]")
         guest.wait_for_text(".me-nick", "^alice$")
@@ -92,7 +92,7 @@ class AccountTests(AccountTestCase):
         alice.wait_for_message("and back")
         for tab in (alice, bob):
             tab.use().refresh()
-            tab.wait_for_text("#sign-in-error", "somebody's account")
+            tab.wait_for_text("#login-error", "somebody's account")
             tab.press(PASSWORD, Keys.ENTER, on="#password")
             tab.wait_for_message("and back")
             self.assertEqual(tab.said(), ["for you alone", "and back"])
@@ -144,7 +144,7 @@ class ModerationTests(AccountTestCase):
         return tab.texts("[role=menuitem]")
 
     def test_menus_offer_what_a_role_allows(self) -> None:
-        order = ["Mute bob…", "Put bob out of the room…", "Ban bob…"]
+        order = ["Mute bob…", "Kick bob…", "Ban bob…"]
         order += ["Delete all messages of bob…", "Change the role of bob…"]
         self.assertEqual(self.menu_of(self.alice, "bob"), ["Send a direct message", "Mention", *order])
         self.assertEqual(self.menu_of(self.bob, "alice"), ["Send a direct message", "Mention"])
@@ -180,14 +180,14 @@ class ModerationTests(AccountTestCase):
     def test_who_is_put_out_sees_why_and_comes_back(self) -> None:
         self.bob.say("hello")
         self.menu_of(self.alice, "bob")
-        self.alice.choose("Put bob out of the room…")
+        self.alice.choose("Kick bob…")
         self.alice.fill(reason="it is late")
         self.bob.wait_for_text("#banner", "You are not in this room. You were put out .*it is late")
         self.bob.wait_for("return document.querySelectorAll('.member').length === 0")
         self.assertEqual(self.bob.texts("#member-count"), ["0"])
         box = self.bob.find("#text")
         self.assertEqual((box.is_enabled(), box.get_attribute("placeholder")), (False, "You are not in this room"))
-        self.alice.wait_for_text(".happening.notice", "bob was put out of the room by alice: it is late")
+        self.alice.wait_for_text(".happening.notice", "alice put bob out of the room: it is late")
         self.alice.wait_for("return document.querySelectorAll('.member').length === 1")
         self.bob.click("#banner-button")
         self.bob.wait_for_message("hello")

@@ -80,7 +80,7 @@ class StorageTests(PageTestCase):
             sessionStorage["chat:nick"] = JSON.stringify("x".repeat(2e4));"""
         )
         alice.use().refresh()
-        alice.sign_in("alice")
+        alice.log_in("alice")
         alice.say("hello")
         alice.wait_for_message("hello", ".kept")
         self.assertEqual(alice.run("return sessionStorage['twisted-chat:message:a'] ?? null"), None)

@@ -105,7 +105,7 @@ class PhoneTests(PageTestCase):
         alice = self.open("?room=garden")
         alice.size(*PHONE, is_phone=True)
         self.assert_fits(alice)
-        alice.sign_in("alice")
+        alice.log_in("alice")
         alice.wait_for_text(".message pre", "a long line")
         self.assert_fits(alice)
         alice.say("from a phone")
@@ -152,7 +152,7 @@ class AttentionTests(PageTestCase):
               if (text) window.heard.push(text);
             }).observe(document.querySelector("#announcer"), { childList: true });"""
         alice.run(heard)
-        alice.sign_in("alice")
+        alice.log_in("alice")
         alice.wait_for_message("an old one")
         bob.say("a new one")
         alice.wait_for("return window.heard.length === 1")
@@ -235,7 +235,7 @@ class AccessibilityTests(PageTestCase):
         for theme in ("light", "dark"):
             alice.prefer(theme)
             self.assert_accessible(alice, f"signing in, {theme}")
-        alice.sign_in("alice")
+        alice.log_in("alice")
         texts = (
             "**bold** `code` https://example.org",
             "```sh\nrun\n```",

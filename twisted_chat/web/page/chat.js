@@ -6,8 +6,8 @@
 import { key as keyOf } from "./client/objects.js";
 import { Conversation, conversationId } from "./conversation.js";
 import { mentions } from "./markup.js";
+import { ACTIONS, apply, describe, textOfParts } from "./moderation.js";
 import { sentence, textOf } from "./texts.js";
-import { shortTime } from "./times.js";
 
 /** Messages of the first page of a conversation, and of the older ones, which are asked for while somebody scrolls. */
 const FIRST_PAGE = 50;
@@ -16,20 +16,29 @@ const OLDER_PAGE = 100;
 /** Direct conversations whose messages are asked for at the start, if they have unread ones. The others wait. */
 const DIRECTS = 20;
 
-/** The author of what the server does itself. */
-const SERVER = "server";
-
 /** What a role may do, from the least to the most. */
 export const ROLES = ["", "member", "moderator", "owner", "operator"];
+
+/** @typedef {import("./client.js").Client} Client */
+/** @typedef {import("./client.js").Message} Message */
+/** @typedef {import("./client.js").Page} Page */
+/** @typedef {import("./client.js").Request} Request */
+/** @typedef {import("./conversation.js").ConversationKind} ConversationKind */
+/** @typedef {import("./conversation.js").MessageItem} MessageItem */
+/** @typedef {import("./moderation.js").Action} Action */
+/** @typedef {import("./moderation.js").OwnAction} OwnAction */
+/** @typedef {{conversation: Conversation, item: MessageItem}} Said */
+/** Something to be told in passing, with a button that does something about it.
+ * @typedef {{text: string, action?: string, act?: () => void}} Note */
 
 /**
  * @typedef {object} ChatEvents
  * @property {undefined} list the conversations, or what is unread in them
  * @property {Conversation | null} current another conversation is open
  * @property {undefined} me one's own nick, account or connection
- * @property {{conversation: Conversation, item: object}} said somebody has just sent a message
- * @property {object} deleted the text of a message was taken away
- * @property {{text: string, action?: string, act?: () => void}} note something to be told in passing
+ * @property {Said} said somebody has just sent a message
+ * @property {MessageItem} deleted the text of a message was taken away
+ * @property {Note} note
  * @property {Conversation} members the members of a room
  */
 
@@ -38,6 +47,7 @@ export class Chat {
   conversations = new Map();
   /** @type {Conversation | null} */
   current = null;
+  /** @type {import("./client.js").State} */
   state = "connecting";
   reason = "";
   /** The time of the next attempt to connect, in milliseconds since 1970, while there is no connection. */
@@ -45,15 +55,18 @@ export class Chat {
 
   #client;
   #memory;
+  /** @type {Map<string, ((detail: any) => void)[]>} */
   #listeners = new Map();
-  #order = new Map();
+  /** One's own messages that an earlier run of the page has sent, with the items that stand for them.
+   * @type {Map<Request, [Conversation, MessageItem]>} */
   #restored = new Map();
   #isLooking = false;
   #isWelcome = false;
+  /** The conversations whose older messages are asked for. @type {Set<Conversation>} */
   #loading = new Set();
 
   /**
-   * @param {import("./client.js").Client} client one that was not started
+   * @param {Client} client one that was not started
    * @param {import("./memory.js").Memory} memory
    */
   constructor(client, memory) {
@@ -80,7 +93,14 @@ export class Chat {
     this.#listeners.set(type, [...(this.#listeners.get(type) ?? []), listener]);
   }
 
-  tell(type, detail) {
+  /**
+   * Call those that listen.
+   *
+   * @template {keyof ChatEvents} T
+   * @param {T} type
+   * @param {ChatEvents[T] extends undefined ? [] : [ChatEvents[T]]} details
+   */
+  tell(type, ...[detail]) {
     for (const listener of this.#listeners.get(type) ?? []) {
       listener(detail);
     }
@@ -96,6 +116,7 @@ export class Chat {
     this.#memory.forget();
   }
 
+  /** @param {string} nick */
   isMe(nick) {
     return keyOf(nick) === keyOf(this.nick);
   }
@@ -120,16 +141,19 @@ export class Chat {
     const first = this.conversations.get(last) ?? this.conversations.values().next().value ?? null;
     this.show(first);
     await this.#listDirects();
-    if (this.current === first && first?.id !== last && this.conversations.has(last)) {
-      this.show(this.conversations.get(last));
+    const listed = this.conversations.get(last);
+    if (this.current === first && first?.id !== last && listed !== undefined) {
+      this.show(listed);
     }
   }
 
-  /** Show one's own message that an earlier run of the page has sent, and that has no ack. */
+  /** Show one's own message that an earlier run of the page has sent, and that has no ack. @param {Request} request */
   #restore(request) {
-    if (request.kind === "message") {
-      const conversation = this.#make(request.room ? "room" : "direct", request.room ?? request.nick);
-      this.#restored.set(request, [conversation, conversation.addOwn(this.nick, request.text)]);
+    const { kind, room, nick } = request;
+    const name = room ?? nick;
+    if (kind === "message" && name) {
+      const conversation = this.#make(room ? "room" : "direct", name);
+      this.#restored.set(request, [conversation, conversation.addOwn(this.nick, request.text ?? "")]);
     }
   }
 
@@ -160,7 +184,7 @@ export class Chat {
 
   // Conversations
 
-  /** Open a conversation: join the room, or talk to a nick. @param {"room" | "direct"} kind @param {string} name */
+  /** Open a conversation: join the room, or talk to a nick. @param {ConversationKind} kind @param {string} name */
   open(kind, name) {
     const conversation = this.#make(kind, name);
     if (kind === "room" && !conversation.isJoined) {
@@ -210,6 +234,7 @@ export class Chat {
     this.tell("list");
   }
 
+  /** Find a conversation, or begin one. @param {ConversationKind} kind @param {string} name */
   #make(kind, name) {
     const id = conversationId(kind, name);
     let conversation = this.conversations.get(id);
@@ -224,6 +249,7 @@ export class Chat {
     return conversation;
   }
 
+  /** Join a room, and load its newest messages. @param {Conversation} conversation */
   async #enter(conversation) {
     try {
       const room = await this.#client.join(conversation.name);
@@ -253,13 +279,16 @@ export class Chat {
 
   // The log
 
+  /** @param {Conversation} conversation @param {import("./client.js").PageOptions} options */
   #history(conversation, options) {
     return conversation.kind === "room"
       ? this.#client.history(conversation.name, options)
       : this.#client.directHistory(conversation.name, options);
   }
 
+  /** @param {Conversation} conversation */
   async #loadNewest(conversation) {
+    /** @type {Page} */
     let page = { messages: [], more: false };
     if (conversation.kind === "room" || this.account) {
       try {
@@ -280,7 +309,11 @@ export class Chat {
     this.#markIfLooking(conversation);
   }
 
-  /** Ask for older messages. Returns true once there are more items, or none are left. */
+  /**
+   * Ask for older messages. Returns true once there are more items, or none are left.
+   *
+   * @param {Conversation} conversation
+   */
   async loadOlder(conversation) {
     const before = conversation.oldestSeq;
     if (!conversation.isLoaded || !conversation.hasOlder || this.#loading.has(conversation)) {
@@ -303,11 +336,13 @@ export class Chat {
     return true;
   }
 
+  /** @param {Conversation} conversation @param {Page} page */
   #addPage(conversation, { messages, more }) {
-    conversation.addPage(messages.map((message) => this.#itemOf(message)), more);
+    const items = messages.map((message) => ({ ...this.#itemOf(message), seq: Number(message.seq) })); // all have one
+    conversation.addPage(items, more);
   }
 
-  /** Make an item of a message of the wire. */
+  /** Make an item of a message of the wire. @param {Message} message */
   #itemOf({ msg, author, seq, time, deleted }) {
     const own = this.isMe(author);
     return {
@@ -342,18 +377,21 @@ export class Chat {
     }
   }
 
+  /** @param {Conversation} conversation */
   isLookingAt(conversation) {
     return this.#isLooking && conversation === this.current;
   }
 
+  /** @param {Conversation} conversation */
   #markIfLooking(conversation) {
     if (this.isLookingAt(conversation) && conversation.isLoaded) {
       this.#markRead(conversation);
     }
   }
 
+  /** @param {Conversation} conversation */
   #markRead(conversation, seq = Infinity) {
-    if (conversation.markRead(seq)) {
+    if (conversation.markRead(seq) && conversation.readSeq !== null) {
       this.#memory.read[conversation.id] = conversation.readSeq;
       this.#memory.changed();
     }
@@ -381,16 +419,19 @@ export class Chat {
   /** Send a message to the open conversation. @param {string} text */
   say(text) {
     const conversation = this.current;
-    conversation.unmark();
-    this.#send(conversation, conversation.addOwn(this.nick, text));
+    if (conversation !== null) {
+      conversation.unmark();
+      this.#send(conversation, conversation.addOwn(this.nick, text));
+    }
   }
 
-  /** Send a message anew that was refused. */
+  /** Send a message anew that was refused. @param {Conversation} conversation @param {MessageItem} item */
   retry(conversation, item) {
     conversation.retried(item);
     this.#send(conversation, item);
   }
 
+  /** @param {Conversation} conversation @param {MessageItem} item */
   #send(conversation, item) {
     const { kind, name } = conversation;
     const room = kind === "room" ? this.#client.room(name) : undefined;
@@ -402,14 +443,16 @@ export class Chat {
       conversation.failed(item, textOf(error));
       return;
     }
+    const { request } = answer;
     answer.then(
-      () => this.#acked(conversation, item, answer.request),
+      () => this.#acked(conversation, item, request),
       (error) => conversation.failed(item, textOf(error)),
     );
   }
 
+  /** @param {Conversation} conversation @param {MessageItem} item @param {Request} request */
   #acked(conversation, item, { seq, time }) {
-    conversation.acked(item, seq, time === undefined ? new Date() : new Date(time));
+    conversation.acked(item, seq, time ? new Date(time) : new Date());
     this.#markIfLooking(conversation);
   }
 
@@ -430,21 +473,9 @@ export class Chat {
     }
   }
 
-  #moved(name, nick, what) {
-    const conversation = this.#roomNamed(name);
-    if (conversation === undefined) {
-      return;
-    }
-    conversation.moved(nick, what);
-    conversation.count = Math.max(0, conversation.count + (what === "join" ? 1 : -1));
-    const others = conversation.members.filter((one) => keyOf(one) !== keyOf(nick));
-    conversation.members = what === "join" ? sortedNames([...others, nick]) : others;
-    this.tell("members", conversation);
-    conversation.tell();
-  }
-
   // The events of the client
 
+  /** @param {string} name */
   #roomNamed(name) {
     return this.conversations.get(conversationId("room", name));
   }
@@ -466,9 +497,10 @@ export class Chat {
     );
     this.#followMessages(client);
     this.#followRooms(client);
-    this.#followOrder(client);
+    this.#followModerators(client);
   }
 
+  /** @param {Request} request @param {(conversation: Conversation, item: MessageItem) => void} settle */
   #settleRestored(request, settle) {
     const restored = this.#restored.get(request);
     if (restored !== undefined) {
@@ -477,17 +509,23 @@ export class Chat {
     }
   }
 
+  /** The partner of a direct message, or of its deletion. @param {{author: string, to?: string}} entry */
+  #partnerOf({ author, to = "" }) {
+    return this.isMe(author) ? to : author;
+  }
+
+  /** @param {Client} client */
   #followMessages(client) {
-    client.on("message", (message) => this.#said(this.#roomNamed(message.room), message));
+    client.on("message", (message) => this.#said(this.#roomNamed(message.room ?? ""), message));
     client.on("direct-message", (message) => {
-      const conversation = this.#make("direct", this.isMe(message.author) ? message.to : message.author);
+      const conversation = this.#make("direct", this.#partnerOf(message));
       delete this.#memory.closed[conversation.id];
       conversation.readSeq ??= 0;
       this.#said(conversation, message);
     });
-    client.on("deleted", ({ room, author, to, of }) => {
-      const partner = this.isMe(author) ? to : author;
-      const id = room === undefined ? conversationId("direct", partner) : conversationId("room", room);
+    client.on("deleted", (entry) => {
+      const { room, of } = entry;
+      const id = room === undefined ? conversationId("direct", this.#partnerOf(entry)) : conversationId("room", room);
       this.deleted(this.conversations.get(id), of);
     });
   }
@@ -500,9 +538,10 @@ export class Chat {
     }
   }
 
+  /** Show a message that somebody has just sent. @param {Conversation | undefined} conversation @param {Message} message */
   #said(conversation, message) {
     const item = conversation?.add(this.#itemOf(message));
-    if (!item) {
+    if (!conversation || !item) {
       return;
     }
     if (this.isLookingAt(conversation)) {
@@ -513,6 +552,7 @@ export class Chat {
     this.tell("said", { conversation, item });
   }
 
+  /** Follow one's own coming to rooms and being put out, and what is said of a room. @param {Client} client */
   #followRooms(client) {
     client.on("joined", ({ room, topic, count, role = "", again }) => {
       const conversation = this.#make("room", room);
@@ -534,39 +574,52 @@ export class Chat {
     });
     client.on("new-log", ({ room }) => {
       const conversation = this.#roomNamed(room);
-      conversation?.reset();
-      Object.assign(conversation ?? {}, { isLoaded: true, hasOlder: false, readSeq: 0 });
-      conversation?.notice(["The messages of this room begin again: the server went back to a backup or was emptied."]);
+      if (conversation !== undefined) {
+        conversation.reset();
+        Object.assign(conversation, { isLoaded: true, hasOlder: false, readSeq: 0 });
+        conversation.notice(["The messages of this room begin again: the server went back to a backup or was emptied."]);
+      }
     });
-    client.on("member-joined", ({ room, author }) => this.#moved(room, author, "join"));
-    client.on("member-left", ({ room, author }) => this.#moved(room, author, "leave"));
-    client.on("presence", ({ room, count }) => {
-      const conversation = this.#roomNamed(room);
-      Object.assign(conversation ?? {}, { count });
-      conversation?.tell();
+    client.on("topic-changed", ({ room, author, msg }) => this.#topicChanged(this.#roomNamed(room), author, msg));
+    this.#followMembers(client);
+  }
+
+  /** Follow who is in the rooms. @param {Client} client */
+  #followMembers(client) {
+    /** @type {(room: string | undefined, change: (conversation: Conversation) => void) => void} */
+    const changed = (room, change) => {
+      const conversation = room === undefined ? undefined : this.#roomNamed(room);
+      if (conversation !== undefined) {
+        change(conversation);
+        this.tell("members", conversation);
+      }
+    };
+    client.on("member-joined", ({ room, author }) => changed(room, (one) => one.memberMoved(author, "join")));
+    client.on("member-left", ({ room, author }) => changed(room, (one) => one.memberMoved(author, "leave")));
+    client.on("presence", ({ room, count }) =>
+      changed(room, (one) => {
+        one.count = count;
+        one.tell();
+      }),
+    );
+    client.on("nick-changed", ({ room, author, nick }) => {
+      if (room === undefined) this.tell("me");
+      else changed(room, (one) => one.memberRenamed(author, nick));
     });
-    client.on("nick-changed", ({ room, author, nick }) => this.#renamed(room, author, nick));
-    client.on("topic-changed", ({ room, author, msg }) => this.setTopic(this.#roomNamed(room), author, msg));
     client.on("invited", ({ room, author, msg }) => {
       const text = `${author} invites you to the room ${room}${msg ? `: ${msg}` : ""}`;
       this.tell("note", { text, action: "Join", act: () => this.open("room", room) });
     });
   }
 
-  #renamed(room, author, nick) {
-    const conversation = room === undefined ? undefined : this.#roomNamed(room);
-    if (conversation === undefined) {
-      this.tell("me");
-      return;
-    }
-    const others = conversation.members.filter((one) => keyOf(one) !== keyOf(author));
-    conversation.members = sortedNames([...others, nick]);
-    conversation.notice([{ nick: author }, " is now ", { nick }]);
-    this.tell("members", conversation);
-  }
-
-  /** The topic of a room is another one. @param {Conversation | undefined} conversation */
-  setTopic(conversation, author, topic) {
+  /**
+   * Show that somebody has set the topic of a room.
+   *
+   * @param {Conversation | undefined} conversation
+   * @param {string} author
+   * @param {string} topic
+   */
+  #topicChanged(conversation, author, topic) {
     if (conversation !== undefined) {
       conversation.topic = topic;
       conversation.notice(topic ? [{ nick: author }, " set the topic: ", { quote: topic }] : [{ nick: author }, " removed the topic"]);
@@ -574,92 +627,58 @@ export class Chat {
     }
   }
 
-  /**
-   * What moderators do is a line in the room, or a note if it concerns the whole server. What one does oneself is
-   * answered, and not sent: `happened` shows it like what others do.
-   */
-  #followOrder(client) {
-    const on = (type, listener) => {
-      this.#order.set(type, listener);
-      client.on(type, listener);
-    };
-    const told = (room, parts, reason = "") => {
-      const all = reason ? [...parts, ": ", { quote: reason }] : parts;
-      const conversation = room === undefined ? undefined : this.#roomNamed(room);
-      if (conversation !== undefined) {
-        conversation.notice(all);
-      } else {
-        this.tell("note", { text: all.map((part) => part.nick ?? part.quote ?? part).join("") });
-      }
-    };
-    const until = (time) => (time === undefined ? "" : ` until ${shortTime(time)}`);
-    on("kicked", ({ room, author, nick, msg }) => {
-      const isBan = author === SERVER; // whose text is for the one who is banned; `banned` tells the others why
-      if (isBan) told(room, [{ nick }, " was put out of the room"]);
-      else told(room, [{ nick }, " was put out of the room by ", { nick: author }], msg);
-      if (!this.isMe(nick)) this.#gone(room, nick);
+  /** Follow what moderators do. @param {Client} client */
+  #followModerators(client) {
+    for (const type of ACTIONS) {
+      client.on(type, (event) => this.#acted(/** @type {Action} */ ({ type, ...event })));
+    }
+    client.on("reported", ({ room, author, of, msg }) => {
+      const text = `${author} reports message ${of} in ${room}${msg ? `: ${msg}` : ""}`;
+      this.tell("note", { text, action: "Open the room", act: () => this.open("room", room) });
     });
-    on("banned", ({ room, author, who, until: end, msg }) =>
-      told(room, [{ nick: author }, " banned ", { nick: who }, until(end)], msg),
-    );
-    on("unbanned", ({ room, author, who, msg }) => told(room, [{ nick: author }, " ended the ban of ", { nick: who }], msg));
-    on("muted", ({ room, author, nick, until: end, msg }) => {
-      this.#roomNamed(room)?.muted.set(keyOf(nick), end === undefined ? Infinity : Date.parse(end));
-      told(room, [{ nick: author }, " muted ", { nick }, until(end)], msg);
-    });
-    on("unmuted", ({ room, author, nick, msg }) => {
-      this.#roomNamed(room)?.muted.delete(keyOf(nick));
-      told(room, [{ nick: author }, " lets ", { nick }, " speak again"], msg);
-    });
-    on("granted", ({ room, author, nick, role, msg }) => {
-      told(room, [{ nick: author }, role === "none" ? " took the role from " : ` made `, { nick }, role === "none" ? "" : ` ${role}`], msg);
-      const conversation = room === undefined ? undefined : this.#roomNamed(room);
-      if (conversation !== undefined && this.isMe(nick)) this.setRole(conversation, role);
-    });
-    on("locked", ({ room, author, on, msg }) => {
-      Object.assign(this.#roomNamed(room) ?? {}, { locked: on });
-      told(room, [{ nick: author }, on ? " locked the room: only members may enter" : " unlocked the room"], msg);
-    });
-    on("slowed", ({ room, author, seconds, msg }) => {
-      Object.assign(this.#roomNamed(room) ?? {}, { slow: seconds });
-      const text = seconds ? ` turned on slow mode: one message in ${seconds} s` : " turned off slow mode";
-      told(room, [{ nick: author }, text], msg);
-    });
-    on("reported", ({ room, author, of, msg }) =>
-      told(undefined, [{ nick: author }, ` reports message ${of} in ${room}`], msg),
-    );
   }
 
-  /** Show what one has done oneself. @param {string} type the event that others get @param {object} detail */
-  happened(type, detail) {
-    this.#order.get(type)({ author: this.nick, msg: "", ...detail });
+  /** Show what a moderator has done: a line in the room, or a note if it concerns the whole server. @param {Action} action */
+  #acted(action) {
+    const parts = describe(action);
+    const conversation = action.room === undefined ? undefined : this.#roomNamed(action.room);
+    if (conversation === undefined) {
+      this.tell("note", { text: textOfParts(parts) });
+      return;
+    }
+    conversation.notice(parts);
+    apply(conversation, action, (nick) => this.isMe(nick));
+    this.tell("members", conversation);
+    conversation.tell();
   }
 
-  #gone(room, nick) {
-    const conversation = this.#roomNamed(room);
-    if (conversation !== undefined) {
-      conversation.members = conversation.members.filter((one) => keyOf(one) !== keyOf(nick));
-      conversation.count = Math.max(0, conversation.count - 1);
-      this.tell("members", conversation);
-      conversation.tell();
+  /** Show what one has done oneself: the server answers that, and only tells the others. @param {OwnAction} action */
+  acted(action) {
+    this.#acted(/** @type {Action} */ ({ author: this.nick, msg: "", ...action }));
+  }
+
+  /** All messages of somebody in a room were deleted. @param {Conversation} room @param {string} nick */
+  deletedAll(room, nick) {
+    for (const item of room.items) {
+      if (item.kind === "message" && item.seq !== undefined && keyOf(item.author) === keyOf(nick)) this.deleted(room, item.seq);
     }
   }
 
-  /** One's own role in a room is another one. @param {Conversation} conversation @param {string} role */
-  setRole(conversation, role) {
-    if (conversation.role !== "operator") {
-      conversation.role = role === "none" ? "" : role;
-      conversation.tell();
-    }
+  /** Set the topic of a room. @param {Conversation} room @param {string} topic */
+  async changeTopic(room, topic) {
+    await this.#client.setTopic(room.name, topic);
+    this.#topicChanged(room, this.nick, topic);
+  }
+
+  /** Take another nick. @param {string} nick */
+  async changeNick(nick) {
+    await this.#client.setNick(nick);
+    this.tell("me");
+    if (this.current !== null) this.askMembers(this.current);
   }
 
   /** True if one's role in a room is at least this one. @param {Conversation} conversation @param {string} role */
   may(conversation, role) {
     return ROLES.indexOf(conversation.role) >= ROLES.indexOf(role);
   }
-}
-
-/** Names in the order in which people look for them. @param {string[]} names */
-export function sortedNames(names) {
-  return names.toSorted((one, other) => one.localeCompare(other));
 }

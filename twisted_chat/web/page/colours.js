@@ -15,7 +15,7 @@ export const HUES = 12;
 export function hueOf(nick) {
   let hash = 0x811c9dc5; // FNV-1a: short, and spreads names that differ in a letter
   for (const character of keyOf(nick)) {
-    hash = Math.imul(hash ^ character.codePointAt(0), 0x01000193) >>> 0;
+    hash = Math.imul(hash ^ Number(character.codePointAt(0)), 0x01000193) >>> 0;
   }
   return `hue-${((hash ^ (hash >>> 15)) >>> 0) % HUES}`;
 }

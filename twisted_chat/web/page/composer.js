@@ -2,35 +2,29 @@
  * The box in which messages are written: drafts, completion of nicks and emoji, and the length that the server takes.
  */
 
-import { key as keyOf } from "./client/objects.js";
 import { hueOf, initialOf } from "./colours.js";
-import { bdi, byId, h } from "./dom.js";
-import { replaceNames, searchEmoji } from "./emoji.js";
+import { bdi, byId, childrenOf, closest, h } from "./dom.js";
+import { readWritten, surplusOf } from "./outgoing.js";
+import { nicksOf, NOTHING, suggest } from "./suggestions.js";
 
-/** Suggestions at once: as many as fit above the box of a phone. */
-const MOST = 7;
-
-/** Bytes of a message around its text: the names of the fields, a nick or room of 64 characters, and an id. */
-const AROUND = 512;
-
-const bytes = new TextEncoder();
+/** @typedef {import("./conversation.js").Conversation} Conversation */
 
 export class Composer {
   #chat;
-  #text = byId("text");
+  #text = byId("text", HTMLTextAreaElement);
   #list = byId("suggestions");
   #note = byId("composer-note");
-  #send = byId("send");
+  #send = byId("send", HTMLButtonElement);
+  /** @type {Conversation | null} */
   #conversation = null;
-  /** What is offered, and the part of the text that it would replace. */
-  #offered = { entries: [], from: 0, to: 0 };
+  #offered = NOTHING;
   #chosen = 0;
   #options;
 
   /**
    * @param {import("./chat.js").Chat} chat
    * @param {object} options
-   * @param {(text: string) => true | string} options.command runs a text that is a command; a text says what is wrong
+   * @param {(text: string) => string | null} options.command runs a command, and returns what is wrong with it
    * @param {() => void} options.toTimeline
    */
   constructor(chat, options) {
@@ -42,20 +36,20 @@ export class Composer {
     });
     this.#text.addEventListener("input", () => this.#typed());
     this.#text.addEventListener("keydown", (event) => this.#pressed(event));
-    this.#text.addEventListener("blur", () => this.#offer([]));
+    this.#text.addEventListener("blur", () => this.#offer(NOTHING));
     this.#text.addEventListener("paste", (event) => this.#pasted(event));
     this.#list.addEventListener("pointerdown", (event) => {
       event.preventDefault(); // the focus stays in the box
-      const option = event.target.closest("[role=option]");
-      if (option !== null) this.#take([...this.#list.children].indexOf(option));
+      const option = closest(event, "[role=option]");
+      if (option !== null) this.#take(childrenOf(this.#list).indexOf(option));
     });
   }
 
-  /** Write in a conversation: its draft is in the box. */
+  /** Write in a conversation: its draft is in the box. @param {Conversation | null} conversation */
   show(conversation) {
     this.#conversation = conversation;
     this.#text.value = conversation?.draft ?? "";
-    this.#offer([]);
+    this.#offer(NOTHING);
     this.refresh();
     this.#check();
   }
@@ -65,11 +59,11 @@ export class Composer {
     const conversation = this.#conversation;
     const isOff = conversation === null || conversation.trouble !== "";
     this.#text.disabled = isOff;
-    byId("emoji").disabled = isOff;
+    byId("emoji", HTMLButtonElement).disabled = isOff;
     const name = conversation === null ? "" : conversation.kind === "room" ? `#${conversation.name}` : conversation.name;
     this.#text.placeholder = !isOff ? `Message ${name}` : conversation === null ? "" : "You are not in this room";
     this.#text.setAttribute("aria-label", `Message ${name}`);
-    this.#text.closest(".composer-box").classList.toggle("off", isOff);
+    byId("composer-box").classList.toggle("off", isOff);
     this.#check();
   }
 
@@ -85,23 +79,23 @@ export class Composer {
   }
 
   #submit() {
-    const text = replaceNames(this.#text.value.replace(/^\n+|\s+$/gu, ""));
-    if (text === "" || this.#text.disabled || this.#surplus(text) > 0) {
+    const written = readWritten(this.#text.value);
+    if (written === null || this.#text.disabled || this.#surplus(written.text) > 0) {
       return;
     }
-    const isCommand = /^\/[a-z]+(?:\s|$)/u.test(text);
     this.#put(""); // before a command shows another conversation, with its own draft
-    if (!isCommand) {
-      this.#chat.say(text.startsWith("//") ? text.slice(1) : text);
+    if (written.kind === "message") {
+      this.#chat.say(written.text);
       return;
     }
-    const problem = this.#options.command(text);
-    if (problem !== true) {
-      this.#put(text);
+    const problem = this.#options.command(written.text);
+    if (problem !== null) {
+      this.#put(written.text);
       this.#note.textContent = problem;
     }
   }
 
+  /** @param {string} text */
   #put(text) {
     this.#text.value = text;
     this.#typed();
@@ -115,10 +109,9 @@ export class Composer {
     this.#suggest();
   }
 
-  /** Bytes by which a text is too long, as it is on the wire. */
+  /** @param {string} text */
   #surplus(text) {
-    const most = (this.#chat.client.limits.object ?? 16_384) - AROUND;
-    return bytes.encode(JSON.stringify(text)).length - most;
+    return surplusOf(text, this.#chat.client.limits);
   }
 
   #check() {
@@ -128,13 +121,16 @@ export class Composer {
     this.#send.disabled = this.#text.disabled || surplus > 0 || this.#text.value.trim() === "";
   }
 
+  /** @param {ClipboardEvent} event */
   #pasted(event) {
-    if (event.clipboardData.files.length && !event.clipboardData.types.includes("text/plain")) {
+    const data = event.clipboardData;
+    if (data?.files.length && !data.types.includes("text/plain")) {
       event.preventDefault();
       this.#note.textContent = "Files and pictures cannot be sent here, only text.";
     }
   }
 
+  /** @param {KeyboardEvent} event */
   #pressed(event) {
     const { entries } = this.#offered;
     if (event.isComposing) {
@@ -149,7 +145,7 @@ export class Composer {
     } else if (entries.length && event.key === "Escape") {
       event.preventDefault();
       event.stopPropagation();
-      this.#offer([]);
+      this.#offer(NOTHING);
     } else if (event.key === "Enter" && !event.shiftKey && !event.altKey) {
       event.preventDefault();
       this.#submit();
@@ -162,36 +158,17 @@ export class Composer {
   // Suggestions
 
   #suggest() {
-    const at = this.#text.selectionStart;
-    const before = this.#text.value.slice(Math.max(0, at - 64), at);
-    const emoji = /(?<![\p{L}\p{N}:]):([a-z0-9_+-]{2,})$/iu.exec(before);
-    const nick = /(?<![\p{L}\p{N}])@([\p{L}\p{N}\p{M}_.-]*)$/u.exec(before);
-    if (emoji !== null) {
-      const entries = searchEmoji(emoji[1], MOST).map((found) => ({ ...found, text: `${found.emoji} ` }));
-      this.#offer(entries, at - emoji[0].length, at);
-    } else if (nick !== null) {
-      this.#offer(this.#nicks(nick[1]), at - nick[0].length, at);
-    } else {
-      this.#offer([]);
-    }
+    const conversation = this.#conversation;
+    const nicks = () => (conversation === null ? [] : nicksOf(conversation, (nick) => this.#chat.isMe(nick)));
+    this.#offer(suggest(this.#text.value, this.#text.selectionStart, nicks));
   }
 
-  #nicks(part) {
-    const { members = [], items = [], kind, name } = this.#conversation ?? {};
-    const speakers = items.filter((item) => item.kind === "message").map(({ author }) => author).reverse();
-    const known = new Map();
-    for (const nick of [...speakers.slice(0, 200), ...members, ...(kind === "direct" ? [name] : [])]) {
-      if (!known.has(keyOf(nick)) && !this.#chat.isMe(nick)) known.set(keyOf(nick), nick);
-    }
-    const wanted = keyOf(part);
-    const found = [...known].filter(([key]) => key.startsWith(wanted)).slice(0, MOST);
-    return found.map(([, nick]) => ({ nick, text: `@${nick} ` }));
-  }
-
-  #offer(entries, from = 0, to = 0) {
-    this.#offered = { entries, from, to };
+  /** @param {import("./suggestions.js").Offer} offered */
+  #offer(offered) {
+    this.#offered = offered;
+    const { entries } = offered;
     this.#list.hidden = entries.length === 0;
-    this.#list.replaceChildren(...entries.map((entry, index) => buildSuggestion(entry, index)));
+    this.#list.replaceChildren(...entries.map(buildSuggestion));
     if (entries.length) {
       this.#choose(0);
     } else {
@@ -199,25 +176,30 @@ export class Composer {
     }
   }
 
+  /** @param {number} index */
   #choose(index) {
     this.#chosen = index;
-    [...this.#list.children].forEach((option, at) => option.setAttribute("aria-selected", String(at === index)));
-    this.#list.children[index].scrollIntoView({ block: "nearest" });
+    const options = childrenOf(this.#list);
+    options.forEach((option, at) => option.setAttribute("aria-selected", String(at === index)));
+    options[index].scrollIntoView({ block: "nearest" });
     this.#text.setAttribute("aria-activedescendant", `suggestion-${index}`);
   }
 
+  /** @param {number} index */
   #take(index) {
     const { entries, from, to } = this.#offered;
     this.#text.setRangeText(entries[index].text, from, to, "end");
-    this.#offer([]);
+    this.#offer(NOTHING);
     this.#typed();
   }
 }
 
-function buildSuggestion({ emoji, name, nick }, index) {
+/** @param {import("./suggestions.js").Suggestion} suggestion @param {number} index */
+function buildSuggestion(suggestion, index) {
   const properties = { class: "suggestion", role: "option", id: `suggestion-${index}`, "aria-selected": "false" };
-  if (emoji !== undefined) {
-    return h("div", properties, h("span", { class: "sign" }, emoji), h("span", { class: "name" }, `:${name}:`));
+  if ("emoji" in suggestion) {
+    return h("div", properties, h("span", { class: "sign" }, suggestion.emoji), h("span", { class: "name" }, `:${suggestion.name}:`));
   }
+  const { nick } = suggestion;
   return h("div", properties, h("span", { class: `avatar ${hueOf(nick)}`, "aria-hidden": "true" }, initialOf(nick)), bdi(nick));
 }

@@ -19,10 +19,16 @@ import { key as keyOf } from "./client/objects.js";
  * @property {boolean} deleted
  * @property {boolean} mention it names the reader
  */
-/** @typedef {{kind: "notice", key: string, time: Date, parts: (string | {nick: string} | {quote: string})[]}} NoticeItem */
-/** @typedef {{kind: "traffic", key: string, time: Date, moves: Map<string, Move>}} TrafficItem */
-/** @typedef {{nick: string, first: "join" | "leave", last: "join" | "leave"}} Move */
+/** A part of a notice: words of the page, a nick, or a text that somebody has written.
+ * @typedef {string | {nick: string} | {quote: string}} Part */
+/** @typedef {{kind: "notice", key: string, time: Date, parts: Part[], seq?: undefined}} NoticeItem */
+/** @typedef {{kind: "traffic", key: string, time: Date, moves: Map<string, Move>, seq?: undefined}} TrafficItem */
+/** @typedef {"join" | "leave"} Direction */
+/** @typedef {{nick: string, first: Direction, last: Direction}} Move */
 /** @typedef {MessageItem | NoticeItem | TrafficItem} Item */
+/** What a message is made of; all else is as in one of somebody else that has been kept.
+ * @typedef {Pick<MessageItem, "author" | "text" | "time"> & Partial<MessageItem>} NewMessage */
+/** @typedef {"room" | "direct"} ConversationKind */
 
 /**
  * @typedef {{type: "insert", index: number, count: number} | {type: "remove", index: number, count: number}
@@ -49,25 +55,31 @@ export class Conversation {
   trouble = "";
   unread = 0;
   mentions = 0;
-  /** The key of the first item that was new when the reader looked away, or `null`. */
+  /** The key of the first item that was new when the reader looked away, or `null`. @type {string | null} */
   marker = null;
   /** The number after which that is; there may be more before the first item. @type {number | null} */
   markedAfter = null;
   /** The number of the newest message that was read. @type {number | null} */
   readSeq = null;
   draft = "";
-  /** True or false once somebody has locked or unlocked the room; the server does not tell before. */
+  /** True or false once somebody has locked or unlocked the room; the server does not tell before.
+   * @type {boolean | null} */
   locked = null;
   /** Whom somebody has muted, and until when, in milliseconds: what is known of it here. @type {Map<string, number>} */
   muted = new Map();
+  /** Seconds between two messages of a member, once somebody has set them; the server does not tell before.
+   * @type {number | null} */
   slow = null;
 
+  /** @type {Map<number, MessageItem>} */
   #bySeq = new Map();
+  /** @type {Map<string, Item>} */
   #byKey = new Map();
   #keys = 0;
+  /** @type {Set<(change: Change) => void>} */
   #listeners = new Set();
 
-  /** @param {"room" | "direct"} kind @param {string} name */
+  /** @param {ConversationKind} kind @param {string} name */
   constructor(kind, name) {
     this.kind = kind;
     this.name = name;
@@ -80,6 +92,7 @@ export class Conversation {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Tell the views of a change. @param {Change} [change] */
   tell(change = { type: "state" }) {
     for (const listener of [...this.#listeners]) {
       listener(change);
@@ -109,7 +122,7 @@ export class Conversation {
   /**
    * Add a message that has arrived. Returns `null` if it is there already.
    *
-   * @param {Partial<MessageItem>} message
+   * @param {NewMessage} message
    * @returns {MessageItem | null}
    */
   add(message) {
@@ -121,7 +134,12 @@ export class Conversation {
     return item;
   }
 
-  /** Add a page of older messages, or the newest ones. Those that are there already are left out. */
+  /**
+   * Add a page of older messages, or the newest ones. Those that are there already are left out.
+   *
+   * @param {(NewMessage & {seq: number})[]} messages
+   * @param {boolean} more true if the log has older ones
+   */
   addPage(messages, more) {
     const fresh = messages.filter(({ seq }) => !this.#bySeq.has(seq)).map((message) => this.#makeMessage(message));
     this.hasOlder = more;
@@ -130,7 +148,7 @@ export class Conversation {
       // Usually one group: a page overlaps with what has arrived while it was asked for.
       const index = this.#placeOf(fresh[from].seq);
       const next = this.items.slice(index).find((item) => item.seq !== undefined)?.seq ?? Infinity;
-      const end = fresh.findIndex(({ seq }, at) => at >= from && seq > next);
+      const end = fresh.findIndex(({ seq = 0 }, at) => at >= from && seq > next);
       const group = fresh.slice(from, end < 0 ? fresh.length : end);
       this.#insert(index, group);
       from += group.length;
@@ -199,7 +217,7 @@ export class Conversation {
     return item;
   }
 
-  /** Somebody came or went. Neighbours of this kind are one line. @param {string} nick @param {"join" | "leave"} what */
+  /** Somebody came or went. Neighbours of this kind are one line. @param {string} nick @param {Direction} what */
   moved(nick, what, time = new Date()) {
     const index = this.#placeOf(undefined) - 1;
     const last = this.items[index];
@@ -211,8 +229,9 @@ export class Conversation {
       this.changed(last);
       return;
     }
-    const moves = new Map([[key, { nick, first: what, last: what }]]);
-    this.#insert(index + 1, [{ kind: "traffic", key: this.#newKey(), time, moves }]);
+    /** @type {TrafficItem} */
+    const item = { kind: "traffic", key: this.#newKey(), time, moves: new Map([[key, { nick, first: what, last: what }]]) };
+    this.#insert(index + 1, [item]);
   }
 
   /** Tell the view that an item is not what it was. @param {Item} item */
@@ -241,6 +260,39 @@ export class Conversation {
     }
     this.hasOlder = true;
     this.tell({ type: "reset" });
+  }
+
+  // Members
+
+  /** Somebody has come into the room, or left it. @param {string} nick @param {Direction} what */
+  memberMoved(nick, what) {
+    this.moved(nick, what);
+    this.count = Math.max(0, this.count + (what === "join" ? 1 : -1));
+    this.#changeMembers(nick, what === "join" ? [nick] : []);
+  }
+
+  /** Somebody was put out of the room, which a notice of its own tells. @param {string} nick */
+  memberGone(nick) {
+    this.count = Math.max(0, this.count - 1);
+    this.#changeMembers(nick, []);
+  }
+
+  /** A member has another nick. @param {string} old @param {string} nick */
+  memberRenamed(old, nick) {
+    this.#changeMembers(old, [nick]);
+    this.notice([{ nick: old }, " is now ", { nick }]);
+  }
+
+  /** One's own role is another one. An operator stays one. @param {string} role */
+  setRole(role) {
+    if (this.role !== "operator") this.role = role === "none" ? "" : role;
+  }
+
+  /** @param {string} old @param {string[]} names in place of it */
+  #changeMembers(old, names) {
+    const others = this.members.filter((one) => keyOf(one) !== keyOf(old));
+    this.members = [...others, ...names].sort(compareNames);
+    this.tell();
   }
 
   // What is read
@@ -278,14 +330,15 @@ export class Conversation {
 
   /** Count what is unread after the number that was remembered. */
   recount() {
-    if (this.readSeq === null) {
+    const { readSeq } = this;
+    if (readSeq === null) {
       return;
     }
-    const unread = this.items.filter((item) => isNewAfter(item, this.readSeq));
+    const unread = this.items.filter((item) => item.kind === "message").filter((item) => isNewAfter(item, readSeq));
     this.unread = unread.length;
     this.mentions = this.kind === "direct" ? unread.length : unread.filter((item) => item.mention).length;
     if (unread.length && this.markedAfter === null) {
-      this.#markAfter(this.readSeq);
+      this.#markAfter(readSeq);
     }
     this.tell();
   }
@@ -309,14 +362,20 @@ export class Conversation {
     this.#setMarker(null);
   }
 
-  /** Mark the first new message after a number; `item`, which may have none, if there is no other. */
+  /**
+   * Mark the first new message after a number.
+   *
+   * @param {number} seq
+   * @param {Item} [item] what is marked if there is no such message: one without a number
+   */
   #markAfter(seq, item) {
     this.markedAfter = seq;
     this.#setMarker((this.items.find((one) => isNewAfter(one, seq)) ?? item)?.key ?? null);
   }
 
+  /** @param {string | null} key */
   #setMarker(key) {
-    const items = [this.#byKey.get(this.marker), this.#byKey.get(key)];
+    const items = [this.#byKey.get(this.marker ?? ""), this.#byKey.get(key ?? "")];
     if (this.marker !== key) {
       this.marker = key;
       for (const item of items) if (item !== undefined) this.changed(item);
@@ -329,15 +388,21 @@ export class Conversation {
     return `i${this.#keys++}`;
   }
 
+  /** @param {NewMessage} message @returns {MessageItem} */
   #makeMessage(message) {
-    const plain = { kind: "message", key: this.#newKey(), own: false, state: "kept", deleted: false, mention: false };
-    return /** @type {MessageItem} */ ({ ...plain, ...message });
+    return { kind: "message", key: this.#newKey(), own: false, state: "kept", deleted: false, mention: false, ...message };
   }
 
-  /** Find the place of a message among those with a number; without one, it is the last of what is not on its way. */
+  /**
+   * Find the place of a message among those with a number; without one, it is the last of what is not on its way.
+   *
+   * @param {number | undefined} seq
+   */
   #placeOf(seq) {
     let index = this.items.length;
-    const isLater = (item) => (item.seq === undefined ? item.kind === "message" && item.state !== "kept" : item.seq > seq);
+    /** @param {Item} item */
+    const isLater = (item) =>
+      item.seq === undefined ? item.kind === "message" && item.state !== "kept" : item.seq > (seq ?? Infinity);
     let place = index;
     while (index > 0) {
       const item = this.items[index - 1];
@@ -351,17 +416,19 @@ export class Conversation {
     return place;
   }
 
+  /** @param {number} index @param {Item[]} items */
   #insert(index, items) {
     this.items.splice(index, 0, ...items);
     for (const item of items) {
       this.#byKey.set(item.key, item);
-      if (item.seq !== undefined) {
+      if (item.kind === "message" && item.seq !== undefined) {
         this.#bySeq.set(item.seq, item);
       }
     }
     this.tell({ type: "insert", index, count: items.length });
   }
 
+  /** @param {Item} item */
   #remove(item) {
     const index = this.items.indexOf(item);
     if (index >= 0) {
@@ -371,6 +438,7 @@ export class Conversation {
     }
   }
 
+  /** @param {Item} item */
   #forget(item) {
     this.#byKey.delete(item.key);
     if (item.seq !== undefined) {
@@ -379,11 +447,22 @@ export class Conversation {
   }
 }
 
+/** True for a message of somebody else after a number. @param {Item} item @param {number} seq */
 function isNewAfter(item, seq) {
-  return item.kind === "message" && !item.own && !item.deleted && item.seq > seq;
+  return item.kind === "message" && !item.own && !item.deleted && item.seq !== undefined && item.seq > seq;
 }
 
-/** The key of a conversation, the same for names that are the same for the server. */
+/** Put names in the order in which people look for them. @param {string} one @param {string} other */
+export function compareNames(one, other) {
+  return one.localeCompare(other);
+}
+
+/**
+ * The key of a conversation, the same for names that are the same for the server.
+ *
+ * @param {ConversationKind} kind
+ * @param {string} name
+ */
 export function conversationId(kind, name) {
   return `${kind}:${keyOf(name)}`;
 }

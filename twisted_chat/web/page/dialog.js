@@ -2,7 +2,7 @@
  * Dialogs: the browser's own, which keep the focus and close with Escape.
  */
 
-import { h, icon } from "./dom.js";
+import { byId, h, icon } from "./dom.js";
 import { textOf } from "./texts.js";
 
 let count = 0;
@@ -11,20 +11,24 @@ let count = 0;
  * Open a dialog. It is gone once it is closed, and the focus is where it was.
  *
  * @param {string} title
- * @param {...(Node | string | null | false)} children
- * @returns {HTMLDialogElement}
+ * @param {...import("./dom.js").Child} children
  */
 export function openDialog(title, ...children) {
+  return showDialog(title, h("div", { class: "dialog-body" }, ...children));
+}
+
+/**
+ * Show a dialog that is made of a title and a body.
+ *
+ * @param {string} title
+ * @param {HTMLElement} body
+ */
+function showDialog(title, body) {
   const id = `dialog-${++count}`;
   const close = () => dialog.close();
-  const dialog = /** @type {HTMLDialogElement} */ (
-    h(
-      "dialog",
-      { "aria-labelledby": id, class: "dialog" },
-      h("div", { class: "dialog-head" }, h("h2", { id }, title), h("button", { type: "button", class: "icon", "aria-label": "Close", click: close }, icon("close"))),
-      h("div", { class: "dialog-body" }, ...children),
-    )
-  );
+  const closeButton = h("button", { type: "button", class: "icon", "aria-label": "Close", click: close }, icon("close"));
+  const head = h("div", { class: "dialog-head" }, h("h2", { id }, title), closeButton);
+  const dialog = h("dialog", { "aria-labelledby": id, class: "dialog" }, head, body);
   dialog.addEventListener("close", () => dialog.remove());
   dialog.addEventListener("click", (event) => {
     if (event.target === dialog) close(); // the shade around it
@@ -42,9 +46,12 @@ export function openDialog(title, ...children) {
  * @property {string} [hint]
  * @property {string} [value]
  * @property {string} [type] of an `input`; `check` and `select` too
- * @property {[string, string][]} [options] of a `select`: values and their words
+ * @property {string[][]} [options] of a `select`: values and their words
  * @property {Record<string, unknown>} [attributes]
  */
+
+/** What was filled in, by the names of the fields: true or false for those of the type `check`.
+ * @typedef {Record<string, any>} Values */
 
 /**
  * Ask a person something, and do it. While it is done the dialog waits; a refusal is shown in it.
@@ -55,7 +62,7 @@ export function openDialog(title, ...children) {
  * @param {Field[]} [form.fields]
  * @param {string} form.button
  * @param {boolean} [form.danger]
- * @param {(values: Record<string, any>) => unknown} form.act may return a promise; throws to refuse
+ * @param {(values: Values) => unknown} form.act may return a promise; throws to refuse
  */
 export function ask(title, { text, fields = [], button, danger, act }) {
   const error = h("p", { class: "error", role: "alert" });
@@ -69,25 +76,25 @@ export function ask(title, { text, fields = [], button, danger, act }) {
     error,
     h("div", { class: "dialog-buttons" }, cancel, submit),
   );
-  const dialog = openDialog(title);
-  dialog.querySelector(".dialog-body").replaceWith(form);
-  (form.querySelector("input, select, textarea") ?? submit).focus();
+  const dialog = showDialog(title, form);
+  /** @type {HTMLElement} */ (form.querySelector("input, select") ?? submit).focus();
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     error.textContent = "";
-    /** @type {HTMLButtonElement} */ (submit).disabled = true;
+    submit.disabled = true;
     try {
       await act(readFields(form, fields));
       dialog.close();
     } catch (problem) {
       error.textContent = textOf(problem);
     } finally {
-      /** @type {HTMLButtonElement} */ (submit).disabled = false;
+      submit.disabled = false;
     }
   });
   return dialog;
 }
 
+/** @param {Field} field */
 function buildField({ label, name, hint, value = "", type = "text", options = [], attributes = {} }) {
   if (type === "check") {
     return h("label", { class: "check" }, h("input", { type: "checkbox", name, checked: Boolean(value) }), h("span", {}, label));
@@ -99,9 +106,14 @@ function buildField({ label, name, hint, value = "", type = "text", options = []
   return h("label", { class: "field" }, h("span", {}, label), input, hint && h("small", {}, hint));
 }
 
+/** @param {HTMLFormElement} form @param {Field[]} fields @returns {Values} */
 function readFields(form, fields) {
-  const read = ({ name, type }) => (type === "check" ? form.elements[name].checked : form.elements[name].value);
-  return Object.fromEntries(fields.map((field) => [field.name, read(field)]));
+  return Object.fromEntries(
+    fields.map(({ name, type }) => {
+      const input = /** @type {HTMLInputElement} */ (form.elements.namedItem(name));
+      return [name, type === "check" ? input.checked : input.value];
+    }),
+  );
 }
 
 /**
@@ -117,9 +129,9 @@ export function toast(text, { action, act } = {}) {
     note.append(h("button", { type: "button", click: () => (remove(), act?.()) }, action));
   }
   note.append(h("button", { type: "button", class: "toast-close", "aria-label": "Close", click: remove }, "✕"));
-  const toasts = document.getElementById("toasts");
+  const toasts = byId("toasts");
   while (toasts.childElementCount > 2) {
-    toasts.firstElementChild.remove();
+    toasts.firstElementChild?.remove();
   }
   toasts.append(note);
   setTimeout(remove, Math.max(6000, text.length * 80)); // as long as it takes to read it

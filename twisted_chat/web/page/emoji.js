@@ -24,7 +24,7 @@ export const COMMON_EMOJI = (
   "snowflake rainbow dog cat"
 )
   .split(" ")
-  .map((name) => ({ name, emoji: BY_NAME.get(name) }));
+  .map((name) => ({ name, emoji: BY_NAME.get(name) ?? "" }));
 
 /**
  * Replace the names between colons in a text by their emoji. What is no name stays, and so does code.
@@ -59,6 +59,7 @@ export function searchEmoji(part, most = 8) {
   }
   const wanted = part.toLowerCase();
   const found = NAMED.filter(({ name }) => name.includes(wanted));
+  /** @param {Emoji} emoji */
   const rank = ({ name }) => (name === wanted ? 0 : name.startsWith(wanted) ? 1 : 2);
   return found.sort((one, other) => rank(one) - rank(other)).slice(0, most);
 }

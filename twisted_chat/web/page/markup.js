@@ -9,13 +9,18 @@
 
 /** @typedef {{type: "text" | "code" | "mention", text: string}} Leaf */
 /** @typedef {{type: "link", text: string, href: string}} Link */
-/** @typedef {{type: "bold" | "italic" | "struck", children: Inline[]}} Span */
+/** @typedef {"bold" | "italic" | "struck"} SpanType */
+/** @typedef {{type: SpanType, children: Inline[]}} Span */
 /** @typedef {Leaf | Link | Span} Inline */
 /** @typedef {{type: "fence", text: string, language: string}} Fence */
 /** @typedef {{type: "paragraph" | "quote", children: Inline[]}} Paragraph */
 /** @typedef {Fence | Paragraph} Block */
 
-/** What a run of marks means. Other runs, such as those of `__init__` or a line of asterisks, are text. */
+/** A node while its line is read: a mark may still find its partner.
+ * @typedef {Leaf | Link | {type: "mark", text: string} | {type: SpanType, children: Raw[]}} Raw */
+
+/** What a run of marks means. Other runs, such as those of `__init__` or a line of asterisks, are text.
+ * @type {Map<string, SpanType[]>} */
 const SPANS = new Map([
   ["*", ["italic"]],
   ["_", ["italic"]],
@@ -79,20 +84,27 @@ function findCode(text, isWanted) {
   return found;
 }
 
-/** Read the code of a fence. A first line of one word names the language. */
+/** Read the code of a fence. A first line of one word names the language. @param {string} text @returns {Fence} */
 function readFence(text) {
   const [, language, code] = /^([\w+#.-]{0,20})\n([^]*)$/u.exec(text) ?? ["", "", text];
-  return { type: /** @type {const} */ ("fence"), text: code.replace(/\n$/u, ""), language };
+  return { type: "fence", text: code.replace(/\n$/u, ""), language };
 }
 
-/** Read text without fences. Neighbouring lines that begin with `>` are one quotation. */
+/**
+ * Read text without fences. Neighbouring lines that begin with `>` are one quotation.
+ *
+ * @param {string} text
+ * @param {string} nick
+ * @param {Block[]} blocks where the blocks are added
+ */
 function readLines(text, nick, blocks) {
   if (text === "") {
     return;
   }
-  let block = null;
+  let block = /** @type {Paragraph | null} */ (null);
   for (const line of text.split("\n")) {
     const quoted = /^> ?(?=.)/u.exec(line);
+    /** @type {Paragraph["type"]} */
     const type = quoted ? "quote" : "paragraph";
     if (block?.type === type) {
       push(block.children, { type: "text", text: "\n" });
@@ -106,7 +118,13 @@ function readLines(text, nick, blocks) {
   }
 }
 
-/** Append a node; a text joins the one before it. */
+/**
+ * Append a node; a text joins the one before it.
+ *
+ * @template {Raw} T
+ * @param {T[]} nodes
+ * @param {T} node
+ */
 function push(nodes, node) {
   const last = nodes.at(-1);
   if (node.type === "text" && last?.type === "text") {
@@ -116,13 +134,17 @@ function push(nodes, node) {
   }
 }
 
-/** Read a line: its code and its links, in which no other mark counts, and the marks between them. */
+/**
+ * Read a line: its code and its links, in which no other mark counts, and the marks between them.
+ *
+ * @param {string} line
+ * @param {string} nick
+ */
 function readLine(line, nick) {
-  const codes = findCode(line, (run) => run < 3).map(({ start, end, length }) => ({
-    start,
-    end,
-    node: { type: "code", text: line.slice(start + length, end - length) },
-  }));
+  const codes = findCode(line, (run) => run < 3).map(({ start, end, length }) => {
+    const text = line.slice(start + length, end - length);
+    return { start, end, node: /** @type {Leaf} */ ({ type: "code", text }) };
+  });
   const reader = new MarkReader(line);
   let from = 0;
   for (const { start, end, node } of [...codes, ...findLinks(line)].sort((one, other) => one.start - other.start)) {
@@ -133,16 +155,21 @@ function readLine(line, nick) {
     }
   }
   reader.read(from, line.length);
-  return tidy(reader.nodes, nick && mentionOf(nick));
+  return tidy(reader.nodes, nick ? mentionOf(nick) : null);
 }
 
-/** Find the links of a line. A link ends before the marks and brackets that belong to the sentence around it. */
+/**
+ * Find the links of a line. A link ends before the marks and brackets that belong to the sentence around it.
+ *
+ * @param {string} line
+ */
 function findLinks(line) {
   const links = [];
   for (const match of line.matchAll(LINK)) {
     const text = trimLink(match[0]);
     const href = linkTo(text);
     if (href !== null) {
+      /** @type {Link} */
       const node = { type: "link", text: href.text, href: href.url };
       links.push({ start: match.index, end: match.index + text.length, node });
     }
@@ -150,6 +177,7 @@ function findLinks(line) {
   return links;
 }
 
+/** Cut off what belongs to the sentence behind a link. @param {string} text */
 function trimLink(text) {
   let open = 0;
   for (const character of text) {
@@ -169,6 +197,8 @@ function trimLink(text) {
  *
  * A host is shown as the network knows it (`xn--...`) where it was typed otherwise, so that nobody takes a Cyrillic
  * letter for a Latin one. A name before the host would look like a host itself, so such an address is no link.
+ *
+ * @param {string} text
  */
 function linkTo(text) {
   let url;
@@ -186,16 +216,18 @@ function linkTo(text) {
 
 /** The marks of a line, which make spans of the nodes between them. */
 class MarkReader {
+  /** @type {Raw[]} */
   nodes = [];
   /** @type {{mark: string, index: number}[]} the spans that are open, the innermost last */
   #open = [];
   #line;
 
+  /** @param {string} line */
   constructor(line) {
     this.#line = line;
   }
 
-  /** Read the part of the line between two places. */
+  /** Read the part of the line between two places. @param {number} from @param {number} to */
   read(from, to) {
     const marks = /\*+|_+|~+/gu;
     marks.lastIndex = from;
@@ -211,6 +243,7 @@ class MarkReader {
     push(this.nodes, { type: "text", text: this.#line.slice(from, Math.max(from, to)) });
   }
 
+  /** Open a span, where a mark can begin one. @param {string} mark @param {number} at */
   #opens(mark, at) {
     const [before, after] = [characterBefore(this.#line, at), characterAfter(this.#line, at + mark.length)];
     if (after === "" || /\s/u.test(after) || isAmidWord(before, after) || this.#find(mark) >= 0) {
@@ -221,6 +254,7 @@ class MarkReader {
     return true;
   }
 
+  /** Close a span, where a mark can end one. @param {string} mark @param {number} at */
   #closes(mark, at) {
     const [before, after] = [characterBefore(this.#line, at), characterAfter(this.#line, at + mark.length)];
     const place = this.#find(mark);
@@ -230,38 +264,53 @@ class MarkReader {
     const { index } = this.#open[place];
     this.#open.length = place; // the spans that were opened within this one stay open no longer
     let children = this.nodes.splice(index).slice(1);
-    for (const type of SPANS.get(mark).toReversed()) {
+    for (const type of (SPANS.get(mark) ?? []).toReversed()) {
       children = [{ type, children }];
     }
     this.nodes.push(...children);
     return true;
   }
 
-  /** Find an open span. There is one of each mark at most, so this is short. */
+  /** Find an open span. There is one of each mark at most, so this is short. @param {string} mark */
   #find(mark) {
     return this.#open.findIndex((span) => span.mark === mark);
   }
 }
 
-/** True if a mark between two characters is amid a word. `outer` is outside the span that it would begin or end. */
+/**
+ * True if a mark between two characters is amid a word.
+ *
+ * @param {string} outer the character outside the span that the mark would begin or end
+ * @param {string} inner
+ */
 function isAmidWord(outer, inner) {
   return WORD.test(outer) && !SPACELESS.test(outer) && !SPACELESS.test(inner);
 }
 
+/** @param {string} line @param {number} at */
 function characterBefore(line, at) {
   const last = line[at - 1] ?? "";
   return /[\udc00-\udfff]/.test(last) ? line.slice(at - 2, at) : last;
 }
 
+/** @param {string} line @param {number} at */
 function characterAfter(line, at) {
-  return at < line.length ? String.fromCodePoint(line.codePointAt(at)) : "";
+  const code = line.codePointAt(at);
+  return code === undefined ? "" : String.fromCodePoint(code);
 }
 
-/** Turn marks without a partner back into text, and mark mentions in it. */
+/**
+ * Turn marks without a partner back into text, and mark mentions in it.
+ *
+ * @param {Raw[]} nodes
+ * @param {RegExp | null} mention
+ * @returns {Inline[]}
+ */
 function tidy(nodes, mention) {
+  /** @type {Inline[]} */
   const tidied = [];
   for (const node of nodes) {
-    if (node.children) {
+    if ("children" in node) {
       tidied.push({ ...node, children: tidy(node.children, mention) });
     } else {
       push(tidied, node.type === "mark" ? { type: "text", text: node.text } : { ...node });
@@ -270,7 +319,9 @@ function tidy(nodes, mention) {
   return mention ? tidied.flatMap((node) => (node.type === "text" ? splitMentions(node.text, mention) : [node])) : tidied;
 }
 
+/** @param {string} text @param {RegExp} mention */
 function splitMentions(text, mention) {
+  /** @type {Leaf[]} */
   const nodes = [];
   let from = 0;
   for (const match of text.matchAll(mention)) {
@@ -282,7 +333,7 @@ function splitMentions(text, mention) {
   return nodes;
 }
 
-/** Return an expression for a nick as a word of a text, with or without `@`. */
+/** Return an expression for a nick as a word of a text, with or without `@`. @param {string} nick */
 function mentionOf(nick) {
   const escaped = nick.replace(/[\\^$.*+?()[\]{}|/-]/gu, "\\$&");
   return new RegExp(`(?<![\\p{L}\\p{N}_-])@?${escaped}(?![\\p{L}\\p{N}\\p{M}_])(?!-[\\p{L}\\p{N}])`, "giu");
@@ -295,14 +346,15 @@ function mentionOf(nick) {
  * @param {string} nick
  */
 export function mentions(text, nick) {
-  const has = (nodes) => nodes.some((node) => node.type === "mention" || (node.children && has(node.children)));
+  /** @type {(nodes: Inline[]) => boolean} */
+  const has = (nodes) => nodes.some((node) => node.type === "mention" || ("children" in node && has(node.children)));
   return nick !== "" && parse(text, nick).some((block) => block.type === "paragraph" && has(block.children));
 }
 
 const EMOJI = /^(?:\p{Emoji_Presentation}|\p{Extended_Pictographic}\ufe0f|[\d#*]\ufe0f?\u20e3)/u;
 const graphemes = new Intl.Segmenter();
 
-/** True for one to three emoji and nothing else, which are shown large. */
+/** True for one to three emoji and nothing else, which are shown large. @param {string} text */
 export function isOnlyEmoji(text) {
   if (text.length > 60) {
     return false; // the longest emoji have 15 units
@@ -311,6 +363,7 @@ export function isOnlyEmoji(text) {
   return shown.length >= 1 && shown.length <= 3 && shown.every((one) => EMOJI.test(one));
 }
 
+/** @type {Record<SpanType | "code" | "mention", string>} */
 const ELEMENTS = { bold: "strong", italic: "em", struck: "s", code: "code", mention: "mark" };
 
 /**
@@ -327,6 +380,7 @@ export function build(blocks) {
   return fragment;
 }
 
+/** @param {Fence} fence */
 function buildFence({ text, language }) {
   const code = document.createElement("code");
   code.textContent = text;
@@ -338,6 +392,7 @@ function buildFence({ text, language }) {
   return fence;
 }
 
+/** @param {Paragraph} paragraph */
 function buildParagraph({ type, children }) {
   const paragraph = document.createElement(type === "quote" ? "blockquote" : "p");
   paragraph.dir = "auto";
@@ -345,6 +400,7 @@ function buildParagraph({ type, children }) {
   return paragraph;
 }
 
+/** @param {Inline} node */
 function buildInline(node) {
   if (node.type === "text") {
     return document.createTextNode(node.text);
@@ -353,10 +409,11 @@ function buildInline(node) {
     return buildLink(node);
   }
   const element = document.createElement(ELEMENTS[node.type]);
-  element.append(...(node.children ? node.children.map(buildInline) : [node.text]));
+  element.append(...("children" in node ? node.children.map(buildInline) : [node.text]));
   return element;
 }
 
+/** @param {Link} link */
 function buildLink({ text, href }) {
   const link = document.createElement("a");
   link.href = href;

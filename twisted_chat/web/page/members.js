@@ -4,20 +4,21 @@
 
 import { key as keyOf } from "./client/objects.js";
 import { hueOf, initialOf } from "./colours.js";
-import { bdi, byId, h } from "./dom.js";
+import { bdi, byId, closest, focusAgain, focusedIn, h } from "./dom.js";
 
 export class Members {
   #chat;
   #list = byId("member-list");
   #isOpen = false;
+  /** @type {number | null} */
   #wait = null;
 
-  /** @param {import("./chat.js").Chat} chat @param {(nick: string, anchor: Element) => void} openNick */
+  /** @param {import("./chat.js").Chat} chat @param {(nick: string, anchor: HTMLElement) => void} openNick */
   constructor(chat, openNick) {
     this.#chat = chat;
-    this.#list.addEventListener("click", ({ target }) => {
-      const member = target.closest(".member");
-      if (member !== null) openNick(member.dataset.nick, member);
+    this.#list.addEventListener("click", (event) => {
+      const member = closest(event, ".member");
+      if (member !== null) openNick(member.dataset.nick ?? "", member);
     });
     chat.on("members", (conversation) => conversation === chat.current && this.#drawSoon());
   }
@@ -41,16 +42,16 @@ export class Members {
       this.#list.replaceChildren();
       return;
     }
-    const focused = this.#list.contains(document.activeElement) ? document.activeElement.dataset.nick : undefined;
+    const focused = focusedIn(this.#list)?.dataset.nick;
     const more = count - members.length;
     this.#list.replaceChildren(
       ...members.map((nick) => this.#member(nick)),
       more > 0 ? h("li", { class: "more-members" }, `and ${more.toLocaleString()} more`) : "",
     );
-    if (focused !== undefined) {
-      [...this.#list.querySelectorAll(".member")].find(({ dataset }) => keyOf(dataset.nick) === keyOf(focused))?.focus();
-    }
+    focusAgain(this.#list, ".member", ({ dataset }) => focused !== undefined && keyOf(dataset.nick ?? "") === keyOf(focused));
   }
+
+  /** @param {string} nick */
 
   #member(nick) {
     const avatar = h("span", { class: `avatar ${hueOf(nick)}`, "aria-hidden": "true" }, initialOf(nick));

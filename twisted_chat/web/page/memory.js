@@ -24,6 +24,7 @@ export class Memory {
 
   #storage;
   #name;
+  /** @type {ReturnType<typeof setTimeout> | null} */
   #timer = null;
 
   /** @param {Storage | null} storage @param {string} nick */
@@ -32,7 +33,9 @@ export class Memory {
     this.#name = nameOf(nick);
     const kept = readJson(storage, this.#name);
     this.isKnown = kept !== null;
+    /** @param {unknown} value */
     const isStrings = (value) => Array.isArray(value) && value.every((one) => typeof one === "string");
+    /** @param {unknown} value @param {"number" | "string"} type */
     const isTable = (value, type) =>
       typeof value === "object" && value !== null && Object.values(value).every((one) => typeof one === type);
     if (isStrings(kept?.rooms)) this.rooms = kept.rooms;
@@ -76,6 +79,7 @@ export class Memory {
   }
 }
 
+/** The name in the storage. @param {string} nick */
 function nameOf(nick) {
   return `chat:of:${keyOf(nick)}`;
 }

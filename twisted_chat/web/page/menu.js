@@ -11,13 +11,17 @@ import { h } from "./dom.js";
  * @property {boolean} [danger]
  */
 
+/** What a menu is made of: `null` is a line between groups, and what is false or missing is left out.
+ * @typedef {Entry | null | false | undefined} MaybeEntry */
+
+/** The menu that is open. @type {HTMLElement | null} */
 let open = null;
 
 /**
  * Open a menu. Arrow keys, Home, End and the first letter of an entry move; Escape closes, and the focus goes back.
  *
- * @param {Element} anchor
- * @param {(Entry | null | false | undefined)[]} entries `null` is a line between groups
+ * @param {HTMLElement} anchor
+ * @param {MaybeEntry[]} entries
  * @param {{title?: string, label: string}} names
  */
 export function openMenu(anchor, entries, { title, label }) {
@@ -32,8 +36,8 @@ export function openMenu(anchor, entries, { title, label }) {
   const returnTo = document.activeElement;
   (anchor.closest("nav, main, aside") ?? document.body).append(menu); // so that it belongs to that part of the page
   menu.addEventListener("keydown", (event) => moveWithKeys(menu, event));
-  menu.addEventListener("toggle", ({ newState }) => {
-    if (newState === "closed") {
+  menu.addEventListener("toggle", (event) => {
+    if (/** @type {ToggleEvent} */ (event).newState === "closed") {
       const hadFocus = menu.contains(document.activeElement) || document.activeElement === document.body;
       open = open === menu ? null : open;
       anchor.setAttribute("aria-expanded", "false");
@@ -50,12 +54,17 @@ export function openMenu(anchor, entries, { title, label }) {
   menu.querySelector("button")?.focus();
 }
 
-/** Leave out lines at the ends, and doubled ones, where entries are not for everybody. */
+/**
+ * Leave out lines at the ends, and doubled ones, where entries are not for everybody.
+ *
+ * @param {MaybeEntry[]} entries
+ */
 function trimLines(entries) {
   const all = entries.filter((entry) => entry !== false && entry !== undefined);
   return all.filter((entry, index) => entry !== null || (all.slice(0, index).some(Boolean) && all[index + 1]));
 }
 
+/** @param {HTMLElement} menu @param {Entry} entry */
 function buildEntry(menu, { label, act, danger }) {
   const run = () => {
     menu.hidePopover();
@@ -64,9 +73,11 @@ function buildEntry(menu, { label, act, danger }) {
   return h("button", { type: "button", role: "menuitem", tabindex: -1, class: danger ? "danger" : undefined, click: run }, label);
 }
 
+/** @param {HTMLElement} menu @param {KeyboardEvent} event */
 function moveWithKeys(menu, event) {
   const buttons = [...menu.querySelectorAll("button")];
-  const at = buttons.indexOf(document.activeElement);
+  const at = buttons.findIndex((button) => button === document.activeElement);
+  /** @type {Record<string, number>} */
   const steps = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 };
   let next = steps[event.key];
   if (event.key === "Tab" || event.key === "Escape") {
@@ -76,7 +87,8 @@ function moveWithKeys(menu, event) {
   }
   if (next === undefined && event.key.length === 1 && !event.ctrlKey && !event.metaKey && event.key !== " ") {
     const letter = event.key.toLowerCase();
-    next = [...buttons.keys()].map((index) => (at + 1 + index) % buttons.length).find((index) => buttons[index].textContent.toLowerCase().startsWith(letter));
+    const after = [...buttons.keys()].map((index) => (at + 1 + index) % buttons.length);
+    next = after.find((index) => buttons[index].textContent?.toLowerCase().startsWith(letter)) ?? next;
   }
   if (next !== undefined) {
     event.preventDefault();
@@ -84,7 +96,12 @@ function moveWithKeys(menu, event) {
   }
 }
 
-/** Put a menu below its anchor, or above, where it is inside of the window. */
+/**
+ * Put a menu below its anchor, or above, where it is inside of the window.
+ *
+ * @param {HTMLElement} menu
+ * @param {DOMRect} anchor
+ */
 function place(menu, anchor) {
   const { offsetWidth: width, offsetHeight: height } = menu;
   const isRight = anchor.left + width > innerWidth - 8;

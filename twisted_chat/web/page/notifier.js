@@ -14,22 +14,28 @@ const PAUSE = 700;
 /** Characters of a message in a notification, and in what is read out. */
 const LONGEST = 240;
 
+/** @typedef {import("./conversation.js").Conversation} Conversation */
+/** @typedef {import("./conversation.js").MessageItem} MessageItem */
+
 export class Notifier {
   #chat;
   #settings;
   #open;
+  /** What is read out next, with the conversation where it is not the open one.
+   * @type {{item: MessageItem, where: string}[]} */
   #waiting = [];
+  /** @type {ReturnType<typeof setTimeout> | null} */
   #timer = null;
   /** What the icon of an installed page shows. */
   #badge = 0;
-  /** The notifications, by the messages of which they tell. */
+  /** The notifications, by the messages of which they tell. @type {WeakMap<MessageItem, Notification>} */
   #notes = new WeakMap();
   #announcer = byId("announcer");
 
   /**
    * @param {import("./chat.js").Chat} chat
    * @param {{notify: boolean}} settings
-   * @param {(conversation: any) => void} open called when somebody has chosen a notification
+   * @param {(conversation: Conversation) => void} open called when somebody has chosen a notification
    */
   constructor(chat, settings, open) {
     this.#chat = chat;
@@ -55,6 +61,7 @@ export class Notifier {
     }
   }
 
+  /** @param {import("./chat.js").Said} said */
   #said({ conversation, item }) {
     if (item.own || item.deleted) {
       return;
@@ -68,6 +75,7 @@ export class Notifier {
     }
   }
 
+  /** Read a message out, unless others come with it. @param {Conversation} conversation @param {MessageItem} item */
   #announce(conversation, item) {
     const where = conversation === this.#chat.current ? "" : ` in ${conversation.name}`;
     this.#waiting.push({ item, where });
@@ -83,12 +91,13 @@ export class Notifier {
     }, PAUSE);
   }
 
-  /** Take back what was said of a message, wherever its text still stands. */
+  /** Take back what was said of a message, wherever its text still stands. @param {MessageItem} item */
   #deleted(item) {
     this.#announcer.replaceChildren();
     this.#notes.get(item)?.close();
   }
 
+  /** @param {Conversation} conversation @param {MessageItem} item */
   #notify(conversation, item) {
     if (!this.#settings.notify || !("Notification" in globalThis) || Notification.permission !== "granted") {
       return;

@@ -3,7 +3,7 @@
  */
 
 import { key } from "./client/objects.js";
-import { conversationId } from "./conversation.js";
+import { compareNames, conversationId } from "./conversation.js";
 
 /** Places that are offered at once: more than anybody reads. */
 const MOST = 100;
@@ -49,7 +49,8 @@ export function findPlaces(typed, { conversations, current, rooms, nick }) {
   for (const person of peopleOf(open, current)) {
     if (key(person) !== key(nick)) add("direct", person);
   }
-  const isOffered = ({ kind, name }) => sign === undefined || (kind === "room") === (sign === "#");
+  /** @param {Place} place */
+  const isOffered = ({ kind }) => sign === undefined || (kind === "room") === (sign === "#");
   const found = [...places.values()].filter((place) => isOffered(place) && key(place.name).includes(wanted));
   if (text === "") {
     return found.filter(({ kind, name }) => conversationId(kind, name) !== current?.id).slice(0, MOST);
@@ -84,7 +85,7 @@ export function findPlaces(typed, { conversations, current, rooms, nick }) {
 function peopleOf(conversations, current) {
   const ordered = current === null ? conversations : [current, ...conversations.filter((one) => one !== current)];
   const people = ordered.flatMap(({ members, items }) => [
-    ...[...members].sort((one, other) => one.localeCompare(other)),
+    ...[...members].sort(compareNames),
     ...items.flatMap((item) => (item.kind === "message" ? [item.author] : [])),
   ]);
   return [...new Map(people.map((person) => [key(person), person])).values()];

@@ -3,8 +3,11 @@
  */
 
 import { hueOf, initialOf } from "./colours.js";
-import { bdi, byId, h } from "./dom.js";
-import { sortedNames } from "./chat.js";
+import { compareNames } from "./conversation.js";
+import { bdi, byId, closest, focusAgain, focusedIn, h } from "./dom.js";
+
+/** @typedef {import("./conversation.js").Conversation} Conversation */
+/** @typedef {import("./conversation.js").ConversationKind} ConversationKind */
 
 const MOST = 99; // a badge with more digits would be wider than the name
 
@@ -16,10 +19,10 @@ export class Sidebar {
   /** @param {import("./chat.js").Chat} chat @param {() => void} chosen called when somebody has chosen one */
   constructor(chat, chosen) {
     this.#chat = chat;
-    this.#list.addEventListener("click", ({ target }) => {
-      const button = target.closest(".conversation");
-      if (button !== null) {
-        chat.show(chat.conversations.get(button.dataset.id));
+    this.#list.addEventListener("click", (event) => {
+      const conversation = chat.conversations.get(closest(event, ".conversation")?.dataset.id ?? "");
+      if (conversation !== undefined) {
+        chat.show(conversation);
         chosen();
       }
     });
@@ -31,18 +34,14 @@ export class Sidebar {
 
   /** Conversations in the order of the list: rooms by name, then people by name. */
   inOrder() {
-    const all = [...this.#chat.conversations.values()];
-    const named = (kind) => {
-      const byName = new Map(all.filter((one) => one.kind === kind).map((one) => [one.name, one]));
-      return sortedNames([...byName.keys()]).map((name) => byName.get(name));
-    };
-    return [...named("room"), ...named("direct")];
+    const all = [...this.#chat.conversations.values()].sort((one, other) => compareNames(one.name, other.name));
+    return [...all.filter(({ kind }) => kind === "room"), ...all.filter(({ kind }) => kind === "direct")];
   }
 
   /** Go to the conversation before or after the open one. @param {1 | -1} step @param {boolean} isUnread */
   step(step, isUnread = false) {
     const all = this.inOrder();
-    const at = all.indexOf(this.#chat.current);
+    const at = all.findIndex((one) => one === this.#chat.current);
     for (let count = 1; count <= all.length; count++) {
       const next = all[(at + step * count + all.length * 2) % all.length];
       if (!isUnread || next.unread) {
@@ -64,23 +63,23 @@ export class Sidebar {
   }
 
   #draw() {
-    const focused = this.#list.contains(document.activeElement) ? document.activeElement.dataset.id : undefined;
+    const focused = focusedIn(this.#list)?.dataset.id;
     const all = this.inOrder();
+    /** @param {ConversationKind} kind @param {string} title */
     const section = (kind, title) => {
       const shown = all.filter((one) => one.kind === kind);
       const id = `list-${kind}`;
       return shown.length ? [h("h2", { id }, title), h("ul", { "aria-labelledby": id }, ...shown.map((one) => h("li", {}, this.#button(one))))] : [];
     };
     this.#list.replaceChildren(...section("room", "Rooms"), ...section("direct", "Direct messages"));
-    if (focused !== undefined) {
-      [...this.#list.querySelectorAll(".conversation")].find(({ dataset }) => dataset.id === focused)?.focus();
-    }
+    focusAgain(this.#list, ".conversation", ({ dataset }) => dataset.id === focused);
     const elsewhere = all.filter((one) => one !== this.#chat.current).reduce((sum, one) => sum + one.mentions, 0);
-    const badge = byId("show-sidebar").querySelector(".badge");
+    const badge = byId("mentions-elsewhere");
     badge.textContent = limited(elsewhere);
     badge.hidden = elsewhere === 0;
   }
 
+  /** @param {Conversation} conversation */
   #button(conversation) {
     const { id, kind, name, unread, mentions, trouble } = conversation;
     const isCurrent = conversation === this.#chat.current;
@@ -99,14 +98,15 @@ export class Sidebar {
 
   #drawMe() {
     const { nick, account, state } = this.#chat;
-    const me = byId("me");
-    me.querySelector(".avatar").textContent = initialOf(nick);
-    me.querySelector(".avatar").className = `avatar ${hueOf(nick)}`;
-    me.querySelector(".me-nick").textContent = nick;
-    me.querySelector(".me-kind").textContent = state === "connected" ? (account ? "Account" : "Guest") : "Not connected";
+    const avatar = byId("me-avatar");
+    avatar.textContent = initialOf(nick);
+    avatar.className = `avatar ${hueOf(nick)}`;
+    byId("me-nick").textContent = nick;
+    byId("me-kind").textContent = state === "connected" ? (account ? "Account" : "Guest") : "Not connected";
   }
 }
 
+/** @param {number} count */
 function limited(count) {
   return count > MOST ? `${MOST}+` : String(count);
 }

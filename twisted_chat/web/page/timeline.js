@@ -8,7 +8,7 @@
 
 import { hueOf, initialOf } from "./colours.js";
 import { placeAfter, summarize } from "./conversation.js";
-import { bdi, h, icon } from "./dom.js";
+import { bdi, childrenOf, closest, h, icon } from "./dom.js";
 import { build, isOnlyEmoji, parse } from "./markup.js";
 
 /** Items that are shown at once: about a screen, which takes 5 to 10 ms, so that scrolling up loses no frame. */
@@ -24,13 +24,21 @@ const NEAR = 60;
 const LONG_LINES = 25;
 const LONG = 2500;
 
+/** @typedef {import("./conversation.js").Change} Change */
+/** @typedef {import("./conversation.js").Conversation} Conversation */
+/** @typedef {import("./conversation.js").Item} Item */
+/** @typedef {import("./conversation.js").MessageItem} MessageItem */
+
 export class Timeline {
   #scroller;
   #options;
+  /** @type {Conversation | null} */
   #conversation = null;
+  /** @type {(() => void) | null} */
   #unfollow = null;
   /** The index of the first item that is shown. */
   #first = 0;
+  /** The elements of the items that are shown, by their keys. @type {Map<string, HTMLElement>} */
   #elements = new Map();
   #start = h("div");
   #isAtBottom = true;
@@ -41,6 +49,7 @@ export class Timeline {
   #lastTop = 0;
   #frame = new ResizeObserver(() => this.#keepBottom());
   #heights = new ResizeObserver(() => this.#keepBottom());
+  /** Long messages that are shown as a whole. @type {Set<MessageItem>} */
   #unfolded = new Set();
   #tools;
 
@@ -50,21 +59,22 @@ export class Timeline {
    * @param {import("./times.js").Times} options.times
    * @param {() => string} options.nick
    * @param {() => boolean} options.isKept true if direct messages may be kept: the reader has an account
-   * @param {(conversation: any) => Promise<boolean>} options.askOlder
-   * @param {(item: any, anchor: Element) => void} options.openMenu
-   * @param {(nick: string, anchor: Element) => void} options.openNick
-   * @param {(item: any) => void} options.retry
-   * @param {(item: any) => void} options.discard
+   * @param {(conversation: Conversation) => Promise<boolean>} options.askOlder
+   * @param {(item: Item | undefined, anchor: HTMLElement) => void} options.openMenu
+   * @param {(nick: string, anchor: HTMLElement) => void} options.openNick
+   * @param {(item: MessageItem) => void} options.retry
+   * @param {(item: MessageItem) => void} options.discard
    * @param {() => void} options.scrolled
    */
   constructor(scroller, options) {
     this.#scroller = scroller;
     this.#options = options;
-    const more = (event) => options.openMenu(this.#itemOf(event.currentTarget), event.currentTarget);
-    this.#tools = h("div", { class: "tools" }, h("button", { type: "button", class: "icon", tabindex: -1, "aria-label": "Message menu", "aria-haspopup": "menu", click: more }, icon("more")));
+    const click = () => options.openMenu(this.#itemOf(button), button);
+    const button = h("button", { type: "button", class: "icon", tabindex: -1, "aria-label": "Message menu", "aria-haspopup": "menu", click }, icon("more"));
+    this.#tools = h("div", { class: "tools" }, button);
     scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     scroller.addEventListener("click", (event) => this.#clicked(event));
-    scroller.addEventListener("pointerover", (event) => event.pointerType !== "touch" && this.#activate(event.target.closest(".message")));
+    scroller.addEventListener("pointerover", (event) => event.pointerType !== "touch" && this.#activate(closest(event, ".message")));
     scroller.addEventListener("pointerleave", () => this.#activate(null));
     scroller.addEventListener("keydown", (event) => this.#moveWithKeys(event));
     this.#frame.observe(scroller);
@@ -72,7 +82,7 @@ export class Timeline {
 
   // What is shown
 
-  /** Show a conversation: at the first unread message, or at the bottom. */
+  /** Show a conversation: at the first unread message, or at the bottom. @param {Conversation | null} conversation */
   show(conversation) {
     this.#unfollow?.();
     this.#conversation = conversation;
@@ -117,10 +127,11 @@ export class Timeline {
     return marker === null ? -1 : items.findIndex(({ key }) => key === marker);
   }
 
+  /** @param {Change} change */
   #changed(change) {
     const wasAtBottom = this.#isAtBottom;
     this.#holding(() => this.#apply(change));
-    if (!this.#wasLoaded && this.#conversation.isLoaded) {
+    if (!this.#wasLoaded && this.#conversation?.isLoaded) {
       this.#wasLoaded = true;
       this.#begin();
     } else if (wasAtBottom) {
@@ -131,6 +142,7 @@ export class Timeline {
     }
   }
 
+  /** @param {Change} change */
   #apply(change) {
     if (change.type === "insert") {
       this.#inserted(change.index, change.count);
@@ -151,12 +163,14 @@ export class Timeline {
   /**
    * Change what is shown, and hold what one reads in its place, whatever happens above it. Browsers do so by
    * themselves, but not at the top, where older messages are put in front.
+   *
+   * @param {() => void} change
    */
   #holding(change) {
     const held = this.#isAtBottom ? undefined : this.#firstVisible();
-    const bottom = held?.getBoundingClientRect().bottom;
+    const bottom = held?.getBoundingClientRect().bottom ?? 0;
     change();
-    const element = held && this.#elements.get(held.dataset.key);
+    const element = this.#elements.get(held?.dataset.key ?? "");
     if (element?.isConnected) {
       const moved = element.getBoundingClientRect().bottom - bottom;
       if (Math.abs(moved) >= 1) this.#scroller.scrollTop += moved;
@@ -166,13 +180,20 @@ export class Timeline {
   /** Find the first item of which a part is in sight. */
   #firstVisible() {
     const { top } = this.#scroller.getBoundingClientRect();
+    /** @param {HTMLElement} element */
     const isVisible = (element) => element.getBoundingClientRect().bottom > top;
     const page = this.#pages().find(isVisible);
-    return page && [...page.children].find(isVisible);
+    return page && childrenOf(page).find(isVisible);
   }
 
+  /** The items of the conversation. */
+  get #items() {
+    return this.#conversation?.items ?? [];
+  }
+
+  /** @param {number} index @param {number} count */
   #inserted(index, count) {
-    const { items } = this.#conversation;
+    const items = this.#items;
     this.#nameDays();
     if (this.#elements.size === 0) {
       this.#begin();
@@ -196,20 +217,21 @@ export class Timeline {
     if (this.#today !== today) {
       this.#today = today;
       for (const rule of this.#scroller.querySelectorAll(".rule.day")) {
-        rule.textContent = times.day(this.#itemOf(rule).time);
+        const item = this.#itemOf(rule);
+        if (item !== undefined) rule.textContent = times.day(item.time);
       }
     }
   }
 
+  /** Show an item behind the one before it. @param {number} at */
   #append(at) {
-    const { items } = this.#conversation;
-    const before = this.#elements.get(items[at - 1]?.key);
+    const before = this.#elements.get(this.#items[at - 1]?.key);
+    const page = before?.parentElement;
     const element = this.#build(at);
-    if (before === undefined) {
+    if (!before || !page) {
       this.#pages()[0].prepend(element);
       return;
     }
-    const page = before.parentElement;
     if (page.childElementCount >= 2 * PAGE && page.lastElementChild === before && page === this.#scroller.lastElementChild) {
       const next = this.#newPage();
       next.append(element);
@@ -219,35 +241,35 @@ export class Timeline {
     }
   }
 
+  /** @param {number} index */
   #removed(index) {
-    const { items } = this.#conversation;
-    const keys = new Set(items.map(({ key }) => key));
+    const keys = new Set(this.#items.map(({ key }) => key));
     for (const [key, element] of this.#elements) {
       if (!keys.has(key)) {
         const page = element.parentElement;
         element.remove();
         this.#elements.delete(key);
-        if (page.childElementCount === 0) page.remove();
+        if (page?.childElementCount === 0) page.remove();
       }
     }
     if (index < this.#first) this.#first--;
     this.#rebuild(index);
   }
 
+  /** Show an item anew, if it is shown. @param {number} index */
   #rebuild(index) {
-    const item = this.#conversation.items[index];
-    const old = item && this.#elements.get(item.key);
-    if (old === undefined || old === null) {
+    const old = this.#elements.get(this.#items[index]?.key);
+    if (old === undefined) {
       return;
     }
     const hadFocus = old.contains(document.activeElement);
     const element = this.#build(index);
     old.replaceWith(element);
-    if (hadFocus) (element.querySelector("[tabindex]") ?? element).focus({ preventScroll: true });
+    if (hadFocus) find(element, "[tabindex]")?.focus({ preventScroll: true });
   }
 
   #pages() {
-    return [...this.#scroller.querySelectorAll(":scope > .page")];
+    return childrenOf(this.#scroller).filter((element) => element.classList.contains("page"));
   }
 
   #newPage() {
@@ -258,6 +280,7 @@ export class Timeline {
     return page;
   }
 
+  /** @param {number} from @param {number} to */
   #buildPage(from, to) {
     const page = this.#newPage();
     for (let index = from; index < to; index++) {
@@ -305,8 +328,8 @@ export class Timeline {
   #dropOld() {
     const pages = this.#pages();
     for (const page of pages.slice(0, Math.max(0, pages.length - PAGES))) {
-      for (const element of page.children) {
-        this.#elements.delete(element.dataset.key);
+      for (const element of childrenOf(page)) {
+        this.#elements.delete(element.dataset.key ?? "");
       }
       this.#first += page.childElementCount;
       page.remove();
@@ -362,9 +385,10 @@ export class Timeline {
     const { bottom } = this.#scroller.getBoundingClientRect();
     const pages = this.#pages().filter((page) => page.getBoundingClientRect().top < bottom);
     for (const page of pages.reverse().slice(0, 2)) {
-      const isSeen = (element) => element.getBoundingClientRect().bottom <= bottom && this.#itemOf(element)?.seq;
-      const last = [...page.children].findLast(isSeen);
-      if (last !== undefined) return this.#itemOf(last).seq;
+      for (const element of childrenOf(page).reverse()) {
+        const seq = this.#itemOf(element)?.seq;
+        if (seq !== undefined && element.getBoundingClientRect().bottom <= bottom) return seq;
+      }
     }
     return 0;
   }
@@ -400,9 +424,12 @@ export class Timeline {
   /** Load older messages until the first unread one is there, and go to it. */
   async seekUnread() {
     const conversation = this.#conversation;
+    if (conversation === null) {
+      return;
+    }
     while (conversation === this.#conversation && conversation.hasMoreUnread && (await this.#options.askOlder(conversation)));
     if (conversation === this.#conversation) {
-      if (!this.#elements.has(conversation.marker)) this.#reset();
+      if (!this.#elements.has(conversation.marker ?? "")) this.#reset();
       this.toUnread();
     }
   }
@@ -420,12 +447,15 @@ export class Timeline {
 
   // Items
 
+  /** Find the item of which an element is a part. @param {Element} element */
   #itemOf(element) {
-    return this.#conversation.byKey(element.closest("[data-key]").dataset.key);
+    return this.#conversation?.byKey(element.closest("[data-key]")?.getAttribute("data-key") ?? "");
   }
 
+  /** @param {number} index */
   #build(index) {
-    const { items, marker } = this.#conversation;
+    const items = this.#items;
+    const marker = this.#conversation?.marker ?? null;
     const item = items[index];
     const { times } = this.#options;
     const place = placeAfter(item, items[index - 1], marker, (time) => times.dayKey(time));
@@ -441,6 +471,7 @@ export class Timeline {
     return element;
   }
 
+  /** @param {MessageItem} item @param {boolean} isContinued true if it goes on a run of its author */
   #buildMessage(item, isContinued) {
     const { times } = this.#options;
     const classes = ["message", hueOf(item.author), isContinued && "continued", item.own && "own", item.mention && "mention", item.state];
@@ -461,6 +492,7 @@ export class Timeline {
     return message;
   }
 
+  /** @param {MessageItem} item */
   #buildText(item) {
     if (item.deleted) {
       return [h("div", { class: "text deleted" }, "This message was deleted.")];
@@ -473,12 +505,13 @@ export class Timeline {
     text.classList.add("folded");
     const unfold = () => {
       this.#unfolded.add(item);
-      this.#rebuild(this.#conversation.items.indexOf(item));
-      this.#elements.get(item.key)?.querySelector(".message").focus({ preventScroll: true });
+      this.#rebuild(this.#items.indexOf(item));
+      find(this.#elements.get(item.key), ".message")?.focus({ preventScroll: true });
     };
     return [text, h("button", { type: "button", class: "plain", click: unfold }, "Show all of this message")];
   }
 
+  /** @param {MessageItem} item */
   #buildState(item) {
     if (item.state === "sending") {
       return h("div", { class: "message-state" }, "Sending…");
@@ -493,6 +526,7 @@ export class Timeline {
     );
   }
 
+  /** @param {import("./conversation.js").NoticeItem | import("./conversation.js").TrafficItem} item */
   #buildHappening(item) {
     const { times } = this.#options;
     const line = h("div", { class: `happening ${item.kind}` });
@@ -501,7 +535,7 @@ export class Timeline {
         line.append(index ? "; " : "", ...listNames(names, more), ` ${words}`);
       });
     } else {
-      line.append(...item.parts.map((part) => (part.nick !== undefined ? nickOf(part.nick) : part.quote !== undefined ? bdi(part.quote) : part)));
+      line.append(...item.parts.map((part) => (typeof part === "string" ? part : "nick" in part ? nickOf(part.nick) : bdi(part.quote))));
     }
     line.append(h("time", { datetime: item.time.toISOString(), title: times.full(item.time) }, times.clock(item.time)));
     return line;
@@ -509,29 +543,35 @@ export class Timeline {
 
   // The pointer and the keyboard
 
+  /** Put the button of the menu at a message, or nowhere. @param {HTMLElement | null} message */
   #activate(message) {
     if (this.#tools.parentElement !== message) {
       this.#tools.parentElement?.classList.remove("active");
       this.#tools.remove();
-      if (message && this.#itemOf(message).state === "kept") {
+      const item = message === null ? undefined : this.#itemOf(message);
+      if (message !== null && item?.kind === "message" && item.state === "kept") {
         message.classList.add("active");
         message.append(this.#tools);
       }
     }
   }
 
+  /** @param {MouseEvent} event a `PointerEvent` in browsers of today */
   #clicked(event) {
-    const nick = event.target.closest(".nick[data-nick]");
+    const nick = closest(event, ".nick[data-nick]");
+    const isTouch = event instanceof PointerEvent && event.pointerType === "touch";
     if (nick !== null) {
-      this.#options.openNick(nick.dataset.nick, nick);
-    } else if (event.pointerType === "touch" && !event.target.closest("a, button, pre")) {
-      const message = event.target.closest(".message");
+      this.#options.openNick(nick.dataset.nick ?? "", nick);
+    } else if (isTouch && closest(event, "a, button, pre") === null) {
+      const message = closest(event, ".message");
       this.#activate(message === this.#tools.parentElement ? null : message);
     }
   }
 
   #messages() {
-    return [...this.#scroller.querySelectorAll(".message")];
+    /** @type {NodeListOf<HTMLElement>} */
+    const messages = this.#scroller.querySelectorAll(".message");
+    return [...messages];
   }
 
   /** Give the focus to the newest message, from where the arrow keys go on. */
@@ -540,36 +580,40 @@ export class Timeline {
     this.#messages().at(-1)?.focus();
   }
 
+  /** @param {KeyboardEvent} event */
   #moveWithKeys(event) {
     if (event.altKey || event.ctrlKey || event.metaKey) {
       return;
     }
-    const message = event.target.closest(".message");
+    const message = closest(event, ".message");
     if (event.target === this.#scroller) {
       if (event.key === "ArrowUp" || event.key === "ArrowDown") {
         event.preventDefault();
         this.#focusVisible(event.key === "ArrowUp");
       }
-    } else if (event.target === message) {
+    } else if (message !== null && event.target === message) {
       this.#moveFrom(message, event);
     }
   }
 
+  /** @param {boolean} isLast true for the last message in sight, false for the first one */
   #focusVisible(isLast) {
     const { top, bottom } = this.#scroller.getBoundingClientRect();
     const visible = this.#messages().filter((one) => one.getBoundingClientRect().bottom <= bottom + 1 && one.getBoundingClientRect().top >= top);
     visible.at(isLast ? -1 : 0)?.focus({ preventScroll: true });
   }
 
+  /** @param {HTMLElement} message @param {KeyboardEvent} event */
   #moveFrom(message, event) {
     const isMenu = event.key === "Enter" || event.key === " " || event.key === "ContextMenu" || (event.key === "F10" && event.shiftKey);
     if (isMenu) {
       event.preventDefault();
-      this.#options.openMenu(this.#itemOf(message), message.querySelector(".text"));
+      this.#options.openMenu(this.#itemOf(message), find(message, ".text") ?? message);
       return;
     }
     const messages = this.#messages();
     const at = messages.indexOf(message);
+    /** @type {Record<string, number>} */
     const steps = { ArrowUp: Math.max(0, at - 1), ArrowDown: at + 1, Home: 0, End: messages.length - 1 };
     const next = steps[event.key];
     if (next !== undefined) {
@@ -580,14 +624,22 @@ export class Timeline {
   }
 }
 
+/** Find an element in another one. @param {HTMLElement | undefined} element @param {string} selector */
+function find(element, selector) {
+  return /** @type {HTMLElement | null | undefined} */ (element?.querySelector(selector));
+}
+
+/** @param {string} text */
 function isLong(text) {
   return text.length > LONG || text.split("\n", LONG_LINES + 1).length > LONG_LINES;
 }
 
+/** @param {string} nick */
 function nickOf(nick) {
   return h("span", { class: `nick ${hueOf(nick)}`, dir: "auto" }, nick);
 }
 
+/** List names as in a sentence. @param {string[]} names @param {number} more others, which are counted */
 function listNames(names, more) {
   const rest = more ? [`${more} other${more === 1 ? "" : "s"}`] : [];
   const parts = [...names.map(nickOf), ...rest];
@@ -597,6 +649,7 @@ function listNames(names, more) {
   });
 }
 
+/** @param {Conversation} conversation @param {boolean} isKept true if direct messages may be kept */
 function buildStart({ kind, name, topic, isJoined, trouble }, isKept) {
   if (trouble) {
     return h("div", { class: "start" }, h("h2", {}, kind === "room" ? "# " : "", bdi(name)));

@@ -21,9 +21,11 @@ export class Times {
    * @param {string} [words] the language of the names of days, which stand among the words of the page
    */
   constructor(language, zone, words = language) {
+    /** @param {Intl.DateTimeFormatOptions} options */
     const format = (options) => new Intl.DateTimeFormat(language, { timeZone: zone, ...options });
     this.#clock = format({ hour: "numeric", minute: "2-digit" });
     this.#full = format({ dateStyle: "full", timeStyle: "medium" });
+    /** @param {Intl.DateTimeFormatOptions} options */
     const inWords = (options) => new Intl.DateTimeFormat(words, { timeZone: zone, ...options });
     this.#day = inWords({ weekday: "long", day: "numeric", month: "long" });
     this.#dayOfYear = inWords({ day: "numeric", month: "long", year: "numeric" });
@@ -51,7 +53,7 @@ export class Times {
     return Date.parse(this.dayKey(time)) / DAY;
   }
 
-  /** The name of a day: today, yesterday, a weekday with its date, or a date of another year. */
+  /** The name of a day: today, yesterday, a weekday with its date, or a date of another year. @param {Date} time */
   day(time, now = new Date()) {
     const days = this.#dayNumber(now) - this.#dayNumber(time);
     if (days === 0 || days === 1) {
@@ -68,6 +70,7 @@ export function shortTime(time) {
   return new Date(time).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 }
 
+/** @type {Record<string, number>} seconds of each unit */
 const UNITS = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
 
 /**
@@ -82,9 +85,8 @@ export function readDuration(text) {
 
 /** Seconds in words: `45 seconds`, `10 minutes`. @param {number} seconds */
 export function formatDuration(seconds) {
-  const [name, unit] = [["day", 86_400], ["hour", 3600], ["minute", 60], ["second", 1]].find(
-    ([, unit]) => seconds >= unit && seconds % unit === 0,
-  ) ?? ["second", 1];
+  const whole = Object.entries({ day: 86_400, hour: 3600, minute: 60 });
+  const [name, unit] = whole.find(([, unit]) => seconds >= unit && seconds % unit === 0) ?? ["second", 1];
   const count = Math.ceil(seconds / unit);
   return `${count} ${name}${count === 1 ? "" : "s"}`;
 }

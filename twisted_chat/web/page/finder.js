@@ -1,0 +1,113 @@
+/**
+ * A dialog that finds a conversation, a room of the server or a person, or makes a room.
+ */
+
+import { openDialog } from "./dialog.js";
+import { bdi, childrenOf, closest, h } from "./dom.js";
+import { findPlaces } from "./places.js";
+
+/** @typedef {import("./chat.js").Chat} Chat */
+/** @typedef {import("./places.js").Place} Place */
+
+/** Open the dialog. @param {Chat} chat */
+export function openFinder(chat) {
+  new Finder(chat);
+}
+
+class Finder {
+  #chat;
+  #input = h("input", { role: "combobox", "aria-label": "Room or nick", "aria-expanded": "true", "aria-controls": "go-options", "aria-autocomplete": "list", autocapitalize: "none", spellcheck: "false", autocomplete: "off", placeholder: "Room or nick", autofocus: true });
+  #list = h("div", { class: "options", role: "listbox", id: "go-options", "aria-label": "Rooms and people" });
+  #dialog = openDialog("Find or join", this.#input, this.#list);
+  /** The rooms of the server, once it has listed them. @type {import("./client.js").RoomInfo[]} */
+  #rooms = [];
+  /** @type {Place[]} */
+  #options = [];
+  #chosen = 0;
+  /** True until the server has said what rooms and members there are. */
+  #isAsking = true;
+  #asked;
+
+  /** @param {Chat} chat */
+  constructor(chat) {
+    this.#chat = chat;
+    this.#input.addEventListener("input", () => this.#draw());
+    this.#input.addEventListener("keydown", (event) => this.#pressed(event));
+    this.#list.addEventListener("click", (event) => {
+      const option = closest(event, ".option");
+      if (option !== null) this.#take(childrenOf(this.#list).indexOf(option));
+    });
+    this.#draw();
+    this.#asked = this.#ask();
+  }
+
+  async #ask() {
+    const listed = async () => {
+      this.#rooms = await this.#chat.client.rooms();
+      this.#drawAgain();
+    };
+    const joined = [...this.#chat.conversations.values()].filter(({ isJoined }) => isJoined);
+    await Promise.allSettled([listed(), ...joined.map((room) => this.#chat.askMembers(room))]);
+    this.#isAsking = false;
+    this.#drawAgain();
+  }
+
+  #draw() {
+    const { conversations, current, nick } = this.#chat;
+    const known = { conversations: conversations.values(), current, rooms: this.#rooms, nick };
+    this.#options = findPlaces(this.#input.value, known);
+    this.#list.replaceChildren(...this.#options.map(buildPlace));
+    this.#choose(0);
+  }
+
+  /** Draw what is known by now, and stay at the option that somebody has moved to. */
+  #drawAgain() {
+    const held = this.#chosen > 0 ? this.#options[this.#chosen] : undefined;
+    this.#draw();
+    const at = this.#options.findIndex(({ kind, name }) => kind === held?.kind && name === held.name);
+    if (at > 0) this.#choose(at);
+  }
+
+  /** @param {number} index */
+  #choose(index) {
+    this.#chosen = index;
+    const options = childrenOf(this.#list);
+    options.forEach((option, at) => option.setAttribute("aria-selected", String(at === index)));
+    options[index]?.scrollIntoView({ block: "nearest" });
+    this.#input.setAttribute("aria-activedescendant", options.length ? `go-${index}` : "");
+  }
+
+  /** @param {number} index */
+  async #take(index) {
+    const place = this.#options[index];
+    if (place?.isNew && this.#isAsking) {
+      this.#choose(index);
+      await this.#asked; // the name may be somebody's, or a room's: then that is what is shown now, and not taken yet
+      const now = this.#options[this.#chosen];
+      if (!this.#dialog.open || now?.name !== place.name || now.kind !== place.kind || !now.isNew) return;
+    }
+    if (place !== undefined) {
+      this.#dialog.close();
+      this.#chat.open(place.kind, place.name);
+    }
+  }
+
+  /** @param {KeyboardEvent} event */
+  #pressed(event) {
+    const count = this.#options.length;
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+      event.preventDefault();
+      this.#choose((this.#chosen + (event.key === "ArrowDown" ? 1 : count - 1)) % Math.max(1, count));
+    } else if (event.key === "Enter" && !event.isComposing) {
+      event.preventDefault();
+      this.#take(this.#chosen);
+    }
+  }
+}
+
+/** @param {Place} place @param {number} index */
+function buildPlace({ kind, name, more }, index) {
+  const sign = h("span", { class: "sign muted", "aria-hidden": "true" }, kind === "room" ? "#" : "@");
+  const note = more && h("span", { class: "more muted", dir: "auto" }, more);
+  return h("div", { class: "option", role: "option", id: `go-${index}`, "aria-selected": "false" }, sign, bdi(name), note);
+}
