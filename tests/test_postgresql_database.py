@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 from typing import Any
@@ -176,6 +177,22 @@ class AttemptTests(DatabaseTestCase):
         await self.until_true(lambda: len(database._pauses) == 2)
         await database.run(database.close())
         self.assertEqual([str(failure.value) for failure in done], ["the store is closed"] * 2)
+
+    async def test_what_still_works_while_a_store_is_closed_does_not_hide_that(self) -> None:
+        log = await self.open()
+        database = log._database
+        finish = asyncio.Event()
+
+        async def work(_: Connection) -> None:
+            await finish.wait()
+
+        working = database.run(database.attempt(work))
+        closed = log.close()
+        await self.until_true(lambda: log.condition().trouble)
+        finish.set()
+        await working
+        await closed
+        self.assertEqual(log.condition().trouble, "the store is closed")
         await database.run(database._pause(10))
         await database.run(database.listen())
 

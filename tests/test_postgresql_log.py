@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, cast
@@ -107,6 +108,34 @@ class FollowingTests(ServersTestCase):
         await keep(self.other, said, 6)
         self.assertEqual(heard, [(["first", "second", "third"], [True, True])])
         self.assertEqual([one.seq for one in said], [2, 3])
+
+    async def test_a_record_is_not_heard_before_its_own_turn_has_an_answer(self) -> None:
+        await self.begin()
+        here, there = await self.follow(self.one), await self.follow(self.other)
+        answered = asyncio.Event()
+        told: list[News] = []
+        database = self.one._database
+        attempt: Any = database.attempt
+
+        async def attempt_late(work: Any, pool: Any = None, **options: Any) -> Any:
+            result = await attempt(work, pool, **options)
+            if pool is database.appending:
+                await answered.wait()
+            return result
+
+        self.patch(database, "attempt", attempt_late)
+        database._heard.append(told.append)
+        heard: list[tuple[list[str], bool]] = []
+        said = entry(here.log, "first")
+        here.log.follow(lambda records: heard.append((texts(list(records)), said.fresh)))
+        keeping = Deferred.fromCoroutine(keep(self.one, [said], 5))
+        await self.until_true(lambda: there.records)
+        await keep(self.other, [entry(there.log, "second")], 6)
+        await self.until_true(lambda: told and not self.one._is_reading)
+        answered.set()
+        await keeping
+        await self.until_true(lambda: here.log.seq == 2)
+        self.assertEqual(heard, [(["first"], True), (["second"], True)])
 
     async def test_servers_that_append_at_the_same_time_agree(self) -> None:
         await self.begin()

@@ -96,6 +96,34 @@ class OpenRoomTests(SynchronousTestCase):
         self.server.settle()
         self.assertEqual(self.open_rooms(), {"lobby"})
 
+    def test_an_author_is_acked_with_its_own_record_where_rooms_hear_at_different_times(self) -> None:
+        alice, bob = self.server.welcome("alice", "den"), self.server.welcome("bob", "attic")
+        carol = self.server.welcome("carol", "attic")
+        attic = self.server.fake.logs["attic"]
+        late: list[Any] = []
+
+        def tell_later(records: list[Record]) -> None:
+            attic.seq -= 1
+            late.append(records)
+
+        self.patch(attic, "tell", tell_later)
+        self.server.fake.held.add("append")
+        alice.say("1", room="den", id="a")
+        bob.say("2", room="attic", id="b")
+        self.server.settle()
+        for peer in (alice, bob, carol):
+            peer.got()
+        self.server.fake.begin()
+        self.server.settle()
+        self.assertEqual(kinds([*alice.got(), *bob.got(), *carol.got()]), ["ack"])
+        attic.seq += 1
+        assert attic.heard is not None
+        attic.heard(late[0])
+        self.server.fake.release()
+        self.server.settle()
+        self.assertEqual(kinds(bob.got()), ["ack"])
+        self.assertEqual(carol.texts(), ["2"])
+
     def test_two_who_open_a_room_are_in_the_same_one(self) -> None:
         alice, bob = self.server.welcome("alice"), self.server.welcome("bob")
         self.server.fake.held.add("open")

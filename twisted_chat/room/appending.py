@@ -112,8 +112,11 @@ class Appending:
     def do(self) -> None:
         """Fan out what was heard, and append new messages unless an append is under way."""
         if self._heard:
-            early = [entry for entry in self._unacked if entry.fresh]
-            self._unacked = [entry for entry in self._unacked if not entry.fresh]
+            early: list[Entry] = []
+            unacked: list[Entry] = []
+            for entry in self._unacked:  # a log may hand the records of one room over before those of another one
+                (early if entry.fresh and entry.seq <= entry.room.seq else unacked).append(entry)
+            self._unacked = unacked
             self._hand_out(_by_author(early))
         if (self._entries or self._backlog.count) and not self._started:
             self._start()

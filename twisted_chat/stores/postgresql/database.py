@@ -280,7 +280,7 @@ class Database:
         return "" if is_short and not self._is_closed else self.trouble
 
     def _has_worked(self) -> None:
-        if self.trouble:
+        if self.trouble and not self._is_closed:
             self.trouble = ""
             _log.info("{database} works again", database=self.shown)
 

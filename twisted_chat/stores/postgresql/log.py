@@ -12,7 +12,8 @@ was lost is found by the number of the last turn of each server.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple, cast
 from weakref import WeakValueDictionary
 
@@ -138,6 +139,13 @@ class PostgreSQLLog:
         self._news: dict[PostgreSQLRoomLog, None] = {}
         """The rooms to which others have appended, and which are to be read."""
         self._is_reading = False
+        self._under_way: set[RoomLog] = set()
+        """The rooms of the turn that is being appended. Their records are heard once the turn has its answer: some of
+        them may be its own, and its entries have no numbers before that."""
+        self._statements = 0
+        """The number of statements under way whose answers may have the ids of open rooms."""
+        self._unknown: dict[int, int] = {}
+        """The newest numbers that were told meanwhile of rooms with other ids than the known ones."""
         self._turns: dict[str, int] = {}
         """The newest turn of each server of which this one has heard."""
         self._turns_checked: dict[str, int] = {}
@@ -180,9 +188,23 @@ class PostgreSQLLog:
                 self._opening = None
 
     def _know(self, room: PostgreSQLRoomLog) -> None:
-        """Note the id of a room, by which others name it."""
+        """Note the id of a room, by which others name it, and have it read if they have done so already."""
         if room.id is not None:
             self._by_id[room.id] = room
+            if self._unknown.get(room.id, 0) > room.seq:
+                self._news[room] = None
+
+    @contextmanager
+    def _learning(self) -> Iterator[None]:
+        """Remember what is told of unknown ids: the answer to a statement says whether they are those of open rooms."""
+        self._statements += 1
+        try:
+            yield
+        finally:
+            self._statements -= 1
+            if not self._statements:
+                self._unknown.clear()
+            self._read_news()
 
     async def _states(self, keys: Sequence[str]) -> dict[str, RoomState]:
         """Read the states of rooms."""
@@ -215,10 +237,11 @@ class PostgreSQLLog:
             return
         name, now = room.name, clock.milliseconds(self._reactor)
         work = fetch("SELECT * FROM set_topic($1, $2, $3, $4)", name.key, name.shown, to_sql(topic), now)
-        ((id, made),) = await self._database.attempt(work)
-        self.room_count += made
-        room.id, room.topic, room.is_kept = id, topic, True
-        self._know(room)
+        with self._learning():
+            ((id, made),) = await self._database.attempt(work)
+            self.room_count += made
+            room.id, room.topic, room.is_kept = id, topic, True
+            self._know(room)
 
     # Appending
 
@@ -231,7 +254,21 @@ class PostgreSQLLog:
     async def _append(self, entries: Sequence[Entry], time: int) -> None:
         firsts, doubles = _without_doubles(entries)
         rooms = sorted({entry.room for entry in firsts}, key=_key_of)
-        places = {room: place for place, room in enumerate(rooms, 1)}
+        self._under_way.update(rooms)
+        with self._learning():
+            try:
+                await self._append_to(cast(Any, rooms), firsts, doubles, time)
+            finally:
+                self._under_way.difference_update(rooms)
+
+    async def _append_to(
+        self,
+        rooms: Sequence[PostgreSQLRoomLog],
+        firsts: Sequence[Entry],
+        doubles: Iterable[tuple[Entry, Entry]],
+        time: int,
+    ) -> None:
+        places: dict[RoomLog, int] = {room: place for place, room in enumerate(rooms, 1)}
         self._turn += 1
         turn = self._turn
         work = fetch(
@@ -255,7 +292,7 @@ class PostgreSQLLog:
             entry.seq, entry.time, entry.fresh = seq, time if old is None else old, old is None
         for entry, first in doubles:
             entry.seq, entry.time = first.seq, first.time
-        await self._appended(cast(Any, rooms), row["rooms"], row["befores"], firsts)
+        await self._appended(rooms, row["rooms"], row["befores"], firsts)
 
     async def _appended(
         self, rooms: Sequence[PostgreSQLRoomLog], ids: Sequence[int], befores: Sequence[int], entries: Sequence[Entry]
@@ -280,7 +317,7 @@ class PostgreSQLLog:
                 behind.append(room)
         if behind:
             try:
-                await self._read_on(behind)
+                await self._read_on(behind, is_turn=True)
             except Unavailable:  # the turn is in the log nevertheless, and the members read it when that is possible
                 late = [room for room in behind if room in fresh and room.seq < fresh[room][-1].seq]
                 for room in late:
@@ -302,6 +339,8 @@ class PostgreSQLLog:
             if room is None:
                 if is_direct(one.key):
                     self.direct_heard(Name(one.key, one.key), one.first)
+                elif self._statements:
+                    self._unknown[one.id] = one.seq
             elif room.seq < one.seq:
                 self._news[room] = None
         self._news.update((room, None) for key in news.states if (room := self._open.get(key)) is not None)
@@ -311,16 +350,22 @@ class PostgreSQLLog:
                 self._news[room] = None
         if news.all:
             self._news.update(dict.fromkeys(self._open.values()))
-        if self._news and not self._is_reading:
+        self._read_news()
+
+    def _read_news(self) -> None:
+        """Read what is new, unless that is being done."""
+        if not self._is_reading and self._news.keys() - self._under_way:
             self._is_reading = True
             self.run(self._read_all_news()).addErrback(self._not_read)
 
     async def _read_all_news(self) -> None:
         """Read what is new, for all rooms at once, until nothing is."""
         try:
-            while self._news:
-                rooms, self._news = list(self._news), {}
-                await self._read_on(rooms)
+            while rooms := [room for room in self._news if room not in self._under_way]:
+                for room in rooms:
+                    del self._news[room]
+                with self._learning():
+                    await self._read_on(rooms)
         finally:
             self._is_reading = False
 
@@ -329,8 +374,11 @@ class PostgreSQLLog:
             _log.failure("What other servers have appended could not be read; it is read within seconds", failure)
         self._listens_on = None  # the next check looks at everything
 
-    async def _read_on(self, rooms: Sequence[PostgreSQLRoomLog]) -> None:
-        """Read the states and the new records of rooms, and hand the records to the followers."""
+    async def _read_on(self, rooms: Sequence[PostgreSQLRoomLog], is_turn: bool = False) -> None:
+        """Read the states and the new records of rooms, and hand the records to the followers.
+
+        What is read of a room to which a turn is being appended is left to this turn, which reads it again.
+        """
         states = await self._states([room.name.key for room in rooms])
         known = []
         for room in rooms:
@@ -349,7 +397,9 @@ class PostgreSQLLog:
             new.setdefault(id, []).append(_record(row))
         for room, _, head in known:
             records = [record for record in new.get(cast(int, room.id), ()) if record.seq > room.seq]
-            if room.seq < head:  # otherwise another read was faster
+            if room in self._under_way and not is_turn:
+                self._news[room] = None
+            elif room.seq < head:  # otherwise another read was faster
                 size = sum(len(record.msg) for record in records)
                 is_all = 0 < len(records) <= NEW_AT_ONCE and (len(records) == 1 or size <= NEW_BYTES_AT_ONCE)
                 room.take(records, head, is_all)
