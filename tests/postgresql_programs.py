@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -74,12 +75,17 @@ class Cluster:
         while subprocess.run(ready).returncode:
             assert process.poll() is None and time.monotonic() < until, (self.folder / "log").read_text()
 
-    def signal_all(self, number: int) -> None:
-        """Send a signal to all of its processes."""
+    def pids(self) -> list[int]:
+        """Return its processes; the first one has started the others."""
         assert self._process
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
-        for pid in (*map(int, children), self._process.pid):
-            os.kill(pid, number)
+        return [self._process.pid, *map(int, children)]
+
+    def signal_all(self, number: int) -> None:
+        """Send a signal to all of its processes."""
+        for pid in reversed(self.pids()):
+            with suppress(ProcessLookupError):  # one that ends meanwhile
+                os.kill(pid, number)
 
     def kill(self) -> None:
         """End it as a crash does, with all of its processes."""

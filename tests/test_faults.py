@@ -6,16 +6,19 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
 from .deadlines import TEST_SECONDS
 from .faults.__main__ import FAULTS
+from .faults.cluster.one import FAULTS as CLUSTER_FAULTS
 from .faults.history import History, Reading, Said
 from .faults.sabotage import BUGS
 from .faults.server import ROOT
 from .faults.wire import Line
+from .postgresql_programs import find_programs
 from .programs import run_script
 
 ENDED = """
@@ -36,12 +39,12 @@ sys.exit(faults.main())
 """A round that ends itself by a signal while its server runs."""
 
 
-class FaultTests(TestCase):
-    """The promises of docs/protocol.md, judged by all that was said, acked and received."""
+class RoundTestCase(TestCase):
+    """Rounds of faults, each in a process of its own."""
 
-    def survives(self, fault: str) -> None:
+    def survives(self, fault: str, program: str = "tests.faults") -> None:
         with subprocess.Popen(
-            [sys.executable, "-m", "tests.faults", "--only", fault],
+            [sys.executable, "-m", program, "--only", fault],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
@@ -55,6 +58,14 @@ class FaultTests(TestCase):
                 output, _ = run.communicate()
                 self.fail(f"{late}. It had said: {output!r}")  # the seed, above all
         self.assertEqual(run.returncode, 0, output)
+
+    def check_all_are_tried(self, faults: Iterable[str]) -> None:
+        tried = {name.removeprefix("test_").replace("_", "-") for name in dir(self) if name.startswith("test_")}
+        self.assertEqual(set(faults) - tried, set())
+
+
+class FaultTests(RoundTestCase):
+    """The promises of docs/protocol.md, judged by all that was said, acked and received."""
 
     async def test_a_round_that_is_ended_leaves_nothing_behind(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -70,8 +81,7 @@ class FaultTests(TestCase):
         self.assertEqual((applied.stdout, applied.stderr), (f"{len(BUGS)}\n", ""))
 
     def test_all_faults_are_tried(self) -> None:
-        tried = {name.removeprefix("test_").replace("_", "-") for name in dir(self) if name.startswith("test_")}
-        self.assertEqual(set(FAULTS) - tried, set())
+        self.check_all_are_tried(FAULTS)
 
     def test_crash(self) -> None:
         self.survives("crash")
@@ -108,6 +118,32 @@ class FaultTests(TestCase):
 
     def test_replay(self) -> None:
         self.survives("replay")
+
+
+class ClusterTests(RoundTestCase):
+    """The same promises where three servers share a PostgreSQL."""
+
+    def survives(self, fault: str, program: str = "tests.faults.cluster") -> None:
+        find_programs()
+        super().survives(fault, program)
+
+    def test_all_faults_are_tried(self) -> None:
+        self.check_all_are_tried(CLUSTER_FAULTS)
+
+    def test_server_killed(self) -> None:
+        self.survives("server-killed")
+
+    def test_server_stopped(self) -> None:
+        self.survives("server-stopped")
+
+    def test_server_cut(self) -> None:
+        self.survives("server-cut")
+
+    def test_database_killed(self) -> None:
+        self.survives("database-killed")
+
+    def test_database_stopped(self) -> None:
+        self.survives("database-stopped")
 
 
 class JudgeTests(TestCase):

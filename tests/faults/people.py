@@ -42,12 +42,15 @@ class Person:
         patience: float = 10,
         receive_buffer: int | None = None,
         browser: bool = False,
+        token: str | None = None,
+        pause: float = 0,
         make_text: Callable[[Random, str], str] = text,
     ) -> None:
         """Make a person, which connects when it `live`s.
 
-        It keeps `window` messages in flight while it talks; with 0 it only listens. It first joins with `since`, and
-        gives up a connection on which nothing has arrived for `patience` seconds. A `browser` speaks over a WebSocket.
+        It keeps `window` messages in flight while it talks, and waits for up to `pause` seconds between two; with 0 it
+        only listens. It first joins with `since`, and gives up a connection on which nothing has arrived for `patience`
+        seconds. A `browser` speaks over a WebSocket. With a `token` it takes its nick along to another server.
         """
         self.nick = nick
         self.random = random
@@ -59,6 +62,8 @@ class Person:
         self.readings = {room.room: Reading(room, nick, window > 0, since) for room in rooms}
         self.on_message: Callable[[Line], None] | None = None
         """Called with each message that it receives."""
+        self.on_ack: Callable[[int], None] | None = None
+        """Called with each ack that it receives: with the number of the message among those of this person."""
         self.refusals = 0
         """The number of `unavailable` errors that it received."""
         self.connections = 0
@@ -69,8 +74,12 @@ class Person:
         self._patience = patience
         self._receive_buffer = receive_buffer
         self._browser = browser
+        self._token = token
+        self._pause = pause
+        self._pausing: asyncio.TimerHandle | None = None
         self._make_text = make_text
-        self._count = 0
+        self.count = 0
+        """The number of messages that it has said."""
 
     async def live(self) -> None:
         """Connect, and reconnect whenever the connection is lost."""
@@ -90,7 +99,7 @@ class Person:
 
     async def _stay(self, connection: Connection) -> None:
         """Say hello, and stay until the connection is lost or silent."""
-        connection.send(type="hello", nick=self.nick)
+        connection.send(type="hello", nick=self.nick, token=self._token)
         heard, asked = -1, False
         while not (asked and heard == connection.bytes):
             asked = heard == connection.bytes
@@ -147,6 +156,8 @@ class Person:
         assert line.id is not None
         self.readings[line.room].history.acks(Said(self.nick, line.id), line.seq)
         self.unacked.pop(line.id, None)
+        if self.on_ack is not None:
+            self.on_ack(int(line.id.rpartition("-")[2]))
         self.talk()
 
     def _refused(self, connection: Connection, line: Line) -> None:
@@ -173,16 +184,23 @@ class Person:
     # Sending
 
     def talk(self) -> None:
-        """Send messages until the window is full."""
-        while self.is_talking and self._in and len(self.unacked) < self.window:
+        """Send messages until the window is full, or send one and make a pause."""
+        while self._pausing is None and self.is_talking and self._in and len(self.unacked) < self.window:
             self.say()
+            if self._pause:
+                seconds = self.random.random() * self._pause
+                self._pausing = asyncio.get_running_loop().call_later(seconds, self._go_on)
+
+    def _go_on(self) -> None:
+        self._pausing = None
+        self.talk()
 
     def say(self) -> None:
         """Send a message to one of its rooms."""
         assert self.connection
         room = self.random.choice(self._in)
-        self._count += 1
-        id = f"{self.nick}-{self._count}"
+        self.count += 1
+        id = f"{self.nick}-{self.count}"
         self.unacked[id] = room, self._make_text(self.random, id)
         self._send(self.connection, id, *self.unacked[id])
 

@@ -1,4 +1,4 @@
-"""The server, `twistd chat`, with its database in the folder of the round."""
+"""The server, `twistd chat`, with its database in the folder of the round, or in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -38,10 +38,24 @@ class Server:
     web: Address
     """Where it listens for browsers."""
 
-    def __init__(self, folder: Path, program: str = TWISTD) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        program: str = TWISTD,
+        url: str | None = None,
+        wrapper: Sequence[str] = (),
+        options: Sequence[str] = OPTIONS,
+    ) -> None:
+        """Prepare a server with the file `chat.sqlite` in `folder`, or with the database of `url`.
+
+        A `wrapper` is a command that runs another one, such as `nsenter`.
+        """
         self.database = folder / "chat.sqlite"
+        self.url = url
         self.program = program
         """Python code that starts the server."""
+        self._wrapper = wrapper
+        self._options = options
         self.output: list[str] = []
         """The lines of output of all its processes."""
         self._process: asyncio.subprocess.Process | None = None
@@ -54,8 +68,9 @@ class Server:
         self._listening = loop.create_future()
         first = len(self.output)
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", f"{_sabotage()}{self.program}", "-n", "--pidfile=", *before, "chat"),
-            *("--port", "0", "--web", "0", "--database", str(self.database), *OPTIONS, *options),
+            *(*self._wrapper, sys.executable, "-c", f"{_sabotage()}{self.program}"),
+            *("-n", "--pidfile=", *before, "chat"),
+            *("--port", "0", "--web", "0", "--database", self.url or str(self.database), *self._options, *options),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             cwd=self.database.parent,
@@ -93,6 +108,10 @@ class Server:
 
     def is_running(self) -> bool:
         return self._process is not None and self._process.returncode is None
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, such as SIGSTOP."""
+        os.kill(self.pid, number)
 
     async def kill(self) -> None:
         """Kill it."""
