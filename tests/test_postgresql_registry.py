@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import asyncpg
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
@@ -11,7 +12,7 @@ from twisted_chat.log import Unavailable
 from twisted_chat.registry import Report
 from twisted_chat.rules import Change, Rule
 from twisted_chat.stores.postgresql import registry as registry_module
-from twisted_chat.stores.postgresql.database import fetch
+from twisted_chat.stores.postgresql.database import ATTEMPT_SECONDS, fetch
 from twisted_chat.stores.postgresql.registry import PostgreSQLRegistry
 
 from .postgresql import PostgreSQLTestCase
@@ -55,6 +56,20 @@ class ServersTests(PostgreSQLTestCase):
         self.assertEqual(len(self.heard), 3, "its own change is heard once")
         third = await self.open()
         self.assertEqual(set(third.rules), {BAN, LOCK})
+
+    async def test_rules_that_take_long_to_load_are_waited_for(self) -> None:
+        first = await self.open()
+        await first.act(action("den"), Change((LOCK,)))
+        connection = await self.on_loop(asyncpg.connect(self.cluster.url))
+        for statement in ("BEGIN", "LOCK TABLE twisted_chat.rule IN ACCESS EXCLUSIVE MODE"):
+            await self.on_loop(connection.execute(statement))
+        opening = self.open_postgresql(patience=0)
+        waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        while not await self.sql(waiting):
+            self.clock.advance(0.001)
+        self.clock.advance(ATTEMPT_SECONDS + 1)
+        await self.on_loop(connection.close())
+        self.assertEqual(set((await self.until(opening)).registry.rules), {LOCK})
 
     async def test_changes_of_two_servers_are_in_force_in_one_order(self) -> None:
         await self.begin()

@@ -22,7 +22,7 @@ from ...log import Unavailable
 from ...names import Name
 from ...registry import MAX_REPORTS, AccountState, Action, Report, StoredAccount, StoredToken
 from ...rules import Change, Rule, RuleKey, Rules
-from .database import Connection, Database, fetch
+from .database import LONG_SECONDS, Connection, Database, fetch
 from .news import News
 from .text import from_sql, to_sql
 
@@ -43,11 +43,11 @@ class PostgreSQLRegistry:
         self._is_reading = False
 
     async def start(self) -> None:
-        """Load the rules."""
+        """Load the rules. A million of them take some 10 s, longer than other operations may."""
         now = clock.milliseconds(self._reactor)
-        await self._database.attempt(fetch(_FORGET_RULES, now))
+        await self._database.attempt(fetch(_FORGET_RULES, now), seconds=LONG_SECONDS)
         ((self._epoch,),) = await self._database.attempt(fetch("SELECT epoch FROM store"))
-        rows = await self._database.attempt(fetch(_RULES, now))
+        rows = await self._database.attempt(fetch(_RULES, now), seconds=LONG_SECONDS)
         self.rules.apply(Change(made=tuple(_structs(Rule, rows))))
         self._database.follow(self._told, self._check)
 
