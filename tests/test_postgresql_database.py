@@ -18,6 +18,7 @@ from twisted_chat.stores.postgresql.database import ATTEMPT_SECONDS, Connection,
 from twisted_chat.stores.postgresql.log import PostgreSQLLog
 from twisted_chat.stores.postgresql.news import News
 from twisted_chat.stores.postgresql.urls import check_url, hosts_of, is_url, without_password
+from twisted_chat.stores.retention import Keep
 
 from .postgresql import PostgreSQLTestCase
 from .postgresql_programs import Cluster
@@ -101,6 +102,52 @@ class OutageTests(DatabaseTestCase):
         await self.until(log.append([again], 7))
         await self.until_true(lambda: len(here.records) == 2)
         self.assertEqual(here.texts, ["a", "b"])
+
+
+class StandbyTests(DatabaseTestCase):
+    """A commit waits for a synchronous standby, and others need not wait for that."""
+
+    def make_cluster(self) -> Cluster:
+        cluster = Cluster()
+        self.addCleanup(cluster.remove)
+        return cluster
+
+    async def require_standby(self, name: str) -> None:
+        """Let commits wait for a standby of this name; there is none."""
+        await self.sql(f"ALTER SYSTEM SET synchronous_standby_names = '{name}'")
+        await self.sql("SELECT pg_reload_conf()")
+        shown: list[str] = []
+        while shown[-1:] != [name]:
+            shown += [value for (value,) in await self.sql("SHOW synchronous_standby_names")]
+
+    async def waiting(self) -> int:
+        """Return the number of commits that wait for the standby."""
+        ((count,),) = await self.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+        return int(count)
+
+    async def test_notifications_do_not_wait_for_the_commits_of_others(self) -> None:
+        log = await self.open(patience=600, keep=Keep(messages=1))
+        here = Follower(await self.room(log))
+        await keep(log, [entry(here.log, "a"), entry(here.log, "b")], 5)
+        (room,) = await log.overdue(0)
+        empty = await self.room(log, "empty")
+        await empty.set_topic("cats")
+        ((other,),) = await self.sql("SELECT id FROM room WHERE key = 'empty'")
+        for work in (
+            lambda: log.append([entry(here.log, "c")], 6),
+            lambda: here.log.set_topic("dogs"),
+            lambda: log.trim(room, 0),
+            lambda: log.forget_rooms([other]),
+        ):
+            await self.require_standby("nobody")
+            done = work()
+            while not await self.waiting():
+                pass
+            await self.sql("SELECT pg_notify('elsewhere', 'something')")
+            self.assertFalse(done.called)
+            await self.require_standby("")
+            await self.until(done)
+        self.assertEqual((here.texts, here.log.topic, here.log.oldest), (["a", "b", "c"], "dogs", 3))
 
 
 class AttemptTests(DatabaseTestCase):

@@ -26,6 +26,11 @@ from .stores import MOST, PLENTY, entry, keep, numbers, texts
 WHOLE = 2**40
 
 
+def _quoted(text: str) -> str:
+    """Return a text as it stands between the quotes of a string in SQL."""
+    return text.replace("'", "''")
+
+
 class Follower:
     """What a room hears of its log."""
 
@@ -168,6 +173,33 @@ class FollowingTests(ServersTestCase):
         reads = self.count_reads(self.other)
         await self.check()
         self.assertEqual(reads, [], "once is enough")
+
+    async def test_an_import_whose_notification_is_lost_is_found_by_its_number(self) -> None:
+        await self.begin()
+        here, there = await self.follow(self.one), await self.follow(self.other)
+        await keep(self.one, [entry(here.log, "a"), entry(here.log, "b")], 5)
+        await self.until_true(lambda: there.records)
+        for is_cut in False, True:
+            epochs = here.log.epoch, there.log.epoch
+            await self.deafen(self.other._database)
+            await self.sql("SELECT import_done(ARRAY['lobby'])")
+            await self.until_true(partial(lambda before: here.log.epoch > before, epochs[0]))
+            if is_cut:
+                self.other._listens_on = None
+            for _ in range(2):
+                await self.check()
+            await self.until_true(lambda: not self.other._is_reading)
+            after = here.log.epoch, there.log.epoch
+            self.assertEqual(after, (epochs[0] + 1, epochs[1] + 1), "each of them looks at it once")
+
+    async def test_servers_that_have_ended_are_forgotten_after_a_day(self) -> None:
+        self.one = await self.open()
+        await keep(self.one, [entry(await self.room(self.one), "a")], 5)
+        for is_old in False, True:
+            await self.sql("UPDATE server SET seen = now() - interval '25 hours' WHERE $1", is_old)
+            await self.open()
+            ((count,),) = await self.sql("SELECT count(*) FROM server")
+            self.assertEqual(count, 0 if is_old else 1)
 
     def count_reads(self, log: PostgreSQLLog) -> list[int]:
         reads: list[int] = []
@@ -427,6 +459,20 @@ class TurnTests(ServersTestCase):
         error = await self.assertFailure(late, asyncpg.RaiseError)
         self.assertIn("given up", str(error))
         self.assertEqual(here.texts, ["a", "b"])
+
+    async def test_a_turn_of_which_nobody_can_be_told_is_stored_and_found(self) -> None:
+        await self.begin()
+        here, there = await self.follow(self.one), await self.follow(self.other)
+        ((tell,),) = await self.sql("SELECT pg_get_functiondef('tell'::regproc)")
+        full = "BEGIN RAISE 'too many notifications in the NOTIFY queue' USING ERRCODE = '54000'; END"
+        await self.sql(f"CREATE OR REPLACE FUNCTION tell(what json) RETURNS void LANGUAGE plpgsql AS '{_quoted(full)}'")
+        said = entry(here.log, "a")
+        self.assertIsNone(await self.until(self.one.append([said], 5)))
+        self.assertEqual((said.seq, said.fresh, here.texts), (1, True, ["a"]))
+        await self.sql(tell)
+        await self.check()
+        await self.until_true(lambda: there.records)
+        self.assertEqual(there.records, here.records)
 
     async def test_the_same_message_through_two_servers_is_one(self) -> None:
         await self.begin()

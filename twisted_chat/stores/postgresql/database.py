@@ -51,9 +51,10 @@ _LOCK: Final = 0x54774368
 """The number of the advisory lock under which the tables are made, `TwCh`. A nick is claimed under a lock with this
 number and one of its own (`claim` in `schema.sql`)."""
 
-_BEGINNINGS: Final = ("08", "25006", "40", "53", "57", "58", "XX")
+_BEGINNINGS: Final = ("08", "25006", "40", "53", "54000", "57", "58", "XX")
 """The beginnings of PostgreSQL's error codes (its manual, appendix A) that say that the same may work later: the
-connection, a server that is a standby by now, deadlocks, a full disk, a shutdown, the system."""
+connection, a server that is a standby by now, deadlocks, a full disk, a full queue of notifications, a shutdown, the
+system."""
 
 _log = Logger("twisted_chat.stores.postgresql")
 _T = TypeVar("_T")

@@ -150,14 +150,18 @@ class PostgreSQLLog:
         """The newest turn of each server of which this one has heard."""
         self._turns_checked: dict[str, int] = {}
         """The turns at the last check, of which this server should have heard by now."""
+        self._imports = 0
+        """The number of imports of which this server has heard."""
+        self._imports_checked = 0
+        """The number of imports at the last check."""
         self._listens_on: Connection | None = None
         self._keep = keep
         self._trimmer = None if keep == EVERYTHING else Trimmer(reactor, self)
 
     async def start(self) -> None:
         """Count the rooms, and begin to listen."""
-        row = await self._database.attempt(lambda connection: connection.fetchval("SELECT rooms FROM store"))
-        self.room_count = cast(int, row)
+        await self._database.attempt(fetch(_FORGET_SERVERS))
+        ((self.room_count, self._imports),) = await self._database.attempt(fetch(_COUNTS))
         self._database.follow(self._told, self._check)
 
     def condition(self) -> Condition:
@@ -236,7 +240,7 @@ class PostgreSQLLog:
         if room.topic == topic:
             return
         name, now = room.name, clock.milliseconds(self._reactor)
-        work = fetch("SELECT * FROM set_topic($1, $2, $3, $4)", name.key, name.shown, to_sql(topic), now)
+        work = fetch("CALL set_topic($1, $2, $3, $4, NULL, NULL)", name.key, name.shown, to_sql(topic), now)
         with self._learning():
             ((id, made),) = await self._database.attempt(work)
             self.room_count += made
@@ -329,6 +333,7 @@ class PostgreSQLLog:
         """Called with what another server tells."""
         if news.server:
             self._turns[news.server] = news.turn
+        self._imports = max(self._imports, news.imports)
         if self._opening is not None:
             self._opening.append(news)
         self._take_news(news)
@@ -407,14 +412,16 @@ class PostgreSQLLog:
     async def _check(self, connection: Connection) -> None:
         """Look for what was missed, at what other servers have done."""
         turns = dict(await connection.fetch("SELECT id::text, turn FROM server"))
-        self.room_count = await connection.fetchval("SELECT rooms FROM store")
-        was_missed = any(turn > self._turns.get(server, 0) for server, turn in self._turns_checked.items())
-        self._turns.update(
-            (server, turn) for server, turn in self._turns_checked.items() if turn > self._turns.get(server, 0)
-        )
-        self._turns_checked = turns
-        if was_missed or self._listens_on is not connection:
-            self._listens_on = connection
+        ((self.room_count, imports),) = await connection.fetch(_COUNTS)
+        was_away = self._listens_on is not connection
+        missed = {server: turn for server, turn in self._turns_checked.items() if turn > self._turns.get(server, 0)}
+        self._turns.update(missed)
+        was_import_missed = (imports if was_away else self._imports_checked) > self._imports
+        self._turns_checked, self._imports_checked = turns, imports
+        self._listens_on = connection
+        if was_import_missed:
+            self._told(News(anew=list(self._open), imports=imports, all=True))
+        elif missed or was_away:
             self._told(News(all=True))
 
     def flush(self) -> Deferred[None]:
@@ -433,7 +440,7 @@ class PostgreSQLLog:
         return self.run(self._trim(room, now))
 
     async def _trim(self, room: int, now: int) -> bool:
-        sql = "SELECT trim_room($1, $2, $3, $4)"
+        sql = "CALL trim_room($1, $2, $3, $4, NULL)"
         work = fetch(sql, room, self._since(now), self._keep.messages, TRIM_ROWS)
         ((deleted,),) = await self._database.attempt(work)
         log = self._by_id.get(room)
@@ -455,7 +462,8 @@ class PostgreSQLLog:
         return self.run(self._forget_rooms(rooms))
 
     async def _forget_rooms(self, rooms: Sequence[int]) -> None:
-        keys = [key for (key,) in await self._database.attempt(fetch(_FORGET, rooms))]
+        ((keys,),) = await self._database.attempt(fetch("CALL forget_rooms($1, NULL)", rooms))
+        keys = keys or []
         self.room_count -= len(keys)
         await self._read_on([room for key in keys if (room := self._open.get(key)) is not None])
 
@@ -549,7 +557,12 @@ def _without_doubles(entries: Sequence[Entry]) -> tuple[list[Entry], list[tuple[
     return firsts, doubles
 
 
-_APPEND: Final = "SELECT * FROM append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+_APPEND: Final = "CALL append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, NULL, NULL, NULL, NULL)"
+
+_COUNTS: Final = "SELECT rooms, imports FROM store"
+
+# A server has another identity each time that it starts.
+_FORGET_SERVERS: Final = "DELETE FROM server WHERE seen < now() - interval '1 day'"
 
 _COLUMNS: Final = "seq, time, author, msg, kind, of, deleted"
 
@@ -585,17 +598,5 @@ AND (split_part(key, '@', 2) = $1 OR split_part(key, '@', 3) = $1) ORDER BY key 
 _OVERDUE: Final = """
 SELECT id FROM room WHERE oldest_time < $1 UNION
 SELECT id FROM room WHERE oldest_time IS NOT NULL AND head - oldest + 1 - skipped > $2::bigint"""
-
-_FORGET: Final = """
-WITH locked AS (
-    SELECT id FROM room WHERE id = ANY ($1) AND name <> '' AND oldest_time IS NULL ORDER BY key FOR NO KEY UPDATE
-), forgotten AS (
-    UPDATE room SET name = '', topic = '', topic_time = 0 WHERE id IN (SELECT id FROM locked) RETURNING key
-), counted AS (
-    UPDATE store SET rooms = rooms - (SELECT count(*) FROM forgotten)
-), told AS (
-    SELECT tell(json_build_object('states', json_agg(key))) FROM forgotten HAVING count(*) > 0
-)
-SELECT key FROM forgotten CROSS JOIN told"""
 
 _NEWEST: Final = "SELECT max(m.time) FROM room AS r JOIN message AS m ON m.room = r.id AND m.seq = r.head"

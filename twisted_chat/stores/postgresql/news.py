@@ -49,6 +49,8 @@ class News(msgspec.Struct, omit_defaults=True):
     """The keys of rooms of which something else has changed."""
     anew: list[str] = []
     """The keys of rooms that have got records in front of others, or in between: by an import."""
+    imports: int = 0
+    """The number of imports so far, with this one."""
     epoch: int = 0
     """The epoch of the rules and accounts that has begun."""
     events: list[Event] = []

@@ -8,6 +8,7 @@
 CREATE TABLE store (
     version integer          NOT NULL,
     epoch   bigint           NOT NULL DEFAULT 1,
+    imports bigint           NOT NULL DEFAULT 0, -- the number of imports that are done
     rooms   bigint           NOT NULL DEFAULT 0, -- the number of rooms with a name: counting a million takes too long
     time    bigint           NOT NULL DEFAULT 0, -- by which retention has deleted last; 0 if it never has
     ahead   double precision NOT NULL DEFAULT 0  -- seconds for which servers have run with a clock that was set ahead
@@ -70,6 +71,10 @@ CREATE UNLOGGED TABLE parcel (
 
 -- Tells all servers something, as JSON. A notification has less than 8,000 bytes; what is longer is put into a parcel,
 -- and they are told its number.
+--
+-- PostgreSQL commits the transactions that notify one after the other, in all of its databases together, and each of
+-- them holds the others up until its commit is on the disk and on the standbys. So what writes to tables that are logged
+-- commits first, and tells in a transaction of its own, which waits for nothing.
 CREATE FUNCTION tell(what json) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     number bigint;
@@ -82,15 +87,16 @@ BEGIN
     END IF;
 END $$;
 
--- Appends the entries of a turn: `places` says in which of the rooms each one is. Returns the rooms' rows, their heads
--- before this turn, the number of each entry, and the time of those that were in the log already, NULL for the others.
+-- Stores the entries of a turn: `places` says in which of the rooms each one is. Returns the rooms' rows, their heads
+-- before this turn, the number of each entry, and the time of those that were in the log already, NULL for the others;
+-- and the news for other servers, NULL if there are none.
 --
 -- `keys` are in order, and the rooms are locked in this order until the transaction ends. So two turns do not wait for
 -- each other, and whoever sees a number sees all before it.
-CREATE FUNCTION append(
+CREATE FUNCTION store_turn(
     server uuid, turn bigint, "time" bigint, keys text[], names text[], places integer[], authors text[],
     author_keys text[], ids text[], msgs text[], kinds text[], ofs bigint[],
-    OUT rooms bigint[], OUT befores bigint[], OUT seqs bigint[], OUT times bigint[]
+    OUT rooms bigint[], OUT befores bigint[], OUT seqs bigint[], OUT times bigint[], OUT news json
 ) LANGUAGE plpgsql
 -- The plans are made once, when the tables may be empty, and have to be right when they are large.
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
@@ -98,20 +104,19 @@ SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
     last bigint;
     made bigint;
-    news json;
 BEGIN
     SELECT s.turn, s.rooms, s.befores, s.seqs, s.times INTO last, rooms, befores, seqs, times
-    FROM server AS s WHERE s.id = append.server FOR UPDATE;
-    IF last = append.turn THEN
+    FROM server AS s WHERE s.id = store_turn.server FOR UPDATE;
+    IF last = store_turn.turn THEN
         RETURN;
-    ELSIF last > append.turn THEN
-        RAISE EXCEPTION 'turn % was given up before turn %', append.turn, last;
+    ELSIF last > store_turn.turn THEN
+        RAISE EXCEPTION 'turn % was given up before turn %', store_turn.turn, last;
     END IF;
 
-    IF (SELECT count(*) FROM room WHERE key = ANY (append.keys) AND name <> '') < cardinality(append.keys) THEN
+    IF (SELECT count(*) FROM room WHERE key = ANY (store_turn.keys) AND name <> '') < cardinality(store_turn.keys) THEN
         WITH named AS (
             INSERT INTO room AS r (key, name)
-            SELECT u.key, u.name FROM unnest(append.keys, append.names) WITH ORDINALITY AS u (key, name, place)
+            SELECT u.key, u.name FROM unnest(store_turn.keys, store_turn.names) WITH ORDINALITY AS u (key, name, place)
             ORDER BY u.place
             ON CONFLICT (key) DO UPDATE SET name = excluded.name WHERE r.name = '' RETURNING 1
         ) SELECT count(*) INTO made FROM named;
@@ -119,14 +124,14 @@ BEGIN
     END IF;
 
     WITH locked AS (
-        SELECT r.id, r.key, r.head FROM room AS r WHERE r.key = ANY (append.keys) ORDER BY r.key FOR NO KEY UPDATE
+        SELECT r.id, r.key, r.head FROM room AS r WHERE r.key = ANY (store_turn.keys) ORDER BY r.key FOR NO KEY UPDATE
     )
     SELECT array_agg(locked.id ORDER BY locked.key), array_agg(locked.head ORDER BY locked.key)
     INTO rooms, befores FROM locked;
 
     WITH said AS MATERIALIZED (
-        SELECT u.*, append.rooms[u.place] AS room, append.befores[u.place] AS before
-        FROM unnest(append.places, append.authors, append.author_keys, append.ids, append.msgs, append.kinds, append.ofs)
+        SELECT u.*, store_turn.rooms[u.place] AS room, store_turn.befores[u.place] AS before
+        FROM unnest(store_turn.places, store_turn.authors, store_turn.author_keys, store_turn.ids, store_turn.msgs, store_turn.kinds, store_turn.ofs)
             WITH ORDINALITY AS u (place, author, author_key, id, msg, kind, of, number)
     ), old AS MATERIALIZED (
         SELECT said.number, m.seq, m.time
@@ -137,18 +142,18 @@ BEGIN
         FROM said WHERE said.number NOT IN (SELECT old.number FROM old)
     ), stored AS (
         INSERT INTO message (room, seq, time, author, author_key, id, msg, kind, of)
-        SELECT new.room, new.seq, append.time, new.author, new.author_key, new.id, new.msg, new.kind, new.of FROM new
+        SELECT new.room, new.seq, store_turn.time, new.author, new.author_key, new.id, new.msg, new.kind, new.of FROM new
     ), moved AS (
         UPDATE room AS r SET
             head = ends.last,
             oldest = CASE WHEN r.oldest_time IS NULL THEN ends.first ELSE r.oldest END,
-            oldest_time = coalesce(r.oldest_time, append.time)
+            oldest_time = coalesce(r.oldest_time, store_turn.time)
         FROM (SELECT new.room, min(new.seq) AS first, max(new.seq) AS last FROM new GROUP BY new.room) AS ends
         WHERE r.id = ends.room
         RETURNING CASE WHEN ends.first = 1 OR r.key LIKE '@%' THEN json_build_array(r.id, r.head, r.key, ends.first)
-                       ELSE json_build_array(r.id, r.head) END AS news
+                       ELSE json_build_array(r.id, r.head) END AS one
     )
-    SELECT numbered.seqs, numbered.times, (SELECT json_agg(moved.news) FROM moved) INTO seqs, times, news
+    SELECT numbered.seqs, numbered.times, (SELECT json_agg(moved.one) FROM moved) INTO seqs, times, news
     FROM (
         SELECT array_agg(n.seq ORDER BY n.number) AS seqs, array_agg(n.time ORDER BY n.number) AS times
         FROM (
@@ -157,11 +162,11 @@ BEGIN
         ) AS n
     ) AS numbered;
 
-    IF 'delete' = ANY (append.kinds) THEN
+    IF 'delete' = ANY (store_turn.kinds) THEN
         UPDATE message AS m SET msg = '', deleted = d.seq
         FROM (
-            SELECT append.rooms[u.place] AS room, u.of, min(u.seq) AS seq
-            FROM unnest(append.places, append.kinds, append.ofs, append.seqs, append.times)
+            SELECT store_turn.rooms[u.place] AS room, u.of, min(u.seq) AS seq
+            FROM unnest(store_turn.places, store_turn.kinds, store_turn.ofs, store_turn.seqs, store_turn.times)
                 AS u (place, kind, of, seq, old)
             WHERE u.kind = 'delete' AND u.old IS NULL GROUP BY 1, 2
         ) AS d
@@ -169,15 +174,32 @@ BEGIN
     END IF;
 
     IF news IS NOT NULL THEN -- otherwise all of it was in the log already, and would be found there again
-        INSERT INTO server AS s VALUES (append.server, append.turn, now(), rooms, befores, seqs, times)
+        INSERT INTO server AS s VALUES (store_turn.server, store_turn.turn, now(), rooms, befores, seqs, times)
         ON CONFLICT (id) DO UPDATE SET turn = excluded.turn, seen = excluded.seen, rooms = excluded.rooms,
             befores = excluded.befores, seqs = excluded.seqs, times = excluded.times;
-        PERFORM tell(json_build_object('server', append.server, 'turn', append.turn, 'rooms', news));
+    END IF;
+END $$;
+
+-- Appends a turn, as `store_turn` says, and then tells all servers.
+CREATE PROCEDURE append(
+    server uuid, turn bigint, "time" bigint, keys text[], names text[], places integer[], authors text[],
+    author_keys text[], ids text[], msgs text[], kinds text[], ofs bigint[],
+    OUT rooms bigint[], OUT befores bigint[], OUT seqs bigint[], OUT times bigint[]
+) LANGUAGE plpgsql AS $$
+DECLARE
+    news json;
+BEGIN
+    SELECT s.* INTO rooms, befores, seqs, times, news FROM store_turn(
+        server, turn, "time", keys, names, places, authors, author_keys, ids, msgs, kinds, ofs
+    ) AS s;
+    COMMIT;
+    IF news IS NOT NULL THEN
+        PERFORM tell(json_build_object('server', server, 'turn', turn, 'rooms', news));
     END IF;
 END $$;
 
 -- Stores the topic of a room. Returns the room's row, and 1 if the room has not had a name before.
-CREATE FUNCTION set_topic(key text, name text, topic text, "time" bigint, OUT id bigint, OUT made bigint)
+CREATE PROCEDURE set_topic(key text, name text, topic text, "time" bigint, OUT id bigint, OUT made bigint)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
@@ -187,19 +209,20 @@ BEGIN
     UPDATE store SET rooms = rooms + made WHERE made > 0;
     UPDATE room AS r SET topic = set_topic.topic, topic_time = set_topic.time WHERE r.key = set_topic.key
     RETURNING r.id INTO id;
+    COMMIT;
     PERFORM tell(json_build_object('states', json_build_array(set_topic.key)));
 END $$;
 
 -- Takes one step of retention in a room: deletes up to `most` of the oldest messages, those before `since` and those
 -- above a number (NULL: without limit). Where a clock was set back, an old message may stand behind a young one, and
 -- stays as long as that. Returns how many were deleted.
-CREATE FUNCTION trim_room(room bigint, since bigint, messages bigint, most integer) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE PROCEDURE trim_room(room bigint, since bigint, messages bigint, most integer, OUT deleted bigint)
+LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     r room%ROWTYPE;
     excess bigint;
     last bigint;
-    deleted bigint;
     next message%ROWTYPE;
 BEGIN
     SELECT * INTO r FROM room WHERE id = trim_room.room FOR NO KEY UPDATE;
@@ -216,9 +239,28 @@ BEGIN
         UPDATE room SET oldest = coalesce(next.seq, r.head + 1), oldest_time = next.time,
             skipped = r.skipped - (coalesce(next.seq, r.head + 1) - r.oldest - deleted)
         WHERE id = trim_room.room;
+        COMMIT;
         PERFORM tell(json_build_object('states', json_build_array(r.key)));
     END IF;
-    RETURN deleted;
+END $$;
+
+-- Forgets the names and topics of rooms in which nothing is kept. Returns the keys of those that are forgotten now.
+CREATE PROCEDURE forget_rooms(ids bigint[], OUT keys text[]) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+    WITH locked AS (
+        SELECT r.id FROM room AS r WHERE r.id = ANY (forget_rooms.ids) AND r.name <> '' AND r.oldest_time IS NULL
+        ORDER BY r.key FOR NO KEY UPDATE
+    ), forgotten AS (
+        UPDATE room SET name = '', topic = '', topic_time = 0 WHERE id IN (SELECT locked.id FROM locked) RETURNING key
+    ), counted AS (
+        UPDATE store SET rooms = rooms - (SELECT count(*) FROM forgotten)
+    )
+    SELECT array_agg(forgotten.key) INTO keys FROM forgotten;
+    IF keys IS NOT NULL THEN
+        COMMIT;
+        PERFORM tell(json_build_object('states', keys));
+    END IF;
 END $$;
 
 -- Who has an account. A name that is removed stays here: its next bearer would read the old one's direct messages.
@@ -668,9 +710,11 @@ END $$;
 CREATE FUNCTION import_done(keys text[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     now bigint := begin_epoch();
+    number bigint;
 BEGIN
     UPDATE rule SET changed = now WHERE changed = 0;
     PERFORM setval(pg_get_serial_sequence('audit', 'seq'), greatest((SELECT max(seq) FROM audit), 1));
     PERFORM setval(pg_get_serial_sequence('report', 'seq'), greatest((SELECT max(seq) FROM report), 1));
-    PERFORM tell(json_build_object('anew', keys));
+    UPDATE store SET imports = imports + 1 RETURNING imports INTO number;
+    PERFORM tell(json_build_object('anew', keys, 'imports', number));
 END $$;
