@@ -30,6 +30,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from twisted_chat.client.blocking import Client
 
+from .deadlines import TEST_SECONDS
 from .programs import ROOT, TIMEOUT, TWISTD
 
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
@@ -143,7 +144,7 @@ class Browser:
             options.add_argument("--no-sandbox")  # Chromium does not start as root with it
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         self.driver = webdriver.Chrome(options=options, service=Service(driver))
-        self.driver.set_script_timeout(TIMEOUT)
+        self.driver.set_script_timeout(TEST_SECONDS)  # one of them scrolls through ten thousand messages
         self._first = self.driver.current_window_handle
 
     def close(self) -> None:
@@ -252,6 +253,10 @@ class Tab:
         """Wait until nothing slides any more: what moves is measured with errors of rounding, as 43.99998 pixels."""
         moves = "document.getAnimations().map(({ finished }) => finished)"
         self.run_async(f"Promise.allSettled({moves}).then(arguments[0])")
+
+    def wait_for_frame(self) -> None:
+        """Wait until a whole frame was drawn: what the page does on scrolling is done then."""
+        self.run_async("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
 
     def find(self, selector: str) -> WebElement:
         """Wait for an element that is displayed."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 from .browser import ChatServer, PageTestCase
 
@@ -117,7 +116,11 @@ class UnreadTests(PageTestCase):
             bob.join("garden").say(f"unread {index}")
         garden, kitchen = (f".conversation[data-id='room:{room}']" for room in ("garden", "kitchen"))
         click = "document.querySelector(arguments[0]).click()"  # at once: the list is drawn anew with each change
-        go_to = partial(alice.run, click)
+
+        def go_to(conversation: str) -> None:
+            alice.run(click, conversation)
+            alice.wait_for_frame()
+
         alice.wait_for_text(f"{garden} .count", "^60 unread$")
         go_to(garden)
         marked = """const rule = document.querySelector(".rule.unread");
@@ -136,6 +139,7 @@ class UnreadTests(PageTestCase):
         alice.use().refresh()
         alice.wait_for_message("unread 59")
         self.assertEqual(alice.wait_for(marked), more)
+        alice.wait_for_frame()
         self.assertEqual(alice.wait_for_text("#to-newest", "new message"), f"{60 - alice.run(in_sight)} new messages")
         alice.click("#to-newest")
         alice.wait_for(f"return document.querySelector({garden + ' .count'!r}) === null")
@@ -176,6 +180,7 @@ class UnreadTests(PageTestCase):
         alice.wait_for_text(".happening.traffic", "^bob joined; carol and dave joined and left")
         self.assertEqual(len(alice.texts(".happening")), 1)
         alice.click("#settings")
+        alice.find("dialog .check")
         alice.run("document.querySelector('dialog .check input').click()")
         alice.wait_for("return !document.querySelector('.happening').checkVisibility()")
         self.assert_no_problems()

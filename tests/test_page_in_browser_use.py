@@ -64,6 +64,7 @@ class KeyboardTests(PageTestCase):
         alice.press(Keys.ESCAPE, Keys.ESCAPE)
         alice.press(Keys.ALT + Keys.ARROW_DOWN)
         alice.wait_for_text("#room-name", "lobby")
+        alice.wait_for_text(".member bdi", "alice")
         parts = []
         for _ in range(4):
             alice.press(Keys.F6)
