@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 
-from .browser import ChatServer, PageTestCase
+from selenium.webdriver.common.keys import Keys
+
+from .browser import ChatServer, PageTestCase, Tab
 
 MESSAGES = 10_000
 
+MOST = 1500
+"""Messages that are on the page at once: 20 screens above and below the one in sight, of some 25 messages each."""
+
 SCROLL = """
-// Scrolls up to the first message, a part of a screen in each frame, and looks whether all that is shown stays in its
-// place meanwhile.
-const done = arguments[arguments.length - 1];
+// Scrolls by so many pixels in each frame until the end comes, and looks whether all that is shown stays in its place
+// meanwhile, and how many messages are on the page.
+const [step, done] = arguments;
 const list = document.querySelector("#timeline");
 const jumps = [];
+let most = 0;
 let held = null;
 const placeOf = ({ key }) => document.querySelector(`[data-key="${key}"]`)?.getBoundingClientRect().top;
 
@@ -28,11 +34,15 @@ function frame() {
   if (held !== null && !(Math.abs(placeOf(held) - held.top) <= 2)) {
     jumps.push([list.scrollTop, placeOf(held), held.top]);
   }
-  if (list.scrollTop === 0 && list.querySelector(".start") !== null) {
-    done(jumps);
+  most = Math.max(most, list.querySelectorAll(".message").length);
+  const isOver = step < 0
+    ? list.scrollTop === 0 && list.querySelector(".start") !== null
+    : !document.querySelector("#newest-bar").checkVisibility();
+  if (isOver) {
+    done({ jumps, most });
     return;
   }
-  list.scrollTop -= 600;
+  list.scrollTop += step;
   hold();
   requestAnimationFrame(frame);
 }
@@ -52,14 +62,29 @@ def history(count: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-class LongHistoryTests(PageTestCase):
-    """A room with ten thousand messages."""
+class HistoryTestCase(PageTestCase):
+    """A room with many messages."""
+
+    messages: int
 
     def start_server(self) -> ChatServer:
         """Start a server that has them."""
-        server = ChatServer(history=history(MESSAGES))
+        server = ChatServer(history=history(self.messages))
         self.addCleanup(server.close)
         return server
+
+    def scroll(self, tab: Tab, step: int) -> int:
+        """Scroll to an end, and check that nothing jumps. Return how many messages were on the page at most."""
+        scrolled = tab.run_async(SCROLL, step)
+        self.assertEqual(scrolled["jumps"], [])
+        most: int = scrolled["most"]
+        return most
+
+
+class LongHistoryTests(HistoryTestCase):
+    """So many messages that the page must not have all of them."""
+
+    messages = MESSAGES
 
     def test_it_is_read_from_end_to_end_without_a_jump(self) -> None:
         alice = self.join("alice", "garden")
@@ -68,13 +93,58 @@ class LongHistoryTests(PageTestCase):
         shown = alice.run(numbers)
         self.assertEqual(shown, list(range(MESSAGES + 1 - len(shown), MESSAGES + 1)))
         self.assertLess(len(shown), 500)  # not more than a reader may soon need
-        self.assertEqual(alice.run_async(SCROLL), [])
-        self.assertEqual(alice.run(numbers), list(range(1, MESSAGES + 1)))
+        self.assertIn(self.scroll(alice, -600), range(300, MOST))
+        shown = alice.run(numbers)
+        self.assertEqual(shown, list(range(1, len(shown) + 1)))
+        self.assertIn(self.scroll(alice, 600), range(300, MOST))
+        shown = alice.run(numbers)
+        self.assertEqual(shown, list(range(MESSAGES + 1 - len(shown), MESSAGES + 1)))
+        alice.run("document.querySelector('#timeline').scrollTop = 0")
+        alice.wait_for("return document.querySelector('#newest-bar').checkVisibility()")
         alice.click("#to-newest")
         shown = alice.wait_for(numbers.replace("return", "const shown =") + "; return shown.length < 500 && shown")
         self.assertEqual(shown, list(range(MESSAGES + 1 - len(shown), MESSAGES + 1)))
         at_bottom = "const list = document.querySelector('#timeline');"
         alice.wait_for(at_bottom + "return list.scrollHeight - list.scrollTop - list.clientHeight < 2")
+        self.assert_no_problems()
+
+
+class FarAwayTests(HistoryTestCase):
+    """Messages that are taken off the page, since they are far from what the reader sees."""
+
+    messages = 2_000
+    focused = "return document.activeElement.id || document.activeElement.innerText.match(/message \\d+/)[0]"
+
+    def test_the_focus_and_the_keys_work_on(self) -> None:
+        alice = self.join("alice", "garden")
+        alice.press(Keys.ARROW_UP, on="#text")
+        self.assertEqual(alice.run(self.focused), "message 2000")
+        self.scroll(alice, -600)
+        self.assertEqual(alice.run(self.focused), "timeline")
+        alice.press(Keys.ARROW_DOWN)
+        self.assertEqual(alice.run(self.focused), "message 1")
+        alice.press(Keys.END)
+        self.assertEqual(alice.run(self.focused), "message 2000")
+        self.assert_no_problems()
+
+    def test_text_that_is_selected_stays(self) -> None:
+        alice = self.join("alice", "garden")
+        alice.run("getSelection().selectAllChildren([...document.querySelectorAll('.message .text')].at(-1))")
+        self.scroll(alice, -600)
+        self.assertIn("message 2000", alice.run("return getSelection().toString()"))
+        self.assert_no_problems()
+
+    def test_what_comes_meanwhile_is_shown_on_the_way_back(self) -> None:
+        bob = self.client("bob", "garden")
+        alice = self.join("alice", "garden")
+        self.scroll(alice, -600)
+        for index in range(3):
+            bob.say(f"message {2001 + index}")
+        alice.wait_for_text("#to-newest", "3 new messages")
+        self.assertEqual(alice.texts(".rule.unread"), [])
+        alice.press(Keys.ESCAPE, on="#text")
+        alice.wait_for_message("message 2003")
+        alice.wait_for("return !document.querySelector('#newest-bar').checkVisibility()")
         self.assert_no_problems()
 
 

@@ -1,21 +1,25 @@
 /**
  * The messages of a conversation on the page.
  *
- * It shows the newest items, and older ones as the reader scrolls up to them, in pages of `PAGE` items. Pages that are
- * out of sight cost the browser neither layout nor paint (`content-visibility`), and their height is remembered, so
- * that nothing jumps. Once the reader is at the bottom again, most of the old pages are taken away.
+ * It shows the newest items, and others as the reader scrolls to them, in pages of `PAGE` items. Pages that are out of
+ * sight cost the browser neither layout nor paint (`content-visibility`), and their height is remembered, so that nothing
+ * jumps. Pages that are far away are taken out of the document, and built again when the reader comes back.
  */
 
 import { hueOf, initialOf } from "./colours.js";
 import { placeAfter, summarize } from "./conversation.js";
 import { bdi, childrenOf, closest, h, icon } from "./dom.js";
+import { ItemRange } from "./item-range.js";
 import { build, isOnlyEmoji, parse } from "./markup.js";
 
 /** Items that are shown at once: about a screen, which takes 5 to 10 ms, so that scrolling up loses no frame. */
 const PAGE = 30;
 
-/** Pages that stay when the reader is at the bottom. */
-const PAGES = 12;
+/** Screens of items that are there above and below what one sees: one scrolls less than that until the next frame. */
+const AHEAD = 2;
+
+/** Screens beyond which pages are taken away: 500 to 1,500 items stay, in which the search of the browser finds texts. */
+const FAR = 20;
 
 /** Pixels from the bottom within which new messages move the view. */
 const NEAR = 60;
@@ -36,8 +40,8 @@ export class Timeline {
   #conversation = null;
   /** @type {(() => void) | null} */
   #unfollow = null;
-  /** The index of the first item that is shown. */
-  #first = 0;
+  /** The items that have elements. */
+  #range = new ItemRange(PAGE);
   /** The elements of the items that are shown, by their keys. @type {Map<string, HTMLElement>} */
   #elements = new Map();
   #start = h("div");
@@ -93,7 +97,7 @@ export class Timeline {
 
   #begin() {
     this.#isAtBottom = false; // until it is known where to begin: at the bottom, all would be read
-    this.#reset();
+    this.#reset(this.#markerIndex());
     this.toUnread() || this.toBottom();
   }
 
@@ -102,21 +106,17 @@ export class Timeline {
     return this.#conversation;
   }
 
-  #reset() {
+  /** Show the newest items, or those around an older one. @param {number} [at] the index of that */
+  #reset(at = -1) {
     this.#elements.clear();
     this.#tools.remove();
     this.#start = h("div");
     this.#heights.disconnect();
     this.#scroller.replaceChildren(this.#start);
-    const items = this.#conversation?.items ?? [];
-    this.#first = Math.max(0, items.length - PAGE);
-    const marked = this.#markerIndex();
-    if (marked >= 0 && marked < this.#first) {
-      this.#first = Math.max(0, marked - 10, items.length - 20 * PAGE);
-    }
-    for (let from = this.#first; from < items.length; from += PAGE) {
-      const page = this.#buildPage(from, Math.min(items.length, from + PAGE));
-      this.#scroller.append(page);
+    this.#range.begin(this.#items.length, at);
+    const { first, end } = this.#range;
+    for (let from = first; from < end; from += PAGE) {
+      this.#scroller.append(this.#buildPage(from, Math.min(end, from + PAGE)));
     }
     this.#showStart();
     this.#fill();
@@ -135,9 +135,10 @@ export class Timeline {
       this.#wasLoaded = true;
       this.#begin();
     } else if (wasAtBottom) {
-      this.#dropOld();
       this.toBottom();
+      this.#dropFar();
     } else {
+      this.#dropFar();
       this.#options.scrolled();
     }
   }
@@ -193,16 +194,18 @@ export class Timeline {
 
   /** @param {number} index @param {number} count */
   #inserted(index, count) {
-    const items = this.#items;
     this.#nameDays();
     if (this.#elements.size === 0) {
       this.#begin();
-    } else if (index <= this.#first && index + count < items.length) {
-      const next = (this.#first += count); // older ones, which are shown when they are scrolled to
+      return;
+    }
+    const place = this.#range.insert(index, count, this.#items.length);
+    if (place === "above") {
+      const next = this.#range.first;
       if (this.#isNearTop) this.#putPage();
       this.#rebuild(next); // without its day, perhaps: at the top, that can only be held with a page in front of it
       this.#fill();
-    } else {
+    } else if (place === "within") {
       for (let at = index; at < index + count; at++) {
         this.#append(at);
       }
@@ -252,7 +255,7 @@ export class Timeline {
         if (page?.childElementCount === 0) page.remove();
       }
     }
-    if (index < this.#first) this.#first--;
+    this.#range.remove(index);
     this.#rebuild(index);
   }
 
@@ -289,7 +292,7 @@ export class Timeline {
     return page;
   }
 
-  /** Show older items while the view is near the first one, and ask for them when there are none. */
+  /** Show more items while the view is near the first or the last one, and ask for older ones when there are none. */
   async #fill() {
     const conversation = this.#conversation;
     if (this.#isFilling || conversation === null) {
@@ -297,12 +300,16 @@ export class Timeline {
     }
     this.#isFilling = true;
     try {
-      while (conversation === this.#conversation && this.#isNearTop) {
-        if (this.#first > 0 && this.#elements.size) {
+      while (conversation === this.#conversation) {
+        if (this.#isNearTop && this.#range.first > 0 && this.#elements.size) {
           this.#prepend();
-        } else if (!(conversation.hasOlder && (await this.#options.askOlder(conversation)))) {
+        } else if (this.#isNearBottom && !this.#hasNewest) {
+          const { first, end } = this.#range.extendDown(this.#items.length);
+          this.#scroller.append(this.#buildPage(first, end));
+        } else if (!(this.#isNearTop && conversation.hasOlder && (await this.#options.askOlder(conversation)))) {
           break;
         }
+        this.#dropFar();
         await new Promise((resolve) => requestAnimationFrame(resolve)); // a page a frame
       }
     } finally {
@@ -317,28 +324,51 @@ export class Timeline {
   }
 
   #putPage() {
-    const from = Math.max(0, this.#first - PAGE);
-    const page = this.#buildPage(from, this.#first);
-    this.#start.after(page);
-    this.#first = from;
+    const { first, end } = this.#range.extendUp();
+    this.#start.after(this.#buildPage(first, end));
     this.#showStart();
   }
 
-  /** Take old pages away while the view is at the bottom. */
-  #dropOld() {
+  /** Take pages away that are far from what is in sight, unless somebody is selecting text. */
+  #dropFar() {
+    const { top, bottom, height } = this.#scroller.getBoundingClientRect();
     const pages = this.#pages();
-    for (const page of pages.slice(0, Math.max(0, pages.length - PAGES))) {
-      for (const element of childrenOf(page)) {
-        this.#elements.delete(element.dataset.key ?? "");
-      }
-      this.#first += page.childElementCount;
-      page.remove();
+    const first = pages.findIndex((page) => page.getBoundingClientRect().bottom >= top - FAR * height);
+    const last = pages.findLastIndex((page) => page.getBoundingClientRect().top <= bottom + FAR * height);
+    const selection = getSelection();
+    const isSelecting = selection !== null && !selection.isCollapsed && selection.containsNode(this.#scroller, true);
+    if (first < 0 || last < 0 || isSelecting) {
+      return;
     }
+    for (const page of pages.slice(last + 1)) {
+      this.#range.dropBelow(page.childElementCount);
+      this.#dropPage(page);
+    }
+    if (first > 0) {
+      this.#holding(() => {
+        for (const page of pages.slice(0, first)) {
+          this.#range.dropAbove(page.childElementCount);
+          this.#dropPage(page);
+        }
+        this.#showStart();
+      });
+      this.#keepBottom();
+    }
+  }
+
+  /** @param {HTMLElement} page */
+  #dropPage(page) {
+    if (page.contains(document.activeElement)) this.#scroller.focus({ preventScroll: true });
+    for (const element of childrenOf(page)) {
+      this.#elements.delete(element.dataset.key ?? "");
+    }
+    this.#heights.unobserve(page);
+    page.remove();
   }
 
   #showStart() {
     const conversation = this.#conversation;
-    const isStart = conversation !== null && this.#first === 0 && conversation.isLoaded && !conversation.hasOlder;
+    const isStart = conversation !== null && this.#range.first === 0 && conversation.isLoaded && !conversation.hasOlder;
     const name = conversation === null ? "none" : isStart ? `start ${conversation.id} ${conversation.topic} ${conversation.isJoined}` : "loading";
     if (this.#start.dataset.shows !== name) {
       const start = conversation === null ? h("div") : isStart ? buildStart(conversation, this.#options.isKept()) : h("div", { class: "loading" }, "Loading messages…");
@@ -352,11 +382,11 @@ export class Timeline {
 
   #scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
-    const isNear = scrollHeight - scrollTop - clientHeight < NEAR;
+    const isNear = this.#hasNewest && scrollHeight - scrollTop - clientHeight < NEAR;
     // Only a reader who scrolls up leaves the bottom. The position also changes when texts are laid out anew.
     this.#isAtBottom = isNear || (this.#isAtBottom && scrollTop >= this.#lastTop);
     this.#lastTop = scrollTop;
-    if (this.#isNearTop) {
+    if (this.#isNearTop || this.#isNearBottom) {
       this.#fill();
     }
     this.#options.scrolled();
@@ -364,7 +394,18 @@ export class Timeline {
 
   /** True if the reader may soon get to the first item that is shown. */
   get #isNearTop() {
-    return this.#scroller.scrollTop < 2 * this.#scroller.clientHeight;
+    return this.#scroller.scrollTop < AHEAD * this.#scroller.clientHeight;
+  }
+
+  /** True if the reader may soon get to the last item that is shown. */
+  get #isNearBottom() {
+    const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
+    return scrollHeight - scrollTop - clientHeight < AHEAD * clientHeight;
+  }
+
+  /** True if the newest item is shown. */
+  get #hasNewest() {
+    return this.#range.end === this.#items.length;
   }
 
   #keepBottom() {
@@ -401,10 +442,11 @@ export class Timeline {
 
   /** Go to the newest messages from anywhere. */
   toNewest() {
-    if (this.#pages().length > PAGES) {
+    if (!this.#hasNewest) {
       this.#reset();
     }
     this.toBottom();
+    this.#dropFar();
   }
 
   /** Go to the first unread message, if it is shown. */
@@ -429,7 +471,7 @@ export class Timeline {
     }
     while (conversation === this.#conversation && conversation.hasMoreUnread && (await this.#options.askOlder(conversation)));
     if (conversation === this.#conversation) {
-      if (!this.#elements.has(conversation.marker ?? "")) this.#reset();
+      if (!this.#elements.has(conversation.marker ?? "")) this.#reset(this.#markerIndex());
       this.toUnread();
     }
   }
@@ -441,7 +483,7 @@ export class Timeline {
       return false;
     }
     const element = this.#elements.get(marker);
-    if (element === undefined) return this.#markerIndex() >= 0;
+    if (element === undefined) return this.#range.isAbove(this.#markerIndex());
     return hasMoreUnread || element.getBoundingClientRect().bottom < this.#scroller.getBoundingClientRect().top;
   }
 
@@ -576,7 +618,7 @@ export class Timeline {
 
   /** Give the focus to the newest message, from where the arrow keys go on. */
   focusNewest() {
-    this.toBottom();
+    this.toNewest();
     this.#messages().at(-1)?.focus();
   }
 
@@ -611,10 +653,15 @@ export class Timeline {
       this.#options.openMenu(this.#itemOf(message), find(message, ".text") ?? message);
       return;
     }
+    if (event.key === "End") {
+      event.preventDefault();
+      this.focusNewest();
+      return;
+    }
     const messages = this.#messages();
     const at = messages.indexOf(message);
     /** @type {Record<string, number>} */
-    const steps = { ArrowUp: Math.max(0, at - 1), ArrowDown: at + 1, Home: 0, End: messages.length - 1 };
+    const steps = { ArrowUp: Math.max(0, at - 1), ArrowDown: at + 1, Home: 0 };
     const next = steps[event.key];
     if (next !== undefined) {
       event.preventDefault();
