@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { key as keyOf } from "../../twisted_chat/web/page/client/objects.js";
-import { HUES, hueOf, initialOf } from "../../twisted_chat/web/page/colours.js";
+import { HUES, hueOf, initialOf, styleOf } from "../../twisted_chat/web/page/colours.js";
 
 const STYLE = readFileSync(new URL("../../twisted_chat/web/page/style.css", import.meta.url), "utf8");
 
@@ -68,6 +68,17 @@ test("a nick keeps its colour, however it is written, and nicks share them evenl
     counts.set(hue, (counts.get(hue) ?? 0) + 1);
   }
   assert.equal(counts.size, HUES);
+  assert.ok(Math.max(...counts.values()) < 200, "twice the share of one would be 200");
+});
+
+test("half of the avatars of each colour are rings, so that fewer people look alike", () => {
+  assert.equal(styleOf("Alice"), styleOf("alice"));
+  const counts = new Map();
+  for (let index = 0; index < 2400; index++) {
+    const look = `${hueOf(`nick${index}`)} ${styleOf(`nick${index}`)}`;
+    counts.set(look, (counts.get(look) ?? 0) + 1);
+  }
+  assert.equal(counts.size, 2 * HUES);
   assert.ok(Math.max(...counts.values()) < 200, "twice the share of one would be 200");
 });
 

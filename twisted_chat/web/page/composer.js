@@ -2,7 +2,7 @@
  * The box in which messages are written: drafts, completion of nicks and emoji, and the length that the server takes.
  */
 
-import { hueOf, initialOf } from "./colours.js";
+import { buildAvatar } from "./avatar.js";
 import { bdi, byId, childrenOf, closest, h } from "./dom.js";
 import { readWritten, surplusOf } from "./outgoing.js";
 import { nicksOf, NOTHING, suggest } from "./suggestions.js";
@@ -201,5 +201,5 @@ function buildSuggestion(suggestion, index) {
     return h("div", properties, h("span", { class: "sign" }, suggestion.emoji), h("span", { class: "name" }, `:${suggestion.name}:`));
   }
   const { nick } = suggestion;
-  return h("div", properties, h("span", { class: `avatar ${hueOf(nick)}`, "aria-hidden": "true" }, initialOf(nick)), bdi(nick));
+  return h("div", properties, buildAvatar(nick), bdi(nick));
 }

@@ -2,8 +2,8 @@
  * The members of a room, at the side.
  */
 
+import { buildAvatar } from "./avatar.js";
 import { key as keyOf } from "./client/objects.js";
-import { hueOf, initialOf } from "./colours.js";
 import { bdi, byId, closest, focusAgain, focusedIn, h } from "./dom.js";
 
 export class Members {
@@ -54,8 +54,7 @@ export class Members {
   /** @param {string} nick */
 
   #member(nick) {
-    const avatar = h("span", { class: `avatar ${hueOf(nick)}`, "aria-hidden": "true" }, initialOf(nick));
     const me = this.#chat.isMe(nick) && h("span", { class: "muted" }, "you");
-    return h("li", {}, h("button", { type: "button", class: "member", "data-nick": nick, title: nick, "aria-haspopup": "menu" }, avatar, bdi(nick), me));
+    return h("li", {}, h("button", { type: "button", class: "member", "data-nick": nick, title: nick, "aria-haspopup": "menu" }, buildAvatar(nick), bdi(nick), me));
   }
 }

@@ -2,7 +2,7 @@
  * The list of conversations: rooms and people, with what is unread in each.
  */
 
-import { hueOf, initialOf } from "./colours.js";
+import { buildAvatar, changeAvatar } from "./avatar.js";
 import { compareNames } from "./conversation.js";
 import { bdi, byId, closest, focusAgain, focusedIn, h } from "./dom.js";
 
@@ -84,10 +84,7 @@ export class Sidebar {
     const { id, kind, name, unread, mentions, trouble } = conversation;
     const isCurrent = conversation === this.#chat.current;
     const classes = ["conversation", unread && !isCurrent && "unread", trouble && "lost"];
-    const sign =
-      kind === "room"
-        ? h("span", { class: "sign", "aria-hidden": "true" }, "#")
-        : h("span", { class: `avatar ${hueOf(name)}`, "aria-hidden": "true" }, initialOf(name));
+    const sign = kind === "room" ? h("span", { class: "sign", "aria-hidden": "true" }, "#") : buildAvatar(name);
     const more = conversation.hasMoreUnread ? "+" : "";
     const count =
       mentions > 0
@@ -98,9 +95,7 @@ export class Sidebar {
 
   #drawMe() {
     const { nick, account, state } = this.#chat;
-    const avatar = byId("me-avatar");
-    avatar.textContent = initialOf(nick);
-    avatar.className = `avatar ${hueOf(nick)}`;
+    changeAvatar(byId("me-avatar"), nick);
     byId("me-nick").textContent = nick;
     byId("me-kind").textContent = state === "connected" ? (account ? "Account" : "Guest") : "Not connected";
   }

@@ -6,7 +6,8 @@
  * jumps. Pages that are far away are taken out of the document, and built again when the reader comes back.
  */
 
-import { hueOf, initialOf } from "./colours.js";
+import { buildAvatar } from "./avatar.js";
+import { hueOf } from "./colours.js";
 import { placeAfter, summarize } from "./conversation.js";
 import { bdi, childrenOf, closest, h, icon } from "./dom.js";
 import { ItemRange } from "./item-range.js";
@@ -523,7 +524,7 @@ export class Timeline {
     if (isContinued) {
       message.append(time);
     } else {
-      message.append(h("span", { class: "avatar", "aria-hidden": "true" }, initialOf(item.author)));
+      message.append(buildAvatar(item.author));
       content.append(h("div", { class: "message-head" }, h("span", { class: "nick", dir: "auto", title: item.author, "data-nick": item.author }, item.author), time));
     }
     content.append(...this.#buildText(item));
@@ -709,7 +710,7 @@ function buildStart({ kind, name, topic, isJoined, trouble }, isKept) {
   return h(
     "div",
     { class: `start ${hueOf(name)}` },
-    kind === "direct" && h("span", { class: "avatar", "aria-hidden": "true" }, initialOf(name)),
+    kind === "direct" && buildAvatar(name),
     sign,
     topic && h("p", { dir: "auto" }, topic),
     h("p", { class: "muted" }, kind === "room" && !isJoined ? "" : text),
