@@ -144,6 +144,8 @@ class ModerationTests(AccountTestCase):
         return tab.texts("[role=menuitem]")
 
     def test_menus_offer_what_a_role_allows(self) -> None:
+        self.alice.wait_for_text(".member[data-nick=alice] .muted", "^you, owner$")
+        self.assertEqual(self.bob.texts(".member .muted"), ["you"])
         order = ["Mute bob…", "Kick bob…", "Ban bob…"]
         order += ["Delete all messages of bob…", "Change the role of bob…"]
         self.assertEqual(self.menu_of(self.alice, "bob"), ["Send a direct message", "Mention", *order])

@@ -54,7 +54,8 @@ export class Members {
   /** @param {string} nick */
 
   #member(nick) {
-    const me = this.#chat.isMe(nick) && h("span", { class: "muted" }, "you");
+    const role = this.#chat.current?.role; // one's own: the server does not tell those of others
+    const me = this.#chat.isMe(nick) && h("span", { class: "muted" }, role ? `you, ${role}` : "you");
     return h("li", {}, h("button", { type: "button", class: "member", "data-nick": nick, title: nick, "aria-haspopup": "menu" }, buildAvatar(nick), bdi(nick), me));
   }
 }
