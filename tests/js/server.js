@@ -7,38 +7,32 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const TWISTD = ["-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=", "chat"];
 
-/** Return a port that is free. */
-async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
-  server.close();
-  return port;
-}
-
-/** A server with a database of its own. */
+/** A server with a database of its own, and a place for browsers, which keeps its port when it is started again. */
 export class Server {
   #folder = mkdtempSync(join(tmpdir(), "twisted-chat-"));
   /** @type {import("node:child_process").ChildProcess | null} */
   #process = null;
   #log = "";
 
-  /** @param {number} port @param {string[]} options */
-  constructor(port, options) {
-    this.port = port;
-    this.url = `ws://127.0.0.1:${port}/chat`;
+  #port = 0;
+
+  /** @param {string[]} options */
+  constructor(options) {
     this.options = options;
+  }
+
+  get url() {
+    return `ws://127.0.0.1:${this.#port}/chat`;
   }
 
   /** Start a server, and have it stopped after a test. @param {import("node:test").TestContext} test @param {string[]} options */
   static async start(test, ...options) {
-    const server = new Server(await freePort(), options);
+    const server = new Server(options);
     test.after(async () => {
       await server.kill();
       rmSync(server.#folder, { recursive: true });
@@ -50,7 +44,7 @@ export class Server {
   /** Start it, and wait until it listens. */
   async start() {
     const database = join(this.#folder, "chat.sqlite");
-    const places = ["--port", "0", "--web", String(this.port), "--database", database];
+    const places = ["--port", "0", "--web", String(this.#port), "--database", database];
     const python = process.env.PYTHON ?? "python3";
     const child = spawn(python, [...TWISTD, ...places, ...this.options], { stdio: ["ignore", "pipe", "pipe"] });
     this.#process = child;
@@ -59,7 +53,10 @@ export class Server {
     await new Promise((resolve, reject) => {
       const hears = (/** @type {Buffer} */ data) => {
         this.#log += data;
-        if (this.#log.includes(`listening on 127.0.0.1:${this.port}`)) resolve(null);
+        const [, web] = this.#log.matchAll(/listening on 127\.0\.0\.1:(\d+)\n/g);
+        if (web === undefined) return;
+        this.#port = Number(web[1]);
+        resolve(null);
       };
       stdout.on("data", hears);
       stderr.on("data", hears);
