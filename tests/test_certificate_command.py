@@ -63,9 +63,10 @@ class CertificateTests(CommandTestCase):
 
     def test_it_says_how_to_start_the_server_and_the_client(self) -> None:
         certificate, key = self.files.values()
-        until = datetime.now(UTC) + timedelta(days=DAYS)
+        output = self.certificate("*.example", "chat.example").output
+        until = self.made().not_valid_after_utc
         self.assertEqual(
-            self.certificate("*.example", "chat.example").output,
+            output,
             f"{certificate} is the certificate, valid until {until:%Y-%m-%d}, for *.example, chat.example.\n"
             f"{key} is its private key. Only the server may read it.\n\n"
             "Start the server:\n"
