@@ -71,7 +71,8 @@ class Person:
         self._in: list[History] = []
         """The rooms that it has joined with this connection."""
         self._where = where
-        self._patience = patience
+        self.patience = patience
+        """Seconds of silence after which it gives a connection up."""
         self._receive_buffer = receive_buffer
         self._browser = browser
         self._token = token
@@ -107,7 +108,7 @@ class Person:
                 connection.send(type="ping")
             heard = connection.bytes
             try:
-                async with asyncio.timeout(self._patience / 2):  # `wait_for` of Python 3.11 can lose a cancellation
+                async with asyncio.timeout(self.patience / 2):  # `wait_for` of Python 3.11 can lose a cancellation
                     await connection.lost.wait()
                 return
             except TimeoutError:

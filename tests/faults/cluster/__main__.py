@@ -15,7 +15,9 @@ from random import Random, SystemRandom
 from statistics import median
 from typing import Any, Final
 
-from . import one
+from . import failover, one
+from .machines import enter_sandbox
+from .patroni import Patroni
 from .scene import ClusterScene
 
 MOST_EVIDENCE: Final = 20
@@ -55,6 +57,11 @@ def main() -> int:
     SIGTERM and an interrupt end the round that is running, with everything that was started.
     """
     options = _options().parse_args()
+    known = failover.FAULTS if options.patroni else one.FAULTS
+    if wrong := [name for name in options.only or () if name not in known]:
+        sys.exit(f"--only takes {', '.join(known)}, not {wrong[0]}")
+    if options.patroni:
+        enter_sandbox(sys.argv[1:])
     print(f"seed {options.seed}", flush=True)
     try:
         return asyncio.run(_run_all(options))
@@ -66,15 +73,12 @@ def main() -> int:
 
 def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.cluster", description="Test servers under faults.")
+    parser.add_argument("--patroni", action="store_true", help="three databases under Patroni, instead of one")
     parser.add_argument("--rounds", type=int, default=1, metavar="N", help="rounds of each fault [1]")
+    parser.add_argument("--only", action="append", metavar="NAME", help="run only this fault; can be repeated")
     parser.add_argument(
-        "--only",
-        action="append",
-        choices=list(one.FAULTS),
-        metavar="NAME",
-        help=f"run only this fault; can be repeated: {', '.join(one.FAULTS)}",
+        "--long", action="store_true", help="let faults last for longer than the servers' patience, as with --patroni"
     )
-    parser.add_argument("--long", action="store_true", help="let faults last for longer than the servers' patience")
     parser.add_argument(
         "--seed",
         default=str(SystemRandom().randrange(10**6)),
@@ -87,13 +91,14 @@ async def _run_all(options: argparse.Namespace) -> int:
     task = asyncio.current_task()
     assert task
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    system = one.One()
+    system: Any = Patroni() if options.patroni else one.One()
+    faults: dict[str, Any] = {**(failover.FAULTS if options.patroni else one.FAULTS)}
     results = Results()
     try:
         await system.open()
         for number in range(1, options.rounds + 1):
-            for name in options.only or one.FAULTS:
-                await _run(name, number, options, system, one.FAULTS[name], results)
+            for name in options.only or faults:
+                await _run(name, number, options, system, faults[name], results)
     finally:
         await system.close()
     results.print()
@@ -106,7 +111,9 @@ async def _run(
     """Run one round, and print a line for it."""
     folder = Path(tempfile.mkdtemp(prefix=f"faults-{name}-"))
     database = f"{name.replace('-', '_')}_{number}"
-    scene = ClusterScene(folder, Random(f"{options.seed}/{name}/{number}"), system, database, options.long)
+    scene = ClusterScene(
+        folder, Random(f"{options.seed}/{name}/{number}"), system, database, options.long or options.patroni
+    )
     asyncio.get_running_loop().set_exception_handler(lambda _, context: scene.broken.append(_complaint(context)))
     begin = time.monotonic()
     summary = "not completed"
@@ -131,7 +138,7 @@ async def _run(
         flush=True,
     )
     if evidence:
-        _show(evidence, scene)
+        _show(evidence, scene, system)
     else:
         shutil.rmtree(folder)
 
@@ -140,8 +147,8 @@ def _complaint(context: dict[str, Any]) -> str:
     return f"the test itself failed: {context['message']}: {context.get('exception')!r}"
 
 
-def _show(evidence: list[str], scene: ClusterScene) -> None:
-    """Print the broken promises, and the last lines of the servers' output."""
+def _show(evidence: list[str], scene: ClusterScene, system: Any) -> None:
+    """Print the broken promises, and the last lines of the servers' output and of the database."""
     for line in evidence[:MOST_EVIDENCE]:
         print(f"     {line}")
     if len(evidence) > MOST_EVIDENCE:
@@ -149,6 +156,8 @@ def _show(evidence: list[str], scene: ClusterScene) -> None:
     for at, server in enumerate(scene.servers):
         for line in server.output[-MOST_EVIDENCE:]:
             print(f"     {at}| {line}")
+    for line in system.last_lines():
+        print(f"     {line}")
 
 
 if __name__ == "__main__":

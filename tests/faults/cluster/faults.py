@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from typing import Final
 
 from .scene import SERVERS, ClusterScene
 
-UNAVAILABLE_SECONDS = 14.0
+UNAVAILABLE_SECONDS: Final = 14.0
 """Seconds after which the people of a server that is cut off have been told so: its patience, and the time of the last
 attempt."""
 
@@ -40,28 +41,29 @@ async def server_stopped(scene: ClusterScene) -> str:
 
 
 async def server_cut(scene: ClusterScene) -> str:
-    """Cut a server off from the database: it acks nothing, and its people hear that after ten seconds."""
+    """Cut a server off from the database: it acks nothing, and people who stay hear that after ten seconds."""
     at = scene.random.randrange(SERVERS)
     is_long = scene.is_long and scene.random.random() < 0.5
     await scene.load()
     people = scene.talkers(at)
+    patience = [person.patience for person in people]
+    for person in people if is_long else ():
+        person.patience = UNAVAILABLE_SECONDS * 3
     await scene.system.cut(at)
     try:
         outage = scene.begin_outage(people)
-        others = scene.begin_outage([person for person in scene.talkers() if person not in people])
-        scene.outages.remove(others)
-        await scene.until_over(others)
-        if is_long:
-            refusals = sum(person.refusals for person in people)
-            await asyncio.sleep(UNAVAILABLE_SECONDS)
-            if sum(person.refusals for person in people) == refusals:
-                scene.broken.append(f"nobody was refused within {UNAVAILABLE_SECONDS:g} s of the cut")
-        else:
-            await asyncio.sleep(scene.random.uniform(1, 3))
-        if not outage.nobody_acked():
+        await scene.until_over(scene.begin_outage([person for person in scene.talkers() if person not in people]))
+        scene.outages.pop()  # it was none
+        refusals = sum(person.refusals for person in people)
+        await asyncio.sleep(UNAVAILABLE_SECONDS if is_long else scene.random.uniform(1, 3))
+        if is_long and sum(person.refusals for person in people) == refusals:
+            scene.broken.append(f"nobody was refused within {UNAVAILABLE_SECONDS:g} s of the cut")
+        if any(scene.is_at(person, at) and outage.is_over_for(person) for person in people):
             scene.broken.append("a server that is cut off has acked a message")
     finally:
         await scene.system.mend(at)
+    for person, seconds in zip(people, patience, strict=True):
+        person.patience = seconds
     await scene.until_over(outage)
     await scene.finish()
     return f"for {'longer' if is_long else 'less'} than ten seconds"

@@ -119,6 +119,10 @@ class One:
     async def mend(self, server: int) -> None:
         self._links[server].mend()
 
+    def last_lines(self) -> list[str]:
+        """Return the last lines of its log."""
+        return (self.cluster.folder / "log").read_text(errors="replace").splitlines()[-20:]
+
     def kill(self) -> None:
         """Kill all its processes with `kill -9`."""
         pids = self.cluster.pids()

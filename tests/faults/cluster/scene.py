@@ -113,9 +113,9 @@ class Outage:
         """True if everybody has an ack for a message that was said after the beginning."""
         return not self._late
 
-    def nobody_acked(self) -> bool:
-        """True if nobody has an ack for a message that was said after the beginning."""
-        return len(self._late) == len(self._last)
+    def is_over_for(self, person: Person) -> bool:
+        """True if this person has such an ack."""
+        return person not in self._late
 
     def seconds(self) -> list[float]:
         return list(self._longest.values())
@@ -169,7 +169,11 @@ class ClusterScene(Scene):
 
     def talkers(self, at: int | None = None) -> list[Person]:
         """Return the people that talk: all, or those at a server."""
-        return [person for person in self.people if person.window and (at is None or self._routes[person].at == at)]
+        return [person for person in self.people if person.window and (at is None or self.is_at(person, at))]
+
+    def is_at(self, person: Person, at: int) -> bool:
+        """True if the last connection of a person was to this server."""
+        return self._routes[person].at == at
 
     async def load(self) -> None:
         """Let everybody talk for a random time."""
