@@ -74,6 +74,8 @@ class FakeRoomLog:
         self.records: list[Record] = []
         self.ids: dict[tuple[str, str], Record] = {}
         self.heard: Heard | None = None
+        self.unheard: list[tuple[str, str]] = []
+        """What another server has, and this one has not heard of: authors and texts."""
         self._store = store
 
     @property
@@ -105,6 +107,14 @@ class FakeRoomLog:
         """Hand records to the follower, if there is one."""
         if self.heard is not None:
             self.heard(records)
+
+    def catch_up_to(self, seq: int) -> Deferred[None]:
+        return self._store.do("catch_up_to", self._catch_up)
+
+    def _catch_up(self) -> None:
+        unheard, self.unheard = self.unheard, []
+        if unheard:
+            self.append_elsewhere(*unheard)
 
     def after(self, seq: int, most: int, most_bytes: int) -> Deferred[list[Record]]:
         return self._store.do("after", self._after, seq, most, most_bytes)

@@ -208,6 +208,14 @@ class ReadingTests(DirectTestCase):
         self.assertEqual([key for key in self.server.fake.logs if key.startswith("@")], ["@al@cy", "@bo@cy", "@cy@zed"])
         self.assertIsNone(self.server.chat.rooms.get("@bo@cy"))
 
+    def test_what_was_heard_at_another_server_is_not_sent_again(self) -> None:
+        self.say(self.al, "cy", "1", "1")
+        self.server.fake.logs["@al@cy"].unheard = [("Al", "2"), ("Al", "3")]
+        cy = self.server.connect()
+        cy.send({"type": "hello", "nick": "cy", "password": HORSE, "direct": {"al": 2}})
+        self.server.settle()
+        self.assertEqual([obj["msg"] for obj in cy.got() if obj["type"] == ""], ["3"])
+
     def test_what_is_said_while_the_log_is_opened_does_not_come_before_the_replay(self) -> None:
         for number in range(1, 4):
             self.say(self.al, "cy", str(number), str(number))

@@ -142,6 +142,31 @@ class FollowingTests(ServersTestCase):
         await self.until_true(lambda: here.log.seq == 2)
         self.assertEqual(heard, [(["first"], True), (["second"], True)])
 
+    async def test_a_log_catches_up_to_what_a_client_has_heard_elsewhere(self) -> None:
+        await self.begin()
+        here, there = await self.follow(self.one), await self.follow(self.other)
+        await self.deafen(self.one._database)
+        await keep(self.other, [entry(there.log, "1")], 5)
+        reads = self.count_reads(self.one)
+        await here.log.catch_up_to(1)
+        self.assertEqual(here.texts, ["1"])
+        await here.log.catch_up_to(1)
+        self.assertEqual(len(reads), 1, "it is known")
+        await here.log.catch_up_to(9)
+        self.assertEqual((len(reads), here.log.seq), (2, 1))
+
+    async def test_a_log_to_which_a_turn_is_being_appended_catches_up_after_it(self) -> None:
+        await self.begin()
+        here, there = await self.follow(self.one), await self.follow(self.other)
+        await self.deafen(self.one._database)
+        keeping = Deferred.fromCoroutine(keep(self.one, [entry(here.log, "1")], 5))
+        await self.until_true(lambda: there.records)
+        await keep(self.other, [entry(there.log, "2")], 6)
+        catching_up = here.log.catch_up_to(2)
+        await keeping
+        await catching_up
+        self.assertEqual(here.texts, ["1", "2"])
+
     async def test_servers_that_append_at_the_same_time_agree(self) -> None:
         await self.begin()
         names = ("den", "attic", "Zoo", "ёж")
@@ -205,9 +230,9 @@ class FollowingTests(ServersTestCase):
         reads: list[int] = []
         read_on = log._read_on
 
-        async def count(rooms: Any) -> None:
+        async def count(rooms: Any, **options: Any) -> None:
             reads.append(len(rooms))
-            await read_on(rooms)
+            await read_on(rooms, **options)
 
         self.patch(log, "_read_on", count)
         return reads

@@ -336,6 +336,30 @@ class FollowingTests(SynchronousTestCase):
         joined, late = self.server.welcome("carol").ask(type="join", room="lobby", since=0)
         self.assertEqual((joined["seq"], late["msg"]), (1, "1"))
 
+    def test_a_client_that_has_heard_more_at_another_server_gets_the_rest_once(self) -> None:
+        self.log.unheard = [("carol", "1"), ("carol", "2")]
+        erin, frank = self.server.welcome("erin"), self.server.welcome("frank")
+        erin.send({"type": "join", "room": "lobby", "since": 1})
+        frank.send({"type": "join", "room": "lobby", "since": 2})
+        self.server.settle()
+        self.alice.say("3")
+        self.server.settle()
+        for peer, seen, texts in (erin, 1, ["2", "3"]), (frank, 2, ["3"]):
+            joined, *messages = [obj for obj in peer.got() if obj["type"] in ("joined", "")]
+            self.assertEqual((joined["seq"], [obj["msg"] for obj in messages]), (seen, texts))
+        self.assertEqual(self.bob.texts(), ["1", "2", "3"])
+        self.assertEqual(self.server.fake.calls["catch_up_to"], 1)
+
+    def test_a_number_that_the_log_does_not_have_is_looked_for_once(self) -> None:
+        joined = self.server.welcome("erin").ask(type="join", room="lobby", since=9)[0]
+        self.assertEqual((joined["type"], joined["seq"]), ("joined", 0))
+        self.assertEqual(self.server.fake.calls["catch_up_to"], 1)
+
+    def test_a_client_that_has_heard_more_joins_again_when_the_log_can_be_read(self) -> None:
+        self.server.fake.failing["catch_up_to"] = Unavailable("the database is away")
+        refused = self.server.welcome("erin").ask(type="join", room="lobby", since=9)
+        self.assertEqual([obj["code"] for obj in refused], ["unavailable"])
+
     def test_a_room_that_is_let_go_is_followed_no_more(self) -> None:
         self.alice.ask(type="join", room="den")
         den = self.server.fake.logs["den"]

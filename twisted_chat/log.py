@@ -111,6 +111,13 @@ class RoomLog(Protocol):
     def unfollow(self) -> None:
         """Stop calling the follower."""
 
+    def catch_up_to(self, seq: int) -> Deferred[None]:
+        """Look for what other servers have appended, up to a number that a client has heard of at one of them.
+
+        The follower is called with it first. If the log has no such number, this does nothing. Fails with
+        `Unavailable`.
+        """
+
     def after(self, seq: int, most: int, most_bytes: int) -> Deferred[list[Record]]:
         """Read at most `most` records after `seq`, in order, with about `most_bytes` of text.
 

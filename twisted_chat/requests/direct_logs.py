@@ -115,7 +115,7 @@ def replay(host: Host, session: Session, logs: list[Name]) -> Generator[Deferred
     """
     session.charge_work(len(logs))
     for name in logs:
-        room = yield host.rooms.open(name)
+        room = yield host.rooms.open(name, session.replays.get(name.key) or 0)
         since = session.replays.pop(name.key, None)
         if since is not None and not session.closed and room.log.is_kept:
             _enter(host, room, session, since)

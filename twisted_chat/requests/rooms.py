@@ -25,8 +25,9 @@ def _join(host: Host, session: Session, request: messages.Join) -> Deferred[None
     if name.key not in session.members and sum(not names.is_direct(key) for key in session.members) >= most:
         raise WireError("full", f"you are in {most} rooms: leave one first")
     room = host.rooms.get(name.key)
-    if room is None:
-        return host.rooms.open(name).addCallback(_found, host, session, request)
+    since = request.since or 0
+    if room is None or since > room.log.seq:
+        return host.rooms.open(name, since).addCallback(_found, host, session, request)
     return _found(room, host, session, request)
 
 
@@ -54,7 +55,7 @@ def _enter(room: Room, host: Host, session: Session, request: messages.Join, is_
             _charge_for_new_room(host, session, room)
     is_double = is_new and host.is_elsewhere(session, room)
     room.doubles += is_double
-    session.members[room.name.key] = host.rooms.enter(room, session, request.since)
+    member = session.members[room.name.key] = host.rooms.enter(room, session, request.since)
     name = room.name.shown
     log = room.log
     role = host.accounts.rules.role(session.account, room.name.key)
@@ -62,7 +63,7 @@ def _enter(room: Room, host: Host, session: Session, request: messages.Join, is_
         messages.Joined(
             room=name,
             topic=log.topic,
-            seq=room.head,
+            seq=max(room.head, member.place),
             oldest=log.oldest,
             count=host.rooms.count_of(room),
             role=role.name.lower() if role > Role.GUEST else "",

@@ -171,6 +171,9 @@ class CatchingUp:
             if member.place < member.room.head and not member.gone:
                 self._hand_page(member)
                 return 1
+            if member.place > member.room.head and not member.gone:
+                self._next_member(member)  # the room has heard up to there, and sends it in this turn
+                return 1
             del members[member]
             if not member.gone:
                 self._go_live(member)

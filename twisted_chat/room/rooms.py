@@ -103,9 +103,15 @@ class Rooms:
             self._begun = {room: None for room in self._begun if not room.log.is_kept}
         return self._log.room_count + len(self._begun)
 
-    def open(self, name: Name) -> Deferred[Room]:
-        """Return a room, which is opened if it is not. Fails with `Unavailable`."""
+    def open(self, name: Name, since: int = 0) -> Deferred[Room]:
+        """Return a room, which is opened if it is not. Fails with `Unavailable`.
+
+        A client may have heard of the number `since` at another server. Then the log is looked at first, if it is not
+        known to be as long here.
+        """
         room = self._open.get(name.key)
+        if room is not None and since > room.log.seq:
+            return room.log.catch_up_to(since).addCallback(lambda _: self.open(name))
         if room is not None:
             return succeed(room)
         opened: Deferred[Room] = Deferred()
@@ -155,7 +161,7 @@ class Rooms:
     def enter(self, room: Room, listener: Listener, since: int | None) -> Member:
         """Make a participant a member, after the number `since` or at the end. One that is a member starts again."""
         self._departures.tell_all(room)
-        place = room.head if since is None else min(since, room.head)
+        place = room.head if since is None else min(since, max(room.head, room.log.seq))
         old = room.members.get(listener)
         if old is not None:
             room.remove(old)

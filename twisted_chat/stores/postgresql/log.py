@@ -11,6 +11,7 @@ was lost is found by the number of the last turn of each server.
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -103,6 +104,9 @@ class PostgreSQLRoomLog:
     def is_followed(self) -> bool:
         return self._heard is not None
 
+    def catch_up_to(self, seq: int) -> Deferred[None]:
+        return self._store.run(self._store.catch_up_to(self, seq))
+
     def after(self, seq: int, most: int, most_bytes: int) -> Deferred[list[Record]]:
         return self._store.run(self._store.page(self, _AFTER, seq, most, most_bytes))
 
@@ -142,6 +146,8 @@ class PostgreSQLLog:
         self._under_way: set[RoomLog] = set()
         """The rooms of the turn that is being appended. Their records are heard once the turn has its answer: some of
         them may be its own, and its entries have no numbers before that."""
+        self._turn_over = asyncio.Event()
+        """Set when the turn that is being appended is over."""
         self._statements = 0
         """The number of statements under way whose answers may have the ids of open rooms."""
         self._unknown: dict[int, int] = {}
@@ -264,6 +270,8 @@ class PostgreSQLLog:
                 await self._append_to(cast(Any, rooms), firsts, doubles, time)
             finally:
                 self._under_way.difference_update(rooms)
+                self._turn_over.set()
+                self._turn_over = asyncio.Event()
 
     async def _append_to(
         self,
@@ -408,6 +416,17 @@ class PostgreSQLLog:
                 size = sum(len(record.msg) for record in records)
                 is_all = 0 < len(records) <= NEW_AT_ONCE and (len(records) == 1 or size <= NEW_BYTES_AT_ONCE)
                 room.take(records, head, is_all)
+
+    async def catch_up_to(self, room: PostgreSQLRoomLog, seq: int) -> None:
+        """Read a room up to a number, if it has as many."""
+        is_known = False
+        while room.seq < seq and not is_known:
+            if room in self._under_way:
+                await self._turn_over.wait()
+                continue
+            before = room.seq
+            await self._read_on([room])
+            is_known = room.seq == before and room not in self._under_way
 
     async def _check(self, connection: Connection) -> None:
         """Look for what was missed, at what other servers have done."""

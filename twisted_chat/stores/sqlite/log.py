@@ -143,6 +143,9 @@ class SQLiteRoomLog:
     def before(self, seq: int, most: int, most_bytes: int) -> Deferred[list[Record]]:
         return self._store._before(self, seq, most, most_bytes)
 
+    def catch_up_to(self, seq: int) -> Deferred[None]:
+        return succeed(None)  # nobody else appends
+
     def seqs_by(self, author: str, seq: int, most: int) -> Deferred[list[int]]:
         return self._store._seqs_by(self, author, seq, most)
 
