@@ -7,18 +7,22 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
+from twisted.internet.testing import EventLoggingObserver
+from twisted.logger import globalLogPublisher
 
 from twisted_chat import names
-from twisted_chat.cluster import NoListener
+from twisted_chat.cluster import Elsewhere, NoListener, digest_of
 from twisted_chat.log import Unavailable
 from twisted_chat.messages import (
     Banned,
+    Invited,
     Kicked,
     MemberJoined,
     MemberLeft,
     Message,
     NickChanged,
     Reply,
+    Reported,
     TopicChanged,
     WireError,
 )
@@ -55,8 +59,11 @@ class Chat:
     def notice_heard(self, room: str, notice: Reply) -> None:
         self.heard.append((room, notice))
 
-    def message_heard(self, nick: str, message: Message) -> None:
-        self.heard.append((nick, message))
+    def reply_heard(self, nick: str, reply: Reply) -> None:
+        self.heard.append((nick, reply))
+
+    def report_heard(self, notice: Reply, seq: int) -> None:
+        self.heard.append(("report", notice, seq))
 
     def direct_heard(self, log: Name, first: int) -> None:
         self.heard.append(("direct", log.key, first))
@@ -64,8 +71,8 @@ class Chat:
     def kick_heard(self, room: str, nick: str, author: str, reason: str) -> None:
         self.heard.append(("kick", room, nick, author, reason))
 
-    def nick_taken(self, nick: str) -> None:
-        self.heard.append(("taken", nick))
+    def nick_taken(self, nick: str, digest: bytes) -> None:
+        self.heard.append(("taken", nick, digest))
 
     def nick_lost(self, nick: str) -> None:
         self.heard.append(("lost", nick))
@@ -106,7 +113,7 @@ class ClusterTests(PostgreSQLTestCase):
         heard, chat.heard = chat.heard, []
         return heard
 
-    async def refused(self, claimed: Deferred[None]) -> str:
+    async def refused(self, claimed: Deferred[int]) -> str:
         error: Any = await self.assertFailure(claimed, WireError)
         self.assertEqual(error.code, "nick-taken")
         return str(error.text)
@@ -115,14 +122,18 @@ class ClusterTests(PostgreSQLTestCase):
 
     async def test_a_nick_is_one_guests_until_it_is_released(self) -> None:
         await self.begin()
-        await self.one.claim(AL, False, None)
-        self.assertIn("somebody else has this nick", await self.refused(self.other.claim(names.nick("AL"), False, "t")))
-        self.assertIn("looks like that of somebody", await self.refused(self.other.claim(names.nick("аl"), False, "t")))
-        self.assertEqual(await self.other.find("al"), AL)
+        await self.one.claim(AL, False, None, "")
+        self.assertIn(
+            "somebody else has this nick", await self.refused(self.other.claim(names.nick("AL"), False, "t", ""))
+        )
+        self.assertIn(
+            "looks like that of somebody", await self.refused(self.other.claim(names.nick("аl"), False, "t", ""))
+        )
+        self.assertEqual(await self.other.find("al"), Elsewhere(AL, "", False))
         self.assertIsNone(await self.one.find("al"), "it is here")
         self.one.release(AL)
         await self.until_free(AL)
-        await self.other.claim(AL, False, None)
+        await self.other.claim(AL, False, None, "")
         self.one.release(BO)
         self.assertEqual(self.there.heard, [])
 
@@ -132,30 +143,30 @@ class ClusterTests(PostgreSQLTestCase):
 
     async def test_a_nick_that_is_claimed_twice_here_is_released_twice(self) -> None:
         await self.begin()
-        await self.one.claim(AL, False, "t")
-        await self.one.claim(AL, False, "t")
+        await self.one.claim(AL, False, "t", "")
+        await self.one.claim(AL, False, "t", "")
         self.one.release(AL)
         await self.check(self.one)
-        self.assertEqual(await self.other.find("al"), AL)
+        self.assertEqual(await self.other.find("al"), Elsewhere(AL, "", False))
         self.one.release(AL)
         await self.until_free(AL)
 
     async def test_a_nick_that_is_claimed_while_it_is_released_is_announced(self) -> None:
         await self.begin()
-        await self.one.claim(AL, False, None)
+        await self.one.claim(AL, False, None, "")
         self.one.release(AL)
-        await self.one.claim(AL, False, None)
+        await self.one.claim(AL, False, None, "")
         await self.one._database.run(self.one._release("al"))
         self.assertIsNone(await self.other.find("al"))
         await self.check(self.one)
-        self.assertEqual(await self.other.find("al"), AL)
+        self.assertEqual(await self.other.find("al"), Elsewhere(AL, "", False))
 
     async def test_a_guest_with_the_same_token_takes_its_nick_along(self) -> None:
         await self.begin()
         _, third = await self.open()
-        await self.one.claim(AL, False, "secret")
-        await self.other.claim(AL, False, "secret")
-        self.assertEqual(await self.hears(self.here), [("taken", "al")])
+        await self.one.claim(AL, False, "secret", "")
+        await self.other.claim(AL, False, "secret", "")
+        self.assertEqual(await self.hears(self.here), [("taken", "al", digest_of("secret"))])
         self.other.kick("den", BO, "al", "")
         self.assertEqual(len(await self.hears(third)), 1, "it is not told to others")
         self.assertEqual((await self.sql("SELECT count(*) FROM nick"))[0][0], 1)
@@ -164,10 +175,103 @@ class ClusterTests(PostgreSQLTestCase):
 
     async def test_an_account_may_be_at_several_servers(self) -> None:
         await self.begin()
-        await self.one.claim(AL, True, None)
-        await self.other.claim(AL, True, None)
+        await self.one.claim(AL, True, None, "")
+        await self.other.claim(AL, True, None, "")
         self.assertEqual((await self.sql("SELECT count(*) FROM nick"))[0][0], 2)
-        self.assertIn("somebody else has", await self.refused((await self.open())[0].claim(AL, False, None)))
+        self.assertIn("somebody else has", await self.refused((await self.open())[0].claim(AL, False, None, "")))
+
+    async def test_a_nick_is_found_with_its_network_and_its_account(self) -> None:
+        await self.begin()
+        await self.one.claim(AL, False, None, "198.51.100.7")
+        await self.one.claim(BO, True, None, "")
+        found = [await self.other.find(nick) for nick in ("al", "bo", "cy")]
+        self.assertEqual(found, [Elsewhere(AL, "198.51.100.7", False), Elsewhere(BO, "", True), None])
+        await self.sql("TRUNCATE lease")
+        await self.check(self.one)
+        await self.check(self.other)
+        self.assertEqual(await self.other.find("al"), Elsewhere(AL, "198.51.100.7", False))
+
+    async def test_the_sessions_of_an_account_at_other_servers_are_counted(self) -> None:
+        await self.begin()
+        third, _ = await self.open()
+        order = self.one, self.one, self.other, third, self.one
+        self.assertEqual([await server.claim(AL, True, None, "") for server in order], [0, 0, 2, 3, 2])
+        self.one.release(AL)
+        await self.until_sql("SELECT sessions = 2 FROM nick WHERE server = $1", self.one.server)
+        self.assertEqual(await third.claim(AL, True, None, ""), 3)
+        await self.sql("TRUNCATE lease, nick")
+        for server in self.one, self.other:
+            await self.check(server)
+        self.assertEqual(await third.claim(AL, True, None, ""), 3)
+
+    async def until_sql(self, sql: str, *args: object) -> None:
+        while not (await self.sql(sql, *args))[0][0]:
+            pass
+
+    async def test_a_session_of_an_account_is_ended_by_its_token_and_no_other_one(self) -> None:
+        await self.begin()
+        await self.one.claim(AL, True, "phone", "")
+        await self.one.claim(AL, True, "laptop", "")
+        await self.other.claim(AL, True, "laptop", "")
+        self.assertEqual(await self.hears(self.here), [("taken", "al", digest_of("laptop"))])
+        self.assertEqual((await self.sql("SELECT count(*) FROM nick"))[0][0], 2)
+
+    async def test_a_guest_loses_a_nick_that_has_become_an_accounts(self) -> None:
+        await self.begin()
+        await self.one.claim(AL, False, None, "")
+        third, elsewhere = await self.open()
+        await self.other.claim(AL, True, None, "")
+        self.assertEqual(await self.hears(self.here), [("lost", "al")])
+        self.assertTrue(self.one._has_to_announce)
+        self.other.kick("den", BO, "al", "")
+        self.assertEqual(len(await self.hears(elsewhere)), 1, "it is not told to others")
+        self.assertFalse(third._has_to_announce)
+
+    async def test_a_nick_that_is_registered_is_an_accounts(self) -> None:
+        await self.begin()
+        await self.one.claim(AL, False, None, "")
+        self.one.registered(AL)
+        self.one.registered(BO)
+        await self.until_sql("SELECT account FROM nick")
+        await self.other.claim(AL, True, None, "")
+        await self.sql("UPDATE lease SET until = now() WHERE server = $1", self.one.server)
+        await self.check(self.one)
+        self.other.kick("den", BO, "al", "")
+        self.assertEqual(await self.hears(self.here), [("kick", "den", "bo", "al", "")], "its nick is not lost")
+
+    def break_down(self, what: str) -> None:
+        """Let statements fail that have these words."""
+
+        def broken(sql: str, *args: object) -> Any:
+            async def work(connection: Any) -> Any:
+                raise Unavailable("no")
+
+            return work if what in sql else fetch(sql, *args)
+
+        self.patch(cluster_module, "fetch", broken)
+
+    async def test_what_cannot_be_stored_of_a_nick_is_announced(self) -> None:
+        await self.begin()
+        await self.one.claim(AL, False, None, "")
+        self.break_down("UPDATE nick")
+        self.one.registered(AL)
+        await self.until_true(lambda: self.one._has_to_announce)
+        await self.check(self.one)
+        self.assertEqual(await self.other.find("al"), Elsewhere(AL, "", True))
+
+    async def test_a_claim_that_fails_leaves_nothing_behind(self) -> None:
+        await self.begin()
+        await self.one.claim(AL, True, None, "")
+        self.one.publish(DEN, joined(AL), 1)
+        await self.hears(self.there)
+        self.break_down("ANY ($2)")
+        await self.assertFailure(self.other.claim(AL, True, None, ""), Unavailable)
+        self.patch(cluster_module, "fetch", fetch)
+        self.assertEqual(await self.other.claim(AL, True, None, ""), 1)
+        self.assertTrue(self.other.is_member("den", "al"), "it is read again")
+        self.break_down("claim(")
+        await self.assertFailure(self.other.claim(AL, True, None, ""), Unavailable)
+        self.assertTrue(self.other.is_member("den", "al"), "another session goes on")
 
     # Members and notices
 
@@ -192,6 +296,57 @@ class ClusterTests(PostgreSQLTestCase):
         self.assertEqual((self.other.count("den"), list(self.other.occupied())), (0, []))
         self.assertEqual(await self.other.members("den"), [])
         self.assertEqual(self.here.heard, [])
+
+    async def test_an_account_in_a_room_at_several_servers_counts_once(self) -> None:
+        await self.begin()
+        third, _ = await self.open()
+        servers = [self.one, self.other, third]
+        for server in servers:
+            await server.claim(AL, True, None, "")
+            server.publish(DEN, joined(AL), 1, is_told=server is self.one)
+        await self.until_true(lambda: all(server.is_member("den", "al") for server in servers))
+        await self.until_true(lambda: [server.count("den") for server in servers] == [0, 0, 0])
+        fourth, _ = await self.open()
+        await self.until_true(lambda: fourth.count("den"))
+        self.assertEqual((fourth.count("den"), await fourth.members("den")), (1, [AL]))
+        self.assertEqual(self.there.heard, [("den", joined(AL))], "the others enter silently")
+        self.one.publish(DEN, left(AL), 0, is_told=False)
+        await self.until_true(lambda: [server.count("den") for server in servers] == [1, 0, 0])
+        await self.until_true(lambda: fourth.count("den") == 1)
+        await self.sql("UPDATE lease SET until = now() WHERE server = $1", self.other.server)
+        await self.check(third)
+        self.assertEqual((third.count("den"), third.is_member("den", "al")), (0, False))
+        await self.check(self.one)
+        self.assertEqual(self.here.heard, [], "it is still there at the third one")
+
+    async def test_an_account_that_comes_later_knows_where_it_is(self) -> None:
+        await self.begin()
+        await self.one.claim(AL, True, None, "")
+        self.one.publish(DEN, joined(AL), 1)
+        await self.hears(self.there)
+        await self.other.claim(AL, True, None, "")
+        self.assertTrue(self.other.is_member("den", "al"))
+        self.assertFalse(self.other.is_member("attic", "al"))
+        self.other._listens_on = None
+        await self.check(self.other)
+        self.assertTrue(self.other.is_member("den", "al"))
+        self.other.release(AL)
+        self.assertFalse(self.other.is_member("den", "al"))
+
+    async def test_a_departure_from_two_servers_at_the_same_moment_is_told_once(self) -> None:
+        await self.begin()
+        _, third = await self.open()
+        for server in self.one, self.other:
+            await server.claim(AL, True, None, "")
+            server.publish(DEN, joined(AL), 1, is_told=server is self.one)
+        await self.until_true(lambda: self.one.is_member("den", "al") and self.other.is_member("den", "al"))
+        for server in self.one, self.other:
+            server.publish(DEN, left(AL), 0, is_told=False)
+            server.release(AL)
+        await self.until_true(lambda: len(third.heard) == 2)
+        self.assertEqual(third.heard, [("den", joined(AL)), ("den", left(AL))])
+        notices = [notice for _, notice in self.here.heard + self.there.heard]
+        self.assertEqual([notice for notice in notices if isinstance(notice, MemberLeft)], [left(AL)] * 2)
 
     async def test_a_server_that_begins_counts_those_who_are_there(self) -> None:
         await self.begin()
@@ -221,14 +376,14 @@ class ClusterTests(PostgreSQLTestCase):
 
     async def test_the_people_of_a_dead_server_leave(self) -> None:
         await self.begin()
-        await self.one.claim(AL, False, None)
+        await self.one.claim(AL, False, None, "")
         self.one.publish(DEN, joined(AL), 1)
         await self.hears(self.there)
         await self.sql("UPDATE lease SET until = now() WHERE server = $1", self.one.server)
         await self.check(self.other)
         self.assertEqual(self.there.heard, [("den", left(AL))])
         self.assertEqual((self.other.count("den"), await self.other.members("den")), (0, []))
-        await self.other.claim(AL, False, None)
+        await self.other.claim(AL, False, None, "")
         await self.check(self.one)
         self.assertEqual(self.here.heard, [("lost", "al")])
         await self.sql("UPDATE lease SET until = now() - interval '61 s' WHERE server = $1", self.one.server)
@@ -245,14 +400,14 @@ class ClusterTests(PostgreSQLTestCase):
 
     async def test_what_the_database_has_forgotten_is_announced_again(self) -> None:
         await self.begin()
-        await self.one.claim(AL, False, "t")
+        await self.one.claim(AL, False, "t", "")
         self.one.publish(DEN, joined(AL), 1)
         await self.hears(self.there)
         await self.sql("TRUNCATE lease, nick, member, parcel")
         await self.check(self.one)
         await self.check(self.other)
         self.assertEqual(await self.other.members("den"), [AL])
-        self.assertEqual(await self.other.find("al"), AL)
+        self.assertEqual(await self.other.find("al"), Elsewhere(AL, "", False))
         await self.until_true(lambda: self.other.count("den") == 1)
         self.assertEqual(self.here.heard, [])
 
@@ -276,6 +431,18 @@ class ClusterTests(PostgreSQLTestCase):
         await self.begin()
         self.one.kick("den", BO, "Al", "spam\0")
         self.assertEqual(await self.hears(self.there), [("kick", "den", "bo", "Al", "spam\0")])
+
+    async def test_a_report_reaches_all_servers(self) -> None:
+        await self.begin()
+        notice = Reported(author="Al", room="den", of=4, time="t", msg="rude\0")
+        self.one.report(notice, 7)
+        self.assertEqual(await self.hears(self.there), [("report", notice, 7)])
+
+    async def test_an_invitation_reaches_the_server_of_its_target(self) -> None:
+        await self.begin()
+        invited = Invited(author="Al", room="den", nick="Bo")
+        self.one.hand_over(BO, invited)
+        self.assertEqual(await self.hears(self.there), [("bo", invited)])
 
     async def test_direct_messages_in_a_log_that_is_not_open_are_heard_of(self) -> None:
         from .stores import entry, keep
@@ -310,6 +477,30 @@ class ClusterTests(PostgreSQLTestCase):
 
     # Trouble
 
+    async def test_the_condition_is_that_of_the_last_check(self) -> None:
+        await self.begin()
+        await self.deafen(self.one._database)
+        await self.check(self.one)
+        self.clock.advance(3)
+        condition = self.one.condition()
+        self.assertEqual((condition.servers, round(condition.heartbeat_age, 3)), (2, 3))
+        await self.other.close()
+        await self.check(self.one)
+        self.assertEqual((self.one.condition().servers, self.one.condition().heartbeat_age), (1, 0))
+
+    async def test_a_clock_that_is_wrong_is_logged_once(self) -> None:
+        await self.begin()
+        await self.deafen(self.one._database)
+        events = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+        ((now,),) = await self.sql("SELECT extract(epoch FROM clock_timestamp())::float8")
+        warnings = []
+        for time in now, now + 3600, now + 3600, now, now - 3600:
+            self.clock.rightNow = time
+            await self.check(self.one)
+            warnings.append(sum("clock" in str(event["log_format"]) for event in events))
+        self.assertEqual(warnings, [0, 1, 1, 1, 2])
+        self.assertEqual(round(self.one.condition().clock_ahead / 60), -60)
+
     async def test_what_is_published_before_the_chat_listens_is_counted_and_not_heard(self) -> None:
         await self.begin()
         nobody = NoListener()
@@ -318,16 +509,17 @@ class ClusterTests(PostgreSQLTestCase):
         self.one.hand_over(BO, Message("psst", "al", None, "Bo", None, "t"))
         self.one.kick("den", BO, "al", "")
         await self.until_true(lambda: self.other.count("den"))
+        nobody.report_heard(joined(AL), 7)
         self.other.direct_heard(DEN, 1)
-        for tell in nobody.nick_taken, nobody.nick_lost:
-            tell("bo")
+        nobody.nick_taken("bo", b"")
+        nobody.nick_lost("bo")
         await self.sql("UPDATE lease SET until = now() WHERE server = $1", self.one.server)
         await self.check(self.other)
         self.assertEqual((self.other.count("den"), self.there.heard), (0, []))
 
     async def test_what_cannot_be_told_is_announced(self) -> None:
         await self.begin()
-        await self.one.claim(AL, False, None)
+        await self.one.claim(AL, False, None, "")
         for error in (Unavailable("no"), ZeroDivisionError()):
 
             def broken(sql: str, *args: object, error: Exception = error) -> Any:

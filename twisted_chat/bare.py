@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -43,8 +44,11 @@ class BareHost(participant.ParticipantHost, Protocol):
 
     limits: Limits
 
-    def name_bare(self, bare: Bare, label: str) -> Name:
-        """Give a bare client a nick, made from the label of its wire."""
+    def name_bare(self, bare: Bare, label: str) -> Deferred[Name]:
+        """Give a bare client a nick, made from the label of its wire. Fails with `Unavailable`."""
+
+    def gone(self, participant: Bare, farewell: str = "") -> None:
+        """Take a participant out of its rooms, and give up its nick."""
 
     def check_entry(self, participant: Participant, room: Room) -> None:
         """Raise `WireError` unless a participant may enter a room, and so read it."""
@@ -105,14 +109,28 @@ class Bare(Participant):
             request = WireError("not-welcome", "to ask for this, say hello first, with a new connection")
         super().received(request, size)
 
-    def introduce(self) -> Member:
+    def introduce(self) -> Deferred[Member]:
         """Become a member of the lobby, with a nick and a notice to the others. Called for its first message."""
+        self._check_entry()
+        return self.host.name_bare(self, self.wire.label).addCallback(self._enter)
+
+    def _check_entry(self) -> None:
+        """Raise `WireError` unless it may enter the lobby."""
         room = self._member.room
         self.host.check_entry(self, room)
         room.check_space(self.host.limits.members)
+
+    def _enter(self, nick: Name) -> Member:
+        self.nick = nick
+        try:
+            self._check_entry()  # again: to name it may have taken a while
+        except WireError:
+            self.host.gone(self)
+            self.nick = NOBODY
+            raise
+        room = self._member.room
         if self._member.gone:
             self._member = self.host.rooms.follow(room, self, room.head)  # it could not enter, and now it can
-        self.nick = self.host.name_bare(self, self.wire.label)
         self.members[room.name.key] = self._member
         self.host.rooms.admit(self._member)
         notice = MemberJoined(author=self.nick.shown, room=room.name.shown)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Generator
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
@@ -38,6 +38,7 @@ from .names import NOBODY, Name
 from .newcomer import Newcomer
 from .nicks import Bearer, Nicks
 from .participant import Participant, Wire
+from .requests.common import network_of_guest
 from .room import TAIL_BYTES, Member, Room, Rooms, Soon
 from .rules import Account
 from .session import TICK_SECONDS, Session
@@ -279,23 +280,38 @@ class Chat:
 
     # Participants
 
-    def name_bare(self, bare: Bare, label: str) -> Name:
-        """Give a bare client a nick, made of the label of its wire."""
-        name, number = Name(label, label), 1
-        # A guest may have taken it, or one that looks like it, or a client of another address may have the same port.
-        while name.key in self.nicks or self.nicks.is_like_another(name, NOBODY):
+    @inlineCallbacks
+    def name_bare(self, bare: Bare, label: str) -> Generator[Deferred[int], int, Name]:
+        """Give a bare client a nick, made of the label of its wire. Fails with `Unavailable`."""
+        number = 0
+        while True:
             number += 1
-            name = Name(f"{label}-{number}", f"{label}-{number}")
-        self.nicks.add(name, bare)
-        bare.since = self.now()
-        return name
+            text = f"{label}-{number}" if number > 1 else label
+            name = Name(text, text)
+            # A guest may have taken it, or one that looks like it, or a client of another address has the same port.
+            if self._is_borne(name):
+                continue
+            try:
+                yield self.cluster.claim(name, False, None, network_of_guest(bare))
+            except WireError:  # somebody at another server bears it
+                continue
+            if bare.closed or self._is_borne(name):  # meanwhile
+                self.cluster.release(name)
+                if bare.closed:
+                    raise WireError("not-welcome", "the connection has ended")
+                continue
+            self.nicks.add(name, bare)
+            bare.since = self.now()
+            return name
+
+    def _is_borne(self, name: Name) -> bool:
+        return name.key in self.nicks or self.nicks.is_like_another(name, NOBODY)
 
     def gone(self, participant: Bearer, farewell: str = "") -> None:
         """Take a participant out of its rooms, and give up its nick."""
         nick = participant.nick
         if not self.nicks.remove(participant):
             return
-        self.cluster.release(nick)
         members, participant.members = participant.members, {}
         for member in members.values():
             is_elsewhere = self.leave(participant, member)
@@ -305,6 +321,7 @@ class Chat:
             if farewell and self._may_speak(participant, member.room):
                 notice.msg = farewell[:MAX_TOPIC]
             self.rooms.announce_departure(member.room, notice, participant)
+        self.cluster.release(nick)
 
     def _may_speak(self, participant: Bearer, room: Room) -> bool:
         try:
@@ -314,18 +331,25 @@ class Chat:
         return True
 
     def leave(self, participant: Participant, member: Member) -> bool:
-        """Take a participant out of a room; True if nobody is told, since another session of its account is there."""
+        """Take a participant out of a room; True if nobody is told, since another session of its account is there.
+
+        That session may be at another server.
+        """
         room = member.room
         self.rooms.leave(member)
         forget_first_owner(self, room)
         if names.is_direct(room.name.key):
             return True  # nobody is told
-        is_elsewhere = self.is_elsewhere(participant, room)
-        room.doubles -= is_elsewhere
-        return is_elsewhere
+        is_double = self.is_double(participant, room)
+        room.doubles -= is_double
+        if not is_double and self.cluster.is_member(room.name.key, participant.nick.key):
+            left = messages.MemberLeft(author=participant.nick.shown, room=room.name.shown)
+            self.rooms.note_silently(room, left)
+            return True
+        return is_double
 
-    def is_elsewhere(self, participant: Participant, room: Room) -> bool:
-        """True if another session of the same account is in a room."""
+    def is_double(self, participant: Participant, room: Room) -> bool:
+        """True if another session of the same account is in a room, at this server."""
         if participant.account is None:
             return False
         bearers = self.nicks.bearers(participant.nick.key)

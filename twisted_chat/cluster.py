@@ -8,11 +8,12 @@ announced again. A server whose store is its own has `STANDALONE` in place of a 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, Protocol
+from hashlib import sha256
+from typing import Final, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred, succeed
 
-from .messages import Message, Reply
+from .messages import Reply
 from .names import Name
 
 
@@ -22,8 +23,11 @@ class ClusterListener(Protocol):
     def notice_heard(self, room: str, notice: Reply) -> None:
         """Called with a notice for the members of a room, given by its key."""
 
-    def message_heard(self, nick: str, message: Message) -> None:
-        """Called with a message for the bearers of a nick, given by its key."""
+    def reply_heard(self, nick: str, reply: Reply) -> None:
+        """Called with a direct message, or an invitation, for the bearers of a nick, given by its key."""
+
+    def report_heard(self, notice: Reply, seq: int) -> None:
+        """Called with a report for operators, and its number in the registry."""
 
     def direct_heard(self, log: Name, first: int) -> None:
         """Called with a log of direct messages that is not open here, and has new ones from the number `first` on."""
@@ -31,11 +35,17 @@ class ClusterListener(Protocol):
     def kick_heard(self, room: str, nick: str, author: str, reason: str) -> None:
         """Called when a moderator at another server puts the bearers of a nick out of a room. Both are keys."""
 
-    def nick_taken(self, nick: str) -> None:
-        """Called when a guest has connected again, to another server, with the token of its nick, given by its key."""
+    def nick_taken(self, nick: str, digest: bytes) -> None:
+        """Called when somebody has connected again, to another server, with the token of an earlier hello.
+
+        The nick is given by its key, and the token by its hash (`digest_of`).
+        """
 
     def nick_lost(self, nick: str) -> None:
-        """Called when a nick, given by its key, has become somebody else's while this server was cut off."""
+        """Called when a guest's nick, given by its key, has become somebody else's.
+
+        It has become an account's, or somebody has taken it while this server was cut off.
+        """
 
 
 class NoListener:
@@ -44,8 +54,11 @@ class NoListener:
     def notice_heard(self, room: str, notice: Reply) -> None:
         """Nobody is in the room."""
 
-    def message_heard(self, nick: str, message: Message) -> None:
+    def reply_heard(self, nick: str, reply: Reply) -> None:
         """Nobody has the nick."""
+
+    def report_heard(self, notice: Reply, seq: int) -> None:
+        """No operator is there."""
 
     def direct_heard(self, log: Name, first: int) -> None:
         """Nobody is there to read it."""
@@ -53,11 +66,36 @@ class NoListener:
     def kick_heard(self, room: str, nick: str, author: str, reason: str) -> None:
         """Nobody has the nick."""
 
-    def nick_taken(self, nick: str) -> None:
+    def nick_taken(self, nick: str, digest: bytes) -> None:
         """Nobody has the nick."""
 
     def nick_lost(self, nick: str) -> None:
         """Nobody has the nick."""
+
+
+def digest_of(token: str) -> bytes:
+    """Return the hash by which servers compare the tokens of hellos. These are random and long, and need no salt."""
+    return sha256(token.encode()).digest()
+
+
+class Elsewhere(NamedTuple):
+    """Somebody at another server."""
+
+    name: Name
+    network: str
+    """The network from which it has connected (`limits.network_of`); empty if there is none, or many share it."""
+    has_account: bool
+
+
+class ClusterCondition(NamedTuple):
+    """The condition of the cluster, as this server knows it."""
+
+    servers: int
+    """The number of servers whose lease has not ended, this one included."""
+    heartbeat_age: float
+    """Seconds since this server has renewed its lease."""
+    clock_ahead: float
+    """Seconds by which the clock of this machine is ahead of that of the database."""
 
 
 class Cluster(Protocol):
@@ -66,21 +104,30 @@ class Cluster(Protocol):
     def follow(self, listener: ClusterListener) -> None:
         """Call a listener with what other servers tell."""
 
-    def claim(self, nick: Name, is_account: bool, token: str | None) -> Deferred[None]:
-        """Claim a nick for this server, until it is released.
+    def claim(self, nick: Name, is_account: bool, token: str | None, network: str) -> Deferred[int]:
+        """Claim a nick for this server, until it is released. Fires with the number of its sessions at other servers.
 
         Fails with `WireError` (`nick-taken`) if somebody at another server has it, or one that looks like it; those who
         have the same token give it up. An account may be at several servers. Fails with `Unavailable`.
         """
 
-    def release(self, nick: Name) -> None:
-        """Release a nick that nobody at this server bears any more."""
+    def registered(self, nick: Name) -> None:
+        """Note that a nick that was claimed for a guest is an account's now."""
 
-    def publish(self, room: Name, notice: Reply, count: int) -> None:
-        """Tell the members of a room at other servers; `count` is the number of its members here, after this."""
+    def release(self, nick: Name) -> None:
+        """Release a nick that a session or client at this server does not bear any more."""
+
+    def publish(self, room: Name, notice: Reply, count: int, is_told: bool = True) -> None:
+        """Tell the members of a room at other servers; `count` is the number of its members here, after this.
+
+        If it `is_told` to nobody, other servers only note who has entered or left.
+        """
 
     def count(self, room: str) -> int:
-        """Return the number of members that a room, given by its key, has at other servers."""
+        """Return the number of members that a room, given by its key, has only at other servers."""
+
+    def is_member(self, room: str, nick: str) -> bool:
+        """True if an account that is here is in a room at another server, too. Both are keys."""
 
     def occupied(self) -> Iterable[tuple[Name, int]]:
         """List the rooms with members at other servers, with their number."""
@@ -88,14 +135,20 @@ class Cluster(Protocol):
     def members(self, room: str) -> Deferred[list[Name]]:
         """List the members of a room, given by its key, at other servers. Fails with `Unavailable`."""
 
-    def find(self, nick: str) -> Deferred[Name | None]:
-        """Find a nick, given by its key, at other servers. Fails with `Unavailable`."""
+    def find(self, nick: str) -> Deferred[Elsewhere | None]:
+        """Find the bearer of a nick, given by its key, at other servers. Fails with `Unavailable`."""
 
-    def hand_over(self, nick: Name, message: Message) -> None:
-        """Hand a message to those who bear a nick at other servers."""
+    def hand_over(self, nick: Name, reply: Reply) -> None:
+        """Hand a direct message or an invitation to those who bear a nick at other servers."""
+
+    def report(self, notice: Reply, seq: int) -> None:
+        """Show a report, which has a number in the registry, to the operators at other servers."""
 
     def kick(self, room: str, nick: Name, author: str, reason: str) -> None:
         """Put the bearers of a nick at other servers out of a room, given by its key."""
+
+    def condition(self) -> ClusterCondition | None:
+        """Return the condition of the cluster; None for a server by itself."""
 
     def close(self) -> Deferred[None]:
         """End the lease of this server, so that others count nobody here any more."""
@@ -107,17 +160,23 @@ class Standalone:
     def follow(self, listener: ClusterListener) -> None:
         """Nothing happens elsewhere."""
 
-    def claim(self, nick: Name, is_account: bool, token: str | None) -> Deferred[None]:
-        return succeed(None)
+    def claim(self, nick: Name, is_account: bool, token: str | None, network: str) -> Deferred[int]:
+        return succeed(0)
+
+    def registered(self, nick: Name) -> None:
+        """Nobody has to know."""
 
     def release(self, nick: Name) -> None:
         """Nobody has to know."""
 
-    def publish(self, room: Name, notice: Reply, count: int) -> None:
+    def publish(self, room: Name, notice: Reply, count: int, is_told: bool = True) -> None:
         """Nobody is to be told."""
 
     def count(self, room: str) -> int:
         return 0
+
+    def is_member(self, room: str, nick: str) -> bool:
+        return False
 
     def occupied(self) -> Iterable[tuple[Name, int]]:
         return ()
@@ -125,14 +184,20 @@ class Standalone:
     def members(self, room: str) -> Deferred[list[Name]]:
         return succeed([])
 
-    def find(self, nick: str) -> Deferred[Name | None]:
+    def find(self, nick: str) -> Deferred[Elsewhere | None]:
         return succeed(None)
 
-    def hand_over(self, nick: Name, message: Message) -> None:
+    def hand_over(self, nick: Name, reply: Reply) -> None:
         """Nobody has the nick."""
+
+    def report(self, notice: Reply, seq: int) -> None:
+        """No operator is there."""
 
     def kick(self, room: str, nick: Name, author: str, reason: str) -> None:
         """Nobody has the nick."""
+
+    def condition(self) -> ClusterCondition | None:
+        return None
 
     def close(self) -> Deferred[None]:
         return succeed(None)

@@ -52,8 +52,8 @@ class Host(Protocol):
     def leave(self, participant: Participant, member: Member) -> bool:
         """Take a participant out of a room; True if another session of its account is still there."""
 
-    def is_elsewhere(self, participant: Participant, room: Room) -> bool:
-        """True if another session of the same account is in a room."""
+    def is_double(self, participant: Participant, room: Room) -> bool:
+        """True if another session of the same account is in a room, at this server."""
 
     def operators(self) -> list[Session]:
         """List the sessions of those who run the server."""

@@ -257,8 +257,11 @@ class Participant(ABC):
     def is_welcome(self) -> bool:
         """True once it may make requests."""
 
-    def introduce(self) -> Member | None:
-        """Called before the first message to a room that this participant is not in. Returns its membership, if any."""
+    def introduce(self) -> Deferred[Member] | None:
+        """Called before the first message to a room that this participant is not in.
+
+        Returns nothing if it has to join the room by itself; otherwise, fires with its membership.
+        """
         return None
 
     @abstractmethod

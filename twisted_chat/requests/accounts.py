@@ -23,12 +23,14 @@ def _register(host: Host, session: Session, request: messages.Register) -> Defer
     if session.account is not None:
         raise WireError("bad-message", f"{session.account.name.shown} is your account already")
     registered = host.accounts.register(session.nick, request.password, session.address, session.wire.is_local)
-    return registered.addCallback(_registered, session, request)
+    return registered.addCallback(_registered, host, session, request)
 
 
-def _registered(account: Account | None, session: Session, request: messages.Register) -> None:
+def _registered(account: Account | None, host: Host, session: Session, request: messages.Register) -> None:
     if not session.closed:
         session.account = account
+        if account is not None:
+            host.cluster.registered(account.name)
         session.reply(messages.Registered(nick=session.nick.shown, pending=account is None, id=request.id))
 
 

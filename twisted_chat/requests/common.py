@@ -1,4 +1,4 @@
-"""Functions for several requests: the account and memberships of a session, a reason, and what fits in an answer."""
+"""Functions for several requests: the account, memberships and network of a session, a reason, what fits an answer."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import msgspec
 
 from .. import messages, names
 from ..gate import Host
-from ..limits import MAX_TOPIC
+from ..limits import MAX_TOPIC, network_of
 from ..messages import WireError
 from ..names import Name
 from ..participant import Participant, Wire
 from ..registry import Action
 from ..room import Member
-from ..rules import Account
+from ..rules import Account, as_network
 from ..session import Session
 
 _T = TypeVar("_T")
@@ -31,10 +31,20 @@ def membership(session: Participant, room: str) -> Member:
     """Return the membership of a session in a room. Raises `WireError`."""
     member = session.members.get(room)  # by its key, as most clients write it
     if member is None:
-        member = session.members.get(names.room(room).key) or session.introduce()
+        member = session.members.get(names.room(room).key)
     if member is None:
         raise WireError("not-joined", f"you are not in the room {room}: join it first")
     return member
+
+
+def network_of_guest(guest: Participant) -> str:
+    """Return the network by which a guest is banned together with its nick; empty if many people share the address.
+
+    A loopback address is shared by all whom a proxy without headers passes on. Of a client for whom a proxy has named
+    one, it is not taken either: a ban would reach all who really connect from this machine.
+    """
+    network = as_network(guest.address)
+    return "" if network is None or network.is_loopback else network_of(guest.address)
 
 
 def check_reason(reason: str) -> None:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 
 from .. import messages, names
+from ..cluster import Elsewhere
 from ..gate import Host, answers
 from ..messages import WireError
 from ..names import Name
@@ -36,6 +37,14 @@ def _invite(host: Host, session: Session, request: messages.Invite) -> Deferred[
     nick = names.nick(request.nick)
     if host.nicks.bearers(nick.key):
         return _let_in(host, session, room, nick, request)
+    return host.cluster.find(nick.key).addCallback(_let_in_elsewhere, host, session, room, nick, request)
+
+
+def _let_in_elsewhere(
+    there: Elsewhere | None, host: Host, session: Session, room: Name, nick: Name, request: messages.Invite
+) -> Deferred[None]:
+    if there is not None:
+        return _let_in(host, session, room, there.name, request)
     return host.accounts.registry.find(nick.key).addCallback(_let_in_account, host, session, room, nick, request)
 
 
@@ -63,3 +72,4 @@ def _invited(stored: Action, host: Host, session: Session, room: Name, nick: Nam
         session.reply(replace(notice, id=request.id))
     for bearer in host.nicks.bearers(nick.key):
         host.rooms.send(bearer, notice)
+    host.cluster.hand_over(nick, notice)

@@ -14,9 +14,10 @@ from ..participant import Participant
 from ..rules import Account, Role
 from ..session import Session
 from . import direct_logs, reports
+from .common import network_of_guest
 
 MAX_SESSIONS: Final = 20
-"""Connections of one account at once: more devices and programs than somebody has."""
+"""Connections of one account at once, at all servers: more devices and programs than somebody has."""
 
 
 class _Newcomer(NamedTuple):
@@ -43,12 +44,17 @@ def _claim(
 ) -> Deferred[None]:
     """Claim the nick before it is taken, since somebody at another server may have it."""
     nick = names.nick(request.nick) if account is None else account.name
-    claimed = host.cluster.claim(nick, account is not None, request.token)
-    return claimed.addCallback(lambda _: _welcome(account, host, session, since, request))
+    claimed = host.cluster.claim(nick, account is not None, request.token, network_of_guest(session))
+    return claimed.addCallback(_welcome, account, host, session, since, request)
 
 
 def _welcome(
-    account: Account | None, host: Host, session: Session, since: dict[Name, int], request: messages.Hello
+    elsewhere: int,
+    account: Account | None,
+    host: Host,
+    session: Session,
+    since: dict[Name, int],
+    request: messages.Hello,
 ) -> Deferred[None] | None:
     nick = names.nick(request.nick) if account is None else account.name
     try:
@@ -56,7 +62,7 @@ def _welcome(
             return None
         now = host.now()
         host.accounts.rules.check_server(_Newcomer(names.nick(request.nick), account, session.address, now), now)
-        session.nick = _take_nick(host, session, nick.shown, account, request.token)
+        session.nick = _take_nick(host, session, nick.shown, account, request.token, elsewhere)
     finally:
         if session.nick != nick:
             host.cluster.release(nick)
@@ -83,11 +89,18 @@ def _welcome(
     return waiting.addCallback(lambda _: direct_logs.replay(host, session, list(logs))) if logs else waiting
 
 
-def _take_nick(host: Host, session: Session, nick: str, account: Account | None, token: str | None = None) -> Name:
+def _take_nick(
+    host: Host,
+    session: Session,
+    nick: str,
+    account: Account | None,
+    token: str | None = None,
+    elsewhere: int = 0,
+) -> Name:
     """Give a session a nick in place of its present one, if it has one. Raises `WireError`.
 
     Nobody has the nick or one that looks like it, or its bearer has the same token, and is ended. An account may always
-    have its own name, even if that was forbidden later.
+    have its own name, even if that was forbidden later; it has so many sessions `elsewhere`.
     """
     name = names.nick(nick)
     if names.is_reserved(name):
@@ -99,14 +112,16 @@ def _take_nick(host: Host, session: Session, nick: str, account: Account | None,
     session.since = host.now()
     for bearer in host.nicks.bearers(name.key):
         if bearer is not session:
-            _take_place(host, bearer, session, account, token)
+            _take_place(bearer, session, account, token)
+    if account is not None and len(host.nicks.bearers(name.key)) + elsewhere >= MAX_SESSIONS:
+        raise WireError("full", f"your account has {MAX_SESSIONS} connections: end one first")
     if session.is_welcome:
         host.nicks.remove(session)
     host.nicks.add(name, session)
     return name
 
 
-def _take_place(host: Host, bearer: Participant, session: Session, account: Account | None, token: str | None) -> None:
+def _take_place(bearer: Participant, session: Session, account: Account | None, token: str | None) -> None:
     """Let a session have the nick of `bearer`, which is ended if need be; raises `WireError`."""
     if isinstance(bearer, Session) and is_same_token(bearer.token, token):
         session.since = bearer.since
@@ -116,8 +131,6 @@ def _take_place(host: Host, bearer: Participant, session: Session, account: Acco
         raise WireError("nick-taken", f"somebody else has this nick: take another one{_until_free(bearer)}")
     elif bearer.account is None:
         bearer.turn_away(WireError("auth-failed", "this nick is somebody's account: log in, or take another nick"))
-    elif len(host.nicks.bearers(account.name.key)) >= MAX_SESSIONS:
-        raise WireError("full", f"your account has {MAX_SESSIONS} connections: end one first")
 
 
 def _until_free(bearer: Participant) -> str:
@@ -132,9 +145,10 @@ def _until_free(bearer: Participant) -> str:
 def _nick(host: Host, session: Session, request: messages.Nick) -> Deferred[None] | None:
     name = names.nick(request.nick)
     if session.account is None:
-        may_have_it = host.accounts.check_guest(name)
-        may_have_it.addCallback(lambda _: host.cluster.claim(name, False, session.token))
-        return may_have_it.addCallback(_change_nick, host, session, request)
+        claimed = host.accounts.check_guest(name).addCallback(
+            lambda _: host.cluster.claim(name, False, session.token, network_of_guest(session))
+        )
+        return claimed.addCallback(_change_nick, host, session, request)
     if name != session.account.name:
         text = (
             f"your nick is your account's, {session.account.name.shown}: say hello without a password for another one"
@@ -144,7 +158,7 @@ def _nick(host: Host, session: Session, request: messages.Nick) -> Deferred[None
     return None
 
 
-def _change_nick(_: None, host: Host, session: Session, request: messages.Nick) -> None:
+def _change_nick(_: int, host: Host, session: Session, request: messages.Nick) -> None:
     name, old = names.nick(request.nick), session.nick
     rules = host.accounts.rules
     given_up = name

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any
+from typing import Any, NamedTuple
 
-from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.defer import Deferred, inlineCallbacks, succeed
 
 from .. import messages, names
+from ..cluster import Elsewhere
 from ..gate import Host, answers
-from ..limits import network_of
 from ..messages import WireError, time_text
 from ..names import Name
 from ..nicks import Bearer
-from ..participant import Participant
 from ..registry import Action, StoredAccount
 from ..room import Room
 from ..rules import SERVER_WIDE, Account, Change, Role, RuleKey, as_network, network_text
 from ..session import Session
 from .acting import act, check_above, check_number, check_server_role, end_of, room_or_server, rule_of, text_of
-from .common import fitting, make_action
+from .common import fitting, make_action, network_of_guest
 
 # Out of a room
 
@@ -69,56 +68,78 @@ def _kicked(
 
 @answers(messages.Ban, needs=Role.MODERATOR)
 def _ban(host: Host, session: Session, request: messages.Ban) -> Deferred[None]:
+    return _find_target(host, request.who).addCallback(_ban_target, host, session, request)
+
+
+def _ban_target(target: _Target, host: Host, session: Session, request: messages.Ban) -> Deferred[None]:
     room = room_or_server(host, request.room)
     check_server_role(host, session, room)
-    subject, shown, address, account = _find_subject(host, request.who)
-    if account is not None:
-        check_above(host, session, room, account)
-    if as_network(subject) is not None and host.accounts.rules.role(session.account) < Role.OPERATOR:
+    if target.account is not None:
+        check_above(host, session, room, target.account)
+    if as_network(target.subject) is not None and host.accounts.rules.role(session.account) < Role.OPERATOR:
         raise WireError("denied", "only operators ban addresses: name a nick")
-    action = make_action(host, session, "ban", room, shown, msg=request.msg, until=end_of(host, request.seconds))
-    rule = rule_of("ban", action, subject, address=address)
+    until = end_of(host, request.seconds)
+    action = make_action(host, session, "ban", room, target.shown, msg=request.msg, until=until)
+    rule = rule_of("ban", action, target.subject, address=target.network)
     check_number(host, rule)
     notice = messages.Banned(
-        author=action.author, who=shown, room=request.room and room.shown, until=text_of(action.until), msg=action.msg
+        author=action.author,
+        who=target.shown,
+        room=request.room and room.shown,
+        until=text_of(action.until),
+        msg=action.msg,
     )
-    ended = (RuleKey(room.key, "role", subject),) if room.key != SERVER_WIDE else ()
+    ended = (RuleKey(room.key, "role", target.subject),) if room.key != SERVER_WIDE else ()
     return act(host, session, action, Change((rule,), ended), notice, request.id)
 
 
-def _find_subject(host: Host, who: str) -> tuple[str, str, str, Account | None]:
-    """Return the target of a ban: the subject of the rule, its name for people, its network, and its account.
+class _Target(NamedTuple):
+    """The target of a ban or a mute."""
 
-    The network is that of guests who are banned as well: an account would else come back as a guest.
-    """
-    network = as_network(who)
-    if network is not None:
-        text = network_text(network)
-        return text, text, "", None
-    name = names.nick(who)
+    subject: str
+    """The subject of the rule."""
+    shown: str
+    """Its name for people."""
+    network: str
+    """The network of guests who are concerned as well: an account would else come back as a guest."""
+    account: Account | None
+
+
+def _find_target(host: Host, who: str) -> Deferred[_Target]:
+    """Find the target of a ban or a mute, at whatever server it is. Raises `WireError`, or fails with `Unavailable`."""
+    name = _subject(who)
     for bearer in host.nicks.bearers(name.key):
-        return name.key, bearer.nick.shown, _network(bearer), bearer.account
-    return name.key, name.shown, "", Account(name)
+        return succeed(_Target(name.key, bearer.nick.shown, network_of_guest(bearer), bearer.account))
+    if as_network(who) is not None:
+        return succeed(_Target(name.key, name.shown, "", None))
+    return host.cluster.find(name.key).addCallback(_target_elsewhere, name)
 
 
-def _network(guest: Participant) -> str:
-    """Return the network of a guest; empty if many people share the address, as behind a proxy.
+def _target_elsewhere(there: Elsewhere | None, name: Name) -> _Target:
+    if there is None:
+        return _Target(name.key, name.shown, "", Account(name))
+    return _Target(name.key, there.name.shown, there.network, Account(name) if there.has_account else None)
 
-    A loopback address is shared by all whom a proxy without headers passes on. Of a client for whom a proxy has named
-    one, it is not taken either: a ban would reach all who really connect from this machine.
-    """
-    network = as_network(guest.address)
-    return "" if network is None or network.is_loopback else network_of(guest.address)
+
+def _subject(who: str) -> Name:
+    """Return the subject of a rule about a nick, an address or a network, as its key. Raises `WireError`."""
+    network = as_network(who)
+    if network is None:
+        return names.nick(who)
+    text = network_text(network)
+    return Name(text, text)
 
 
 @answers(messages.Unban, needs=Role.MODERATOR)
 def _unban(host: Host, session: Session, request: messages.Unban) -> Deferred[None]:
     room = room_or_server(host, request.room)
     check_server_role(host, session, room)
-    subject, shown, _, _ = _find_subject(host, request.who)
-    key = RuleKey(room.key, "ban", subject)
-    if host.accounts.rules.get(key) is None:
-        raise WireError("bad-message", f"{shown} is not banned there")
+    who = _subject(request.who)
+    key = RuleKey(room.key, "ban", who.key)
+    ban = host.accounts.rules.get(key)
+    if ban is None:
+        raise WireError("bad-message", f"{who.shown} is not banned there")
+    shown = ban.shown or who.shown
     action = make_action(host, session, "unban", room, shown, msg=request.msg)
     where = request.room and room.shown
     notice = messages.Unbanned(author=action.author, who=shown, room=where, msg=action.msg)
@@ -130,7 +151,7 @@ def _bans(host: Host, session: Session, request: messages.ListBans) -> None:
     room = room_or_server(host, request.room)
     check_server_role(host, session, room)
     bans = host.accounts.rules.in_force(room.key, "ban", host.now())
-    after = _find_subject(host, request.after)[0] if request.after else ""
+    after = _subject(request.after).key if request.after else ""
     infos = [
         messages.BanInfo(ban.shown, ban.author, time_text(ban.time), text_of(ban.until), ban.msg)
         for ban in bans
@@ -146,16 +167,20 @@ def _bans(host: Host, session: Session, request: messages.ListBans) -> None:
 
 @answers(messages.Mute, needs=Role.MODERATOR)
 def _mute(host: Host, session: Session, request: messages.Mute) -> Deferred[None]:
+    names.nick(request.nick)  # an address is no nick
+    return _find_target(host, request.nick).addCallback(_mute_target, host, session, request)
+
+
+def _mute_target(target: _Target, host: Host, session: Session, request: messages.Mute) -> Deferred[None]:
     room = room_or_server(host, request.room)
-    name = names.nick(request.nick)
-    subject, shown, address, account = _find_subject(host, name.shown)
-    if account is not None:
-        check_above(host, session, room, account)
-    action = make_action(host, session, "mute", room, shown, msg=request.msg, until=end_of(host, request.seconds))
-    rule = rule_of("mute", action, subject, address=address)
+    if target.account is not None:
+        check_above(host, session, room, target.account)
+    until = end_of(host, request.seconds)
+    action = make_action(host, session, "mute", room, target.shown, msg=request.msg, until=until)
+    rule = rule_of("mute", action, target.subject, address=target.network)
     check_number(host, rule)
     notice = messages.Muted(
-        author=action.author, room=room.shown, nick=shown, until=text_of(action.until), msg=action.msg
+        author=action.author, room=room.shown, nick=target.shown, until=text_of(action.until), msg=action.msg
     )
     return act(host, session, action, Change((rule,)), notice, request.id)
 

@@ -7,7 +7,7 @@ from typing import Final
 from twisted.internet.defer import Deferred, succeed
 
 from ..gate import Host, answers
-from ..messages import Reported, SendReport, WireError, time_text
+from ..messages import Reply, Reported, SendReport, WireError, time_text
 from ..registry import Report
 from ..rules import Role
 from ..session import Session
@@ -44,11 +44,18 @@ def notice_of(host: Host, report: Report, id: str | None = None) -> Reported:
 
 
 def send_to_operators(host: Host, report: Report) -> Deferred[None]:
-    """Send a report to the operators who are there; then it need not be kept any more."""
+    """Send a report to the operators who are at any server; then it need not be kept any more."""
+    notice = notice_of(host, report)
+    host.cluster.report(notice, report.seq)
+    return show(host, notice, report.seq)
+
+
+def show(host: Host, notice: Reply, seq: int) -> Deferred[None]:
+    """Send a report to the operators who are at this server. If there are any, it is not kept any more."""
     operators = host.operators()
     for operator in operators:
-        host.rooms.send(operator, notice_of(host, report))
-    return host.accounts.registry.finish_reports(report.seq) if operators else succeed(None)
+        host.rooms.send(operator, notice)
+    return host.accounts.registry.finish_reports(seq) if operators else succeed(None)
 
 
 def send_waiting(host: Host, session: Session) -> Deferred[None]:

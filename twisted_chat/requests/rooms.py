@@ -53,7 +53,7 @@ def _enter(room: Room, host: Host, session: Session, request: messages.Join, is_
         _check_admission(host, session, room)
         if not is_charged:
             _charge_for_new_room(host, session, room)
-    is_double = is_new and host.is_elsewhere(session, room)
+    is_double = is_new and host.is_double(session, room)
     room.doubles += is_double
     member = session.members[room.name.key] = host.rooms.enter(room, session, request.since)
     name = room.name.shown
@@ -72,7 +72,10 @@ def _enter(room: Room, host: Host, session: Session, request: messages.Join, is_
     )
     if is_new and not is_double:
         notice = messages.MemberJoined(author=session.nick.shown, room=name)
-        session.charge(host.rooms.announce(room, notice, session))
+        if host.cluster.is_member(room.name.key, session.nick.key):
+            host.rooms.note_silently(room, notice)
+        else:
+            session.charge(host.rooms.announce(room, notice, session))
 
 
 def _check_admission(host: Host, session: Session, room: Room) -> None:

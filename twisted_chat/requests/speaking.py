@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 
 from .. import clock, messages, names
+from ..cluster import Elsewhere
 from ..gate import Host, answers
 from ..limits import BESIDE_TEXT, FAN_OUT
 from ..log import Entry
@@ -23,7 +24,12 @@ def _say(host: Host, session: Session, request: messages.Say) -> Deferred[None] 
         return _say_to_nick(host, session, request)
     if request.to is not None:
         raise WireError("bad-message", "a message has a 'room' or a 'to', not both")
-    member = session.members.get(request.room) or membership(session, request.room)
+    member = session.members.get(request.room)
+    if member is None:
+        introduced = session.introduce()
+        if introduced is not None:
+            return introduced.addCallback(lambda _: _say(host, session, request))
+        member = membership(session, request.room)
     room, msg = member.room, request.msg
     host.accounts.rules.check_speech(session, room.log.name.key, host.now)
     size = len(msg)
@@ -69,6 +75,7 @@ def _hand_over(host: Host, session: Session, name: Name, request: messages.Say) 
     bearers = host.nicks.bearers(name.key)
     if not bearers:
         return host.cluster.find(name.key).addCallback(_hand_over_elsewhere, host, session, request)
+    account = bearers[0].account
     to = bearers[0].nick.shown
     reading = [bearer for bearer in bearers if not bearer.paused]
     if not reading:
@@ -76,16 +83,18 @@ def _hand_over(host: Host, session: Session, name: Name, request: messages.Say) 
     message = _message(host, session, to, request)
     for bearer in reading:
         host.rooms.send(bearer, message)
+    if account is not None:  # which may be at other servers, too
+        host.cluster.hand_over(account.name, message)
     _ack(session, message, request)
     return None
 
 
-def _hand_over_elsewhere(to: Name | None, host: Host, session: Session, request: messages.Say) -> None:
+def _hand_over_elsewhere(to: Elsewhere | None, host: Host, session: Session, request: messages.Say) -> None:
     if to is None:
         raise WireError("no-such-nick", f"nobody has the nick {request.to} now")
     if not session.closed:
-        message = _message(host, session, to.shown, request)
-        host.cluster.hand_over(to, message)
+        message = _message(host, session, to.name.shown, request)
+        host.cluster.hand_over(to.name, message)
         _ack(session, message, request)
 
 

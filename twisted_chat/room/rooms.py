@@ -222,6 +222,10 @@ class Rooms:
         self._publish(room, notice)
         return self._announce(room, notice, about)
 
+    def note_silently(self, room: Room, notice: MemberJoined | MemberLeft) -> None:
+        """Have other servers note that an account has entered or left here; it is in the room at one of them, too."""
+        self._cluster.publish(room.name, notice, room.count, is_told=False)
+
     def announce_departure(self, room: Room, notice: MemberLeft, gone: Listener) -> None:
         """Send the notice of a member whose connection has ended, as `announce` does, in this turn or a later one."""
         self._publish(room, notice)

@@ -2,27 +2,27 @@
 
 Each server has a lease of ten seconds, which it renews every second. Nicks and members of a server without a lease do
 not count. A nick is claimed in the database before it is taken. Everything else is queued, and stored and told to the
-others with the next statement; they hear of it by a notification.
+others with the next statement; they hear of it by a notification. `presence.py` is the memory for what they hear.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
-from hashlib import sha256
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from ... import names
-from ...cluster import ClusterListener, NoListener
+from ... import clock, names
+from ...cluster import ClusterCondition, ClusterListener, Elsewhere, NoListener, digest_of
 from ...log import Unavailable
-from ...messages import Kicked, MemberJoined, MemberLeft, Message, NickChanged, Reply, WireError, decode_reply, encode
+from ...messages import Kicked, MemberJoined, MemberLeft, NickChanged, Reply, WireError, decode_reply, encode
 from ...names import Name
 from .database import Connection, Database, fetch
 from .news import Event, News
+from .presence import Presence, Whereabouts
 from .text import from_sql, to_sql
 
 BODY_BYTES: Final = 6_000
@@ -30,6 +30,10 @@ BODY_BYTES: Final = 6_000
 
 MOST_QUEUED: Final = 10_000
 """Events that wait while the database is away, some 5 MB. The later ones are lost, and who is where is announced."""
+
+CLOCK_SECONDS: Final = 5.0
+"""Seconds by which the clock of this machine may differ from that of the database without a warning. Machines whose
+clocks are set by NTP differ by milliseconds; five seconds make a difference for the times of messages and of bans."""
 
 _log = Logger("twisted_chat.stores.postgresql")
 _encode = msgspec.json.encode
@@ -41,6 +45,7 @@ class _Claim(msgspec.Struct):
     name: Name
     account: bool
     token: bytes | None
+    network: str
     count: int = 0
     """The number of its bearers."""
 
@@ -48,28 +53,32 @@ class _Claim(msgspec.Struct):
 class PostgreSQLCluster:
     """The other servers of the cluster, as the database knows them."""
 
-    def __init__(self, database: Database, server: str) -> None:
+    def __init__(self, database: Database, server: str, reactor: Any) -> None:
         self._database = database
+        self._reactor = reactor
         self.server = server
         self._listener: ClusterListener = NoListener()
         self._claims: dict[str, _Claim] = {}
-        self._members: dict[tuple[str, str], tuple[str, str]] = {}
-        """The members of rooms at this server, by the keys of room and nick, with the names of both."""
+        self._presence = Presence(server)
+        self.count = self._presence.count
+        self.is_member = self._presence.is_member
+        self.occupied = self._presence.occupied
         self._queue: deque[Event] = deque()
         """The events that were not told yet."""
         self._moved: dict[tuple[str, str], tuple[str, str | None]] = {}
-        """The members that were not stored yet, as in `_members`, without a name if they have left."""
+        """The members that were not stored yet, as in `Presence.here`, without a name if they have left."""
         self._is_publishing = False
         self._is_closed = False
         self._has_to_announce = False
         """True if the database may not know who is here."""
-        self._elsewhere: dict[str, dict[str, int]] = {}
-        """The number of members of each room at each other server."""
-        self._heard_last: dict[tuple[str, str], tuple[Name, int]] = {}
-        """The numbers that were heard of since the last look at the database began, by room and server."""
-        self._rooms: dict[str, Name] = {}
-        """The names of these rooms, by their keys."""
         self._listens_on: Connection | None = None
+        self._servers = 1
+        """The number of servers that were alive at the last check."""
+        self._beat_at = reactor.seconds()
+        """When the lease was renewed last, by the reactor's clock."""
+        self._clock_ahead = 0.0
+        self._has_warned = False
+        """True once the log has a warning about the clock, until the clock is right again."""
 
     def start(self) -> None:
         """Begin to hear of others."""
@@ -78,22 +87,50 @@ class PostgreSQLCluster:
     def follow(self, listener: ClusterListener) -> None:
         self._listener = listener
 
+    def condition(self) -> ClusterCondition:
+        return ClusterCondition(self._servers, self._reactor.seconds() - self._beat_at, self._clock_ahead)
+
     # Nicks
 
-    def claim(self, nick: Name, is_account: bool, token: str | None) -> Deferred[None]:
-        return self._database.run(self._claim(nick, is_account, token))
+    def claim(self, nick: Name, is_account: bool, token: str | None, network: str) -> Deferred[int]:
+        return self._database.run(self._claim(nick, is_account, token, network))
 
-    async def _claim(self, nick: Name, is_account: bool, token: str | None) -> None:
-        digest = None if token is None else sha256(token.encode()).digest()
+    async def _claim(self, nick: Name, is_account: bool, token: str | None, network: str) -> int:
+        digest = None if token is None else digest_of(token)
         look = names.skeleton(nick.shown)
-        row = self.server, nick.key, nick.shown, look, is_account, digest
-        work = fetch("SELECT claim($1, $2, $3, $4, $5, $6)", *row)
-        ((reason,),) = await self._database.attempt(work)
-        if reason == "alike":
-            raise WireError("nick-taken", "this nick looks like that of somebody else: take one that differs more")
-        if reason:
-            raise WireError("nick-taken", "somebody else has this nick: take another one")
-        self._claims.setdefault(nick.key, _Claim(nick, is_account, digest)).count += 1
+        known = self._claims.get(nick.key)
+        sessions = 1 if known is None else known.count + 1
+        row = self.server, nick.key, nick.shown, look, is_account, digest, network, sessions
+        work = fetch("SELECT * FROM claim($1, $2, $3, $4, $5, $6, $7, $8)", *row)
+        is_new = is_account and self._presence.follow(nick.key)
+        try:
+            ((reason, elsewhere),) = await self._database.attempt(work)
+            if reason == "alike":
+                raise WireError("nick-taken", "this nick looks like that of somebody else: take one that differs more")
+            if reason:
+                raise WireError("nick-taken", "somebody else has this nick: take another one")
+            if is_new and elsewhere:
+                await self._read_places(nick.key)
+        except BaseException:
+            if nick.key not in self._claims:
+                self._presence.unfollow(nick.key)
+            raise
+        self._claims.setdefault(nick.key, _Claim(nick, is_account, digest, network)).count += 1
+        return int(elsewhere)
+
+    async def _read_places(self, nick: str) -> None:
+        """Read in which rooms an account is at other servers."""
+        with self._presence.reading():
+            for place in await self._database.attempt(fetch(_PLACES, self.server, [nick])):
+                self._presence.found(Whereabouts(*place))
+        self._tell_counts()
+
+    def registered(self, nick: Name) -> None:
+        claim = self._claims.get(nick.key)
+        if claim is not None:
+            claim.account = True
+            self._presence.follow(nick.key)
+            self._store("UPDATE nick SET account = true WHERE key = $1 AND server = $2", nick.key, self.server)
 
     def release(self, nick: Name) -> None:
         claim = self._claims.get(nick.key)
@@ -102,7 +139,18 @@ class PostgreSQLCluster:
         claim.count -= 1
         if not claim.count:
             del self._claims[nick.key]
+            self._presence.unfollow(nick.key)
             self._database.run(self._release(nick.key)).addErrback(self._failed)
+        elif claim.account:
+            sql = "UPDATE nick SET sessions = $3 WHERE key = $1 AND server = $2"
+            self._store(sql, nick.key, self.server, claim.count)
+
+    def _store(self, sql: str, *args: object) -> None:
+        self._database.run(self._database.attempt(fetch(sql, *args))).addErrback(self._not_stored)
+
+    def _not_stored(self, failure: Any) -> None:
+        self._has_to_announce = True
+        self._failed(failure)
 
     async def _release(self, key: str) -> None:
         work = fetch("DELETE FROM nick WHERE key = $1 AND server = $2", key, self.server)
@@ -110,21 +158,16 @@ class PostgreSQLCluster:
         if key in self._claims:  # somebody has taken it meanwhile
             self._has_to_announce = True
 
-    def find(self, nick: str) -> Deferred[Name | None]:
+    def find(self, nick: str) -> Deferred[Elsewhere | None]:
         return self._database.run(self._find(nick))
 
-    async def _find(self, nick: str) -> Name | None:
-        work = fetch("SELECT name, key FROM nicks_elsewhere($1) WHERE key = $2 LIMIT 1", self.server, nick)
-        rows = await self._database.attempt(work)
-        return Name(*rows[0]) if rows else None
+    async def _find(self, nick: str) -> Elsewhere | None:
+        sql = "SELECT name, key, network, account FROM nicks_elsewhere($1) WHERE key = $2 LIMIT 1"
+        for name, key, network, account in await self._database.attempt(fetch(sql, self.server, nick)):
+            return Elsewhere(Name(name, key), network, account)
+        return None
 
     # Members
-
-    def count(self, room: str) -> int:
-        return sum(self._elsewhere.get(room, {}).values())
-
-    def occupied(self) -> Iterable[tuple[Name, int]]:
-        return [(self._rooms[room], count) for room in self._elsewhere if (count := self.count(room))]
 
     def members(self, room: str) -> Deferred[list[Name]]:
         return self._database.run(self._members_of(room))
@@ -135,29 +178,30 @@ class PostgreSQLCluster:
 
     # Telling others
 
-    def publish(self, room: Name, notice: Reply, count: int) -> None:
-        if isinstance(notice, MemberJoined):
-            self._move(room, notice.author, notice.author)
-        elif isinstance(notice, MemberLeft):
-            self._move(room, notice.author, None)
-        elif isinstance(notice, Kicked):
-            self._move(room, notice.nick, None)
-        elif isinstance(notice, NickChanged):
-            self._move(room, notice.author, None)
-            self._move(room, notice.nick, notice.nick)
-        self._send(Event("notice", room=room.key, shown=room.shown, count=count, reply=encode(notice).decode()))
+    def publish(self, room: Name, notice: Reply, count: int, is_told: bool = True) -> None:
+        for nick, name in _moves(notice):
+            self._move(room, names.author(nick).key, name)
+        if isinstance(notice, MemberLeft) and not is_told:
+            self._presence.left_untold(room.key, names.author(notice.author).key, notice)
+        count = self._presence.own_count(room, count)
+        reply = encode(notice).decode()
+        self._send(Event("notice", room=room.key, shown=room.shown, count=count, reply=reply, untold=not is_told))
 
-    def _move(self, room: Name, nick: str, name: str | None) -> None:
-        where = room.key, names.author(nick).key
-        if name is None:
-            self._members.pop(where, None)
-        else:
-            self._members[where] = room.shown, name
-        self._moved.pop(where, None)
-        self._moved[where] = room.shown, name
+    def _move(self, room: Name, key: str, name: str | None) -> None:
+        self._presence.moved_here(room, key, name)
+        self._moved.pop((room.key, key), None)
+        self._moved[room.key, key] = room.shown, name
 
-    def hand_over(self, nick: Name, message: Message) -> None:
-        self._send(Event("message", nick=nick.key, reply=encode(message).decode()))
+    def _tell_counts(self) -> None:
+        """Tell others which rooms have another count now: accounts here have come to another server, or left it."""
+        for room, count in self._presence.take_recounted():
+            self._send(Event("count", room=room.key, shown=room.shown, count=count))
+
+    def hand_over(self, nick: Name, reply: Reply) -> None:
+        self._send(Event("reply", nick=nick.key, reply=encode(reply).decode()))
+
+    def report(self, notice: Reply, seq: int) -> None:
+        self._send(Event("report", count=seq, reply=encode(notice).decode()))
 
     def kick(self, room: str, nick: Name, author: str, reason: str) -> None:
         self._send(Event("kick", room=room, nick=nick.key, author=author, msg=to_sql(reason)))
@@ -219,88 +263,112 @@ class PostgreSQLCluster:
     def _hear(self, event: Event) -> None:
         listener = self._listener
         if event.kind == "notice":
-            room = Name(event.shown, event.room)
-            self._heard_last[event.room, event.server] = room, event.count
-            self._set_count(room, event.server, event.count)
-            listener.notice_heard(event.room, decode_reply(event.reply.encode()))
-        elif event.kind == "message":
-            message = decode_reply(event.reply.encode())
-            assert isinstance(message, Message)
-            listener.message_heard(event.nick, message)
+            self._hear_notice(event, decode_reply(event.reply.encode()))
+        elif event.kind == "count":
+            self._presence.heard_count(Name(event.shown, event.room), event.server, event.count)
+        elif event.kind == "reply":
+            listener.reply_heard(event.nick, decode_reply(event.reply.encode()))
+        elif event.kind == "report":
+            listener.report_heard(decode_reply(event.reply.encode()), event.count)
         elif event.kind == "kick":
             listener.kick_heard(event.room, event.nick, event.author, from_sql(event.msg))
+        elif event.kind == "taken":
+            listener.nick_taken(event.nick, bytes.fromhex(event.msg))
         elif event.server == self.server:
-            listener.nick_taken(event.nick)
+            self._has_to_announce = True  # it may have become an account's here meanwhile
+            listener.nick_lost(event.nick)
+
+    def _hear_notice(self, event: Event, notice: Reply) -> None:
+        presence, room = self._presence, Name(event.shown, event.room)
+        presence.heard_count(room, event.server, event.count)
+        for nick, name in _moves(notice):
+            where = Whereabouts(names.author(nick).key, room.key, event.server)
+            presence.heard_move(where, name is not None)
+            if name is None and (untold := presence.heard_departure(where, not event.untold)) is not None:
+                self._listener.notice_heard(room.key, untold)
+                self._send(
+                    Event("notice", room=room.key, shown=room.shown, count=event.count, reply=encode(untold).decode())
+                )
+        self._tell_counts()
+        if not event.untold:
+            self._listener.notice_heard(room.key, notice)
 
     def direct_heard(self, log: Name, first: int) -> None:
         """Pass on that a log of direct messages that is not open here has new ones."""
         self._listener.direct_heard(log, first)
 
-    def _set_count(self, room: Name, server: str, count: int) -> None:
-        self._rooms[room.key] = room
-        servers = self._elsewhere.setdefault(room.key, {})
-        if count:
-            servers[server] = count
-        else:
-            servers.pop(server, None)
-        if not servers:
-            del self._elsewhere[room.key], self._rooms[room.key]
-
     async def _check(self, connection: Connection) -> None:
         """Renew the lease, and look for servers that have begun or ended, and for what was missed."""
         if self._is_closed:
             return
-        is_known = await connection.fetchval("SELECT beat($1)", self.server)
+        sql = "SELECT beat($1), extract(epoch FROM clock_timestamp())::float8"
+        ((is_known, time),) = await connection.fetch(sql, self.server)
+        self._beat_at = self._reactor.seconds()
+        self._check_clock(time)
         if self._has_to_announce or not is_known:
             await self._announce(connection)
         rows = await connection.fetch("SELECT server::text FROM lease WHERE until > now()")
         alive = {server for (server,) in rows}
-        dead = {server for servers in self._elsewhere.values() for server in servers} - alive
-        for server in dead:
+        self._servers = len(alive)
+        for server in self._presence.servers() - alive:
             await self._server_gone(connection, server)
         if self._listens_on is not connection:
             self._listens_on = connection
             await self._look(connection)
+
+    def _check_clock(self, time: float) -> None:
+        """Compare the clock of this machine with that of the database, in seconds since 1970."""
+        self._clock_ahead = clock.milliseconds(self._reactor) / 1000 - time
+        is_wrong = abs(self._clock_ahead) > CLOCK_SECONDS
+        if is_wrong and not self._has_warned:
+            _log.warn(
+                "the clock of this machine differs from that of the database by {seconds:+.0f} s: set both by NTP, or "
+                "the times of messages and the ends of bans are wrong",
+                seconds=self._clock_ahead,
+            )
+        self._has_warned = is_wrong
 
     async def _announce(self, connection: Connection) -> None:
         """Announce all who are here."""
         self._has_to_announce = False
         self._moved.clear()
         claims = list(self._claims.values())
+        here = self._presence.here
         lost = await connection.fetch(
-            "SELECT announce($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            "SELECT announce($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
             self.server,
             [claim.name.key for claim in claims],
             [claim.name.shown for claim in claims],
             [names.skeleton(claim.name.shown) for claim in claims],
             [claim.account for claim in claims],
             [claim.token for claim in claims],
-            [room for room, _ in self._members],
-            [shown for shown, _ in self._members.values()],
-            [key for _, key in self._members],
-            [name for _, name in self._members.values()],
+            [claim.network for claim in claims],
+            [claim.count for claim in claims],
+            [room for room, _ in here],
+            [shown for shown, _ in here.values()],
+            [key for _, key in here],
+            [name for _, name in here.values()],
         )
         for (key,) in lost:
             self._listener.nick_lost(key)
 
     async def _look(self, connection: Connection) -> None:
-        """Count the members at other servers."""
-        sql = "SELECT room, min(shown), server::text, count(*) FROM members_elsewhere($1) GROUP BY room, server"
-        self._heard_last = {}
-        rows = await connection.fetch(sql, self.server)
-        self._elsewhere.clear()
-        self._rooms.clear()
-        for room, shown, server, count in rows:
-            self._set_count(Name(shown, room), server, count)
-        for (_, server), (name, count) in self._heard_last.items():
-            self._set_count(name, server, count)
+        """Read who is at other servers."""
+        accounts = [key for key, claim in self._claims.items() if claim.account]
+        with self._presence.reading():
+            counts = await connection.fetch(_COUNTS, self.server)
+            places = await connection.fetch(_PLACES, self.server, accounts)
+            self._presence.found_all(
+                ((Name(shown, room), server, count) for room, shown, server, count in counts),
+                (Whereabouts(*place) for place in places),
+            )
+        self._tell_counts()
 
     async def _server_gone(self, connection: Connection, server: str) -> None:
-        """Tell the members here that those at a server that is dead have left."""
-        sql = "SELECT room, shown, name FROM member WHERE server = $1 ORDER BY room, key"
-        rows = await connection.fetch(sql, server)
-        for room in [self._rooms[key] for key, servers in self._elsewhere.items() if server in servers]:
-            self._set_count(room, server, 0)
+        """Tell the members here that those at a server that is dead, and at no other one, have left."""
+        rows = await connection.fetch(_ONLY_THERE, server)
+        self._presence.forget_server(server)
+        self._tell_counts()
         for key, shown, name in rows:
             self._listener.notice_heard(key, MemberLeft(author=name, room=shown))
 
@@ -313,3 +381,33 @@ class PostgreSQLCluster:
         self._is_closed = True
         sql = "WITH ended AS (UPDATE lease SET until = now() WHERE server = $1) SELECT tell('{\"look\": true}')"
         await self._database.attempt(fetch(sql, self.server), patience=0)
+
+
+def _moves(notice: Reply) -> Iterator[tuple[str, str | None]]:
+    """Yield the nicks that enter or leave a room by a notice: a nick, and its name in the room, None if it leaves."""
+    if isinstance(notice, MemberJoined):
+        yield notice.author, notice.author
+    elif isinstance(notice, MemberLeft):
+        yield notice.author, None
+    elif isinstance(notice, Kicked):
+        yield notice.nick, None
+    elif isinstance(notice, NickChanged):
+        yield notice.author, None
+        yield notice.nick, notice.nick
+
+
+# A member counts at one server: at the one with the smallest identity, as in `Presence`.
+_COUNTS: Final = """
+SELECT room, min(shown), server::text, count(*) FILTER (WHERE NOT EXISTS (
+    SELECT FROM member AS o JOIN lease AS l ON l.server = o.server AND l.until > now()
+    WHERE o.room = m.room AND o.key = m.key AND o.server < m.server
+))
+FROM members_elsewhere($1) AS m GROUP BY room, server"""
+
+_PLACES: Final = "SELECT key, room, server::text FROM members_elsewhere($1) WHERE key = ANY ($2)"
+
+_ONLY_THERE: Final = """
+SELECT room, shown, name FROM member AS m WHERE server = $1 AND NOT EXISTS (
+    SELECT FROM member AS o JOIN lease AS l ON l.server = o.server AND l.until > now()
+    WHERE o.room = m.room AND o.key = m.key AND o.server <> m.server
+) ORDER BY room, key"""

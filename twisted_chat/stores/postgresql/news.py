@@ -22,9 +22,9 @@ class RoomNews(msgspec.Struct, array_like=True):
 class Event(msgspec.Struct, omit_defaults=True):
     """Something that happens beside the logs; `stores/postgresql/cluster.py` has the kinds."""
 
-    kind: Literal["notice", "message", "kick", "taken"]
+    kind: Literal["notice", "count", "reply", "report", "kick", "taken", "lost"]
     server: str = ""
-    """The server that tells it; the one that loses a nick which is taken."""
+    """The server that tells it; the one that loses a nick which is lost."""
     room: str = ""
     """The key of the room."""
     shown: str = ""
@@ -32,11 +32,14 @@ class Event(msgspec.Struct, omit_defaults=True):
     nick: str = ""
     """The key of the nick."""
     count: int = 0
-    """The number of members of the room at that server."""
+    """The number of members of the room that count at that server; the number of a report."""
     reply: str = ""
     """A notice or message, as JSON."""
     author: str = ""
     msg: str = ""
+    """The reason; the hash of a token which is taken."""
+    untold: bool = False
+    """True if no member is told of a notice, since its author is in the room at another server, too."""
 
 
 class News(msgspec.Struct, omit_defaults=True):

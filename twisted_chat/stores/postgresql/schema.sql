@@ -436,6 +436,8 @@ CREATE UNLOGGED TABLE nick (
     skeleton text COLLATE "C" NOT NULL, -- what all names that look like this one have in common
     account  boolean NOT NULL,          -- its bearer has logged in, and may be at several servers
     token    bytea,                     -- the hash of the token by which its bearer is known when it connects again
+    network  text    NOT NULL,          -- the network of its bearer, which a ban takes along; '' where many share it
+    sessions integer NOT NULL,          -- the number of its bearers at this server
     PRIMARY KEY (key, server)
 );
 
@@ -452,6 +454,7 @@ CREATE UNLOGGED TABLE member (
 );
 
 CREATE INDEX member_of_server ON member (server);
+CREATE INDEX member_by_key ON member (key);
 
 -- The nicks and members at other servers that are alive.
 CREATE FUNCTION nicks_elsewhere(server uuid) RETURNS SETOF nick LANGUAGE sql STABLE AS $$
@@ -464,30 +467,48 @@ CREATE FUNCTION members_elsewhere(server uuid) RETURNS SETOF member LANGUAGE sql
     WHERE m.server <> members_elsewhere.server AND l.until > now()
 $$;
 
--- Claims a nick for a server. Returns 'alike' or 'taken' if somebody at another server is in the way, and '' otherwise.
-CREATE FUNCTION claim(server uuid, key text, name text, skeleton text, account boolean, token bytea) RETURNS text
-LANGUAGE plpgsql AS $$
+-- Claims a nick for a server, at which it has so many sessions then. The reason is 'alike' or 'taken' if somebody at
+-- another server is in the way, and '' otherwise. Returns the number of sessions of an account at other servers, too.
+CREATE FUNCTION claim(
+    server uuid, key text, name text, skeleton text, account boolean, token bytea, network text, sessions integer,
+    OUT reason text, OUT elsewhere bigint
+) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     other nick%ROWTYPE;
+    is_taken boolean := false;
 BEGIN
+    reason := '';
+    elsewhere := 0;
     -- Two servers may claim it at the same moment. The first number is `_LOCK` in `database.py`; locks with two numbers
     -- are others than those with one.
     PERFORM pg_advisory_xact_lock(1417102184, hashtext(claim.skeleton));
     FOR other IN SELECT * FROM nicks_elsewhere(claim.server) AS n WHERE n.skeleton = claim.skeleton LOOP
         IF other.key <> claim.key THEN
-            RETURN 'alike';
-        ELSIF other.token = claim.token THEN
+            reason := 'alike';
+            RETURN;
+        ELSIF claim.account AND other.account THEN
+            elsewhere := elsewhere + other.sessions;
+            is_taken := true;
+        ELSIF claim.account THEN -- a guest has it, from before there was an account
             DELETE FROM nick AS n WHERE n.key = other.key AND n.server = other.server;
             PERFORM tell(json_build_object('events', json_build_array(
-                json_build_object('kind', 'taken', 'server', other.server, 'nick', other.key))));
-        ELSIF NOT claim.account THEN
-            RETURN 'taken';
+                json_build_object('kind', 'lost', 'server', other.server, 'nick', other.key))));
+        ELSIF other.token = claim.token THEN
+            DELETE FROM nick AS n WHERE n.key = other.key AND n.server = other.server;
+            is_taken := true;
+        ELSE
+            reason := 'taken';
+            RETURN;
         END IF;
     END LOOP;
-    INSERT INTO nick AS n VALUES (claim.key, claim.server, claim.name, claim.skeleton, claim.account, claim.token)
-    ON CONFLICT (key, server) DO NOTHING;
-    RETURN '';
+    IF is_taken AND claim.token IS NOT NULL THEN -- an account may have a session with this token there
+        PERFORM tell(json_build_object('events', json_build_array(
+            json_build_object('kind', 'taken', 'nick', claim.key, 'msg', encode(claim.token, 'hex')))));
+    END IF;
+    INSERT INTO nick AS n VALUES (
+        claim.key, claim.server, claim.name, claim.skeleton, claim.account, claim.token, claim.network, claim.sessions
+    ) ON CONFLICT (key, server) DO UPDATE SET sessions = excluded.sessions;
 END $$;
 
 -- Tells other servers what has happened, and who has entered rooms and left them: a name is NULL for one that has left.
@@ -510,8 +531,8 @@ END $$;
 
 -- Announces all who are at a server. Returns the keys of the nicks that somebody at another server has by now.
 CREATE FUNCTION announce(
-    server uuid, keys text[], names text[], skeletons text[], accounts boolean[], tokens bytea[],
-    rooms text[], shown text[], member_keys text[], member_names text[]
+    server uuid, keys text[], names text[], skeletons text[], accounts boolean[], tokens bytea[], networks text[],
+    sessions integer[], rooms text[], shown text[], member_keys text[], member_names text[]
 ) RETURNS SETOF text LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
@@ -520,10 +541,12 @@ BEGIN
     DELETE FROM member AS m WHERE m.server = announce.server;
     RETURN QUERY SELECT u.key FROM unnest(announce.keys, announce.accounts) AS u (key, account)
     JOIN nicks_elsewhere(announce.server) AS n ON n.key = u.key WHERE NOT u.account;
-    INSERT INTO nick (key, server, name, skeleton, account, token)
-    SELECT u.key, announce.server, u.name, u.skeleton, u.account, u.token
-    FROM unnest(announce.keys, announce.names, announce.skeletons, announce.accounts, announce.tokens)
-        AS u (key, name, skeleton, account, token);
+    INSERT INTO nick (key, server, name, skeleton, account, token, network, sessions)
+    SELECT u.key, announce.server, u.name, u.skeleton, u.account, u.token, u.network, u.sessions
+    FROM unnest(
+        announce.keys, announce.names, announce.skeletons, announce.accounts, announce.tokens, announce.networks,
+        announce.sessions
+    ) AS u (key, name, skeleton, account, token, network, sessions);
     INSERT INTO member (room, key, server, shown, name)
     SELECT u.room, u.key, announce.server, u.shown, u.name
     FROM unnest(announce.rooms, announce.shown, announce.member_keys, announce.member_names)

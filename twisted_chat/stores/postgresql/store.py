@@ -26,7 +26,7 @@ async def open_store(
     try:
         await database.open()
         log, registry = PostgreSQLLog(database, reactor, keep), PostgreSQLRegistry(database, reactor)
-        cluster = PostgreSQLCluster(database, log.server)
+        cluster = PostgreSQLCluster(database, log.server, reactor)
         log.direct_heard = cluster.direct_heard
         await log.start()
         await registry.start()
