@@ -56,7 +56,9 @@ SMALL_BUFFER: Final = 4096
 take some 100 kB for it. With the segments of the loopback it would be 3 MB, and the server would not notice."""
 
 _ACK: Final = b'{"type":"ack"'
-_PING: Final = b'{"type":"ping"'
+_NOTICE: Final = b'{"type":"p'
+"""The beginning of a ping, and of the number of members (`presence`): another server may tell it late."""
+
 _JOINED: Final = b'{"type":"joined"'
 _READ: Final = 2**18
 _WAIT: Final = 0.05
@@ -82,11 +84,19 @@ class Crowd:
     """True if they are browsers, which speak over WebSockets."""
     deaf: int = 0
     """Further members of the first room, which read nothing."""
+    more_ports: tuple[int, ...] = ()
+    """The ports of further servers: the members of each room, and the first members of all, are divided among them."""
     patience: float = 120.0
     """Seconds after which the load gives up what has not arrived."""
 
     def room(self, number: int) -> str:
         return f"{self.prefix}{number}"
+
+    def port_of(self, index: int) -> int:
+        """Return the port to which a member connects."""
+        ports = self.port, *self.more_ports
+        rank, room = divmod(index, self.rooms)
+        return ports[(rank + room) % len(ports)]
 
     @property
     def end(self) -> bytes:
@@ -344,8 +354,8 @@ class _Worker:
         buffer, room, end = self.buffer, member.room, self.end
         while size := self._read(member):
             lines = buffer.count(end, 0, size)
-            if buffer.find(_PING, 0, size) >= 0:
-                lines -= buffer.count(_PING, 0, size)
+            if buffer.find(_NOTICE, 0, size) >= 0:
+                lines -= buffer.count(_NOTICE, 0, size)
             if member.said:
                 self._find_acks(member, member.carry + buffer[:size])
             if lines:
@@ -361,7 +371,7 @@ class _Worker:
         at, place, end = data.find(_ACK), member.count + 1, self.end
         counted = 0
         while at >= 0 and data.find(end, at) >= 0:
-            place += data.count(end, counted, at) - data.count(_PING, counted, at)
+            place += data.count(end, counted, at) - data.count(_NOTICE, counted, at)
             counted = at
             member.room.said[place] = member.said.popleft()
             member.room.waiting[place] = member
@@ -418,7 +428,7 @@ def connect(crowd: Crowd, index: int, context: ssl.SSLContext | None, reads: boo
         connected.setsockopt(socket.IPPROTO_IP, NO_PORT, 1)
         connected.bind((f"127.0.0.{1 + index // PER_ADDRESS}", 0))
     connected.settimeout(crowd.patience)
-    connected.connect(("127.0.0.1", crowd.port))
+    connected.connect(("127.0.0.1", crowd.port_of(index)))
     connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return context.wrap_socket(connected, server_hostname="localhost") if context else connected
 

@@ -46,8 +46,11 @@ class Cluster:
         self._options = ["fsync=off", "listen_addresses=", f"unix_socket_directories={self.folder}", *options]
         self._process: subprocess.Popen[bytes] | None = None
         self.url = self.url_of("postgres")
-        self._run("initdb", "-D", str(self._data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
+        self._make_files()
         self.start()
+
+    def _make_files(self) -> None:
+        self._run("initdb", "-D", str(self._data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
 
     def url_of(self, name: str) -> str:
         """Return the URL of one of its databases."""
