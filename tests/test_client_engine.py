@@ -1752,6 +1752,25 @@ class DirectTests(EngineTestCase):
         self.hears(**self.said(4))
         self.assertEqual(self.heard(), [("bob", 4)])
 
+    def test_a_connection_that_is_lost_before_the_partners_are_known_costs_nothing_of_those_met_on_it(self) -> None:
+        self.log_in()
+        for nick in ("bob", "dave"):
+            self.engine.tell(nick, "hi")
+        to_bob, to_dave = (obj for obj in self.sent() if obj["type"] == "")
+        self.hears(type="ack", id=to_bob["id"], to="bob", seq=8)
+        self.hears(type="ack", id=to_dave["id"], to="dave", seq=1)
+        self.hears(**self.said(3, "carol"))
+        self.lose()
+        self.assertIsNone(self.engine.direct)
+        self.assertEqual(self.log_in(), {"carol": 3, "dave": 1, "bob": 8}, "the server replays what came after them")
+        for seq, nick in ((4, "carol"), (9, "bob"), (11, "bob")):
+            self.hears(**self.said(seq, nick))
+        self.lists_partners(bob=11, carol=4, dave=1, erin=9)
+        self.hears(**self.said(10, "erin"))
+        self.assertEqual(self.sent(), [])
+        self.assertEqual(self.heard(), [("carol", 3), ("carol", 4), ("bob", 9), ("bob", 11), ("erin", 10)])
+        self.assertEqual(self.engine.direct, {"carol": 4, "dave": 1, "bob": 11, "erin": 10})
+
     def test_a_message_that_may_be_ones_own_waits_for_the_ack(self) -> None:
         self.connect_to()
         self.hears(**self.said(1))
@@ -1765,6 +1784,21 @@ class DirectTests(EngineTestCase):
         self.hears(type="ack", id=again["id"], to="bob", seq=2)
         self.hears(**self.said(3))
         self.assertEqual(self.heard(), [("bob", 3)])
+
+    def test_what_waits_for_an_ack_is_not_replayed_meanwhile(self) -> None:
+        self.connect_to(bob=4)
+        self.engine.tell("bob", "hi")
+        self.sent()
+        self.hears(**self.said(5, author="alice", to="bob"))
+        for seq in range(6, 6 + LOW):
+            self.hears(**self.said(seq))
+        self.lose()
+        self.assertIsNone(self.log_in(), "there is enough to be handed out")
+        self.lists_partners(bob=5 + LOW)
+        (again,) = self.sent()
+        self.hears(type="ack", id=again["id"], to="bob", seq=5)
+        self.assertEqual([seq for _, seq in self.heard()], list(range(6, 6 + LOW)))
+        self.assertEqual(self.sent(), [])
 
     def test_what_another_connection_of_the_account_says_comes(self) -> None:
         self.connect_to()

@@ -401,6 +401,31 @@ describe("direct messages", () => {
     assert.deepEqual(gotDirect(one), [9, 10]);
   });
 
+  test("a connection that is lost before the partners are known costs nothing of those who were met on it", () => {
+    const one = new EngineCase({ password: "secret" });
+    one.welcome({ account: true });
+    for (const nick of ["bob", "dave"]) one.ask(actions.tell(nick, "hi"));
+    const [toBob, toDave] = one.sent().filter(({ type }) => type === "");
+    one.objects = [];
+    one.ack(toBob.id, 8, { to: "bob" });
+    one.ack(toDave.id, 1, { to: "dave" });
+    direct(one, 3, { author: "carol" });
+    one.lose();
+    assert.equal(one.engine.direct, null);
+    one.welcome({ account: true });
+    direct(one, 11);
+    lists(one, { bob: 11, carol: 5, dave: 1, erin: 9 });
+    const asked = one.sent();
+    assert.deepEqual(asked.map(({ to, after }) => [to, after]), [["carol", 3], ["bob", 8]]);
+    for (const [{ id, to }, seqs] of /** @type {const} */ ([[asked[0], [4, 5]], [asked[1], [9, 10, 11]]])) {
+      const messages = seqs.map((seq) => ({ type: "", msg: "x", author: to, to: "alice", seq }));
+      one.hears({ type: "history", id, to, messages, more: false });
+    }
+    direct(one, 10, { author: "erin" });
+    assert.deepEqual(gotDirect(one), [3, 4, 5, 9, 10, 11, 10]);
+    assert.deepEqual(one.engine.direct, { carol: 5, dave: 1, bob: 11, erin: 10 });
+  });
+
   test("one's first to somebody, and where nobody else speaks, the cursor moves", () => {
     const one = account();
     for (let seq = 1; seq <= MAX_OWN + 1; seq += 1) {

@@ -42,7 +42,7 @@ class DirectLog:
     def __init__(self, partner: str) -> None:
         self.partner = partner
         self.reader: RoomReader[Object] | None = None
-        """None until it is known from where on the log is read."""
+        """None until it is known from where on the log is read. Then at least one own message was acked."""
         self._acked: set[int] = set()
         """The numbers of the client's own messages that were acked before that."""
 
@@ -59,6 +59,15 @@ class DirectLog:
             self._acked.add(seq)
         else:
             self.reader.log.acked(seq)
+
+    def broken(self) -> None:
+        """Called when something may have got lost.
+
+        If nothing was heard of this log, nobody else has said anything in it between the first of the client's own
+        messages and now: it is read from there.
+        """
+        reader = self.reader or self.read_from(min(self._acked))
+        reader.log.broken()
 
 
 class Directs:
@@ -190,16 +199,14 @@ class Directs:
 
     def _break(self) -> None:
         for log in self._logs.values():
-            if log.reader is not None:
-                log.reader.log.broken()
+            log.broken()
 
     # Messages
 
     def heard(self, obj: Object) -> None:
         """Take an entry of a log, a message or a deletion, live or replayed."""
-        author, to = field(obj, "author", str), field(obj, "to", str)
+        author, to, seq = field(obj, "author", str), field(obj, "to", str), entry_seq(obj)
         log = self._log(to if key(author) == key(self._nick) else author)
-        seq = entry_seq(obj)
         reader = log.reader or (self._begin(log) if self._knows_partners else log.read_from(seq - 1))
         reader.log.heard(seq, obj)
         if obj.get("type") == "delete":

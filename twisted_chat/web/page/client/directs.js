@@ -68,8 +68,12 @@ class DirectLog {
     else this.reader.acked(seq);
   }
 
-  /** Called when the connection is lost, or was not made yet. */
+  /**
+   * Called when the connection is lost, or was not made yet. If nothing was heard of this log, nobody else has said
+   * anything in it between the first of the client's own messages and now: it is read from there.
+   */
   lost() {
+    if (this.reader === null && this.#acked.length) this.readFrom(Math.min(...this.#acked));
     this.before = this.reader === null ? 0 : Math.max(this.reader.edge, this.reader.ownEdge);
     this.behind = true;
     this.reading = false;
