@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import subprocess
 from typing import Any
+from urllib.parse import quote
 
 import asyncpg
 from twisted.internet.defer import Deferred
@@ -21,7 +23,7 @@ from twisted_chat.stores.postgresql.urls import check_url, hosts_of, is_url, wit
 from twisted_chat.stores.retention import Keep
 
 from .postgresql import PostgreSQLTestCase
-from .postgresql_programs import Cluster
+from .postgresql_programs import Cluster, find_programs
 from .stores import entry, keep
 from .test_postgresql_log import Follower
 
@@ -37,8 +39,8 @@ class DatabaseTestCase(PostgreSQLTestCase):
         events = [event for event in self.events if str(event.get("log_namespace", "")).startswith("twisted_chat")]
         return [str(event["log_format"]).format(**event) for event in events]
 
-    async def open(self, **options: Any) -> PostgreSQLLog:
-        log: Any = (await self.open_postgresql(**options)).log
+    async def open(self, url: str | None = None, **options: Any) -> PostgreSQLLog:
+        log: Any = (await self.open_postgresql(url, **options)).log
         await self.until_true(lambda: log._listens_on is not None)
         return log  # type: ignore[no-any-return]  # the store that a test opens is this one
 
@@ -148,6 +150,37 @@ class StandbyTests(DatabaseTestCase):
             await self.require_standby("")
             await self.until(done)
         self.assertEqual((here.texts, here.log.topic, here.log.oldest), (["a", "b", "c"], "dogs", 3))
+
+    async def test_a_primary_that_has_lost_its_standbys_is_left_for_the_new_one(self) -> None:
+        new = Cluster()
+        self.addCleanup(new.remove)
+        self.promote(new)
+        opened = Database(new.url, self.clock, self.loop)
+        await opened.run(opened.open())
+        await opened.run(opened.close())
+        hosts = f"{quote(str(self.cluster.folder), safe='')},{quote(str(new.folder), safe='')}"
+        log = await self.open(f"postgresql://postgres@{hosts}/postgres?target_session_attrs=read-write", patience=600)
+        here = Follower(await self.room(log))
+        await keep(log, [entry(here.log, "a", "1")], 5)
+        database = log._database
+        self.assertEqual({timeline for _, timeline in database._connections.values()}, {1})
+        await self.require_standby("nobody")
+        said = entry(here.log, "b", "2")
+        await self.until(log.append([said], 6))
+        self.assertEqual(said.seq, 1, "the log of the new primary")
+        self.assertEqual({timeline for _, timeline in database._connections.values()}, {2})
+        new.kill()
+        failed = database.run(database.attempt(fetch("SELECT 1"), patience=0))
+        error: Any = await self.assertFailure(failed, Unavailable)
+        self.assertIn("no longer the primary", str(error))
+
+    @staticmethod
+    def promote(cluster: Cluster) -> None:
+        """Have a PostgreSQL begin its second timeline, as a standby that becomes the primary."""
+        cluster.stop()
+        (cluster.folder / "data" / "standby.signal").touch()
+        cluster.start()
+        subprocess.run([find_programs() / "psql", cluster.url, "-qc", "SELECT pg_promote()"], check=True)
 
 
 class AttemptTests(DatabaseTestCase):

@@ -11,6 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from importlib import resources
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -90,6 +91,15 @@ def explain(error: BaseException) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
+async def _read_timeline(connection: Connection) -> int:
+    """Read the timeline of a host; 0 if it has none to show, as a standby and some services have not."""
+    try:
+        name: str = await connection.fetchval("SELECT pg_walfile_name(pg_current_wal_lsn())")
+    except asyncpg.PostgresError:
+        return 0
+    return int(name[:8], 16)
+
+
 class Pool:
     """Some connections, which are made when they are needed and kept."""
 
@@ -150,6 +160,10 @@ class Database:
         """What waits for the next attempt or the next check."""
         self.pids: set[int] = set()
         """The processes of PostgreSQL that serve this server: what they tell is known here."""
+        self._connections: dict[Connection, tuple[str, int]] = {}
+        """The hosts of all connections, and their timelines."""
+        self._timeline = 0
+        """The newest timeline of any host: PostgreSQL begins another one when a standby becomes the primary."""
 
     # From Twisted to asyncio
 
@@ -205,23 +219,53 @@ class Database:
         last: Exception | None = None
         for host in tuple(self._hosts):
             try:
-                return self._known(await self._connect_to(host))
+                return await self._connect_to(host)
             except Exception as error:
                 if not is_passing(error):
                     raise
                 last = error
-                self._hosts.append(self._hosts.pop(0))  # the next attempt begins with one that may serve
+                self._avoid(host)
         assert last
         raise last
 
-    def _known(self, connection: Connection) -> Connection:
-        """Note the process that serves a connection, until that ends."""
+    def _avoid(self, host: str) -> None:
+        """Begin the next attempt with another host, which may serve."""
+        if self._hosts[0] == host:
+            self._hosts.append(self._hosts.pop(0))
+
+    def _give_up(self, connection: Connection) -> None:
+        """Cut a connection that does not answer. Its host may be a primary that has lost its standbys."""
+        if connection in self._connections:
+            self._avoid(self._connections[connection][0])
+        connection.terminate()
+
+    def _know(self, connection: Connection, host: str, timeline: int) -> None:
+        """Note a connection, until it ends. Raises `OSError` if its host was the primary once, and is no longer.
+
+        Such a host may still take writes, which its standbys do not get, and would show an old log.
+        """
+        if 0 < timeline < self._timeline:
+            raise OSError("it is no longer the primary, but does not know")
+        if timeline > self._timeline:
+            self._timeline = timeline
+            for other in [other for other, (_, old) in self._connections.items() if 0 < old < timeline]:
+                other.terminate()
         pid = connection.get_server_pid()
         self.pids.add(pid)
-        connection.add_termination_listener(lambda _: self.pids.discard(pid))
-        return connection
+        self._connections[connection] = host, timeline
+
+        def forget(_: object) -> None:
+            self.pids.discard(pid)
+            self._connections.pop(connection, None)
+
+        connection.add_termination_listener(forget)
 
     async def _connect_to(self, host: str) -> Connection:
+        making = self._loop.create_task(self._make_connection(host))
+        async with self._at_most(ATTEMPT_SECONDS, making.cancel):
+            return await making
+
+    async def _make_connection(self, host: str) -> Connection:
         settings = {
             "search_path": SCHEMA,
             "application_name": "twisted_chat",
@@ -232,9 +276,13 @@ class Database:
             "client_connection_check_interval": "1s",
             "idle_in_transaction_session_timeout": "10s",
         }
-        making = self._loop.create_task(asyncpg.connect(host, server_settings=settings))
-        async with self._at_most(ATTEMPT_SECONDS, making.cancel):
-            return await making
+        connection = await asyncpg.connect(host, server_settings=settings)
+        try:
+            self._know(connection, host, await _read_timeline(connection))
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
 
     async def attempt(
         self, work: Work[_T], pool: Pool | None = None, seconds: float = ATTEMPT_SECONDS, patience: float | None = None
@@ -249,7 +297,7 @@ class Database:
             try:
                 async with (
                     (pool or self.reading).connection() as connection,
-                    self._at_most(most, connection.terminate),
+                    self._at_most(most, partial(self._give_up, connection)),
                 ):
                     result = await work(connection)
                 self._has_worked()
@@ -302,7 +350,7 @@ class Database:
             try:
                 async with self._listener() as connection:
                     while not self._is_closed:
-                        async with self._at_most(ATTEMPT_SECONDS, connection.terminate):
+                        async with self._at_most(ATTEMPT_SECONDS, partial(self._give_up, connection)):
                             for check in self._checks:
                                 with suppress(Unavailable):  # the next one may work
                                     await check(connection)
@@ -323,7 +371,7 @@ class Database:
     async def _listener(self) -> AsyncIterator[Connection]:
         connection = await self._connect()
         try:
-            async with self._at_most(ATTEMPT_SECONDS, connection.terminate):
+            async with self._at_most(ATTEMPT_SECONDS, partial(self._give_up, connection)):
                 await connection.add_listener(CHANNEL, self._notified)
             self._listening = connection
             yield connection
