@@ -213,10 +213,9 @@ class BalancerTests(ProxyTestCase):
 
     def moved(self, text: str, name: str, programs: int, browsers: int, status: int) -> str:
         """Have HAProxy find a server at other ports."""
-        text, first = re.subn(
-            rf"server {name} \S+ check port 14990", f"server {name} 127.0.0.1:{programs} check port {status}", text
-        )
-        text, second = re.subn(rf"server {name} \S+ track", f"server {name} 127.0.0.1:{browsers} track", text)
+        address = r"\g<1>127.0.0.1:"
+        text, first = re.subn(rf"(server {name} )\S+:14901( .*)14990", rf"{address}{programs}\g<2>{status}", text)
+        text, second = re.subn(rf"(server {name} )\S+:14981", rf"{address}{browsers}", text)
         self.assertEqual((first, second), (1, 1))
         return text
 
