@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import gc
+from typing import Any, cast
 
 import asyncpg
 from twisted.internet import reactor
@@ -70,6 +71,17 @@ class ServersTests(PostgreSQLTestCase):
         self.clock.advance(ATTEMPT_SECONDS + 1)
         await self.on_loop(connection.close())
         self.assertEqual(set((await self.until(opening)).registry.rules), {LOCK})
+
+    def test_many_rules_are_loaded_without_a_search_for_garbage(self) -> None:
+        registry = PostgreSQLRegistry(cast(Any, None), None)
+        rows = [(f"den{n}", "role", "al", "al", "", 40, None, "".join(["a", "b"]), "", 0) for n in range(5_000)]
+        before = gc.get_stats()
+        registry._apply_all(rows)
+        self.assertEqual(gc.get_stats(), before)
+        self.assertTrue(gc.isenabled())
+        rules = list(registry.rules)
+        self.assertEqual((len(rules), rules[0].subject), (5_000, "al"))
+        self.assertEqual(len({id(rule.msg) for rule in rules}), 1, "the same texts are in memory once")
 
     async def test_changes_of_two_servers_are_in_force_in_one_order(self) -> None:
         await self.begin()

@@ -197,6 +197,13 @@ class BanTests(InForceTestCase):
         self.end(*made)
         self.assertEqual(sizes(), before)
 
+    def test_rooms_that_have_an_owner_and_no_more_have_no_indexes_of_their_own(self) -> None:
+        for room in ("den", "attic"):
+            self.make("role", "al", value=Role.OWNER, room=room)
+        den, attic = (self.rules._rooms[room] for room in ("den", "attic"))
+        for index in ("_guests", "_looks", "_networks", "spoken"):
+            self.assertIs(getattr(den, index), getattr(attic, index))
+
     def test_guests_whose_nicks_look_like_that_of_a_banned_one_are_banned_too(self) -> None:
         key = self.make("ban", "вob", shown="ВOB")
         other = self.make("ban", "al")

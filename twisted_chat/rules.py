@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -25,6 +26,7 @@ SERVER_WIDE: Final = ""
 _log = Logger("twisted_chat.rules")
 _K = TypeVar("_K")
 _V = TypeVar("_V")
+_W = TypeVar("_W")
 
 LONG_SECONDS: Final = 24 * 60 * 60
 """The longest `retry` for somebody who is muted, since the mute may be lifted at any time."""
@@ -100,8 +102,8 @@ class RuleKey(NamedTuple):
     """The key of a nick, an address or a network; empty if the rule is about everybody in the room."""
 
 
-class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule that is in force."""
+class Rule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A rule that is in force. Many of them stay in memory, and the garbage collector does not examine them."""
 
     room: str
     kind: RuleKind
@@ -141,8 +143,15 @@ _Prefix = tuple[int, int]
 """The version of IP, and the number of bits that the addresses of a network have in common."""
 
 
+_NOTHING: Final[Any] = MappingProxyType({})
+"""An index without entries, which all rooms share until they need one of their own."""
+
+
 class _RoomRules:
-    """The rules of one room, or of the server."""
+    """The rules of one room, or of the server.
+
+    Most rooms have one rule, their owner. With a million of these, each index that is empty would take 80 MB.
+    """
 
     __slots__ = ("_guests", "_looks", "_networks", "by_key", "roles", "slow", "spoken", "sweep_at")
 
@@ -154,30 +163,32 @@ class _RoomRules:
         """The roles of accounts, by their keys."""
         self.slow = 0
         """Seconds between two messages of one member."""
-        self.spoken: dict[str, int] = {}
+        self.spoken: dict[str, int] = _NOTHING
         """While slow mode is on, the time of everybody's last message, in milliseconds since 1970. The keys are those
         of accounts and nicks, and the networks of guests with an `@` in front."""
-        self._guests: dict[tuple[RuleKind, str], dict[RuleKey, None]] = {}
+        self._guests: dict[tuple[RuleKind, str], dict[RuleKey, None]] = _NOTHING
         """The rules about guests of an address."""
-        self._looks: dict[tuple[RuleKind, str], dict[RuleKey, None]] = {}
+        self._looks: dict[tuple[RuleKind, str], dict[RuleKey, None]] = _NOTHING
         """The rules about a nick, by its skeleton: a guest can take another nick within a second."""
-        self._networks: dict[_Prefix, dict[int, RuleKey]] = {}
+        self._networks: dict[_Prefix, dict[int, RuleKey]] = _NOTHING
         """The bans of addresses and networks, by prefix and first address: a search examines each prefix once."""
 
     def set(self, rule: Rule) -> None:
-        self.unset(rule.key)
-        self.by_key[rule.key] = rule
+        key = rule.key
+        self.unset(key)
+        self.by_key[key] = rule
         if rule.kind == "role":
             self.roles[rule.subject] = Role(rule.value)
         elif rule.kind == "slow":
             self.slow = rule.value
+            self.spoken = {}
         if rule.address:
-            self._guests.setdefault((rule.kind, rule.address), {})[rule.key] = None
+            self._guests = _added(self._guests, (rule.kind, rule.address), key, None)
         if rule.kind in _ABOUT_GUESTS:
-            self._looks.setdefault((rule.kind, _look(rule)), {})[rule.key] = None
+            self._looks = _added(self._looks, (rule.kind, _look(rule)), key, None)
         if rule.kind == "ban" and (network := as_network(rule.subject)) is not None:
             prefix = network.version, network.prefixlen
-            self._networks.setdefault(prefix, {})[int(network.network_address)] = rule.key
+            self._networks = _added(self._networks, prefix, int(network.network_address), key)
 
     def unset(self, key: RuleKey) -> None:
         rule = self.by_key.pop(key, None)
@@ -187,7 +198,7 @@ class _RoomRules:
             del self.roles[key.subject]
         elif key.kind == "slow":
             self.slow = 0
-            self.spoken.clear()
+            self.spoken = _NOTHING
         if rule.address:
             _discard(self._guests, (key.kind, rule.address), key)
         if key.kind in _ABOUT_GUESTS:
@@ -237,6 +248,14 @@ def _is_invited(person: Person, time: int) -> bool:
 
 def _look(rule: Rule) -> str:
     return skeleton(rule.shown or rule.subject)
+
+
+def _added(index: dict[_K, dict[_V, _W]], key: _K, inner: _V, value: _W) -> dict[_K, dict[_V, _W]]:
+    """Add to an index of indexes, and return it, or a new one in place of the one that all rooms share."""
+    if index is _NOTHING:
+        index = {}
+    index.setdefault(key, {})[inner] = value
+    return index
 
 
 def _discard(index: dict[_K, dict[_V, Any]], key: _K, value: _V) -> None:
