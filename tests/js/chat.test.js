@@ -133,6 +133,7 @@ test("a first visit enters the lobby and has read all of it", async (t) => {
   assert.deepEqual([...chat.conversations.keys()], ["room:lobby"]);
   assert.equal(chat.current, lobby);
   assert.equal(chat.state, "connected");
+  assert.equal(chat.client.state, "connected");
   assert.deepEqual(shown(lobby), Array.from({ length: 10 }, (_, index) => `text ${index + 1}`));
   assert.deepEqual([lobby.topic, lobby.count, lobby.members, lobby.unread], ["topic of lobby", 2, ["alice", "bob"], 0]);
   assert.deepEqual(kept, { rooms: ["lobby"], read: { "room:lobby": 10 }, drafts: {}, closed: {}, current: "room:lobby" });
@@ -335,6 +336,47 @@ test("older messages are loaded once at a time, and a refusal ends that", async 
   assert.equal(one.lobby.hasOlder, false);
   assert.match(one.details("note")[0].text, /^Older messages cannot be read\. No more of that$/);
   assert.equal(await one.chat.loadOlder(one.lobby), false);
+});
+
+test("unread messages are counted as far as they are loaded", async (t) => {
+  const many = Array.from({ length: 300 }, (_, index) => message(index + 1, { msg: index % 100 ? "" : "alice!" }));
+  /** @type {Answer} */
+  const history = ({ before = 301, limit }) => {
+    const older = many.filter(({ seq }) => seq < before);
+    return { type: "history", room: "lobby", messages: older.slice(-limit), more: older.length > limit };
+  };
+  const one = await begun(t, { answers: { history }, memory: memoryOf({ rooms: ["lobby"], read: { "room:lobby": 180 } }) });
+  assert.deepEqual([one.lobby.unread, one.lobby.mentions, one.lobby.hasMoreUnread], [50, 0, true]);
+  const older = one.chat.loadOlder(one.lobby);
+  await one.serve();
+  await older;
+  assert.deepEqual([one.lobby.unread, one.lobby.mentions, one.lobby.hasMoreUnread], [120, 1, false]);
+  assert.equal(one.lobby.byKey(one.lobby.marker ?? "")?.seq, 181);
+});
+
+test("what cannot be read or listed leaves the rest as it is", async (t) => {
+  const refused = () => ({ type: "error", code: "denied", msg: "no", author: "server" });
+  const answers = { directs: refused, who: refused, history: (/** @type {Obj} */ request) => (request.to ? refused() : ANSWERS.history(request)) };
+  const one = await begun(t, { welcome: { account: true }, answers });
+  assert.deepEqual([[...one.chat.conversations.keys()], one.lobby.members, one.lobby.count], [["room:lobby"], [], 2]);
+  const guest = one.chat.open("direct", "bob"); // whose messages are not kept
+  await one.serve();
+  assert.deepEqual([guest.isLoaded, guest.hasOlder, guest.items], [true, false, []]);
+  one.asked.length = 0;
+  await one.chat.askMembers(guest);
+  one.chat.show(guest); // that is shown already
+  await one.serve();
+  assert.deepEqual(one.asked, []);
+});
+
+test("a message is shown and told once", async (t) => {
+  const one = await begun(t);
+  const open = one.chat.loadOlder(one.lobby); // nothing is older
+  assert.equal(await open, false);
+  one.lobby.add({ author: "bob", text: "of a page that came first", time: new Date(), seq: 11 });
+  await one.hears(message(11));
+  assert.deepEqual(one.details("said"), []);
+  assert.equal(shown(one.lobby).at(-1), "of a page that came first");
 });
 
 test("a conversation that nobody looks at keeps its newest items only", async (t) => {

@@ -90,3 +90,17 @@ test("without a storage, or with one that throws, nothing is kept and nothing br
   }
   assert.equal(openStorage("noSuchStorage"), null);
 });
+
+test("a storage that may not be used is none", () => {
+  const before = Object.getOwnPropertyDescriptor(globalThis, "localStorage");
+  const get = () => {
+    throw new Error("not for this page");
+  };
+  Object.defineProperty(globalThis, "localStorage", { get, configurable: true });
+  try {
+    assert.equal(openStorage("localStorage"), null);
+  } finally {
+    if (before === undefined) Reflect.deleteProperty(globalThis, "localStorage");
+    else Object.defineProperty(globalThis, "localStorage", before);
+  }
+});

@@ -1,10 +1,9 @@
 /**
- * The markup of messages: what people type around their words, as a tree, and the tree as nodes of a page.
+ * The markup of messages: what people type around their words, as a tree. `markup-nodes.js` makes nodes of it.
  *
  * Known are `code`, fenced code, **bold**, *italic* or _italic_, ~~struck~~, lines that begin with `>`, and links.
- * Everything else stays as it was typed. Nothing is ever read as HTML: a text can only become the nodes that `build`
- * makes. Each step passes over a text a fixed number of times, whatever it holds, since the texts are other people's:
- * 16 kB of asterisks or backticks take milliseconds.
+ * Everything else stays as it was typed. Each step passes over a text a fixed number of times, whatever it holds, since
+ * the texts are other people's: 16 kB of asterisks or backticks take milliseconds.
  */
 
 /** @typedef {{type: "text" | "code" | "mention", text: string}} Leaf */
@@ -361,64 +360,4 @@ export function isOnlyEmoji(text) {
   }
   const shown = Array.from(graphemes.segment(text), ({ segment }) => segment).filter((one) => one.trim());
   return shown.length >= 1 && shown.length <= 3 && shown.every((one) => EMOJI.test(one));
-}
-
-/** @type {Record<SpanType | "code" | "mention", string>} */
-const ELEMENTS = { bold: "strong", italic: "em", struck: "s", code: "code", mention: "mark" };
-
-/**
- * Make nodes of a text. This is the only way by which the text of a message gets into the page.
- *
- * @param {Block[]} blocks
- * @returns {DocumentFragment}
- */
-export function build(blocks) {
-  const fragment = document.createDocumentFragment();
-  for (const block of blocks) {
-    fragment.append(block.type === "fence" ? buildFence(block) : buildParagraph(block));
-  }
-  return fragment;
-}
-
-/** @param {Fence} fence */
-function buildFence({ text, language }) {
-  const code = document.createElement("code");
-  code.textContent = text;
-  const fence = document.createElement("pre");
-  fence.tabIndex = 0; // it scrolls sideways, with the keyboard too
-  fence.setAttribute("role", "group");
-  fence.setAttribute("aria-label", language ? `Code, ${language}` : "Code");
-  fence.append(code);
-  return fence;
-}
-
-/** @param {Paragraph} paragraph */
-function buildParagraph({ type, children }) {
-  const paragraph = document.createElement(type === "quote" ? "blockquote" : "p");
-  paragraph.dir = "auto";
-  paragraph.append(...children.map(buildInline));
-  return paragraph;
-}
-
-/** @param {Inline} node */
-function buildInline(node) {
-  if (node.type === "text") {
-    return document.createTextNode(node.text);
-  }
-  if (node.type === "link") {
-    return buildLink(node);
-  }
-  const element = document.createElement(ELEMENTS[node.type]);
-  element.append(...("children" in node ? node.children.map(buildInline) : [node.text]));
-  return element;
-}
-
-/** @param {Link} link */
-function buildLink({ text, href }) {
-  const link = document.createElement("a");
-  link.href = href;
-  link.target = "_blank";
-  link.rel = "noopener noreferrer nofollow";
-  link.textContent = text;
-  return link;
 }

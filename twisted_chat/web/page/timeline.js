@@ -11,7 +11,8 @@ import { hueOf } from "./colours.js";
 import { placeAfter, summarize } from "./conversation.js";
 import { bdi, childrenOf, closest, h, icon } from "./dom.js";
 import { ItemRange } from "./item-range.js";
-import { build, isOnlyEmoji, parse } from "./markup.js";
+import { isOnlyEmoji, parse } from "./markup.js";
+import { build } from "./markup-nodes.js";
 
 /** Items that are shown at once: about a screen, which takes 5 to 10 ms, so that scrolling up loses no frame. */
 const PAGE = 30;
@@ -541,7 +542,7 @@ export class Timeline {
       return [h("div", { class: "text deleted" }, "This message was deleted.")];
     }
     const text = h("div", { class: isOnlyEmoji(item.text) ? "text large" : "text" });
-    text.append(build(parse(item.text, item.own ? "" : this.#options.nick())));
+    text.append(...build(parse(item.text, item.own ? "" : this.#options.nick())));
     if (this.#unfolded.has(item) || !isLong(item.text)) {
       return [text];
     }
