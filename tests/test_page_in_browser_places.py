@@ -6,6 +6,21 @@ from selenium.webdriver.common.keys import Keys
 
 from .browser import PageTestCase
 
+HOLD = """
+const { send } = WebSocket.prototype;
+const held = [];
+let count = 0;
+WebSocket.prototype.send = function (data) {
+  if (count++ === 0) send.call(this, data);
+  else held.push([this, data]);
+};
+window.release = () => {
+  WebSocket.prototype.send = send;
+  for (const [socket, data] of held) send.call(socket, data);
+};
+"""
+"""Holds what the page sends after its hello until it is released."""
+
 
 class CommandTests(PageTestCase):
     """Commands, in a room and elsewhere."""
@@ -64,6 +79,21 @@ class FindTests(PageTestCase):
         alice.find("dialog")
         alice.press("kitchen", Keys.ENTER)  # whom nobody has as a nick
         alice.wait_for_text("#room-name", "^#kitchen$")
+        self.assert_no_problems()
+
+    def test_a_person_is_found_in_a_room_that_is_not_joined_yet(self) -> None:
+        self.client("bob")
+        alice = self.join("alice")
+        alice.say("/join club")
+        alice.wait_for_text("#room-name", "club")
+        alice.command("Page.addScriptToEvaluateOnNewDocument", source=HOLD)
+        alice.use().refresh()
+        alice.wait_for_text("#room-name", "club")
+        alice.press(Keys.CONTROL + "k")
+        alice.press("bob", on="dialog input")
+        self.assertNotIn("@bob", alice.texts("dialog .option"))
+        alice.run("release()")
+        alice.wait_for("return document.querySelector('dialog .option')?.textContent === '@bob'")
         self.assert_no_problems()
 
 

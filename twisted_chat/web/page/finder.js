@@ -46,8 +46,9 @@ class Finder {
       this.#rooms = await this.#chat.client.rooms();
       this.#drawAgain();
     };
-    const joined = [...this.#chat.conversations.values()].filter(({ isJoined }) => isJoined);
-    await Promise.allSettled([listed(), ...joined.map((room) => this.#chat.askMembers(room))]);
+    // Also of rooms that are about to be joined, as all are after a reload of the page.
+    const entered = [...this.#chat.conversations.values()].filter(({ trouble }) => trouble === "");
+    await Promise.allSettled([listed(), ...entered.map((room) => this.#chat.askMembers(room))]);
     this.#isAsking = false;
     this.#drawAgain();
   }
