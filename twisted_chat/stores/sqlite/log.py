@@ -61,16 +61,20 @@ _Said = dict[_SaidKey, tuple[int, int]]
 
 
 class _Turn(msgspec.Struct):
-    """The entries of one turn, after they were written to the file."""
+    """The entries of one turn, with their numbers."""
 
     fresh: list[Entry]
-    """The entries that are new, with their numbers."""
+    """The entries that are new."""
     said: _Said
     """The fresh entries that have an `id`."""
     records: dict[Any, list[Record]]
     """The records of the fresh entries, by their rooms."""
-    made: dict[str, int]
-    """The new rows in `room`, by the keys of the rooms."""
+    size: int
+    """The characters of their texts."""
+    has_kinds: bool
+    """True if some of them are no messages."""
+    made: dict[str, int] = {}
+    """The new rows in `room`, by the keys of the rooms, once the turn is written to the file."""
 
 
 class SQLiteRoomLog:
@@ -295,27 +299,29 @@ class SQLiteLog:
         Returns None if another program has written to the file.
         """
         known: _Said = {}
-        while (numbered := self._number(entries, time, known)) is not None:
-            fresh, said, records = numbered
+        while (turn := self._number(entries, time, known)) is not None:
             try:
-                made = database.append(connection, self._epoch, fresh) if fresh else {}
+                made = database.append(connection, self._epoch, turn.fresh, turn.has_kinds) if turn.fresh else {}
             except database.Repeated as repeated:
-                known |= {_key_of(fresh[place]): first for place, first in repeated.first.items()}
+                known |= {_key_of(turn.fresh[place]): first for place, first in repeated.first.items()}
                 continue
-            return None if made is None else _Turn(fresh, said, records, made)
+            if made is None:
+                return None
+            turn.made = made
+            return turn
         return None
 
-    def _number(
-        self, entries: Sequence[Entry], time: int, known: _Said
-    ) -> tuple[list[Entry], _Said, dict[Any, list[Record]]] | None:
+    def _number(self, entries: Sequence[Entry], time: int, known: _Said) -> _Turn | None:
         """Give each entry its number: the next one of its room, or that of the same message if there is one.
 
-        The same message may be `known` from the file, or be in the journal, or in this turn. Returns the fresh entries,
-        those of them that have an `id`, and the records by room; None if the state of a room may be outdated.
+        The same message may be `known` from the file, or be in the journal, or in this turn. Returns None if the state
+        of a room may be outdated.
         """
         fresh: list[Entry] = []
         said: _Said = {}
         by_room: dict[Any, list[Record]] = {}
+        size = 0
+        has_kinds = False
         epoch, journaled = self._epoch, self._journaled
         room: Any = None
         for entry in entries:
@@ -326,19 +332,25 @@ class SQLiteLog:
                 room_key = room.name.key
                 records = by_room.setdefault(room, [])
                 seq = records[-1].seq if records else room.seq
-            author = entry.author
+            author, msg = entry.author, entry.msg
             if entry.id is not None:
-                key = room_key, author.key, entry.id
-                if key in journaled or key in said or key in known:
-                    entry.seq, entry.time = journaled.get(key) or said.get(key) or known[key]
+                key, place = (room_key, author.key, entry.id), (seq + 1, time)
+                # a key has to be hashed for each look, and `said` is looked into as the place is noted there
+                first = journaled.get(key) or (known.get(key) if known else None) or said.setdefault(key, place)
+                if first is not place:
+                    entry.seq, entry.time = first
                     continue
-                said[key] = seq + 1, time
             seq += 1
             entry.seq = seq
             entry.time = time
+            size += len(msg)
             fresh.append(entry)
-            records.append(Record(seq, time, author.shown, entry.msg, entry.kind, entry.of))
-        return fresh, said, by_room
+            if entry.kind:
+                has_kinds = True
+                records.append(Record(seq, time, author.shown, msg, entry.kind, entry.of))
+            else:
+                records.append(Record(seq, time, author.shown, msg))
+        return _Turn(fresh, said, by_room, size, has_kinds)
 
     def _appended(self, turn: _Turn) -> None:
         """Take over a turn that was written, and hand its records to the followers."""
@@ -346,7 +358,7 @@ class SQLiteLog:
         self.room_count += len(turn.made)
         for entry in turn.fresh:
             entry.fresh = True
-        self._journal_bytes += ROW_BYTES * len(turn.fresh) + sum(map(len, map(_text_of, turn.fresh)))
+        self._journal_bytes += ROW_BYTES * len(turn.fresh) + turn.size
         self._journaled.update(turn.said)
         for room, records in turn.records.items():
             if not records:
@@ -358,7 +370,7 @@ class SQLiteLog:
                 self._journal[room] = [*records]  # a list of its own, since it grows
                 room.id = turn.made.get(room.name.key, room.id)
                 room.oldest = room.oldest or records[0].seq
-            if DELETE in map(_kind_of, records):
+            if turn.has_kinds and DELETE in map(_kind_of, records):
                 self._take_texts(room, records)
             room.hear(records)
         self._tidy()
