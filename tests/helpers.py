@@ -266,7 +266,7 @@ def _seq(record: Record) -> int:
     return record.seq
 
 
-class Counted:
+class Counted(Encoding[Any]):
     """An encoding that counts what it is asked to write."""
 
     def __init__(self, encoding: Encoding[Any] = LINES) -> None:
@@ -276,6 +276,10 @@ class Counted:
     def message(self, room: str, record: Record) -> Any:
         self.counts["message"] += 1
         return self._encoding.message(room, record)
+
+    def messages(self, room: str, records: Sequence[Record]) -> tuple[Any, Callable[[], Sequence[Any]]]:
+        self.counts["message"] += len(records)
+        return self._encoding.messages(room, records)
 
     def reply(self, reply: Reply) -> Any:
         self.counts[type(reply).__name__] += 1

@@ -35,6 +35,16 @@ class LinesTests(SynchronousTestCase):
                 obj = object_of(room, record)
                 assert obj
                 self.assertEqual(LINES.message(room, record), encode_line(obj))
+                whole, parts = LINES.messages(room, [RECORD, record])
+                line = encode_line(obj)
+                self.assertEqual(
+                    (whole, list(parts())), (LINES.message(room, RECORD) + line, [whole[: -len(line)], line])
+                )
+
+    def test_records_without_an_object_have_empty_parts(self) -> None:
+        whole, parts = LINES.messages("lobby", [RECORD, Record(8, 0, "alice", "", "edit", 7), RECORD])
+        line = LINES.message("lobby", RECORD)
+        self.assertEqual((whole, list(parts())), (2 * line, [line, b"", line]))
 
     def test_a_reply_is_a_line(self) -> None:
         self.assertEqual(LINES.reply(PingSent()), b'{"type":"ping"}\n')

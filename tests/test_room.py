@@ -666,9 +666,9 @@ class KeepingTests(SynchronousTestCase):
 
     def test_what_a_fault_kept_from_a_room_is_read_from_the_log(self) -> None:
         class Broken(Counted):
-            def message(self, room: str, record: Record) -> Any:
+            def messages(self, room: str, records: Sequence[Record]) -> Any:
                 assert room != "den" or mended
-                return super().message(room, record)
+                return super().messages(room, records)
 
         mended: list[None] = []
         self.server.encoding = Broken()

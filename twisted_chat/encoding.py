@@ -7,12 +7,25 @@ stream, a tuple of segments or datagrams for other wires.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import chain
 from typing import Any, Final, Protocol, TypeVar
 
 from .log import DELETE, Record
-from .messages import MAX_OBJECT, SERVER, BareMessage, Deleted, Error, Message, Reply, Stop, encode_line, time_text
+from .messages import (
+    MAX_OBJECT,
+    SERVER,
+    BareMessage,
+    Deleted,
+    Error,
+    Message,
+    Reply,
+    Stop,
+    encode_line,
+    encode_lines,
+    time_text,
+)
 from .names import DIRECT, address_of
 
 Part = TypeVar("Part", bound=Sequence[Any])
@@ -24,13 +37,22 @@ class Encoding(Protocol[Part]):
     def message(self, room: str, record: Record) -> Part:
         """Write a record of a room's log. The part is empty if the wire has no object for its kind."""
 
-    def reply(self, reply: Reply) -> Part:
+    def messages(self, room: str, records: Sequence[Record]) -> tuple[Part, Callable[[], Sequence[Part]]]:
+        """Write records one after the other. Returns them in one part, and a function that returns the part of each."""
+        parts = [self.message(room, record) for record in records]
+        return parts[0] if len(parts) == 1 else self.join(parts), lambda: parts
+
+    def reply(self, reply: Reply, /) -> Part:
         """Write a reply or notice. The part is empty if the wire has no object for it."""
 
-    def join(self, parts: Sequence[Part]) -> Part:
+    def replies(self, replies: Sequence[Reply], /) -> Part:
+        """Write replies one after the other, in one part."""
+        return self.join([self.reply(reply) for reply in replies])
+
+    def join(self, parts: Sequence[Part], /) -> Part:
         """Join several parts to one."""
 
-    def size(self, part: Part) -> int:
+    def size(self, part: Part, /) -> int:
         """Return the size of a part in bytes."""
 
 
@@ -53,22 +75,33 @@ def object_of(room: str, record: Record) -> Message | Deleted | None:
     return Deleted(author=author, room=in_room, to=to, of=record.of, seq=seq, time=time)
 
 
-class _Lines:
+class _Lines(Encoding[bytes]):
     """JSON lines, for clients that say hello: one object on each line."""
 
     def message(self, room: str, record: Record) -> bytes:
-        if record.kind or record.deleted or room[0] == DIRECT:
-            obj = object_of(room, record)
-            return b"" if obj is None else encode_line(obj)
-        # as `object_of` makes it for nearly all records, without three calls
-        return encode_line(Message(record.msg, record.author, room, None, record.seq, time_text(record.time)))
+        obj = object_of(room, record)
+        return b"" if obj is None else encode_line(obj)
+
+    def messages(self, room: str, records: Sequence[Record]) -> tuple[bytes, Callable[[], Sequence[bytes]]]:
+        """Write all records by one call of the encoder, which takes half the time of one call for each.
+
+        Nearly all are messages to a room, and are made here as `object_of` makes them, without three calls.
+        """
+        lines = []
+        for record in records:
+            if record.kind or record.deleted or room[0] == DIRECT:
+                return super().messages(room, records)
+            lines.append(Message(record.msg, record.author, room, None, record.seq, time_text(record.time)))
+        whole = encode_lines(lines)
+        return whole, partial(whole.splitlines, True)
 
     reply = staticmethod(encode_line)
+    replies = staticmethod(encode_lines)
     join = staticmethod(b"".join)
     size = staticmethod(len)
 
 
-class _ThreeFields:
+class _ThreeFields(Encoding[tuple[bytes, ...]]):
     """Segments of three fields, for bare clients: messages, errors and the stop, and nothing else."""
 
     def message(self, room: str, record: Record) -> tuple[bytes, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, get_args
 
 import msgspec
@@ -59,6 +59,11 @@ def encode(obj: Any) -> bytes:
 def encode_line(obj: msgspec.Struct) -> bytes:
     """Encode an object as a line of JSON."""
     return _encoder.encode(obj) + b"\n"
+
+
+def encode_lines(objs: Sequence[msgspec.Struct]) -> bytes:
+    """Encode objects as lines of JSON."""
+    return _encoder.encode_lines(objs)
 
 
 def decode_request(frame: bytes) -> AnyRequest:

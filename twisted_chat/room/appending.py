@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -39,7 +38,6 @@ work, and the most memory that a turn takes if no member reads. Without it, a th
 messages of 16 kB had 256 of these in one turn, which took seconds, and 2.7 GB."""
 
 _log = Logger("twisted_chat.room")
-_is_fresh = attrgetter("fresh")
 
 _Said = dict[Room, dict[Member, list[Entry]]]
 """Messages by their rooms and authors."""
@@ -241,25 +239,18 @@ class Appending:
         """Send an author what the others get, with acks in place of its own messages."""
         listener = member.listener
         encoding = listener.encoding
-        room, reply = page.room, encoding.reply
-        acks: list[Any] = []
-        for entry in own:
-            if entry.id is not None:
-                ack = Ack(entry.id, room, None, entry.seq, time_text(entry.time))
-                if room[0] == DIRECT:
-                    ack.room, ack.to = address_of(room, entry.author.shown)
-                acks.append(reply(ack))
-            elif member.live:
-                acks.append(encoding.join(()))
+        acks, fresh = _acks(page.room, own)
         if not member.live:
             if not member.gone:
                 member.own.extend([entry.seq for entry in own if entry.fresh])
-                self._answer(listener, encoding.join(acks))
-        elif len(own) >= len(page.records) == sum(map(_is_fresh, own)):  # nobody else has said anything
-            self._turn.send(listener, encoding.join(acks))
+                self._answer(listener, encoding.replies([ack for ack in acks if ack is not None]))
+        elif fresh == len(page.records):  # nobody else has said anything
+            self._turn.send(listener, encoding.replies([ack for ack in acks if ack is not None]))
         else:
-            self._counters.deliveries += len(page.records) - sum(map(_is_fresh, own))
-            self._turn.send(listener, page.written(encoding).with_answers(own, acks))
+            self._counters.deliveries += len(page.records) - fresh
+            nothing = encoding.join(())
+            answers = [nothing if ack is None else encoding.reply(ack) for ack in acks]
+            self._turn.send(listener, page.written(encoding).with_answers(own, answers))
 
     def _answer(self, listener: Listener, part: Any) -> None:
         listener.owes(listener.encoding.size(part))
@@ -303,6 +294,26 @@ class Appending:
             oldest.drop(tail, count)
             if not (len(tail) or oldest.members):
                 self.emptied.append(oldest)
+
+
+def _acks(room: str, own: list[Entry]) -> tuple[list[Ack | None], int]:
+    """Return the acks of an author's entries, None for one without an `id`, and the number of those that are fresh."""
+    acks: list[Ack | None] = []
+    fresh = 0
+    time = -1
+    for entry in own:
+        fresh += entry.fresh
+        if entry.id is None:
+            acks.append(None)
+            continue
+        if entry.time != time:  # it is the same for nearly all of a turn
+            time = entry.time
+            text = time_text(time)
+        ack = Ack(entry.id, room, None, entry.seq, text)
+        if room[0] == DIRECT:
+            ack.room, ack.to = address_of(room, entry.author.shown)
+        acks.append(ack)
+    return acks, fresh
 
 
 def _by_author(entries: list[Entry]) -> _Said:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from operator import attrgetter
 from typing import Any
@@ -36,11 +36,8 @@ class Page(msgspec.Struct, eq=False):
         """Return the page in an encoding. It is written once."""
         written = self.in_encodings.get(encoding)
         if written is None:
-            parts = []
-            for record in self.records:
-                parts.append(encoding.message(self.room, record))
-            whole = parts[0] if len(parts) == 1 else encoding.join(parts)
-            written = self.in_encodings[encoding] = Written(encoding, self.records, parts, whole)
+            whole, parts = encoding.messages(self.room, self.records)
+            written = self.in_encodings[encoding] = Written(encoding, self.records, whole, parts)
         return written
 
     def count_after(self, seq: int) -> int:
@@ -57,23 +54,21 @@ class Written(msgspec.Struct, eq=False):
 
     encoding: Encoding[Any]
     records: Sequence[Record]
-    parts: list[Any]
-    """The part of each record."""
     whole: Any
-    """The parts of all records, joined."""
+    """All records."""
+    parts: Callable[[], Sequence[Any]]
+    """Returns the part of each record."""
     ends: list[int] | None = None
     """The end of each record's part in `whole`; None until it is needed."""
 
     def part(self, first: int, last: int) -> Any:
         """Return the part of the records from the index `first` to the one before `last`."""
-        if last - first == 1:
-            return self.parts[first]
         ends = self._find_ends()
         return self.whole[ends[first] : ends[last]]
 
     def _find_ends(self) -> list[int]:
         if self.ends is None:
-            self.ends = [0, *accumulate(map(len, self.parts))]
+            self.ends = [0, *accumulate(map(len, self.parts()))]
         return self.ends
 
     def after(self, seq: int, own: array[int]) -> Any:

@@ -25,7 +25,7 @@ PIECE: Final = 1024
 """Bytes that are cut into frames at a time, unless one frame is longer: at most 170 frames, which take 0.1 ms."""
 
 
-class _TextMessages:
+class _TextMessages(Encoding[bytes]):
     """One object in each text message. Nothing is compressed, so that a frame is the same for everybody."""
 
     def message(self, room: str, record: Record) -> bytes:

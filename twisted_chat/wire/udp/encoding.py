@@ -12,7 +12,7 @@ from .datagram import Datagram
 from .fitting import fit
 
 
-class _Datagrams:
+class _Datagrams(Encoding[tuple[Datagram, ...]]):
     """JSON objects, one in each datagram. Every session sends them with its own numbers."""
 
     def message(self, room: str, record: Record) -> tuple[Datagram, ...]:
