@@ -239,12 +239,13 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
     "limits": {
         "find: Bucket(0, 0, now) -> Bucket(0, 1, now)": "a rate of 0 is no limit, whatever the burst",
         "__init__: self._refusals = 0 -> pass": "the first refusal sets it",
-        "take_for_request: shared.tokens >= 1 -> shared.tokens > 1": "the last token is taken after a refill",
-        "take_for_part: self.tokens >= 0 -> self.tokens > 0": "the same",
+        "take_for_part: self.tokens >= 0 -> self.tokens > 0": "what is owed no more is found after a refill",
         "take_for_part: shared.tokens >= 0 -> shared.tokens > 0": "the same",
     },
     "gate": {
-        "handle: needs > _GUEST -> needs >= _GUEST": "everybody has the role of a guest",
+        "handle: bucket.tokens >= 1 -> bucket.tokens > 1": "the last token is taken after a refill",
+        "handle: shared.tokens >= 1 -> shared.tokens > 1": "the same",
+        "handle: row.needs > _GUEST -> row.needs >= _GUEST": "everybody has the role of a guest",
     },
     "newcomer": {
         "received: def received(self, request: Asked, size: int=0) -> None:"

@@ -43,7 +43,7 @@ def taken(bucket: SessionBucket, now: float, most: int = 1_000) -> int:
     """Take tokens at one moment until there is none; returns how many there were."""
     for count in range(most):
         try:
-            bucket.take_for_request(at(now))
+            bucket.take_for_request(now)
         except WireError:
             return count
     return most
@@ -52,7 +52,7 @@ def taken(bucket: SessionBucket, now: float, most: int = 1_000) -> int:
 def limited(bucket: SessionBucket, now: float) -> RateLimited:
     """Take a token where there is none; returns the error."""
     try:
-        bucket.take_for_request(at(now))
+        bucket.take_for_request(now)
     except RateLimited as error:
         return error
     raise AssertionError("there was a token")
@@ -89,7 +89,7 @@ class Rate(TestCase):
 
     def test_who_is_too_fast_is_told_the_rate_and_when_to_come_again(self) -> None:
         bucket = self.bucket(rate=2.5, burst=1)
-        bucket.take_for_request(at(0))
+        bucket.take_for_request(0)
         error = limited(bucket, 0)
         self.assertEqual(
             (error.code, error.text),
@@ -100,12 +100,12 @@ class Rate(TestCase):
 
     def test_when_to_come_again_is_said_in_milliseconds(self) -> None:
         bucket = self.bucket(rate=3, burst=1)
-        bucket.take_for_request(at(0))
+        bucket.take_for_request(0)
         self.assertEqual(limited(bucket, 0).retry, 0.334)
 
     def test_a_few_are_told_and_the_others_wait(self) -> None:
         bucket = self.bucket(rate=0.001, burst=1)
-        bucket.take_for_request(at(0))
+        bucket.take_for_request(0)
         told = [limited(bucket, second).is_told for second in range(REFUSALS + 2)]
         self.assertEqual(told, [True] * REFUSALS + [False] * 2)
         last = REFUSALS + 1
@@ -115,7 +115,7 @@ class Rate(TestCase):
     def test_other_limits_leave_what_was_spent_as_it_was(self) -> None:
         bucket = self.bucket()
         for _ in range(10):
-            bucket.take_for_request(at(0))
+            bucket.take_for_request(0)
         bucket.change(Limits(rate=5, burst=12))
         self.assertEqual((taken(bucket, 0), taken(bucket, 1)), (2, 5))
         bucket.change(Limits(rate=0))
@@ -132,7 +132,7 @@ class Rate(TestCase):
             error = limited(bucket, now)
             assert error.retry is not None
             now += error.retry
-            bucket.take_for_request(at(now))
+            bucket.take_for_request(now)
 
 
 class OfAnAddress(SynchronousTestCase):
@@ -147,8 +147,8 @@ class OfAnAddress(SynchronousTestCase):
     def test_they_have_the_tokens_of_the_address_together(self) -> None:
         first, second = self.session(), self.session()
         for _ in range(25):
-            first.take_for_request(at(0))
-            second.take_for_request(at(0))
+            first.take_for_request(0)
+            second.take_for_request(0)
         self.assertEqual((taken(first, 0), taken(second, 0)), (OWN_BURST, OWN_BURST))
         self.assertEqual(
             limited(second, 0).text,
@@ -216,7 +216,7 @@ class OfAnAddress(SynchronousTestCase):
     def test_a_request_is_paid_for_by_the_address_also_by_one_that_had_to_wait(self) -> None:
         bucket = SessionBucket(Limits(rate=1, burst=1), 0, self.shared)
         for second in range(3):
-            bucket.take_for_request(at(second))
+            bucket.take_for_request(second)
             self.assertEqual(self.shared.tokens, 49)
 
     def test_so_many_are_told_for_one_token(self) -> None:

@@ -182,7 +182,7 @@ class BanTests(InForceTestCase):
 
     def test_nothing_is_left_of_a_rule_that_has_ended(self) -> None:
         def sizes() -> list[int]:
-            rules = self.rules._rooms["den"]
+            rules = self.rules.rooms["den"]
             indexes: list[Sized] = [rules.by_key, rules.roles, rules._guests, rules._looks, rules._networks]
             return [len(index) for index in indexes]
 
@@ -282,7 +282,7 @@ class BanTests(InForceTestCase):
                 looked.append(key)
                 return super().get(key, default)
 
-        room = self.rules._rooms["den"]
+        room = self.rules.rooms["den"]
         room.by_key = Keys(room.by_key)
         self.assertEqual(self.entry(guest("al", "10.0.9.1")), "banned")
         self.assertEqual(len(looked), 2 * 2)  # by nick and by network, for each of the two questions of `entry`
@@ -424,7 +424,7 @@ class SpeechTests(InForceTestCase):
         for number in range(3):
             self.assertIsNone(self.speech(guest(f"al{number}"), HOUR + 1000 * number))
         self.assertIsNone(self.speech(guest("bo"), HOUR + 10_500))
-        self.assertEqual(sorted(self.rules._rooms["den"].spoken), ["@", "al1", "al2", "bo"])
+        self.assertEqual(sorted(self.rules.rooms["den"].spoken), ["@", "al1", "al2", "bo"])
 
 
 class OverTests(RulesTestCase):

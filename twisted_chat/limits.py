@@ -369,11 +369,11 @@ class SessionBucket(Bucket):
     the others of the address: it takes tokens that are still to come, and the time of the last one is its turn.
     """
 
-    __slots__ = ("_ahead", "_ahead_from", "_limited_at", "_own", "_refusals", "_rooms", "_shared")
+    __slots__ = ("_ahead", "_ahead_from", "_limited_at", "_own", "_refusals", "_rooms", "shared")
 
     def __init__(self, limits: Limits, now: float, shared: Bucket | None = None) -> None:
         super().__init__(limits.rate, limits.burst, now)
-        self._shared = shared or Bucket(0, 0, now)
+        self.shared = shared or Bucket(0, 0, now)
         self._own: Bucket | None = None
         """The tokens that nobody else of its address can use up; made once the address has none."""
         self._ahead = 0
@@ -391,16 +391,9 @@ class SessionBucket(Bucket):
         self.burst = float(limits.burst) if limits.rate else inf
         self.tokens = self.burst - spent
 
-    def take_for_request(self, clock: Callable[[], float]) -> None:
-        """Take one token. Raises `RateLimited` if there is none. The clock returns seconds."""
-        shared = self._shared
-        if self.tokens >= 1 and shared.tokens >= 1:
-            self.tokens -= 1
-            shared.tokens -= 1
-        else:
-            self._take_last(shared, clock())
-
-    def _take_last(self, shared: Bucket, now: float) -> None:
+    def take_for_request(self, now: float) -> None:
+        """Take one token, of those that have come up to now. Raises `RateLimited` if there is none."""
+        shared = self.shared
         self.refill(now)
         shared.refill(now)
         if self.tokens < 1:
@@ -441,7 +434,7 @@ class SessionBucket(Bucket):
     def take_for_part(self, price: float, clock: Callable[[], float]) -> float:
         """Charge for a read without a request. Returns the seconds for which nothing more should be read."""
         self.charge(price)
-        shared = self._shared
+        shared = self.shared
         if self.tokens >= 0 and shared.tokens >= 0:
             return 0.0
         now = clock()
@@ -459,7 +452,7 @@ class SessionBucket(Bucket):
         self.tokens -= price
         if self._own is not None:
             self._own.tokens -= price
-        shared = self._shared
+        shared = self.shared
         shared.tokens = max(shared.tokens - price, -shared.burst)
 
 

@@ -338,7 +338,7 @@ class Participant(ABC):
 
     def handle(self, request: Asked, size: int) -> None:
         """Handle a request now."""
-        work = 1 + size // KILOBYTE
+        work = 1 if size < KILOBYTE else 1 + size // KILOBYTE
         self._work += work
         turn = self.turn
         turn.work += work  # as `spend` does, without a call for each message

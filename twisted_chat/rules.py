@@ -273,7 +273,8 @@ class Rules:
 
     def __init__(self, operators: Iterable[str] = ()) -> None:
         self.operators = frozenset(operators)
-        self._rooms: dict[str, _RoomRules] = {}
+        self.rooms: dict[str, _RoomRules] = {}
+        """The rules of each room that has any, by its key. Most rooms have none."""
         self.locked: set[str] = set()
         """The keys of the rooms that are locked."""
         self._followers: list[Callable[[Change], object]] = []
@@ -285,15 +286,15 @@ class Rules:
     def apply(self, change: Change) -> None:
         """Put a change that is stored into force."""
         for key in change.ended:
-            rules = self._rooms.get(key.room)
+            rules = self.rooms.get(key.room)
             if rules is not None:
                 rules.unset(key)
                 if not rules.by_key:
-                    del self._rooms[key.room]
+                    del self.rooms[key.room]
             if key.kind == "lock":
                 self.locked.discard(key.room)
         for rule in change.made:
-            self._rooms.setdefault(rule.room, _RoomRules()).set(rule)
+            self.rooms.setdefault(rule.room, _RoomRules()).set(rule)
             if rule.kind == "lock":
                 self.locked.add(rule.room)
         for heard in self._followers:
@@ -308,7 +309,7 @@ class Rules:
         They have no effect any more, so nobody is called. Otherwise bans of one second each would fill the memory. They
         are looked for each time that the number of rules has doubled, so that each rule costs the same on average.
         """
-        rules = self._rooms.get(room)
+        rules = self.rooms.get(room)
         if rules is None or len(rules.by_key) < rules.sweep_at:
             return ()
         over = tuple(key for key, rule in rules.by_key.items() if rule.is_over(now))
@@ -316,7 +317,7 @@ class Rules:
             rules.unset(key)
         rules.sweep_at = max(FEW_RULES, 2 * len(rules.by_key))
         if not rules.by_key:
-            del self._rooms[room]
+            del self.rooms[room]
         return over
 
     # Rights
@@ -328,7 +329,7 @@ class Rules:
         key = account.name.key
         if key in self.operators:
             return Role.OPERATOR
-        rules = self._rooms.get(room)
+        rules = self.rooms.get(room)
         return Role.GUEST if rules is None else rules.roles.get(key, Role.GUEST)
 
     def check_entry(self, person: Person, room: Name, now: int) -> None:
@@ -349,7 +350,7 @@ class Rules:
 
     def _bar(self, person: Person, room: str, now: int) -> Rule | None:
         """Return the rule that keeps somebody out of a room: a ban, or its lock."""
-        rules = self._rooms.get(room)
+        rules = self.rooms.get(room)
         if rules is None:
             return None
         role = self.role(person.account, room)
@@ -363,7 +364,7 @@ class Rules:
 
     def check_server(self, person: Person, now: int) -> None:
         """Raise `WireError` (`banned`) if somebody may not be on this server at all."""
-        rules = self._rooms.get(SERVER_WIDE, _NO_RULES)
+        rules = self.rooms.get(SERVER_WIDE, _NO_RULES)
         if self.role(person.account) is not Role.OPERATOR:
             ban = rules.find(SERVER_WIDE, "ban", person, now)
             if ban is not None:
@@ -371,7 +372,7 @@ class Rules:
 
     def check_address(self, address: str, now: int) -> None:
         """Raise `WireError` (`banned`) if nobody from an address may be on this server."""
-        rules = self._rooms.get(SERVER_WIDE, _NO_RULES)
+        rules = self.rooms.get(SERVER_WIDE, _NO_RULES)
         for key in rules.networks_of(address):
             if not (ban := rules.by_key[key]).is_over(now):
                 raise _banned(ban, "from this server")
@@ -379,9 +380,9 @@ class Rules:
     def check_speech(self, person: Person, room: str, now: Callable[[], int]) -> None:
         """Raise `WireError` (`rate-limited`) if a member may not speak in a room now. Otherwise count it as a message.
 
-        `now` returns milliseconds since 1970. It is not called for a room without rules, as most rooms are.
+        `now` returns milliseconds since 1970. It is not called for a room without rules.
         """
-        rules = self._rooms.get(room)
+        rules = self.rooms.get(room)
         if rules is None or self.role(person.account, room) >= Role.MODERATOR:
             return
         time = now()
@@ -412,7 +413,7 @@ class Rules:
         In a room that somebody keeps order in, its topic is its sign: a stranger must not write on it what all who come
         read first. In a room without an owner or a moderator, nobody is there to set it for others.
         """
-        rules = self._rooms.get(room.key)
+        rules = self.rooms.get(room.key)
         if rules is None or self.role(person.account, room.key) >= Role.MEMBER:
             return
         if any(role >= Role.MODERATOR for role in rules.roles.values()):
@@ -420,12 +421,12 @@ class Rules:
 
     def may_change_nick(self, person: Person, room: str, now: Callable[[], int]) -> bool:
         """False for a guest who is muted in a room that it is in: under another nick it would not be."""
-        rules = self._rooms.get(room)
+        rules = self.rooms.get(room)
         return rules is None or rules.find(room, "mute", person, now()) is None
 
     def rename(self, old: str, new: str, room: str) -> None:
         """Note that a guest who is in a room has another nick now, for slow mode."""
-        rules = self._rooms.get(room)
+        rules = self.rooms.get(room)
         if rules is not None and old in rules.spoken:
             rules.spoken[new] = rules.spoken[old]
 
@@ -433,7 +434,7 @@ class Rules:
 
     def in_force(self, room: str, kind: RuleKind, now: int) -> list[Rule]:
         """List the rules of a kind in a room, by their subjects."""
-        rules = self._rooms.get(room, _NO_RULES)
+        rules = self.rooms.get(room, _NO_RULES)
         return sorted(
             (rule for rule in rules.by_key.values() if rule.kind == kind and not rule.is_over(now)),
             key=lambda rule: rule.subject,
@@ -441,20 +442,20 @@ class Rules:
 
     def of(self, room: str) -> list[Rule]:
         """List all rules of a room, expired ones included."""
-        return list(self._rooms.get(room, _NO_RULES).by_key.values())
+        return list(self.rooms.get(room, _NO_RULES).by_key.values())
 
     def __iter__(self) -> Iterator[Rule]:
         """Iterate over all known rules, expired ones included."""
-        for rules in self._rooms.values():
+        for rules in self.rooms.values():
             yield from rules.by_key.values()
 
     def get(self, key: RuleKey) -> Rule | None:
         """Return a rule by its key, even if it has expired."""
-        return self._rooms.get(key.room, _NO_RULES).by_key.get(key)
+        return self.rooms.get(key.room, _NO_RULES).by_key.get(key)
 
     def has_rules(self, room: str) -> bool:
         """True if there is a rule about a room, which means that it has an owner."""
-        return room in self._rooms
+        return room in self.rooms
 
 
 def as_network(subject: str) -> IPv4Network | IPv6Network | None:

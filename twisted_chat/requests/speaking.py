@@ -31,7 +31,9 @@ def _say(host: Host, session: Session, request: messages.Say) -> Deferred[None] 
             return introduced.addCallback(lambda _: _say(host, session, request))
         member = membership(session, request.room)
     room, msg = member.room, request.msg
-    host.accounts.rules.check_speech(session, room.log.name.key, host.now)
+    key, rules = room.log.name.key, host.accounts.rules
+    if key in rules.rooms:
+        rules.check_speech(session, key, host.now)
     size = len(msg)
     session.append_started(size)
     to_send = (size + BESIDE_TEXT) * len(room.members)

@@ -302,7 +302,8 @@ def _acks(room: str, own: list[Entry]) -> tuple[list[Ack | None], int]:
     fresh = 0
     time = -1
     for entry in own:
-        fresh += entry.fresh
+        if entry.fresh:
+            fresh += 1
         if entry.id is None:
             acks.append(None)
             continue

@@ -126,7 +126,7 @@ class PostgreSQLRegistry:
         return row.addCallback(_maybe, lambda row: Name(*row))
 
     def add(self, account: StoredAccount) -> Deferred[bool]:
-        row = (*account.name, account.skeleton, account.password, account.created, account.state)
+        row = (account.name.shown, account.name.key, account.skeleton, account.password, account.created, account.state)
         return self._fetch(_ADD, *row).addCallback(bool)
 
     def set_password(self, key: str, old: str, new: str) -> Deferred[bool]:

@@ -41,7 +41,7 @@ def find_alike(connection: sqlite3.Connection, skeleton: str) -> Name | None:
 def add(connection: sqlite3.Connection, account: StoredAccount) -> bool:
     """Store a new account; False if its key or its skeleton is another one's."""
     sql = f"INSERT INTO account ({_ACCOUNT}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-    row = (*account.name, account.skeleton, account.password, account.created, account.state)
+    row = (account.name.shown, account.name.key, account.skeleton, account.password, account.created, account.state)
     return connection.execute(sql, row).rowcount == 1
 
 
