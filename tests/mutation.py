@@ -289,7 +289,7 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "check: max((side.until(key) for side, key in self._sides(account, address, self._is_concerned(account,"
         " address))), default=0.0) -> max((side.until(key) for side, key in self._sides(account, address,"
         " self._is_concerned(account, address))), default=1.0)": "both have passed",
-        "after: min(beyond, 30) -> min(beyond, 31)": "both are beyond the longest pause",
+        "_after: min(beyond, 30) -> min(beyond, 31)": "both are beyond the longest pause",
         "until: 0.0 if failures is None else failures.until"
         " -> 1.0 if failures is None else failures.until": "both have passed",
     },
@@ -319,7 +319,7 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "_delete_one: session.closed or member.gone -> member.gone": "whoever is gone is out of all rooms",
     },
     "requests.moderation": {
-        "_ban: check_server_role(host, session, room) -> pass": "the gate only lets operators do without a room",
+        "_ban_target: check_server_role(host, session, room) -> pass": "the gate only lets operators do without a room",
         "_unban: check_server_role(host, session, room) -> pass": "the same",
         "_bans: check_server_role(host, session, room) -> pass": "the same",
     },
@@ -360,7 +360,6 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "read_before: self.head + 1 -> self.head + 2": "what was not handed out is left out anyway",
     },
     "room.page": {
-        "part: last - first -> last + first": "it is cut out of the whole instead",
         "with_answers: zip(own, answers, strict=True) -> zip(own, answers, strict=False)": "there are as many",
         "with_answers: entry.seq - begin -> entry.seq + begin": "the search finds the same place",
         "with_answers: records[0] -> records[1]": "the same",
