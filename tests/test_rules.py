@@ -200,7 +200,7 @@ class BanTests(InForceTestCase):
     def test_rooms_that_have_an_owner_and_no_more_have_no_indexes_of_their_own(self) -> None:
         for room in ("den", "attic"):
             self.make("role", "al", value=Role.OWNER, room=room)
-        den, attic = (self.rules._rooms[room] for room in ("den", "attic"))
+        den, attic = (self.rules.rooms[room] for room in ("den", "attic"))
         for index in ("_guests", "_looks", "_networks", "spoken"):
             self.assertIs(getattr(den, index), getattr(attic, index))
 
