@@ -158,6 +158,7 @@ class FakeLog:
     def __init__(self) -> None:
         self.trouble = ""
         self.patience = 5.0
+        self.most_appends = 1
         self.logs: dict[str, FakeRoomLog] = {}
         self.held: set[str] = set()
         self.failing: dict[str, Exception] = {}

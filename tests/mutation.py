@@ -337,7 +337,8 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "__init__: self._handled = 0 -> self._handled = 1": "only its differences count",
         "_has_entries: self._entries or self._backlog.count"
         " -> self._backlog.count": "while there are entries, the log is busy or the next turn has an end",
-        "_start: len(entries) > MESSAGES_A_TURN -> len(entries) >= MESSAGES_A_TURN": "they only go by the backlog",
+        "_next_entries: len(entries) > MESSAGES_A_TURN"
+        " -> len(entries) >= MESSAGES_A_TURN": "they only go by the backlog",
         "_remember: len(tail) or oldest.members -> oldest.members": "the room is looked at again later",
         "_fan_out_all: len(said) > 1 -> len(said) >= 1": "it is only slower",
         "_remember: len(tail) or oldest.members -> len(tail)": "the room is looked at again later",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import inf
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -49,6 +49,28 @@ class BacklogTests(SynchronousTestCase):
 
     def flood(self, author: str, numbers: Iterable[int]) -> list[str]:
         return [f"{author}{number}" for number in numbers]
+
+    def test_authors_that_are_not_free_wait_at_the_front(self) -> None:
+        self.flows = {"a": "x", "b": "x", "c": "x", "d": "x"}
+        self.add("a0", "a1", "b0", "c0", "d0")
+        self.assertEqual(self.take_free(9, "ab"), ["c0", "d0"])
+        self.assertEqual([self.backlog.has_from(cast(Any, self.authors[name])) for name in "abcd"], [1, 1, 0, 0])
+        self.add("c1")
+        self.assertEqual((self.take_free(9, "abc"), self.backlog.count), ([], 4))
+        self.assertEqual(self.take(9), ["a0", "a1", "b0", "c1"])
+        self.assertEqual((self.backlog.count, self.take(9)), (0, []))
+
+    def test_no_message_overtakes_one_of_its_author_that_is_not_free(self) -> None:
+        self.add("a0", "a1", "a2")
+        self.assertEqual(self.take_free(9, "1"), ["a0"])
+        self.assertEqual(self.take_free(9, "1"), [])
+        self.assertEqual(self.take_free(9, "2"), ["a1"])
+        self.assertEqual(self.take(9), ["a2"])
+
+    def take_free(self, most: int, letters: str) -> list[str]:
+        """Take messages, but none whose text has one of these letters."""
+        taken = self.backlog.take(most, inf, lambda entry: not set(letters) & set(entry.msg))
+        return [entry.msg for entry in taken]
 
     def test_one_author_gets_all_of_a_turn(self) -> None:
         self.add(*self.flood("a", range(5)))

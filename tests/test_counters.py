@@ -86,13 +86,13 @@ class MessageTests(SynchronousTestCase):
         self.alice.say("hello")
         self.server.fake.held.add("append")
         self.server.clock.turn()
-        self.assertTrue(self.counters.is_committing)
+        self.assertEqual(self.counters.commit_began, self.server.clock.seconds())
         self.assertEqual(self.counters.commits.count, self.commits)
         self.server.clock.advance(0.25)
         self.server.fake.release()
         self.server.settle()
         self.assertEqual((self.counters.commits.count, self.counters.commits.sum), (self.commits + 1, 0.25))
-        self.assertFalse(self.counters.is_committing)
+        self.assertIsNone(self.counters.commit_began)
         self.assertGreater(self.counters.turns.count, self.turns)
 
     def test_a_turn_is_counted_once(self) -> None:

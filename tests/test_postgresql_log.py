@@ -14,7 +14,7 @@ from twisted_chat import names
 from twisted_chat.log import DELETE, Entry, Record, RoomLog, RoomSummary, Unavailable
 from twisted_chat.stores.opened import Opened
 from twisted_chat.stores.postgresql import log as log_module
-from twisted_chat.stores.postgresql.database import fetch
+from twisted_chat.stores.postgresql.database import Connection, fetch
 from twisted_chat.stores.postgresql.log import PostgreSQLLog
 from twisted_chat.stores.postgresql.news import News, RoomNews
 from twisted_chat.stores.postgresql.text import from_sql, to_sql
@@ -352,19 +352,20 @@ class FollowingTests(ServersTestCase):
         await self.begin()
         there = await self.follow(self.other)
         await keep(self.other, [entry(there.log, "secret")], 5)
-        attempt, pages = self.other._database.attempt, 0
+        page, pages = self.other.page, 0
 
-        async def slow(*args: Any, **options: Any) -> Any:
+        async def slow(*args: Any) -> Any:
             nonlocal pages
-            result = await attempt(*args, **options)
+            result = await page(*args)
             pages += 1
             if pages == 1:
                 delete = Entry(there.log, names.nick("mo"), "", kind=DELETE, of=1)
                 await self.other._append([delete], 6)
             return result
 
-        self.patch(self.other._database, "attempt", slow)
+        self.patch(self.other, "page", slow)
         self.assertEqual(texts(await there.log.after(0, 1, PLENTY)), [""])
+        self.assertEqual(pages, 2)
 
     async def test_a_follower_that_fails_does_not_stop_the_others(self) -> None:
         await self.begin()
@@ -480,7 +481,7 @@ class TurnTests(ServersTestCase):
         await keep(self.one, [entry(here.log, "a")], 5)
         await keep(self.one, [entry(here.log, "b")], 5)
         arrays: list[list[Any]] = [["lobby"], ["lobby"], [1], ["al"], ["al"], [None], ["late"], [""], [None]]
-        late = self.sql(log_module._APPEND, self.one.server, 1, 5, *arrays)
+        late = self.sql(log_module._APPEND, self.one._lanes[-1].id, 1, 5, *arrays)
         error = await self.assertFailure(late, asyncpg.RaiseError)
         self.assertIn("given up", str(error))
         self.assertEqual(here.texts, ["a", "b"])
@@ -498,6 +499,84 @@ class TurnTests(ServersTestCase):
         await self.check()
         await self.until_true(lambda: there.records)
         self.assertEqual(there.records, here.records)
+
+    async def test_turns_of_several_rooms_are_under_way_at_the_same_time(self) -> None:
+        await self.begin()
+        count = self.one.most_appends
+        here = [await self.follow(self.one, f"room{number}") for number in range(count)]
+        there = [await self.follow(self.other, f"room{number}") for number in range(count)]
+        await keep(self.one, [entry(one.log, "0") for one in here], 4)
+        await self.until_true(lambda: all(one.records for one in there))
+        blocker = await self.on_loop(self.lock("SELECT FROM twisted_chat.room WHERE key = 'room0' FOR UPDATE"))
+        slow = self.one.append([entry(here[0].log, "slow", "1")], 5)
+        for number in range(3):
+            turns = [self.one.append([entry(one.log, f"{number}")], 6) for one in here[1:]]
+            for turn in turns:
+                await turn
+        self.assertFalse(slow.called)
+        blocker.terminate()
+        await slow
+        self.assertEqual([one.texts for one in here], [["0", "slow"], *[["0", "0", "1", "2"]] * (count - 1)])
+        await self.until_true(lambda: [len(one.records) for one in there] == [len(one.records) for one in here])
+        self.assertEqual([one.records for one in there], [one.records for one in here])
+
+    async def lock(self, sql: str) -> Connection:
+        """Hold a lock until the connection ends."""
+        connection = await asyncpg.connect(self.cluster.url)
+        self.addCleanup(connection.terminate)
+        await connection.execute(f"BEGIN; {sql}")
+        return connection
+
+    async def test_turns_under_way_whose_answers_are_lost_are_stored_once_each(self) -> None:
+        await self.begin()
+        here = [await self.follow(self.one, name) for name in "abc"]
+        self.lose_answers(3)
+        said = [entry(one.log, str(number), str(number)) for number, one in enumerate(here)]
+        turns = [self.one.append([one], 5) for one in said]
+        for turn in turns:
+            await self.until(turn)
+        self.assertEqual([one.texts for one in here], [["0"], ["1"], ["2"]])
+        self.assertEqual([(one.seq, one.fresh) for one in said], [(1, True)] * 3)
+        self.assertEqual((await self.sql("SELECT count(*) FROM message"))[0][0], 3)
+
+    async def test_a_turn_that_was_given_up_does_not_come_after_one_of_another_lane(self) -> None:
+        await self.begin(patience=0)
+        here = await self.follow(self.one)
+        await keep(self.one, [entry(here.log, "a")], 5)
+        arrays: list[list[Any]] = [["lobby"], ["lobby"], [1], ["al"], ["al"], [None], ["late"], [""], [None]]
+        for is_new in False, True:
+            lane = self.one._lanes[0 if is_new else -1]
+            self.one._lanes.remove(lane)
+            self.one._lanes.append(lane)
+            begun = self.lose_requests()
+            await self.assertFailure(self.one.append([entry(here.log, "late")], 5), Unavailable)
+            begun.clear()
+            self.one._lanes.reverse()
+            await keep(self.one, [entry(here.log, "b")], 6)
+            self.assertIsNot(self.one._lanes[-1], lane)
+            late = self.sql(log_module._APPEND, lane.id, lane.turn - 1, 5, *arrays)
+            error = await self.assertFailure(late, asyncpg.RaiseError)
+            self.assertIn("given up", str(error))
+            self.assertEqual(self.one._given_up, {})
+            self.one._lanes.reverse()
+            await keep(self.one, [entry(here.log, "c")], 7)
+            self.assertIs(self.one._lanes[-1], lane)
+        self.assertEqual(here.texts, ["a", "b", "c", "b", "c"])
+
+    def lose_requests(self) -> list[None]:
+        """Let appends fail before they reach the database, until the list is cleared."""
+        losing = [None]
+
+        def lossy(sql: str, *args: object) -> Any:
+            async def work(connection: Any) -> Any:
+                if "append" in sql and losing:
+                    raise ConnectionResetError
+                return await connection.fetch(sql, *args)
+
+            return work
+
+        self.patch(log_module, "fetch", lossy)
+        return losing
 
     async def test_the_same_message_through_two_servers_is_one(self) -> None:
         await self.begin()

@@ -774,6 +774,155 @@ class KeepingTests(SynchronousTestCase):
             self.assertEqual(fired, expected)
 
 
+class OverlapTests(SynchronousTestCase):
+    """A log may take several appends at the same time, if no author and no room is in two of them."""
+
+    def setUp(self) -> None:
+        self.server = Server()
+        self.server.fake.most_appends = 3
+        self.alice, self.bob, self.carol = (self.server.welcome(nick) for nick in ("alice", "bob", "carol"))
+        for peer in (self.alice, self.bob, self.carol):
+            for name in ("den", "attic", "zoo"):
+                peer.send({"type": "join", "room": name})
+        self.server.settle()
+        self.server.hush(self.alice, self.bob, self.carol)
+        self.server.fake.held.add("append")
+
+    @property
+    def appends(self) -> int:
+        return self.server.fake.calls["append"]
+
+    def say(self, peer: Any, room: str, text: str) -> None:
+        peer.say(text, room=room, id=text)
+        self.server.settle()
+
+    def release(self, append: int = 0) -> None:
+        """End one of the appends that are under way, counted from the oldest."""
+        self.server.fake.waiting.rotate(-append)
+        self.server.fake.release()
+        self.server.fake.waiting.rotate(append)
+        self.server.settle()
+
+    def texts(self, room: str) -> list[str]:
+        return [record.msg for record in self.server.fake.logs[room].records]
+
+    def acks(self, peer: Any) -> list[str]:
+        return [obj["id"] for obj in peer.got() if obj["type"] == "ack"]
+
+    def test_other_rooms_and_other_authors_do_not_wait(self) -> None:
+        self.say(self.alice, "den", "a")
+        self.say(self.bob, "attic", "b")
+        self.assertEqual(self.appends, 2)
+        self.release(1)
+        self.assertEqual((self.acks(self.alice), self.acks(self.bob)), ([], ["b"]))
+        self.release()
+        self.assertEqual((self.acks(self.alice), self.carol.texts()), (["a"], ["b", "a"]))
+
+    def test_there_are_no_more_than_the_log_takes(self) -> None:
+        self.server.fake.most_appends = 2
+        for peer, name in (self.alice, "den"), (self.bob, "attic"), (self.carol, "zoo"):
+            self.say(peer, name, name)
+        self.assertEqual(self.appends, 2)
+        self.release()
+        self.assertEqual(self.appends, 3)
+        for _ in range(2):
+            self.release()
+        self.assertEqual(self.acks(self.carol), ["zoo"])
+
+    def test_a_room_that_is_under_way_waits_and_keeps_its_order(self) -> None:
+        self.say(self.alice, "den", "a1")
+        self.say(self.bob, "den", "b1")
+        self.say(self.bob, "den", "b2")
+        self.assertEqual(self.appends, 1)
+        self.say(self.carol, "attic", "c1")
+        self.assertEqual(self.appends, 2)
+        self.say(self.alice, "den", "a2")
+        self.release()
+        self.assertEqual(self.appends, 3)
+        self.release(1)
+        self.assertEqual(self.texts("den"), ["a1", "b1", "b2", "a2"])
+        self.assertEqual((self.acks(self.alice), self.acks(self.bob)), (["a1", "a2"], ["b1", "b2"]))
+        self.assertEqual(self.acks(self.carol), [])
+
+    def test_the_acks_of_an_author_have_the_order_of_its_messages(self) -> None:
+        self.say(self.bob, "den", "b1")
+        self.say(self.alice, "den", "a1")
+        self.say(self.alice, "attic", "a2")
+        self.assertEqual(self.appends, 1, "the second one waits behind the first")
+        self.release()
+        self.assertEqual(self.appends, 2)
+        self.say(self.alice, "zoo", "a3")
+        self.assertEqual(self.appends, 2, "its author is under way")
+        self.release()
+        self.release()
+        self.assertEqual(self.acks(self.alice), ["a1", "a2", "a3"])
+
+    def test_what_waits_goes_on_where_its_room_is_free_though_there_is_much(self) -> None:
+        self.patch(appending, "MESSAGES_A_TURN", 2)
+        self.say(self.alice, "den", "a0")
+        for number in range(3):
+            self.bob.say(f"b{number}", room="den")
+            self.carol.say(f"c{number}", room="attic")
+        self.server.settle()
+        self.assertEqual(self.appends, 2)
+        self.release(1)
+        self.assertEqual((self.appends, self.texts("attic")), (3, ["c0", "c1"]))
+        self.release(1)
+        self.assertEqual((self.appends, self.texts("attic"), self.texts("den")), (3, ["c0", "c1", "c2"], []))
+        for _ in range(3):
+            self.release()
+        self.assertEqual(self.texts("den"), ["a0", "b0", "b1", "b2"])
+        self.assertFalse(self.server.chat.rooms._appending.is_busy)
+
+    def test_what_is_waited_for_is_not_overtaken(self) -> None:
+        self.say(self.alice, "den", "a1")
+        self.say(self.bob, "den", "b1")
+        fired: list[None] = []
+        self.server.chat.rooms.settled().addCallback(fired.append)
+        self.say(self.carol, "attic", "c1")
+        self.assertEqual(self.appends, 1)
+        self.release()
+        self.assertEqual((self.appends, fired), (2, []))
+        self.release()
+        self.assertEqual((fired, self.texts("den")), ([None], ["a1", "b1"]))
+        while self.server.fake.waiting:
+            self.release()
+        self.assertEqual(self.texts("attic"), ["c1"])
+
+    def test_one_that_fails_is_refused_and_the_others_go_on(self) -> None:
+        self.say(self.alice, "den", "a1")
+        self.say(self.bob, "attic", "b1")
+        self.say(self.alice, "den", "a2")
+        self.server.fake.refuse()
+        self.server.settle()
+        self.assertEqual([(obj["id"], obj["code"]) for obj in self.alice.got()], [("a1", "unavailable")])
+        self.assertEqual((self.acks(self.bob), self.appends), ([], 3))
+        for _ in range(2):
+            self.release()
+        self.assertEqual((self.acks(self.alice), self.acks(self.bob)), (["a2"], ["b1"]))
+
+    def test_a_turn_without_anything_to_append_is_not_repeated(self) -> None:
+        self.say(self.alice, "den", "a1")
+        self.say(self.bob, "den", "b1")
+        number = self.server.chat.rooms.turn.number
+        self.server.settle()
+        self.assertEqual(self.server.chat.rooms.turn.number, number)
+
+    def test_the_oldest_of_several_appends_shows_how_long_the_log_takes(self) -> None:
+        counters = self.server.chat.rooms.turn.counters
+        began = self.server.clock.seconds()
+        self.say(self.alice, "den", "a1")
+        self.server.clock.advance(1)
+        self.say(self.bob, "attic", "b1")
+        self.assertEqual(counters.commit_began, began)
+        before = counters.commits.sum
+        self.server.clock.advance(2)
+        self.release(1)
+        self.assertEqual((counters.commit_began, counters.commits.sum - before), (began, 2))
+        self.server.fake.refuse()
+        self.assertIsNone(counters.commit_began)
+
+
 class CountTests(SynchronousTestCase):
     """The cost of a turn, counted: it makes the server fast."""
 

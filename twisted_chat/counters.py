@@ -93,9 +93,8 @@ class Counters:
         """How often one was handed to a member that catches up, or to a bare client, in a page of the log."""
         self.turns = Histogram(TURN_BOUNDS)
         self.commits = Histogram(COMMIT_BOUNDS)
-        self.commit_began = 0.0
-        """When the append that is under way, or the last one, began."""
-        self.is_committing = False
+        self._commits_began: list[float] = []
+        """When the appends that are under way began, the oldest first."""
         self.failed_at: float | None = None
         """When an append failed last, unless one has succeeded since."""
         self.refused: Counter[str] = Counter()
@@ -107,20 +106,26 @@ class Counters:
         self.traffic: dict[str, Traffic] = {}
         """The bytes of the connections that have ended, by their kind."""
 
-    def commit_started(self) -> None:
-        """Called when an append begins. There is one at a time."""
-        self.commit_began = self.seconds()
-        self.is_committing = True
+    @property
+    def commit_began(self) -> float | None:
+        """When the oldest append that is under way began; None if none is."""
+        return self._commits_began[0] if self._commits_began else None
 
-    def commit_ended(self) -> None:
+    def commit_started(self) -> float:
+        """Called when an append begins. Returns when that was, which is handed over when it ends."""
+        began = self.seconds()
+        self._commits_began.append(began)
+        return began
+
+    def commit_ended(self, began: float) -> None:
         """Called when an append has stored its messages."""
-        self.commits.observe(self.seconds() - self.commit_began)
-        self.is_committing = False
+        self._commits_began.remove(began)
+        self.commits.observe(self.seconds() - began)
         self.failed_at = None
 
-    def commit_failed(self) -> None:
+    def commit_failed(self, began: float) -> None:
         """Called when an append has failed."""
-        self.is_committing = False
+        self._commits_began.remove(began)
         self.failed_at = self.seconds()
 
     def connection_ended(self, kind: str, traffic: Traffic) -> None:

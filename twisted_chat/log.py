@@ -177,6 +177,9 @@ class Log(Protocol):
     def room_count(self) -> int:
         """The number of rooms of which something is kept; see `RoomLog.is_kept`."""
 
+    most_appends: int
+    """The number of appends that may be under way at the same time."""
+
     def open(self, name: Name) -> Deferred[RoomLog]:
         """Open a room's log. A log without messages leaves no trace. Fails with `Unavailable`."""
 
@@ -189,8 +192,8 @@ class Log(Protocol):
         An entry of the kind `DELETE` takes the text of the message that it is about out of the log in the same turn:
         whatever is read from then on has `deleted` in its place, and soon no file has the text any more.
 
-        The Deferred fires when they are stored. Fails with `Unavailable`. There is one append at a time: the next call
-        comes after the last Deferred has fired.
+        The Deferred fires when they are stored. Fails with `Unavailable`. An append is under way until then. No room is
+        in two of them at the same time, and there are at most `most_appends`.
         """
 
     def rooms_of(self, author: str) -> Deferred[list[Name]]:

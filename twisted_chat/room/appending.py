@@ -21,7 +21,7 @@ from .. import clock
 from ..log import DELETE, Entry, Log, Record, Unavailable
 from ..messages import SERVER, SERVER_FAULT, Ack, Code, Error, time_text
 from ..names import DIRECT, address_of
-from .backlog import Backlog
+from .backlog import Backlog, size_to_send
 from .catching_up import CatchingUp
 from .members import Listener, Member, Room
 from .page import Page
@@ -43,6 +43,17 @@ _Said = dict[Room, dict[Member, list[Entry]]]
 """Messages by their rooms and authors."""
 
 
+class _Append:
+    """The messages of one turn, on their way into the log."""
+
+    def __init__(self, entries: list[Entry], began: float) -> None:
+        self.entries = entries
+        self.unacked = entries
+        """Those whose records the room has not heard yet."""
+        self.said = _by_author(entries)
+        self.began = began
+
+
 class Appending:
     """Appends messages and fans them out, and bounds the number that stays in memory."""
 
@@ -58,10 +69,15 @@ class Appending:
         """Their `size_to_send`, in all."""
         self._backlog = Backlog()
         """The messages of earlier turns that are not being appended yet."""
-        self._started = 0
-        """The number of messages that are being appended."""
-        self._unacked: list[Entry] = []
-        """Those of them whose records the room has not heard yet."""
+        self._is_blocked = False
+        """True once each author or room of the backlog was found to be in an append that is under way."""
+        self._appends: list[_Append] = []
+        """The appends that are under way, the oldest first. An author or a room is in one of them at most, so that acks
+        have the order of the messages, and a room's messages that in which they came."""
+        self._rooms: set[Room] = set()
+        """The rooms in these appends."""
+        self._authors: set[Listener] = set()
+        """The authors in these appends."""
         self._heard: dict[Room, Sequence[Record]] = {}
         """The records that the rooms have heard from their logs, and that no member was sent yet."""
         self._handled = 0
@@ -87,7 +103,8 @@ class Appending:
         self._backlog.add(self._entries, self._to_send)
         self._entries, self._to_send = [], 0
         self._backlog.let_others_wait()
-        self._waiting.append((self._handled + self._started + self._backlog.count, done))
+        started = sum(len(append.entries) for append in self._appends)
+        self._waiting.append((self._handled + started + self._backlog.count, done))
         self._turn.schedule()
         return done
 
@@ -99,7 +116,7 @@ class Appending:
     @property
     def is_busy(self) -> bool:
         """True while messages wait to be appended, or are being appended."""
-        return self._has_entries or bool(self._started)
+        return self._has_entries or bool(self._appends)
 
     @property
     def _has_entries(self) -> bool:
@@ -108,19 +125,29 @@ class Appending:
     # Into the log
 
     def do(self) -> None:
-        """Fan out what was heard, and append new messages unless an append is under way."""
+        """Fan out what was heard, and append new messages if the log takes one more append."""
         if self._heard:
             early: list[Entry] = []
-            unacked: list[Entry] = []
-            for entry in self._unacked:  # a log may hand the records of one room over before those of another one
-                (early if entry.fresh and entry.seq <= entry.room.seq else unacked).append(entry)
-            self._unacked = unacked
+            for append in self._appends:
+                unacked: list[Entry] = []
+                for entry in append.unacked:  # a log may hand the records of one room over before those of another one
+                    (early if entry.fresh and entry.seq <= entry.room.seq else unacked).append(entry)
+                append.unacked = unacked
             self._hand_out(_by_author(early))
-        if (self._entries or self._backlog.count) and not self._started:
+        if self._may_start:
             self._start()
 
     def has_more(self) -> bool:
-        return bool(self._heard) or (self._has_entries and not self._started)
+        return bool(self._heard) or self._may_start
+
+    @property
+    def _may_start(self) -> bool:
+        """True if there may be messages that can be appended now."""
+        if not self._appends:
+            return self._has_entries
+        if len(self._appends) >= self._log.most_appends or self._waiting:  # what is waited for goes before the others
+            return False
+        return bool(self._entries or (self._backlog.count and not self._is_blocked))
 
     def heard(self, room: Room, records: Sequence[Record]) -> None:
         """Called when a room's log has new records; without records, when it has changed in another way."""
@@ -131,37 +158,63 @@ class Appending:
         self._turn.schedule()
 
     def _start(self) -> None:
-        entries, self._entries = self._entries, []
-        many = len(entries) > MESSAGES_A_TURN or (len(entries) > 1 and self._to_send > BYTES_A_TURN)
-        if many or self._backlog.count:
-            self._backlog.add(entries, self._to_send)
-            entries = self._backlog.take(MESSAGES_A_TURN, BYTES_A_TURN)
-        self._to_send = 0
-        self._started = len(entries)
-        self._unacked = entries
+        entries = self._next_entries()
+        if not entries:
+            return
+        append = _Append(entries, self._counters.commit_started())
+        self._appends.append(append)
+        if self._log.most_appends > 1:
+            self._rooms.update(append.said)
+            self._authors.update(entry.origin.listener for entry in entries)
         time = clock.milliseconds(self._reactor)
-        self._counters.commit_started()
         try:
             now = self._log.append_now(entries, time)
         except Exception:
-            self._done(Failure(), entries)
+            self._done(Failure(), append)
             return
         if now:
-            self._done(None, entries)
+            self._done(None, append)
         else:
-            done = maybeDeferred(self._log.append, entries, time).addBoth(self._done, entries)
+            done = maybeDeferred(self._log.append, entries, time).addBoth(self._done, append)
             done.addCallback(lambda _: self._turn.schedule())  # it may take longer than this turn
 
-    def _done(self, result: Failure | None, entries: list[Entry]) -> None:
-        self._started = 0
-        unacked, self._unacked = self._unacked, []
+    def _next_entries(self) -> list[Entry]:
+        """Take as many messages as a turn appends out of those that wait, but none that an append has to end for."""
+        entries, self._entries = self._entries, []
+        to_send, self._to_send = self._to_send, 0
+        many = len(entries) > MESSAGES_A_TURN or (len(entries) > 1 and to_send > BYTES_A_TURN)
+        if not (many or self._backlog.count or self._appends):
+            return entries
+        if self._is_blocked and not many:
+            return [entry for entry in entries if self._is_free_or_waits(entry)]
+        self._backlog.add(entries, to_send)
+        taken = self._backlog.take(MESSAGES_A_TURN, BYTES_A_TURN, self._is_free)
+        self._is_blocked = not taken
+        return taken
+
+    def _is_free(self, entry: Entry) -> bool:
+        """True if neither the author nor the room of a message is in an append that is under way."""
+        return entry.origin.room not in self._rooms and entry.origin.listener not in self._authors
+
+    def _is_free_or_waits(self, entry: Entry) -> bool:
+        """True for a message that can be appended now. Another one waits, and with it what its author says later."""
+        if self._is_free(entry) and not self._backlog.has_from(entry.origin.listener):
+            return True
+        self._backlog.add([entry], size_to_send(entry))
+        return False
+
+    def _done(self, result: Failure | None, append: _Append) -> None:
+        entries, unacked, said = append.entries, append.unacked, append.said
+        self._appends.remove(append)
+        self._rooms.difference_update(said)
+        self._authors.difference_update(entry.origin.listener for entry in entries)
+        self._is_blocked = False
         self._handled += len(entries)
-        said = _by_author(entries)
         if result is None:
-            self._counters.commit_ended()
+            self._counters.commit_ended(append.began)
             self._hand_out(said if unacked is entries else _by_author(unacked))
         else:
-            self._counters.commit_failed()
+            self._counters.commit_failed(append.began)
             self._refuse(entries, result)
         for authors in said.values():
             for member, own in authors.items():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import takewhile
 from math import inf
 from typing import Final, NamedTuple
 
@@ -67,9 +68,17 @@ class Backlog:
             self._queue.add(author.flow, listener, first=True)
         return author.entries
 
-    def take(self, most: int, most_bytes: float = inf) -> list[Entry]:
-        """Take so many messages out, or all of them if there are fewer: until they are `most_bytes` to send."""
+    def has_from(self, listener: Listener) -> bool:
+        """True if messages of an author wait in the queues."""
+        return listener in self._authors
+
+    def take(self, most: int, most_bytes: float = inf, is_free: Callable[[Entry], bool] | None = None) -> list[Entry]:
+        """Take so many messages out, or all of them if there are fewer: until they are `most_bytes` to send.
+
+        With `is_free`, only those of the queues that are free, and none behind another one of its author.
+        """
         taken: list[Entry] = []
+        blocked: list[Listener] = []
         while self._first and len(taken) < most and most_bytes > 0:
             taken.append(self._first.popleft())
             most_bytes -= size_to_send(taken[-1])
@@ -80,6 +89,11 @@ class Backlog:
             nonlocal most_bytes
             author = self._authors[listener]
             part = author.entries[: min(share, most - len(taken))]
+            if is_free is not None:
+                part = list(takewhile(is_free, part))
+                if not part:
+                    blocked.append(listener)
+                    return 0
             work = 0.0
             if self.to_send > most_bytes:
                 left = _cut(part, most_bytes)
@@ -94,6 +108,8 @@ class Backlog:
 
         while self._queue and len(taken) < most and most_bytes > 0:
             self._queue.serve(take_share)
+        for listener in reversed(blocked):
+            self._queue.put_back(self._authors[listener].flow, listener)
         self.count -= len(taken)
         if not self.count:
             self.to_send = 0

@@ -68,6 +68,12 @@ class FairQueue(Generic[T]):
         if not flow.waits:
             self._wait(flow, False)
 
+    def put_back(self, name: str, item: T) -> None:
+        """Put an item that was not served after all back to the front of its flow."""
+        self.add(name, item, first=True)
+        first = self._flows[name].first
+        first.rotate(1)
+
     def _wait(self, flow: _Flow[T], goes_on: bool) -> None:
         flow.waits = True
         flow.start = max(flow.start, self._now)

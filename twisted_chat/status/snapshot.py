@@ -84,8 +84,9 @@ def trouble(chat: Chat, store: Condition) -> str:
         return f"the database takes no messages: {store.trouble}"
     counters = chat.counters
     now = counters.seconds()
-    if counters.is_committing and now - counters.commit_began > store.patience:
-        return f"the database has not stored a message for {now - counters.commit_began:.0f} s"
+    began = counters.commit_began
+    if began is not None and now - began > store.patience:
+        return f"the database has not stored a message for {now - began:.0f} s"
     if counters.failed_at is not None and now - counters.failed_at <= FAILED_SECONDS:
         return "the database could not store the last messages: the log of the server says why"
     return ""

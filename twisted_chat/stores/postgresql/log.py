@@ -25,7 +25,7 @@ from ... import clock
 from ...log import DELETE, Condition, DirectSummary, Entry, Heard, Record, RoomLog, RoomSummary, Unavailable
 from ...names import Name, is_direct
 from ..retention import EVERYTHING, Keep, Trimmer, Trusted
-from .database import LONG_SECONDS, Connection, Database, fetch
+from .database import APPENDERS, LONG_SECONDS, Connection, Database, fetch
 from .news import News
 from .text import from_sql, to_sql
 
@@ -53,6 +53,16 @@ class RoomState(NamedTuple):
     topic: str = ""
     seq: int = 0
     oldest: int = 0
+
+
+class Lane:
+    """One of several rows of turns, which are under way side by side: its own turns are one after the other."""
+
+    def __init__(self) -> None:
+        self.id = str(uuid.uuid4())
+        """How the database knows it: as a server."""
+        self.turn = 0
+        """The number of its last turn."""
 
 
 class PostgreSQLRoomLog:
@@ -108,10 +118,19 @@ class PostgreSQLRoomLog:
         return self._store.run(self._store.catch_up_to(self, seq))
 
     def after(self, seq: int, most: int, most_bytes: int) -> Deferred[list[Record]]:
-        return self._store.run(self._store.page(self, _AFTER, seq, most, most_bytes))
+        return self._page(_AFTER, seq, most, most_bytes)
 
     def before(self, seq: int, most: int, most_bytes: int) -> Deferred[list[Record]]:
-        return self._store.run(self._store.page(self, _BEFORE, seq, most, most_bytes))
+        return self._page(_BEFORE, seq, most, most_bytes)
+
+    def _page(self, sql: str, seq: int, most: int, most_bytes: int) -> Deferred[list[Record]]:
+        """Read a page, and read it again if a text was taken away before the reader has it."""
+        deletions = self.deletions
+
+        def read(records: list[Record]) -> list[Record] | Deferred[list[Record]]:
+            return records if self.deletions == deletions else self._page(sql, seq, most, most_bytes)
+
+        return self._store.run(self._store.page(self, sql, seq, most, most_bytes)).addCallback(read)
 
     def seqs_by(self, author: str, seq: int, most: int) -> Deferred[list[int]]:
         return self._store.run(self._store.seqs_by(self, author, seq, most))
@@ -123,6 +142,8 @@ class PostgreSQLRoomLog:
 class PostgreSQLLog:
     """The logs in a database; see `log.Log`."""
 
+    most_appends = APPENDERS
+
     def __init__(self, database: Database, reactor: Any, keep: Keep = EVERYTHING) -> None:
         """Prepare the logs in an open database."""
         self._database = database
@@ -133,8 +154,10 @@ class PostgreSQLLog:
         self.room_count = 0
         self.direct_heard: Callable[[Name, int], object] = lambda log, first: None
         """Called with a log of direct messages that is not open, and has new ones from a number on."""
-        self._turn = 0
-        """The number of its last turn."""
+        self._lanes = [Lane() for _ in range(APPENDERS)]
+        """Those without a turn under way."""
+        self._given_up: dict[str, int] = {}
+        """The turns that were given up, and may still come into the log, by their lanes: the number after each."""
         self._open: WeakValueDictionary[str, PostgreSQLRoomLog] = WeakValueDictionary()
         self._by_id: WeakValueDictionary[int, PostgreSQLRoomLog] = WeakValueDictionary()
         self._opening: list[News] | None = None
@@ -144,14 +167,13 @@ class PostgreSQLLog:
         """The rooms to which others have appended, and which are to be read."""
         self._is_reading = False
         self._under_way: set[RoomLog] = set()
-        """The rooms of the turn that is being appended. Their records are heard once the turn has its answer: some of
+        """The rooms of the turns that are being appended. Their records are heard once the turn has its answer: some of
         them may be its own, and its entries have no numbers before that."""
         self._turn_over = asyncio.Event()
-        """Set when the turn that is being appended is over."""
-        self._statements = 0
-        """The number of statements under way whose answers may have the ids of open rooms."""
-        self._unknown: dict[int, int] = {}
-        """The newest numbers that were told meanwhile of rooms with other ids than the known ones."""
+        """Set when one of the turns that are being appended is over."""
+        self._unknown: list[dict[int, int]] = []
+        """For each statement under way whose answer may have the ids of open rooms, the newest numbers that were told
+        meanwhile of rooms with other ids than the known ones."""
         self._turns: dict[str, int] = {}
         """The newest turn of each server of which this one has heard."""
         self._turns_checked: dict[str, int] = {}
@@ -201,19 +223,18 @@ class PostgreSQLLog:
         """Note the id of a room, by which others name it, and have it read if they have done so already."""
         if room.id is not None:
             self._by_id[room.id] = room
-            if self._unknown.get(room.id, 0) > room.seq:
+            if any(told.get(room.id, 0) > room.seq for told in self._unknown):
                 self._news[room] = None
 
     @contextmanager
     def _learning(self) -> Iterator[None]:
         """Remember what is told of unknown ids: the answer to a statement says whether they are those of open rooms."""
-        self._statements += 1
+        told: dict[int, int] = {}
+        self._unknown.append(told)
         try:
             yield
         finally:
-            self._statements -= 1
-            if not self._statements:
-                self._unknown.clear()
+            self._unknown = [other for other in self._unknown if other is not told]
             self._read_news()
 
     async def _states(self, keys: Sequence[str]) -> dict[str, RoomState]:
@@ -281,12 +302,7 @@ class PostgreSQLLog:
         time: int,
     ) -> None:
         places: dict[RoomLog, int] = {room: place for place, room in enumerate(rooms, 1)}
-        self._turn += 1
-        turn = self._turn
-        work = fetch(
-            _APPEND,
-            self.server,
-            turn,
+        args = (
             time,
             [room.name.key for room in rooms],
             [room.name.shown for room in rooms],
@@ -298,13 +314,36 @@ class PostgreSQLLog:
             [entry.kind for entry in firsts],
             [entry.of for entry in firsts],
         )
-        (row,) = await self._database.attempt(work, self._database.appending)
-        self._turns[self.server] = turn
+        row = await self._append_in_lane(args)
         for entry, seq, old in zip(firsts, row["seqs"], row["times"], strict=True):
             entry.seq, entry.time, entry.fresh = seq, time if old is None else old, old is None
         for entry, first in doubles:
             entry.seq, entry.time = first.seq, first.time
         await self._appended(rooms, row["rooms"], row["befores"], firsts)
+
+    async def _append_in_lane(self, args: Sequence[object]) -> Any:
+        """Append a turn, but not before a turn that was given up earlier. Returns the row of its answer."""
+        lane = self._lanes.pop()
+        lane.turn += 1
+        given_up = self._given_up.copy()
+        append = fetch(_APPEND, lane.id, lane.turn, *args)
+
+        async def work(connection: Connection) -> Any:
+            if given_up:
+                await connection.fetch(_GIVE_UP, list(given_up), list(given_up.values()))
+            return await append(connection)
+
+        try:
+            (row,) = await self._database.attempt(work, self._database.appending)
+        except BaseException:
+            lane.turn += 1
+            self._given_up[lane.id] = lane.turn
+            raise
+        finally:
+            self._lanes.append(lane)
+        self._given_up = {id: turn for id, turn in self._given_up.items() if given_up.get(id) != turn}
+        self._turns[lane.id] = lane.turn
+        return row
 
     async def _appended(
         self, rooms: Sequence[PostgreSQLRoomLog], ids: Sequence[int], befores: Sequence[int], entries: Sequence[Entry]
@@ -352,8 +391,9 @@ class PostgreSQLLog:
             if room is None:
                 if is_direct(one.key):
                     self.direct_heard(Name(one.key, one.key), one.first)
-                elif self._statements:
-                    self._unknown[one.id] = one.seq
+                else:
+                    for told in self._unknown:
+                        told[one.id] = max(one.seq, told.get(one.id, 0))
             elif room.seq < one.seq:
                 self._news[room] = None
         self._news.update((room, None) for key in news.states if (room := self._open.get(key)) is not None)
@@ -508,18 +548,14 @@ class PostgreSQLLog:
 
     async def page(self, room: PostgreSQLRoomLog, sql: str, seq: int, most: int, most_bytes: int) -> list[Record]:
         """Read a page of a room, `_AFTER` or `_BEFORE` a number, with what its follower has heard of by now."""
-        few = min(most, max(1, most_bytes // LONG))
-        while True:
-            deletions, head = room.deletions, room.seq
-            count, size = 0, 0
-            for count in dict.fromkeys((few, most)):
-                work = fetch(sql, room.id, seq, head, count, most_bytes)
-                records = [_record(row) for row in await self._database.attempt(work)]
-                size = sum(len(record.msg.encode()) for record in records)
-                if len(records) < count or size >= most_bytes:
-                    break
-            if room.deletions == deletions:
-                return records
+        few, head = min(most, max(1, most_bytes // LONG)), room.seq
+        for count in dict.fromkeys((few, most)):
+            work = fetch(sql, room.id, seq, head, count, most_bytes)
+            records = [_record(row) for row in await self._database.attempt(work)]
+            size = sum(len(record.msg.encode()) for record in records)
+            if len(records) < count or size >= most_bytes:
+                break
+        return records
 
     async def seqs_by(self, room: PostgreSQLRoomLog, author: str, seq: int, most: int) -> list[int]:
         """Find messages of an author in a room."""
@@ -577,6 +613,12 @@ def _without_doubles(entries: Sequence[Entry]) -> tuple[list[Entry], list[tuple[
 
 
 _APPEND: Final = "CALL append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, NULL, NULL, NULL, NULL)"
+
+# The turns before these ones do not come into the log any more.
+_GIVE_UP: Final = """
+INSERT INTO server AS s SELECT u.id, u.turn, now(), '{}', '{}', '{}', '{}'
+FROM unnest($1::uuid[], $2::bigint[]) AS u (id, turn) ORDER BY u.id
+ON CONFLICT (id) DO UPDATE SET turn = greatest(s.turn, excluded.turn), seen = excluded.seen"""
 
 _COUNTS: Final = "SELECT rooms, imports FROM store"
 

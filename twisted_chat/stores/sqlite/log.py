@@ -160,6 +160,8 @@ class SQLiteRoomLog:
 class SQLiteLog:
     """The logs in one file; see `log.Log`."""
 
+    most_appends = 1
+
     def __init__(
         self, file: DatabaseFile, reactor: Any, keep: Keep = EVERYTHING, journal_bytes: int = JOURNAL_BYTES
     ) -> None:
