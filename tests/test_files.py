@@ -122,9 +122,8 @@ class WritersTests(CommandTestCase):
 
 
 class URLTests(CommandTestCase):
-    def test_a_database_in_postgresql_is_none_of_these_commands(self) -> None:
+    def test_a_database_in_postgresql_is_backed_up_by_its_own_programs(self) -> None:
         self.filled()
-        for command in (["stats"], ["backup", "b.sqlite"], ["check"], ["account", "list"]):
-            outcome = self.run_command(*command, "--database", "postgresql://chat@localhost/chat")
-            self.assertEqual(outcome.status, 2, command)
-            self.assertIn("for PostgreSQL, use its own programs, such as pg_dump", outcome.errors)
+        outcome = self.run_command("backup", "b.sqlite", "--database", "postgresql://chat@localhost/chat")
+        self.assertEqual(outcome.status, 2)
+        self.assertIn("for PostgreSQL, use its own programs, such as pg_dump: see docs/operations.md", outcome.errors)

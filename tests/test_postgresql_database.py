@@ -16,7 +16,15 @@ from twisted.logger import globalLogPublisher
 
 from twisted_chat import names
 from twisted_chat.log import Condition, RoomLog, Unavailable, Unusable
-from twisted_chat.stores.postgresql.database import ATTEMPT_SECONDS, Connection, Database, explain, fetch
+from twisted_chat.stores.postgresql import database as database_module
+from twisted_chat.stores.postgresql.database import (
+    ATTEMPT_SECONDS,
+    Connection,
+    Database,
+    explain,
+    fetch,
+    is_passing,
+)
 from twisted_chat.stores.postgresql.log import PostgreSQLLog
 from twisted_chat.stores.postgresql.news import News
 from twisted_chat.stores.postgresql.urls import check_url, hosts_of, is_url, without_password
@@ -36,16 +44,20 @@ class DatabaseTestCase(PostgreSQLTestCase):
         return super().setUp()
 
     def logged(self) -> list[str]:
+        """List what the store has logged, but for the clock of the tests, which is wrong by decades."""
         events = [event for event in self.events if str(event.get("log_namespace", "")).startswith("twisted_chat")]
         lines = [str(event["log_format"]).format(**event) for event in events]
-        return [
-            line for line in lines if not line.startswith("the clock of this machine")
-        ]  # that of the tests is wrong
+        return [line for line in lines if "the clock of this machine" not in line]
 
     async def open(self, url: str | None = None, **options: Any) -> PostgreSQLLog:
         log: Any = (await self.open_postgresql(url, **options)).log
         await self.until_true(lambda: log._listens_on is not None)
         return log  # type: ignore[no-any-return]  # the store that a test opens is this one
+
+    def database(self, url: str | None = None, patience: float = 600) -> Database:
+        database = Database(url or self.cluster.url, self.clock, self.loop, patience)
+        self.addCleanup(lambda: database.run(database.close()))
+        return database
 
     async def room(self, log: PostgreSQLLog, name: str = "lobby") -> RoomLog:
         return await log.open(names.room(name))
@@ -189,11 +201,6 @@ class StandbyTests(DatabaseTestCase):
 class AttemptTests(DatabaseTestCase):
     """What can be attempted again, and what cannot."""
 
-    def database(self, url: str | None = None, patience: float = 600) -> Database:
-        database = Database(url or self.cluster.url, self.clock, self.loop, patience)
-        self.addCleanup(lambda: database.run(database.close()))
-        return database
-
     async def test_the_last_attempt_takes_no_more_time_than_is_left(self) -> None:
         database, connections = self.database(patience=5), []
 
@@ -289,6 +296,88 @@ class AttemptTests(DatabaseTestCase):
         await self.sql("SELECT pg_terminate_backend($1)", pid)
         await closed
         self.assertEqual([failure.type for failure in done], [Unavailable])
+
+
+class OpeningTests(DatabaseTestCase):
+    """A database that cannot be used is refused, with what to do."""
+
+    async def refusal(self, **options: Any) -> str:
+        error = await self.assertFailure(self.open_postgresql(**options), Unusable)
+        return str(error)
+
+    async def test_what_is_wrong_with_a_database_is_said_with_what_to_do(self) -> None:
+        for command in (
+            "DROP DATABASE IF EXISTS latin",
+            "DROP DATABASE IF EXISTS strict",
+            "DROP ROLE IF EXISTS guest",
+            "CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0",
+            "CREATE DATABASE strict",
+            "CREATE ROLE guest LOGIN PASSWORD 'x'",
+        ):
+            await self.sql(command)
+        guest = self.cluster.url_of("strict").replace("postgres@", "guest@")
+        for url, why in (
+            (self.cluster.url_of("latin"), "has the encoding LATIN1: make a database with the encoding UTF8"),
+            (self.cluster.url_of("nowhere"), 'database "nowhere" does not exist: make it with createdb'),
+            (guest, "permission denied for database strict: the user of the URL needs a database of its own, or"),
+        ):
+            text = await self.refusal(url=url)
+            self.assertIn(why, text)
+            self.assertTrue(text.startswith(without_password(url)), text)
+            self.assertEqual(text.count("cannot be used"), "encoding" not in why)
+
+    def test_a_wrong_password_is_explained(self) -> None:
+        error = asyncpg.InvalidPasswordError('password authentication failed for user "chat"')
+        self.assertEqual(
+            explain(error),
+            'password authentication failed for user "chat": put the right one into ~/.pgpass, or the file that '
+            "PGPASSFILE names",
+        )
+        self.assertTrue(is_passing(error), "somebody may just be changing it")
+
+    async def test_tables_are_upgraded_once(self) -> None:
+        await self.open()
+        self.patch(database_module, "VERSION", 3)
+        files = {
+            "upgrade_2.sql": "CREATE TABLE two (); UPDATE store SET version = 2",
+            "upgrade_3.sql": "DROP TABLE two; CREATE TABLE three (); UPDATE store SET version = 3, oldest = 2",
+        }
+        self.patch(database_module, "sql_file", files.__getitem__)
+        for _ in range(2):
+            await self.open()
+        self.assertEqual([tuple(row) for row in await self.sql("SELECT version, oldest FROM store")], [(3, 2)])
+        await self.sql("SELECT * FROM three")
+
+    async def test_a_command_upgrades_nothing(self) -> None:
+        await self.open()
+        self.patch(database_module, "VERSION", 2)
+        database = self.database()
+        refused: Any = database.run(database.open(may_make=False))
+        error = await self.assertFailure(refused, Unusable)
+        self.assertIn("was written by an older version: start a server, which upgrades it", str(error))
+
+    async def test_a_server_goes_on_with_tables_of_a_newer_version_that_it_can_use(self) -> None:
+        log = await self.open()
+        await self.sql("UPDATE store SET version = 9")
+        other = await self.open()
+        for one in log, other:
+            await keep(one, [entry(await self.room(one), "a")], 5)
+            self.assertEqual(one.condition().trouble, "")
+
+    async def test_a_server_takes_nothing_once_the_tables_need_a_newer_version(self) -> None:
+        log = await self.open()
+        room = await self.room(log)
+        await self.sql("UPDATE store SET version = 2, oldest = 2")
+        await self.until_true(lambda: log.condition().trouble)
+        why = "a newer version of twisted_chat has upgraded it: restart this server with that version"
+        self.assertEqual(log.condition().trouble, why)
+        refused: Any = log.append([entry(room, "a")], 5)
+        error = await self.assertFailure(refused, Unavailable)
+        self.assertEqual(str(error), why)
+        self.assertEqual((await self.sql("SELECT count(*) FROM message"))[0][0], 0)
+        self.clock.advance(5)
+        self.assertEqual(self.logged(), [f"{log._database.shown} does not work now: {why}"])
+        self.assertIn("was upgraded by a newer version of twisted_chat: use that one", await self.refusal())
 
 
 class ListeningTests(DatabaseTestCase):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import sys
 import time
 from argparse import ArgumentParser, Namespace
@@ -15,9 +14,9 @@ from .. import names
 from ..messages import SERVER, WireError, time_text
 from ..passwords import check_password, hash_now
 from ..registry import AccountState, Action, StoredAccount
-from ..stores.sqlite import database, registry_sql
 from . import Command, Problem
-from .files import reading, takes_database, writing
+from .account_stores import AccountStore, accounts_of, changing_accounts
+from .files import takes_database
 from .table import table
 
 PAGE: Final = 5_000
@@ -28,7 +27,7 @@ _HEADS: Final = ("nick", "state", "registered (UTC)", "tokens")
 _Prompt = Callable[[str], str]
 """Shows a text on the terminal, and returns the line that is typed."""
 
-_Change = Callable[[sqlite3.Connection, StoredAccount], None]
+_Change = Callable[[AccountStore, StoredAccount], None]
 """Changes an account as part of a transaction."""
 
 
@@ -38,7 +37,7 @@ def _arguments(parser: ArgumentParser) -> None:
 
     def add(name: str, text: str, act: Callable[..., int]) -> ArgumentParser:
         action: ArgumentParser = actions.add_parser(name, help=text, description=text)
-        takes_database(action)
+        takes_database(action, of_any_kind=True)
         action.set_defaults(act=act, action=name)
         return action
 
@@ -77,8 +76,6 @@ def run(
     is_terminal: Callable[[], bool] = _is_terminal,
 ) -> int:
     """Run the command. Where the input is a terminal, `prompt` asks for a password, and `confirm` whether to go on."""
-    if not os.path.exists(options.database):
-        raise Problem(f"there is no file {options.database}: give the server's file with --database")
     options.prompt, options.confirm = (prompt, confirm) if is_terminal() else (None, None)
     act: Callable[[Namespace], int] = options.act
     try:
@@ -88,12 +85,11 @@ def run(
 
 
 def _list(options: Namespace) -> int:
-    with reading(options.database) as connection:
-        sql = "SELECT account, count(*) FROM token GROUP BY account"
-        tokens: dict[str, int] = dict(connection.execute(sql).fetchall())
+    with accounts_of(options.database) as store:
+        tokens = store.token_counts()
         rows: list[tuple[str, ...]] = []
         last = ""
-        while page := registry_sql.accounts(connection, last, PAGE, options.state):
+        while page := store.accounts(last, PAGE, options.state):
             last = page[-1].name.key
             rows += [(a.name.shown, a.state, _minute(a.created), str(tokens.get(a.name.key, 0))) for a in page]
     print("\n".join(table(_HEADS, rows)))
@@ -115,43 +111,32 @@ def _add(options: Namespace) -> int:
         raise Problem(f"{name.shown} is what a client without a hello is called: choose another one")
     hashed = hash_now(_new_password(options.prompt, name.shown))
     account = StoredAccount(name=name, skeleton=names.skeleton(name.shown), password=hashed, created=_now())
-    with writing(options.database) as connection, database.transaction(connection):
-        if not registry_sql.add(connection, account):
+    with changing_accounts(options.database) as store:
+        if not store.add(account):
             raise Problem(f"the nick {name.shown} is that of another account, or looks like it: choose another one")
-        registry_sql.write_action(connection, _action(options, account))
+        store.write_action(_action(options, account))
     print(f"{name.shown} has an account")
     return 0
 
 
 def _approve(options: Namespace) -> int:
-    def approve(connection: sqlite3.Connection, account: StoredAccount) -> None:
-        registry_sql.set_state(connection, account.name.key, "active")
-
-    for account in _change(options, approve):
+    for account in _change(options, lambda store, account: store.approve(account.name.key)):
         print(f"{account.name.shown} is let in")
     return 0
 
 
 def _suspend(options: Namespace) -> int:
-    def suspend(connection: sqlite3.Connection, account: StoredAccount) -> None:
-        registry_sql.set_state(connection, account.name.key, "suspended")
-        registry_sql.end_sessions(connection, account.name.key)
-
-    for account in _change(options, suspend):
+    for account in _change(options, lambda store, account: store.suspend(account.name.key)):
         print(f"{account.name.shown} is suspended")
     return 0
 
 
 def _remove(options: Namespace) -> int:
     if not options.yes:
-        with reading(options.database) as connection:
-            accounts = [_find(connection, nick) for nick in options.nicks]
+        with accounts_of(options.database) as store:
+            accounts = [_find(store, nick) for nick in options.nicks]
         _confirm(options.confirm, f"Remove {', '.join(account.name.shown for account in accounts)} for good?")
-
-    def remove(connection: sqlite3.Connection, account: StoredAccount) -> None:
-        registry_sql.remove(connection, account.name.key)
-
-    for account in _change(options, remove):
+    for account in _change(options, lambda store, account: store.remove(account.name.key)):
         print(f"{account.name.shown} is removed, and the nick stays reserved for good")
     return 0
 
@@ -166,16 +151,10 @@ def _confirm(confirm: _Prompt | None, question: str) -> None:
 
 def _reset_password(options: Namespace) -> int:
     (nick,) = options.nicks
-    with reading(options.database) as connection:
-        _find(connection, nick)  # before the password is asked for
+    with accounts_of(options.database) as store:
+        _find(store, nick)  # before the password is asked for
     hashed = hash_now(_new_password(options.prompt, nick))
-
-    def reset(connection: sqlite3.Connection, account: StoredAccount) -> None:
-        registry_sql.set_password(connection, account.name.key, account.password, hashed)
-        registry_sql.revoke_tokens(connection, account.name.key, None)
-        registry_sql.end_sessions(connection, account.name.key)
-
-    (account,) = _change(options, reset)
+    (account,) = _change(options, lambda store, account: store.reset_password(account, hashed))
     print(f"{account.name.shown} has a new password, and no tokens")
     if account.state != "active":
         print(f"{account.name.shown} is {account.state}: approve lets it in", file=sys.stderr)
@@ -202,11 +181,11 @@ def _change(options: Namespace, change: _Change) -> list[StoredAccount]:
 
     Raises `Problem`.
     """
-    with writing(options.database) as connection, database.transaction(connection):
-        accounts = [_find(connection, nick) for nick in options.nicks]
+    with changing_accounts(options.database) as store:
+        accounts = [_find(store, nick) for nick in options.nicks]
         for account in accounts:
-            change(connection, account)
-            registry_sql.write_action(connection, _action(options, account))
+            change(store, account)
+            store.write_action(_action(options, account))
     return accounts
 
 
@@ -227,10 +206,10 @@ def _now() -> int:
     return int(time.time() * 1000)
 
 
-def _find(connection: sqlite3.Connection, nick: str) -> StoredAccount:
+def _find(store: AccountStore, nick: str) -> StoredAccount:
     """Find an account that can be changed. A removed one cannot: its next bearer would read its direct messages."""
     try:
-        account = registry_sql.find(connection, names.author(nick).key)
+        account = store.find(names.author(nick).key)
     except WireError as error:
         raise Problem(f"'{nick}' is no nick: {error.text}") from None
     if account is None:

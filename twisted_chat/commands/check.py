@@ -14,20 +14,21 @@ import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, NamedTuple, get_args
+from typing import Final, NamedTuple
 
 from .. import names
 from ..log import DELETE
-from ..messages import WireError
-from ..registry import AccountState
-from ..rules import Role
 from ..status import units
+from ..stores.postgresql.urls import is_url, without_password
 from ..stores.sqlite import database
 from ..stores.sqlite.file import PINNED_BYTES
 from ..stores.sqlite.lock import is_in_use
 from ..stores.sqlite.store import is_open_to_all
 from . import Command
+from .check_postgresql import check_database
 from .files import PAGE, own_files, reading, takes_database
+from .findings import RESTORE, Findings, check_accounts, check_rules, key_of, key_of_author, many
+from .postgresql import reading_postgresql
 from .progress import Progress
 
 STEPS: Final = 200_000
@@ -36,67 +37,38 @@ STEPS: Final = 200_000
 LITTLE_SPACE: Final = 2**30
 """Bytes of free disk space of which the command warns: a day of a room with 60 messages per second."""
 
-NAMED: Final = 3
-"""The number of places that are named where the same thing is wrong in many."""
-
 MAX_DAMAGE: Final = 100
 """The number of errors after which SQLite stops to look for more."""
 
 _DAY: Final = 24 * 60 * 60 * 1000
 
-_RESTORE: Final = "Stop the server and put a backup in its place"
-
-
-class _Finding(NamedTuple):
-    what: str
-    remedy: str
-    is_problem: bool
-
-
-class Findings:
-    """What was found. The same thing in many places is reported once."""
-
-    def __init__(self) -> None:
-        self._places: dict[_Finding, list[str]] = {}
-
-    def problem(self, what: str, remedy: str, *places: str) -> None:
-        """Note something that is wrong, and what to do about it."""
-        self._places.setdefault(_Finding(what, remedy, True), []).extend(places)
-
-    def note(self, what: str, remedy: str, *places: str) -> None:
-        """Note something that an operator should know, and that is not wrong by itself."""
-        self._places.setdefault(_Finding(what, remedy, False), []).extend(places)
-
-    @property
-    def problems(self) -> int:
-        return sum(finding.is_problem for finding in self._places)
-
-    def lines(self) -> Iterator[str]:
-        """Yield a line for each finding, the problems first."""
-        for finding, places in sorted(self._places.items(), key=lambda item: not item[0].is_problem):
-            more = len(places) - NAMED
-            named = ", ".join(places[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
-            what = f"{finding.what}: {named}" if places else finding.what
-            yield f"{'problem' if finding.is_problem else 'note'}: {what}. {finding.remedy}."
-
 
 def _arguments(parser: ArgumentParser) -> None:
-    takes_database(parser)
+    takes_database(parser, of_any_kind=True)
 
 
 def run(options: Namespace, sleep: Callable[[float], object] = time.sleep) -> int:
     """Run the command. It `sleep`s now and then, for as long as it has worked: half of the time is the server's."""
-    path = options.database
+    path: str = options.database
     findings = Findings()
+    if is_url(path):
+        with reading_postgresql(path) as database_connection, Progress("messages", 0) as progress:
+            counts = check_database(database_connection, findings, progress)
+        return _report(findings, without_password(path), counts)
     is_served = os.path.exists(path) and is_in_use(path)  # before SQLite opens it
     with reading(path, of_any_version=True) as connection:
         _check_files(path, is_served, findings)
         connection.execute("BEGIN")
         with Progress("steps", 0) as progress, _pauses(connection, progress, sleep):
             counts = _check_contents(connection, path, findings)
+    return _report(findings, path, counts)
+
+
+def _report(findings: Findings, path: str, counts: str) -> int:
+    """Print what was found. Returns the exit status."""
     for line in findings.lines():
         print(line)
-    print(f"{path}: {counts}{_many(findings.problems, 'problem') if findings.problems else 'no problem'} found")
+    print(f"{path}: {counts}{many(findings.problems, 'problem') if findings.problems else 'no problem'} found")
     return 1 if findings.problems else 0
 
 
@@ -179,7 +151,7 @@ def _check_contents(connection: sqlite3.Connection, path: str, findings: Finding
     """Check everything in a database. Returns what it has, for the last line."""
     damage = [text for (text,) in connection.execute(f"PRAGMA integrity_check({MAX_DAMAGE})") if text != "ok"]
     if damage:
-        findings.problem(f"{path} is damaged", _RESTORE, *damage)
+        findings.problem(f"{path} is damaged", RESTORE, *damage)
         return ""  # what is read from a damaged file says nothing
     version = database.check(connection, path)
     if version < database.version_of():
@@ -192,24 +164,20 @@ def _check_contents(connection: sqlite3.Connection, path: str, findings: Finding
     _check_references(connection, findings)
     messages = _Messages(connection, findings)
     rooms = messages.check()
-    accounts = _check_accounts(connection, findings)
-    _check_rules(connection, findings)
-    return f"{_many(rooms, 'room')}, {_many(messages.count, 'message')}, {_many(accounts, 'account')}: "
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s' * (count != 1)}"
+    accounts = check_accounts(connection, findings)
+    check_rules(connection, findings)
+    return f"{many(rooms, 'room')}, {many(messages.count, 'message')}, {many(accounts, 'account')}: "
 
 
 def _check_references(connection: sqlite3.Connection, findings: Findings) -> None:
     lost = [f"{table} {row}" for table, row, _, _ in connection.execute("PRAGMA foreign_key_check")]
     if lost:
         findings.problem(
-            "rows belong to a room or an account that is not there, so nobody can read them", _RESTORE, *lost
+            "rows belong to a room or an account that is not there, so nobody can read them", RESTORE, *lost
         )
     (rows,) = connection.execute("SELECT count(*) FROM store").fetchone()
     if rows != 1:
-        findings.problem(f"the table store has {rows} rows instead of one", _RESTORE)
+        findings.problem(f"the table store has {rows} rows instead of one", RESTORE)
 
 
 class _Row(NamedTuple):
@@ -252,8 +220,8 @@ class _Messages:
         for id, *row in self._connection.execute(f"SELECT room, {_COLUMNS} FROM journal ORDER BY row"):
             journal.setdefault(id, []).append(_Row(*row))
         for id, key, name, skipped in rooms:
-            if name and _key_of(name) != key:
-                self._findings.problem("the key of a room is not that of its name", _RESTORE, name)
+            if name and key_of(name) != key:
+                self._findings.problem("the key of a room is not that of its name", RESTORE, name)
             # As elsewhere, nothing says who talks to whom.
             shown = "direct messages" if names.is_direct(key) else name or key
             self._check_room(id, shown, skipped, journal.get(id, []))
@@ -301,10 +269,10 @@ class _Messages:
         """Check entries of a log one by one, and add to `deletions` the numbers that are deleted by them."""
         if not _is_utf8(b"\n".join([row.texts for row in page])):
             places = [f"{row.seq} in {name}" for row in page if not _is_utf8(row.texts)]
-            self._findings.problem("texts are damaged", _RESTORE, *places)
+            self._findings.problem("texts are damaged", RESTORE, *places)
             return
         for author, key in {(row.author, row.author_key) for row in page} - self._authors:
-            if _key_of_author(author.decode()) != key.decode():
+            if key_of_author(author.decode()) != key.decode():
                 self._findings.problem(
                     "the key of an author is not that of the name, so that a message could be stored twice",
                     "Export the room, and import it into a new database",
@@ -338,68 +306,6 @@ def _is_utf8(text: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _key_of(log: str) -> str | None:
-    """Return the key of the name of a log, or None if it is not valid."""
-    try:
-        return names.log(log).key
-    except WireError:
-        return None
-
-
-def _key_of_author(nick: str) -> str | None:
-    try:
-        return names.author(nick).key
-    except WireError:
-        return None
-
-
-# Accounts and rules
-
-
-def _check_accounts(connection: sqlite3.Connection, findings: Findings) -> int:
-    """Check each account. Returns their number."""
-    count = 0
-    for key, name, skeleton, password, state in connection.execute(
-        "SELECT key, name, skeleton, password, state FROM account ORDER BY key"
-    ):
-        count += 1
-        if _key_of_author(name) != key or names.skeleton(name) != skeleton:
-            findings.problem(
-                "an account's key or skeleton is not that of its name, so that somebody else could take a name like it",
-                "Export everything with --accounts, and import it into a new database",
-                name,
-            )
-        if state not in get_args(AccountState) or (password != "" and not password.startswith("$argon2")):
-            findings.problem("an account's state or password is damaged", _RESTORE, name)
-    removed = connection.execute(
-        """SELECT DISTINCT name FROM account WHERE state = 'removed' AND (
-               EXISTS (SELECT 1 FROM token WHERE account = key)
-               OR EXISTS (SELECT 1 FROM rule WHERE kind = 'role' AND subject = key))"""
-    )
-    if left := [name for (name,) in removed]:
-        findings.problem("a removed account has tokens or roles", _RESTORE, *left)
-    return count
-
-
-def _check_rules(connection: sqlite3.Connection, findings: Findings) -> None:
-    roles: dict[str, set[int]] = {}
-    for room, shown, value, has_account in connection.execute(
-        """SELECT room, shown, value, EXISTS (SELECT 1 FROM account WHERE key = subject)
-           FROM rule WHERE kind = 'role' ORDER BY room, subject"""
-    ):
-        roles.setdefault(room, set()).add(value)
-        if value not in tuple(Role):
-            findings.problem("a role is none that there is", "Grant it again", f"{shown} in {room}")
-        if not has_account:
-            findings.note(
-                "roles are those of names without an account, which whoever registers such a name gets",
-                "Take them back with /grant, unless the accounts come from --auth",
-                f"{shown} in {room}",
-            )
-    if ownerless := [room for room, values in roles.items() if Role.OWNER not in values]:
-        findings.note("rooms have moderators or members, and no owner", "An operator can /grant one", *ownerless)
 
 
 CHECK: Final = Command("check", "Look for damage and contradictions in the database.", _arguments, run)

@@ -85,7 +85,9 @@ def takes_database(parser: ArgumentParser, of_any_kind: bool = False) -> None:
 def _file(text: str) -> str:
     """Check that a database is no URL, which the server takes, too. Raises `ArgumentTypeError`."""
     if "://" in text:
-        raise ArgumentTypeError("takes a file of SQLite; for PostgreSQL, use its own programs, such as pg_dump")
+        raise ArgumentTypeError(
+            "takes a file of SQLite; for PostgreSQL, use its own programs, such as pg_dump: see docs/operations.md"
+        )
     return text
 
 

@@ -33,6 +33,9 @@ class PostgreSQLConnection:
         FROM room WHERE name <> '' ORDER BY key"""
     """What `files.rooms` asks for."""
 
+    bytes_of = "octet_length({})"
+    """The bytes of a text, in a statement."""
+
     def __init__(self, loop: asyncio.AbstractEventLoop, connection: Any) -> None:
         self._loop = loop
         self._connection = connection
@@ -78,8 +81,8 @@ class _Call:
 
 
 @contextmanager
-def connecting(url: str) -> Iterator[PostgreSQLConnection]:
-    """Open a database, whose tables are made if it has none. Raises `Problem` and `Unusable`."""
+def connecting(url: str, may_make: bool = True) -> Iterator[PostgreSQLConnection]:
+    """Open a database, whose tables are made if it has none and it `may_make` them. Raises `Problem` and `Unusable`."""
     if find_spec("asyncpg") is None:
         raise Problem(
             "a database in PostgreSQL needs a package that is missing: pip install 'twisted_chat[postgresql]'"
@@ -89,7 +92,7 @@ def connecting(url: str) -> Iterator[PostgreSQLConnection]:
     loop = asyncio.new_event_loop()
     database = Database(url, _Clock(loop), loop)
     try:
-        loop.run_until_complete(database.open())
+        loop.run_until_complete(database.open(may_make))
         with_connection = database.reading.connection()
         connection = loop.run_until_complete(with_connection.__aenter__())
         yield PostgreSQLConnection(loop, connection)
@@ -105,7 +108,7 @@ def connecting(url: str) -> Iterator[PostgreSQLConnection]:
 @contextmanager
 def reading_postgresql(url: str) -> Iterator[PostgreSQLConnection]:
     """Open a database to read from it, as it is at one moment. Raises `Problem` and `Unusable`."""
-    with connecting(url) as connection:
+    with connecting(url, may_make=False) as connection:
         # The names by which commands know what SQLite's file has, without rules that were ended.
         connection.execute("CREATE TEMPORARY VIEW said AS SELECT * FROM message")
         connection.execute("CREATE TEMPORARY VIEW rule AS SELECT * FROM rule WHERE ended IS NULL")

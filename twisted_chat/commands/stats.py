@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
 import sys
 import time
 from argparse import ArgumentParser, Namespace
@@ -17,8 +16,10 @@ from typing import Final, NamedTuple
 from ..messages import time_text
 from ..names import is_direct
 from ..status import units
+from ..stores.postgresql.urls import is_url, without_password
 from . import Command
-from .files import RoomRow, reading, rooms, takes_database
+from .files import Readable, RoomRow, reading, rooms, takes_database
+from .postgresql import reading_postgresql
 from .progress import Progress
 from .table import table
 
@@ -42,7 +43,7 @@ _HEADS: Final = ("room", "messages", "text", "last hour", "last day", "newest (U
 
 
 def _arguments(parser: ArgumentParser) -> None:
-    takes_database(parser)
+    takes_database(parser, of_any_kind=True)
 
 
 def output_width() -> int | None:
@@ -53,13 +54,14 @@ def output_width() -> int | None:
 def run(options: Namespace, width: Callable[[], int | None] = output_width) -> int:
     """Run the command. `width` returns the columns that a table may take, or None for any number."""
     now = int(time.time() * 1000)
-    with reading(options.database) as connection:
+    path: str = options.database
+    with reading_postgresql(path) if is_url(path) else reading(path) as connection:
         kept = rooms(connection)
         with Progress("messages", sum(room.messages for room in kept)) as progress:
             sums = [(room, _sum(connection, room, now, progress)) for room in kept]
+        size = _size_of(path, connection)
     sums.sort(key=lambda pair: (-pair[1].messages, pair[0].key))
-    in_wal = _size(f"{options.database}-wal")
-    print(f"{options.database}: {_size(options.database)}, and {in_wal} in its write-ahead log (-wal)")
+    print(size)
     rows = [(room.name, *_cells(s)) for room, s in sums if not is_direct(room.key)]
     direct = [s for room, s in sums if is_direct(room.key)]
     if direct:
@@ -70,10 +72,24 @@ def run(options: Namespace, width: Callable[[], int | None] = output_width) -> i
     return 0
 
 
-def _sum(connection: sqlite3.Connection, room: RoomRow, now: int, progress: Progress) -> _Sums:
-    sql = """
-        SELECT count(*), total(length(CAST(msg AS BLOB))), total(time >= ?), total(time >= ?), max(time), max(seq)
-        FROM (SELECT seq, time, msg FROM said WHERE room = ? AND seq > ? ORDER BY seq LIMIT ?)"""
+def _size_of(path: str, connection: Readable) -> str:
+    if is_url(path):
+        (size,) = connection.execute(_TABLES_SIZE).fetchone()
+        return f"{without_password(path)}: {units.size(int(size))} in its tables and their indexes"
+    return f"{path}: {_size(path)}, and {_size(f'{path}-wal')} in its write-ahead log (-wal)"
+
+
+_TABLES_SIZE: Final = """
+SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = 'twisted_chat' AND c.relkind = 'r'"""
+
+
+def _sum(connection: Readable, room: RoomRow, now: int, progress: Progress) -> _Sums:
+    size = getattr(connection, "bytes_of", "length(CAST({} AS BLOB))").format("msg")
+    since = "count(*) FILTER (WHERE time >= ?)"
+    sql = f"""
+        SELECT count(*), sum({size}), {since}, {since}, max(time), max(seq)
+        FROM (SELECT seq, time, msg FROM said WHERE room = ? AND seq > ? ORDER BY seq LIMIT ?) AS page"""
     messages, text, last_hour, last_day, newest, last = 0, 0, 0, 0, 0, 0
     while True:
         row = connection.execute(sql, (now - HOUR, now - DAY, room.id, last, PAGE)).fetchone()

@@ -301,8 +301,9 @@ class PostgreSQLCluster:
         """Renew the lease, and look for servers that have begun or ended, and for what was missed."""
         if self._is_closed:
             return
-        sql = "SELECT beat($1), extract(epoch FROM clock_timestamp())::float8"
-        ((is_known, time),) = await connection.fetch(sql, self.server)
+        sql = "SELECT beat($1), extract(epoch FROM clock_timestamp())::float8, oldest FROM store"
+        ((is_known, time, oldest),) = await connection.fetch(sql, self.server)
+        self._database.check_version(oldest)
         self._beat_at = self._reactor.seconds()
         self._check_clock(time)
         if self._has_to_announce or not is_known:

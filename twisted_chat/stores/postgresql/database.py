@@ -50,16 +50,17 @@ READERS: Final = 4
 CHANNEL: Final = "twisted_chat"
 SCHEMA: Final = "twisted_chat"
 VERSION: Final = 1
-"""The version of the schema, which `schema.sql` makes."""
+"""The version of the schema, which `schema.sql` makes. `upgrade_N.sql` makes it from the version before: it sets
+`store.version`, and `store.oldest` if servers of earlier versions cannot go on with the new tables and functions."""
 
 _LOCK: Final = 0x54774368
 """The number of the advisory lock under which the tables are made, `TwCh`. A nick is claimed under a lock with this
 number and one of its own (`claim` in `schema.sql`)."""
 
-_BEGINNINGS: Final = ("08", "25006", "40", "53", "54000", "57", "58", "XX")
+_BEGINNINGS: Final = ("08", "25006", "28", "3D", "40", "53", "54000", "57", "58", "XX")
 """The beginnings of PostgreSQL's error codes (its manual, appendix A) that say that the same may work later: the
-connection, a server that is a standby by now, deadlocks, a full disk, a full queue of notifications, a shutdown, the
-system."""
+connection, a server that is a standby by now, passwords and databases that an operator may just be changing, deadlocks,
+a full disk, a full queue of notifications, a shutdown, the system."""
 
 _log = Logger("twisted_chat.stores.postgresql")
 _T = TypeVar("_T")
@@ -92,7 +93,24 @@ def explain(error: BaseException) -> str:
         return "its disk is full"
     if isinstance(error, (TimeoutError, asyncio.TimeoutError)):
         return "it does not answer"
-    return (str(error) or type(error).__name__).splitlines()[0]
+    text = (str(error) or type(error).__name__).splitlines()[0]
+    return ": ".join((text, *(remedy for kind, remedy in _REMEDIES if isinstance(error, kind))))
+
+
+_REMEDIES: Final = (
+    (asyncpg.InvalidPasswordError, "put the right one into ~/.pgpass, or the file that PGPASSFILE names"),
+    (asyncpg.InvalidCatalogNameError, "make it with createdb --encoding UTF8 --template template0"),
+    (
+        asyncpg.InsufficientPrivilegeError,
+        "the user of the URL needs a database of its own, or the right to make a schema (GRANT CREATE ON DATABASE)",
+    ),
+)
+"""What to do about errors that come when somebody sets up a database."""
+
+
+def sql_file(name: str) -> str:
+    """Read a file with statements that is beside this module."""
+    return resources.files(__package__).joinpath(name).read_text("utf-8")
 
 
 async def _read_timeline(connection: Connection) -> int:
@@ -148,6 +166,8 @@ class Database:
         """Seconds for which an operation is attempted."""
         self.trouble = ""
         """Why nothing works now; empty if it does."""
+        self._outdated = ""
+        """Why nothing works any more until the server is restarted; empty if that is not so."""
         self._trouble_began = 0.0
         """When the trouble began, by the reactor's clock."""
         self.appending = Pool(self._connect, APPENDERS)
@@ -318,8 +338,8 @@ class Database:
             number += 1
 
     def _check_open(self) -> None:
-        if self._is_closed:
-            raise Unavailable("the store is closed")
+        if self._is_closed or self._outdated:
+            raise Unavailable(self._outdated or "the store is closed")
 
     def _tell(self, trouble: str) -> None:
         if not self.trouble:
@@ -329,6 +349,8 @@ class Database:
 
     def lasting_trouble(self) -> str:
         """Return why operations are refused now; empty while they are only slow, as during a failover."""
+        if self._outdated:
+            return self._outdated
         is_short = self._reactor.seconds() - self._trouble_began <= self.patience
         return "" if is_short and not self._is_closed else self.trouble
 
@@ -417,27 +439,39 @@ class Database:
 
     # Opening and closing
 
-    async def open(self) -> None:
-        """Make the tables, or check that they are there. Raises `Unusable`."""
+    async def open(self, may_make: bool = True) -> None:
+        """Make the tables if they `may_make` be made, or check that they are there. Raises `Unusable`."""
         try:
-            await self.attempt(self._prepare, patience=0)
-        except Unavailable as error:
-            raise Unusable(f"{self.shown} cannot be used: {error}") from None
+            await self.attempt(lambda connection: self._prepare(connection, may_make), patience=0)
+        except Unavailable:
+            raise Unusable(f"{self.shown} cannot be used: {self.trouble}") from None
         except (asyncpg.PostgresError, ValueError) as error:
             raise Unusable(f"{self.shown} cannot be used: {explain(error)}") from None
 
-    async def _prepare(self, connection: Connection) -> None:
+    async def _prepare(self, connection: Connection, may_make: bool) -> None:
         encoding = await connection.fetchval("SHOW server_encoding")
         if encoding != "UTF8":
             raise Unusable(f"{self.shown} has the encoding {encoding}: make a database with the encoding UTF8")
         async with connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
             if await connection.fetchval("SELECT to_regclass($1)", f"{SCHEMA}.store") is None:
+                if not may_make:
+                    raise Unusable(f"{self.shown} has no chat: give the URL that the server has")
                 await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
-                await connection.execute(resources.files(__package__).joinpath("schema.sql").read_text("utf-8"))
-            version = await connection.fetchval("SELECT version FROM store")
-        if version > VERSION:
-            raise Unusable(f"{self.shown} was written by a newer version of twisted_chat: use that one")
+                await connection.execute(sql_file("schema.sql"))
+            ((version, oldest),) = await connection.fetch("SELECT version, oldest FROM store")
+            if oldest > VERSION:
+                raise Unusable(f"{self.shown} was upgraded by a newer version of twisted_chat: use that one")
+            if version < VERSION and not may_make:
+                raise Unusable(f"{self.shown} was written by an older version: start a server, which upgrades it")
+            for number in range(version + 1, VERSION + 1):
+                await connection.execute(sql_file(f"upgrade_{number}.sql"))
+
+    def check_version(self, oldest: int) -> None:
+        """Refuse everything from now on if the tables need a version that is newer than this server's."""
+        if oldest > VERSION and not self._outdated:
+            self._outdated = "a newer version of twisted_chat has upgraded it: restart this server with that version"
+            _log.error("{database} does not work now: {trouble}", database=self.shown, trouble=self._outdated)
 
     async def close(self) -> None:
         """Close all connections. What is under way fails."""

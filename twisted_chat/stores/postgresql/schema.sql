@@ -7,12 +7,14 @@
 -- One row. The epoch rises with each change of the rules and of accounts whose sessions have to end.
 CREATE TABLE store (
     version integer          NOT NULL,
+    oldest  integer          NOT NULL DEFAULT 1, -- the oldest version of servers that can use these tables
     epoch   bigint           NOT NULL DEFAULT 1,
     imports bigint           NOT NULL DEFAULT 0, -- the number of imports that are done
     rooms   bigint           NOT NULL DEFAULT 0, -- the number of rooms with a name: counting a million takes too long
     time    bigint           NOT NULL DEFAULT 0, -- by which retention has deleted last; 0 if it never has
     ahead   double precision NOT NULL DEFAULT 0  -- seconds for which servers have run with a clock that was set ahead
 );
+CREATE UNIQUE INDEX one_store ON store ((true));
 INSERT INTO store (version) VALUES (1);
 
 -- The servers, with the last turn of each and its result. A server that does not know whether its turn was committed
