@@ -51,6 +51,21 @@ DESKTOP: Final = (1180, 760)
 PHONE: Final = (360, 740)
 """Widths and heights in pixels."""
 
+SHOWN: Final = """
+const textOf = (selector) => document.querySelector(selector)?.textContent;
+const { id, localName, className } = document.activeElement ?? {};
+return {
+  focus: `${localName} ${id || className}`,
+  room: textOf("#room-name"),
+  banner: textOf("#banner-text"),
+  dialog: textOf("dialog[open]"),
+  written: document.querySelector("#text")?.value,
+  note: textOf("#composer-note"),
+  messages: [...document.querySelectorAll(".message .text")].slice(-9).map((one) => one.textContent),
+};
+"""
+"""Returns what somebody sees, for a test that has waited for something else."""
+
 
 def find_browser() -> tuple[str, str]:
     """Find Chromium and its driver. Without them, a test is skipped, unless the checks run (`CI`).
@@ -241,13 +256,16 @@ class Tab:
         """Run a script that calls its last argument with its result."""
         return self.use().execute_async_script(script, *arguments)
 
-    def wait(self, condition: Callable[[], Any], message: str = "") -> Any:
-        """Wait until something is true, and return it."""
-        return WebDriverWait(self.driver, TIMEOUT, poll_frequency=0.05).until(lambda _: condition(), message)
+    def wait(self, condition: Callable[[], Any], problem: Callable[[], str]) -> Any:
+        """Wait until something is true, and return it. If it never is, the error has the problem and what is shown."""
+        try:
+            return WebDriverWait(self.driver, TIMEOUT, poll_frequency=0.05).until(lambda _: condition())
+        except TimeoutException as error:
+            raise AssertionError(f"{problem()}; the page: {self.run(SHOWN)}") from error
 
     def wait_for(self, script: str, *arguments: Any) -> Any:
         """Wait until a script returns something true, and return that."""
-        return self.wait(lambda: self.run(script, *arguments), f"never true: {script}")
+        return self.wait(lambda: self.run(script, *arguments), lambda: f"{script} {arguments} was never true")
 
     def wait_until_still(self) -> None:
         """Wait until nothing slides any more: what moves is measured with errors of rounding, as 43.99998 pixels."""
@@ -279,10 +297,7 @@ class Tab:
             last[:] = self.texts(selector)
             return next((text for text in last if re.search(pattern, text)), None)
 
-        try:
-            found: str = self.wait(matching)
-        except TimeoutException as error:
-            raise AssertionError(f"no {selector} has a text like {pattern!r}: {last}") from error
+        found: str = self.wait(matching, lambda: f"no {selector} has a text like {pattern!r}: {last}")
         return found
 
     # What people do
@@ -301,7 +316,7 @@ class Tab:
                 return False
             return True
 
-        self.wait(pressed)
+        self.wait(pressed, lambda: f"{selector} was drawn anew again and again")
 
     def choose(self, label: str) -> None:
         """Choose an entry of the menu that is open."""
@@ -351,10 +366,8 @@ class Tab:
         """Wait for a message with exactly this text."""
         script = """return [...document.querySelectorAll(`.message${arguments[1]}`)]
             .find((one) => one.querySelector(".text").textContent === arguments[0]) ?? null"""
-        try:
-            found: WebElement = self.wait_for(script, text, classes)
-        except TimeoutException as error:
-            raise AssertionError(f"the message {text!r}{classes} is not among {self.said()}") from error
+        problem = f"the message {text!r}{classes} is not there"
+        found: WebElement = self.wait(lambda: self.run(script, text, classes), lambda: problem)
         return found
 
 
