@@ -66,6 +66,18 @@ class ProxyTestCase(TestCase):
             data += received
         return found
 
+    async def wait_for_tls(self, port: int, host: str) -> None:
+        """Wait until a handshake succeeds: a proxy that makes its certificate itself may listen before it has one."""
+
+        def has_certificate() -> bool:
+            try:
+                self.connect(port, "127.0.0.1", host).close()
+            except OSError:  # as those of TLS are
+                return False
+            return True
+
+        await until(has_certificate)
+
     async def wait_for(self, port: int) -> None:
         """Wait until somebody listens on a port."""
 

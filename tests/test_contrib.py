@@ -139,7 +139,7 @@ class ProxyTests(ProxyTestCase):
         environment = [f"HOME={home}", f"XDG_DATA_HOME={home}", f"CHAT_HOST=localhost:{port}"]
         caddy = [caddy_path, "run", "--adapter", "caddyfile", "--config", str(home / "Caddyfile")]
         Program(self, "/usr/bin/env", *environment, *caddy, home=home)
-        await self.wait_for(port)
+        await self.wait_for_tls(port, "localhost")
         await self.check(port, f"localhost:{port}")
 
 
