@@ -498,7 +498,7 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "_read: gzip.compress(body, mtime=0) -> gzip.compress(body, mtime=1)": "any time that stays the same does",
     },
     "web.visit": {
-        "_be_websocket: self._is_over = True -> pass": "a visit is told nothing more after an upgrade",
+        "_be_websocket: self._leave() -> pass": "a visit is told nothing more after an upgrade",
         "lost: self._newcomer.lost() -> pass": "a newcomer that has not begun holds nothing",
     },
     "wire.frames": {

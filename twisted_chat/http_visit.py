@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from enum import Enum, auto
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -44,6 +45,16 @@ TOO_LONG: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Leng
 """The answer to a head that is too long to be read."""
 
 Headers = Sequence[tuple[bytes, bytes]]
+
+
+class State(Enum):
+    """The life of a visit."""
+
+    OPEN = auto()
+    LAST = auto()
+    """The peer has closed its sending side: what it has asked for is answered, and then the connection ends."""
+    OVER = auto()
+    """The connection has become a WebSocket, or ends: nothing more is read or answered."""
 
 
 class Answer(NamedTuple):
@@ -162,12 +173,10 @@ class Visit(ABC):
         self._rest: IDelayedCall | None = None
         """The call that ends its rest, while it has no tokens."""
         self._is_reading = True
-        self._is_over = False
-        """True after an upgrade, and once the connection ends."""
+        """False while its transport is paused."""
+        self._state = State.OPEN
         self._call: IDelayedCall | None = None
         """The call that ends the visit if no head arrives in time."""
-        self._is_last = False
-        """True once the peer sends nothing more."""
         self._idle = 0
         """The ticks since its last request."""
 
@@ -205,9 +214,14 @@ class Visit(ABC):
         self._serve()
         return 0
 
+    @property
+    def _must_wait(self) -> bool:
+        """True while no request is answered: for the socket, its turn or tokens."""
+        return self.paused or self._is_lined_up or self._rest is not None
+
     def _serve(self) -> None:
         """Answer the next request, if its head has arrived. Another one waits for the next turn."""
-        if not (self.paused or self._is_lined_up or self._rest is not None or self._is_over):
+        if not (self._must_wait or self._state is State.OVER):
             head, end, rest = self._data.partition(_END)
             if len(head) > MAX_HEAD:
                 self._connection.write(TOO_LONG)
@@ -215,7 +229,7 @@ class Visit(ABC):
             elif end:
                 self._data = rest
                 self._serve_one(head + end)
-            elif self._is_last:
+            elif self._state is State.LAST:
                 self.end("", cause="closed")
             elif head and self._call is None:
                 self._await_head()
@@ -235,19 +249,16 @@ class Visit(ABC):
             self.end("", cause="closed")
             return
         self._charge(PRICE)
-        if self._data or self._is_last:
+        if self._data or self._state is State.LAST:
             self._is_lined_up = True
             self._turn.line_up(self, next_turn=True)
 
     def _adjust_reading(self) -> None:
         """Read from the transport, unless a request waits to be answered."""
-        if self._is_over:
-            return
-        wanted = not (self.paused or self._is_lined_up or self._rest is not None)
-        if wanted != self._is_reading:
-            self._is_reading = wanted
+        if self._state is not State.OVER and self._is_reading == self._must_wait:
+            self._is_reading = not self._must_wait
             transport = self._connection.transport
-            (transport.resumeProducing if wanted else transport.pauseProducing)()
+            (transport.resumeProducing if self._is_reading else transport.pauseProducing)()
 
     def _charge(self, price: float) -> None:
         wait = self.charge(price)
@@ -282,13 +293,13 @@ class Visit(ABC):
 
     def finished(self) -> None:
         """Called when the peer has closed its sending side. What it has asked for is answered."""
-        self._is_last = True
+        if self._state is State.OPEN:
+            self._state = State.LAST
         self._serve()
 
     def lost(self) -> None:
         """Called when the connection is gone."""
-        self._is_over = True
-        self._cancel()
+        self._leave()
         if self._rest is not None:
             self._rest.cancel()
             self._rest = None
@@ -301,12 +312,15 @@ class Visit(ABC):
 
     def end(self, why: str, *, cause: str = "server") -> None:
         """End the connection. HTTP has no word for the reason."""
-        if self._is_over:
-            return
-        self._connection.cause = self._connection.cause or cause
-        self._is_over = True
+        if self._state is not State.OVER:
+            self._connection.cause = self._connection.cause or cause
+            self._leave()
+            self._connection.close()
+
+    def _leave(self) -> None:
+        """Read and answer nothing more."""
+        self._state = State.OVER
         self._cancel()
-        self._connection.close()
 
     # From the transport
 

@@ -32,7 +32,7 @@ class Visit(http_visit.Visit):
         self._site = site
         self._proxies = proxies
         self._accepted: tuple[Answer, str] | None = None
-        """The answer to a handshake and the client's address, in the moment before the upgrade."""
+        """The answer to a handshake, and the client's address, in the moment before the upgrade."""
 
     def charge(self, price: float) -> float:
         return self._newcomer.charge(price)
@@ -97,7 +97,7 @@ class Visit(http_visit.Visit):
 
     def _be_websocket(self, answer: Answer, address: str) -> None:
         self._adjust_reading()
-        self._is_over = True
+        self._leave()
         self._let_channel_go()
         rest, self._data = self._data, b""
         head = [b"HTTP/1.1 101 Switching Protocols", *(b"%b: %b" % header for header in answer.headers)]
