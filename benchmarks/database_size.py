@@ -156,6 +156,7 @@ def _some(size: Size, count: int, salt: int) -> Iterator[int]:
 async def measure(reactor: Any, database: PostgreSQL, size: Size) -> dict[str, str]:
     """Measure the operations of a server (milliseconds)."""
     figures = Figures()
+    run_id = time.monotonic_ns()  # the messages of another measurement may be there
     database.forget()
     cold = await _server(reactor, database)
     await _pages(figures, "with nothing in memory: ", cold, size, 3)
@@ -174,16 +175,16 @@ async def measure(reactor: Any, database: PostgreSQL, size: Size) -> dict[str, s
     await figures.time("big room: a page anywhere", lambda n: big.before(head * (n + 1) // TIMES, PAGE, PAGE_BYTES))
     await figures.time("big room: after a number", lambda n: big.after(head * n // TIMES, PAGE, PAGE_BYTES))
 
-    async def say(number: int, salt: str) -> bool:
-        entry = Entry(big, names.nick(f"author{number % AUTHORS}"), "x" * 30, f"{salt}-{number}")
+    async def say(number: int) -> bool:
+        entry = Entry(big, names.nick(f"author{number % AUTHORS}"), "x" * 30, f"{run_id}-{number}")
         await done(log.append([entry], TIME))
         return entry.fresh
 
     async def say_new(number: int) -> None:
-        assert await say(number, "new")
+        assert await say(number)
 
     async def say_again(number: int) -> None:
-        assert not await say(number, "new")
+        assert not await say(number)
 
     async def say_old(number: int) -> None:
         # The message with this number is in the log for long: `_FILL` has given it this id.
@@ -202,15 +203,15 @@ async def measure(reactor: Any, database: PostgreSQL, size: Size) -> dict[str, s
     figures.add("append an old one again: found", again)
     for first in range(2):  # each of its connections has made its plans by then
         rooms = [await done(log.open(names.room(size.key(room)))) for room in _some(size, 100, 7 + first)]
-        entries = [Entry(room, names.nick("author1"), "x" * 30, f"many-{first}") for room in rooms]
+        entries = [Entry(room, names.nick("author1"), "x" * 30, f"many-{run_id}-{first}") for room in rooms]
         await done(log.append(entries, TIME))
 
     async def say_in_many(number: int) -> None:
-        entries = [Entry(room, names.nick("author2"), "x" * 30, f"many-{number}") for room in rooms]
+        entries = [Entry(room, names.nick("author2"), "x" * 30, f"many-{run_id}-{number}") for room in rooms]
         await done(log.append(entries, TIME))
 
     async def say_in_a_new_room(number: int) -> None:
-        room = await done(log.open(names.room(f"new{number}")))
+        room = await done(log.open(names.room(f"new{run_id}-{number}")))
         await done(log.append([Entry(room, names.nick("author2"), "x" * 30, "1")], TIME))
 
     await figures.time("append 100 to 100 rooms", say_in_many)
@@ -222,6 +223,7 @@ async def measure(reactor: Any, database: PostgreSQL, size: Size) -> dict[str, s
     trimmed = await _server(reactor, database, Keep(None, size.messages))
     await figures.time("retention: look for what is over", lambda _: trimmed.overdue(TIME), 5)
     await done(trimmed.close())
+    await _fetch(database, "TRUNCATE rule")
     await _fetch(database, _OWNERS)
     await figures.time("start, with an owner of each room", start, 3)
     (row,) = await _fetch(database, "SELECT pg_database_size(current_database()) AS bytes")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import uuid
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, cast
@@ -15,7 +17,7 @@ from twisted_chat.log import DELETE, Entry, Record, RoomLog, RoomSummary, Unavai
 from twisted_chat.stores.opened import Opened
 from twisted_chat.stores.postgresql import log as log_module
 from twisted_chat.stores.postgresql.database import Connection, fetch
-from twisted_chat.stores.postgresql.log import PostgreSQLLog
+from twisted_chat.stores.postgresql.log import PostgreSQLLog, PostgreSQLRoomLog
 from twisted_chat.stores.postgresql.news import News, RoomNews
 from twisted_chat.stores.postgresql.text import from_sql, to_sql
 from twisted_chat.stores.retention import Keep, Trusted
@@ -671,6 +673,54 @@ class PlanTests(ServersTestCase):
         log = await self.open()
         for pool in (log._database.appending, log._database.reading):
             self.assertEqual(await log.run(log._database.attempt(fetch("SHOW jit"), pool)), [("off",)])
+
+    async def test_a_page_touches_no_more_blocks_in_a_large_room_than_it_has_messages(self) -> None:
+        log = await self.open()
+        room = cast(PostgreSQLRoomLog, await self.room(log))
+        await keep(log, [entry(room, "a")], 5)
+        await self.sql(_FILL, room.id, 20_000)
+        reads: list[tuple[str, str]] = [
+            (log_module._AFTER, f"{room.id}, 5000, 20000, 50, 65536"),
+            (log_module._BEFORE, f"{room.id}, 15000, 20000, 50, 65536"),
+            (log_module._NEW, f"'{{{room.id}}}', '{{19950}}', '{{20000}}', 51"),
+        ]
+        for statement in ("SELECT", "ANALYZE twisted_chat.message"):  # a new table has no statistics
+            await self.sql(statement)
+            for sql, values in reads:
+                self.assertLess(await self.on_loop(self.count_blocks(sql, values)), 60)
+
+    async def test_a_turn_looks_for_what_is_there_in_an_index(self) -> None:
+        log = await self.open()
+        room = cast(PostgreSQLRoomLog, await self.room(log))
+        await keep(log, [entry(room, "a")], 5)
+        before = await self.on_loop(self.blocks_of_a_turn(room))
+        await self.sql(_FILL, room.id, 20_000)
+        await self.sql("UPDATE room SET head = 20000")
+        self.assertLess(await self.on_loop(self.blocks_of_a_turn(room)), before + 30)
+
+    async def blocks_of_a_turn(self, room: PostgreSQLRoomLog) -> int:
+        """Append a message in place of a server, and return the number of blocks that were touched."""
+        server, key = uuid.uuid4(), room.name.key
+        turn = f"'{server}', 1, 1, '{{{key}}}', '{{{key}}}', '{{1}}', '{{al}}', '{{al}}', '{{{server}}}', '{{a}}'"
+        return await self.count_blocks(f"SELECT store_turn({turn}, '{{\"\"}}', '{{NULL}}')", "")
+
+    async def count_blocks(self, sql: str, values: str) -> int:
+        """Return the number of blocks that a statement touches, with the plan for unknown values."""
+        settings = {"search_path": "twisted_chat", "plan_cache_mode": "force_generic_plan"}
+        connection = await asyncpg.connect(self.cluster.url, server_settings=settings, statement_cache_size=0)
+        try:
+            await connection.execute(f"PREPARE read AS {sql}")
+            execute = f"EXECUTE read ({values})" if values else "EXECUTE read"
+            plan = json.loads(await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {execute}"))
+            blocks: int = plan[0]["Plan"]["Shared Hit Blocks"] + plan[0]["Plan"]["Shared Read Blocks"]
+            return blocks
+        finally:
+            await connection.close()
+
+
+_FILL = """
+INSERT INTO message (room, seq, time, author, author_key, id, msg)
+SELECT $1, n, n, 'al', 'al', md5(n::text), 'This is what people say.' FROM generate_series(10, $2::integer) AS n"""
 
 
 class OpeningTests(ServersTestCase):
