@@ -52,6 +52,12 @@ class Costs:
     """Of PostgreSQL, for each turn and each other server that reads it (the same, a server that follows)."""
     database_told: float = 20 * MICRO
     """Of PostgreSQL, for each turn and each other server that hears of it (the same, a server that listens)."""
+    join: float = 500 * MICRO
+    """Of a server, for each member that connects and joins (the same, servers)."""
+    join_told: float = 50 * MICRO
+    """Of each other server, which counts the members (the same: two servers against one)."""
+    database_join: float = 180 * MICRO
+    """Of PostgreSQL, for each member that connects and joins (the same)."""
     commit: float = 5e-3
     """Seconds of a turn until its commit is on two disks, apart from the work (the same, a standby)."""
     wal: float = 500.0
@@ -134,6 +140,9 @@ class Outcome:
     """The part of the time that the busiest stage is in a turn."""
     keeps_up: bool
 
+
+JOINING: Final = 600.0
+"""Seconds in which all members of a large room join, as for an event that begins at a certain time."""
 
 HOP: Final = 0.5e-3
 """Seconds from one machine to another one in the same place."""
@@ -377,6 +386,19 @@ def room_lines(members: int, rates: Sequence[float], costs: Costs = MEASURED) ->
             )
     heads = ["way", "messages/s", "processors", "p50, ms", "p99, ms", "busiest", "PostgreSQL", "Gbit/s"]
     yield from table(heads, rows)
+    server, database = joining(members, JOINING, costs)
+    yield (
+        f"If all join one database within {JOINING / 60:g} minutes, each server is {server:.0%} busy with that, and "
+        f"PostgreSQL needs {database:.2f} processors."
+    )
+
+
+def joining(members: int, seconds: float, costs: Costs = MEASURED) -> tuple[float, float]:
+    """Return the part of each server's processor, and the processors of PostgreSQL, while all members join."""
+    servers = one_database(members, costs).servers
+    rate = members / seconds
+    own = costs.join / servers + costs.join_told * (servers - 1) / servers
+    return rate * own, rate * costs.database_join
 
 
 def _milliseconds(seconds: float, keeps_up: bool) -> str:

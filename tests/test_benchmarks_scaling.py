@@ -30,6 +30,9 @@ ROUND = Costs(
     database_message=4e-3,
     database_read=6e-3,
     database_told=1e-3,
+    join=0.01,
+    join_told=1e-3,
+    database_join=2e-3,
     commit=0.5,
     wal=500,
     row=200,
@@ -93,6 +96,11 @@ class RoomTests(SynchronousTestCase):
         relayed = 0.005 + scaling.HOP
         self.assertAlmostEqual(outcome.p50, there + relayed + 0.01 + 1e-3 + 0.25)
         self.assertEqual(scaling.rooms_of_rooms(1_000, ROUND).servers, 11)
+
+    def test_all_join(self) -> None:
+        server, database = scaling.joining(1_000, 100, ROUND)  # ten a second, at ten servers
+        self.assertAlmostEqual(server, 1 * 0.01 + 9 * 1e-3)
+        self.assertAlmostEqual(database, 10 * 2e-3)
 
     def test_a_stage_that_is_too_slow(self) -> None:
         path = Path("", (Stage("", turn=0.0, message=0.02),), 1)
