@@ -60,6 +60,8 @@ class Costs:
     """Of PostgreSQL, for each member that connects and joins (the same)."""
     commit: float = 5e-3
     """Seconds of a turn until its commit is on two disks, apart from the work (the same, a standby)."""
+    at_once: int = 4
+    """Turns of a server that are on their way at the same time (`APPENDERS` in stores/postgresql/database.py)."""
     wal: float = 500.0
     """Bytes of a message in PostgreSQL's log, which each standby receives (the same)."""
     row: float = 210.0
@@ -250,8 +252,8 @@ class Cell:
 
     @property
     def a_turn(self) -> float:
-        """Messages that a server appends in one turn: what arrives while the last one is committed."""
-        return max(1.0, self.messages / self.servers * self.costs.commit)
+        """Messages that a server appends in one turn: what arrives until one of those under way is committed."""
+        return max(1.0, self.messages / self.servers * self.costs.commit / self.costs.at_once)
 
     @property
     def turns(self) -> float:

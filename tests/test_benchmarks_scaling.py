@@ -34,6 +34,7 @@ ROUND = Costs(
     join_told=1e-3,
     database_join=2e-3,
     commit=0.5,
+    at_once=2,
     wal=500,
     row=200,
     relay=0.005,
@@ -125,10 +126,10 @@ class UserTests(SynchronousTestCase):
         self.assertAlmostEqual(cell.server, server / 2)
 
     def test_a_cell_with_each_room_at_one_server(self) -> None:
-        cell = Cell(2, replace(HERE, a_minute=12), ROUND, together=True)
-        self.assertEqual((cell.messages, cell.a_turn, cell.turns), (40, 10, 4))
-        self.assertEqual((cell.readers, cell.reads, cell.told), (0, 0, 4))
-        self.assertAlmostEqual(cell.database, 4 * 0.03 + 40 * 4e-3 + 4 * 1e-3)
+        cell = Cell(2, replace(HERE, a_minute=24), ROUND, together=True)
+        self.assertEqual((cell.messages, cell.a_turn, cell.turns), (80, 10, 8))
+        self.assertEqual((cell.readers, cell.reads, cell.told), (0, 0, 8))
+        self.assertAlmostEqual(cell.database, 8 * 0.03 + 80 * 4e-3 + 8 * 1e-3)
 
     def test_the_largest_cell_has_a_reserve_and_a_larger_one_has_not(self) -> None:
         for together in (False, True):
