@@ -118,6 +118,8 @@ async def fill(connection: asyncpg.Connection[Any], size: Size, added: Callable[
 class Figures:
     """What was measured on a database of one size, as rows of the table."""
 
+    used: Callable[[], float]
+    """Returns the processor time of PostgreSQL and of the server (seconds)."""
     rows: dict[str, str] = field(default_factory=dict)
 
     async def time(
@@ -125,6 +127,7 @@ class Figures:
     ) -> None:
         """Measure an operation, which is called with numbers from 0 on."""
         milliseconds = []
+        used = self.used()
         for number in range(times):
             start = time.perf_counter()
             under_way = operation(number)
@@ -134,10 +137,8 @@ class Figures:
                 self.rows[what] = str(error)
                 return
             milliseconds.append((time.perf_counter() - start) * 1e3)
-        self.add(what, milliseconds)
-
-    def add(self, what: str, milliseconds: list[float]) -> None:
-        self.rows[what] = f"{statistics.median(milliseconds):.2f} ({max(milliseconds):.2f})"
+        processor = (self.used() - used) / times * 1e3
+        self.rows[what] = f"{statistics.median(milliseconds):.2f} ({max(milliseconds):.2f}) {processor:.2f}"
 
 
 async def _server(reactor: Any, database: PostgreSQL, keep: Keep = EVERYTHING) -> PostgreSQLLog:
@@ -155,7 +156,7 @@ def _some(size: Size, count: int, salt: int) -> Iterator[int]:
 
 async def measure(reactor: Any, database: PostgreSQL, size: Size) -> dict[str, str]:
     """Measure the operations of a server (milliseconds)."""
-    figures = Figures()
+    figures = Figures(lambda: database.cpu() + time.process_time())
     run_id = time.monotonic_ns()  # the messages of another measurement may be there
     database.forget()
     cold = await _server(reactor, database)
@@ -186,21 +187,17 @@ async def measure(reactor: Any, database: PostgreSQL, size: Size) -> dict[str, s
     async def say_again(number: int) -> None:
         assert not await say(number)
 
-    async def say_old(number: int) -> None:
-        # The message with this number is in the log for long: `_FILL` has given it this id.
-        (row,) = await _fetch(database, "SELECT author, id FROM message WHERE room = 1 AND seq = $1", 1 + number * 100)
-        entry = Entry(big, names.nick(row["author"]), "x", row["id"])
-        start = time.perf_counter()
-        await done(log.append([entry], TIME))
-        again.append((time.perf_counter() - start) * 1e3)
-        assert not entry.fresh and entry.seq == 1 + number * 100
+    # Messages that are in the log for long: `_FILL` has given them these ids.
+    old = await _fetch(database, "SELECT seq, author, id FROM message WHERE room = 1 AND seq % 97 = 1 LIMIT $1", TIMES)
 
-    again: list[float] = []
+    async def say_old(number: int) -> None:
+        entry = Entry(big, names.nick(old[number]["author"]), "x", old[number]["id"])
+        await done(log.append([entry], TIME))
+        assert not entry.fresh and entry.seq == old[number]["seq"]
+
     await figures.time("append one", say_new)
     await figures.time("append it again: found", say_again)
-    for number in range(min(TIMES, size.head(BIG) // 100)):
-        await say_old(number)
-    figures.add("append an old one again: found", again)
+    await figures.time("append an old one again: found", say_old, len(old))
     for first in range(2):  # each of its connections has made its plans by then
         rooms = [await done(log.open(names.room(size.key(room)))) for room in _some(size, 100, 7 + first)]
         entries = [Entry(room, names.nick("author1"), "x" * 30, f"many-{run_id}-{first}") for room in rooms]
@@ -302,7 +299,10 @@ async def main(reactor: Any, sizes: list[Size], stays: bool = False) -> None:
 
 
 def _table(sizes: Sequence[Size], columns: Sequence[dict[str, str]]) -> list[str]:
-    heads = ["milliseconds", *(f"{size.rooms:,} : {size.messages:,}" for size, _ in zip(sizes, columns, strict=False))]
+    heads = [
+        "milliseconds, processor",
+        *(f"{size.rooms:,} : {size.messages:,}" for size, _ in zip(sizes, columns, strict=False)),
+    ]
     return table(heads, [[what, *(column[what] for column in columns)] for what in columns[0]])
 
 
