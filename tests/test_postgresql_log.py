@@ -741,7 +741,7 @@ class OpeningTests(ServersTestCase):
 
     async def test_a_newer_version_is_refused(self) -> None:
         await self.open()
-        await self.sql("UPDATE store SET version = version + 1")
+        await self.sql("UPDATE store SET oldest = version + 1")
         self.assertIn("newer version of twisted_chat", await self.refused())
 
     async def test_a_database_with_another_encoding_is_refused(self) -> None:
