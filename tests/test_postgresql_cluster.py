@@ -85,12 +85,14 @@ class ClusterTests(PostgreSQLTestCase):
     other: PostgreSQLCluster
 
     async def begin(self) -> None:
+        self.all_opened: list[Any] = []
         self.one, self.here = await self.open()
         self.other, self.there = await self.open()
 
     async def open(self, **options: Any) -> tuple[PostgreSQLCluster, Chat]:
         opened: Any = await self.open_postgresql(**options)
         self.opened = opened
+        self.all_opened.append(opened)
         await self.sql(LONG_LEASE)
         await self.sql("UPDATE lease SET until = until + interval '10 minutes'")
         await self.until_true(lambda: opened.cluster._listens_on is not None)
@@ -453,6 +455,45 @@ class ClusterTests(PostgreSQLTestCase):
         for _ in range(2):
             await keep(log, [entry(direct, "a"), entry(direct, "b")], 5)
         self.assertEqual(await self.hears(self.here, 2), [("direct", "@al@bo", 1), ("direct", "@al@bo", 3)])
+
+    async def test_direct_messages_that_were_told_while_a_server_was_away_are_found(self) -> None:
+        from .stores import entry, keep
+
+        await self.begin()
+        here: Any = self.one._database
+        log = self.opened.log
+        (al_bo, al_cy, bo_cy) = [
+            await log.open(names.direct(*map(names.nick, pair))) for pair in (("al", "bo"), ("al", "cy"), ("bo", "cy"))
+        ]
+        await keep(log, [entry(al_bo, "a"), entry(al_cy, "a"), entry(await log.open(DEN), "a")], 5)
+        await self.hears(self.here, 2)
+        await self.deafen(here)
+        for text in "bc":
+            await keep(log, [entry(al_bo, text), entry(bo_cy, text), entry(await log.open(DEN), text)], 5)
+        for _ in range(3):
+            await here.run(here.attempt(self.log_of(self.one)._check))
+        self.assertEqual(self.here.heard, [("direct", "@al@bo", 2), ("direct", "@bo@cy", 1)], "each once")
+        await self.sql("UPDATE direct_turn SET time = now() - interval '61 minutes' WHERE turn = 1")
+        await self.sql("SELECT forget_old(3600)")
+        self.assertEqual((await self.sql("SELECT count(*), min(turn) FROM direct_turn"))[0], (4, 2))
+
+    def log_of(self, server: PostgreSQLCluster) -> Any:
+        """Return the log of a server."""
+        return next(opened.log for opened in self.all_opened if opened.cluster is server)
+
+    async def test_a_server_that_begins_hears_of_no_direct_messages_from_before(self) -> None:
+        from .stores import entry, keep
+
+        await self.begin()
+        log = self.opened.log
+        await keep(log, [entry(await log.open(names.direct(AL, BO)), "a")], 5)
+        third, elsewhere = await self.open()
+        await self.until_true(lambda: self.log_of(third)._turns)
+        listening: Any = third._database._listening
+        await self.sql("SELECT pg_terminate_backend($1)", listening.get_server_pid())
+        await self.until_true(lambda: third._database._listening not in (None, listening))
+        self.one.hand_over(BO, Message("psst", "al", None, "Bo", None, "t"))
+        await self.hears(elsewhere)
 
     async def test_direct_messages_in_any_number_of_logs_are_heard_of(self) -> None:
         from .stores import entry, keep

@@ -27,7 +27,7 @@ class PostgreSQLLimits:
     async def _check(self, connection: Connection) -> None:
         self._checks += 1
         if self._checks % FORGET_CHECKS == 0:
-            await connection.fetch("SELECT forget_limits($1)", FORGET_SECONDS)
+            await connection.fetch("SELECT forget_old($1)", FORGET_SECONDS)
 
     def begin_login(self, account: str, network: str) -> Deferred[Permission]:
         sql = "SELECT * FROM begin_login($1, $2, $3, $4, $5)"

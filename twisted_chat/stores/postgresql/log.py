@@ -473,7 +473,9 @@ class PostgreSQLLog:
         turns = dict(await connection.fetch("SELECT id::text, turn FROM server"))
         ((self.room_count, imports),) = await connection.fetch(_COUNTS)
         was_away = self._listens_on is not connection
-        missed = {server: turn for server, turn in self._turns_checked.items() if turn > self._turns.get(server, 0)}
+        expected = turns if was_away else self._turns_checked
+        missed = {server: turn for server, turn in expected.items() if turn > self._turns.get(server, 0)}
+        directs = await connection.fetch(_DIRECTS_MISSED, *self._known_turns(missed)) if missed else ()
         self._turns.update(missed)
         was_import_missed = (imports if was_away else self._imports_checked) > self._imports
         self._turns_checked, self._imports_checked = turns, imports
@@ -482,6 +484,13 @@ class PostgreSQLLog:
             self._told(News(anew=list(self._open), imports=imports, all=True))
         elif missed or was_away:
             self._told(News(all=True))
+        for key, first in directs:
+            if key not in self._open:  # otherwise it is read as all others are
+                self.direct_heard(Name(key, key), first)
+
+    def _known_turns(self, missed: dict[str, int]) -> tuple[list[str], list[int]]:
+        """Return the servers of which turns were missed, and the newest turn of each that was not."""
+        return list(missed), [self._turns.get(server, 0) for server in missed]
 
     def flush(self) -> Deferred[None]:
         return succeed(None)  # nothing is done later
@@ -655,6 +664,11 @@ SELECT name, key FROM room WHERE name <> '' AND EXISTS (
 _DIRECTS: Final = """
 SELECT name, key, head FROM room WHERE name <> '' AND key LIKE '@%'
 AND (split_part(key, '@', 2) = $1 OR split_part(key, '@', 3) = $1) ORDER BY key LIMIT $2"""
+
+_DIRECTS_MISSED: Final = """
+SELECT d.key, min(d.first) FROM direct_turn AS d
+JOIN unnest($1::uuid[], $2::bigint[]) AS known (server, turn) ON known.server = d.server AND d.turn > known.turn
+GROUP BY d.key ORDER BY d.key"""
 
 _OVERDUE: Final = """
 SELECT id FROM room WHERE oldest_time < $1 UNION

@@ -64,6 +64,17 @@ CREATE TABLE message (
 -- Saying twice is saying once. Both indexes begin with the room, so that the table can be distributed by it (Citus).
 CREATE UNIQUE INDEX said_once ON message (room, author_key, id) WHERE id IS NOT NULL;
 
+-- The direct messages of the last hour: a server that was away finds here what its people have been told meanwhile, by
+-- the numbers of the turns of other servers.
+CREATE TABLE direct_turn (
+    server uuid   NOT NULL,
+    turn   bigint NOT NULL,
+    key    text COLLATE "C" NOT NULL, -- that of the log
+    first  bigint NOT NULL,           -- the number of the first message of this turn
+    time   timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (server, turn, key)
+);
+
 -- What is too long for a notification. It is read at once, and forgotten after a minute.
 CREATE UNLOGGED TABLE parcel (
     id   bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
@@ -179,6 +190,11 @@ BEGIN
         INSERT INTO server AS s VALUES (store_turn.server, store_turn.turn, now(), rooms, befores, seqs, times)
         ON CONFLICT (id) DO UPDATE SET turn = excluded.turn, seen = excluded.seen, rooms = excluded.rooms,
             befores = excluded.befores, seqs = excluded.seqs, times = excluded.times;
+        IF EXISTS (SELECT FROM unnest(store_turn.keys) AS u (key) WHERE u.key LIKE '@%') THEN
+            INSERT INTO direct_turn (server, turn, key, first)
+            SELECT store_turn.server, store_turn.turn, n.one->>2, (n.one->>3)::bigint
+            FROM json_array_elements(news) AS n (one) WHERE n.one->>2 LIKE '@%';
+        END IF;
     END IF;
 END $$;
 
@@ -684,10 +700,11 @@ BEGIN
 END $$;
 
 -- Forgets what does not count any more.
-CREATE FUNCTION forget_limits(forget double precision) RETURNS void LANGUAGE sql AS $$
+CREATE FUNCTION forget_old(forget double precision) RETURNS void LANGUAGE sql AS $$
     DELETE FROM failure WHERE last < now() - make_interval(secs => forget);
     DELETE FROM owner_place WHERE time < now() - interval '30 days';
     DELETE FROM bucket WHERE filled < now();
+    DELETE FROM direct_turn WHERE time < now() - interval '1 hour';
 $$;
 
 -- For an import: makes rooms, locks them in the order of their keys, and returns their rows.
