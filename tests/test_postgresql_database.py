@@ -10,7 +10,9 @@ from typing import Any
 from urllib.parse import quote
 
 import asyncpg
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import globalLogPublisher
 
@@ -224,6 +226,20 @@ class AttemptTests(DatabaseTestCase):
         await self.assertFailure(done, asyncpg.PostgresSyntaxError)
         self.assertEqual(await database.run(database.attempt(fetch("SELECT 1"))), [(1,)])
         self.assertEqual(len(database.pids), 1, "the connection is used again")
+
+    async def test_a_host_that_does_not_answer_takes_no_more_time_than_is_left(self) -> None:
+        silent = await self.on_loop(asyncio.start_server(lambda *_: None, "127.0.0.1", 0))
+        self.addCleanup(silent.close)
+        port = silent.sockets[0].getsockname()[1]
+        database = self.database(f"postgresql://chat@127.0.0.1:{port}/chat", patience=10)
+        begin = self.clock.seconds()
+        done: list[Any] = []
+        database.run(database.attempt(fetch("SELECT 1"))).addErrback(done.append)
+        while not done:
+            self.clock.advance(0.1)
+            await deferLater(reactor, 0.001)
+        self.assertEqual(done[0].type, Unavailable)
+        self.assertLess(self.clock.seconds() - begin, 11.5, "and not after four attempts of three seconds")
 
     async def test_an_error_that_passes_is_attempted_again(self) -> None:
         database, attempts = self.database(), []

@@ -93,8 +93,7 @@ def connecting(url: str, may_make: bool = True) -> Iterator[PostgreSQLConnection
     database = Database(url, _Clock(loop), loop)
     try:
         loop.run_until_complete(database.open(may_make))
-        with_connection = database.reading.connection()
-        connection = loop.run_until_complete(with_connection.__aenter__())
+        connection = loop.run_until_complete(database.reading.take())
         yield PostgreSQLConnection(loop, connection)
     except Exception as error:
         if not is_error(error):

@@ -130,22 +130,32 @@ class Pool:
         self._idle: list[Connection] = []
         self._free = asyncio.Semaphore(size)
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """Lend a connection. One with which something went wrong is not used again."""
-        async with self._free:
+    async def take(self) -> Connection:
+        """Take a connection, once one is free."""
+        await self._free.acquire()
+        try:
             while self._idle and self._idle[-1].is_closed():
                 self._idle.pop()
-            connection = self._idle.pop() if self._idle else await self._connect()
-            try:
-                yield connection
-            except BaseException as error:
-                if not isinstance(error, asyncpg.PostgresError) or is_passing(error):
-                    connection.terminate()
-                    raise
+            return self._idle.pop() if self._idle else await self._connect()
+        except BaseException:
+            self._free.release()
+            raise
+
+    @asynccontextmanager
+    async def lend(self, connection: Connection) -> AsyncIterator[None]:
+        """Put a connection that was taken back afterwards. One with which something went wrong is not used again."""
+        try:
+            yield
+        except BaseException as error:
+            if not isinstance(error, asyncpg.PostgresError) or is_passing(error):
+                connection.terminate()
+            else:
                 self._idle.append(connection)
-                raise
+            raise
+        else:
             self._idle.append(connection)
+        finally:
+            self._free.release()
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
@@ -316,14 +326,11 @@ class Database:
         number = 0
         while True:
             self._check_open()
-            left = until - self._reactor.seconds()
-            most = min(seconds, max(left, PAUSES[-1])) if number else seconds
+            left = max(until - self._reactor.seconds(), PAUSES[-1])
+            most_for_connection = left if number else max(left, seconds * len(self._hosts))
+            most = min(seconds, left) if number else seconds
             try:
-                async with (
-                    (pool or self.reading).connection() as connection,
-                    self._at_most(most, partial(self._give_up, connection)),
-                ):
-                    result = await work(connection)
+                result = await self._attempt_once(work, pool or self.reading, most_for_connection, most)
                 self._has_worked()
                 return result
             except Exception as error:
@@ -336,6 +343,13 @@ class Database:
                     raise Unavailable(f"the database cannot be used: {explain(error)}") from None
             await self._pause(pause)
             number += 1
+
+    async def _attempt_once(self, work: Work[_T], pool: Pool, most_for_connection: float, most: float) -> _T:
+        taking = self._loop.create_task(pool.take())
+        async with self._at_most(most_for_connection, taking.cancel):
+            connection = await taking
+        async with pool.lend(connection), self._at_most(most, partial(self._give_up, connection)):
+            return await work(connection)
 
     def _check_open(self) -> None:
         if self._is_closed or self._outdated:
