@@ -167,7 +167,7 @@ class Import(CommandTestCase):
         self.give(line(5), line(20), line(20), line(20, msg="else"))
         self.assertEqual(self.skipped(), 11)
 
-    @settings(max_examples=30, suppress_health_check=[HealthCheck.differing_executors])
+    @settings(max_examples=30, suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow])
     @given(st.lists(st.lists(st.integers(1, 30), max_size=6), max_size=5))
     def test_whatever_is_imported_in_whatever_order(self, steps: list[list[int]]) -> None:
         for path in self.folder.glob("chat.sqlite*"):
