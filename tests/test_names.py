@@ -187,7 +187,7 @@ class LogTests(TestCase):
     def test_the_log_of_two_is_the_same_for_both_and_no_rooms(self) -> None:
         alice, bob = names.nick("Alice"), names.nick("bob")
         log = names.direct(bob, alice)
-        self.assertEqual((log, names.direct(alice, bob)), (("@Alice@bob", "@alice@bob"), log))
+        self.assertEqual((log, names.direct(alice, bob)), (names.Name("@Alice@bob", "@alice@bob"), log))
         self.assertTrue(names.is_direct(log.key))
         self.assertFalse(names.is_direct("alice"))
         self.assertRaises(WireError, names.room, log.shown)
