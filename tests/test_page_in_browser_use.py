@@ -235,7 +235,7 @@ class AccessibilityTests(PageTestCase):
         alice = self.open("?room=garden")
         for theme in ("light", "dark"):
             alice.prefer(theme)
-            self.assert_accessible(alice, f"signing in, {theme}")
+            self.assert_accessible(alice, f"logging in, {theme}")
         alice.log_in("alice")
         texts = (
             "**bold** `code` https://example.org",

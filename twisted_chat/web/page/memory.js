@@ -67,7 +67,7 @@ export class Memory {
     }
   }
 
-  /** Forget all of this nick, when somebody signs out. */
+  /** Forget all of this nick, when somebody logs out. */
   forget() {
     clearTimeout(this.#timer ?? undefined);
     this.#timer = null;
