@@ -107,17 +107,27 @@ class FilesTests(TestCase):
         self.assertEqual(set(re.findall(r'"\$from/([\w.-]+)"', script)), made)
 
     def test_the_scripts_are_read_by_a_plain_shell(self) -> None:
-        for name in ("install", "make_database", "prepare"):
+        for name in ("install", "make_database", "prepare", "run"):
             done = subprocess.run(["sh", "-n", str(CLUSTER / name)], capture_output=True, text=True)
             self.assertEqual((done.returncode, done.stderr), (0, ""), name)
+
+    def test_a_backup_reads_from_whichever_machine_has_the_primary(self) -> None:
+        service = (CLUSTER / "chat-backup.service").read_text()
+        (slot,) = re.findall(r"^ExecStart=.* --slot (\w+)$", service, re.MULTILINE)
+        self.assertIn(f"    slots:\n      {slot}:\n        type: physical\n", (CLUSTER / "patroni.yml").read_text())
+        settings = variables(self.files / "backup.env")
+        self.assertIn("@10.0.0.1,10.0.0.2,10.0.0.3/postgres?target_session_attrs=read-write", settings["CLUSTER"])
+        self.assertEqual(settings["PGPASSWORD"], (self.files / "replicator-password").read_text().strip())
 
     def test_systemd_knows_the_settings_of_the_service(self) -> None:
         analyze = program("systemd-analyze", "systemd")
         shutil.copy(ROOT / "contrib" / "systemd" / "chat.service", self.home)
         (self.home / "chat.service.d").mkdir()
         shutil.copy(CLUSTER / "chat.conf", self.home / "chat.service.d" / "cluster.conf")
-        result = subprocess.run([analyze, "verify", str(self.home / "chat.service")], capture_output=True, text=True)
-        self.assertEqual([line for line in result.stderr.splitlines() if "cluster.conf" in line], [])
+        units = str(self.home / "chat.service"), str(CLUSTER / "chat-backup.service")
+        result = subprocess.run([analyze, "verify", *units], capture_output=True, text=True)
+        complaints = [line for line in result.stderr.splitlines() if "cluster.conf" in line or "backup" in line]
+        self.assertEqual([line for line in complaints if "pg_receivewal is not executable" not in line], [])
 
     def test_haproxy_takes_its_configuration(self) -> None:
         command = [program("haproxy"), "-c", "-f", str(self.files / "one" / "haproxy.cfg")]
@@ -151,6 +161,39 @@ class FilesTests(TestCase):
 
         self.assertEqual(await deferToThread(ask, str(machine / "machine.crt"), str(machine / "machine.key")), 200)
         self.assertEqual(await deferToThread(ask), 0)
+
+
+class CompositionTests(TestCase):
+    """The containers of a cluster."""
+
+    text = (CLUSTER / "compose.yaml").read_text()
+
+    def test_every_machine_has_all_programs_at_its_address(self) -> None:
+        (addresses,) = re.findall(r"sh prepare localhost (.*)", self.text)
+        for machine in addresses.split():
+            name, _, address = machine.partition("=")
+            self.assertRegex(self.text, rf"\n  {name}:\n(    .*\n)+        ipv4_address: {address}\n")
+            for part in ("etcd", "database", "chat"):
+                service = (
+                    rf"\n  {part}-{name}:\n(    .*\n)*    network_mode: service:{name}\n.*\./cluster/{name}:/machine"
+                )
+                self.assertRegex(self.text, service)
+
+    def test_the_programs_are_those_that_can_be_run(self) -> None:
+        named = set(re.findall(r"command: \[(\w+)", self.text))
+        cases = set(re.findall(r"^    (\w+)\)$", (CLUSTER / "run").read_text(), re.MULTILINE))
+        self.assertEqual(named, cases)
+
+    def test_the_server_believes_the_balancer(self) -> None:
+        (option,) = re.findall(r"(--trust-proxy=\S+)\]", self.text)
+        self.assertRegex(self.text, rf"\n  balancer:\n(    .*\n)*        ipv4_address: {option.partition('=')[2]}\n")
+        tap.Options().parseOptions([option, "--web", "0"])
+
+    def test_the_files_of_the_image_exist(self) -> None:
+        copied = re.findall(r"contrib/cluster/\w+", (CLUSTER / "Dockerfile").read_text())
+        self.assertEqual(len(copied), 2)
+        for path in copied:
+            self.assertTrue((ROOT / path).is_file(), path)
 
 
 def answer_of(url: str, trusts: ssl.SSLContext) -> int:
