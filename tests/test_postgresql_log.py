@@ -71,6 +71,13 @@ class ServersTestCase(PostgreSQLTestCase):
     async def follow(self, log: PostgreSQLLog, name: str = "lobby") -> Follower:
         return Follower(await self.room(log, name))
 
+    async def lock(self, sql: str) -> Connection:
+        """Hold a lock until the connection ends."""
+        connection = await asyncpg.connect(self.cluster.url)
+        self.addCleanup(connection.terminate)
+        await connection.execute(f"BEGIN; {sql}")
+        return connection
+
     async def check(self) -> None:
         """Let each server look for what it has missed, twice."""
         for log in (self.one, self.other):
@@ -161,13 +168,76 @@ class FollowingTests(ServersTestCase):
         await self.begin()
         here, there = await self.follow(self.one), await self.follow(self.other)
         await self.deafen(self.one._database)
-        keeping = Deferred.fromCoroutine(keep(self.one, [entry(here.log, "1")], 5))
-        await self.until_true(lambda: there.records)
-        await keep(self.other, [entry(there.log, "2")], 6)
+        await keep(self.other, [entry(there.log, "1")], 5)
+        blocker = await self.on_loop(self.lock("SELECT FROM twisted_chat.room FOR UPDATE"))
+        keeping = self.one.append([entry(here.log, "2")], 6)
+        await self.until_true(lambda: self.one._under_way)
+        over = self.one._turn_over
+        waits: list[None] = []
+        wait = over.wait
+
+        def note() -> Any:
+            waits.append(None)
+            return wait()
+
+        self.patch(over, "wait", note)
         catching_up = here.log.catch_up_to(2)
+        await self.until_true(lambda: waits)
+        blocker.terminate()
         await keeping
         await catching_up
         self.assertEqual(here.texts, ["1", "2"])
+
+    async def test_news_of_a_room_whose_id_is_being_learned_are_remembered(self) -> None:
+        await self.begin()
+        room: Any = await self.room(self.one)
+        with self.one._learning(), self.one._learning():
+            for seq in 3, 2:
+                self.one._told(News(rooms=[RoomNews(7, seq)]))
+            room.id, room.seq = 7, 2
+            self.one._know(room)
+            self.assertEqual(list(self.one._news), [room], "an older number does not take the place of a newer one")
+            self.one._news.clear()
+            room.seq = 3
+            self.one._know(room)
+            self.assertEqual(list(self.one._news), [])
+        with self.one._learning():
+            room.seq = 0
+            self.one._know(room)
+        self.assertEqual(list(self.one._news), [], "it is forgotten with the statement")
+
+    async def test_what_is_read_of_a_room_of_a_turn_is_left_to_the_turn(self) -> None:
+        await self.begin()
+        here, there = await self.follow(self.one), await self.follow(self.other)
+        await self.deafen(self.one._database)
+        await keep(self.other, [entry(there.log, "a")], 5)
+        self.one._under_way.add(here.log)
+        await self.one.run(self.one._read_on([cast(Any, here.log)]))
+        self.assertEqual((here.texts, list(self.one._news)), ([], [here.log]))
+        self.one._under_way.clear()
+        self.one._read_news()
+        await self.until_true(lambda: here.records)
+        self.assertEqual((here.texts, self.one._news), (["a"], {}))
+
+    async def test_what_two_have_read_at_the_same_time_is_heard_once(self) -> None:
+        await self.begin()
+        here, there = await self.follow(self.one), await self.follow(self.other)
+        await self.deafen(self.one._database)
+        await keep(self.other, [entry(there.log, "a")], 5)
+        states, read, both = self.one._states, [None] * 2, asyncio.Event()
+
+        async def wait(keys: Any) -> Any:
+            found = await states(keys)
+            read.pop()
+            if not read:
+                both.set()
+            await both.wait()
+            return found
+
+        self.patch(self.one, "_states", wait)
+        for reading in [self.one.run(self.one._read_on([cast(Any, here.log)])) for _ in range(2)]:
+            await reading
+        self.assertEqual((here.texts, here.calls), (["a"], 1))
 
     async def test_servers_that_append_at_the_same_time_agree(self) -> None:
         await self.begin()
@@ -521,13 +591,6 @@ class TurnTests(ServersTestCase):
         self.assertEqual([one.texts for one in here], [["0", "slow"], *[["0", "0", "1", "2"]] * (count - 1)])
         await self.until_true(lambda: [len(one.records) for one in there] == [len(one.records) for one in here])
         self.assertEqual([one.records for one in there], [one.records for one in here])
-
-    async def lock(self, sql: str) -> Connection:
-        """Hold a lock until the connection ends."""
-        connection = await asyncpg.connect(self.cluster.url)
-        self.addCleanup(connection.terminate)
-        await connection.execute(f"BEGIN; {sql}")
-        return connection
 
     async def test_turns_under_way_whose_answers_are_lost_are_stored_once_each(self) -> None:
         await self.begin()

@@ -901,6 +901,17 @@ class OverlapTests(SynchronousTestCase):
             self.release()
         self.assertEqual((self.acks(self.alice), self.acks(self.bob)), (["a2"], ["b1"]))
 
+    def test_what_a_room_has_heard_before_its_append_ends_is_acked_with_what_another_one_stores(self) -> None:
+        self.say(self.alice, "den", "a1")
+        self.say(self.bob, "attic", "b1")
+        self.server.fake.begin()
+        self.release(1)
+        got = [(obj["type"], obj.get("id")) for obj in self.alice.got()]
+        self.assertEqual(sorted(got, key=str), [("", None), ("ack", "a1")])
+        self.release()
+        self.assertEqual(self.alice.got(), [])
+        self.assertEqual((self.acks(self.bob), sorted(self.carol.texts())), (["b1"], ["a1", "b1"]))
+
     def test_a_turn_without_anything_to_append_is_not_repeated(self) -> None:
         self.say(self.alice, "den", "a1")
         self.say(self.bob, "den", "b1")

@@ -127,15 +127,22 @@ class Appending:
     def do(self) -> None:
         """Fan out what was heard, and append new messages if the log takes one more append."""
         if self._heard:
-            early: list[Entry] = []
-            for append in self._appends:
-                unacked: list[Entry] = []
-                for entry in append.unacked:  # a log may hand the records of one room over before those of another one
-                    (early if entry.fresh and entry.seq <= entry.room.seq else unacked).append(entry)
-                append.unacked = unacked
-            self._hand_out(_by_author(early))
+            self._hand_out(_by_author(self._take_early()))
         if self._may_start:
             self._start()
+
+    def _take_early(self) -> list[Entry]:
+        """Take those messages out of the appends under way whose records the rooms have heard by now.
+
+        They are acked together with the records. The log may hand over those of one room before those of another one.
+        """
+        early: list[Entry] = []
+        for append in self._appends:
+            unacked: list[Entry] = []
+            for entry in append.unacked:
+                (early if entry.fresh and entry.seq <= entry.room.seq else unacked).append(entry)
+            append.unacked = unacked
+        return early
 
     def has_more(self) -> bool:
         return bool(self._heard) or self._may_start
@@ -212,6 +219,8 @@ class Appending:
         self._handled += len(entries)
         if result is None:
             self._counters.commit_ended(append.began)
+            if self._heard and self._appends:
+                unacked = unacked + self._take_early()
             self._hand_out(said if unacked is entries else _by_author(unacked))
         else:
             self._counters.commit_failed(append.began)
