@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from twisted_chat.cluster import ClusterCondition
 from twisted_chat.counters import quantile
 from twisted_chat.log import Condition, Unavailable
 from twisted_chat.status import units
@@ -43,6 +44,12 @@ class SnapshotTests(SynchronousTestCase):
         alice.cut()
         snapshot = self.take()
         self.assertEqual((snapshot.connections["fake"], snapshot.received["fake"], snapshot.sent["fake"]), (0, 5, 7))
+
+    def test_the_condition_of_the_cluster(self) -> None:
+        self.assertIsNone(self.take().cluster)
+        condition = ClusterCondition(servers=3, heartbeat_age=0.5, clock_ahead=-2.0)
+        self.patch(self.server.chat.cluster, "condition", lambda: condition)
+        self.assertEqual(self.take().cluster, condition)
 
     def test_readers_that_are_slow(self) -> None:
         alice, bob = self.server.welcome("alice", "lobby", "other"), self.server.welcome("bob", "lobby")

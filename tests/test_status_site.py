@@ -17,6 +17,7 @@ from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from twisted_chat.cluster import ClusterCondition
 from twisted_chat.status import page
 from twisted_chat.status.history import POINT_SECONDS
 from twisted_chat.status.page import PLOTS, ceiling
@@ -350,6 +351,18 @@ class PageTests(SiteTestCase):
         self.assertIn('<th scope="row">bad-room</th><td>1</td>', text)
         self.assertIn('<th scope="row">connection: full</th><td>7</td>', text)
         self.assertIn('<td colspan="9">none</td>', Browser(StatusFactory(FakeServer().chat)).ask("/").text)
+
+    def test_the_cluster_of_a_server(self) -> None:
+        self.assertNotIn("heartbeat", self.page())
+        condition = ClusterCondition(servers=3, heartbeat_age=0.7, clock_ahead=-2.0)
+        self.patch(self.server.chat.cluster, "condition", lambda: condition)
+        text = self.page()
+        for name, value in (
+            ("servers of the cluster", "3"),
+            ("last heartbeat", "1 s ago"),
+            ("clock ahead of the database&#x27;s", "-2.0 s"),
+        ):
+            self.assertIn(f'<th scope="row">{name}</th><td>{value}</td>', text)
 
     def test_no_script_and_no_style_within_it(self) -> None:
         text = self.page(points=3)

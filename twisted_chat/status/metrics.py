@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from .. import __version__
 from ..chat import Chat
+from ..cluster import ClusterCondition
 from ..counters import Histogram
 from ..messages import Code
 from .snapshot import take
@@ -97,6 +98,18 @@ class ChatCollector(Collector):
         yield _gauge("journal_entries", "Stored entries that are not in their final table yet.", store.journal_entries)
         yield _gauge("journal_bytes", "The memory that these entries take.", store.journal_bytes)
         yield _gauge("database_file_bytes", "Sizes of the database's files.", {"file": store.files})
+        cluster = snapshot.cluster or ClusterCondition(servers=1, heartbeat_age=0, clock_ahead=0)
+        yield _gauge("cluster_servers", "Servers of the cluster whose lease has not ended.", cluster.servers)
+        yield _gauge(
+            "cluster_heartbeat_age_seconds",
+            "Seconds since this server has renewed its lease; after 10, its people are gone for others.",
+            cluster.heartbeat_age,
+        )
+        yield _gauge(
+            "cluster_clock_ahead_seconds",
+            "Seconds by which the clock of this machine is ahead of that of the database.",
+            cluster.clock_ahead,
+        )
 
 
 _Values = float | Mapping[str, Mapping[str, float]]

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from .. import __version__
 from ..chat import Chat
+from ..cluster import ClusterCondition
 from . import units
 from .history import POINT_SECONDS, POINTS, History, Point
 from .snapshot import Snapshot, take
@@ -138,12 +139,24 @@ def _tables(chat: Chat, snapshot: Snapshot) -> str:
         ("members that are behind", units.count(snapshot.behind)),
         *((f"log-ins: {result}", units.count(number)) for result, number in sorted(chat.accounts.logins.items())),
         *((f"file: {file}", units.size(number)) for file, number in snapshot.store.files.items()),
+        *_cluster(snapshot.cluster),
     ]
     return (
         _table("Wires", ("wire", "now", "so far", "received", "sent"), wires)
         + _table("Refused so far", ("code", "count"), refused)
         + _table("Since the start", ("", "count"), totals)
     )
+
+
+def _cluster(condition: ClusterCondition | None) -> list[tuple[str, str]]:
+    """Return the rows about the cluster, for a server that is in one."""
+    if condition is None:
+        return []
+    return [
+        ("servers of the cluster", units.count(condition.servers)),
+        ("last heartbeat", f"{condition.heartbeat_age:.0f} s ago"),
+        ("clock ahead of the database's", f"{condition.clock_ahead:+.1f} s"),
+    ]
 
 
 def _table(title: str, heads: Iterable[str], rows: Sequence[Sequence[str]]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from ..chat import Chat
+from ..cluster import ClusterCondition
 from ..log import Condition
 
 KINDS: Final = ("tcp", "tls", "udp", "unix", "http", "websocket")
@@ -40,6 +41,8 @@ class Snapshot(NamedTuple):
     behind: int
     """Those of them that are not live."""
     store: Condition
+    cluster: ClusterCondition | None
+    """The condition of the cluster; None for a server by itself."""
     trouble: str
     """Why the server is not ready; empty if it is."""
 
@@ -70,6 +73,7 @@ def take(chat: Chat) -> Snapshot:
         members=members,
         behind=members - live,
         store=store,
+        cluster=chat.cluster.condition(),
         trouble=trouble(chat, store),
     )
 
