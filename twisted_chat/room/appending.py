@@ -10,7 +10,7 @@ member reads, and are sent once to each member. An author gets an ack in place o
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -52,6 +52,10 @@ class _Append:
         """Those whose records the room has not heard yet."""
         self.said = _by_author(entries)
         self.began = began
+
+    def authors(self) -> Iterable[Listener]:
+        """Return their authors, with each as often as it has spoken in several rooms."""
+        return (member.listener for authors in self.said.values() for member in authors)
 
 
 class Appending:
@@ -169,21 +173,20 @@ class Appending:
         if not entries:
             return
         append = _Append(entries, self._counters.commit_started())
-        self._appends.append(append)
-        if self._log.most_appends > 1:
-            self._rooms.update(append.said)
-            self._authors.update(entry.origin.listener for entry in entries)
         time = clock.milliseconds(self._reactor)
         try:
             now = self._log.append_now(entries, time)
         except Exception:
-            self._done(Failure(), append)
+            self._finish(Failure(), append)
             return
         if now:
-            self._done(None, append)
-        else:
-            done = maybeDeferred(self._log.append, entries, time).addBoth(self._done, append)
-            done.addCallback(lambda _: self._turn.schedule())  # it may take longer than this turn
+            self._finish(None, append)
+            return
+        self._appends.append(append)
+        self._rooms.update(append.said)
+        self._authors.update(append.authors())
+        done = maybeDeferred(self._log.append, entries, time).addBoth(self._done, append)
+        done.addCallback(lambda _: self._turn.schedule())  # it may take longer than this turn
 
     def _next_entries(self) -> list[Entry]:
         """Take as many messages as a turn appends out of those that wait, but none that an append has to end for."""
@@ -195,7 +198,7 @@ class Appending:
         if self._is_blocked and not many:
             return [entry for entry in entries if self._is_free_or_waits(entry)]
         self._backlog.add(entries, to_send)
-        taken = self._backlog.take(MESSAGES_A_TURN, BYTES_A_TURN, self._is_free)
+        taken = self._backlog.take(MESSAGES_A_TURN, BYTES_A_TURN, self._is_free if self._appends else None)
         self._is_blocked = not taken
         return taken
 
@@ -211,11 +214,14 @@ class Appending:
         return False
 
     def _done(self, result: Failure | None, append: _Append) -> None:
-        entries, unacked, said = append.entries, append.unacked, append.said
         self._appends.remove(append)
-        self._rooms.difference_update(said)
-        self._authors.difference_update(entry.origin.listener for entry in entries)
+        self._rooms.difference_update(append.said)
+        self._authors.difference_update(append.authors())
         self._is_blocked = False
+        self._finish(result, append)
+
+    def _finish(self, result: Failure | None, append: _Append) -> None:
+        entries, unacked, said = append.entries, append.unacked, append.said
         self._handled += len(entries)
         if result is None:
             self._counters.commit_ended(append.began)
