@@ -76,13 +76,13 @@ TESTS: Final = {
     "enforcement": ("moderation",),
     "requests.acting": ("moderation",),
     "requests.audit": ("moderation",),
-    "requests.entry": ("moderation",),
-    "requests.moderation": ("moderation",),
+    "requests.entry": ("moderation", "cluster_listener"),
+    "requests.moderation": ("moderation", "cluster_listener"),
     "requests.roles": ("moderation",),
     "nicks": ("account_requests", "chat"),
     "requests.direct_logs": ("direct_logs",),
-    "founding": ("moderation",),
-    "requests.reports": ("moderation",),
+    "founding": ("moderation", "cluster_listener"),
+    "requests.reports": ("moderation", "cluster_listener"),
     "requests.deleting": ("deleting", "known_holes"),
     "requests.accounts": ("account_requests",),
     "requests.common": (
@@ -306,6 +306,8 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
     "founding": {
         "forget_first_owner: len(rules) == 1 and rules[0].kind == 'role' and (rules[0].author == SERVER)"
         " -> len(rules) == 1 and rules[0].author == SERVER": "no other rule is the server's own",
+        "has_no_owner_yet: room.pinned or host.accounts.rules.has_rules(room.name.key) -> room.pinned": "the registry"
+        " refuses a first owner of a room with rules",
     },
     "requests.identity": {
         "_take_nick: account is None or account.name.key != name.key"

@@ -175,6 +175,13 @@ class NickTests(ElsewhereTestCase):
         (stop,) = self.heard(self.bo)
         self.assertEqual((stop["type"], stop["code"]), ("stop", "replaced"))
 
+    def test_a_bare_client_has_no_token(self) -> None:
+        bare = self.server.connect()
+        bare.send({"type": "", "msg": "hi"})
+        self.here.nick_taken(bare.wire.label, digest_of(SECRET))
+        self.server.settle()
+        self.assertIn(bare.wire.label, self.server.chat.nicks)
+
     def test_only_the_session_with_the_token_is_ended(self) -> None:
         phone, laptop = (self.hello("Al", HORSE, token=token * 20)[0] for token in ("p", "l"))
         self.forget()

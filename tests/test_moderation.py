@@ -207,6 +207,15 @@ class OwnerTests(ModerationTestCase):
         self.assertEqual(self.mo.got()[-1]["code"], "banned")
         self.assertEqual([rule.kind for rule in self.registry.rules.of("attic")], ["ban"])
 
+    def test_an_owner_is_not_forgotten_if_the_rules_have_changed_meanwhile(self) -> None:
+        self.do(self.mo, type="join", room="attic")
+        held = self.registry.held = []
+        self.do(self.mo, type="leave", room="attic")
+        self.registry.held = None
+        self.registry.rules.apply(Change((Rule(room="attic", kind="lock"),)))
+        held.pop()()
+        self.assertIs(self.role("mo", "attic"), Role.OWNER)
+
     def test_an_owner_is_not_forgotten_if_somebody_has_come_back_meanwhile(self) -> None:
         self.do(self.mo, type="join", room="attic")
         held = self.registry.held = []

@@ -122,6 +122,22 @@ class PresenceTests(SynchronousTestCase):
         self.place("c", False)
         self.assertFalse(self.presence.is_member("den", "al"))
 
+    def test_what_the_database_does_not_have_is_forgotten(self) -> None:
+        self.presence.follow("al")
+        self.presence.heard_count(DEN, "a", 2)
+        self.place("a")
+        self.enter("al", 1)
+        with self.presence.reading():
+            self.presence.found_all([], [])
+        self.assertEqual((self.presence.count("den"), self.presence.servers()), (0, set()))
+        self.assertFalse(self.presence.is_member("den", "al"))
+        self.assertEqual(self.presence.take_recounted(), [(DEN, 1)], "it counts here again")
+
+    def test_rooms_without_members_elsewhere_take_no_memory(self) -> None:
+        self.presence.heard_count(DEN, "a", 2)
+        self.presence.heard_count(DEN, "a", 0)
+        self.assertEqual((self.presence._counts, self.presence._rooms), ({}, {}))
+
     def test_an_account_that_has_gone_while_the_database_was_read_is_not_followed(self) -> None:
         self.presence.follow("al")
         with self.presence.reading():

@@ -36,7 +36,6 @@ def _found(room: Room, host: Host, session: Session, request: messages.Join) -> 
     if session.account is None or session.closed or not has_no_owner_yet(host, room):
         _enter(room, host, session, request)
         return None
-    _check_admission(host, session, room)
     _charge_for_new_room(host, session, room)
     made = make_first_owner(host, room, session.account)
     opened = made.addCallback(lambda _: host.rooms.open(room.name))  # others may have entered and left it meanwhile
