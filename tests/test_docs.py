@@ -34,6 +34,7 @@ from twisted_chat.wire.udp import datagram, requests, sending
 
 from .certificates import certificate
 from .faults.__main__ import FAULTS, LONG
+from .faults.cluster import failover, one
 from .faults.sabotage import BUGS
 from .programs import ROOT, TIMEOUT, WEBSOCKETS, Client, Program, Server, folder, node
 
@@ -510,6 +511,10 @@ class ReliabilityTests(TestCase):
         self.assertEqual(shown, list(FAULTS))
         for name in LONG:
             self.assertIn(f"`{name}`", self.text)
+
+    def test_every_fault_of_a_cluster_is_explained(self) -> None:
+        shown = [row[0].strip("`") for row in table(self.text, "fault of a cluster")]
+        self.assertEqual(sorted(shown), sorted({*one.FAULTS, *failover.FAULTS}))
 
     def test_every_deliberate_bug_has_its_round(self) -> None:
         shown = [row[0].replace("`", "") for row in table(self.text, "deliberate bug")]

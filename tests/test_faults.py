@@ -130,6 +130,12 @@ class ClusterTests(RoundTestCase):
     def test_all_faults_are_tried(self) -> None:
         self.check_all_are_tried(CLUSTER_FAULTS)
 
+    def test_a_fault_that_there_is_not_is_refused(self) -> None:
+        command = [sys.executable, "-m", "tests.faults.cluster", "--only", "primary-killed"]
+        refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        self.assertEqual((refused.returncode, refused.stdout), (1, ""))
+        self.assertIn("--only takes server-killed, ", refused.stderr)
+
     def test_server_killed(self) -> None:
         self.survives("server-killed")
 

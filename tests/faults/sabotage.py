@@ -12,6 +12,7 @@ import os
 import random
 import subprocess
 import sys
+import uuid
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
@@ -176,6 +177,66 @@ def ignore_backpressure() -> None:
     _replace(Session, "pauseProducing", lambda _: lambda session: None)
 
 
+@_bug("an ack does not wait until its commit is on disk", "database-killed")
+def commit_later() -> None:
+    _set_commit("off")
+
+
+@_bug("an ack does not wait for the standbys", "primary-stale")
+def commit_here() -> None:
+    _set_commit("local")
+
+
+def _set_commit(how: str) -> None:
+    """Set `synchronous_commit` for all connections to PostgreSQL."""
+    import asyncpg
+
+    def lax(connect: Any) -> Any:
+        return lambda host, server_settings: connect(
+            host, server_settings={**server_settings, "synchronous_commit": how}
+        )
+
+    _replace(asyncpg, "connect", lax)
+
+
+@_bug("a lost notification is not found by the numbers", "server-killed", "server-stopped")
+def trust_notifications() -> None:
+    from twisted_chat.stores.postgresql.database import Database
+    from twisted_chat.stores.postgresql.log import PostgreSQLLog
+
+    async def look_at_nothing(log: Any, connection: Any) -> None:
+        log._listens_on = connection
+
+    _replace(PostgreSQLLog, "_check", lambda _: look_at_nothing)
+    _replace(Database, "_notified", lambda hear: lambda *args: random.random() < 0.2 or hear(*args))
+
+
+@_bug("a turn that is attempted again has other ids", "server-cut", "database-killed")
+def attempt_with_other_ids() -> None:
+    from twisted_chat.stores.postgresql import log
+
+    lane_at, ids_at = 0, 8  # among the arguments of `append`
+
+    def forgetful(fetch: Any) -> Any:
+        def make_work(sql: str, *args: Any) -> Any:
+            attempts: list[None] = []
+
+            async def work(connection: Any) -> Any:
+                changed = list(args)
+                if sql is log._APPEND:
+                    if attempts:
+                        changed[lane_at] = str(uuid.uuid4())
+                        changed[ids_at] = [id and id + "x" * len(attempts) for id in args[ids_at]]
+                    attempts.append(None)
+                return await fetch(sql, *changed)(connection)
+
+            return work
+
+        return make_work
+
+    _replace(log, "fetch", forgetful)
+
+
 def main() -> int:
     """Try all bugs; returns 1 where one was not found."""
     options = _options().parse_args()
@@ -199,7 +260,14 @@ def _options() -> argparse.ArgumentParser:
 
 def _look(what: str, fault: str, options: argparse.Namespace) -> str:
     """Run a fault with a bug until it finds something; returns what, or an empty text."""
-    command = [sys.executable, "-m", "tests.faults", "--only", fault]
+    from .cluster import failover, one  # the servers need none of this
+
+    program = ["tests.faults"]
+    if fault in one.FAULTS:
+        program = ["tests.faults.cluster"]
+    elif fault in failover.FAULTS:
+        program = ["tests.faults.cluster", "--patroni"]
+    command = [sys.executable, "-m", *program, "--only", fault]
     command += ["--rounds", str(options.rounds), "--seed", options.seed]
     environment = {**os.environ, SABOTAGE: what}
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as runner:
@@ -208,7 +276,8 @@ def _look(what: str, fault: str, options: argparse.Namespace) -> str:
         for line in lines:
             if " BROKEN " in line:
                 evidence = next(lines).strip()
-                runner.terminate()
+                runner.terminate() if "--patroni" not in program else runner.kill()  # its sandbox ends with it
+                runner.communicate()
                 return f"{fault}, round {line.split()[0]}: {evidence}"
     return ""
 

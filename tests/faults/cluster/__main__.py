@@ -74,6 +74,9 @@ def main() -> int:
 def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.cluster", description="Test servers under faults.")
     parser.add_argument("--patroni", action="store_true", help="three databases under Patroni, instead of one")
+    parser.add_argument(
+        "--quorum", action="store_true", help="with --patroni: wait for one of two standbys, not for both"
+    )
     parser.add_argument("--rounds", type=int, default=1, metavar="N", help="rounds of each fault [1]")
     parser.add_argument("--only", action="append", metavar="NAME", help="run only this fault; can be repeated")
     parser.add_argument(
@@ -91,7 +94,7 @@ async def _run_all(options: argparse.Namespace) -> int:
     task = asyncio.current_task()
     assert task
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    system: Any = Patroni() if options.patroni else one.One()
+    system: Any = Patroni(options.quorum) if options.patroni else one.One()
     faults: dict[str, Any] = {**(failover.FAULTS if options.patroni else one.FAULTS)}
     results = Results()
     try:

@@ -69,12 +69,16 @@ SETTINGS: Final = {
 }
 """The settings of Patroni that are the same on all machines."""
 
+QUORUM: Final = {"synchronous_mode": "quorum", "synchronous_node_count": 1, "synchronous_mode_strict": True}
+"""The settings with which an ack is on the faster one of the two standbys, as in `contrib/cluster/`."""
+
 
 class Node:
     """A machine with a PostgreSQL, its Patroni, and a member of etcd."""
 
-    def __init__(self, folder: Path, number: int) -> None:
+    def __init__(self, folder: Path, number: int, settings: dict[str, Any]) -> None:
         self.name = f"db{number + 1}"
+        self._common = settings
         self.machine = Machine(self.name, number + 1)
         self.folder = folder / self.name
         self.folder.mkdir()
@@ -123,7 +127,7 @@ class Node:
             "etcd3": {"hosts": [f"{node.machine.address}:2379" for node in nodes]},
             "restapi": {"listen": f"{address}:8008", "connect_address": f"{address}:8008"},
             "bootstrap": {
-                "dcs": SETTINGS,
+                "dcs": self._common,
                 "initdb": [{"encoding": "UTF8"}, {"locale": "C"}, "data-checksums"],
             },
             "postgresql": {
@@ -210,15 +214,16 @@ def send(number: int, pids: Sequence[int]) -> None:
 class Patroni:
     """The machines: three of databases, and those of the servers."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_quorum: bool = False) -> None:
         program = Path(sys.executable).with_name("patroni")
         if not program.exists() or shutil.which("etcd") is None:
             sys.exit("--patroni needs etcd and Patroni: apt-get install etcd-server; pip install -e '.[patroni]'")
+        self._is_quorum = is_quorum
         begin_networks()
         self.folder = Path(tempfile.mkdtemp(prefix="faults-patroni-"))
         subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(self.folder)], check=True)
         self.folder.chmod(0o755)
-        self.nodes = [Node(self.folder, number) for number in range(NODES)]
+        self.nodes = [Node(self.folder, number, SETTINGS | (QUORUM if is_quorum else {})) for number in range(NODES)]
         self._servers = [Machine(f"chat{number + 1}", 11 + number, is_server=True) for number in range(SERVERS)]
 
     async def open(self) -> None:
@@ -248,7 +253,8 @@ class Patroni:
             node.heal(self.nodes)
         until = time.monotonic() + READY_SECONDS
         roles: list[list[str]] = []
-        while roles != [["leader", "sync_standby", "sync_standby"]] * NODES:
+        standby = "quorum_standby" if self._is_quorum else "sync_standby"
+        while roles != [["leader", standby, standby]] * NODES:
             if time.monotonic() > until:
                 raise Stuck(f"the databases do not become ready: {roles}")
             await asyncio.sleep(POLL_SECONDS)
