@@ -874,6 +874,16 @@ class OverlapTests(SynchronousTestCase):
         self.assertEqual(self.texts("den"), ["a0", "b0", "b1", "b2"])
         self.assertFalse(self.server.chat.rooms._appending.is_busy)
 
+    def test_what_is_said_in_free_rooms_while_others_wait_is_no_more_than_a_turn(self) -> None:
+        self.patch(appending, "MESSAGES_A_TURN", 2)
+        self.say(self.alice, "den", "a0")
+        self.say(self.bob, "den", "b0")
+        for number in range(3):
+            self.carol.say(f"c{number}", room="attic")
+        self.server.settle()
+        self.release(1)
+        self.assertEqual(self.texts("attic"), ["c0", "c1"])
+
     def test_what_is_waited_for_is_not_overtaken(self) -> None:
         self.say(self.alice, "den", "a1")
         self.say(self.bob, "den", "b1")
