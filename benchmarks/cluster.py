@@ -275,15 +275,11 @@ def median_rows(rounds: Sequence[Sequence[Row]]) -> list[Row]:
     """Return the medians of each row over all rounds."""
     return [
         {
-            key: statistics.median(row[key] for row in rows) if _is_figure(value) else value
+            key: statistics.median(row[key] for row in rows) if isinstance(value, float) else value
             for key, value in rows[0].items()
         }
         for rows in zip(*rounds, strict=True)
     ]
-
-
-def _is_figure(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def shown(columns: dict[str, str], rows: Sequence[Row]) -> list[str]:
