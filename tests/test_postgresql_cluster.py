@@ -468,14 +468,17 @@ class ClusterTests(PostgreSQLTestCase):
         await keep(log, [entry(al_bo, "a"), entry(al_cy, "a"), entry(await log.open(DEN), "a")], 5)
         await self.hears(self.here, 2)
         await self.deafen(here)
+        is_open = await self.log_of(self.one).open(al_cy.name)
         for text in "bc":
-            await keep(log, [entry(al_bo, text), entry(bo_cy, text), entry(await log.open(DEN), text)], 5)
+            said = [entry(one, text) for one in (al_bo, bo_cy, al_cy, await log.open(DEN))]
+            await keep(log, said, 5)
         for _ in range(3):
             await here.run(here.attempt(self.log_of(self.one)._check))
         self.assertEqual(self.here.heard, [("direct", "@al@bo", 2), ("direct", "@bo@cy", 1)], "each once")
+        await self.until_true(lambda: is_open.seq == 3)
         await self.sql("UPDATE direct_turn SET time = now() - interval '61 minutes' WHERE turn = 1")
         await self.sql("SELECT forget_old(3600)")
-        self.assertEqual((await self.sql("SELECT count(*), min(turn) FROM direct_turn"))[0], (4, 2))
+        self.assertEqual((await self.sql("SELECT count(*), min(turn) FROM direct_turn"))[0], (6, 2))
 
     def log_of(self, server: PostgreSQLCluster) -> Any:
         """Return the log of a server."""

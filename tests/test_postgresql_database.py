@@ -341,6 +341,8 @@ class OpeningTests(DatabaseTestCase):
             self.assertIn(why, text)
             self.assertTrue(text.startswith(without_password(url)), text)
             self.assertEqual(text.count("cannot be used"), "encoding" not in why)
+        await self.sql("REVOKE CONNECT ON DATABASE strict FROM public")
+        self.assertIn('permission denied for database "strict"', await self.refusal(url=guest))
 
     def test_a_wrong_password_is_explained(self) -> None:
         error = asyncpg.InvalidPasswordError('password authentication failed for user "chat"')
