@@ -145,7 +145,6 @@ TESTS: Final = {
     "status.visit": ("status_visit",),
     "cluster_listener": ("cluster_listener",),
     "stores.postgresql.limits": ("postgresql_limits",),
-    "stores.postgresql.log": ("postgresql_log", "postgresql_database", "store_contract"),
     "stores.postgresql.presence": ("postgresql_presence",),
     "stores.retention": ("retention",),
     "stores.sqlite.database": ("sqlite_database", "sqlite_log", "retention", "sqlite_file"),
