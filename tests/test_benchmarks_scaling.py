@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -258,6 +259,13 @@ class ShareTests(SynchronousTestCase):
     def test_a_group_that_cannot_be_limited_is_removed(self) -> None:
         groups = folder(self)
         self.patch(shares, "GROUPS", groups)
-        self.patch(shares, "PERIOD", "a text of which there is no part")
-        self.assertRaises(TypeError, shares.Share, "a", 0.25)
+        seen: list[list[str]] = []
+
+        def refuse(*_: object) -> int:
+            seen.append(os.listdir(groups))
+            raise PermissionError("the group cannot be limited")
+
+        self.patch(pathlib.Path, "write_text", refuse)
+        self.assertRaises(PermissionError, shares.Share, "a", 0.25)
+        self.assertEqual(seen, [[f"benchmarks-{os.getpid()}-a"]])
         self.assertEqual(os.listdir(groups), [])
