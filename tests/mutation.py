@@ -323,11 +323,6 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "_delete: request.room or '' -> request.room": "there is a room where there is no partner",
         "_delete_one: session.closed or member.gone -> member.gone": "whoever is gone is out of all rooms",
     },
-    "requests.moderation": {
-        "_ban_target: check_server_role(host, session, room) -> pass": "the gate only lets operators do without a room",
-        "_unban: check_server_role(host, session, room) -> pass": "the same",
-        "_bans: check_server_role(host, session, room) -> pass": "the same",
-    },
     "requests.reading": {
         "_log: request.room or '' -> request.room": "there is a room where there is no partner",
         "_show_history: messages.HistoryPage(messages=[], more=False, id=request.id)"

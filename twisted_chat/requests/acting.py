@@ -33,12 +33,6 @@ def room_or_server(host: Host, name: str | None) -> Name:
     return checked if room is None else room.name
 
 
-def check_server_role(host: Host, session: Session, room: Name) -> None:
-    """Raise `WireError` (`denied`) for a request about the whole server by anybody but an operator."""
-    if room.key == SERVER_WIDE and host.accounts.rules.role(session.account) < Role.OPERATOR:
-        raise WireError("denied", "only operators may do this to the whole server: name a 'room'")
-
-
 def check_above(host: Host, session: Session, room: Name, account: Account | None) -> None:
     """Raise `WireError` (`denied`) unless the asker has a higher role than the target."""
     rules = host.accounts.rules

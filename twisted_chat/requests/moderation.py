@@ -17,7 +17,7 @@ from ..registry import Action, StoredAccount
 from ..room import Room
 from ..rules import SERVER_WIDE, Account, Change, Role, RuleKey, as_network, network_text
 from ..session import Session
-from .acting import act, check_above, check_number, check_server_role, end_of, room_or_server, rule_of, text_of
+from .acting import act, check_above, check_number, end_of, room_or_server, rule_of, text_of
 from .common import fitting, make_action, network_of_guest
 
 # Out of a room
@@ -73,7 +73,6 @@ def _ban(host: Host, session: Session, request: messages.Ban) -> Deferred[None]:
 
 def _ban_target(target: _Target, host: Host, session: Session, request: messages.Ban) -> Deferred[None]:
     room = room_or_server(host, request.room)
-    check_server_role(host, session, room)
     if target.account is not None:
         check_above(host, session, room, target.account)
     if as_network(target.subject) is not None and host.accounts.rules.role(session.account) < Role.OPERATOR:
@@ -133,7 +132,6 @@ def _subject(who: str) -> Name:
 @answers(messages.Unban, needs=Role.MODERATOR)
 def _unban(host: Host, session: Session, request: messages.Unban) -> Deferred[None]:
     room = room_or_server(host, request.room)
-    check_server_role(host, session, room)
     who = _subject(request.who)
     key = RuleKey(room.key, "ban", who.key)
     ban = host.accounts.rules.get(key)
@@ -149,7 +147,6 @@ def _unban(host: Host, session: Session, request: messages.Unban) -> Deferred[No
 @answers(messages.ListBans, needs=Role.MODERATOR)
 def _bans(host: Host, session: Session, request: messages.ListBans) -> None:
     room = room_or_server(host, request.room)
-    check_server_role(host, session, room)
     bans = host.accounts.rules.in_force(room.key, "ban", host.now())
     after = _subject(request.after).key if request.after else ""
     infos = [
