@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -140,6 +141,9 @@ class StatsTests(DatabaseTestCase):
         )
 
 
+RESTORE = "Stop all servers, restore a backup into a new database, and start them with that one."
+
+
 class CheckTests(DatabaseTestCase):
     """Each test breaks one thing, and it is found."""
 
@@ -223,18 +227,24 @@ class CheckTests(DatabaseTestCase):
         for sql, found in (
             ("UPDATE store SET rooms = 7", "counts 7 rooms, and there are 3, so that --rooms limits another number"),
             ("UPDATE rule SET changed = 99", "in an epoch that has not begun"),
+            ("UPDATE rule SET ended = now(), changed = 99", "in an epoch that has not begun"),
             ("UPDATE account SET ended = 99", "in an epoch that has not begun"),
             ("UPDATE audit SET seq = 99", "the next number of the table audit is one that it has already"),
             ("UPDATE report SET seq = 99", "the next number of the table report is one that it has already"),
         ):
-            self.assertIn(found, await self.check(sql))
+            line = await self.check(sql)
+            self.assertIn(found, line)
+            (remedy,) = re.findall(r"Correct it with: (.*?)(?:, and restart all servers)?\.$", line)
+            await self.sql(remedy)
+            self.assertTrue((await self.here_("check")).output.endswith(": no problem found\n"))
             await self.sql("DROP SCHEMA twisted_chat CASCADE")
 
     async def test_what_belongs_to_nothing(self) -> None:
         for sql, found in (
-            ("DELETE FROM room WHERE key = 'attic'", "messages belong to a room that is not there"),
-            ("DELETE FROM account", "tokens belong to an account that is not there: al."),
+            ("DELETE FROM room WHERE key = 'attic'", f"messages belong to a room that is not there, .*{RESTORE}"),
+            ("DELETE FROM account", f"tokens belong to an account that is not there: al. {RESTORE}"),
+            ("UPDATE account SET state = 'x'", f"an account's state or password is damaged: al. {RESTORE}"),
         ):
             await self.check(sql)
-            self.assertIn(found, (await self.here_("check")).output)
+            self.assertRegex((await self.here_("check")).output, found)
             await self.sql("DROP SCHEMA twisted_chat CASCADE")

@@ -24,10 +24,9 @@ from ..stores.sqlite import database
 from ..stores.sqlite.file import PINNED_BYTES
 from ..stores.sqlite.lock import is_in_use
 from ..stores.sqlite.store import is_open_to_all
-from . import Command
-from .check_postgresql import check_database
+from . import Command, check_postgresql
 from .files import PAGE, own_files, reading, takes_database
-from .findings import RESTORE, Findings, check_accounts, check_rules, key_of, key_of_author, many
+from .findings import Findings, check_accounts, check_rules, key_of, key_of_author, many
 from .postgresql import reading_postgresql
 from .progress import Progress
 
@@ -40,6 +39,8 @@ LITTLE_SPACE: Final = 2**30
 MAX_DAMAGE: Final = 100
 """The number of errors after which SQLite stops to look for more."""
 
+_RESTORE: Final = "Stop the server and put a backup in its place"
+
 _DAY: Final = 24 * 60 * 60 * 1000
 
 
@@ -50,11 +51,12 @@ def _arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace, sleep: Callable[[float], object] = time.sleep) -> int:
     """Run the command. It `sleep`s now and then, for as long as it has worked: half of the time is the server's."""
     path: str = options.database
-    findings = Findings()
     if is_url(path):
+        findings = Findings(check_postgresql.RESTORE)
         with reading_postgresql(path) as database_connection, Progress("messages", 0) as progress:
-            counts = check_database(database_connection, findings, progress)
+            counts = check_postgresql.check_database(database_connection, findings, progress)
         return _report(findings, without_password(path), counts)
+    findings = Findings(_RESTORE)
     is_served = os.path.exists(path) and is_in_use(path)  # before SQLite opens it
     with reading(path, of_any_version=True) as connection:
         _check_files(path, is_served, findings)
@@ -151,7 +153,7 @@ def _check_contents(connection: sqlite3.Connection, path: str, findings: Finding
     """Check everything in a database. Returns what it has, for the last line."""
     damage = [text for (text,) in connection.execute(f"PRAGMA integrity_check({MAX_DAMAGE})") if text != "ok"]
     if damage:
-        findings.problem(f"{path} is damaged", RESTORE, *damage)
+        findings.problem(f"{path} is damaged", findings.restore, *damage)
         return ""  # what is read from a damaged file says nothing
     version = database.check(connection, path)
     if version < database.version_of():
@@ -173,11 +175,11 @@ def _check_references(connection: sqlite3.Connection, findings: Findings) -> Non
     lost = [f"{table} {row}" for table, row, _, _ in connection.execute("PRAGMA foreign_key_check")]
     if lost:
         findings.problem(
-            "rows belong to a room or an account that is not there, so nobody can read them", RESTORE, *lost
+            "rows belong to a room or an account that is not there, so nobody can read them", findings.restore, *lost
         )
     (rows,) = connection.execute("SELECT count(*) FROM store").fetchone()
     if rows != 1:
-        findings.problem(f"the table store has {rows} rows instead of one", RESTORE)
+        findings.problem(f"the table store has {rows} rows instead of one", findings.restore)
 
 
 class _Row(NamedTuple):
@@ -221,7 +223,7 @@ class _Messages:
             journal.setdefault(id, []).append(_Row(*row))
         for id, key, name, skipped in rooms:
             if name and key_of(name) != key:
-                self._findings.problem("the key of a room is not that of its name", RESTORE, name)
+                self._findings.problem("the key of a room is not that of its name", self._findings.restore, name)
             # As elsewhere, nothing says who talks to whom.
             shown = "direct messages" if names.is_direct(key) else name or key
             self._check_room(id, shown, skipped, journal.get(id, []))
@@ -269,7 +271,7 @@ class _Messages:
         """Check entries of a log one by one, and add to `deletions` the numbers that are deleted by them."""
         if not _is_utf8(b"\n".join([row.texts for row in page])):
             places = [f"{row.seq} in {name}" for row in page if not _is_utf8(row.texts)]
-            self._findings.problem("texts are damaged", RESTORE, *places)
+            self._findings.problem("texts are damaged", self._findings.restore, *places)
             return
         for author, key in {(row.author, row.author_key) for row in page} - self._authors:
             if key_of_author(author.decode()) != key.decode():

@@ -14,8 +14,6 @@ from .files import Readable
 NAMED: Final = 3
 """The number of places that are named where the same thing is wrong in many."""
 
-RESTORE: Final = "Stop the server and put a backup in its place"
-
 
 class _Finding(NamedTuple):
     what: str
@@ -26,7 +24,9 @@ class _Finding(NamedTuple):
 class Findings:
     """What was found. The same thing in many places is reported once."""
 
-    def __init__(self) -> None:
+    def __init__(self, restore: str) -> None:
+        self.restore = restore
+        """How a backup of the database that is checked takes its place: the remedy where nothing else is one."""
         self._places: dict[_Finding, list[str]] = {}
 
     def problem(self, what: str, remedy: str, *places: str) -> None:
@@ -83,14 +83,14 @@ def check_accounts(connection: Readable, findings: Findings) -> int:
                 name,
             )
         if state not in get_args(AccountState) or (password != "" and not password.startswith("$argon2")):
-            findings.problem("an account's state or password is damaged", RESTORE, name)
+            findings.problem("an account's state or password is damaged", findings.restore, name)
     removed = connection.execute(
         """SELECT DISTINCT name FROM account WHERE state = 'removed' AND (
                EXISTS (SELECT 1 FROM token WHERE account = key)
                OR EXISTS (SELECT 1 FROM rule WHERE kind = 'role' AND subject = key))"""
     )
     if left := [name for (name,) in removed]:
-        findings.problem("a removed account has tokens or roles", RESTORE, *left)
+        findings.problem("a removed account has tokens or roles", findings.restore, *left)
     return count
 
 
