@@ -11,7 +11,7 @@ from unittest.mock import patch
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import framing as framer
-from twisted_chat import gate, messages
+from twisted_chat import messages
 from twisted_chat.chat import Chat
 from twisted_chat.client.program import clean
 from twisted_chat.messages import AnyRequest, codec, decode_request
@@ -95,7 +95,7 @@ class FindingTests(SynchronousTestCase):
                 world.check()
 
         run()
-        with patch.object(gate, "_check_entry", lambda *_: None), patch.object(Chat, "check_entry", lambda *_: None):
+        with patch.object(Chat, "check_entry", lambda *_: None):
             self.assertRaisesRegex(AssertionError, "eve may not read den", run)
 
     def test_a_text_that_is_not_cleaned(self) -> None:

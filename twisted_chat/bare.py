@@ -50,11 +50,11 @@ class BareHost(participant.ParticipantHost, Protocol):
     def gone(self, participant: Bare, farewell: str = "") -> None:
         """Take a participant out of its rooms, and give up its nick."""
 
-    def check_entry(self, participant: Participant, room: Room) -> None:
+    def check_entry(self, participant: Participant, room: Name) -> None:
         """Raise `WireError` unless a participant may enter a room, and so read it."""
 
-    def may_enter(self, participant: Participant, room: Room) -> bool:
-        """True where a participant may enter a room, and so read it."""
+    def may_enter(self, participant: Participant, room: Name) -> bool:
+        """True if a participant may enter a room, and so read it."""
 
 
 @implementer(IPushProducer)
@@ -117,7 +117,7 @@ class Bare(Participant):
     def _check_entry(self) -> None:
         """Raise `WireError` unless it may enter the lobby."""
         room = self._member.room
-        self.host.check_entry(self, room)
+        self.host.check_entry(self, room.name)
         room.check_space(self.host.limits.members)
 
     def _enter(self, nick: Name) -> Member:

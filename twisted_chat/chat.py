@@ -264,7 +264,7 @@ class Chat:
         infos = {
             name.key: messages.RoomInfo(name.shown, count, topic)
             for name, count, topic in rooms
-            if self.may_read(participant, name)
+            if self.may_enter(participant, name)
         }
         return sorted(infos.values(), key=lambda info: (-info.count, info.room))[: messages.MAX_PAGE]
 
@@ -378,18 +378,14 @@ class Chat:
         """Return the time of day, in milliseconds since 1970."""
         return clock.milliseconds(self.reactor)
 
-    def check_entry(self, participant: Participant, room: Room) -> None:
+    def check_entry(self, participant: Participant, room: Name) -> None:
         """Raise `WireError` unless a participant may enter a room, and so read it."""
         rules = self.accounts.rules
-        if rules.has_rules(room.name.key):
-            rules.check_entry(participant, room.name, self.now())
+        if rules.has_rules(room.key):
+            rules.check_entry(participant, room, self.now())
 
-    def may_enter(self, participant: Participant, room: Room) -> bool:
-        """True if a participant may enter a room, and so read it."""
-        return self.may_read(participant, room.name)
-
-    def may_read(self, participant: Participant, room: Name) -> bool:
-        """True if a participant may know of a room."""
+    def may_enter(self, participant: Participant, room: Name) -> bool:
+        """True if a participant may enter a room, and so read it and know of it."""
         rules = self.accounts.rules
         return not rules.has_rules(room.key) or rules.may_enter(participant, room.key, self.now())
 

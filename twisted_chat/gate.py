@@ -62,7 +62,7 @@ class Host(Protocol):
     def sessions_of(self, account: Account) -> list[Session]:
         """List the sessions of an account."""
 
-    def check_entry(self, participant: Participant, room: Room) -> None:
+    def check_entry(self, participant: Participant, room: names.Name) -> None:
         """Raise `WireError` unless a participant may enter a room, and so read it."""
 
     def put_out(self, participant: Any, room: Room, author: str, reason: str, asker: Any = None) -> int:
@@ -112,7 +112,9 @@ def handle(host: Host, participant: Participant, request: Asked) -> Deferred[Non
     if row.checks:
         if row.needs > _GUEST:
             _check_role(host, participant, request, row.needs)
-        _check_entry(host, participant, getattr(request, "room", None))
+        room = getattr(request, "room", None)
+        if room is not None:
+            host.check_entry(participant, names.room(room))
     return row.handler(host, participant, request)
 
 
@@ -142,13 +144,6 @@ def _check_role(host: Host, participant: Participant, request: Asked, needs: Rol
     if hasattr(request, "room"):
         raise WireError("denied", "only operators may do this to the whole server: name a 'room'")
     raise WireError("denied", f"only {needs.name.lower()}s may do this here")
-
-
-def _check_entry(host: Host, participant: Participant, room: str | None) -> None:
-    if room is not None:
-        name, rules = names.room(room), host.accounts.rules
-        if rules.has_rules(name.key):
-            rules.check_entry(participant, name, host.now())
 
 
 def answers(request: type[AnyRequest], needs: Role = Role.GUEST) -> Callable[[_F], _F]:

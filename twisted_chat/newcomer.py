@@ -110,7 +110,7 @@ class Newcomer:
                 self._bare.pauseProducing()
             if self.refusal is not None:
                 self._bare.turn_away(self.refusal)
-            elif not self._host.may_enter(self._bare, self._lobby):
+            elif not self._host.may_enter(self._bare, self._lobby.name):
                 self._bare.stop_following()
         return self._bare
 

@@ -299,7 +299,7 @@ class World:
         participant = wire.participant
         if getattr(participant, "nick", None) in (None, names.NOBODY):
             return True  # a bare client that has said nothing yet, or nobody
-        return self.server.chat.may_read(participant, names.room(room))
+        return self.server.chat.may_enter(participant, names.room(room))
 
     def check_text(self, log: str, entry: dict[str, Any]) -> None:
         """No text comes after its deletion was told, or acked, in an earlier step."""

@@ -80,7 +80,7 @@ def _enter(room: Room, host: Host, session: Session, request: messages.Join, is_
 def _check_admission(host: Host, session: Session, room: Room) -> None:
     """Raise `WireError` if somebody may not enter a room, or the room is full."""
     try:
-        host.check_entry(session, room)  # again: the room may have been opened for this, and that takes a while
+        host.check_entry(session, room.name)  # again: the room may have been opened for this, which takes a while
         room.check_space(host.accounts.limits(session.account, host.limits).members)
     except WireError:
         host.rooms.forget_if_empty(room)
