@@ -10,7 +10,7 @@ member reads, and are sent once to each member. An author gets an ack in place o
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -53,10 +53,6 @@ class _Append:
         self.said = _by_author(entries)
         self.began = began
 
-    def authors(self) -> Iterable[Listener]:
-        """Return their authors, with each as often as it has spoken in several rooms."""
-        return (member.listener for authors in self.said.values() for member in authors)
-
 
 class Appending:
     """Appends messages and fans them out, and bounds the number that stays in memory."""
@@ -74,14 +70,12 @@ class Appending:
         self._backlog = Backlog()
         """The messages of earlier turns that are not being appended yet."""
         self._is_blocked = False
-        """True once each author or room of the backlog was found to be in an append that is under way."""
+        """True once all authors of the backlog were found to wait for rooms that are in an append under way."""
         self._appends: list[_Append] = []
-        """The appends that are under way, the oldest first. An author or a room is in one of them at most, so that acks
-        have the order of the messages, and a room's messages that in which they came."""
+        """The appends that are under way, the oldest first. A room is in one of them at most, so that the messages of a
+        room keep their order; acks from different rooms have none."""
         self._rooms: set[Room] = set()
         """The rooms in these appends."""
-        self._authors: set[Listener] = set()
-        """The authors in these appends."""
         self._heard: dict[Room, Sequence[Record]] = {}
         """The records that the rooms have heard from their logs, and that no member was sent yet."""
         self._handled = 0
@@ -184,7 +178,6 @@ class Appending:
             return
         self._appends.append(append)
         self._rooms.update(append.said)
-        self._authors.update(append.authors())
         done = maybeDeferred(self._log.append, entries, time).addBoth(self._done, append)
         done.addCallback(lambda _: self._turn.schedule())  # it may take longer than this turn
 
@@ -203,8 +196,8 @@ class Appending:
         return taken
 
     def _is_free(self, entry: Entry) -> bool:
-        """True if neither the author nor the room of a message is in an append that is under way."""
-        return entry.origin.room not in self._rooms and entry.origin.listener not in self._authors
+        """True if the room of a message is in no append that is under way."""
+        return entry.origin.room not in self._rooms
 
     def _is_free_or_waits(self, entry: Entry) -> bool:
         """True for a message that can be appended now. Another one waits, and with it what its author says later."""
@@ -216,7 +209,6 @@ class Appending:
     def _done(self, result: Failure | None, append: _Append) -> None:
         self._appends.remove(append)
         self._rooms.difference_update(append.said)
-        self._authors.difference_update(append.authors())
         self._is_blocked = False
         self._finish(result, append)
 
