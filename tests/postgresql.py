@@ -59,11 +59,15 @@ class PostgreSQLTestCase(StoreTestCase):
 
     async def execute(self, sql: str, *args: object) -> list[Any]:
         """Execute a statement beside the store."""
-        connection = await asyncpg.connect(self.cluster.url, server_settings={"search_path": "twisted_chat"})
+        connection = await self.connect()
         try:
             return await connection.fetch(sql, *args)
         finally:
             await connection.close()
+
+    async def connect(self) -> Connection:
+        """Connect to the database beside the store."""
+        return await asyncpg.connect(self.cluster.url, server_settings={"search_path": "twisted_chat"})
 
     def sql(self, sql: str, *args: object) -> Deferred[list[Any]]:
         """Execute a statement beside the store."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+import asyncpg
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import globalLogPublisher
@@ -29,7 +31,7 @@ from twisted_chat.messages import (
 from twisted_chat.names import Name
 from twisted_chat.stores.postgresql import cluster as cluster_module
 from twisted_chat.stores.postgresql.cluster import PostgreSQLCluster
-from twisted_chat.stores.postgresql.database import fetch
+from twisted_chat.stores.postgresql.database import Connection, fetch
 
 from .postgresql import PostgreSQLTestCase
 
@@ -156,10 +158,74 @@ class ClusterTests(PostgreSQLTestCase):
     async def test_a_nick_that_is_claimed_while_it_is_released_is_announced(self) -> None:
         await self.begin()
         await self.one.claim(AL, False, None, "")
+        claimed, deleted = asyncio.Event(), asyncio.Event()
+
+        async def work(connection: Connection, sql: str, *args: object) -> Any:
+            if "DELETE" in sql:
+                await claimed.wait()
+            rows = await connection.fetch(sql, *args)
+            if "DELETE" in sql:
+                deleted.set()
+            else:
+                claimed.set()
+                await deleted.wait()  # it is answered last
+            return rows
+
+        self.patch(cluster_module, "fetch", lambda sql, *args: lambda connection: work(connection, sql, *args))
         self.one.release(AL)
         await self.one.claim(AL, False, None, "")
-        await self.one._database.run(self.one._release("al"))
+        self.patch(cluster_module, "fetch", fetch)
         self.assertIsNone(await self.other.find("al"))
+        await self.check(self.one)
+        self.assertEqual(await self.other.find("al"), Elsewhere(AL, "", False))
+
+    async def test_a_release_that_fails_is_announced(self) -> None:
+        await self.begin()
+        await self.one.claim(AL, False, None, "")
+        self.break_down("DELETE FROM nick")
+        self.one.release(AL)
+        await self.until_true(lambda: self.one._has_to_announce)
+        await self.check(self.one)
+        self.assertIsNone(await self.other.find("al"))
+
+    async def test_what_is_claimed_and_published_during_an_announcement_is_part_of_it(self) -> None:
+        await self.begin()
+        await self.one.claim(AL, False, None, "")
+        self.one.publish(DEN, joined(AL), 1)
+        await self.hears(self.there)
+        await self.sql("DELETE FROM nick")
+        await self.sql("DELETE FROM member")
+        connection = await self.on_loop(self.connect())
+        transaction = connection.transaction()
+        await self.on_loop(transaction.start())
+        nick = "INSERT INTO nick VALUES ('al', $1, 'al', 'al', false, NULL, '', 2)"
+        await self.on_loop(connection.execute(nick, self.one.server))
+        member = "INSERT INTO member VALUES ('den', 'al', $1, 'Den', 'AL')"
+        await self.on_loop(connection.execute(member, self.one.server))
+        self.one._has_to_announce = True
+        checked = Deferred.fromCoroutine(self.check(self.one))
+        await self.until_sql("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted")
+        await self.on_loop(transaction.commit())
+        await checked
+        self.assertEqual((await self.sql("SELECT name, sessions FROM nick"))[0], ("al", 1))
+        self.assertEqual((await self.sql("SELECT name FROM member"))[0], ("al",))
+        await self.on_loop(connection.close())
+
+    async def test_an_announcement_that_fails_is_made_again(self) -> None:
+        await self.begin()
+        await self.one.claim(AL, False, None, "")
+        await self.sql("TRUNCATE lease, nick")
+        kind: Any = asyncpg.Connection
+        work = kind.fetch
+
+        async def broken(connection: Any, sql: str, *args: object) -> Any:
+            if "announce(" in sql:
+                raise ZeroDivisionError
+            return await work(connection, sql, *args)
+
+        self.patch(kind, "fetch", broken)
+        await self.assertFailure(Deferred.fromCoroutine(self.check(self.one)), ZeroDivisionError)
+        self.patch(kind, "fetch", work)
         await self.check(self.one)
         self.assertEqual(await self.other.find("al"), Elsewhere(AL, "", False))
 
@@ -205,6 +271,48 @@ class ClusterTests(PostgreSQLTestCase):
         for server in self.one, self.other:
             await self.check(server)
         self.assertEqual(await third.claim(AL, True, None, ""), 3)
+
+    async def test_sessions_that_begin_at_the_same_moment_all_count(self) -> None:
+        await self.begin()
+        await gatherResults([self.one.claim(AL, True, None, "") for _ in range(3)])
+        await self.until_sql("SELECT sessions = 3 FROM nick")
+        self.assertEqual(await self.other.claim(AL, True, None, ""), 3)
+
+    async def test_sessions_that_end_at_the_same_moment_count_no_more(self) -> None:
+        await self.begin()
+        for _ in range(3):
+            await self.one.claim(AL, True, None, "")
+        begun: list[object] = []
+        stored: list[object] = []
+        is_overtaken = asyncio.Event()
+
+        async def work(connection: Connection, sql: str, *args: object) -> Any:
+            begun.append(args[-1])
+            if len(begun) == 1:
+                await is_overtaken.wait()
+            rows = await connection.fetch(sql, *args)
+            stored.append(args[-1])
+            is_overtaken.set()
+            return rows
+
+        self.patch(cluster_module, "fetch", lambda sql, *args: lambda connection: work(connection, sql, *args))
+        self.one.release(AL)
+        await self.until_true(lambda: begun)
+        self.one.release(AL)
+        await self.until_true(lambda: len(stored) == 3)
+        self.assertEqual((begun, stored), ([2, 1, 1], [1, 2, 1]))
+
+    async def test_a_nick_whose_guest_gives_way_to_an_account_is_the_accounts(self) -> None:
+        await self.begin()
+        await self.one.claim(AL, False, None, "")
+        await self.one.claim(AL, True, None, "")
+        self.one.release(AL)
+        await self.until_sql("SELECT account AND sessions = 1 FROM nick")
+        self.one._has_to_announce = True
+        await self.check(self.one)
+        self.assertEqual(await self.other.claim(AL, True, None, ""), 1)
+        self.other.kick("den", BO, "al", "")
+        self.assertEqual(await self.hears(self.here), [("kick", "den", "bo", "al", "")], "its nick is not lost")
 
     async def until_sql(self, sql: str, *args: object) -> None:
         while not (await self.sql(sql, *args))[0][0]:
@@ -574,9 +682,8 @@ class ClusterTests(PostgreSQLTestCase):
 
             self.patch(cluster_module, "fetch", broken)
             self.one.publish(DEN, joined(AL), 1)
-            await self.until_true(lambda: not self.one._is_publishing)
+            await self.until_true(lambda: self.one._has_to_announce)
             self.patch(cluster_module, "fetch", fetch)
-            self.assertTrue(self.one._has_to_announce)
             self.assertEqual(await self.other.members("den"), [])
             await self.check(self.one)
             self.assertEqual(await self.other.members("den"), [AL])

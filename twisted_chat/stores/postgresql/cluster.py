@@ -40,14 +40,14 @@ _encode = msgspec.json.encode
 
 
 class _Claim(msgspec.Struct):
-    """A nick that is borne at this server."""
+    """A nick that is borne at this server, or is being claimed for it."""
 
     name: Name
     account: bool
     token: bytes | None
     network: str
     count: int = 0
-    """The number of its bearers."""
+    """The number of its bearers, and of the claims under way."""
 
 
 class PostgreSQLCluster:
@@ -98,9 +98,11 @@ class PostgreSQLCluster:
     async def _claim(self, nick: Name, is_account: bool, token: str | None, network: str) -> int:
         digest = None if token is None else digest_of(token)
         look = names.skeleton(nick.shown)
-        known = self._claims.get(nick.key)
-        sessions = 1 if known is None else known.count + 1
-        row = self.server, nick.key, nick.shown, look, is_account, digest, network, sessions
+        # It counts before it is stored: a release or an announcement that is under way must not forget it.
+        claim = self._claims.setdefault(nick.key, _Claim(nick, is_account, digest, network))
+        claim.count += 1
+        stored = is_account, claim.count
+        row = self.server, nick.key, nick.shown, look, is_account, digest, network, claim.count
         work = fetch("SELECT * FROM claim($1, $2, $3, $4, $5, $6, $7, $8)", *row)
         is_new = is_account and self._presence.follow(nick.key)
         try:
@@ -112,10 +114,11 @@ class PostgreSQLCluster:
             if is_new and elsewhere:
                 await self._read_places(nick.key)
         except BaseException:
-            if nick.key not in self._claims:
-                self._presence.unfollow(nick.key)
+            self.release(nick)
             raise
-        self._claims.setdefault(nick.key, _Claim(nick, is_account, digest, network)).count += 1
+        claim.account = claim.account or is_account
+        if stored != (claim.account, claim.count):
+            self._store(nick.key)
         return int(elsewhere)
 
     async def _read_places(self, nick: str) -> None:
@@ -130,33 +133,39 @@ class PostgreSQLCluster:
         if claim is not None:
             claim.account = True
             self._presence.follow(nick.key)
-            self._store("UPDATE nick SET account = true WHERE key = $1 AND server = $2", nick.key, self.server)
+            self._store(nick.key)
 
     def release(self, nick: Name) -> None:
         claim = self._claims.get(nick.key)
         if claim is None:
             return
         claim.count -= 1
-        if not claim.count:
-            del self._claims[nick.key]
-            self._presence.unfollow(nick.key)
-            self._database.run(self._release(nick.key)).addErrback(self._failed)
-        elif claim.account:
-            sql = "UPDATE nick SET sessions = $3 WHERE key = $1 AND server = $2"
-            self._store(sql, nick.key, self.server, claim.count)
-
-    def _store(self, sql: str, *args: object) -> None:
-        self._database.run(self._database.attempt(fetch(sql, *args))).addErrback(self._not_stored)
-
-    def _not_stored(self, failure: Any) -> None:
-        self._has_to_announce = True
-        self._failed(failure)
+        if claim.count:
+            self._store(nick.key)
+            return
+        del self._claims[nick.key]
+        self._presence.unfollow(nick.key)
+        self._database.run(self._release(nick.key)).addErrback(self._failed)
 
     async def _release(self, key: str) -> None:
         work = fetch("DELETE FROM nick WHERE key = $1 AND server = $2", key, self.server)
         await self._database.attempt(work)
-        if key in self._claims:  # somebody has taken it meanwhile
+        if key in self._claims:  # it is claimed again, and its row may have gone
             self._has_to_announce = True
+
+    def _store(self, key: str) -> None:
+        self._database.run(self._store_claim(key)).addErrback(self._failed)
+
+    async def _store_claim(self, key: str) -> None:
+        """Store what has changed of a claim.
+
+        Statements take effect in any order. So each that has stored what is no longer true stores again what is.
+        """
+        sql = "UPDATE nick SET account = $3, sessions = $4 WHERE key = $1 AND server = $2"
+        stored = None
+        while (claim := self._claims.get(key)) is not None and stored != (claim.account, claim.count):
+            stored = claim.account, claim.count
+            await self._database.attempt(fetch(sql, key, self.server, *stored))
 
     def find(self, nick: str) -> Deferred[Elsewhere | None]:
         return self._database.run(self._find(nick))
@@ -226,9 +235,6 @@ class PostgreSQLCluster:
                 shown, members = [room for room, _ in moved.values()], [name for _, name in moved.values()]
                 sql = "SELECT publish($1, $2, $3, $4, $5, $6)"
                 await self._database.attempt(fetch(sql, self.server, bodies, rooms, shown, keys, members))
-        except BaseException:
-            self._has_to_announce = True
-            raise
         finally:
             self._is_publishing = False
 
@@ -249,6 +255,7 @@ class PostgreSQLCluster:
         return bodies
 
     def _failed(self, failure: Any) -> None:
+        self._has_to_announce = True
         if not failure.check(Unavailable):
             _log.failure("Other servers could not be told; who is here is announced to them again", failure)
 
@@ -335,8 +342,7 @@ class PostgreSQLCluster:
         self._moved.clear()
         claims = list(self._claims.values())
         here = self._presence.here
-        lost = await connection.fetch(
-            "SELECT announce($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        row = (
             self.server,
             [claim.name.key for claim in claims],
             [claim.name.shown for claim in claims],
@@ -350,6 +356,11 @@ class PostgreSQLCluster:
             [key for _, key in here],
             [name for _, name in here.values()],
         )
+        try:
+            lost = await connection.fetch("SELECT announce($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)", *row)
+        except BaseException:
+            self._has_to_announce = True
+            raise
         for (key,) in lost:
             self._listener.nick_lost(key)
 

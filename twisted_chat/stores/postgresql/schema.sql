@@ -526,7 +526,7 @@ BEGIN
     END IF;
     INSERT INTO nick AS n VALUES (
         claim.key, claim.server, claim.name, claim.skeleton, claim.account, claim.token, claim.network, claim.sessions
-    ) ON CONFLICT (key, server) DO UPDATE SET sessions = excluded.sessions;
+    ) ON CONFLICT (key, server) DO UPDATE SET account = n.account OR excluded.account, sessions = excluded.sessions;
 END $$;
 
 -- Tells other servers what has happened, and who has entered rooms and left them: a name is NULL for one that has left.
@@ -547,7 +547,8 @@ BEGIN
     END LOOP;
 END $$;
 
--- Announces all who are at a server. Returns the keys of the nicks that somebody at another server has by now.
+-- Announces all who are at a server. Returns the keys of the nicks that somebody at another server has by now. What the
+-- server claims and publishes meanwhile may come in between.
 CREATE FUNCTION announce(
     server uuid, keys text[], names text[], skeletons text[], accounts boolean[], tokens bytea[], networks text[],
     sessions integer[], rooms text[], shown text[], member_keys text[], member_names text[]
@@ -564,11 +565,13 @@ BEGIN
     FROM unnest(
         announce.keys, announce.names, announce.skeletons, announce.accounts, announce.tokens, announce.networks,
         announce.sessions
-    ) AS u (key, name, skeleton, account, token, network, sessions);
+    ) AS u (key, name, skeleton, account, token, network, sessions)
+    ON CONFLICT (key, server) DO UPDATE SET account = excluded.account, sessions = excluded.sessions;
     INSERT INTO member (room, key, server, shown, name)
     SELECT u.room, u.key, announce.server, u.shown, u.name
     FROM unnest(announce.rooms, announce.shown, announce.member_keys, announce.member_names)
-        AS u (room, shown, key, name);
+        AS u (room, shown, key, name)
+    ON CONFLICT (room, key, server) DO UPDATE SET name = excluded.name;
     PERFORM tell('{"look": true}');
 END $$;
 
