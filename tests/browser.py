@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Thread
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
@@ -160,6 +160,7 @@ class Browser:
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         self.driver = webdriver.Chrome(options=options, service=Service(driver))
         self.driver.set_script_timeout(TEST_SECONDS)  # one of them scrolls through ten thousand messages
+        cast(Any, self.driver.command_executor).client_config.timeout = TEST_SECONDS  # of the connection to the driver
         self._first = self.driver.current_window_handle
 
     def close(self) -> None:

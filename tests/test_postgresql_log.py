@@ -808,6 +808,7 @@ class OpeningTests(ServersTestCase):
         self.assertIn("newer version of twisted_chat", await self.refused())
 
     async def test_a_database_with_another_encoding_is_refused(self) -> None:
+        await self.sql("DROP DATABASE IF EXISTS latin")
         await self.sql("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
         self.assertIn("make a database with the encoding UTF8", await self.refused(self.cluster.url_of("latin")))
         await self.sql("DROP DATABASE latin WITH (FORCE)")

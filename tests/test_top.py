@@ -206,7 +206,7 @@ class LineTests(MonitorTestCase):
         self.read()
         self.read()
         lines = self.shown()
-        self.assertRegex(lines[0], r"^ready, started \d+ \w+ ago, twisted_chat \S+ at 14990$")
+        self.assertRegex(lines[0], r"^ready, started [\w ]+ ago, twisted_chat \S+ at 14990$")
         self.assertEqual(lines[1:3], ["", "messages           0/s"])
         self.assertIn("paused               0  connections do not read", lines)
         self.assertFalse(set("".join(lines)) & set(BARS))
