@@ -111,6 +111,17 @@ class FilesTests(TestCase):
             done = subprocess.run(["sh", "-n", str(CLUSTER / name)], capture_output=True, text=True)
             self.assertEqual((done.returncode, done.stderr), (0, ""), name)
 
+    def test_only_the_user_of_the_chat_may_connect_to_its_database(self) -> None:
+        commands = (CLUSTER / "make_database").read_text()
+        owner, database = "CREATE DATABASE chat OWNER chat", "REVOKE CONNECT ON DATABASE chat FROM PUBLIC;"
+        self.assertLess(commands.index(owner), commands.index(database))
+        for document in ("scaling.md", "operations.md"):
+            text = (ROOT / "docs" / document).read_text("utf-8")
+            made = re.findall(r"(?:createdb .*?|CREATE DATABASE )(chat|restored)\b", text)
+            shut = re.findall(r"REVOKE CONNECT ON DATABASE (\w+) FROM PUBLIC", text)
+            self.assertTrue(made)
+            self.assertEqual(sorted(made), sorted(shut), document)
+
     def test_a_backup_reads_from_whichever_machine_has_the_primary(self) -> None:
         service = (CLUSTER / "chat-backup.service").read_text()
         (slot,) = re.findall(r"^ExecStart=.* --slot (\w+)$", service, re.MULTILINE)
