@@ -21,6 +21,7 @@ from twisted_chat.log import Condition, RoomLog, Unavailable, Unusable
 from twisted_chat.stores.postgresql import database as database_module
 from twisted_chat.stores.postgresql.database import (
     ATTEMPT_SECONDS,
+    CHECK_SECONDS,
     Connection,
     Database,
     explain,
@@ -449,6 +450,24 @@ class ListeningTests(DatabaseTestCase):
             await self.until_true(lambda: not database._told)
         self.assertEqual([heard[0] for heard in texts], ["after", "after", "good", "after"])
         self.assertEqual((len(opened), len(self.flushLoggedErrors(ZeroDivisionError))), (1, 1))
+
+    async def test_what_does_not_count_any_more_is_deleted_once_a_minute(self) -> None:
+        database = (await self.open())._database
+        statements: list[str] = []
+
+        class Recorder:
+            async def fetch(self, sql: str, *args: object) -> None:
+                statements.append(sql)
+
+        recorder: Any = Recorder()
+        for _ in range(2 * round(60 / CHECK_SECONDS)):
+            await self.on_loop(database._clean_up(recorder))
+        self.assertEqual(statements, ["SELECT clean_up($1)"] * 2)
+        self.patch(database_module, "CLEAN_UP_CHECKS", 1)
+        await self.sql("INSERT INTO parcel (body, time) VALUES ('old', now() - interval '61 s'), ('new', now())")
+        while (bodies := await self.sql("SELECT body FROM parcel ORDER BY body")) != [("new",)]:
+            self.assertEqual(bodies, [("new",), ("old",)])
+            self.clock.advance(CHECK_SECONDS / 10)
 
     async def test_a_check_that_fails_is_logged_and_attempted_again(self) -> None:
         log = await self.open()

@@ -7,8 +7,8 @@ from typing import Any
 
 from twisted.internet.defer import DeferredList
 
-from twisted_chat.shared_limits import ACCOUNT, ADDRESS, Permission
-from twisted_chat.stores.postgresql.limits import FORGET_CHECKS, PostgreSQLLimits
+from twisted_chat.shared_limits import ACCOUNT, ADDRESS, FORGET_SECONDS, Permission
+from twisted_chat.stores.postgresql.limits import PostgreSQLLimits
 
 from .postgresql import PostgreSQLTestCase
 
@@ -133,9 +133,5 @@ class LimitsTests(PostgreSQLTestCase):
         count = (
             "SELECT (SELECT count(*) FROM failure) + (SELECT count(*) FROM owner_place) + (SELECT count(*) FROM bucket)"
         )
-        checks = 0
-        while (await self.sql(count))[0][0] > 4:
-            await self.one._database.run(self.one._database.attempt(self.one._check))
-            checks += 1
-        self.assertLessEqual(checks, FORGET_CHECKS)
+        await self.sql("SELECT clean_up($1)", FORGET_SECONDS)
         self.assertEqual((await self.sql(count))[0][0], 4)

@@ -17,8 +17,8 @@ from .messages import Reply
 from .names import Name
 
 
-class ClusterListener(Protocol):
-    """The chat of this server, as it is called with what happens at other servers."""
+class ClusterListener:
+    """The chat of this server, as it is called with what happens at other servers. This one, its base, does nothing."""
 
     def notice_heard(self, room: str, notice: Reply) -> None:
         """Called with a notice for the members of a room, given by its key."""
@@ -46,31 +46,6 @@ class ClusterListener(Protocol):
 
         It has become an account's, or somebody has taken it while this server was cut off.
         """
-
-
-class NoListener:
-    """A listener that does nothing, until the chat follows the cluster."""
-
-    def notice_heard(self, room: str, notice: Reply) -> None:
-        """Nobody is in the room."""
-
-    def reply_heard(self, nick: str, reply: Reply) -> None:
-        """Nobody has the nick."""
-
-    def report_heard(self, notice: Reply, seq: int) -> None:
-        """No operator is there."""
-
-    def direct_heard(self, log: Name, first: int) -> None:
-        """Nobody is there to read it."""
-
-    def kick_heard(self, room: str, nick: str, author: str, reason: str) -> None:
-        """Nobody has the nick."""
-
-    def nick_taken(self, nick: str, digest: bytes) -> None:
-        """Nobody has the nick."""
-
-    def nick_lost(self, nick: str) -> None:
-        """Nobody has the nick."""
 
 
 def digest_of(token: str) -> bytes:

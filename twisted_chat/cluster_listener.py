@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from .cluster import digest_of
+from .cluster import ClusterListener, digest_of
 from .gate import Host
 from .log import Unavailable
 from .messages import Reply, WireError
@@ -19,7 +19,7 @@ _log = Logger("twisted_chat.cluster_listener")
 LOST = "this nick has become somebody else's: connect again, with another one"
 
 
-class ChatListener:
+class ChatListener(ClusterListener):
     """The chat, as it is called with what happens at other servers; see `cluster.ClusterListener`."""
 
     def __init__(self, host: Host) -> None:

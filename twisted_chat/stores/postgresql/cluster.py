@@ -1,6 +1,6 @@
 """The servers that share a database; see `cluster.Cluster`.
 
-Each server has a lease of ten seconds, which it renews every second. Nicks and members of a server without a lease do
+Each server has a lease, which it renews with each check. Nicks and members of a server without a lease do
 not count. A nick is claimed in the database before it is taken. Everything else is queued, and stored and told to the
 others with the next statement; they hear of it by a notification. `presence.py` is the memory for what they hear.
 """
@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from ... import clock, names
-from ...cluster import ClusterCondition, ClusterListener, Elsewhere, NoListener, digest_of
+from ...cluster import ClusterCondition, ClusterListener, Elsewhere, digest_of
 from ...log import Unavailable
 from ...messages import Kicked, MemberJoined, MemberLeft, NickChanged, Reply, WireError, decode_reply, encode
 from ...names import Name
@@ -34,6 +34,10 @@ MOST_QUEUED: Final = 10_000
 CLOCK_SECONDS: Final = 5.0
 """Seconds by which the clock of this machine may differ from that of the database without a warning. Machines whose
 clocks are set by NTP differ by milliseconds; five seconds make a difference for the times of messages and of bans."""
+
+LEASE_SECONDS: Final = 10.0
+"""Seconds for which the others count the people of a server that does not renew its lease. It is renewed every second,
+and this leaves time for three attempts on hosts that do not answer."""
 
 _log = Logger("twisted_chat.stores.postgresql")
 _encode = msgspec.json.encode
@@ -57,7 +61,7 @@ class PostgreSQLCluster:
         self._database = database
         self._reactor = reactor
         self.server = server
-        self._listener: ClusterListener = NoListener()
+        self._listener: ClusterListener = ClusterListener()
         self._claims: dict[str, _Claim] = {}
         self._presence = Presence(server)
         self.count = self._presence.count
@@ -308,8 +312,8 @@ class PostgreSQLCluster:
         """Renew the lease, and look for servers that have begun or ended, and for what was missed."""
         if self._is_closed:
             return
-        sql = "SELECT beat($1), extract(epoch FROM clock_timestamp())::float8, oldest FROM store"
-        ((is_known, time, oldest),) = await connection.fetch(sql, self.server)
+        sql = "SELECT beat($1, $2), extract(epoch FROM clock_timestamp())::float8, oldest FROM store"
+        ((is_known, time, oldest),) = await connection.fetch(sql, self.server, LEASE_SECONDS)
         self._database.check_version(oldest)
         self._beat_at = self._reactor.seconds()
         self._check_clock(time)

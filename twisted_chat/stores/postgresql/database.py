@@ -21,6 +21,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from ...log import Unavailable, Unusable
+from ...shared_limits import FORGET_SECONDS
 from .news import News, read_news
 from .urls import hosts_of, without_password
 
@@ -39,6 +40,10 @@ PAUSES: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 CHECK_SECONDS: Final = 1.0
 """Seconds between two checks that the connection that listens is alive, and that nothing was missed."""
+
+CLEAN_UP_CHECKS: Final = 60
+"""The number of checks from one clean-up to the next: a minute. What is deleted does not count any more, and only takes
+space."""
 
 APPENDERS: Final = 4
 """Connections for appends, each of which has a turn under way: while one waits for the disk and the standbys, others go
@@ -187,7 +192,8 @@ class Database:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._listening: Connection | None = None
         self._heard: list[Callable[[News], object]] = []
-        self._checks: list[Callable[[Connection], Awaitable[None]]] = []
+        self._checks: list[Callable[[Connection], Awaitable[None]]] = [self._clean_up]
+        self._checks_since_clean_up = 0
         self._told: deque[News] = deque()
         """A parcel that is being opened, and what was told after it."""
         self._pauses: set[asyncio.Event] = set()
@@ -382,6 +388,13 @@ class Database:
         """
         self._heard.append(heard)
         self._checks.append(check)
+
+    async def _clean_up(self, connection: Connection) -> None:
+        """Delete what does not count any more, now and then."""
+        self._checks_since_clean_up += 1
+        if self._checks_since_clean_up >= CLEAN_UP_CHECKS:
+            self._checks_since_clean_up = 0
+            await connection.fetch("SELECT clean_up($1)", FORGET_SECONDS)
 
     async def listen(self) -> None:
         """Listen until the database is closed."""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from ...shared_limits import ACCOUNT, ADDRESS, FORGET_SECONDS, Growth, Permission
-from .database import Connection, Database, fetch
-
-FORGET_CHECKS: Final = 60
-"""The number of checks after each of which what does not count any more is deleted: a minute."""
+from .database import Database, fetch
 
 
 class PostgreSQLLimits:
@@ -18,16 +15,6 @@ class PostgreSQLLimits:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._checks = 0
-
-    def start(self) -> None:
-        """Begin to forget what does not count any more, now and then."""
-        self._database.follow(lambda news: None, self._check)
-
-    async def _check(self, connection: Connection) -> None:
-        self._checks += 1
-        if self._checks % FORGET_CHECKS == 0:
-            await connection.fetch("SELECT forget_old($1)", FORGET_SECONDS)
 
     def begin_login(self, account: str, network: str) -> Deferred[Permission]:
         sql = "SELECT * FROM begin_login($1, $2, $3, $4, $5)"

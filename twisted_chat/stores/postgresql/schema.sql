@@ -61,7 +61,7 @@ CREATE TABLE message (
     PRIMARY KEY (room, seq)
 );
 
--- Saying twice is saying once. Both indexes begin with the room, so that the table can be distributed by it (Citus).
+-- Deduplicates: a room has an author's `id` once. Both indexes begin with the room, so that the table can be distributed by it (Citus).
 CREATE UNIQUE INDEX said_once ON message (room, author_key, id) WHERE id IS NOT NULL;
 
 -- The direct messages of the last hour: a server that was away finds here what its people have been told meanwhile, by
@@ -555,7 +555,6 @@ CREATE FUNCTION announce(
 ) RETURNS SETOF text LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
-    PERFORM beat(announce.server);
     DELETE FROM nick AS n WHERE n.server = announce.server;
     DELETE FROM member AS m WHERE m.server = announce.server;
     RETURN QUERY SELECT u.key FROM unnest(announce.keys, announce.accounts) AS u (key, account)
@@ -575,20 +574,17 @@ BEGIN
     PERFORM tell('{"look": true}');
 END $$;
 
--- Renews the lease of a server for ten seconds. False if it had none, so that it has to announce who is there.
-CREATE FUNCTION beat(server uuid) RETURNS boolean LANGUAGE plpgsql AS $$
+-- Renews the lease of a server. False if it had none, so that it has to announce who is there.
+CREATE FUNCTION beat(server uuid, seconds double precision) RETURNS boolean LANGUAGE plpgsql AS $$
 #variable_conflict use_column
+DECLARE
+    ending timestamptz := now() + make_interval(secs => seconds);
 BEGIN
-    WITH dead AS (DELETE FROM lease AS l WHERE l.until < now() - interval '1 minute' RETURNING l.server),
-    nicks AS (DELETE FROM nick AS n USING dead WHERE n.server = dead.server)
-    DELETE FROM member AS m USING dead WHERE m.server = dead.server;
-    DELETE FROM parcel WHERE time < now() - interval '1 minute';
-    UPDATE lease AS l SET until = now() + interval '10 seconds' WHERE l.server = beat.server AND l.until > now();
+    UPDATE lease AS l SET until = ending WHERE l.server = beat.server AND l.until > now();
     IF FOUND THEN
         RETURN true;
     END IF;
-    INSERT INTO lease AS l VALUES (beat.server, now() + interval '10 seconds')
-    ON CONFLICT (server) DO UPDATE SET until = excluded.until;
+    INSERT INTO lease AS l VALUES (beat.server, ending) ON CONFLICT (server) DO UPDATE SET until = excluded.until;
     RETURN false;
 END $$;
 
@@ -702,12 +698,16 @@ BEGIN
     RETURN 0;
 END $$;
 
--- Forgets what does not count any more.
-CREATE FUNCTION forget_old(forget double precision) RETURNS void LANGUAGE sql AS $$
+-- Deletes what does not count any more, in all parts of the store. Wrong passwords count for some seconds (`forget`).
+CREATE FUNCTION clean_up(forget double precision) RETURNS void LANGUAGE sql AS $$
+    WITH dead AS (DELETE FROM lease WHERE until < now() - interval '1 minute' RETURNING server),
+    nicks AS (DELETE FROM nick USING dead WHERE nick.server = dead.server)
+    DELETE FROM member USING dead WHERE member.server = dead.server;
+    DELETE FROM parcel WHERE time < now() - interval '1 minute';
+    DELETE FROM direct_turn WHERE time < now() - interval '1 hour';
     DELETE FROM failure WHERE last < now() - make_interval(secs => forget);
     DELETE FROM owner_place WHERE time < now() - interval '30 days';
     DELETE FROM bucket WHERE filled < now();
-    DELETE FROM direct_turn WHERE time < now() - interval '1 hour';
 $$;
 
 -- For an import: makes rooms, locks them in the order of their keys, and returns their rows.

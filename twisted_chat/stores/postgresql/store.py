@@ -32,7 +32,6 @@ async def open_store(
         await registry.start()
         cluster.start()
         limits = PostgreSQLLimits(database)
-        limits.start()
     except BaseException:
         await database.close()
         raise
