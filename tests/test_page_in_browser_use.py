@@ -94,6 +94,33 @@ class KeyboardTests(PageTestCase):
         self.assertEqual(bob.receive(timeout=60).msg, "hello @bob 👋 :no_such_thing: `:wave:`")
         self.assert_no_problems()
 
+    def test_arrow_keys_and_clicks_choose_and_the_focus_stays(self) -> None:
+        alice = self.join("alice", "garden")
+        chosen = "return document.getElementById(document.activeElement.getAttribute('aria-activedescendant'))"
+        chosen += "?.textContent"
+        alice.press(":smil", on="#text")
+        alice.wait_for_text(".suggestion .name", ":smil")
+        shown = alice.texts(".suggestion")
+        self.assertGreater(len(shown), 2)
+        for key, index in ((Keys.ARROW_DOWN, 1), (Keys.ARROW_UP, 0), (Keys.ARROW_UP, -1), (Keys.ARROW_DOWN, 0)):
+            alice.press(key)
+            self.assertEqual(alice.run(chosen), shown[index].replace("\n", ""))
+            self.assertEqual(alice.texts(".suggestion[aria-selected=true]"), [shown[index]])
+        alice.click(".suggestion:nth-child(2)")
+        alice.wait_for("return document.getElementById('suggestions').hidden")
+        self.assertEqual(self.focused(alice), "text")
+        self.assertFalse(alice.run("return document.activeElement.hasAttribute('aria-activedescendant')"))
+        self.assertIn(alice.run("return document.getElementById('text').value").strip(), shown[1])
+        alice.press(Keys.CONTROL + "k")
+        alice.find("dialog input")
+        alice.press("attic")
+        alice.wait_for("return document.querySelectorAll('dialog .option').length === 2")
+        alice.press(Keys.ARROW_DOWN)
+        self.assertIn("@attic", alice.run(chosen))
+        alice.click("dialog .option:first-child")
+        alice.wait_for_text("#room-name", "attic")
+        self.assert_no_problems()
+
 
 class PhoneTests(PageTestCase):
     """The page on a screen of 360 pixels."""

@@ -219,12 +219,13 @@ class Page {
   }
 
   #bannerPressed() {
-    const { state, current, client } = this.#chat;
-    if (state === "closed") {
+    const { action } = bannerOf(this.#chat, Date.now());
+    const { current, client } = this.#chat;
+    if (action === "reload") {
       location.reload();
-    } else if (state === "waiting") {
+    } else if (action === "reconnect") {
       client.reconnect();
-    } else if (current?.trouble) {
+    } else if (action === "rejoin" && current !== null) {
       this.#chat.rejoin(current);
     }
   }

@@ -3,7 +3,8 @@
  */
 
 import { buildAvatar } from "./avatar.js";
-import { bdi, byId, childrenOf, closest, h } from "./dom.js";
+import { bdi, byId, h } from "./dom.js";
+import { Listbox } from "./listbox.js";
 import { readWritten, surplusOf } from "./outgoing.js";
 import { nicksOf, NOTHING, suggest } from "./suggestions.js";
 
@@ -18,7 +19,7 @@ export class Composer {
   /** @type {Conversation | null} */
   #conversation = null;
   #offered = NOTHING;
-  #chosen = 0;
+  #listbox = new Listbox(this.#text, this.#list, (index) => this.#take(index));
   #options;
 
   /**
@@ -38,11 +39,6 @@ export class Composer {
     this.#text.addEventListener("keydown", (event) => this.#pressed(event));
     this.#text.addEventListener("blur", () => this.#offer(NOTHING));
     this.#text.addEventListener("paste", (event) => this.#pasted(event));
-    this.#list.addEventListener("pointerdown", (event) => {
-      event.preventDefault(); // the focus stays in the box
-      const option = closest(event, "[role=option]");
-      if (option !== null) this.#take(childrenOf(this.#list).indexOf(option));
-    });
   }
 
   /** Write in a conversation: its draft is in the box. @param {Conversation | null} conversation */
@@ -51,7 +47,6 @@ export class Composer {
     this.#text.value = conversation?.draft ?? "";
     this.#offer(NOTHING);
     this.refresh();
-    this.#check();
   }
 
   /** Show whether one may write here. */
@@ -136,12 +131,12 @@ export class Composer {
     if (event.isComposing) {
       return; // Enter ends the input of a Chinese or Japanese word
     }
-    if (entries.length && ["ArrowUp", "ArrowDown"].includes(event.key)) {
+    if (this.#listbox.press(event)) {
+      return;
+    }
+    if (entries.length && (event.key === "Tab" || event.key === "Enter") && !event.shiftKey) {
       event.preventDefault();
-      this.#choose((this.#chosen + (event.key === "ArrowDown" ? 1 : entries.length - 1)) % entries.length);
-    } else if (entries.length && (event.key === "Tab" || event.key === "Enter") && !event.shiftKey) {
-      event.preventDefault();
-      this.#take(this.#chosen);
+      this.#take(this.#listbox.chosen);
     } else if (entries.length && event.key === "Escape") {
       event.preventDefault();
       event.stopPropagation();
@@ -168,21 +163,7 @@ export class Composer {
     this.#offered = offered;
     const { entries } = offered;
     this.#list.hidden = entries.length === 0;
-    this.#list.replaceChildren(...entries.map(buildSuggestion));
-    if (entries.length) {
-      this.#choose(0);
-    } else {
-      this.#text.removeAttribute("aria-activedescendant");
-    }
-  }
-
-  /** @param {number} index */
-  #choose(index) {
-    this.#chosen = index;
-    const options = childrenOf(this.#list);
-    options.forEach((option, at) => option.setAttribute("aria-selected", String(at === index)));
-    options[index].scrollIntoView({ block: "nearest" });
-    this.#text.setAttribute("aria-activedescendant", `suggestion-${index}`);
+    this.#listbox.show(entries.map(buildSuggestion));
   }
 
   /** @param {number} index */
@@ -194,12 +175,11 @@ export class Composer {
   }
 }
 
-/** @param {import("./suggestions.js").Suggestion} suggestion @param {number} index */
-function buildSuggestion(suggestion, index) {
-  const properties = { class: "suggestion", role: "option", id: `suggestion-${index}`, "aria-selected": "false" };
+/** @param {import("./suggestions.js").Suggestion} suggestion */
+function buildSuggestion(suggestion) {
   if ("emoji" in suggestion) {
-    return h("div", properties, h("span", { class: "sign" }, suggestion.emoji), h("span", { class: "name" }, `:${suggestion.name}:`));
+    return h("div", { class: "suggestion" }, h("span", { class: "sign" }, suggestion.emoji), h("span", { class: "name" }, `:${suggestion.name}:`));
   }
   const { nick } = suggestion;
-  return h("div", properties, buildAvatar(nick), bdi(nick));
+  return h("div", { class: "suggestion" }, buildAvatar(nick), bdi(nick));
 }

@@ -31,7 +31,7 @@ import { key as keyOf } from "./client/objects.js";
 /** @typedef {"room" | "direct"} ConversationKind */
 
 /**
- * @typedef {{type: "insert", index: number, count: number} | {type: "remove", index: number, count: number}
+ * @typedef {{type: "insert", index: number, count: number} | {type: "remove", index: number, key: string}
  *   | {type: "update", index: number} | {type: "reset"} | {type: "state"}} Change `state`: something beside the items
  */
 
@@ -182,7 +182,7 @@ export class Conversation {
     }
   }
 
-  /** One's own message was refused. @param {MessageItem} item @param {string} error */
+  /** Mark a message of the reader as refused. @param {MessageItem} item @param {string} error */
   failed(item, error) {
     Object.assign(item, { state: "failed", error });
     this.changed(item);
@@ -434,7 +434,7 @@ export class Conversation {
     if (index >= 0) {
       this.items.splice(index, 1);
       this.#forget(item);
-      this.tell({ type: "remove", index, count: 1 });
+      this.tell({ type: "remove", index, key: item.key });
     }
   }
 

@@ -14,7 +14,8 @@ let count = 0;
  * @param {...import("./dom.js").Child} children
  */
 export function openDialog(title, ...children) {
-  return showDialog(title, h("div", { class: "dialog-body" }, ...children));
+  const body = h("div", { class: "dialog-body" }, ...children);
+  return showDialog(title, body, body.querySelector("[autofocus], input, select, textarea, button"));
 }
 
 /**
@@ -22,8 +23,9 @@ export function openDialog(title, ...children) {
  *
  * @param {string} title
  * @param {HTMLElement} body
+ * @param {HTMLElement | null} first the element that gets the focus
  */
-function showDialog(title, body) {
+function showDialog(title, body, first) {
   const id = `dialog-${++count}`;
   const close = () => dialog.close();
   const closeButton = h("button", { type: "button", class: "icon", "aria-label": "Close", click: close }, icon("close"));
@@ -35,7 +37,7 @@ function showDialog(title, body) {
   });
   document.body.append(dialog);
   dialog.showModal();
-  /** @type {HTMLElement | null} */ (dialog.querySelector("[autofocus], .dialog-body input, .dialog-body select, .dialog-body textarea, .dialog-body button"))?.focus();
+  first?.focus();
   return dialog;
 }
 
@@ -76,8 +78,7 @@ export function ask(title, { text, fields = [], button, danger, act }) {
     error,
     h("div", { class: "dialog-buttons" }, cancel, submit),
   );
-  const dialog = showDialog(title, form);
-  /** @type {HTMLElement} */ (form.querySelector("input, select") ?? submit).focus();
+  const dialog = showDialog(title, form, form.querySelector("input, select") ?? submit);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     error.textContent = "";

@@ -3,7 +3,8 @@
  */
 
 import { openDialog } from "./dialog.js";
-import { bdi, childrenOf, closest, h } from "./dom.js";
+import { bdi, h } from "./dom.js";
+import { Listbox } from "./listbox.js";
 import { findPlaces } from "./places.js";
 
 /** @typedef {import("./chat.js").Chat} Chat */
@@ -23,7 +24,7 @@ class Finder {
   #rooms = [];
   /** @type {Place[]} */
   #options = [];
-  #chosen = 0;
+  #listbox = new Listbox(this.#input, this.#list, (index) => this.#take(index));
   /** True until the server has said what rooms and members there are. */
   #isAsking = true;
   #asked;
@@ -33,10 +34,6 @@ class Finder {
     this.#chat = chat;
     this.#input.addEventListener("input", () => this.#draw());
     this.#input.addEventListener("keydown", (event) => this.#pressed(event));
-    this.#list.addEventListener("click", (event) => {
-      const option = closest(event, ".option");
-      if (option !== null) this.#take(childrenOf(this.#list).indexOf(option));
-    });
     this.#draw();
     this.#asked = this.#ask();
   }
@@ -57,34 +54,25 @@ class Finder {
     const { conversations, current, nick } = this.#chat;
     const known = { conversations: conversations.values(), current, rooms: this.#rooms, nick };
     this.#options = findPlaces(this.#input.value, known);
-    this.#list.replaceChildren(...this.#options.map(buildPlace));
-    this.#choose(0);
+    this.#listbox.show(this.#options.map(buildPlace));
   }
 
   /** Draw what is known by now, and stay at the option that somebody has moved to. */
   #drawAgain() {
-    const held = this.#chosen > 0 ? this.#options[this.#chosen] : undefined;
+    const { chosen } = this.#listbox;
+    const held = chosen > 0 ? this.#options[chosen] : undefined;
     this.#draw();
     const at = this.#options.findIndex(({ kind, name }) => kind === held?.kind && name === held.name);
-    if (at > 0) this.#choose(at);
-  }
-
-  /** @param {number} index */
-  #choose(index) {
-    this.#chosen = index;
-    const options = childrenOf(this.#list);
-    options.forEach((option, at) => option.setAttribute("aria-selected", String(at === index)));
-    options[index]?.scrollIntoView({ block: "nearest" });
-    this.#input.setAttribute("aria-activedescendant", options.length ? `go-${index}` : "");
+    if (at > 0) this.#listbox.choose(at);
   }
 
   /** @param {number} index */
   async #take(index) {
     const place = this.#options[index];
     if (place?.isNew && this.#isAsking) {
-      this.#choose(index);
+      this.#listbox.choose(index);
       await this.#asked; // the name may be somebody's, or a room's: then that is what is shown now, and not taken yet
-      const now = this.#options[this.#chosen];
+      const now = this.#options[this.#listbox.chosen];
       if (!this.#dialog.open || now?.name !== place.name || now.kind !== place.kind || !now.isNew) return;
     }
     if (place !== undefined) {
@@ -95,20 +83,16 @@ class Finder {
 
   /** @param {KeyboardEvent} event */
   #pressed(event) {
-    const count = this.#options.length;
-    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+    if (!event.isComposing && !this.#listbox.press(event) && event.key === "Enter") {
       event.preventDefault();
-      this.#choose((this.#chosen + (event.key === "ArrowDown" ? 1 : count - 1)) % Math.max(1, count));
-    } else if (event.key === "Enter" && !event.isComposing) {
-      event.preventDefault();
-      this.#take(this.#chosen);
+      this.#take(this.#listbox.chosen);
     }
   }
 }
 
-/** @param {Place} place @param {number} index */
-function buildPlace({ kind, name, more }, index) {
+/** @param {Place} place */
+function buildPlace({ kind, name, more }) {
   const sign = h("span", { class: "sign muted", "aria-hidden": "true" }, kind === "room" ? "#" : "@");
   const note = more && h("span", { class: "more muted", dir: "auto" }, more);
-  return h("div", { class: "option", role: "option", id: `go-${index}`, "aria-selected": "false" }, sign, bdi(name), note);
+  return h("div", { class: "option" }, sign, bdi(name), note);
 }

@@ -150,7 +150,7 @@ export class Timeline {
     if (change.type === "insert") {
       this.#inserted(change.index, change.count);
     } else if (change.type === "remove") {
-      this.#removed(change.index);
+      this.#removed(change.index, change.key);
     } else if (change.type === "update") {
       this.#rebuild(change.index);
       this.#rebuild(change.index + 1);
@@ -246,17 +246,13 @@ export class Timeline {
     }
   }
 
-  /** @param {number} index */
-  #removed(index) {
-    const keys = new Set(this.#items.map(({ key }) => key));
-    for (const [key, element] of this.#elements) {
-      if (!keys.has(key)) {
-        const page = element.parentElement;
-        element.remove();
-        this.#elements.delete(key);
-        if (page?.childElementCount === 0) page.remove();
-      }
-    }
+  /** @param {number} index @param {string} key */
+  #removed(index, key) {
+    const element = this.#elements.get(key);
+    const page = element?.parentElement;
+    element?.remove();
+    this.#elements.delete(key);
+    if (page?.childElementCount === 0) page.remove();
     this.#range.remove(index);
     this.#rebuild(index);
   }
