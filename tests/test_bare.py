@@ -567,17 +567,17 @@ class EndTests(BareTestCase):
         self.assertEqual(self.segments(peer), [STOP])
         self.assertEqual(self.alice.texts(), ["last words"])
 
-    def test_the_end_comes_with_the_news_that_it_is_kept_though_all_have_heard_it_before(self) -> None:
+    def test_what_all_have_heard_before_its_append_ends_is_kept(self) -> None:
         peer = self.bare()
         self.server.fake.held.add("append")
         peer.send({"msg": "last words"}, {"type": "quit"})
         self.server.settle()
         self.server.fake.begin()
         self.later(0.1)
-        self.assertEqual((self.alice.texts(), peer.wire.closed), (["last words"], False))
+        self.assertEqual((self.alice.texts(), peer.got_segments(), peer.wire.closed), (["last words"], [STOP], True))
         self.server.fake.release()
-        self.later(0.1)
-        self.assertEqual((peer.got_segments(), peer.wire.closed), ([STOP], True))
+        self.server.settle()
+        self.assertFalse(self.server.chat.rooms._appending.is_busy)
 
     def test_what_is_being_read_for_it_comes_before_the_end(self) -> None:
         self.server = Server(tail_bytes=0)

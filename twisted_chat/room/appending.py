@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -48,9 +49,8 @@ class _Append:
 
     def __init__(self, entries: list[Entry], began: float) -> None:
         self.entries = entries
-        self.unacked = entries
-        """Those whose records the room has not heard yet."""
         self.said = _by_author(entries)
+        """Those that are neither acked nor refused yet."""
         self.began = began
 
 
@@ -125,22 +125,9 @@ class Appending:
     def do(self) -> None:
         """Fan out what was heard, and append new messages if the log takes one more append."""
         if self._heard:
-            self._hand_out(_by_author(self._take_early()))
+            self._hand_out({})
         if self._may_start:
             self._start()
-
-    def _take_early(self) -> list[Entry]:
-        """Take those messages out of the appends under way whose records the rooms have heard by now.
-
-        They are acked together with the records. The log may hand over those of one room before those of another one.
-        """
-        early: list[Entry] = []
-        for append in self._appends:
-            unacked: list[Entry] = []
-            for entry in append.unacked:
-                (early if entry.fresh and entry.seq <= entry.room.seq else unacked).append(entry)
-            append.unacked = unacked
-        return early
 
     def has_more(self) -> bool:
         return bool(self._heard) or self._may_start
@@ -208,29 +195,22 @@ class Appending:
 
     def _done(self, result: Failure | None, append: _Append) -> None:
         self._appends.remove(append)
-        self._rooms.difference_update(append.said)
+        self._rooms.difference_update([entry.origin.room for entry in append.entries])
         self._is_blocked = False
         self._finish(result, append)
 
     def _finish(self, result: Failure | None, append: _Append) -> None:
-        entries, unacked, said = append.entries, append.unacked, append.said
-        self._handled += len(entries)
+        self._handled += len(append.entries)
         if result is None:
             self._counters.commit_ended(append.began)
-            if self._heard and self._appends:
-                unacked = unacked + self._take_early()
-            self._hand_out(said if unacked is entries else _by_author(unacked))
+            self._hand_out(append.said)
         else:
             self._counters.commit_failed(append.began)
-            self._refuse(entries, result)
-        for authors in said.values():
-            for member, own in authors.items():
-                size = 0
-                for entry in own:
-                    size += len(entry.msg)
-                member.listener.appends_settled(len(own), size)
+            self._refuse(append.said, result)
+            _settle(append.said)
 
-    def _refuse(self, entries: list[Entry], failure: Failure) -> None:
+    def _refuse(self, said: _Said, failure: Failure) -> None:
+        entries = [entry for authors in said.values() for own in authors.values() for entry in own]
         code: Code
         if isinstance(failure.value, Unavailable):
             code, text = "unavailable", "the message cannot be stored now: send it again later"
@@ -247,12 +227,28 @@ class Appending:
     # Out of the log
 
     def _hand_out(self, said: _Said) -> None:
-        """Fan out what was heard, and ack these messages."""
+        """Fan out what was heard, and ack these messages, and those of appends under way that were heard by now."""
+        if self._heard and self._appends:
+            said = said | self._take_early()
         heard, self._heard = self._heard, {}
         try:
             self._fan_out_all(heard, said)
         except Exception:
             _log.failure("Messages were stored, but could not be sent to all members of their rooms")
+        _settle(said)
+
+    def _take_early(self) -> _Said:
+        """Take those messages out of the appends under way whose records the rooms have heard by now.
+
+        The log may hand over the records of one room before those of another one, but those of a room together.
+        """
+        early: _Said = {}
+        for append in self._appends:
+            for room in append.said.keys() & self._heard.keys():
+                entries = chain.from_iterable(append.said[room].values())
+                if any(entry.fresh and entry.seq <= entry.room.seq for entry in entries):
+                    early[room] = append.said.pop(room)
+        return early
 
     def _fan_out_all(self, heard: dict[Room, Sequence[Record]], said: _Said) -> None:
         for room in heard:
@@ -375,6 +371,16 @@ def _acks(room: str, own: list[Entry]) -> tuple[list[Ack | None], int]:
             ack.room, ack.to = address_of(room, entry.author.shown)
         acks.append(ack)
     return acks, fresh
+
+
+def _settle(said: _Said) -> None:
+    """Tell the authors of messages that these are acked or refused."""
+    for authors in said.values():
+        for member, own in authors.items():
+            size = 0
+            for entry in own:
+                size += len(entry.msg)
+            member.listener.appends_settled(len(own), size)
 
 
 def _by_author(entries: list[Entry]) -> _Said:
