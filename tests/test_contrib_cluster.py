@@ -15,6 +15,7 @@ from twisted.trial.unittest import TestCase
 
 from twisted_chat import tap
 from twisted_chat.stores.postgresql.urls import hosts_of
+from twisted_chat.stores.retention import read_keep
 
 from .programs import ROOT, Program, Server, folder, program
 from .proxies import ProxyTestCase, free_port
@@ -62,6 +63,24 @@ class FilesTests(TestCase):
             hosts = [re.findall(r"@([^/]*)/", host) for host in hosts_of(options["database"])]
             self.assertEqual(hosts, [["10.0.0.1"], ["10.0.0.2"], ["10.0.0.3"]])
             self.assertIn("sslmode=verify-full", options["database"])
+
+    def test_options_of_ones_own_reach_all_machines_and_later_ones(self) -> None:
+        with (self.files / "options").open("a") as file:
+            file.write("--operator olga\n# a comment\n--keep 365d")
+        for _ in range(2):
+            self.assertEqual(prepare(self.home, CHAT, *MACHINES, FOURTH).returncode, 0)
+        for name in ("one", "two", "three", "four"):
+            options = tap.Options()
+            options.parseOptions(options_of(self.files / name))
+            self.assertEqual(options["operator"], ["olga"], name)
+            self.assertEqual(options["keep"], read_keep(["365d"]), name)
+
+    def test_an_option_that_systemd_would_not_pass_on_is_refused(self) -> None:
+        for wrong in ("--name 'The chat'", '--operator "olga"', "--operator $USER", "--keep `id`", "--keep a\\b"):
+            (self.files / "options").write_text(wrong + "\n")
+            done = prepare(self.home, CHAT, *MACHINES)
+            self.assertEqual(done.returncode, 2, wrong)
+            self.assertIn("cluster/options has quotes", done.stderr)
 
     def test_nobody_else_can_read_a_secret(self) -> None:
         self.assertEqual(self.files.stat().st_mode & 0o077, 0)
