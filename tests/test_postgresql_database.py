@@ -447,7 +447,7 @@ class ListeningTests(DatabaseTestCase):
                 self.patch(database, "attempt", refuse)
             await self.sql("SELECT tell($1::json), tell($2::json)", json.dumps(long), '{"states": ["after"]}')
             await self.until_true(lambda: texts and texts[-1] == ["after"])
-            await self.until_true(lambda: not database._told)
+            await self.until_true(lambda: not database._news_in_order)
         self.assertEqual([heard[0] for heard in texts], ["after", "after", "good", "after"])
         self.assertEqual((len(opened), len(self.flushLoggedErrors(ZeroDivisionError))), (1, 1))
 

@@ -198,7 +198,7 @@ class PostgreSQLCluster:
             self._presence.left_untold(room.key, names.author(notice.author).key, notice)
         count = self._presence.own_count(room, count)
         reply = encode(notice).decode()
-        self._send(Event("notice", room=room.key, shown=room.shown, count=count, reply=reply, untold=not is_told))
+        self._send(Event("notice", room=room.key, shown=room.shown, count=count, reply=reply, is_told=is_told))
 
     def _move(self, room: Name, key: str, name: str | None) -> None:
         self._presence.moved_here(room, key, name)
@@ -295,13 +295,13 @@ class PostgreSQLCluster:
         for nick, name in _moves(notice):
             where = Whereabouts(names.author(nick).key, room.key, event.server)
             presence.heard_move(where, name is not None)
-            if name is None and (untold := presence.heard_departure(where, not event.untold)) is not None:
+            if name is None and (untold := presence.heard_departure(where, event.is_told)) is not None:
                 self._listener.notice_heard(room.key, untold)
                 self._send(
                     Event("notice", room=room.key, shown=room.shown, count=event.count, reply=encode(untold).decode())
                 )
         self._tell_counts()
-        if not event.untold:
+        if event.is_told:
             self._listener.notice_heard(room.key, notice)
 
     def direct_heard(self, log: Name, first: int) -> None:

@@ -194,8 +194,8 @@ class Database:
         self._heard: list[Callable[[News], object]] = []
         self._checks: list[Callable[[Connection], Awaitable[None]]] = [self._clean_up]
         self._checks_since_clean_up = 0
-        self._told: deque[News] = deque()
-        """A parcel that is being opened, and what was told after it."""
+        self._news_in_order: deque[News] = deque()
+        """A parcel that is being opened, and the news that came after it."""
         self._pauses: set[asyncio.Event] = set()
         """What waits for the next attempt or the next check."""
         self.pids: set[int] = set()
@@ -279,8 +279,8 @@ class Database:
             self._avoid(self._connections[connection][0])
         connection.terminate()
 
-    def _know(self, connection: Connection, host: str, timeline: int) -> None:
-        """Note a connection, until it ends. Raises `OSError` if its host was the primary once, and is no longer.
+    def _track(self, connection: Connection, host: str, timeline: int) -> None:
+        """Track a connection until it ends. Raises `OSError` if its host was the primary once, and is no longer.
 
         Such a host may still take writes, which its standbys do not get, and would show an old log.
         """
@@ -318,7 +318,7 @@ class Database:
         }
         connection = await asyncpg.connect(host, server_settings=settings)
         try:
-            self._know(connection, host, await _read_timeline(connection))
+            self._track(connection, host, await _read_timeline(connection))
         except BaseException:
             connection.terminate()
             raise
@@ -337,13 +337,13 @@ class Database:
             most = min(seconds, left) if number else seconds
             try:
                 result = await self._attempt_once(work, pool or self.reading, most_for_connection, most)
-                self._has_worked()
+                self._clear_trouble()
                 return result
             except Exception as error:
                 self._check_open()
                 if not is_passing(error):
                     raise
-                self._tell(explain(error))
+                self._note_trouble(explain(error))
                 pause = PAUSES[min(number, len(PAUSES) - 1)]
                 if self._reactor.seconds() + pause >= until:
                     raise Unavailable(f"the database cannot be used: {explain(error)}") from None
@@ -361,7 +361,7 @@ class Database:
         if self._is_closed or self._outdated:
             raise Unavailable(self._outdated or "the store is closed")
 
-    def _tell(self, trouble: str) -> None:
+    def _note_trouble(self, trouble: str) -> None:
         if not self.trouble:
             self._trouble_began = self._reactor.seconds()
             _log.error("{database} does not work now: {trouble}", database=self.shown, trouble=trouble)
@@ -374,7 +374,7 @@ class Database:
         is_short = self._reactor.seconds() - self._trouble_began <= self.patience
         return "" if is_short and not self._is_closed else self.trouble
 
-    def _has_worked(self) -> None:
+    def _clear_trouble(self) -> None:
         if self.trouble and not self._is_closed:
             self.trouble = ""
             _log.info("{database} works again", database=self.shown)
@@ -408,13 +408,13 @@ class Database:
                                 with suppress(Unavailable):  # the next one may work
                                     await check(connection)
                         number = 0
-                        self._has_worked()
+                        self._clear_trouble()
                         await self._pause(CHECK_SECONDS)
             except Exception as error:
                 if self._is_closed:
                     return
                 if is_passing(error):
-                    self._tell(explain(error))
+                    self._note_trouble(explain(error))
                 else:
                     _log.failure("What other servers write could not be followed; the next attempt is in a second")
                 await self._pause(PAUSES[min(number, len(PAUSES) - 1)])
@@ -436,17 +436,17 @@ class Database:
         if pid in self.pids:
             return
         news = read_news(payload)
-        if not (news.parcel or self._told):
+        if not (news.parcel or self._news_in_order):
             self._hear(news)
             return
-        self._told.append(news)
-        if len(self._told) == 1:
+        self._news_in_order.append(news)
+        if len(self._news_in_order) == 1:
             self.run(self._hear_in_order())
 
     async def _hear_in_order(self) -> None:
-        """Hear what a parcel has, and then what was told while it was being opened."""
-        while self._told:
-            news = self._told[0]
+        """Hear the news in a parcel, and then what came while it was being opened."""
+        while self._news_in_order:
+            news = self._news_in_order[0]
             try:
                 if news.parcel:
                     rows = await self.attempt(fetch("SELECT body FROM parcel WHERE id = $1", news.parcel))
@@ -458,7 +458,7 @@ class Database:
                 pass  # the checks find what is in the database
             except Exception:
                 _log.failure("What other servers have told could not be taken")
-            self._told.popleft()
+            self._news_in_order.popleft()
 
     def _hear(self, news: News) -> None:
         for heard in self._heard:

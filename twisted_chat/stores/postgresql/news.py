@@ -38,8 +38,8 @@ class Event(msgspec.Struct, omit_defaults=True):
     author: str = ""
     msg: str = ""
     """The reason; the hash of a token which is taken."""
-    untold: bool = False
-    """True if no member is told of a notice, since its author is in the room at another server, too."""
+    is_told: bool = True
+    """False if no member is told of a notice, since its author is in the room at another server, too."""
 
 
 class News(msgspec.Struct, omit_defaults=True):
@@ -62,7 +62,7 @@ class News(msgspec.Struct, omit_defaults=True):
     look: bool = False
     """True if a server has begun, ended, or announced anew who is there."""
     all: bool = False
-    """True if something may have been missed: not told, but found by the check."""
+    """Set by the check only: something may have been missed."""
 
 
 read_news = msgspec.json.Decoder(News).decode
