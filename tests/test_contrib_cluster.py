@@ -7,6 +7,7 @@ import shlex
 import shutil
 import ssl
 import subprocess
+import time
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -86,7 +87,6 @@ class FilesTests(TestCase):
         self.assertEqual(self.files.stat().st_mode & 0o077, 0)
 
     def test_every_certificate_is_for_its_machine(self) -> None:
-        authority = str(self.files / "ca.crt")
         for machine in MACHINES:
             name, _, address = machine.partition("=")
             for file, named in (
@@ -94,9 +94,50 @@ class FilesTests(TestCase):
                 ("machine.crt", ["-verify_hostname", "localhost"]),  # for pg_rewind, which Patroni runs
                 ("people.pem", ["-verify_hostname", CHAT]),
             ):
-                command = ["openssl", "verify", "-x509_strict", "-CAfile", authority, *named]
-                done = subprocess.run([*command, str(self.files / name / file)], capture_output=True, text=True)
-                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+                self.assertIn(": OK\n", self.verified(self.files / name / file, *named))
+
+    def test_a_certificate_for_another_name_or_address_is_made_anew(self) -> None:
+        same = self.files / "two" / "machine.crt"
+        before = same.read_bytes()
+        self.assertEqual(prepare(self.home, "talk.example.org", "one=10.0.0.9", *MACHINES[1:]).returncode, 0)
+        one = self.files / "one"
+        self.assertIn(": OK\n", self.verified(one / "machine.crt", "-verify_ip", "10.0.0.9"))
+        self.assertIn(": OK\n", self.verified(one / "people.pem", "-verify_hostname", "talk.example.org"))
+        for pair in ((one / "machine.crt", one / "machine.key"), (one / "people.pem", None)):
+            ssl.create_default_context().load_cert_chain(*pair)
+        self.assertEqual(same.read_bytes(), before)
+
+    def test_a_certificate_for_people_is_one_that_browsers_take_and_is_renewed(self) -> None:
+        people = self.files / "one" / "people.pem"
+        for days, is_renewed in ((31, False), (29, True)):
+            self.make_certificate(people, days, "-CA", str(self.files / "ca.crt"), "-CAkey", str(self.files / "ca.key"))
+            before = people.read_bytes()
+            self.assertEqual(prepare(self.home, CHAT, *MACHINES).returncode, 0)
+            self.assertEqual(people.read_bytes() != before, is_renewed)
+        for days, is_valid in ((396, True), (398, False)):
+            then = str(int(time.time()) + days * 86_400)
+            self.assertEqual(": OK\n" in self.verified(people, "-attime", then), is_valid)
+
+    def test_a_certificate_of_another_authority_is_kept(self) -> None:
+        people = self.files / "one" / "people.pem"
+        self.make_certificate(people, 20)
+        before = people.read_bytes()
+        self.assertEqual(prepare(self.home, CHAT, *MACHINES).returncode, 0)
+        self.assertEqual(people.read_bytes(), before)
+
+    def verified(self, path: Path, *options: str) -> str:
+        """Return what openssl says about a certificate of the cluster's authority."""
+        command = ["openssl", "verify", "-x509_strict", "-CAfile", str(self.files / "ca.crt"), *options, str(path)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        return done.stdout + done.stderr
+
+    def make_certificate(self, path: Path, days: int, *authority: str) -> None:
+        """Write a certificate for people that is valid for some days, with its key."""
+        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+        command += ["-days", str(days), "-subj", f"/CN={CHAT}", "-addext", f"subjectAltName=DNS:{CHAT}", *authority]
+        command += ["-addext", "basicConstraints=CA:FALSE"]
+        done = subprocess.run([*command, "-keyout", "-", "-out", "-"], capture_output=True, check=True)
+        path.write_bytes(done.stdout)
 
     def test_a_machine_more_gets_a_server_and_leaves_the_secrets_as_they_are(self) -> None:
         paths = [path for path in self.files.rglob("*") if path.is_file() and path.name != "haproxy.cfg"]
