@@ -80,7 +80,7 @@ class OutageTests(DatabaseTestCase):
         self.cluster.kill()
         said = entry(here.log, "a", "1")
         kept = log.append([said], 5)
-        await self.until_true(lambda: log._database.trouble)
+        await self.until_true(self.logged)
         self.assertEqual(log.condition(), Condition(patience=600))
         self.cluster.start()
         self.assertIsNone(await self.until(kept))
@@ -255,6 +255,71 @@ class AttemptTests(DatabaseTestCase):
         self.assertEqual(len(set(attempts)), 8, "each time with a new connection")
         self.assertIn("its disk is full", self.logged()[0])
         self.assertEqual(len(self.logged()), 2)
+
+    async def test_an_append_that_the_database_refuses_was_not_stored_and_is_unavailable(self) -> None:
+        log = await self.open()
+        room = await self.room(log)
+        await self.sql("ALTER TABLE message ADD CONSTRAINT no_secrets CHECK (msg <> 'secret')")
+        refused: Any = log.append([entry(room, "secret")], 5)
+        error = await self.assertFailure(refused, Unavailable)
+        self.assertIn("the database has refused it", str(error))
+        (line,) = self.logged()
+        self.assertIn("has refused messages: new row", line)
+        self.assertNotIn("secret'", line)
+        self.assertEqual(await self.sql("SELECT * FROM message"), [])
+        await keep(log, [entry(room, "a")], 6)
+
+    async def test_a_lock_that_others_hold_is_waited_for_and_then_unavailable(self) -> None:
+        await self.open()
+        await self.sql("ALTER ROLE postgres SET lock_timeout = '10ms'")
+        self.addCleanup(self.sql, "ALTER ROLE postgres RESET lock_timeout")
+        log, patient = await self.open(patience=1), await self.open(patience=600)
+        here, there = await self.room(log), await self.room(patient)
+        holder: Any = await self.on_loop(asyncpg.connect(self.cluster.url))
+        self.addCleanup(lambda: self.on_loop(holder.close()))
+        await self.on_loop(holder.execute("BEGIN; LOCK TABLE twisted_chat.message"))
+        later = patient.append([entry(there, "b")], 5)
+        failure = await self.until(log.append([entry(here, "a")], 5))
+        self.assertEqual(failure.type, Unavailable)
+        self.assertIn("lock timeout", str(failure.value))
+        await self.on_loop(holder.execute("ROLLBACK"))
+        self.assertIsNone(await self.until(later))
+
+    async def test_the_isolation_of_the_database_changes_nothing(self) -> None:
+        await self.sql("ALTER ROLE postgres SET default_transaction_isolation = 'serializable'")
+        self.addCleanup(self.sql, "ALTER ROLE postgres RESET default_transaction_isolation")
+        database = self.database()
+        shown = await database.run(database.attempt(fetch("SHOW transaction_isolation")))
+        self.assertEqual(shown, [("read committed",)])
+
+    async def test_trouble_is_logged_once_it_lasts(self) -> None:
+        database = self.database()
+
+        async def fail(times: int, is_alone: bool = True) -> None:
+            """Run work whose first attempts fail, alone or while other work goes on."""
+            attempts: list[None] = []
+
+            async def work(_: Connection) -> None:
+                if not is_alone:
+                    await database.attempt(fetch("SELECT 1"))
+                attempts.append(None)
+                if len(attempts) <= times:
+                    raise ConnectionResetError("reset")
+
+            await self.until(database.run(database.attempt(work)))
+            self.assertEqual((len(attempts), database.trouble), (times + 1, ""))
+
+        for _ in range(4):
+            await fail(1)
+        await fail(4, is_alone=False)
+        self.assertEqual(self.logged(), [])
+        await fail(3)
+        lines = [f"{database.shown} does not work now: reset", f"{database.shown} works again"]
+        self.assertEqual(self.logged(), lines)
+        database.patience = 0
+        given_up: Any = database.run(database.attempt(fetch("SELECT pg_terminate_backend(pg_backend_pid())")))
+        await self.assertFailure(given_up, Unavailable)
+        self.assertEqual(len(self.logged()), 3, "what was given up is always logged")
 
     async def test_a_connection_that_has_ended_meanwhile_is_not_used(self) -> None:
         database = self.database(patience=0)
@@ -488,15 +553,17 @@ class ListeningTests(DatabaseTestCase):
         hung: list[Deferred[None]] = []
 
         async def check(connection: Any) -> None:
-            if not hung:
+            if len(hung) < 2:
                 hung.append(Deferred())
                 await connection.fetch("SELECT pg_sleep(600)")
 
         log._database.follow(lambda news: None, check)
-        await self.until_true(lambda: hung)
-        listening = log._database._listening
-        self.clock.advance(ATTEMPT_SECONDS)
-        await self.until_true(lambda: log._database._listening not in (None, listening))
+        for number in (1, 2):
+            await self.until_true(lambda number=number: len(hung) == number)  # type: ignore[misc]
+            listening = log._database._listening
+            self.clock.advance(ATTEMPT_SECONDS)
+            await self.until_true(lambda old=listening: log._database._listening not in (None, old))  # type: ignore[misc]
+            self.assertEqual(len(self.logged()), number - 1, "one that fails alone is made anew")
         self.assertIn("it does not answer", self.logged()[0])
 
 
@@ -524,4 +591,9 @@ class UrlTests(DatabaseTestCase):
         self.assertEqual(explain(OSError("no\nway")), "no")
         self.assertEqual(explain(OSError()), "OSError")
         self.assertEqual(explain(TimeoutError()), "it does not answer")
+        state = "cannot switch to state 12; another operation (2) is in progress"
+        for kind in asyncpg.InternalClientError, asyncpg.InterfaceError:
+            self.assertEqual(explain(kind(state)), "the connection broke")
+        self.assertEqual(explain(asyncpg.TargetServerAttributeNotMatched("no host has it")), "no host has it")
+        self.assertEqual(explain(asyncpg.ClientConfigurationError("port")), "port")
         self.assertIsInstance(Unusable("x"), Exception)

@@ -62,10 +62,13 @@ _LOCK: Final = 0x54774368
 """The number of the advisory lock under which the tables are made, `TwCh`. A nick is claimed under a lock with this
 number and one of its own (`claim` in `schema.sql`)."""
 
-_BEGINNINGS: Final = ("08", "25006", "28", "3D", "40", "53", "54000", "57", "58", "XX")
+_SETUP: Final = ("28", "3D")
+"""The beginnings of PostgreSQL's error codes about passwords and databases, which an operator may just be changing."""
+
+_BEGINNINGS: Final = ("08", "25", *_SETUP, "40", "53", "54000", "55", "57", "58", "XX")
 """The beginnings of PostgreSQL's error codes (its manual, appendix A) that say that the same may work later: the
-connection, a server that is a standby by now, passwords and databases that an operator may just be changing, deadlocks,
-a full disk, a full queue of notifications, a shutdown, the system."""
+connection, a server that is a standby by now or a transaction that took too long, the setup, deadlocks, a full disk, a
+full queue of notifications, a lock that somebody else holds (`lock_timeout`), a shutdown, the system."""
 
 _log = Logger("twisted_chat.stores.postgresql")
 _T = TypeVar("_T")
@@ -98,9 +101,18 @@ def explain(error: BaseException) -> str:
         return "its disk is full"
     if isinstance(error, (TimeoutError, asyncio.TimeoutError)):
         return "it does not answer"
+    if isinstance(error, _BROKEN) and not isinstance(error, _CLEAR):
+        return "the connection broke"
     text = (str(error) or type(error).__name__).splitlines()[0]
     return ": ".join((text, *(remedy for kind, remedy in _REMEDIES if isinstance(error, kind))))
 
+
+_BROKEN: Final = (asyncpg.InternalClientError, asyncpg.InterfaceError)
+"""Errors that asyncpg raises when a connection ends under it. They name states of its own ("cannot switch to state
+12")."""
+
+_CLEAR: Final = (asyncpg.TargetServerAttributeNotMatched, asyncpg.ClientConfigurationError)
+"""Errors of these kinds that say what is wrong: a host with another role, and a URL."""
 
 _REMEDIES: Final = (
     (asyncpg.InvalidPasswordError, "put the right one into ~/.pgpass, or the file that PGPASSFILE names"),
@@ -181,6 +193,7 @@ class Database:
         """Seconds for which an operation is attempted."""
         self.trouble = ""
         """Why nothing works now; empty if it does."""
+        self._is_trouble_logged = False
         self._outdated = ""
         """Why nothing works any more until the server is restarted; empty if that is not so."""
         self._trouble_began = 0.0
@@ -312,6 +325,9 @@ class Database:
             # Compiling a statement takes 50 ms, and the ones here are short. A turn with a new room was compiled each
             # time, since the cost of a table that has to be read as a whole is set very high there (`append`).
             "jit": "off",
+            # Statements wait for locks and read what the one before them has committed. With a stricter default of the
+            # database or of its user, they would read an older state, or fail.
+            "default_transaction_isolation": "read committed",
             # A server that was cut off does not hold its locks for longer than this.
             "client_connection_check_interval": "1s",
             "idle_in_transaction_session_timeout": "10s",
@@ -343,12 +359,23 @@ class Database:
                 self._check_open()
                 if not is_passing(error):
                     raise
-                self._note_trouble(explain(error))
                 pause = PAUSES[min(number, len(PAUSES) - 1)]
-                if self._reactor.seconds() + pause >= until:
+                is_last = self._reactor.seconds() + pause >= until
+                self._note_trouble(explain(error), does_last=number > 0, is_over=is_last)
+                if is_last:
                     raise Unavailable(f"the database cannot be used: {explain(error)}") from None
             await self._pause(pause)
             number += 1
+
+    async def append(self, work: Work[_T]) -> _T:
+        """Append until it works. Raises `Unavailable`: whatever error PostgreSQL reports, it has stored nothing."""
+        try:
+            return await self.attempt(work, self.appending)
+        except asyncpg.PostgresError as error:
+            # A traceback would show the details of the error, among which PostgreSQL quotes texts.
+            trouble = explain(error)
+            _log.error("{database} has refused messages: {trouble}", database=self.shown, trouble=trouble)
+            raise Unavailable(f"the database has refused it: {trouble}") from None
 
     async def _attempt_once(self, work: Work[_T], pool: Pool, most_for_connection: float, most: float) -> _T:
         taking = self._loop.create_task(pool.take())
@@ -361,11 +388,20 @@ class Database:
         if self._is_closed or self._outdated:
             raise Unavailable(self._outdated or "the store is closed")
 
-    def _note_trouble(self, trouble: str) -> None:
+    def _note_trouble(self, trouble: str, does_last: bool, is_over: bool = False) -> None:
+        """Note why an attempt failed.
+
+        It is logged if it was not the first one and nothing else has worked meanwhile, or if there is no other one.
+        Otherwise, each connection that breaks beside others that work would be trouble of its own.
+        """
         if not self.trouble:
             self._trouble_began = self._reactor.seconds()
-            _log.error("{database} does not work now: {trouble}", database=self.shown, trouble=trouble)
+        elif does_last:
+            is_over = True
         self.trouble = trouble
+        if is_over and not self._is_trouble_logged:
+            self._is_trouble_logged = True
+            _log.error("{database} does not work now: {trouble}", database=self.shown, trouble=trouble)
 
     def lasting_trouble(self) -> str:
         """Return why operations are refused now; empty while they are only slow, as during a failover."""
@@ -377,7 +413,9 @@ class Database:
     def _clear_trouble(self) -> None:
         if self.trouble and not self._is_closed:
             self.trouble = ""
-            _log.info("{database} works again", database=self.shown)
+            if self._is_trouble_logged:
+                self._is_trouble_logged = False
+                _log.info("{database} works again", database=self.shown)
 
     # Listening
 
@@ -414,7 +452,7 @@ class Database:
                 if self._is_closed:
                     return
                 if is_passing(error):
-                    self._note_trouble(explain(error))
+                    self._note_trouble(explain(error), does_last=number > 0)
                 else:
                     _log.failure("What other servers write could not be followed; the next attempt is in a second")
                 await self._pause(PAUSES[min(number, len(PAUSES) - 1)])

@@ -334,7 +334,7 @@ class PostgreSQLLog:
             return await append(connection)
 
         try:
-            (row,) = await self._database.attempt(work, self._database.appending)
+            (row,) = await self._database.append(work)
         except BaseException:
             lane.turn += 1
             self._given_up[lane.id] = lane.turn
