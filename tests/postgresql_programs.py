@@ -51,6 +51,10 @@ class Cluster:
 
     def _make_files(self) -> None:
         self._run("initdb", "-D", str(self._data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
+        # Only its superuser may connect, as it has to be for a chat: otherwise each server warns.
+        command = [str(self._programs / "postgres"), "--single", "-D", str(self._data), "postgres"]
+        revoke = b"REVOKE CONNECT ON DATABASE postgres FROM PUBLIC\n"
+        subprocess.run(command, input=revoke, capture_output=True, check=True, cwd=self.folder, **self._user)
 
     def url_of(self, name: str) -> str:
         """Return the URL of one of its databases."""

@@ -27,6 +27,7 @@ from twisted_chat.stores.postgresql.database import (
     explain,
     fetch,
     is_passing,
+    is_passing_at_start,
 )
 from twisted_chat.stores.postgresql.log import PostgreSQLLog
 from twisted_chat.stores.postgresql.news import News
@@ -409,6 +410,47 @@ class OpeningTests(DatabaseTestCase):
             self.assertEqual(text.count("cannot be used"), "encoding" not in why)
         await self.sql("REVOKE CONNECT ON DATABASE strict FROM public")
         self.assertIn('permission denied for database "strict"', await self.refusal(url=guest))
+
+    async def test_a_database_to_which_all_may_connect_is_warned_about_once(self) -> None:
+        await self.open()
+        self.assertEqual(self.logged(), [])
+        await self.sql("GRANT CONNECT ON DATABASE postgres TO PUBLIC")
+        self.addCleanup(self.sql, "REVOKE CONNECT ON DATABASE postgres FROM PUBLIC")
+        database = (await self.open())._database
+        (line,) = self.logged()
+        self.assertIn(f"all users of PostgreSQL may connect to {database.shown},", line)
+        await self.sql(line.partition("each other: ")[2])
+        await self.open()
+        self.assertEqual(self.logged(), [line])
+
+    async def test_a_database_that_is_starting_is_waited_for(self) -> None:
+        for is_patient in True, False:
+            database = self.database(patience=600 if is_patient else 0)
+            connect = database._make_connection
+            errors = [asyncpg.CannotConnectNowError("the database system is starting up") for _ in range(3)]
+
+            async def make(host: str, errors: Any = errors, connect: Any = connect) -> Any:
+                if errors:
+                    raise errors.pop()
+                return await connect(host)
+
+            self.patch(database, "_make_connection", make)
+            opened: Any = database.run(database.open())
+            if is_patient:
+                self.assertIsNone(await self.until(opened))
+            else:
+                error = await self.assertFailure(opened, Unusable)
+                self.assertIn("cannot be used: the database system is starting up", str(error))
+
+    def test_a_setup_that_is_wrong_is_said_at_once(self) -> None:
+        for kind in (
+            asyncpg.InvalidPasswordError,
+            asyncpg.InvalidCatalogNameError,
+            asyncpg.ClientConfigurationError,
+            asyncpg.PostgresSyntaxError,
+        ):
+            self.assertFalse(is_passing_at_start(kind("no")), kind)
+        self.assertTrue(is_passing_at_start(ConnectionRefusedError()))
 
     def test_a_wrong_password_is_explained(self) -> None:
         error = asyncpg.InvalidPasswordError('password authentication failed for user "chat"')

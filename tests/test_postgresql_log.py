@@ -792,7 +792,7 @@ class OpeningTests(ServersTestCase):
     def refused(self, url: str | None = None) -> Deferred[str]:
         from twisted_chat.log import Unusable
 
-        opened = maybeDeferred(self.open_postgresql, url=url)
+        opened = maybeDeferred(self.open_postgresql, url=url, patience=0)
         return self.assertFailure(opened, Unusable).addCallback(str)
 
     async def test_a_second_server_finds_what_the_first_has_made(self) -> None:

@@ -90,7 +90,7 @@ def connecting(url: str, may_make: bool = True) -> Iterator[PostgreSQLConnection
     from ..stores.postgresql.database import Database, explain, is_error
 
     loop = asyncio.new_event_loop()
-    database = Database(url, _Clock(loop), loop)
+    database = Database(url, _Clock(loop), loop, patience=0)  # somebody waits for an answer
     try:
         loop.run_until_complete(database.open(may_make))
         connection = loop.run_until_complete(database.reading.take())

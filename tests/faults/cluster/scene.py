@@ -145,6 +145,7 @@ class ClusterScene(Scene):
         """Make the database, start the servers, and connect the people."""
         await self.system.ready()
         await self.system.execute(f"CREATE DATABASE {self.database} ENCODING 'UTF8' TEMPLATE template0")
+        await self.system.execute(f"REVOKE CONNECT ON DATABASE {self.database} FROM PUBLIC")
         await asyncio.gather(*(server.start() for server in self.servers))
         rooms = self.rooms(ROOMS)
         for at in range(SERVERS):

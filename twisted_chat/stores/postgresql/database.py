@@ -90,6 +90,12 @@ def is_passing(error: BaseException) -> bool:
     return isinstance(error, (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError, asyncio.TimeoutError))
 
 
+def is_passing_at_start(error: BaseException) -> bool:
+    """True for an error of a database that is about to work, and not one of a setup that somebody has to change."""
+    is_of_setup = isinstance(error, ValueError) or str(getattr(error, "sqlstate", "")).startswith(_SETUP)
+    return is_passing(error) and not is_of_setup
+
+
 def is_error(error: BaseException) -> bool:
     """True for an error of the database, or of the connection to it."""
     return isinstance(error, asyncpg.PostgresError) or is_passing(error)
@@ -341,7 +347,12 @@ class Database:
         return connection
 
     async def attempt(
-        self, work: Work[_T], pool: Pool | None = None, seconds: float = ATTEMPT_SECONDS, patience: float | None = None
+        self,
+        work: Work[_T],
+        pool: Pool | None = None,
+        seconds: float = ATTEMPT_SECONDS,
+        patience: float | None = None,
+        passes: Callable[[BaseException], bool] = is_passing,
     ) -> _T:
         """Do something until it works. Raises `Unavailable` when it has not for too long."""
         until = self._reactor.seconds() + (self.patience if patience is None else patience)
@@ -357,7 +368,7 @@ class Database:
                 return result
             except Exception as error:
                 self._check_open()
-                if not is_passing(error):
+                if not passes(error):
                     raise
                 pause = PAUSES[min(number, len(PAUSES) - 1)]
                 is_last = self._reactor.seconds() + pause >= until
@@ -505,9 +516,12 @@ class Database:
     # Opening and closing
 
     async def open(self, may_make: bool = True) -> None:
-        """Make the tables if they `may_make` be made, or check that they are there. Raises `Unusable`."""
+        """Make the tables if they `may_make` be made, or check that they are there. Raises `Unusable`.
+
+        A database that is starting, or that another host takes over, is waited for, as it is later.
+        """
         try:
-            await self.attempt(lambda connection: self._prepare(connection, may_make), patience=0)
+            await self.attempt(lambda connection: self._prepare(connection, may_make), passes=is_passing_at_start)
         except Unavailable:
             raise Unusable(f"{self.shown} cannot be used: {self.trouble}") from None
         except (asyncpg.PostgresError, ValueError) as error:
@@ -531,6 +545,18 @@ class Database:
                 raise Unusable(f"{self.shown} was written by an older version: start a server, which upgrades it")
             for number in range(version + 1, VERSION + 1):
                 await connection.execute(sql_file(f"upgrade_{number}.sql"))
+
+    async def warn_about_access(self) -> None:
+        """Write a line to the log if all users of PostgreSQL may connect, as to every database that was just made."""
+        sql = "SELECT has_database_privilege('public', current_database(), 'CONNECT'), quote_ident(current_database())"
+        ((is_for_all, name),) = await self.attempt(fetch(sql))
+        if is_for_all:
+            _log.warn(
+                "all users of PostgreSQL may connect to {database}, and so hear and forge what servers tell each other: REVOKE "
+                "CONNECT ON DATABASE {name} FROM PUBLIC",
+                database=self.shown,
+                name=name,
+            )
 
     def check_version(self, oldest: int) -> None:
         """Refuse everything from now on if the tables need a version that is newer than this server's."""

@@ -25,6 +25,7 @@ async def open_store(
     database = Database(url, reactor, loop, patience)
     try:
         await database.open()
+        await database.warn_about_access()
         log, registry = PostgreSQLLog(database, reactor, keep), PostgreSQLRegistry(database, reactor)
         cluster = PostgreSQLCluster(database, log.server, reactor)
         log.direct_heard = cluster.direct_heard
