@@ -1,9 +1,10 @@
 """The log of several servers, in PostgreSQL.
 
-A turn is one statement and one transaction (`append` in `schema.sql`): it locks the rooms, numbers the entries, finds
-those that are in the log already, stores the others, and tells all servers. The answer says which number each room had
-before. If the server knows everything up to there, its followers hear the new records at once; otherwise another server
-has appended meanwhile, and the records are read from the log, in order, for all rooms and all members together.
+A turn is one call of `append` in `schema.sql`. A first transaction locks the rooms, numbers the entries, finds those
+that are in the log already, and stores the others; a second one notifies all servers. The answer says which number each
+room had before. If the server knows everything up to there, its followers hear the new records at once; otherwise
+another server has appended meanwhile, and the records are read from the log, in order, for all rooms and all members
+together.
 
 What other servers append is heard of by notifications, each with the newest numbers of the rooms. A notification that
 was lost is found by the number of the last turn of each server.
@@ -85,13 +86,13 @@ class PostgreSQLRoomLog:
         self.is_kept = bool(shown)
         self.name = Name(shown or self.name.shown, self.name.key)
 
-    def take(self, records: Sequence[Record], seq: int, is_all: bool = True) -> None:
-        """Take over new records up to the number `seq`, and hand them to the follower, unless these are not all."""
+    def hand_on(self, records: Sequence[Record], seq: int, is_complete: bool = True) -> None:
+        """Hand new records up to the number `seq` on to the follower, which reads the log if they are not complete."""
         self.is_kept = True
         self.seq = seq
-        if any(record.kind == DELETE for record in records) or not is_all:
+        if any(record.kind == DELETE for record in records) or not is_complete:
             self.deletions += 1
-        if is_all and self._heard is not None:
+        if is_complete and self._heard is not None:
             self._hear(records)
         else:
             self.epoch += 1
@@ -155,7 +156,7 @@ class PostgreSQLLog:
         self.direct_heard: Callable[[Name, int], object] = lambda log, first: None
         """Called with a log of direct messages that is not open, and has new ones from a number on."""
         self._lanes = [Lane() for _ in range(APPENDERS)]
-        """Those without a turn under way."""
+        """The idle lanes."""
         self._given_up: dict[str, int] = {}
         """The turns that were given up, and may still come into the log, by their lanes: the number after each."""
         self._open: WeakValueDictionary[str, PostgreSQLRoomLog] = WeakValueDictionary()
@@ -283,12 +284,12 @@ class PostgreSQLLog:
         return self.run(self._append(entries, time))
 
     async def _append(self, entries: Sequence[Entry], time: int) -> None:
-        firsts, doubles = _without_doubles(entries)
+        firsts, duplicates = _split_duplicates(entries)
         rooms = sorted({entry.room for entry in firsts}, key=_key_of)
         self._under_way.update(rooms)
         with self._learning():
             try:
-                await self._append_to(cast(Any, rooms), firsts, doubles, time)
+                await self._append_to(cast(Any, rooms), firsts, duplicates, time)
             finally:
                 self._under_way.difference_update(rooms)
                 self._turn_over.set()
@@ -298,7 +299,7 @@ class PostgreSQLLog:
         self,
         rooms: Sequence[PostgreSQLRoomLog],
         firsts: Sequence[Entry],
-        doubles: Iterable[tuple[Entry, Entry]],
+        duplicates: Iterable[tuple[Entry, Entry]],
         time: int,
     ) -> None:
         places: dict[RoomLog, int] = {room: place for place, room in enumerate(rooms, 1)}
@@ -317,7 +318,7 @@ class PostgreSQLLog:
         row = await self._append_in_lane(args)
         for entry, seq, old in zip(firsts, row["seqs"], row["times"], strict=True):
             entry.seq, entry.time, entry.fresh = seq, time if old is None else old, old is None
-        for entry, first in doubles:
+        for entry, first in duplicates:
             entry.seq, entry.time = first.seq, first.time
         await self._appended(rooms, row["rooms"], row["befores"], firsts)
 
@@ -363,7 +364,7 @@ class PostgreSQLLog:
             if records and room.seq == before:
                 self.room_count += not room.is_kept
                 room.oldest = room.oldest or records[0].seq
-                room.take(records, records[-1].seq)
+                room.hand_on(records, records[-1].seq)
             elif (records and room.seq < records[-1].seq) or room.seq < before:
                 behind.append(room)
         if behind:
@@ -372,7 +373,7 @@ class PostgreSQLLog:
             except Unavailable:  # the turn is in the log nevertheless, and the members read it when that is possible
                 late = [room for room in behind if room in fresh and room.seq < fresh[room][-1].seq]
                 for room in late:
-                    room.take((), fresh[room][-1].seq, is_all=False)
+                    room.hand_on((), fresh[room][-1].seq, is_complete=False)
 
     # Following
 
@@ -399,7 +400,7 @@ class PostgreSQLLog:
         self._news.update((room, None) for key in news.states if (room := self._open.get(key)) is not None)
         for key in news.anew:
             if (room := self._open.get(key)) is not None:
-                room.take((), room.seq, is_all=False)
+                room.hand_on((), room.seq, is_complete=False)
                 self._news[room] = None
         if news.all:
             self._news.update(dict.fromkeys(self._open.values()))
@@ -454,8 +455,8 @@ class PostgreSQLLog:
                 self._news[room] = None
             elif room.seq < head:  # otherwise another read was faster
                 size = sum(len(record.msg) for record in records)
-                is_all = 0 < len(records) <= NEW_AT_ONCE and (len(records) == 1 or size <= NEW_BYTES_AT_ONCE)
-                room.take(records, head, is_all)
+                is_complete = 0 < len(records) <= NEW_AT_ONCE and (len(records) == 1 or size <= NEW_BYTES_AT_ONCE)
+                room.hand_on(records, head, is_complete)
 
     async def catch_up_to(self, room: PostgreSQLRoomLog, seq: int) -> None:
         """Read a room up to a number, if it has as many."""
@@ -606,19 +607,19 @@ def _record(row: Iterable[Any]) -> Record:
     return Record(seq, time, author, from_sql(msg), kind, of, deleted or 0)
 
 
-def _without_doubles(entries: Sequence[Entry]) -> tuple[list[Entry], list[tuple[Entry, Entry]]]:
-    """Return the entries without those that are another one of the same turn, and these with their first ones."""
+def _split_duplicates(entries: Sequence[Entry]) -> tuple[list[Entry], list[tuple[Entry, Entry]]]:
+    """Split a turn into the first entry with each id, and its duplicates, each with that first one."""
     firsts: list[Entry] = []
-    doubles: list[tuple[Entry, Entry]] = []
+    duplicates: list[tuple[Entry, Entry]] = []
     said: dict[tuple[str, str, str], Entry] = {}
     for entry in entries:
         if entry.id is not None:
             first = said.setdefault((entry.room.name.key, entry.author.key, entry.id), entry)
             if first is not entry:
-                doubles.append((entry, first))
+                duplicates.append((entry, first))
                 continue
         firsts.append(entry)
-    return firsts, doubles
+    return firsts, duplicates
 
 
 _APPEND: Final = "CALL append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, NULL, NULL, NULL, NULL)"
