@@ -4,7 +4,7 @@
 
 It starts a PostgreSQL of its own, fills its tables with so many rooms and messages, and measures the operations of a
 server on it. A hundred million messages take some 21 GB of disk, 26 GB while the indexes are being made, and a quarter
-of an hour.
+of an hour to fill; all of it takes half an hour.
 """
 
 from __future__ import annotations
@@ -166,15 +166,19 @@ async def measure(reactor: Any, database: PostgreSQL, size: Size) -> dict[str, s
     async def start(number: int) -> None:
         await done((await _server(reactor, database)).close())
 
-    await figures.time("start", start, 10)
+    await figures.time("open the store", start, 10)
     log = await _server(reactor, database)
     await _pages(figures, "", log, size, 5)
     big = await done(log.open(names.room(size.key(BIG))))
     head = size.head(BIG)
 
-    await figures.time("big room: the last page", lambda _: big.before(head + 1, PAGE, PAGE_BYTES))
-    await figures.time("big room: a page anywhere", lambda n: big.before(head * (n + 1) // TIMES, PAGE, PAGE_BYTES))
-    await figures.time("big room: after a number", lambda n: big.after(head * n // TIMES, PAGE, PAGE_BYTES))
+    await figures.time("the large room: read the last 50", lambda _: big.before(head + 1, PAGE, PAGE_BYTES))
+    await figures.time(
+        "the large room: read 50 before any number", lambda n: big.before(head * (n + 1) // TIMES, PAGE, PAGE_BYTES)
+    )
+    await figures.time(
+        "the large room: read 50 after any number", lambda n: big.after(head * n // TIMES, PAGE, PAGE_BYTES)
+    )
 
     async def say(number: int) -> bool:
         entry = Entry(big, names.nick(f"author{number % AUTHORS}"), "x" * 30, f"{run_id}-{number}")
@@ -196,8 +200,8 @@ async def measure(reactor: Any, database: PostgreSQL, size: Size) -> dict[str, s
         assert not entry.fresh and entry.seq == old[number]["seq"]
 
     await figures.time("append one", say_new)
-    await figures.time("append it again: found", say_again)
-    await figures.time("append an old one again: found", say_old, len(old))
+    await figures.time("append it again", say_again)
+    await figures.time("append one of the first again", say_old, len(old))
     for first in range(2):  # each of its connections has made its plans by then
         rooms = [await done(log.open(names.room(size.key(room)))) for room in _some(size, 100, 7 + first)]
         entries = [Entry(room, names.nick("author1"), "x" * 30, f"many-{run_id}-{first}") for room in rooms]
@@ -211,8 +215,8 @@ async def measure(reactor: Any, database: PostgreSQL, size: Size) -> dict[str, s
         room = await done(log.open(names.room(f"new{run_id}-{number}")))
         await done(log.append([Entry(room, names.nick("author2"), "x" * 30, "1")], TIME))
 
-    await figures.time("append 100 to 100 rooms", say_in_many)
-    await figures.time("open a new room, append", say_in_a_new_room)
+    await figures.time("append one to each of 100 rooms", say_in_many)
+    await figures.time("make a room, and append one", say_in_a_new_room)
     await figures.time("list 100 rooms", lambda _: log.rooms(100))
     await figures.time("list the direct messages of an account", lambda _: log.directs(names.nick("u0"), 500))
     await done(log.close())
@@ -222,7 +226,7 @@ async def measure(reactor: Any, database: PostgreSQL, size: Size) -> dict[str, s
     await done(trimmed.close())
     await _fetch(database, "TRUNCATE rule")
     await _fetch(database, _OWNERS)
-    await figures.time("start, with an owner of each room", start, 3)
+    await figures.time("open the store, with an owner of each room", start, 3)
     (row,) = await _fetch(database, "SELECT pg_database_size(current_database()) AS bytes")
     return {"database, MB": f"{row['bytes'] / 1e6:,.0f}", **await blocks(database, size), **figures.rows}
 
@@ -236,8 +240,12 @@ async def _pages(figures: Figures, prefix: str, log: PostgreSQLLog, size: Size, 
         opened.append(await done(log.open(names.room(size.key(rooms[number])))))
 
     await figures.time(f"{prefix}open a room", open_room)
-    await figures.time(f"{prefix}its last page", lambda n: opened[n].before(size.head(rooms[n]) + 1, PAGE, PAGE_BYTES))
-    await figures.time(f"{prefix}after a number", lambda n: opened[n].after(size.head(rooms[n]) - 20, PAGE, PAGE_BYTES))
+    await figures.time(
+        f"{prefix}read its last 50", lambda n: opened[n].before(size.head(rooms[n]) + 1, PAGE, PAGE_BYTES)
+    )
+    await figures.time(
+        f"{prefix}read the last 20", lambda n: opened[n].after(size.head(rooms[n]) - 20, PAGE, PAGE_BYTES)
+    )
 
 
 async def blocks(database: PostgreSQL, size: Size) -> dict[str, str]:
@@ -245,11 +253,11 @@ async def blocks(database: PostgreSQL, size: Size) -> dict[str, str]:
     small, head = next(_some(size, 1, 1)), size.head(BIG)
     some = size.head(small)
     read: dict[str, tuple[str, tuple[object, ...]]] = {
-        "its last page": (statements._BEFORE, (small, some + 1, some, PAGE, PAGE_BYTES)),
-        "after a number": (statements._AFTER, (small, some - 20, some, PAGE, PAGE_BYTES)),
-        "big room: a page anywhere": (statements._BEFORE, (BIG, head // 2, head, PAGE, PAGE_BYTES)),
-        "big room: after a number": (statements._AFTER, (BIG, head // 2, head, PAGE, PAGE_BYTES)),
-        "new ones of two rooms": (statements._NEW, ([BIG, small], [head - 20, some - 20], [head, some], PAGE)),
+        "the last 50 of a room": (statements._BEFORE, (small, some + 1, some, PAGE, PAGE_BYTES)),
+        "the last 20 of a room": (statements._AFTER, (small, some - 20, some, PAGE, PAGE_BYTES)),
+        "the large room: 50 before a number": (statements._BEFORE, (BIG, head // 2, head, PAGE, PAGE_BYTES)),
+        "the large room: 50 after a number": (statements._AFTER, (BIG, head // 2, head, PAGE, PAGE_BYTES)),
+        "new messages of two rooms": (statements._NEW, ([BIG, small], [head - 20, some - 20], [head, some], PAGE)),
     }
     connection = await _connect(database)
     try:

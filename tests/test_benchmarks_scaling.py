@@ -212,7 +212,7 @@ class DatabaseSizeTests(SynchronousTestCase):
         command = [sys.executable, "-m", "benchmarks.database_size", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT * 3, cwd=ROOT)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
-        for figure in ("start", "its last page", "append one", "retention: look for what is over"):
+        for figure in ("open the store", "read its last 50", "append one", "retention: look for what is over"):
             cell = r" +[0-9.]+ \([0-9.]+\) [0-9.]+"
             self.assertRegex(done.stdout, rf"\n{figure}{cell}{cell}\n")
         self.assertEqual(os.listdir(home), [])
