@@ -552,8 +552,8 @@ class Database:
         ((is_for_all, name),) = await self.attempt(fetch(sql))
         if is_for_all:
             _log.warn(
-                "all users of PostgreSQL may connect to {database}, and so hear and forge what servers tell each other: REVOKE "
-                "CONNECT ON DATABASE {name} FROM PUBLIC",
+                "all users of PostgreSQL may connect to {database}, and so hear and forge what servers tell each "
+                "other: REVOKE CONNECT ON DATABASE {name} FROM PUBLIC",
                 database=self.shown,
                 name=name,
             )
