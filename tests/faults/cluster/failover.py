@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 from . import faults
-from .patroni import TTL, Node, Patroni, send
+from .patroni import TTL, Patroni, send
 from .scene import ClusterScene
 
 FULL_SECONDS: Final = 15.0
 """Seconds for which a disk is full, at most."""
+
+STANDBY_SECONDS: Final = 15.0
+"""Seconds for which a standby is stopped or cut off, at most."""
 
 
 async def primary_killed(scene: ClusterScene, system: Patroni) -> str:
@@ -42,14 +44,13 @@ async def primary_stopped(scene: ClusterScene, system: Patroni) -> str:
     primary = await system.primary()
     is_whole = scene.random.random() < 0.5
     seconds = scene.random.uniform(1, TTL + 10)
-    await scene.load()
-    outage = scene.begin_outage()
-    pids = [*primary.postgres(), *(primary.patroni() + primary.etcd() if is_whole else [])]
-    send(signal.SIGSTOP, pids)
-    await asyncio.sleep(seconds)
-    send(signal.SIGCONT, pids)
-    await scene.until_over(outage)
-    await scene.finish()
+    stopped: list[int] = []
+
+    def stop() -> None:
+        stopped.extend([*primary.postgres(), *(primary.patroni() + primary.etcd() if is_whole else [])])
+        send(signal.SIGSTOP, stopped)
+
+    await scene.break_for(seconds, stop, lambda: send(signal.SIGCONT, stopped))
     return f"{'the machine' if is_whole else 'PostgreSQL'} for {seconds:.1f} s"
 
 
@@ -57,13 +58,7 @@ async def primary_cut(scene: ClusterScene, system: Patroni) -> str:
     """Cut the machine of the primary off from all others, for less or for more than the time of its lease."""
     primary = await system.primary()
     seconds = scene.random.uniform(1, TTL + 10)
-    await scene.load()
-    outage = scene.begin_outage()
-    primary.machine.cut()
-    await asyncio.sleep(seconds)
-    primary.machine.mend()
-    await scene.until_over(outage)
-    await scene.finish()
+    await scene.break_for(seconds, primary.machine.cut, primary.machine.mend)
     return f"for {seconds:.1f} s"
 
 
@@ -96,29 +91,18 @@ async def standby_killed(scene: ClusterScene, system: Patroni) -> str:
 async def standby_stopped(scene: ClusterScene, system: Patroni) -> str:
     """Stop a standby with SIGSTOP, and let it go on."""
     standby = scene.random.choice(await system.standbys())
-    return await _let_rest(scene, lambda: send(signal.SIGSTOP, standby.postgres()), lambda: _go_on(standby))
-
-
-def _go_on(node: Node) -> None:
-    send(signal.SIGCONT, node.postgres())
+    seconds = scene.random.uniform(1, STANDBY_SECONDS)
+    await scene.break_for(
+        seconds, lambda: send(signal.SIGSTOP, standby.postgres()), lambda: send(signal.SIGCONT, standby.postgres())
+    )
+    return f"for {seconds:.1f} s"
 
 
 async def standby_cut(scene: ClusterScene, system: Patroni) -> str:
     """Cut the machine of a standby off from all others."""
     standby = scene.random.choice(await system.standbys())
-    return await _let_rest(scene, standby.machine.cut, standby.machine.mend)
-
-
-async def _let_rest(scene: ClusterScene, begin: Callable[[], None], end: Callable[[], None]) -> str:
-    """Let something fail for a while."""
-    seconds = scene.random.uniform(1, 15)
-    await scene.load()
-    outage = scene.begin_outage()
-    begin()
-    await asyncio.sleep(seconds)
-    end()
-    await scene.until_over(outage)
-    await scene.finish()
+    seconds = scene.random.uniform(1, STANDBY_SECONDS)
+    await scene.break_for(seconds, standby.machine.cut, standby.machine.mend)
     return f"for {seconds:.1f} s"
 
 
@@ -137,13 +121,7 @@ async def disk_full(scene: ClusterScene, system: Patroni) -> str:
     """Fill the disk of the primary for a while."""
     primary = await system.primary()
     seconds = scene.random.uniform(1, FULL_SECONDS)
-    await scene.load()
-    outage = scene.begin_outage()
-    await asyncio.to_thread(primary.fill_disk)
-    await asyncio.sleep(seconds)
-    primary.empty_disk()
-    await scene.until_over(outage)
-    await scene.finish()
+    await scene.break_for(seconds, primary.fill_disk, primary.empty_disk)
     now = await system.primary()
     return f"for {seconds:.1f} s, then {'the same' if now is primary else 'another'} primary"
 

@@ -6,7 +6,7 @@ import asyncio
 import signal
 from typing import Final
 
-from .scene import SERVERS, ClusterScene
+from .scene import SERVERS, ClusterScene, Outage
 
 UNAVAILABLE_SECONDS: Final = 14.0
 """Seconds after which the people of a server that is cut off have been told so: its patience, and the time of the last
@@ -52,8 +52,7 @@ async def server_cut(scene: ClusterScene) -> str:
     await scene.system.cut(at)
     try:
         outage = scene.begin_outage(people)
-        await scene.until_over(scene.begin_outage([person for person in scene.talkers() if person not in people]))
-        scene.outages.pop()  # it was none
+        await scene.until_over(Outage(person for person in scene.talkers() if person not in people))
         refusals = sum(person.refusals for person in people)
         await asyncio.sleep(UNAVAILABLE_SECONDS if is_long else scene.random.uniform(1, 3))
         if is_long and sum(person.refusals for person in people) == refusals:

@@ -154,13 +154,8 @@ async def database_killed(scene: ClusterScene, one: One) -> str:
 async def database_stopped(scene: ClusterScene, one: One) -> str:
     """Stop PostgreSQL with SIGSTOP, for less or for more than the patience of the servers, and let it go on."""
     seconds = scene.random.uniform(1, 16 if scene.is_long else 4)
-    await scene.load()
-    outage = scene.begin_outage()
-    one.cluster.signal_all(signal.SIGSTOP)
-    await asyncio.sleep(seconds)
-    one.cluster.signal_all(signal.SIGCONT)
-    await scene.until_over(outage)
-    await scene.finish()
+    signal_all = one.cluster.signal_all
+    await scene.break_for(seconds, lambda: signal_all(signal.SIGSTOP), lambda: signal_all(signal.SIGCONT))
     return f"for {seconds:.1f} s"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from random import Random
@@ -40,7 +40,7 @@ RECOVERY_SECONDS: Final = 120.0
 AFTER: Final = 200
 """Messages that are acked when a fault is over."""
 
-REPLACED_OPTIONS: Final = (*OPTIONS, "--new-connections", "0")
+SERVER_OPTIONS: Final = (*OPTIONS, "--new-connections", "0")
 """Options without the limit that everybody would reach who changes the server at the same moment."""
 
 
@@ -138,7 +138,7 @@ class ClusterScene(Scene):
         folder = self.folder / f"server{number}"
         folder.mkdir()
         system = self.system
-        options = *REPLACED_OPTIONS, *system.options(number)
+        options = *SERVER_OPTIONS, *system.options(number)
         return Server(folder, url=system.url(number, self.database), wrapper=system.wrapper(number), options=options)
 
     async def open(self) -> None:
@@ -191,6 +191,18 @@ class ClusterScene(Scene):
     async def until_over(self, outage: Outage) -> None:
         """Wait until everybody has an ack again."""
         await self.until(outage.is_over, "everybody has an ack again", RECOVERY_SECONDS)
+
+    async def break_for(self, seconds: float, begin: Callable[[], None], end: Callable[[], None]) -> None:
+        """Break something under load, mend it after some time, and check everything. Both functions may block."""
+        await self.load()
+        outage = self.begin_outage()
+        await asyncio.to_thread(begin)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            await asyncio.to_thread(end)
+        await self.until_over(outage)
+        await self.finish()
 
     async def finish(self) -> None:
         """Let everybody talk after a fault, and check everything against the log, as each server shows it."""
