@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 from twisted.internet import reactor
@@ -621,6 +623,37 @@ class ClusterTests(PostgreSQLTestCase):
             self.one.hand_over(BO, message)
             await self.until_true(lambda: not self.one._is_publishing)
         self.assertEqual(await self.hears(self.there, 4), [("bo", message) for message in sent])
+
+    # Forged notifications
+
+    async def test_a_forged_notification_takes_nothing_from_others(self) -> None:
+        await self.begin()
+        listening = self.other._database._listening
+        events: list[dict[str, object]] = [
+            {"kind": "count", "server": "x", "room": "lobby", "shown": "lobby", "count": 7},
+            {"kind": "count", "room": "lobby", "shown": "lobby", "count": 7},
+            {"kind": "notice", "server": str(uuid4()), "room": "lobby", "shown": "lobby", "count": 7, "reply": "{}"},
+        ]
+        for event in events:
+            await self.sql("SELECT tell($1::json)", json.dumps({"events": [event]}))
+        message = Message("psst", "al", None, "Bo", None, "t")
+        self.one.hand_over(BO, message)
+        self.assertEqual(await self.hears(self.there), [("bo", message)])
+        for server in self.one, self.other:
+            await self.check(server)
+            self.assertEqual(server.count("lobby"), 0)
+            self.flushLoggedErrors()
+        self.assertIs(self.other._database._listening, listening)
+
+    async def test_an_event_that_cannot_be_passed_on_takes_none_of_the_others_along(self) -> None:
+        await self.begin()
+        server = str(uuid4())
+        bad = {"kind": "reply", "server": server, "nick": "bo", "reply": "{"}
+        good = {"kind": "kick", "server": server, "room": "den", "nick": "bo", "author": "al", "msg": ""}
+        await self.sql("SELECT tell($1::json)", json.dumps({"events": [bad, good]}))
+        self.assertEqual(await self.hears(self.there), [("kick", "den", "bo", "al", "")])
+        await self.hears(self.here)
+        self.assertEqual(len(self.flushLoggedErrors(ValueError, WireError)), 2)
 
     # Trouble
 

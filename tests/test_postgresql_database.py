@@ -590,6 +590,69 @@ class ListeningTests(DatabaseTestCase):
         await self.until_true(lambda: checked)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
+    async def test_a_check_that_fails_ends_neither_the_others_nor_the_listening(self) -> None:
+        log = await self.open()
+        listened: list[Any] = []
+
+        async def broken(connection: Any) -> None:
+            raise ZeroDivisionError
+
+        async def check(connection: Any) -> None:
+            listened.append(connection)
+
+        for one in broken, check:
+            log._database.follow(lambda news: None, one)
+        await self.until_true(lambda: len(listened) >= 3)
+        self.assertEqual(len(set(listened)), 1)
+        self.assertGreaterEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
+
+    async def test_a_check_that_fails_on_a_broken_connection_gets_another_one(self) -> None:
+        log = await self.open()
+        listened: list[Any] = []
+
+        async def check(connection: Any) -> None:
+            listened.append(connection)
+            if len(listened) == 1:
+                connection.terminate()
+                raise ZeroDivisionError
+
+        log._database.follow(lambda news: None, check)
+        await self.until_true(lambda: len(listened) >= 2)
+        self.assertIsNot(*listened[:2])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    async def test_notifications_that_are_not_a_servers_are_ignored(self) -> None:
+        log = await self.open()
+        database, server = log._database, "00000000-0000-0000-0000-000000000001"
+        heard: list[News] = []
+        await self.until_true(lambda: database._listening)
+        database._heard[:] = [heard.append]
+        listening = database._listening
+        forged = [
+            "no JSON",
+            '{"server": "x", "turn": 1}',
+            f'{{"server": "{server}\\n", "turn": 1}}',
+            f'{{"server": "{server}", "turn": {2**63}}}',
+            '{"rooms": [["x", 1]]}',
+            f'{{"rooms": [[1, {2**63}]]}}',
+            '{"events": [{"kind": "count", "room": "den", "shown": "Den", "count": 7}]}',
+            '{"events": [{"kind": "count", "server": "x", "room": "den", "shown": "Den", "count": 7}]}',
+        ]
+        for payload in forged:
+            await self.sql("SELECT pg_notify('twisted_chat', $1)", payload)
+        await self.sql("SELECT pg_notify('twisted_chat', $1)", f'{{"server": "{server}", "turn": 1}}')
+        await self.until_true(lambda: heard)
+        self.assertEqual(heard, [News(server, 1)])
+        self.assertIs(database._listening, listening)
+        self.assertEqual(len(self.logged()), 1)
+        self.assertIn("sent a notification on twisted_chat", self.logged()[0])
+
+    async def test_a_value_that_fits_no_parameter_is_refused_at_once(self) -> None:
+        database = (await self.open())._database
+        doing = database.run(database.attempt(fetch("SELECT $1::uuid", "x")))
+        await self.assertFailure(doing, asyncpg.DataError, asyncpg.exceptions._base.DataError)
+        self.assertEqual(self.logged(), [])
+
     async def test_the_check_of_a_database_that_hangs_is_cut_off(self) -> None:
         log = await self.open()
         hung: list[Deferred[None]] = []

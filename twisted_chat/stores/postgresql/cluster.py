@@ -198,7 +198,9 @@ class PostgreSQLCluster:
             self._presence.left_untold(room.key, names.author(notice.author).key, notice)
         count = self._presence.own_count(room, count)
         reply = encode(notice).decode()
-        self._send(Event("notice", room=room.key, shown=room.shown, count=count, reply=reply, is_told=is_told))
+        self._send(
+            Event("notice", self.server, room=room.key, shown=room.shown, count=count, reply=reply, is_told=is_told)
+        )
 
     def _move(self, room: Name, key: str, name: str | None) -> None:
         self._presence.moved_here(room, key, name)
@@ -208,22 +210,21 @@ class PostgreSQLCluster:
     def _tell_counts(self) -> None:
         """Tell others which rooms have another count now: accounts here have come to another server, or left it."""
         for room, count in self._presence.take_recounted():
-            self._send(Event("count", room=room.key, shown=room.shown, count=count))
+            self._send(Event("count", self.server, room=room.key, shown=room.shown, count=count))
 
     def hand_over(self, nick: Name, reply: Reply) -> None:
-        self._send(Event("reply", nick=nick.key, reply=encode(reply).decode()))
+        self._send(Event("reply", self.server, nick=nick.key, reply=encode(reply).decode()))
 
     def report(self, notice: Reply, seq: int) -> None:
-        self._send(Event("report", count=seq, reply=encode(notice).decode()))
+        self._send(Event("report", self.server, count=seq, reply=encode(notice).decode()))
 
     def kick(self, room: str, nick: Name, author: str, reason: str) -> None:
-        self._send(Event("kick", room=room, nick=nick.key, author=author, msg=to_sql(reason)))
+        self._send(Event("kick", self.server, room=room, nick=nick.key, author=author, msg=to_sql(reason)))
 
     def _send(self, event: Event) -> None:
         if len(self._queue) >= MOST_QUEUED:
             self._has_to_announce = True
             return
-        event.server = self.server
         self._queue.append(event)
         if not self._is_publishing:
             self._is_publishing = True
@@ -267,7 +268,10 @@ class PostgreSQLCluster:
 
     def _told(self, news: News) -> None:
         for event in news.events:
-            self._hear(event)
+            try:
+                self._hear(event)
+            except Exception:
+                _log.failure("What another server has told could not be passed on")
         if news.look:
             self._listens_on = None  # the next check looks at everybody
 
@@ -298,7 +302,14 @@ class PostgreSQLCluster:
             if name is None and (untold := presence.heard_departure(where, event.is_told)) is not None:
                 self._listener.notice_heard(room.key, untold)
                 self._send(
-                    Event("notice", room=room.key, shown=room.shown, count=event.count, reply=encode(untold).decode())
+                    Event(
+                        "notice",
+                        self.server,
+                        room=room.key,
+                        shown=room.shown,
+                        count=event.count,
+                        reply=encode(untold).decode(),
+                    )
                 )
         self._tell_counts()
         if event.is_told:

@@ -86,8 +86,10 @@ def is_passing(error: BaseException) -> bool:
     """True for an error after which the same may work later."""
     if isinstance(error, asyncpg.PostgresError):
         return str(getattr(error, "sqlstate", "")).startswith(_BEGINNINGS)
-    # Closed connections are errors of the interface, and a host with the wrong role is an error of the client.
-    return isinstance(error, (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError, asyncio.TimeoutError))
+    # Closed connections are errors of the interface, and a host with the wrong role is an error of the client. A value
+    # that does not fit a parameter is an error of the interface, too, but no later attempt can work.
+    kinds = OSError, asyncpg.InterfaceError, asyncpg.InternalClientError, asyncio.TimeoutError
+    return isinstance(error, kinds) and not isinstance(error, ValueError)
 
 
 def is_passing_at_start(error: BaseException) -> bool:
@@ -213,6 +215,8 @@ class Database:
         self._heard: list[Callable[[News], object]] = []
         self._checks: list[Callable[[Connection], Awaitable[None]]] = [self._clean_up]
         self._checks_since_clean_up = 0
+        self._has_warned = False
+        """True once the log has a warning about notifications that are not a server's."""
         self._news_in_order: deque[News] = deque()
         """A parcel that is being opened, and the news that came after it."""
         self._pauses: set[asyncio.Event] = set()
@@ -454,8 +458,7 @@ class Database:
                     while not self._is_closed:
                         async with self._at_most(ATTEMPT_SECONDS, partial(self._give_up, connection)):
                             for check in self._checks:
-                                with suppress(Unavailable):  # the next one may work
-                                    await check(connection)
+                                await self._make(check, connection)
                         number = 0
                         self._clear_trouble()
                         await self._pause(CHECK_SECONDS)
@@ -468,6 +471,17 @@ class Database:
                     _log.failure("What other servers write could not be followed; the next attempt is in a second")
                 await self._pause(PAUSES[min(number, len(PAUSES) - 1)])
                 number += 1
+
+    async def _make(self, check: Callable[[Connection], Awaitable[None]], connection: Connection) -> None:
+        """Make a check. If it fails, but the connection works, the other checks and the listening go on."""
+        try:
+            await check(connection)
+        except Unavailable:
+            pass  # the next one may work
+        except Exception as error:
+            if is_passing(error) or connection.is_closed():
+                raise
+            _log.failure("What other servers write could not be checked; the next attempt is in a second")
 
     @asynccontextmanager
     async def _listener(self) -> AsyncIterator[Connection]:
@@ -484,7 +498,17 @@ class Database:
     def _notified(self, _: Any, pid: int, __: str, payload: Any) -> None:
         if pid in self.pids:
             return
-        news = read_news(payload)
+        try:
+            news = read_news(payload)
+        except ValueError:  # of msgspec and of UTF-8; its text may be that of a message
+            if not self._has_warned:
+                _log.warn(
+                    "somebody who is not a server has sent a notification on {channel}, which is ignored: let nobody "
+                    "else connect to the database (REVOKE CONNECT)",
+                    channel=CHANNEL,
+                )
+            self._has_warned = True
+            return
         if not (news.parcel or self._news_in_order):
             self._hear(news)
             return

@@ -1,21 +1,30 @@
-"""What servers tell each other by notifications, as JSON (`tell` in `schema.sql`)."""
+"""What servers tell each other by notifications, as JSON (`tell` in `schema.sql`).
+
+Whoever may connect to the database may notify, too. So all that goes into a statement later is checked here.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
+
+ServerId: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\\Z")]
+"""The identity of a server, as PostgreSQL writes a uuid."""
+
+Number: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""A number that PostgreSQL can hold (`bigint`)."""
 
 
 class RoomNews(msgspec.Struct, array_like=True):
     """What a server tells of a room to which it has appended."""
 
-    id: int
-    seq: int
+    id: Number
+    seq: Number
     """The newest number."""
     key: str = ""
     """The key of the room, where these are its first messages, so that others do not know its id, or direct ones."""
-    first: int = 0
+    first: Number = 0
     """The number of the first one of these messages, where there is a key."""
 
 
@@ -23,7 +32,7 @@ class Event(msgspec.Struct, omit_defaults=True):
     """Something that happens beside the logs; `stores/postgresql/cluster.py` has the kinds."""
 
     kind: Literal["notice", "count", "reply", "report", "kick", "taken", "lost"]
-    server: str = ""
+    server: ServerId
     """The server that tells it; the one that loses a nick which is lost."""
     room: str = ""
     """The key of the room."""
@@ -31,7 +40,7 @@ class Event(msgspec.Struct, omit_defaults=True):
     """The name of the room."""
     nick: str = ""
     """The key of the nick."""
-    count: int = 0
+    count: Number = 0
     """The number of members of the room that count at that server; the number of a report."""
     reply: str = ""
     """A notice or message, as JSON."""
@@ -45,19 +54,19 @@ class Event(msgspec.Struct, omit_defaults=True):
 class News(msgspec.Struct, omit_defaults=True):
     """What a server tells the others."""
 
-    server: str = ""
-    turn: int = 0
+    server: ServerId = ""
+    turn: Number = 0
     rooms: list[RoomNews] = []
     states: list[str] = []
     """The keys of rooms of which something else has changed."""
     anew: list[str] = []
     """The keys of rooms that have got records in front of others, or in between: by an import."""
-    imports: int = 0
+    imports: Number = 0
     """The number of imports so far, with this one."""
-    epoch: int = 0
+    epoch: Number = 0
     """The epoch of the rules and accounts that has begun."""
     events: list[Event] = []
-    parcel: int = 0
+    parcel: Number = 0
     """The number of the parcel that has what was too long to tell."""
     look: bool = False
     """True if a server has begun, ended, or announced anew who is there."""

@@ -522,7 +522,8 @@ BEGIN
     END LOOP;
     IF is_taken AND claim.token IS NOT NULL THEN -- an account may have a session with this token there
         PERFORM tell(json_build_object('events', json_build_array(
-            json_build_object('kind', 'taken', 'nick', claim.key, 'msg', encode(claim.token, 'hex')))));
+            json_build_object(
+                'kind', 'taken', 'server', claim.server, 'nick', claim.key, 'msg', encode(claim.token, 'hex')))));
     END IF;
     INSERT INTO nick AS n VALUES (
         claim.key, claim.server, claim.name, claim.skeleton, claim.account, claim.token, claim.network, claim.sessions
