@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import asyncpg
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, DeferredList, gatherResults
 from twisted.internet.task import deferLater
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import globalLogPublisher
@@ -34,6 +34,7 @@ from twisted_chat.names import Name
 from twisted_chat.stores.postgresql import cluster as cluster_module
 from twisted_chat.stores.postgresql.cluster import PostgreSQLCluster
 from twisted_chat.stores.postgresql.database import Connection, fetch
+from twisted_chat.stores.postgresql.news import News
 
 from .postgresql import PostgreSQLTestCase
 
@@ -236,6 +237,78 @@ class ClusterTests(PostgreSQLTestCase):
         self.assertEqual((await self.sql("SELECT count(*) FROM nick"))[0][0], 1)
         rows = await self.sql("SELECT token FROM nick")
         self.assertNotIn(b"secret", rows[0][0])
+
+    async def test_only_the_server_that_has_lost_a_nick_is_told(self) -> None:
+        await self.begin()
+        third, elsewhere = await self.open()
+        for server in self.one, self.other, third:
+            await server.claim(AL, False, "secret", "")
+        await self.until_told({self.one: self.here, self.other: self.there, third: elsewhere})
+        taken = ("taken", "al", digest_of("secret"))
+        heard = [[one for one in chat.heard if one[0] == "taken"] for chat in (self.here, self.there, elsewhere)]
+        self.assertEqual(heard, [[taken], [taken], []])
+
+    async def until_told(self, servers: dict[PostgreSQLCluster, Chat]) -> None:
+        """Wait until each server has heard what the others have told so far."""
+        for server in servers:
+            server.kick("den", BO, "al", "")
+        chats = servers.values()
+        await self.until_true(
+            lambda: all(sum(one[0] == "kick" for one in chat.heard) == len(servers) - 1 for chat in chats)
+        )
+
+    async def test_of_servers_that_claim_a_nick_with_one_token_at_the_same_moment_one_keeps_it(self) -> None:
+        await self.begin()
+        third, elsewhere = await self.open()
+        servers = {self.one: self.here, self.other: self.there, third: elsewhere}
+        claimed = await DeferredList([server.claim(AL, False, "secret", "") for server in servers], consumeErrors=True)
+        await self.until_told(servers)
+        alive = [
+            server.server
+            for (server, chat), (is_claimed, _) in zip(servers.items(), claimed, strict=True)
+            if is_claimed and all(one[0] != "taken" for one in chat.heard)
+        ]
+        self.assertEqual(len(alive), 1)
+        self.assertEqual([server for (server,) in await self.sql("SELECT server::text FROM nick")], alive)
+
+    async def test_a_nick_that_is_lost_before_its_claim_is_answered_is_refused(self) -> None:
+        await self.begin()
+        stored, go_on = asyncio.Event(), asyncio.Event()
+        attempt = self.one._database.attempt
+
+        async def slow(work: Any) -> Any:
+            answer = await attempt(work)
+            stored.set()
+            await go_on.wait()
+            return answer
+
+        self.patch(self.one._database, "attempt", slow)
+        claiming = self.one.claim(AL, False, "secret", "")
+        await self.until_true(stored.is_set)
+        await self.other.claim(AL, False, "secret", "")
+        await self.hears(self.here)
+        go_on.set()
+        self.assertIn("a new connection of yours", await self.refused(claiming))
+        self.assertEqual(self.one._claims, {})
+        self.assertEqual((await self.sql("SELECT server::text FROM nick"))[0][0], self.other.server)
+
+    async def test_a_guest_that_has_come_back_is_not_ended_for_what_it_lost_before(self) -> None:
+        await self.begin()
+        held: list[News] = []
+        self.one._database._heard[:] = [held.append]
+        await self.one.claim(AL, False, "secret", "")
+        await self.other.claim(AL, False, "secret", "")
+        await self.until_true(lambda: any(news.events for news in held))
+        await self.one.claim(AL, False, "secret", "")
+        for news in held:
+            self.one._told(news)
+        self.assertEqual(self.here.heard, [])
+        self.assertEqual(await self.hears(self.there), [("taken", "al", digest_of("secret"))])
+        for _ in range(2):
+            self.one.release(AL)
+        for news in held:
+            self.one._told(news)
+        self.assertEqual(self.here.heard, [], "nobody has the nick any more")
 
     async def test_an_account_may_be_at_several_servers(self) -> None:
         await self.begin()

@@ -52,6 +52,10 @@ class _Claim(msgspec.Struct):
     network: str
     count: int = 0
     """The number of its bearers, and of the claims under way."""
+    number: int = 0
+    """The number of the last claim that was answered: later claims, at whatever server, have larger ones."""
+    taken: tuple[int, bytes] = 0, b""
+    """The number of the last claim here that was lost to another server, and the hash of the token."""
 
 
 class PostgreSQLCluster:
@@ -97,10 +101,24 @@ class PostgreSQLCluster:
     # Nicks
 
     def claim(self, nick: Name, is_account: bool, token: str | None, network: str) -> Deferred[int]:
-        return self._database.run(self._claim(nick, is_account, token, network))
-
-    async def _claim(self, nick: Name, is_account: bool, token: str | None, network: str) -> int:
         digest = None if token is None else digest_of(token)
+        claiming = self._database.run(self._claim(nick, is_account, digest, network))
+        return claiming.addCallback(self._check_claim, nick, digest)
+
+    def _check_claim(self, answer: tuple[int, int], nick: Name, digest: bytes | None) -> int:
+        """Check that a claim, given by its answer, was not lost before the session that claims was there to be ended.
+
+        This is called in the same step as what follows a claim: what is heard later finds the session.
+        """
+        elsewhere, number = answer
+        last_taken, token = self._claims[nick.key].taken
+        if token == digest and number <= last_taken:
+            self.release(nick)
+            raise WireError("nick-taken", "a new connection of yours has taken this nick at another server")
+        return elsewhere
+
+    async def _claim(self, nick: Name, is_account: bool, digest: bytes | None, network: str) -> tuple[int, int]:
+        """Claim a nick. Returns the number of its sessions at other servers, and the number of the claim."""
         look = names.skeleton(nick.shown)
         # It counts before it is stored: a release or an announcement that is under way must not forget it.
         claim = self._claims.setdefault(nick.key, _Claim(nick, is_account, digest, network))
@@ -110,7 +128,7 @@ class PostgreSQLCluster:
         work = fetch("SELECT * FROM claim($1, $2, $3, $4, $5, $6, $7, $8)", *row)
         is_new = is_account and self._presence.follow(nick.key)
         try:
-            ((reason, elsewhere),) = await self._database.attempt(work)
+            ((reason, elsewhere, number),) = await self._database.attempt(work)
             if reason == "alike":
                 raise WireError("nick-taken", "this nick looks like that of somebody else: take one that differs more")
             if reason:
@@ -121,9 +139,10 @@ class PostgreSQLCluster:
             self.release(nick)
             raise
         claim.account = claim.account or is_account
+        claim.number = max(claim.number, number)
         if stored != (claim.account, claim.count):
             self._store(nick.key)
-        return int(elsewhere)
+        return elsewhere, number
 
     async def _read_places(self, nick: str) -> None:
         """Read in which rooms an account is at other servers."""
@@ -288,10 +307,21 @@ class PostgreSQLCluster:
         elif event.kind == "kick":
             listener.kick_heard(event.room, event.nick, event.author, from_sql(event.msg))
         elif event.kind == "taken":
-            listener.nick_taken(event.nick, bytes.fromhex(event.msg))
+            if event.server == self.server:
+                self._hear_taken(event.nick, event.count, bytes.fromhex(event.msg))
         elif event.server == self.server:
             self._has_to_announce = True  # it may have become an account's here meanwhile
             listener.nick_lost(event.nick)
+
+    def _hear_taken(self, nick: str, number: int, digest: bytes) -> None:
+        """Note that the claims of a nick up to a number are lost, to a session with the same token elsewhere."""
+        claim = self._claims.get(nick)
+        if claim is None:
+            return
+        claim.taken = number, digest
+        # A guest may have come back meanwhile. An account has sessions with other tokens, too, that have claimed later.
+        if claim.account or claim.number <= number:
+            self._listener.nick_taken(nick, digest)
 
     def _hear_notice(self, event: Event, notice: Reply) -> None:
         presence, room = self._presence, Name(event.shown, event.room)

@@ -33,7 +33,7 @@ class Event(msgspec.Struct, omit_defaults=True):
 
     kind: Literal["notice", "count", "reply", "report", "kick", "taken", "lost"]
     server: ServerId
-    """The server that tells it; the one that loses a nick which is lost."""
+    """The server that tells it; the one that loses a nick which is lost or taken."""
     room: str = ""
     """The key of the room."""
     shown: str = ""
@@ -41,7 +41,7 @@ class Event(msgspec.Struct, omit_defaults=True):
     nick: str = ""
     """The key of the nick."""
     count: Number = 0
-    """The number of members of the room that count at that server; the number of a report."""
+    """The number of members of the room that count at that server; the number of a report, or of a claim."""
     reply: str = ""
     """A notice or message, as JSON."""
     author: str = ""

@@ -447,6 +447,8 @@ CREATE UNLOGGED TABLE lease (
     until  timestamptz NOT NULL
 );
 
+CREATE SEQUENCE claim_number;
+
 CREATE UNLOGGED TABLE nick (
     key      text COLLATE "C" NOT NULL,
     server   uuid    NOT NULL,
@@ -456,6 +458,7 @@ CREATE UNLOGGED TABLE nick (
     token    bytea,                     -- the hash of the token by which its bearer is known when it connects again
     network  text    NOT NULL,          -- the network of its bearer, which a ban takes along; '' where many share it
     sessions integer NOT NULL,          -- the number of its bearers at this server
+    number   bigint  NOT NULL DEFAULT nextval('claim_number'), -- the number of its last claim: later ones have larger ones
     PRIMARY KEY (key, server)
 );
 
@@ -486,15 +489,17 @@ CREATE FUNCTION members_elsewhere(server uuid) RETURNS SETOF member LANGUAGE sql
 $$;
 
 -- Claims a nick for a server, at which it has so many sessions then. The reason is 'alike' or 'taken' if somebody at
--- another server is in the way, and '' otherwise. Returns the number of sessions of an account at other servers, too.
+-- another server is in the way, and '' otherwise. Returns the number of sessions of an account at other servers, too, and
+-- the number of the claim. A server that loses the nick is told the number of the last claim that it has lost: it may have
+-- claimed it once more before it hears of that.
 CREATE FUNCTION claim(
     server uuid, key text, name text, skeleton text, account boolean, token bytea, network text, sessions integer,
-    OUT reason text, OUT elsewhere bigint
+    OUT reason text, OUT elsewhere bigint, OUT number bigint
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     other nick%ROWTYPE;
-    is_taken boolean := false;
+    losers json[] := '{}';
 BEGIN
     reason := '';
     elsewhere := 0;
@@ -505,29 +510,33 @@ BEGIN
         IF other.key <> claim.key THEN
             reason := 'alike';
             RETURN;
-        ELSIF claim.account AND other.account THEN
+        ELSIF claim.account AND other.account THEN -- it may have a session with this token there
             elsewhere := elsewhere + other.sessions;
-            is_taken := true;
         ELSIF claim.account THEN -- a guest has it, from before there was an account
             DELETE FROM nick AS n WHERE n.key = other.key AND n.server = other.server;
             PERFORM tell(json_build_object('events', json_build_array(
                 json_build_object('kind', 'lost', 'server', other.server, 'nick', other.key))));
+            CONTINUE;
         ELSIF other.token = claim.token THEN
             DELETE FROM nick AS n WHERE n.key = other.key AND n.server = other.server;
-            is_taken := true;
         ELSE
             reason := 'taken';
             RETURN;
         END IF;
+        IF claim.token IS NOT NULL THEN
+            losers := losers || json_build_object(
+                'kind', 'taken', 'server', other.server, 'nick', claim.key, 'count', other.number,
+                'msg', encode(claim.token, 'hex'));
+        END IF;
     END LOOP;
-    IF is_taken AND claim.token IS NOT NULL THEN -- an account may have a session with this token there
-        PERFORM tell(json_build_object('events', json_build_array(
-            json_build_object(
-                'kind', 'taken', 'server', claim.server, 'nick', claim.key, 'msg', encode(claim.token, 'hex')))));
+    IF cardinality(losers) > 0 THEN
+        PERFORM tell(json_build_object('events', losers));
     END IF;
     INSERT INTO nick AS n VALUES (
         claim.key, claim.server, claim.name, claim.skeleton, claim.account, claim.token, claim.network, claim.sessions
-    ) ON CONFLICT (key, server) DO UPDATE SET account = n.account OR excluded.account, sessions = excluded.sessions;
+    ) ON CONFLICT (key, server) DO UPDATE
+    SET account = n.account OR excluded.account, sessions = excluded.sessions, number = excluded.number
+    RETURNING n.number INTO claim.number;
 END $$;
 
 -- Tells other servers what has happened, and who has entered rooms and left them: a name is NULL for one that has left.
