@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
@@ -136,4 +137,4 @@ class TransferTests(PostgreSQLTestCase, CommandTestCase):
     async def test_the_package_is_named_where_it_is_missing(self) -> None:
         self.patch(postgresql, "find_spec", lambda _: None)
         done = await self.run_here("export")
-        self.assertIn("pip install 'twisted_chat[postgresql]'", done.errors)
+        self.assertIn(f"{sys.executable} -m pip install asyncpg", done.errors)

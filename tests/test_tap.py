@@ -250,7 +250,7 @@ class OptionsTests(TestCase):
         refused = self.refuses("--database", "postgresql://one:x/chat")
         self.assertIn("--database takes a URL such as postgresql://chat@one,two/chat: Port could not be cast", refused)
         self.patch(tap, "find_spec", lambda _: None)
-        self.assertIn("pip install 'twisted_chat[postgresql]'", self.refuses("--database", url))
+        self.assertIn(f"{sys.executable} -m pip install asyncpg", self.refuses("--database", url))
 
     def test_a_database_that_can_be_no_file_is_refused(self) -> None:
         home = folder(self)

@@ -38,6 +38,7 @@ from .login import Policy, Registration
 from .logs.access import FORMATS, AccessLog
 from .logs.json_format import json_observer
 from .messages import WireError
+from .needs_asyncpg import NEEDS_ASYNCPG
 from .places import LINES, WIRES, Place, WebSettings, WrongPlace, read_places
 from .service import ChatService, StoreSettings
 from .stores.postgresql.urls import check_url, is_url
@@ -445,9 +446,7 @@ def _database(text: str, rundir: str) -> str:
 def _database_url(url: str) -> str:
     """Check the URL of a database. Raises `UsageError`."""
     if find_spec("asyncpg") is None:
-        raise usage.UsageError(
-            "--database postgresql:// needs a package that is not installed: pip install 'twisted_chat[postgresql]'"
-        )
+        raise usage.UsageError(f"--database: {NEEDS_ASYNCPG}")
     try:
         check_url(url)
     except ValueError as error:

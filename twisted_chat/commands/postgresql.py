@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from itertools import count
 from typing import Any
 
+from ..needs_asyncpg import NEEDS_ASYNCPG
 from ..stores.postgresql.text import from_sql, to_sql
 from ..stores.postgresql.urls import without_password
 from . import Problem
@@ -84,9 +85,7 @@ class _Call:
 def connecting(url: str, may_make: bool = True) -> Iterator[PostgreSQLConnection]:
     """Open a database, whose tables are made if it has none and it `may_make` them. Raises `Problem` and `Unusable`."""
     if find_spec("asyncpg") is None:
-        raise Problem(
-            "a database in PostgreSQL needs a package that is missing: pip install 'twisted_chat[postgresql]'"
-        )
+        raise Problem(NEEDS_ASYNCPG)
     from ..stores.postgresql.database import Database, explain, is_error
 
     loop = asyncio.new_event_loop()
