@@ -188,6 +188,8 @@ class FilesTests(TestCase):
         self.assertIn(f"    slots:\n      {slot}:\n        type: physical\n", (CLUSTER / "patroni.yml").read_text())
         settings = variables(self.files / "backup.env")
         self.assertIn("@10.0.0.1,10.0.0.2,10.0.0.3/postgres?target_session_attrs=read-write", settings["CLUSTER"])
+        for waits in ("connect_timeout=3", "tcp_user_timeout=15000"):  # seconds, milliseconds
+            self.assertIn(f"&{waits}&", settings["CLUSTER"])
         self.assertEqual(settings["PGPASSWORD"], (self.files / "replicator-password").read_text().strip())
 
     def test_systemd_knows_the_settings_of_the_service(self) -> None:
