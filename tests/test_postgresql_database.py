@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 import subprocess
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import asyncpg
@@ -200,6 +200,45 @@ class StandbyTests(DatabaseTestCase):
         (cluster.folder / "data" / "standby.signal").touch()
         cluster.start()
         subprocess.run([find_programs() / "psql", cluster.url, "-qc", "SELECT pg_promote()"], check=True)
+
+
+class HostTests(DatabaseTestCase):
+    """Which host of the URL is tried first, and what is known of each."""
+
+    def hosts(self) -> Database:
+        return Database("postgresql://chat@a,b/chat", self.clock, self.loop)
+
+    def test_a_host_that_failed_is_tried_after_the_others(self) -> None:
+        database = self.hosts()
+        a, b = database._hosts
+        database._avoid(a)
+        database._avoid(a)  # by another attempt, which began when it still was the first one
+        self.assertEqual(list(database._hosts), [b, a])
+
+    def test_a_connection_that_was_cut_already_says_nothing_of_its_host(self) -> None:
+        database, gone = self.hosts(), _Connection()
+        before = list(database._hosts)
+        database._give_up(cast(Any, gone))
+        self.assertEqual((gone.calls, list(database._hosts)), (["terminate"], before))
+
+    async def test_a_service_may_show_no_timeline(self) -> None:
+        refusing = _Connection()
+        self.assertEqual(await self.on_loop(database_module._read_timeline(cast(Any, refusing))), 0)
+        self.assertEqual(refusing.calls, ["fetchval"])
+
+
+class _Connection:
+    """A connection to a service that lets nobody call `pg_walfile_name`."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def terminate(self) -> None:
+        self.calls.append("terminate")
+
+    async def fetchval(self, sql: str) -> str:
+        self.calls.append("fetchval")
+        raise asyncpg.InsufficientPrivilegeError
 
 
 class AttemptTests(DatabaseTestCase):
