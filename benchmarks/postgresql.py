@@ -12,6 +12,7 @@ from typing import Any, Final, Self, TypeVar
 
 from twisted.internet.defer import Deferred
 
+from tests.deadlines import WAIT_SECONDS
 from tests.postgresql_programs import Cluster
 
 _T = TypeVar("_T")
@@ -69,7 +70,10 @@ class Standby(PostgreSQL):
         primary.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
         primary.execute("SELECT pg_reload_conf()")
         is_synchronous = "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'"
+        until = time.monotonic() + WAIT_SECONDS
         while not primary.execute(is_synchronous):
+            if time.monotonic() > until:
+                raise TimeoutError(f"the standby did not connect to the primary within {WAIT_SECONDS:g} seconds")
             time.sleep(0.05)
 
     def _make_files(self) -> None:

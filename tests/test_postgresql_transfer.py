@@ -81,7 +81,7 @@ class TransferTests(PostgreSQLTestCase, CommandTestCase):
 
     async def test_a_running_server_goes_on_behind_an_import(self) -> None:
         opened = await self.open_postgresql()
-        await self.until_true(lambda: opened.cluster._listens_on is not None)  # type: ignore[attr-defined]
+        await self.until_true(lambda: opened.cluster._listens_on is not None)  # type: ignore[attr-defined]  # a cluster
         here = Follower(await opened.log.open(names.room("den")))
         await keep(opened.log, [entry(here.log, "10") for _ in range(10)], 5)
         lines = [self.line(number) for number in (3, 12, 15)] + [self.line(12, msg="other")]

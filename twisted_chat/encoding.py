@@ -87,9 +87,11 @@ class _Lines(Encoding[bytes]):
 
         Nearly all are messages to a room, and are made here as `object_of` makes them, without three calls.
         """
+        if room[0] == DIRECT:
+            return super().messages(room, records)
         lines = []
         for record in records:
-            if record.kind or record.deleted or room[0] == DIRECT:
+            if record.kind or record.deleted:
                 return super().messages(room, records)
             lines.append(Message(record.msg, record.author, room, None, record.seq, time_text(record.time)))
         whole = encode_lines(lines)

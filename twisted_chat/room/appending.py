@@ -356,6 +356,10 @@ def _acks(room: str, own: list[Entry]) -> tuple[list[Ack | None], int]:
     """Return the acks of an author's entries, None for one without an `id`, and the number of those that are fresh."""
     acks: list[Ack | None] = []
     fresh = 0
+    named: str | None = room
+    to: str | None = None
+    if room[0] == DIRECT:
+        named, to = address_of(room, own[0].author.shown)
     time = -1
     for entry in own:
         if entry.fresh:
@@ -366,10 +370,7 @@ def _acks(room: str, own: list[Entry]) -> tuple[list[Ack | None], int]:
         if entry.time != time:  # it is the same for nearly all of a turn
             time = entry.time
             text = time_text(time)
-        ack = Ack(entry.id, room, None, entry.seq, text)
-        if room[0] == DIRECT:
-            ack.room, ack.to = address_of(room, entry.author.shown)
-        acks.append(ack)
+        acks.append(Ack(entry.id, named, to, entry.seq, text))
     return acks, fresh
 
 
