@@ -134,6 +134,18 @@ class BacklogTests(SynchronousTestCase):
         self.add("c0")
         self.assertEqual(self.take(2), ["c0", "a1"])
 
+    def test_one_that_has_more_does_not_wait_as_long_as_others_of_its_address_go_on(self) -> None:
+        """In a load of a hundred authors from one machine, one of 40,000 messages waited until all others were sent."""
+        self.flows.update(a="office", b="office", c="office", d="office")
+        self.add("a0", "a1", "a2", "a3")
+        self.assertEqual(self.take(2), ["a0", "a1"])
+        taken = []
+        for turn in range(4):
+            self.add(*(f"{author}{turn}" for author in "bcd"))
+            taken.append(self.take(3))
+        self.assertEqual(taken[:3], [["b0", "c0", "d0"], ["a2", "b1", "c1"], ["b2", "c2", "d1"]])
+        self.assertIn("a3", taken[3])
+
     def test_authors_are_served_by_what_there_is_to_send(self) -> None:
         self.add("a0" + "x" * (FAN_OUT // 5), "a1", *self.flood("b", range(3)))
         self.assertEqual([text[:2] for text in self.take(1, 1)], ["a0"])

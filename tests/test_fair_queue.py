@@ -38,9 +38,9 @@ class FairQueueTests(SynchronousTestCase):
 
     def test_flows_take_turns_and_each_has_its_items_in_order(self) -> None:
         self.add("a1", "a2", "a3", "b1", "b2", "c1")
-        self.assertEqual(len(self.queue), 6)
+        self.assertEqual(self.queue.length, 6)
         self.assertEqual(self.serve(6), ["a1", "b1", "c1", "a2", "b2", "a3"])
-        self.assertEqual(len(self.queue), 0)
+        self.assertEqual(self.queue.length, 0)
 
     def test_a_flow_waits_for_as_much_work_of_others_as_it_has_caused(self) -> None:
         self.add("a1", "a2", "b1", "b2", "b3", "b4")
@@ -84,6 +84,16 @@ class FairQueueTests(SynchronousTestCase):
         self.assertEqual(self.serve(5), ["a1", "b3", "b4", "b1", "b2"])
         self.add("a2", "a3", first=True)
         self.assertEqual(self.serve(2), ["a2", "a3"])
+
+    def test_items_do_not_wait_for_ever_for_those_that_go_before_them(self) -> None:
+        self.add("b1", "b2")
+        served = []
+        for _ in range(2):
+            self.add("b3", "b4", first=True)
+            served += self.serve(2)
+        self.assertEqual(served, ["b3", "b4", "b1", "b2"])
+        self.add("b5", first=True)
+        self.assertEqual(self.serve(3), ["b5", "b3", "b4"])
 
     def test_an_item_that_is_added_again_while_it_is_served_waits_for_the_others(self) -> None:
         def serve(item: str) -> int:

@@ -106,7 +106,7 @@ class Backlog:
                 del self._authors[listener]
             return len(part) + int(work)
 
-        while self._queue and len(taken) < most and most_bytes > 0:
+        while self._queue.length and len(taken) < most and most_bytes > 0:
             self._queue.serve(take_share)
         for listener in reversed(blocked):
             self._queue.put_back(self._authors[listener].flow, listener)

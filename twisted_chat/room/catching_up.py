@@ -153,12 +153,12 @@ class CatchingUp:
 
     def do(self) -> None:
         """Send some listeners their next page."""
-        if self._readers:
-            for _ in range(min(PAGES_A_TURN, len(self._readers))):
+        if self._readers.length:
+            for _ in range(min(PAGES_A_TURN, self._readers.length)):
                 self._readers.serve(self._read_next)
 
     def has_more(self) -> bool:
-        return bool(self._readers)
+        return self._readers.length > 0
 
     def _read_next(self, listener: Listener) -> int:
         """Read the next page for a listener, in the room whose turn it is. Members without one become live.

@@ -28,16 +28,31 @@ new addresses all the time, virtual time stands still. Somebody with so many add
 class _Flow(Generic[T]):
     """The things of one flow, in order."""
 
-    __slots__ = ("first", "items", "start", "waits")
+    __slots__ = ("_passed", "first", "items", "start", "waits")
 
     def __init__(self) -> None:
         self.first: deque[T] = deque()
         """The items that go before the others."""
         self.items: deque[T] = deque()
+        self._passed: set[T] = set()
+        """The items that have gone before the oldest of the others so far. None does so twice."""
         self.start = 0
         """The virtual time at which its next item starts."""
         self.waits = False
         """True while it is in the heap."""
+
+    def add(self, item: T, first: bool) -> None:
+        (self.first if first and item not in self._passed else self.items).append(item)
+
+    def take(self) -> T:
+        """Take the next item out."""
+        if not self.first:
+            self._passed.clear()
+            return self.items.popleft()
+        item = self.first.popleft()
+        if self.items:
+            self._passed.add(item)
+        return item
 
 
 class FairQueue(Generic[T]):
@@ -53,26 +68,27 @@ class FairQueue(Generic[T]):
         """The virtual time: the start of the last item that was served."""
         self._most = LEAST_FORGOTTEN
         """The number of flows at which those that are up to date are forgotten."""
-        self._length = 0
-
-    def __len__(self) -> int:
-        return self._length
+        self.length = 0
+        """The number of items. It is an attribute, since each turn looks at it several times."""
 
     def add(self, name: str, item: T, first: bool = False) -> None:
-        """Add an item to the flow of a name; with `first`, before all items of this flow that are not."""
+        """Add an item to the flow of a name; with `first`, before all items of this flow that are not.
+
+        It goes before each of them once: if it comes again and again, they need not wait for ever.
+        """
         flow = self._flows.get(name)
         if flow is None:
             flow = self._flows[name] = _Flow()
-        (flow.first if first else flow.items).append(item)
-        self._length += 1
+        flow.add(item, first)
+        self.length += 1
         if not flow.waits:
             self._wait(flow, False)
 
     def put_back(self, name: str, item: T) -> None:
         """Put an item that was not served after all back to the front of its flow."""
-        self.add(name, item, first=True)
-        first = self._flows[name].first
-        first.rotate(1)
+        self.add(name, item)
+        flow = self._flows[name]
+        flow.first.appendleft(flow.items.pop())
 
     def _wait(self, flow: _Flow[T], goes_on: bool) -> None:
         flow.waits = True
@@ -82,8 +98,8 @@ class FairQueue(Generic[T]):
     def serve(self, serve: Callable[[T], int]) -> int:
         """Take the next item out and call a function with it, which returns the work of that. Returns the work."""
         self._now, _, _, flow = heappop(self._heap)
-        item = (flow.first or flow.items).popleft()
-        self._length -= 1
+        item = flow.take()
+        self.length -= 1
         work = 1
         try:
             work = max(1, serve(item))

@@ -153,11 +153,11 @@ class Turn:
             self.tightens_at = FULL_TURN
 
     def _serve_busy(self) -> None:
-        while self._new and self.work < FULL_TURN:
+        while self._new.length and self.work < FULL_TURN:
             self.quantum = LEAST_QUANTUM
             self._new.serve(self._serve)
         left = max(QUANTUM, WORK_A_TURN - self.work)
-        while self._busy and left > 0:
+        while self._busy.length and left > 0:
             self.quantum = QUANTUM
             left -= self._busy.serve(self._serve)
 
@@ -171,7 +171,7 @@ class Turn:
 
     def _end(self) -> None:
         try:
-            if self._busy or self._new:
+            if self._busy.length or self._new.length:
                 self._serve_busy()
             for step in self.steps:
                 step.do()
@@ -186,11 +186,11 @@ class Turn:
         self.work = 0
         self.quantum = QUANTUM
         self.tightens_at = WORK_A_TURN
-        self.is_full = bool(self._new)
+        self.is_full = self._new.length > 0
         for busy in self._busy_next:
             self._busy.add(busy.flow, busy)
         self._busy_next.clear()
-        if self._busy or self._new or self.out:
+        if self._busy.length or self._new.length or self.out:
             self.schedule()
         else:
             for step in self.steps:
