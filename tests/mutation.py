@@ -362,14 +362,7 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "page_after: seq < self.tail.floor -> seq <= self.tail.floor": "`read_after` finds it in the tail as well",
         "read_before: self.head + 1 -> self.head + 2": "what was not handed out is left out anyway",
     },
-    "room.page": {
-        "with_answers: zip(own, answers, strict=True) -> zip(own, answers, strict=False)": "there are as many",
-        "with_answers: entry.seq - begin -> entry.seq + begin": "the search finds the same place",
-        "with_answers: records[0] -> records[1]": "the same",
-        "with_answers: records[place].seq != entry.seq -> records[place].seq == entry.seq": "the same",
-        "with_answers: at < place -> at <= place": "a piece of nothing more is joined",
-        "with_answers: at < len(records) -> at <= len(records)": "the same",
-    },
+    "room.page": {},
     "room.rooms": {
         "forget_if_empty: room.members or len(room.tail) or room.pinned"
         " -> len(room.tail) or room.pinned": "it is looked again who is there before a room is let go",

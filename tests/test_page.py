@@ -28,8 +28,8 @@ class PageTests(SynchronousTestCase):
         entries: list[Entry] = []
         for seq in own:
             room: Any = None
-            entries.append(Entry(room, names.nick("al"), str(seq), seq=seq, fresh=seq not in stored_before))
-        answers = [b"%d\n" % seq for seq in own]
+            entries.append(Entry(room, names.nick("al"), str(seq), f"id{seq}", seq=seq, fresh=seq not in stored_before))
+        answers = (b"%d\n" % seq for seq in own)
         whole: bytes = self.page.written(LINES).with_answers(entries, answers)
         return whole.splitlines(keepends=True)
 
@@ -45,6 +45,14 @@ class PageTests(SynchronousTestCase):
     def test_the_answer_to_a_message_that_was_stored_before_takes_no_place(self) -> None:
         first, _, third, fourth = self.lines
         self.assertEqual(self.with_answers(3, 13, stored_before=(3,)), [b"3\n", first, b"13\n", third, fourth])
+
+    def test_a_message_without_an_id_has_no_answer(self) -> None:
+        first, _, third, _ = self.lines
+        room: Any = None
+        author = names.nick("al")
+        entries = [Entry(room, author, "13", seq=13, fresh=True), Entry(room, author, "16", "16", seq=16, fresh=True)]
+        whole = self.page.written(LINES).with_answers(entries, iter([b"16\n"]))
+        self.assertEqual(whole, first + third + b"16\n")
 
     def test_what_comes_after_a_number_leaves_out_the_readers_own(self) -> None:
         first, second, third, fourth = self.lines

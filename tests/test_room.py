@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import room, session
 from twisted_chat.bare import Bare
-from twisted_chat.encoding import THREE_FIELDS
+from twisted_chat.encoding import LINES, THREE_FIELDS
 from twisted_chat.limits import BESIDE_TEXT, FULL_TURN, LEAST_QUANTUM, QUANTUM, WORK_A_TURN
 from twisted_chat.log import Entry, Record, Unavailable
 from twisted_chat.messages import MemberJoined
@@ -1348,6 +1348,24 @@ class TurnTests(SynchronousTestCase):
         for _ in range(3):
             self.turn.schedule()
         self.assertEqual(len(self.ends), 1)
+
+
+    def test_what_nothing_comes_before_or_after_is_written_at_once(self) -> None:
+        written: list[bytes] = []
+        listener: Any = SimpleNamespace(write=written.append, closed=False, encoding=LINES)
+        self.turn.send_now(listener, b"")
+        self.turn.send_now(listener, b"1")
+        self.assertEqual((written, self.ends), ([b"1"], []))
+        self.turn.send(listener, b"2")
+        self.turn.send_now(listener, b"3")
+        self.assertEqual(written, [b"1"])
+        self.end()
+        self.assertEqual(written, [b"1", b"23"])
+        self.turn.in_several.add(listener)
+        self.turn.send_now(listener, b"4")
+        self.turn.send_now(listener, b"5")
+        self.end()
+        self.assertEqual(written, [b"1", b"23", b"45"])
 
 
 class OrderTests(SynchronousTestCase):

@@ -19,7 +19,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from .. import clock
-from ..log import DELETE, Entry, Log, Record, Unavailable
+from ..log import DELETE, Entry, Log, Record, Unavailable, kind_of
 from ..messages import SERVER, SERVER_FAULT, Ack, Code, Error, time_text
 from ..names import DIRECT, address_of
 from .backlog import Backlog, size_to_send
@@ -299,14 +299,13 @@ class Appending:
         if not member.live:
             if not member.gone:
                 member.own.extend([entry.seq for entry in own if entry.fresh])
-                self._answer(listener, encoding.replies([ack for ack in acks if ack is not None]))
+                self._answer(listener, encoding.replies(acks))
         elif fresh == len(page.records):  # nobody else has said anything
-            self._turn.send(listener, encoding.replies([ack for ack in acks if ack is not None]))
+            self._turn.send_now(listener, encoding.replies(acks))
         else:
             self._counters.deliveries += len(page.records) - fresh
-            nothing = encoding.join(())
-            answers = [nothing if ack is None else encoding.reply(ack) for ack in acks]
-            self._turn.send(listener, page.written(encoding).with_answers(own, answers))
+            answers = map(encoding.reply, acks)
+            self._turn.send_now(listener, page.written(encoding).with_answers(own, answers))
 
     def _answer(self, listener: Listener, part: Any) -> None:
         listener.owes(listener.encoding.size(part))
@@ -324,7 +323,7 @@ class Appending:
                 others.pop(member.listener, None)
             whole = page.written(encoding).whole
             self._counters.deliveries += len(others) * len(page.records)
-            if gather:
+            if gather and (turn.out or turn.in_several):
                 for listener in others.keys() & turn.out.keys() | others.keys() & turn.in_several:
                     del others[listener]
                     turn.send(listener, whole)
@@ -337,10 +336,11 @@ class Appending:
     def _remember(self, room: Room, page: Page) -> None:
         """Keep messages in memory, and forget the oldest ones of all rooms if there are too many."""
         room.remember(page)
-        for record in page.records:
-            if record.kind == DELETE and record.of is not None:
-                room.take_text(record.of, record.seq)
-                self._catching_up.forget(room)
+        if any(map(kind_of, page.records)):
+            for record in page.records:
+                if record.kind == DELETE and record.of is not None:
+                    room.take_text(record.of, record.seq)
+                    self._catching_up.forget(room)
         size = size_of(page.records)
         self._tails.append((room, room.tail, len(page.records), size))
         self._tail_left -= size
@@ -352,25 +352,19 @@ class Appending:
                 self.emptied.append(oldest)
 
 
-def _acks(room: str, own: list[Entry]) -> tuple[list[Ack | None], int]:
-    """Return the acks of an author's entries, None for one without an `id`, and the number of those that are fresh."""
-    acks: list[Ack | None] = []
+def _acks(room: str, own: list[Entry]) -> tuple[list[Ack], int]:
+    """Return the acks of those of an author's entries that have an `id`, and the number of fresh entries."""
+    acks: list[Ack] = []
     fresh = 0
     named: str | None = room
     to: str | None = None
     if room[0] == DIRECT:
         named, to = address_of(room, own[0].author.shown)
-    time = -1
     for entry in own:
         if entry.fresh:
             fresh += 1
-        if entry.id is None:
-            acks.append(None)
-            continue
-        if entry.time != time:  # it is the same for nearly all of a turn
-            time = entry.time
-            text = time_text(time)
-        acks.append(Ack(entry.id, named, to, entry.seq, text))
+        if entry.id is not None:
+            acks.append(Ack(entry.id, named, to, entry.seq, time_text(entry.time)))
     return acks, fresh
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
-from itertools import accumulate
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate, pairwise
 from operator import attrgetter
 from typing import Any
 
@@ -59,7 +59,9 @@ class Written(msgspec.Struct, eq=False):
     parts: Callable[[], Sequence[Any]]
     """Returns the part of each record."""
     ends: list[int] | None = None
-    """The end of each record's part in `whole`; None until it is needed."""
+    """The end of each record's part in `whole`, and the beginning of the first one; None until it is needed."""
+    places: dict[int, tuple[int, int]] | None = None
+    """Where the part of each record begins and ends, by its number; None until it is needed."""
 
     def part(self, first: int, last: int) -> Any:
         """Return the part of the records from the index `first` to the one before `last`."""
@@ -71,6 +73,12 @@ class Written(msgspec.Struct, eq=False):
             self.ends = [0, *accumulate(map(len, self.parts()))]
         return self.ends
 
+    def _find_places(self) -> dict[int, tuple[int, int]]:
+        if self.places is None:
+            ends = self._find_ends()
+            self.places = dict(zip(map(seq_of, self.records), pairwise(ends), strict=True))
+        return self.places
+
     def after(self, seq: int, own: array[int]) -> Any:
         """Return the part of all records after a number, without the reader's own."""
         records = self.records
@@ -81,24 +89,20 @@ class Written(msgspec.Struct, eq=False):
         parts = [self.part(at, at + 1) for at in range(first, len(records)) if records[at].seq not in skipped]
         return self.encoding.join(parts)
 
-    def with_answers(self, own: Sequence[Entry], answers: Sequence[Any]) -> Any:
-        """Return the whole for an author, with an answer in place of each of its own messages.
+    def with_answers(self, own: Sequence[Entry], answers: Iterator[Any]) -> Any:
+        """Return the whole for an author, with answers in place of its own messages: one for each that has an `id`.
 
         An entry that is not fresh is in no record; its answer follows the one before it.
         """
-        records, whole, ends = self.records, self.whole, self.ends or self._find_ends()
-        begin = records[0].seq
+        whole, places = self.whole, self.places or self._find_places()
         pieces: list[Any] = []
         at = 0
-        for entry, answer in zip(own, answers, strict=True):
+        for entry in own:
             if entry.fresh:
-                place = entry.seq - begin
-                if place >= len(records) or records[place].seq != entry.seq:  # the log has skipped numbers
-                    place = bisect_left(records, entry.seq, key=seq_of)
-                if at < place:
-                    pieces.append(whole[ends[at] : ends[place]])
-                at = place + 1
-            pieces.append(answer)
-        if at < len(records):
-            pieces.append(whole[ends[at] :])
+                begin, end = places[entry.seq]
+                pieces.append(whole[at:begin])
+                at = end
+            if entry.id is not None:
+                pieces.append(next(answers))
+        pieces.append(whole[at:])
         return self.encoding.join(pieces)
