@@ -25,7 +25,6 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from twisted_chat import chat, newcomer
 from twisted_chat.chat import Chat
-from twisted_chat.counters import Traffic
 from twisted_chat.limits import MAX_REFUSED, Limits
 from twisted_chat.log import Log
 from twisted_chat.wire import stream
@@ -135,8 +134,7 @@ class WriterTests(TestCase):
         yield self.end.made
         transport: Any = self.end.transport
         self.transport = transport
-        self.traffic = Traffic()
-        self.write = writer(transport, self.traffic)
+        self.write, self.traffic = writer(transport)
 
     @inlineCallbacks
     def tearDown(self) -> Generator[Deferred[Any], Any, None]:  # type: ignore[override]  # trial waits for a Deferred
@@ -180,6 +178,25 @@ class WriterTests(TestCase):
         self.assertEqual(data, b"and on\n")
 
     @inlineCallbacks
+    def test_the_queue_is_looked_at_only_until_it_is_empty(self) -> Generator[Deferred[Any], Any, None]:
+        looked: list[None] = []
+        transport = self.transport
+
+        class Looked(type(transport)):  # type: ignore[misc]  # the class of a transport is found out here
+            def __getattribute__(self, name: str) -> Any:
+                if name == "_tempDataBuffer":
+                    looked.append(None)
+                return super().__getattribute__(name)
+
+        transport.__class__ = Looked
+        self.write(b"one\n")
+        self.assertEqual(len(looked), 1, "something may have been queued before")
+        for _ in range(3):
+            self.write(b"two\n")
+        self.assertEqual(len(looked), 1)
+        yield self.read(16)
+
+    @inlineCallbacks
     def test_what_is_queued_already_comes_first(self) -> Generator[Deferred[Any], Any, None]:
         self.transport.write(b"one\n")
         self.write(b"two\n")
@@ -198,16 +215,17 @@ class WriterTests(TestCase):
 
     def test_where_there_is_no_plain_socket_it_is_the_transport_that_writes(self) -> None:
         transport = StringTransport()
-        writer(cast(Any, transport), Traffic())(b"hi\n")
+        writer(cast(Any, transport))[0](b"hi\n")
         self.assertEqual(transport.value(), b"hi\n")
 
     def test_where_there_is_tls_it_is_the_transport_that_writes(self) -> None:
         self.transport.TLS = True
         written: list[bytes] = []
         self.patch(self.transport, "write", written.append)
-        writer(self.transport, self.traffic)(b"hi\n")
+        write, traffic = writer(self.transport)
+        write(b"hi\n")
         self.transport.TLS = False
-        self.assertEqual((written, self.traffic.sent), ([b"hi\n"], 3))
+        self.assertEqual((written, traffic.sent), ([b"hi\n"], 3))
 
     @inlineCallbacks
     def test_the_bytes_are_counted_whether_the_kernel_takes_them_or_not(self) -> Generator[Deferred[Any], Any, None]:
@@ -236,7 +254,7 @@ class TLSWriterTests(TestCase):
         options = ssl.optionsForClientTLS("localhost", trusted)
         yield connectProtocol(wrapClientTLS(options, client), self.other)
         yield self.end.made
-        self.write = writer(cast(Any, self.end.transport), Traffic())
+        self.write, _ = writer(cast(Any, self.end.transport))
         self.write(b"hello\n")
         yield self.other.until(lambda data: data == b"hello\n")
         self.other.received = b""
@@ -272,7 +290,7 @@ class TLSWriterTests(TestCase):
         written: list[bytes] = []
         self.patch(tls, "transport", StringTransport())
         self.patch(tls, "write", written.append)
-        writer(tls, Traffic())(b"hi\n")
+        writer(tls)[0](b"hi\n")
         self.assertEqual(written, [b"hi\n"])
 
 

@@ -65,8 +65,8 @@ def quantile(bounds: Sequence[float], counts: Sequence[float], share: float) -> 
 class Traffic:
     """The bytes of a connection.
 
-    It is an object of its own, since the function that writes to the socket counts in it, and would keep the wire alive
-    if it referred to that.
+    It is an object of its own, since what writes to the socket counts in it, and would keep the wire alive if it
+    referred to that.
     """
 
     __slots__ = ("began", "received", "sent")
