@@ -32,6 +32,7 @@ _OTHERS: Final = bytes(set(range(256)) - set(_BRACKETS))
 _BLANK: Final = (b"", b"\r")
 _BLANK_LINES: Final = re.compile(rb"\n(?:[ \t\r]*+\n)++")
 _OPEN, _QUOTE = b'{"'
+_LINE_END: Final = 10
 _check: Final = msgspec.json.Decoder(msgspec.Raw).decode
 
 MANY_LINES: Final = 64
@@ -65,8 +66,17 @@ class Framer:
 
     def feed(self, data: bytes) -> list[Frame]:
         """Take received bytes, and return the frames that they complete."""
+        ends = data.count(b"\n")
+        if (
+            ends == 1
+            and data[0] == _OPEN
+            and data.find(b"}") == len(data) - 2 < self._limit
+            and data[-1] == _LINE_END
+            and not (self._rest or self._throwing)
+        ):
+            return [data[:-1]]  # one simple line, as nearly always, in half the time of what follows
         frames: list[Frame] = []
-        if data.count(b"\n") > MANY_LINES:
+        if ends > MANY_LINES:
             data = _BLANK_LINES.sub(b"\n", data)
         *lines, rest = data.split(b"\n")
         for line in lines:
