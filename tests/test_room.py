@@ -1272,6 +1272,16 @@ class Worker:
         return 0
 
 
+class Reader:
+    """A listener that is only written to."""
+
+    encoding = LINES
+    closed = False
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self.write = write
+
+
 class TurnTests(SynchronousTestCase):
     """Parts that line up are served in this turn, as far as possible, and else in the next one."""
 
@@ -1349,10 +1359,9 @@ class TurnTests(SynchronousTestCase):
             self.turn.schedule()
         self.assertEqual(len(self.ends), 1)
 
-
     def test_what_nothing_comes_before_or_after_is_written_at_once(self) -> None:
         written: list[bytes] = []
-        listener: Any = SimpleNamespace(write=written.append, closed=False, encoding=LINES)
+        listener: Any = Reader(written.append)
         self.turn.send_now(listener, b"")
         self.turn.send_now(listener, b"1")
         self.assertEqual((written, self.ends), ([b"1"], []))

@@ -101,9 +101,9 @@ def handle(host: Host, participant: Participant, request: Asked) -> Deferred[Non
     if kind is not Quit:
         bucket = participant.bucket
         shared = bucket.shared
-        if bucket.tokens >= 1 and shared.tokens >= 1:  # as nearly always, and without a call for each message
-            bucket.tokens -= 1
-            shared.tokens -= 1
+        if bucket.tokens >= 1.0 and shared.tokens >= 1.0:  # as nearly always, and without a call for each message
+            bucket.tokens -= 1.0
+            shared.tokens -= 1.0
         else:
             bucket.take_for_request(host.reactor.seconds())
     row = table[kind]
@@ -115,7 +115,8 @@ def handle(host: Host, participant: Participant, request: Asked) -> Deferred[Non
         room = getattr(request, "room", None)
         if room is not None:
             host.check_entry(participant, names.room(room))
-    return row.handler(host, participant, request)
+    handler = row.handler  # not called as a method, which would be looked for in the class
+    return handler(host, participant, request)
 
 
 def _rise(host: Host, participant: Participant, needs: Role) -> None:

@@ -24,14 +24,15 @@ def _say(host: Host, session: Session, request: messages.Say) -> Deferred[None] 
         return _say_to_nick(host, session, request)
     if request.to is not None:
         raise WireError("bad-message", "a message has a 'room' or a 'to', not both")
-    member = session.members.get(request.room)
+    key = request.room
+    member = session.members.get(key)
     if member is None:
         introduced = session.introduce()
         if introduced is not None:
             return introduced.addCallback(lambda _: _say(host, session, request))
-        member = membership(session, request.room)
-    room, msg = member.room, request.msg
-    key, rules = room.log.name.key, host.accounts.rules
+        member = membership(session, key)
+        key = member.room.log.name.key
+    room, msg, rules = member.room, request.msg, host.accounts.rules
     if key in rules.rooms:  # `rules.has_rules(key)` without a call for each message
         rules.check_speech(session, key, host.now)
     size = len(msg)
@@ -39,7 +40,8 @@ def _say(host: Host, session: Session, request: messages.Say) -> Deferred[None] 
     to_send = (size + BESIDE_TEXT) * len(room.members)
     if to_send >= FAN_OUT:
         session.charge_work(to_send // FAN_OUT)
-    host.rooms.say(Entry(room.log, session.nick, msg, request.id, member), to_send)
+    say = host.rooms.say  # an attribute, which as a method would be looked for in the class
+    say(Entry(room.log, session.nick, msg, request.id, member), to_send)
     return None
 
 
