@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat import room, session
 from twisted_chat.bare import Bare
-from twisted_chat.encoding import LINES, THREE_FIELDS
+from twisted_chat.encoding import THREE_FIELDS
 from twisted_chat.limits import BESIDE_TEXT, FULL_TURN, LEAST_QUANTUM, QUANTUM, WORK_A_TURN
 from twisted_chat.log import Entry, Record, Unavailable
 from twisted_chat.messages import MemberJoined
@@ -971,6 +971,32 @@ class CountTests(SynchronousTestCase):
         self.assertEqual({len(peer.wire.written) for peer in peers}, {1})
         self.assertEqual({len(peer.got()) for peer in peers}, {60})
 
+    def test_the_answers_to_authors_that_hear_each_other_do_not_gather_in_memory(self) -> None:
+        gathered = []
+        for author in self.server.crowd(3, "lobby"):
+            write = author.wire.write
+
+            def written(data: bytes, write: Callable[[bytes], None] = write) -> None:
+                gathered.append(len(self.server.chat.rooms.turn.out))
+                write(data)
+
+            cast(Any, author.wire.participant).write = written
+            author.say("1", id="1")
+        self.server.clock.turn()
+        self.assertEqual(gathered, [0, 0, 0])
+
+    def test_what_several_rooms_have_heard_is_handed_out_once_all_of_it_is_written(self) -> None:
+        self.server.encoding = lines = Counted()
+        counts = []
+        pairs = [self.server.crowd(2, "lobby"), [self.server.welcome(name, "den") for name in ("carol", "dave")]]
+        for _, other in pairs:
+            cast(Any, other.wire.participant).write = lambda data: counts.append(lines.counts["message"])
+        lines.counts.clear()
+        for room_name, (author, _) in zip(("lobby", "den"), pairs, strict=True):
+            author.say("1", room=room_name)
+        self.server.clock.turn()
+        self.assertEqual(counts, [2, 2])
+
     def test_all_that_happens_in_a_turn_is_one_write(self) -> None:
         alice, bob, carol = self.server.crowd(3, "lobby", "den")
         for room_name in "lobby", "den":
@@ -1272,16 +1298,6 @@ class Worker:
         return 0
 
 
-class Reader:
-    """A listener that is only written to."""
-
-    encoding = LINES
-    closed = False
-
-    def __init__(self, write: Callable[[bytes], None]) -> None:
-        self.write = write
-
-
 class TurnTests(SynchronousTestCase):
     """Parts that line up are served in this turn, as far as possible, and else in the next one."""
 
@@ -1358,23 +1374,6 @@ class TurnTests(SynchronousTestCase):
         for _ in range(3):
             self.turn.schedule()
         self.assertEqual(len(self.ends), 1)
-
-    def test_what_nothing_comes_before_or_after_is_written_at_once(self) -> None:
-        written: list[bytes] = []
-        listener: Any = Reader(written.append)
-        self.turn.send_now(listener, b"")
-        self.turn.send_now(listener, b"1")
-        self.assertEqual((written, self.ends), ([b"1"], []))
-        self.turn.send(listener, b"2")
-        self.turn.send_now(listener, b"3")
-        self.assertEqual(written, [b"1"])
-        self.end()
-        self.assertEqual(written, [b"1", b"23"])
-        self.turn.in_several.add(listener)
-        self.turn.send_now(listener, b"4")
-        self.turn.send_now(listener, b"5")
-        self.end()
-        self.assertEqual(written, [b"1", b"23", b"45"])
 
 
 class OrderTests(SynchronousTestCase):

@@ -43,6 +43,9 @@ _log = Logger("twisted_chat.room")
 _Said = dict[Room, dict[Member, list[Entry]]]
 """Messages by their rooms and authors."""
 
+_Parts = list[tuple[dict[Listener, None], Any]]
+"""Parts, each with the listeners that get it."""
+
 
 class _Append:
     """The messages of one turn, on their way into the log."""
@@ -254,17 +257,20 @@ class Appending:
         for room in heard:
             if room not in said:
                 said[room] = {}
+        to_hand: _Parts = []
         for room, authors in said.items():
             records = heard.get(room, ())
             if room.epoch != room.log.epoch:
                 self._begin_anew(room, (records[0].seq if records else room.log.seq + 1) - 1)
             head = room.head
             try:
-                self._fan_out(room, records, authors, len(said) > 1)
+                to_hand += self._fan_out(room, records, authors, len(said) > 1)
             except Exception:
                 _log.failure("Messages could not be sent to the members of a room, who read them from the log instead")
                 room.head = head
                 self._begin_anew(room, room.log.seq)
+        for listeners, part in to_hand:  # all together: with other work in between, 100 rooms took 5 % longer
+            self._turn.hand(listeners, part)
 
     def _begin_anew(self, room: Room, floor: int) -> None:
         """Make all live members read on from the log, since memory may not have all of it up to `floor`."""
@@ -279,20 +285,23 @@ class Appending:
 
     def _fan_out(
         self, room: Room, records: Sequence[Record], authors: dict[Member, list[Entry]], several: bool
-    ) -> None:
-        """Send what a room has heard to its members, and acks to its authors."""
+    ) -> _Parts:
+        """Send what a room has heard to its authors, with acks, and return what is handed to the other members."""
         page = Page(room.name.shown, records, room.head)
         gather = several or bool(self._turn.out)
         if records:
             self._counters.messages += len(records)
             self._remember(room, page)
         for member, own in authors.items():
-            self._answer_author(member, page, own)
-        if records:
-            self._hand_all(room, page, authors, gather)
+            self._answer_author(member, page, own, gather)
+        return self._parts_for_others(room, page, authors, gather) if records else []
 
-    def _answer_author(self, member: Member, page: Page, own: list[Entry]) -> None:
-        """Send an author what the others get, with acks in place of its own messages."""
+    def _answer_author(self, member: Member, page: Page, own: list[Entry], gather: bool) -> None:
+        """Send an author what the others get, with acks in place of its own messages.
+
+        Without `gather`, it is written at once. The answers of 200 authors that hear each other are 4 MB, which fit
+        into no cache, and which the allocator would take from the system and give back in each turn.
+        """
         listener = member.listener
         encoding = listener.encoding
         acks, fresh = _acks(page.room, own)
@@ -300,25 +309,30 @@ class Appending:
             if not member.gone:
                 member.own.extend([entry.seq for entry in own if entry.fresh])
                 self._answer(listener, encoding.replies(acks))
-        elif fresh == len(page.records):  # nobody else has said anything
-            self._turn.send_now(listener, encoding.replies(acks))
+            return
+        if fresh == len(page.records):  # nobody else has said anything
+            answer = encoding.replies(acks)
         else:
             self._counters.deliveries += len(page.records) - fresh
-            answers = map(encoding.reply, acks)
-            self._turn.send_now(listener, page.written(encoding).with_answers(own, answers))
+            answer = page.written(encoding).with_answers(own, map(encoding.reply, acks))
+        if gather:
+            self._turn.send(listener, answer)
+        elif answer:
+            self._turn.hand((listener,), answer)
 
     def _answer(self, listener: Listener, part: Any) -> None:
         listener.owes(listener.encoding.size(part))
         self._turn.send(listener, part)
 
-    def _hand_all(self, room: Room, page: Page, authors: dict[Member, list[Entry]], gather: bool) -> None:
-        """Send the messages of a turn to all members that are not among their authors.
+    def _parts_for_others(self, room: Room, page: Page, authors: dict[Member, list[Entry]], gather: bool) -> _Parts:
+        """Return the messages of a turn for all members that are not among their authors.
 
-        With `gather`, one of them may get something else in this turn.
+        With `gather`, one of them may get something else in this turn, and is sent both together.
         """
         turn = self._turn
-        for encoding, listeners in tuple(room.live.items()):
-            others = dict(listeners)  # a member that is written to may stop being live
+        parts: _Parts = []
+        for encoding, listeners in room.live.items():
+            others = dict(listeners)
             for member in authors:
                 others.pop(member.listener, None)
             whole = page.written(encoding).whole
@@ -327,9 +341,10 @@ class Appending:
                 for listener in others.keys() & turn.out.keys() | others.keys() & turn.in_several:
                     del others[listener]
                     turn.send(listener, whole)
-            turn.hand(others, whole)
+            parts.append((others, whole))
         for listener in room.paced:
             listener.wake()
+        return parts
 
     # Memory
 

@@ -97,13 +97,6 @@ class Turn:
             if not self._scheduled:
                 self.schedule()
 
-    def send_now(self, listener: Listener, part: Any) -> None:
-        """Write to one listener now, unless there is something to write before it, or may be more in this turn."""
-        if listener in self.out or listener in self.in_several:
-            self.send(listener, part)
-        elif part:
-            self.hand((listener,), part)
-
     def hand(self, listeners: Iterable[Listener], part: Any) -> None:
         """Write to many listeners now. Nothing else is written to them in this turn."""
         for listener in listeners:
