@@ -74,9 +74,7 @@ class Written(msgspec.Struct, eq=False):
         return self.ends
 
     def _find_places(self) -> dict[int, tuple[int, int]]:
-        if self.places is None:
-            ends = self._find_ends()
-            self.places = dict(zip(map(seq_of, self.records), pairwise(ends), strict=True))
+        self.places = dict(zip(map(seq_of, self.records), pairwise(self._find_ends()), strict=True))
         return self.places
 
     def after(self, seq: int, own: array[int]) -> Any:
