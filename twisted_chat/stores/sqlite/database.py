@@ -218,20 +218,13 @@ def make_room(connection: sqlite3.Connection, name: Name) -> int:
     return id
 
 
-class Place(NamedTuple):
-    """The place of a message in its log."""
-
-    seq: int
-    time: int
-
-
 class Repeated(Exception):
     """Some entries are in the file already, by author and `id`, and nothing was written."""
 
-    def __init__(self, first: dict[int, Place]) -> None:
+    def __init__(self, first: dict[int, tuple[int, int]]) -> None:
         super().__init__(first)
         self.first = first
-        """The places of the messages in the file, by the indexes of the same ones among the entries."""
+        """The numbers and times of the messages in the file, by the indexes of the same ones among the entries."""
 
 
 def append(
@@ -256,9 +249,7 @@ def append(
             connection.executemany(_KEEP, _rows_with_kinds(entries, made))
         else:
             connection.executemany(_KEEP_MESSAGE, _rows(entries, made))
-        first = {
-            row - (last or 0) - 1: Place(seq, time) for row, seq, time in connection.execute(_REPEATED, (last or 0,))
-        }
+        first = {row - (last or 0) - 1: (seq, time) for row, seq, time in connection.execute(_REPEATED, (last or 0,))}
         if first:
             raise Repeated(first)
         if has_kinds and DELETE in map(_kind_of, entries):

@@ -25,7 +25,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ... import clock
-from ...log import DELETE, Condition, DirectSummary, Entry, Heard, Record, RoomLog, RoomSummary, Unavailable, kind_of
+from ...log import DELETE, Condition, DirectSummary, Entry, Heard, Record, RoomLog, RoomSummary, Unavailable
 from ...names import Name
 from ..retention import EVERYTHING, Keep, Trimmer, Trusted
 from . import database
@@ -51,13 +51,13 @@ messages and yet fails to take the move; 32 MiB hold some 50,000 short messages,
 
 _log = Logger("twisted_chat.stores.sqlite")
 _T = TypeVar("_T")
-_number_of, _text_of = attrgetter("seq"), attrgetter("msg")
+_number_of, _text_of, _kind_of = attrgetter("seq"), attrgetter("msg"), attrgetter("kind")
 
 _SaidKey = tuple[str, str, str]
 """The identity of a message: the keys of its room and of its author, and its `id`."""
 
-_Said = dict[_SaidKey, "Record | database.Place"]
-"""Messages, or their places in the log, to recognise those that are sent again."""
+_Said = dict[_SaidKey, tuple[int, int]]
+"""The numbers and times of messages, to recognise those that are sent again."""
 
 
 class _Turn(msgspec.Struct):
@@ -335,24 +335,23 @@ class SQLiteLog:
                 records = by_room.setdefault(room, [])
                 seq = records[-1].seq if records else room.seq
             author, msg = entry.author, entry.msg
-            if entry.kind:
-                has_kinds = True
-                record = Record(seq + 1, time, author.shown, msg, entry.kind, entry.of)
-            else:
-                record = Record(seq + 1, time, author.shown, msg)
             if entry.id is not None:
-                key = (room_key, author.key, entry.id)
-                # a key has to be hashed for each look, and `said` is looked into as the record is noted there
-                first = journaled.get(key) or (known.get(key) if known else None) or said.setdefault(key, record)
-                if first is not record:
-                    entry.seq, entry.time = first.seq, first.time
+                key, place = (room_key, author.key, entry.id), (seq + 1, time)
+                # a key has to be hashed for each look, and `said` is looked into as the place is noted there
+                first = journaled.get(key) or (known.get(key) if known else None) or said.setdefault(key, place)
+                if first is not place:
+                    entry.seq, entry.time = first
                     continue
             seq += 1
             entry.seq = seq
             entry.time = time
             size += len(msg)
             fresh.append(entry)
-            records.append(record)
+            if entry.kind:
+                has_kinds = True
+                records.append(Record(seq, time, author.shown, msg, entry.kind, entry.of))
+            else:
+                records.append(Record(seq, time, author.shown, msg))
         return _Turn(fresh, said, by_room, size, has_kinds)
 
     def _appended(self, turn: _Turn) -> None:
@@ -373,7 +372,7 @@ class SQLiteLog:
                 self._journal[room] = [*records]  # a list of its own, since it grows
                 room.id = turn.made.get(room.name.key, room.id)
                 room.oldest = room.oldest or records[0].seq
-            if turn.has_kinds and DELETE in map(kind_of, records):
+            if turn.has_kinds and DELETE in map(_kind_of, records):
                 self._take_texts(room, records)
             room.hear(records)
         self._tidy()
