@@ -134,7 +134,7 @@ class BacklogTests(SynchronousTestCase):
         self.add("c0")
         self.assertEqual(self.take(2), ["c0", "a1"])
 
-    def test_one_that_has_more_does_not_wait_as_long_as_others_of_its_address_go_on(self) -> None:
+    def test_an_author_with_more_messages_is_served_while_others_of_its_address_go_on(self) -> None:
         """In a load of a hundred authors from one machine, one of 40,000 messages waited until all others were sent."""
         self.flows.update(a="office", b="office", c="office", d="office")
         self.add("a0", "a1", "a2", "a3")

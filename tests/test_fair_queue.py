@@ -7,7 +7,7 @@ import weakref
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_chat.room import fair_queue
-from twisted_chat.room.fair_queue import LEAST_FORGOTTEN, FairQueue
+from twisted_chat.room.fair_queue import LEAST_FORGOTTEN, MOST_PASSES, FairQueue
 
 
 class _Name(str):
@@ -94,6 +94,13 @@ class FairQueueTests(SynchronousTestCase):
         self.assertEqual(served, ["b3", "b4", "b1", "b2"])
         self.add("b5", first=True)
         self.assertEqual(self.serve(3), ["b5", "b3", "b4"])
+
+    def test_only_so_many_go_before_the_oldest_of_the_others(self) -> None:
+        self.add("b1", "b2")
+        for number in range(2 * MOST_PASSES):
+            self.add(f"b-{number}", first=True)
+        served = self.serve(2 * MOST_PASSES + 2)
+        self.assertEqual((served.index("b1"), served.index("b2")), (MOST_PASSES, 2 * MOST_PASSES + 1))
 
     def test_an_item_that_is_added_again_while_it_is_served_waits_for_the_others(self) -> None:
         def serve(item: str) -> int:

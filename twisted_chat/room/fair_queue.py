@@ -25,6 +25,11 @@ MOST_REMEMBERED: Final = 2**14
 new addresses all the time, virtual time stands still. Somebody with so many addresses gains nothing by that."""
 
 
+MOST_PASSES: Final = 256
+"""The number of items that go before the oldest of the others in their flow. If there were new ones all the time, the
+others would wait for ever."""
+
+
 class _Flow(Generic[T]):
     """The things of one flow, in order."""
 
@@ -35,7 +40,7 @@ class _Flow(Generic[T]):
         """The items that go before the others."""
         self.items: deque[T] = deque()
         self._passed: set[T] = set()
-        """The items that have gone before the oldest of the others so far. None does so twice."""
+        """The items that have gone before the oldest of the others so far."""
         self.start = 0
         """The virtual time at which its next item starts."""
         self.waits = False
@@ -46,13 +51,13 @@ class _Flow(Generic[T]):
 
     def take(self) -> T:
         """Take the next item out."""
-        if not self.first:
-            self._passed.clear()
-            return self.items.popleft()
-        item = self.first.popleft()
-        if self.items:
-            self._passed.add(item)
-        return item
+        if self.first and len(self._passed) < MOST_PASSES:
+            item = self.first.popleft()
+            if self.items:
+                self._passed.add(item)
+            return item
+        self._passed.clear()
+        return self.items.popleft()
 
 
 class FairQueue(Generic[T]):
@@ -74,7 +79,7 @@ class FairQueue(Generic[T]):
     def add(self, name: str, item: T, first: bool = False) -> None:
         """Add an item to the flow of a name; with `first`, before all items of this flow that are not.
 
-        It goes before each of them once: if it comes again and again, they need not wait for ever.
+        It goes before the oldest of these once. If it comes again before that one is served, it waits behind them.
         """
         flow = self._flows.get(name)
         if flow is None:
