@@ -15,7 +15,7 @@ from twisted_chat.encoding import THREE_FIELDS
 from twisted_chat.limits import BESIDE_TEXT, FULL_TURN, LEAST_QUANTUM, QUANTUM, WORK_A_TURN
 from twisted_chat.log import Entry, Record, Unavailable
 from twisted_chat.messages import MemberJoined
-from twisted_chat.room import appending, catching_up
+from twisted_chat.room import Room, appending, catching_up
 from twisted_chat.room.appending import Appending
 from twisted_chat.room.tail import size_of
 from twisted_chat.room.turn import Turn
@@ -702,6 +702,21 @@ class KeepingTests(SynchronousTestCase):
         self.server.settle()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertEqual(self.bob.texts(), ["1"])
+
+    def test_what_was_written_for_one_room_is_sent_even_if_another_one_cannot_begin_anew(self) -> None:
+        carol, dave = (self.server.welcome(name, "den") for name in ("carol", "dave"))
+        fan_out = Appending._fan_out
+
+        def failing(self: Appending, room: Room, *args: Any) -> Any:
+            return fan_out(self, room, *args) if room.name.key == "lobby" else 1 / 0
+
+        self.patch(Appending, "_fan_out", failing)
+        self.patch(Appending, "_begin_anew", lambda *args: 1 / 0)
+        self.alice.say("1")
+        carol.say("2", room="den")
+        self.server.settle()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
+        self.assertEqual((self.bob.texts(), dave.texts()), (["1"], []))
 
     def test_a_connection_that_cannot_be_written_to_disturbs_no_other(self) -> None:
         def broken(data: bytes) -> None:
