@@ -363,6 +363,10 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "read_before: self.head + 1 -> self.head + 2": "what was not handed out is left out anyway",
     },
     "room.page": {},
+    "room.page": {
+        "_find_places: strict=True -> strict=False": "there are as many",
+        "with_answers: self.places or self._find_places() -> self._find_places()": "the same, found again",
+    },
     "room.rooms": {
         "forget_if_empty: room.members or len(room.tail) or room.pinned"
         " -> len(room.tail) or room.pinned": "it is looked again who is there before a room is let go",

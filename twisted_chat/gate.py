@@ -115,7 +115,7 @@ def handle(host: Host, participant: Participant, request: Asked) -> Deferred[Non
         room = getattr(request, "room", None)
         if room is not None:
             host.check_entry(participant, names.room(room))
-    handler = row.handler  # not called as a method, which would be looked for in the class
+    handler = row.handler  # `row.handler(...)` would look for a method in the class first
     return handler(host, participant, request)
 
 

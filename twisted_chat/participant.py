@@ -512,8 +512,7 @@ class Participant(ABC):
     def appends_settled(self, count: int, size: int) -> None:
         """Called when so many of its messages, with so many characters in all, were appended or refused."""
         self._unsettled -= count * ENTRY_CHARACTERS + size
-        if self._waiting or self._reading_stopped or self.paused:
-            self.caught_up()
+        self.caught_up()
 
     def caught_up(self) -> None:
         """Called when its requests may have to wait no longer, as when it is live in a room."""

@@ -113,17 +113,17 @@ def writer(transport: _Transport) -> tuple[Callable[[bytes], None], Traffic]:
     which is the only way to change that.
     """
     if _is_plain(transport):
-        socket = _Socket(transport)
+        socket = _SocketWriter(transport)
         return socket.write, socket
     if _is_tls(transport):
         from twisted.protocols.tls import TLSMemoryBIOProtocol
 
         beneath = transport.transport
         if _is_plain(beneath):
-            socket = _Socket(beneath)
+            socket = _SocketWriter(beneath)
             beneath.write = socket.write  # type: ignore[method-assign]  # see above
             return partial(TLSMemoryBIOProtocol.write, transport), socket
-    other = _Other(transport)
+    other = _CountingWriter(transport)
     return other.write, other
 
 
@@ -134,47 +134,47 @@ def release(transport: _Transport) -> None:
         vars(beneath).pop("write", None)
 
 
-class _Socket(Traffic):
-    """Writes bytes to a socket, and queues only the rest in its transport.
+class _SocketWriter(Traffic):
+    """A writer to a socket, which queues only the rest in its transport.
 
     `transport.write` waits for the next turn, and costs two changes of the poller and a wake-up. While nothing is
     queued for a plain socket, the kernel takes the bytes at once. Only the rest goes to the transport, which also finds
     out by itself that a connection is lost.
 
-    All that a write needs is in this object. Each other one that it looked at would be another miss of the processor's
-    cache for each member of a room: as a function with these as its variables, it was three times as many.
+    All that a write needs is in this object. Each other object that it looked at would be another miss of the
+    processor's cache for each member of a room. As a closure, it had three times as many.
     """
 
-    __slots__ = ("_has_queued", "_queue", "_send", "_transport")
+    __slots__ = ("_may_have_queued", "_queue", "_send", "_transport")
 
     def __init__(self, transport: Connection) -> None:
         super().__init__()
         self._transport = transport
         self._queue: Callable[[bytes], None] = transport.write
         self._send: Callable[[bytes], int] = transport.getHandle().send
-        self._has_queued = True
+        self._may_have_queued = True
         """True until the queue of the transport is found empty, and again once there are bytes in it."""
 
     def write(self, data: bytes) -> None:
         self.sent += len(data)
-        if self._has_queued:
+        if self._may_have_queued:
             transport = self._transport
             if transport.dataBuffer or transport._tempDataBuffer:
                 self._queue(data)
                 return
-            self._has_queued = False
+            self._may_have_queued = False
         send = self._send
         try:
             sent = send(data)
         except OSError:
             sent = 0
         if sent < len(data):
-            self._has_queued = True
+            self._may_have_queued = True
             self._queue(data[sent:])
 
 
-class _Other(Traffic):
-    """Writes bytes to any other transport."""
+class _CountingWriter(Traffic):
+    """A writer to any other transport."""
 
     __slots__ = ("_write",)
 

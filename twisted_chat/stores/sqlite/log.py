@@ -25,7 +25,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ... import clock
-from ...log import DELETE, Condition, DirectSummary, Entry, Heard, Record, RoomLog, RoomSummary, Unavailable
+from ...log import DELETE, Condition, DirectSummary, Entry, Heard, Record, RoomLog, RoomSummary, Unavailable, kind_of
 from ...names import Name
 from ..retention import EVERYTHING, Keep, Trimmer, Trusted
 from . import database
@@ -51,7 +51,7 @@ messages and yet fails to take the move; 32 MiB hold some 50,000 short messages,
 
 _log = Logger("twisted_chat.stores.sqlite")
 _T = TypeVar("_T")
-_number_of, _text_of, _kind_of = attrgetter("seq"), attrgetter("msg"), attrgetter("kind")
+_number_of, _text_of = attrgetter("seq"), attrgetter("msg")
 
 _SaidKey = tuple[str, str, str]
 """The identity of a message: the keys of its room and of its author, and its `id`."""
@@ -372,7 +372,7 @@ class SQLiteLog:
                 self._journal[room] = [*records]  # a list of its own, since it grows
                 room.id = turn.made.get(room.name.key, room.id)
                 room.oldest = room.oldest or records[0].seq
-            if turn.has_kinds and DELETE in map(_kind_of, records):
+            if turn.has_kinds and DELETE in map(kind_of, records):
                 self._take_texts(room, records)
             room.hear(records)
         self._tidy()
