@@ -362,7 +362,6 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "page_after: seq < self.tail.floor -> seq <= self.tail.floor": "`read_after` finds it in the tail as well",
         "read_before: self.head + 1 -> self.head + 2": "what was not handed out is left out anyway",
     },
-    "room.page": {},
     "room.page": {
         "_find_places: strict=True -> strict=False": "there are as many",
         "with_answers: self.places or self._find_places() -> self._find_places()": "the same, found again",
