@@ -363,8 +363,8 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "read_before: self.head + 1 -> self.head + 2": "what was not handed out is left out anyway",
     },
     "room.page": {
-        "_find_places: strict=True -> strict=False": "there are as many",
-        "with_answers: self.places or self._find_places() -> self._find_places()": "the same, found again",
+        "_find_places: zip(map(seq_of, self.records), pairwise(self._find_ends()), strict=True)"
+        " -> zip(map(seq_of, self.records), pairwise(self._find_ends()), strict=False)": "there are as many",
     },
     "room.rooms": {
         "forget_if_empty: room.members or len(room.tail) or room.pinned"

@@ -74,6 +74,9 @@ class PageTests(SynchronousTestCase):
                 self.assertIs(self.page.written(encoding), self.page.written(encoding))
         self.assertEqual((lines.counts["message"], fields.counts["message"]), (4, 4))
 
+    def test_it_counts_what_comes_after_a_number(self) -> None:
+        self.assertEqual([self.page.count_after(seq) for seq in (10, 11, 14, 16)], [4, 3, 2, 0])
+
     def test_it_has_what_comes_behind_the_numbers_from_its_start_on(self) -> None:
         self.assertEqual([self.page.has_after(seq) for seq in (9, 10, 14, 15, 16)], [False, True, True, True, False])
         empty = Page("lobby", [], 10)
