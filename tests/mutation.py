@@ -232,7 +232,7 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "_prototypes: range(128) -> range(129)": "the table has no U+0080",
     },
     "framing": {
-        "feed: data.count(b'\\n') > MANY_LINES -> data.count(b'\\n') >= MANY_LINES": "it only saves time",
+        "feed: ends > MANY_LINES -> ends >= MANY_LINES": "it only saves time",
         "_is_one_object: len(line) <= self._limit -> len(line) < self._limit": "the other way finds the same object",
         "_cut: data.find(b'}', start) >= 0 -> data.find(b'}', start) > 0": "at 0 stands the bracket that opens it",
         "_cut: data.find(b'}', start) >= 0 -> data.find(b'}', start) >= 1": "the same",
@@ -246,8 +246,8 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
         "take_for_part: shared.tokens >= 0 -> shared.tokens > 0": "the same",
     },
     "gate": {
-        "handle: bucket.tokens >= 1 -> bucket.tokens > 1": "the last token is taken after a refill",
-        "handle: shared.tokens >= 1 -> shared.tokens > 1": "the same",
+        "handle: bucket.tokens >= 1.0 -> bucket.tokens > 1.0": "the last token is taken after a refill",
+        "handle: shared.tokens >= 1.0 -> shared.tokens > 1.0": "the same",
         "handle: row.needs > _GUEST -> row.needs >= _GUEST": "everybody has the role of a guest",
     },
     "newcomer": {
@@ -382,8 +382,8 @@ EQUAL: Final[dict[str, dict[str, str]]] = {
     "room.turn": {
         "__init__: self.number = 0 -> self.number = 1": "only its differences count",
         "_end: self.number += 1 -> self.number += 2": "the same",
-        "_end: self._busy or self._new or self.out"
-        " -> self._busy or self._new": "a part that sends something also schedules the end of a turn",
+        "_end: self._busy.length or self._new.length or self.out"
+        " -> self._busy.length or self._new.length": "a part that sends something also schedules the end of a turn",
     },
     "session": {
         "depends: self.paused and self._owed > MAX_OWED -> self._owed > MAX_OWED": "its turn is over then, anyway",
