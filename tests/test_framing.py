@@ -52,7 +52,7 @@ class Lines(TestCase):
     def test_carriage_returns_and_spaces_around_an_object_are_left_out(self) -> None:
         self.assertEqual(frames(b'{"a":1}\r\n  {"b":2}\t\r\n'), [b'{"a":1}', b'{"b":2}'])
 
-    def test_a_simple_line_is_none_of_its_own_after_the_beginning_of_one(self) -> None:
+    def test_a_line_after_an_unfinished_object_is_no_object_of_its_own(self) -> None:
         self.assertEqual(seen(frames(b'{"a":', b'{"b":1}\n')), ["bad-json"])
         self.assertEqual(seen(frames(b"xx", b'{"b":1}\n', b'{"c":1}\n')), ["bad-json", b'{"c":1}'])
         self.assertEqual(seen(frames(b"{\n}x")), ["bad-json", "bad-json"])

@@ -101,7 +101,8 @@ def handle(host: Host, participant: Participant, request: Asked) -> Deferred[Non
     if kind is not Quit:
         bucket = participant.bucket
         shared = bucket.shared
-        if bucket.tokens >= 1.0 and shared.tokens >= 1.0:  # as nearly always, and without a call for each message
+        # Nearly always so, and without a call for each message. With the integer 1, it takes twice as long.
+        if bucket.tokens >= 1.0 and shared.tokens >= 1.0:
             bucket.tokens -= 1.0
             shared.tokens -= 1.0
         else:

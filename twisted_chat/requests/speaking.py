@@ -40,7 +40,7 @@ def _say(host: Host, session: Session, request: messages.Say) -> Deferred[None] 
     to_send = (size + BESIDE_TEXT) * len(room.members)
     if to_send >= FAN_OUT:
         session.charge_work(to_send // FAN_OUT)
-    say = host.rooms.say  # as in the gate: it is no method
+    say = host.rooms.say  # `host.rooms.say(...)` would look for a method in the class first
     say(Entry(room.log, session.nick, msg, request.id, member), to_send)
     return None
 

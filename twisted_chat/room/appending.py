@@ -268,7 +268,7 @@ class Appending:
     def _fan_out_room(
         self, room: Room, records: Sequence[Record], authors: dict[Member, list[Entry]], several: bool
     ) -> _Parts:
-        """Fan out what one room has heard. If that fails, its members read it from the log instead."""
+        """Fan out what one room has heard, as `_fan_out` does. If that fails, its members read it from the log."""
         if room.epoch != room.log.epoch:
             self._begin_anew(room, (records[0].seq if records else room.log.seq + 1) - 1)
         head = room.head

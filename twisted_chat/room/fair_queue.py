@@ -24,7 +24,6 @@ MOST_REMEMBERED: Final = 2**14
 """The number of flows above which those that have had more than others, and nothing to do now, are forgotten, too: with
 new addresses all the time, virtual time stands still. Somebody with so many addresses gains nothing by that."""
 
-
 MOST_PASSES: Final = 256
 """The number of items that go before the oldest of the others in their flow. If there were new ones all the time, the
 others would wait for ever."""
@@ -47,6 +46,7 @@ class _Flow(Generic[T]):
         """True while it is in the heap."""
 
     def add(self, item: T, first: bool) -> None:
+        """Add an item; with `first`, before the others, unless it has gone before their oldest already."""
         (self.first if first and item not in self._passed else self.items).append(item)
 
     def take(self) -> T:

@@ -235,6 +235,7 @@ class Stream(Protocol):
         self.address = address
         self.label = label
         self.traffic = Traffic()
+        """The traffic that its writer counts, once the connection is admitted."""
         self._chat = chat
         self._turn = chat.rooms.turn
         self._cutter = self.make_cutter()
